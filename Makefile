@@ -1,0 +1,60 @@
+# `make demo` and `make test` do all set-up themselves. The target directory lies outside the clone, so that a
+# second clone (CI, a review) builds warm.
+SHELL := /bin/bash
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+export CARGO_TARGET_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/precinct/target
+export PRECINCT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/precinct
+PRECINCT := $(CARGO_TARGET_DIR)/release/precinct
+export PRECINCT_BIN := $(PRECINCT)
+
+.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro soak fmt
+
+help:
+	@echo "make demo         build, start a three-node cluster on this machine, load real data"
+	@echo "make test         everything CI runs"
+	@echo "make bench-quick  sysbench beside MariaDB in one run, results in bench/results/"
+	@echo "make bench-micro  criterion benchmarks: codec, point get, log append"
+	@echo "make soak         the chaos test and the simulation for longer"
+
+build:
+	@scripts/setup.sh build
+	cargo build --release --workspace --bins
+
+demo: build
+	$(PRECINCT) demo $(DEMO_FLAGS)
+
+# Always the whole workspace: a part of it would switch on fewer features of shared dependencies and compile them again.
+test:
+	@scripts/setup.sh test
+	$(MAKE) lint build rust-tests clients tutorial
+	@echo "make test: all passed"
+
+lint:
+	cargo fmt --all -- --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	scripts/tidy.sh
+
+rust-tests: build
+	cargo test --release --workspace
+
+clients: build
+	tests/clients/run.sh
+
+tutorial: build
+	scripts/tutorial.sh docs/tutorials/first-cluster.md
+
+soak: build
+	PRECINCT_SOAK=1 cargo test --release --workspace --test kill_nodes --test simulation -- --nocapture
+
+bench-quick:
+	@scripts/setup.sh build
+	@scripts/setup.sh bench
+	cargo build --release --workspace --bins
+	python3 bench/quick.py --precinct $(PRECINCT) --out bench/results
+
+bench-micro:
+	@scripts/setup.sh build
+	cargo bench --profile release --workspace --benches
+
+fmt:
+	cargo fmt --all

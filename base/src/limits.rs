@@ -1,0 +1,177 @@
+//! Every limit of a queue, batch, retry and wait, in one place, with the relations between them.
+
+use std::time::Duration;
+
+/// Largest Raft entry, bytes. Larger transactions are cut into several commands.
+pub const ENTRY_BYTES_MAX: usize = 8 << 20;
+/// Target size of one entry when a big transaction is cut, bytes.
+pub const ENTRY_BYTES_TARGET: usize = 1 << 20;
+/// Commands that wait at a shard's proposer.
+pub const PROPOSER_QUEUE_MAX: usize = 4096;
+/// Bytes of commands in flight per shard before proposals wait.
+pub const PROPOSER_BYTES_MAX: usize = 64 << 20;
+/// Commands packed into one entry.
+pub const PROPOSER_BATCH_MAX: usize = 512;
+/// How long a write waits for its quorum before its outcome is reported as unknown.
+pub const PROPOSE_WAIT_MAX: Duration = Duration::from_millis(4500);
+/// How long a request looks for a shard's leader before it gives up with a clear error.
+pub const ROUTE_WAIT_MAX: Duration = Duration::from_millis(4500);
+/// Pause between two looks for a leader.
+pub const ROUTE_RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// Largest buffered transaction, bytes of keys and values.
+pub const TRANSACTION_BYTES_MAX: usize = 1 << 30;
+/// Life of a lock without a heartbeat of its transaction.
+pub const LOCK_TTL: Duration = Duration::from_secs(10);
+/// Rows in one answer of a scan.
+pub const SCAN_ROWS_MAX: usize = 16_384;
+/// Bytes in one answer of a scan.
+pub const SCAN_BYTES_MAX: usize = 4 << 20;
+/// Largest message between nodes, bytes.
+pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// Messages queued to one peer lane before senders wait or drop.
+pub const LANE_QUEUE_MAX: usize = 4096;
+/// Size of a Raft log segment, bytes.
+pub const LOG_SEGMENT_BYTES: u64 = 64 << 20;
+/// Empty log segments kept for reuse.
+pub const LOG_SEGMENTS_SPARE: usize = 4;
+/// Bytes of log entries kept in memory per node.
+pub const LOG_CACHE_BYTES: usize = 64 << 20;
+/// Appends queued at the flusher before appenders wait.
+pub const FLUSH_QUEUE_MAX: usize = 65_536;
+/// Connections of MySQL clients per node.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Prepared statements per session.
+pub const PREPARED_STATEMENTS_MAX: usize = 16_382;
+/// MySQL's `max_allowed_packet`, bytes.
+pub const PACKET_BYTES_MAX: usize = 64 << 20;
+/// MySQL's `max_error_count`: warnings kept per statement.
+pub const WARNINGS_MAX: usize = 1024;
+/// Memory of one query's operators before they spill, bytes.
+pub const QUERY_BYTES_MAX: usize = 256 << 20;
+/// Life of a node's copy of the catalog; a schema change waits this long for a node that is silent.
+pub const CATALOG_LEASE: Duration = Duration::from_millis(1500);
+/// How often a node renews its copy of the catalog.
+pub const CATALOG_RENEW: Duration = Duration::from_millis(400);
+/// AUTO_INCREMENT values a node takes at once.
+pub const AUTO_INCREMENT_BATCH: u64 = 4096;
+/// Longest key of an index entry, bytes (MySQL's 3072 for DYNAMIC rows).
+pub const INDEX_KEY_BYTES_MAX: usize = 3072;
+/// Longest row, bytes. MySQL's LONGTEXT is larger; a row here must fit one packet and one entry.
+pub const ROW_BYTES_MAX: usize = ENTRY_BYTES_MAX - (64 << 10);
+/// Times the gateway redoes an autocommit statement that met a write conflict.
+pub const CONFLICT_RETRIES_MAX: usize = 32;
+/// Raft heartbeat interval.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(200);
+/// Shortest election timeout.
+pub const ELECTION_TIMEOUT_MIN: Duration = Duration::from_millis(800);
+/// Longest election timeout, and the length of the leader lease.
+pub const ELECTION_TIMEOUT_MAX: Duration = Duration::from_millis(1200);
+/// Part of the lease that reads may use: covers a clock that runs 10 % wrong on either side.
+pub const LEASE_READ_MAX: Duration = Duration::from_millis(960);
+/// Window of timestamps that the oracle reserves ahead, milliseconds.
+pub const ORACLE_WINDOW_MS: u64 = 3000;
+/// How long a statement waits for another transaction's lock before it gives up (error 1205).
+pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a transaction that may hold locks itself waits for an older one's lock before it gives
+/// way (error 1213): breaks deadlocks between prewrites.
+pub const LOCK_WAIT_YOUNGER_MAX: Duration = Duration::from_millis(200);
+/// First pause between two looks at a standing lock; doubles up to [`LOCK_RETRY_PAUSE_MAX`].
+pub const LOCK_RETRY_PAUSE_MIN: Duration = Duration::from_millis(1);
+/// Longest pause between two looks at a standing lock.
+pub const LOCK_RETRY_PAUSE_MAX: Duration = Duration::from_millis(100);
+/// Prewrite or commit requests of one transaction in flight.
+pub const PREWRITES_IN_FLIGHT: usize = 16;
+/// Entries of one shard's proposer in flight; more wait and share the next entry.
+pub const PROPOSER_ENTRIES_IN_FLIGHT: usize = 2;
+/// Pause between two attempts to learn the outcome of an entry that nobody answered for.
+pub const OUTCOME_RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// How long a read waits for writes that are being replicated below its read point.
+pub const READ_WAIT_MAX: Duration = Duration::from_millis(4500);
+/// Rows a coordinator asks for in one page of a scan.
+pub const SCAN_PAGE_ROWS: usize = 4096;
+/// Keys in one point-read request to a shard.
+pub const GET_KEYS_MAX: usize = 1024;
+/// Bytes a write costs in a command beside its key and value: framing and timestamps.
+pub const WRITE_OVERHEAD_BYTES: usize = 32;
+/// Texts of queries whose plans a session keeps.
+pub const TEXT_PLANS_MAX: usize = 256;
+/// Columns of a table (InnoDB's limit).
+pub const TABLE_COLUMNS_MAX: usize = 1017;
+/// Indexes of a table (MySQL's limit).
+pub const TABLE_INDEXES_MAX: usize = 64;
+/// Columns of an index (MySQL's limit).
+pub const INDEX_COLUMNS_MAX: usize = 16;
+/// Longest packet of a client that has not logged in, bytes: names and attributes need no more.
+pub const LOGIN_PACKET_BYTES_MAX: usize = 256 << 10;
+/// How long a client may take to log in (MySQL's `connect_timeout`).
+pub const LOGIN_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Accounts whose proved password digest a node remembers.
+pub const LOGIN_CACHE_MAX: usize = 10_000;
+/// Response bytes of a connection that are collected before they are sent.
+pub const RESPONSE_FLUSH_BYTES: usize = 64 << 10;
+/// Room for one read from a client's socket, bytes.
+pub const READ_BUFFER_BYTES: usize = 16 << 10;
+/// Memory that an idle connection keeps in each of its buffers, bytes.
+pub const IDLE_BUFFER_BYTES: usize = 64 << 10;
+/// Accepted sockets on their way to a gateway worker.
+pub const ACCEPT_QUEUE_MAX: usize = 1024;
+/// How often a gateway worker looks for killed and long idle connections.
+pub const CONNECTION_SWEEP: Duration = Duration::from_millis(200);
+/// Pause after the system refused to accept a connection (no descriptors left).
+pub const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// Rows of open cursors kept in memory per connection, bytes.
+pub const CURSOR_BYTES_MAX: usize = 256 << 20;
+/// How far the Raft log's watermark may lag behind what was acknowledged (decision 0002).
+pub const WATERMARK_INTERVAL: Duration = Duration::from_millis(200);
+/// Bytes of entries in one AppendEntries message, unless one entry is larger.
+pub const APPEND_BYTES_MAX: usize = 4 << 20;
+/// AppendEntries messages of one replica in flight to one follower.
+pub const APPEND_PIPELINE_MAX: usize = 64;
+/// How long a follower may take to answer an AppendEntries before its lane counts as stuck.
+pub const APPEND_REPLY_WAIT: Duration = Duration::from_millis(1500);
+/// Bytes of messages gathered into one frame of a lane.
+pub const FRAME_BYTES_TARGET: usize = 256 << 10;
+/// How long a connection to another node may take to come up.
+pub const DIAL_WAIT_MAX: Duration = Duration::from_millis(1000);
+/// Bytes of one piece of a Raft snapshot.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
+/// How long a piece of a Raft snapshot may take, and the install at its end.
+pub const SNAPSHOT_STEP_WAIT: Duration = Duration::from_secs(60);
+/// How often each replica's log is looked at for purging.
+pub const PURGE_INTERVAL: Duration = Duration::from_millis(1000);
+/// Bytes of applied entries kept in the log for followers that lag a little.
+pub const LOG_TAIL_BYTES: u64 = 8 << 20;
+/// Bytes of applied entries above the tail that make a purge worth its while.
+pub const PURGE_BYTES_MIN: u64 = 8 << 20;
+/// Raft log segments in use from which replicas that pin the oldest are flushed and purged whole.
+pub const LOG_SEGMENTS_PINNED_MAX: u64 = 8;
+/// How long an install of a Raft snapshot waits for readers of the old engine.
+pub const ENGINE_CLOSE_WAIT: Duration = Duration::from_secs(10);
+/// How long a transfer of leadership waits for its target to have every entry.
+pub const TRANSFER_WAIT_MAX: Duration = Duration::from_millis(2000);
+
+const _: () = {
+    assert!(ENTRY_BYTES_TARGET <= ENTRY_BYTES_MAX);
+    assert!(ROW_BYTES_MAX < ENTRY_BYTES_MAX);
+    assert!(ENTRY_BYTES_MAX < MESSAGE_BYTES_MAX);
+    assert!(SCAN_BYTES_MAX < MESSAGE_BYTES_MAX);
+    assert!((ENTRY_BYTES_MAX as u64) < LOG_SEGMENT_BYTES);
+    assert!(LEASE_READ_MAX.as_millis() < ELECTION_TIMEOUT_MAX.as_millis());
+    assert!(
+        HEARTBEAT_INTERVAL.as_millis() * 2 + HEARTBEAT_INTERVAL.as_millis() * 13 / 64
+            < ELECTION_TIMEOUT_MIN.as_millis()
+    );
+    assert!(CATALOG_RENEW.as_millis() * 3 <= CATALOG_LEASE.as_millis());
+    assert!(PROPOSE_WAIT_MAX.as_millis() < 5000, "a write without quorum answers within 5 s");
+    assert!(LOCK_WAIT_YOUNGER_MAX.as_millis() < LOCK_WAIT_MAX.as_millis());
+    assert!(
+        LOCK_WAIT_MAX.as_millis() < LOCK_TTL.as_millis(),
+        "a waiter outlived by the TTL would give up first"
+    );
+    assert!(SCAN_PAGE_ROWS <= SCAN_ROWS_MAX);
+    assert!(LOGIN_PACKET_BYTES_MAX < PACKET_BYTES_MAX);
+};
+/// Nested rules while a statement is read: bounds the stack, whatever the text.
+pub const PARSE_DEPTH_MAX: usize = 512;
+/// Height of a statement's tree: bounds the stack of whoever walks it.
+pub const TREE_HEIGHT_MAX: usize = 256;

@@ -1,0 +1,125 @@
+//! mysql_async against a three-process cluster: prepared statements, types, wrong password, RSA and TLS
+//! logins, 100,000 rows, LOCAL INFILE, transactions across shards.
+
+use chaos::cluster::Cluster;
+use futures::StreamExt;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error, OptsBuilder, Row, SslOpts, Value};
+
+#[test]
+fn a_rust_client_gets_what_it_expects() {
+    // Only this process: the client picks a cipher library by it.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let cluster = Cluster::start(3, 15_200);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        statements(&cluster).await;
+        logins(&cluster).await;
+        large_result(&cluster).await;
+        transaction_over_shards(&cluster).await;
+    });
+}
+
+async fn root(cluster: &Cluster, node: u16) -> Conn {
+    Conn::new(cluster.opts(node)).await.expect("root may log in from this machine")
+}
+
+fn code(error: &Error) -> u16 {
+    match error {
+        Error::Server(error) => error.code,
+        other => panic!("not an answer of the server: {other}"),
+    }
+}
+
+async fn statements(cluster: &Cluster) {
+    let mut conn = root(cluster, 1).await;
+    conn.query_drop("CREATE DATABASE rs").await.unwrap();
+    conn.query_drop(
+        "CREATE TABLE rs.t (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, u BIGINT UNSIGNED, d DECIMAL(20,5), f DOUBLE,
+         s VARCHAR(50), b BLOB, at DATETIME(6))",
+    )
+    .await
+    .unwrap();
+    let blob: Vec<u8> = (0..=255).collect();
+    let at = Value::Date(2018, 7, 1, 23, 59, 59, 999_999);
+    conn.exec_drop(
+        "INSERT INTO rs.t (u, d, f, s, b, at) VALUES (?, ?, ?, ?, ?, ?)",
+        (u64::MAX, "-12345.67891", 0.1, "伟", blob.clone(), at.clone()),
+    )
+    .await
+    .unwrap();
+    assert_eq!(conn.last_insert_id(), Some(1));
+    let row: Row = conn.exec_first("SELECT * FROM rs.t WHERE id = ?", (1,)).await.unwrap().unwrap();
+    let expected = vec![
+        Value::Int(1),
+        Value::UInt(u64::MAX),
+        Value::Bytes(b"-12345.67891".to_vec()),
+        Value::Double(0.1),
+        Value::Bytes("伟".into()),
+        Value::Bytes(blob),
+        at,
+    ];
+    assert_eq!(row.unwrap(), expected);
+    let duplicate = conn.query_drop("INSERT INTO rs.t (id) VALUES (1)").await.unwrap_err();
+    assert_eq!(code(&duplicate), 1062);
+    let unknown = conn.exec_drop("SELECT nothing FROM rs.t", ()).await.unwrap_err();
+    assert_eq!(code(&unknown), 1054);
+    let rows: Vec<u64> = conn.query("SELECT 1; SELECT 2").await.unwrap();
+    assert_eq!(rows, [1], "the first result of two");
+}
+
+async fn logins(cluster: &Cluster) {
+    let mut conn = root(cluster, 2).await;
+    conn.query_drop("CREATE USER 'rs'@'%' IDENTIFIED BY 'correct-horse'").await.unwrap();
+    for node in 1..=3 {
+        let with = |password: &str| {
+            OptsBuilder::from_opts(cluster.opts(node)).user(Some("rs")).pass(Some(password))
+        };
+        let refused = Conn::new(with("wrong")).await.unwrap_err();
+        assert_eq!(code(&refused), 1045);
+        Conn::new(with("correct-horse")).await.expect("login by RSA on plain TCP");
+        let tls = SslOpts::default().with_danger_accept_invalid_certs(true);
+        Conn::new(with("correct-horse").ssl_opts(tls)).await.expect("login over TLS");
+    }
+}
+
+async fn large_result(cluster: &Cluster) {
+    let mut conn = root(cluster, 3).await;
+    conn.query_drop("CREATE TABLE rs.big (id INT NOT NULL PRIMARY KEY, name VARCHAR(40) NOT NULL)")
+        .await
+        .unwrap();
+    let lines: Vec<_> = (1..=100)
+        .map(|block| {
+            let rows = (block * 1000 - 999)..=(block * 1000);
+            Ok(rows.map(|id| format!("{id}\trow {id}\n")).collect::<String>().into())
+        })
+        .collect();
+    conn.set_infile_handler(async move { Ok(futures::stream::iter(lines).boxed()) });
+    conn.query_drop("LOAD DATA LOCAL INFILE 'x' INTO TABLE rs.big").await.unwrap();
+    assert_eq!(conn.affected_rows(), 100_000);
+    for prepared in [false, true] {
+        let rows: Vec<(u64, String)> = if prepared {
+            conn.exec("SELECT id, name FROM rs.big WHERE id > ?", (0,)).await.unwrap()
+        } else {
+            conn.query("SELECT id, name FROM rs.big").await.unwrap()
+        };
+        assert_eq!(rows.len(), 100_000);
+        assert_eq!(rows.iter().map(|(id, _)| id).sum::<u64>(), 5_000_050_000);
+        assert!(rows.iter().all(|(id, name)| *name == format!("row {id}")));
+    }
+}
+
+async fn transaction_over_shards(cluster: &Cluster) {
+    let (mut one, mut two) = (root(cluster, 1).await, root(cluster, 2).await);
+    let total = "SELECT COUNT(*) FROM rs.big WHERE name = 'moved'";
+    one.query_drop("BEGIN").await.unwrap();
+    one.query_drop("UPDATE rs.big SET name = 'moved' WHERE id <= 100").await.unwrap();
+    assert_eq!(two.query_first::<u64, _>(total).await.unwrap(), Some(0));
+    one.query_drop("COMMIT").await.unwrap();
+    assert_eq!(two.query_first::<u64, _>(total).await.unwrap(), Some(100));
+    two.query_drop("BEGIN").await.unwrap();
+    two.query_drop("DELETE FROM rs.big WHERE id <= 100").await.unwrap();
+    two.query_drop("ROLLBACK").await.unwrap();
+    assert_eq!(one.query_first::<u64, _>(total).await.unwrap(), Some(100));
+}

@@ -1,0 +1,152 @@
+use super::*;
+use crate::{RocksOptions, RocksShared};
+use base::{ReplicaId, ShardId};
+
+fn rocks() -> RocksFactory {
+    RocksFactory::new(RocksShared::new(RocksOptions::default()).unwrap())
+}
+
+fn set(engine: &dyn Engine, value: &str) {
+    let mut batch = WriteBatch::new();
+    batch.put(&b"k"[..], value.to_string());
+    engine.write(batch).unwrap();
+}
+
+fn value(factory: &dyn EngineFactory, replica: &Path) -> Option<Bytes> {
+    factory.open(replica).unwrap().get(b"k").unwrap()
+}
+
+/// A replica folder with `old` in its engine and a complete checkpoint of `new` in `incoming/x`.
+fn ready_to_install(factory: &dyn EngineFactory, data: &Path) -> (PathBuf, PathBuf) {
+    let (sender, replica) = (data.join("1-1"), data.join("1-2"));
+    set(&*factory.open(&replica).unwrap(), "old");
+    let engine = factory.open(&sender).unwrap();
+    set(&*engine, "new");
+    let sending = sender.join("sending/x");
+    engine.checkpoint(&sending).unwrap();
+    let incoming = replica.join("incoming/x");
+    for file in factory.checkpoint_files(&sending).unwrap() {
+        let data = factory.read_file(&sending, &file.name, 0, file.bytes as usize).unwrap();
+        assert_eq!(data.len() as u64, file.bytes);
+        factory.receive_file(&incoming, &file.name, 0, &data).unwrap();
+        // A piece may come again.
+        factory.receive_file(&incoming, &file.name, 0, &data).unwrap();
+    }
+    assert!(factory.open_checkpoint(&incoming).is_err(), "not complete yet");
+    factory.finish_receive(&incoming).unwrap();
+    factory.finish_receive(&incoming).unwrap();
+    (replica, incoming)
+}
+
+fn both(test: impl Fn(&dyn EngineFactory, &Path)) {
+    let data = tempfile::tempdir().unwrap();
+    test(&rocks(), data.path());
+    let data = tempfile::tempdir().unwrap();
+    test(&SimFactory::new(SimDisk::new()), data.path());
+}
+
+#[test]
+fn a_checkpoint_replaces_the_engine() {
+    both(|factory, data| {
+        let (replica, incoming) = ready_to_install(factory, data);
+        let checkpoint = factory.open_checkpoint(&incoming).unwrap();
+        assert_eq!(checkpoint.get(b"k").unwrap().unwrap(), "new");
+        drop(checkpoint);
+        factory.install(&replica, &incoming).unwrap();
+        factory.install(&replica, &incoming).unwrap();
+        assert_eq!(value(factory, &replica).unwrap(), "new");
+        factory.recover(&replica).unwrap();
+        assert_eq!(value(factory, &replica).unwrap(), "new");
+    });
+}
+
+#[test]
+fn what_was_not_installed_is_removed_at_start() {
+    both(|factory, data| {
+        let (replica, incoming) = ready_to_install(factory, data);
+        let second = replica.join("incoming/y");
+        factory.receive_file(&second, "000001.sst", 0, b"half a fi").unwrap();
+        factory.recover(&replica).unwrap();
+        assert_eq!(value(factory, &replica).unwrap(), "old");
+        assert!(factory.open_checkpoint(&incoming).is_err());
+        assert!(factory.finish_receive(&second).is_err());
+    });
+}
+
+#[test]
+fn an_install_is_finished_or_undone_after_a_crash_at_any_step() {
+    let data = tempfile::tempdir().unwrap();
+    let factory = rocks();
+
+    // Between the two renames: the checkpoint is complete, so it is finished.
+    let (replica, _) = ready_to_install(&factory, &data.path().join("a"));
+    std::fs::rename(replica.join("db"), replica.join("db.old")).unwrap();
+    factory.recover(&replica).unwrap();
+    assert_eq!(value(&factory, &replica).unwrap(), "new");
+    assert_eq!(folder::subfolders(&replica).unwrap(), [replica.join("db")]);
+
+    // The same, repeated by the caller instead.
+    let (replica, incoming) = ready_to_install(&factory, &data.path().join("b"));
+    std::fs::rename(replica.join("db"), replica.join("db.old")).unwrap();
+    factory.install(&replica, &incoming).unwrap();
+    assert_eq!(value(&factory, &replica).unwrap(), "new");
+
+    // After both renames: only the old engine is left to remove.
+    let (replica, incoming) = ready_to_install(&factory, &data.path().join("c"));
+    std::fs::rename(replica.join("db"), replica.join("db.old")).unwrap();
+    std::fs::rename(&incoming, replica.join("db")).unwrap();
+    factory.recover(&replica).unwrap();
+    assert_eq!(value(&factory, &replica).unwrap(), "new");
+    assert_eq!(folder::subfolders(&replica).unwrap(), [replica.join("db")]);
+
+    // The checkpoint is gone: back to the old engine.
+    let (replica, incoming) = ready_to_install(&factory, &data.path().join("d"));
+    std::fs::rename(replica.join("db"), replica.join("db.old")).unwrap();
+    std::fs::remove_dir_all(&incoming).unwrap();
+    factory.recover(&replica).unwrap();
+    assert_eq!(value(&factory, &replica).unwrap(), "old");
+}
+
+#[test]
+fn a_name_from_a_peer_stays_inside_the_folder() {
+    both(|factory, data| {
+        for name in ["", ".", "..", "../NODE", "a/b", "/etc/passwd", ".hidden", "a\0b"] {
+            let refused = factory.receive_file(&data.join("x"), name, 0, b"bytes");
+            assert!(matches!(refused, Err(Error::Folder { .. })), "{name:?}");
+            assert!(factory.read_file(&data.join("x"), name, 0, 1).is_err(), "{name:?}");
+        }
+    });
+}
+
+#[test]
+fn a_gap_in_a_received_file_is_refused() {
+    both(|factory, data| {
+        let incoming = data.join("incoming/x");
+        factory.receive_file(&incoming, "CONTENT", 0, b"0123").unwrap();
+        factory.receive_file(&incoming, "CONTENT", 4, b"45").unwrap();
+        let refused = factory.receive_file(&incoming, "CONTENT", 7, b"7");
+        assert!(matches!(refused, Err(Error::Folder { .. })));
+    });
+}
+
+#[test]
+fn replica_folders_are_found_and_removed_with_all_they_hold() {
+    both(|factory, data| {
+        let identities = [(1, 10), (2, 20)].map(|(shard, replica)| ReplicaIdentity {
+            shard: ShardId(shard),
+            replica: ReplicaId(replica),
+        });
+        for identity in &identities {
+            let replica = data.join(identity.folder_name());
+            factory.put_identity(&replica, identity).unwrap();
+            set(&*factory.open(&replica).unwrap(), "x");
+        }
+        let found = factory.replica_folders(data).unwrap();
+        let expected = identities.map(|identity| (data.join(identity.folder_name()), identity));
+        assert_eq!(found, expected);
+        factory.remove(&data.join("1-10")).unwrap();
+        factory.remove(&data.join("1-10")).unwrap();
+        assert_eq!(factory.replica_folders(data).unwrap(), expected[1..]);
+        assert_eq!(value(factory, &data.join("1-10")), None, "a new, empty engine");
+    });
+}

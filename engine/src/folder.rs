@@ -1,0 +1,379 @@
+//! What lies around an engine on disk: identity files, the lock of a data folder, careful file work.
+//!
+//! ```text
+//! data/
+//!   LOCK                       held by the one process that uses the folder
+//!   NODE                       cluster id, node id, format version
+//!   replicas/<shard>-<replica>/
+//!     REPLICA                  shard id, replica id, format version
+//!     db/                      the engine
+//!     db.old/                  the engine before an install; gone once the install is complete
+//!     sending/<name>/          checkpoints being sent (hard links)
+//!     incoming/<name>.part/    a checkpoint being received; without `.part` once complete
+//! ```
+//!
+//! Invariants:
+//! 1. An identity file is there whole or not at all: written aside, synced, renamed, folder synced.
+//! 2. A file of another format version, with a bad checksum or of another length is an error, never
+//!    a guess.
+//! 3. Two processes never use one data folder: the lock dies with its process, so a crash needs no
+//!    clean-up.
+//!
+//! Not here: the bytes (`docs/formats.md`), the log's files (`raft`).
+
+use crate::{Error, Result};
+use base::{NodeId, ReplicaId, ShardId};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// Name of the file that says which node a data folder belongs to.
+pub const NODE_FILE: &str = "NODE";
+/// Name of the file that says which replica a replica folder holds.
+pub const REPLICA_FILE: &str = "REPLICA";
+/// Name of the file whose lock keeps a second process out of a data folder.
+pub const LOCK_FILE: &str = "LOCK";
+/// Name of the engine's folder inside a replica folder.
+pub const ENGINE_FOLDER: &str = "db";
+/// Name of the folder of checkpoints being sent, inside a replica folder.
+pub const SENDING_FOLDER: &str = "sending";
+/// Name of the folder of checkpoints being received, inside a replica folder.
+pub const INCOMING_FOLDER: &str = "incoming";
+
+/// Format version of the identity files.
+const FORMAT_VERSION: u32 = 1;
+/// First bytes of a NODE file.
+const NODE_MAGIC: &[u8; 8] = b"PRCTNODE";
+/// First bytes of a REPLICA file.
+const REPLICA_MAGIC: &[u8; 8] = b"PRCTREPL";
+/// Length of an identity file: magic, version, two ids, checksum.
+const IDENTITY_BYTES: usize = 8 + 4 + 8 + 8 + 4;
+
+/// Whose data folder it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeIdentity {
+    /// The cluster, drawn at random when it was created: nodes of two clusters never talk.
+    pub cluster: u64,
+    /// The node.
+    pub node: NodeId,
+}
+
+impl NodeIdentity {
+    /// Reads `NODE` of a data folder; `None` when the folder has none yet.
+    pub fn read(data_folder: &Path) -> Result<Option<NodeIdentity>> {
+        let ids = read_identity(&data_folder.join(NODE_FILE), NODE_MAGIC)?;
+        Ok(ids.map(|(cluster, node)| NodeIdentity { cluster, node: NodeId(node) }))
+    }
+
+    /// Writes `NODE` of a data folder, creating the folder when needed.
+    pub fn write(&self, data_folder: &Path) -> Result<()> {
+        let bytes = identity_bytes(NODE_MAGIC, self.cluster, self.node.0);
+        create_folder(data_folder)?;
+        write_atomically(&data_folder.join(NODE_FILE), &bytes)
+    }
+}
+
+/// Which replica a replica folder holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReplicaIdentity {
+    /// The shard.
+    pub shard: ShardId,
+    /// The replica.
+    pub replica: ReplicaId,
+}
+
+impl ReplicaIdentity {
+    /// Reads `REPLICA` of a replica folder; `None` when the folder has none.
+    pub fn read(replica_folder: &Path) -> Result<Option<ReplicaIdentity>> {
+        let ids = read_identity(&replica_folder.join(REPLICA_FILE), REPLICA_MAGIC)?;
+        Ok(ids.map(|(shard, replica)| ReplicaIdentity {
+            shard: ShardId(shard),
+            replica: ReplicaId(replica),
+        }))
+    }
+
+    /// Writes `REPLICA` of a replica folder, creating the folder when needed.
+    pub fn write(&self, replica_folder: &Path) -> Result<()> {
+        let bytes = identity_bytes(REPLICA_MAGIC, self.shard.0, self.replica.0);
+        create_folder(replica_folder)?;
+        write_atomically(&replica_folder.join(REPLICA_FILE), &bytes)
+    }
+
+    /// The replica folder's name below `replicas/`.
+    pub fn folder_name(&self) -> String {
+        format!("{}-{}", self.shard.0, self.replica.0)
+    }
+}
+
+/// The lock of a data folder; held until dropped or until the process ends, however it ends.
+#[derive(Debug)]
+pub struct FolderLock {
+    /// The locked file; closing it gives the lock back.
+    _file: File,
+}
+
+impl FolderLock {
+    /// Takes the lock of a data folder, creating the folder when needed.
+    ///
+    /// # Errors
+    /// `Folder` when another process holds it.
+    pub fn acquire(data_folder: &Path) -> Result<FolderLock> {
+        create_folder(data_folder)?;
+        let path = data_folder.join(LOCK_FILE);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| io_error(&path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(FolderLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::Folder {
+                path: data_folder.to_path_buf(),
+                what: "another process uses this data folder; stop it, or choose another folder"
+                    .into(),
+            }),
+            Err(TryLockError::Error(error)) => Err(io_error(&path, &error)),
+        }
+    }
+}
+
+/// Writes a file so that a crash leaves the old content or the new, never a mixture.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let aside = with_suffix(path, ".tmp");
+    let mut file = File::create(&aside).map_err(|error| io_error(&aside, &error))?;
+    file.write_all(bytes).map_err(|error| io_error(&aside, &error))?;
+    file.sync_all().map_err(|error| io_error(&aside, &error))?;
+    rename(&aside, path)
+}
+
+/// Creates a folder with its parents and makes its name durable. An existing one stays as it is.
+pub fn create_folder(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        create_folder(parent)?;
+    }
+    match std::fs::create_dir(path) {
+        Ok(()) => sync_parent(path),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(io_error(path, &error)),
+    }
+}
+
+/// Renames a file or folder and makes the new name durable, in both parents when they differ.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to).map_err(|error| io_error(from, &error))?;
+    sync_parent(to)?;
+    if from.parent() != to.parent() { sync_parent(from) } else { Ok(()) }
+}
+
+/// Removes a folder with all it holds. It is renamed first, so that a crash never leaves half a folder
+/// under its name. An absent folder is no error.
+pub fn remove_folder(path: &Path) -> Result<()> {
+    let trash = with_suffix(path, TRASH_SUFFIX);
+    remove_tree(&trash)?;
+    match std::fs::rename(path, &trash) {
+        Ok(()) => sync_parent(path)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io_error(path, &error)),
+    }
+    remove_tree(&trash)
+}
+
+/// Finishes removals that a crash interrupted: deletes what `remove_folder` renamed inside `parent`.
+pub fn remove_trash(parent: &Path) -> Result<()> {
+    for path in subfolders(parent)? {
+        if has_suffix(&path, TRASH_SUFFIX) {
+            remove_tree(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The folders directly inside a folder, sorted by name; none when it does not exist.
+pub fn subfolders(parent: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(parent) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io_error(parent, &error)),
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| io_error(parent, &error))?.path();
+        if path.is_dir() {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+/// Makes the names inside a folder durable.
+pub fn sync_folder(path: &Path) -> Result<()> {
+    let folder = File::open(path).map_err(|error| io_error(path, &error))?;
+    folder.sync_all().map_err(|error| io_error(path, &error))
+}
+
+/// The path with something appended to its last name.
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Whether the last name of a path ends in `suffix`.
+pub fn has_suffix(path: &Path, suffix: &str) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().ends_with(suffix.as_bytes()))
+}
+
+/// The system's refusal as our error.
+pub fn io_error(path: &Path, error: &std::io::Error) -> Error {
+    Error::Io { path: path.to_path_buf(), what: error.to_string() }
+}
+
+/// Ending of a folder that waits for its deletion.
+const TRASH_SUFFIX: &str = ".trash";
+
+/// Makes the name of `path` durable in its parent.
+fn sync_parent(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_folder(parent),
+        _ => sync_folder(Path::new(".")),
+    }
+}
+
+/// Deletes a folder with all it holds; an absent one is no error.
+fn remove_tree(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error(path, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// The bytes of an identity file.
+fn identity_bytes(magic: &[u8; 8], first: u64, second: u64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(IDENTITY_BYTES);
+    bytes.extend_from_slice(magic);
+    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    bytes.extend_from_slice(&first.to_le_bytes());
+    bytes.extend_from_slice(&second.to_le_bytes());
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// The two ids of an identity file; `None` when there is no such file.
+fn read_identity(path: &Path, magic: &[u8; 8]) -> Result<Option<(u64, u64)>> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error(path, &error)),
+    };
+    let corrupt = |what: String| Error::corrupt(path.display().to_string(), what);
+    let Ok(bytes) = <[u8; IDENTITY_BYTES]>::try_from(bytes.as_slice()) else {
+        let found = bytes.len();
+        return Err(corrupt(format!("expected {IDENTITY_BYTES} bytes, found {found}")));
+    };
+    let [head @ .., c0, c1, c2, c3] = bytes;
+    let (stored, computed) = (u32::from_le_bytes([c0, c1, c2, c3]), crc32fast::hash(&head));
+    if stored != computed {
+        return Err(corrupt(format!("checksum {stored:08x} stored, {computed:08x} computed")));
+    }
+    if &bytes[..8] != magic {
+        return Err(corrupt(format!(
+            "begins with {:?}, expected {:?}",
+            bytes[..8].escape_ascii().to_string(),
+            magic.escape_ascii().to_string()
+        )));
+    }
+    let version = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
+    if version != FORMAT_VERSION {
+        return Err(Error::Folder {
+            path: path.to_path_buf(),
+            what: format!(
+                "it has format version {version}, this program reads {FORMAT_VERSION}; \
+                 start it with the program that wrote it"
+            ),
+        });
+    }
+    let id = |at: usize| {
+        let mut id = [0; 8];
+        id.copy_from_slice(&bytes[at..at + 8]);
+        u64::from_le_bytes(id)
+    };
+    Ok(Some((id(12), id(20))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_round_trip_and_are_absent_before_they_are_written() {
+        let data = tempfile::tempdir().unwrap();
+        let folder = data.path().join("replicas/7-42");
+        assert_eq!(ReplicaIdentity::read(&folder).unwrap(), None);
+        let replica = ReplicaIdentity { shard: ShardId(7), replica: ReplicaId(42) };
+        replica.write(&folder).unwrap();
+        assert_eq!(ReplicaIdentity::read(&folder).unwrap(), Some(replica));
+        assert_eq!(replica.folder_name(), "7-42");
+
+        let node = NodeIdentity { cluster: 0xfeed, node: NodeId(3) };
+        assert_eq!(NodeIdentity::read(data.path()).unwrap(), None);
+        node.write(data.path()).unwrap();
+        assert_eq!(NodeIdentity::read(data.path()).unwrap(), Some(node));
+    }
+
+    #[test]
+    fn every_flipped_bit_of_an_identity_is_noticed() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join(NODE_FILE);
+        NodeIdentity { cluster: 1, node: NodeId(2) }.write(data.path()).unwrap();
+        let good = std::fs::read(&path).unwrap();
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &bad).unwrap();
+            let error = NodeIdentity::read(data.path()).unwrap_err();
+            assert!(error.to_string().contains(NODE_FILE), "{error}");
+        }
+        std::fs::write(&path, &good[..good.len() - 1]).unwrap();
+        assert!(matches!(NodeIdentity::read(data.path()), Err(Error::Corrupt { .. })));
+    }
+
+    #[test]
+    fn an_identity_of_another_version_says_what_to_do() {
+        let data = tempfile::tempdir().unwrap();
+        let mut bytes = identity_bytes(NODE_MAGIC, 1, 2);
+        bytes[8] = 9;
+        let crc = crc32fast::hash(&bytes[..IDENTITY_BYTES - 4]);
+        bytes[IDENTITY_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+        std::fs::write(data.path().join(NODE_FILE), &bytes).unwrap();
+        let error = NodeIdentity::read(data.path()).unwrap_err();
+        assert!(matches!(error, Error::Folder { .. }), "{error}");
+        assert!(error.to_string().contains("format version 9"), "{error}");
+    }
+
+    #[test]
+    fn a_data_folder_has_one_user_at_a_time() {
+        let data = tempfile::tempdir().unwrap();
+        let lock = FolderLock::acquire(data.path()).unwrap();
+        let error = FolderLock::acquire(data.path()).unwrap_err();
+        assert!(error.to_string().contains("another process"), "{error}");
+        drop(lock);
+        FolderLock::acquire(data.path()).unwrap();
+    }
+
+    #[test]
+    fn an_interrupted_removal_is_finished_later() {
+        let data = tempfile::tempdir().unwrap();
+        let folder = data.path().join("1-1");
+        create_folder(&folder.join("db")).unwrap();
+        std::fs::rename(&folder, with_suffix(&folder, TRASH_SUFFIX)).unwrap();
+        remove_trash(data.path()).unwrap();
+        assert_eq!(subfolders(data.path()).unwrap(), Vec::<PathBuf>::new());
+        remove_folder(&folder).unwrap();
+    }
+}

@@ -1,0 +1,112 @@
+//! Versions of rows, locks of transactions, and the write batch that Raft replicates.
+//!
+//! An engine holds four kinds of entries, told apart by their first byte:
+//!
+//! ```text
+//! 'a' name                     what a replica knows of itself: the applied log id, …
+//! 'd' key  !commit_ts (8 BE)   a version: the value of `key` from `commit_ts` on, newest first
+//! 'l' key                      the lock of an unfinished transaction on `key`
+//! 't' primary  start_ts (8 BE) what became of a transaction whose primary lock is gone
+//!
+//!              commit_ts ▲
+//!      30 ───────────────┼─── a2 ──────────── (tombstone)      get(a, 25) = a1
+//!      20 ─── a1 ────────┼────┼──────── b1 ──────┼────         get(a, 30) = a2
+//!      10 ────┼──────────┼────┼────────┼─────────┼────         get(b, 30) = nothing
+//!             a               a        b         b   key
+//! ```
+//!
+//! A point read is one probe: seek to `'d' key !ts`, which is the newest version not above `ts`, or
+//! the end of the key's versions.
+//!
+//! Invariants:
+//! 1. Keys are **prefix-free**: no stored key is a proper prefix of another one. Keys that `engine::key`
+//!    builds are, within one index because each column's encoding is, between indexes because the
+//!    head has a fixed length. So the versions of a key stand together, and no other key's between.
+//! 2. A scan's bound never extends a stored key by more than one zero byte (`key + 00` is "right
+//!    after `key`", which pages of a scan use).
+//! 3. A key holds at most one version per `commit_ts` and at most one lock.
+//!
+//! Not here: who may read or write when (`txn`), dropping versions nobody can see (garbage
+//! collection has no owner yet: old versions stay).
+
+mod batch;
+mod lock;
+mod scan;
+mod version;
+
+pub use batch::{decode_batch, encode_batch};
+pub use lock::{
+    Lock, LockExpect, TxnRecord, all_locks, delete_lock, delete_txn_record, get_lock,
+    get_txn_record, put_lock, put_txn_record, scan_locks,
+};
+pub use scan::scan;
+pub use version::{Found, get, newest, put_version, version_key};
+
+use crate::engine::Visitor;
+use crate::{Engine, EngineSnapshot, Result};
+use base::KeyRange;
+use bytes::Bytes;
+
+/// First byte of what a replica knows of itself.
+pub const META: u8 = b'a';
+/// First byte of versions.
+pub const DATA: u8 = b'd';
+/// First byte of locks.
+pub const LOCK: u8 = b'l';
+/// First byte of transaction records.
+pub const TXN: u8 = b't';
+/// Length of the timestamp at the end of a version's engine key.
+pub const TIMESTAMP_BYTES: usize = 8;
+/// The engine key under which `raft` keeps the applied log id and the membership.
+pub const APPLIED_KEY: &[u8] = b"a/applied";
+
+/// The engine key of something a replica knows of itself.
+pub fn meta_key(name: &[u8]) -> Bytes {
+    let mut key = Vec::with_capacity(1 + name.len());
+    key.push(META);
+    key.extend_from_slice(name);
+    key.into()
+}
+
+/// What versions and locks are read from: an engine, or an engine snapshot of it.
+pub trait View {
+    /// As [`Engine::get`].
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>>;
+
+    /// As [`Engine::seek_prefix`].
+    fn seek_prefix(&self, prefix: &[u8], from: &[u8]) -> Result<Option<(Bytes, Bytes)>>;
+
+    /// As [`Engine::scan`].
+    fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()>;
+
+    /// As [`Engine::scan_reverse`].
+    fn scan_reverse(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()>;
+}
+
+macro_rules! view {
+    ($source:ty) => {
+        impl View for $source {
+            fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+                <$source>::get(self, key)
+            }
+
+            fn seek_prefix(&self, prefix: &[u8], from: &[u8]) -> Result<Option<(Bytes, Bytes)>> {
+                <$source>::seek_prefix(self, prefix, from)
+            }
+
+            fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()> {
+                <$source>::scan(self, range, visit)
+            }
+
+            fn scan_reverse(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()> {
+                <$source>::scan_reverse(self, range, visit)
+            }
+        }
+    };
+}
+
+view!(dyn Engine + '_);
+view!(dyn EngineSnapshot + '_);
+
+#[cfg(test)]
+mod tests;

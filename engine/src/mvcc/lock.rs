@@ -1,0 +1,218 @@
+//! Locks of unfinished transactions and records of finished ones.
+
+use super::{LOCK, TXN, View};
+use crate::{Error, Result, WriteBatch};
+use base::{KeyRange, Timestamp};
+use bytes::Bytes;
+
+/// Format version of a lock's bytes.
+const LOCK_VERSION: u8 = 1;
+/// The locked write puts a value.
+const WRITE_PUT: u8 = 0;
+/// The locked write deletes the key.
+const WRITE_TOMBSTONE: u8 = 1;
+/// Tags of [`LockExpect`].
+const EXPECT_ANY: u8 = 0;
+const EXPECT_ABSENT: u8 = 1;
+const EXPECT_NOT_NEWER_THAN: u8 = 2;
+/// Tags of [`TxnRecord`].
+const RECORD_ROLLED_BACK: u8 = 1;
+const RECORD_COMMITTED: u8 = 2;
+
+/// A transaction's uncommitted claim on a key, together with what it will write there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// Identity of the transaction.
+    pub start_ts: Timestamp,
+    /// The key whose lock decides the transaction.
+    pub primary: Bytes,
+    /// Wall clock after which anyone may roll the transaction back. Only the primary's counts.
+    pub expires_unix_ms: u64,
+    /// The value to commit; `None` deletes the key.
+    pub value: Option<Bytes>,
+    /// What was checked when the lock was placed, so that a repeated prewrite can be recognised.
+    pub expect: LockExpect,
+}
+
+/// What a prewrite demanded of the key's newest version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockExpect {
+    /// Nothing.
+    Any,
+    /// No visible row.
+    Absent,
+    /// No version newer than this.
+    NotNewerThan(Timestamp),
+}
+
+/// What became of a transaction, kept under its primary key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TxnRecord {
+    /// It was rolled back: a late prewrite must fail.
+    RolledBack,
+    /// It committed: its other locks become versions at `commit_ts`.
+    Committed {
+        /// When it became visible.
+        commit_ts: Timestamp,
+    },
+}
+
+/// Adds "place this lock on `key`" to a batch; it replaces the key's lock.
+pub fn put_lock(batch: &mut WriteBatch, key: &[u8], lock: &Lock) {
+    batch.put(lock_key(key), lock.encode());
+}
+
+/// Adds "remove the lock of `key`" to a batch.
+pub fn delete_lock(batch: &mut WriteBatch, key: &[u8]) {
+    batch.delete(lock_key(key));
+}
+
+/// The lock of a key.
+pub fn get_lock<V: View + ?Sized>(view: &V, key: &[u8]) -> Result<Option<Lock>> {
+    let engine_key = lock_key(key);
+    view.get(&engine_key)?.map(|bytes| Lock::decode(&engine_key, &bytes)).transpose()
+}
+
+/// Calls `visit(key, lock)` for every lock, in key order, until it answers `false`.
+pub fn scan_locks<V: View + ?Sized>(
+    view: &V,
+    mut visit: impl FnMut(Bytes, Lock) -> Result<bool>,
+) -> Result<()> {
+    view.scan(&KeyRange::prefix(vec![LOCK]), &mut |engine_key, stored| {
+        let lock = Lock::decode(engine_key, &Bytes::copy_from_slice(stored))?;
+        visit(Bytes::copy_from_slice(&engine_key[1..]), lock)
+    })
+}
+
+/// Every lock, in key order.
+pub fn all_locks<V: View + ?Sized>(view: &V) -> Result<Vec<(Bytes, Lock)>> {
+    let mut locks = Vec::new();
+    scan_locks(view, |key, lock| {
+        locks.push((key, lock));
+        Ok(true)
+    })?;
+    Ok(locks)
+}
+
+/// Adds "this is what became of the transaction" to a batch.
+pub fn put_txn_record(
+    batch: &mut WriteBatch,
+    primary: &[u8],
+    start_ts: Timestamp,
+    record: TxnRecord,
+) {
+    let mut bytes = Vec::with_capacity(9);
+    match record {
+        TxnRecord::RolledBack => bytes.push(RECORD_ROLLED_BACK),
+        TxnRecord::Committed { commit_ts } => {
+            bytes.push(RECORD_COMMITTED);
+            bytes.extend_from_slice(&commit_ts.0.to_le_bytes());
+        }
+    }
+    batch.put(txn_record_key(primary, start_ts), bytes);
+}
+
+/// Adds "forget what became of the transaction" to a batch.
+pub fn delete_txn_record(batch: &mut WriteBatch, primary: &[u8], start_ts: Timestamp) {
+    batch.delete(txn_record_key(primary, start_ts));
+}
+
+/// What became of a transaction, when it left a record.
+pub fn get_txn_record<V: View + ?Sized>(
+    view: &V,
+    primary: &[u8],
+    start_ts: Timestamp,
+) -> Result<Option<TxnRecord>> {
+    let engine_key = txn_record_key(primary, start_ts);
+    let Some(bytes) = view.get(&engine_key)? else { return Ok(None) };
+    match &bytes[..] {
+        [RECORD_ROLLED_BACK] => Ok(Some(TxnRecord::RolledBack)),
+        [RECORD_COMMITTED, a, b, c, d, e, f, g, h] => {
+            let commit_ts = Timestamp(u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]));
+            Ok(Some(TxnRecord::Committed { commit_ts }))
+        }
+        _ => Err(Error::corrupt(
+            format!("transaction record {}", engine_key.escape_ascii()),
+            format!("unknown bytes {}", bytes.escape_ascii()),
+        )),
+    }
+}
+
+impl Lock {
+    /// The bytes of `docs/formats.md`, "Versions and locks".
+    fn encode(&self) -> Vec<u8> {
+        let value = self.value.as_deref().unwrap_or_default();
+        let mut bytes = Vec::with_capacity(31 + self.primary.len() + value.len());
+        bytes.push(LOCK_VERSION);
+        bytes.extend_from_slice(&self.start_ts.0.to_le_bytes());
+        bytes.extend_from_slice(&self.expires_unix_ms.to_le_bytes());
+        let (expect, expect_ts) = match self.expect {
+            LockExpect::Any => (EXPECT_ANY, Timestamp::ZERO),
+            LockExpect::Absent => (EXPECT_ABSENT, Timestamp::ZERO),
+            LockExpect::NotNewerThan(ts) => (EXPECT_NOT_NEWER_THAN, ts),
+        };
+        bytes.push(expect);
+        bytes.extend_from_slice(&expect_ts.0.to_le_bytes());
+        bytes.extend_from_slice(&(self.primary.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&self.primary);
+        bytes.push(if self.value.is_some() { WRITE_PUT } else { WRITE_TOMBSTONE });
+        bytes.extend_from_slice(value);
+        bytes
+    }
+
+    /// The lock in stored bytes; `engine_key` is only named in errors.
+    fn decode(engine_key: &[u8], bytes: &Bytes) -> Result<Lock> {
+        Lock::parse(bytes).ok_or_else(|| {
+            Error::corrupt(
+                format!("lock {}", engine_key.escape_ascii()),
+                format!("its {} bytes are not a lock of version {LOCK_VERSION}", bytes.len()),
+            )
+        })
+    }
+
+    fn parse(bytes: &Bytes) -> Option<Lock> {
+        let (&[version], rest) = bytes.split_first_chunk()?;
+        let (start_ts, rest) = rest.split_first_chunk()?;
+        let (expires_unix_ms, rest) = rest.split_first_chunk()?;
+        let (&[expect], rest) = rest.split_first_chunk()?;
+        let (expect_ts, rest) = rest.split_first_chunk()?;
+        let (primary_len, rest) = rest.split_first_chunk()?;
+        let primary_len = usize::try_from(u32::from_le_bytes(*primary_len)).ok()?;
+        let (primary, rest) = rest.split_at_checked(primary_len)?;
+        let value = match rest {
+            [WRITE_PUT, value @ ..] => Some(bytes.slice_ref(value)),
+            [WRITE_TOMBSTONE] => None,
+            _ => return None,
+        };
+        let expect = match (expect, Timestamp(u64::from_le_bytes(*expect_ts))) {
+            (EXPECT_ANY, _) => LockExpect::Any,
+            (EXPECT_ABSENT, _) => LockExpect::Absent,
+            (EXPECT_NOT_NEWER_THAN, ts) => LockExpect::NotNewerThan(ts),
+            _ => return None,
+        };
+        (version == LOCK_VERSION).then(|| Lock {
+            start_ts: Timestamp(u64::from_le_bytes(*start_ts)),
+            primary: bytes.slice_ref(primary),
+            expires_unix_ms: u64::from_le_bytes(*expires_unix_ms),
+            value,
+            expect,
+        })
+    }
+}
+
+/// The engine key of a key's lock.
+fn lock_key(key: &[u8]) -> Bytes {
+    let mut engine_key = Vec::with_capacity(1 + key.len());
+    engine_key.push(LOCK);
+    engine_key.extend_from_slice(key);
+    engine_key.into()
+}
+
+/// The engine key of a transaction's record.
+fn txn_record_key(primary: &[u8], start_ts: Timestamp) -> Bytes {
+    let mut engine_key = Vec::with_capacity(1 + primary.len() + 8);
+    engine_key.push(TXN);
+    engine_key.extend_from_slice(primary);
+    engine_key.extend_from_slice(&start_ts.0.to_be_bytes());
+    engine_key.into()
+}

@@ -1,0 +1,466 @@
+//! Whole nodes in one process: simulated disks, connections in memory, paused time.
+//!
+//! Time stands still while anything can run and jumps when nothing can, so a test that waits for an
+//! election takes milliseconds and gives the same run every time.
+
+use super::*;
+use crate::log::disk::SimLogDisk;
+use crate::replica_group::ProposeError;
+use base::{Clock, Rng};
+use bytes::Bytes;
+use engine::{SimDisk, SimFactory, WriteBatch};
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint, Server};
+
+const SHARD: ShardId = ShardId(7);
+
+/// The runtime's clock, which stands while the test runs.
+struct TestClock(tokio::time::Instant);
+
+#[allow(clippy::disallowed_methods)] // A clock for tests.
+impl TestClock {
+    fn shared() -> SharedClock {
+        Arc::new(TestClock(tokio::time::Instant::now()))
+    }
+}
+
+impl Clock for TestClock {
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn unix_micros(&self) -> u64 {
+        self.0.elapsed().as_micros() as u64
+    }
+}
+
+/// `key=value` sets a key; `corrupt` is a command that cannot be executed.
+struct Settings;
+
+impl StateMachine for Settings {
+    fn apply(&self, _: u64, command: &[u8], batch: &mut WriteBatch) -> engine::Result<()> {
+        let text = String::from_utf8_lossy(command);
+        match text.split_once('=') {
+            Some((key, value)) => batch.put(format!("k{key}"), value.to_string()),
+            None => return Err(engine::Error::corrupt("000012.sst", "a block fails its check")),
+        }
+        Ok(())
+    }
+}
+
+/// Connections in memory that can be cut.
+#[derive(Default)]
+struct Wires {
+    listeners: BTreeMap<NodeId, mpsc::Sender<DuplexStream>>,
+    cut: BTreeSet<NodeId>,
+    open: Vec<(NodeId, NodeId, AbortHandle)>,
+}
+
+struct WireDialer {
+    wires: Arc<Mutex<Wires>>,
+    from: NodeId,
+}
+
+impl Dialer for WireDialer {
+    fn dial(&self, node: NodeId) -> BoxFuture<'static, std::result::Result<Channel, String>> {
+        let (wires, from) = (self.wires.clone(), self.from);
+        Box::pin(async move {
+            let (near, mut near_end) = tokio::io::duplex(1 << 16);
+            let (mut far_end, far) = tokio::io::duplex(1 << 16);
+            let listener = {
+                let wires = wires.lock();
+                if wires.cut.contains(&node) || wires.cut.contains(&from) {
+                    return Err("cut".to_string());
+                }
+                wires.listeners.get(&node).cloned().ok_or("nobody listens")?
+            };
+            listener.send(far).await.map_err(|_| "nobody listens")?;
+            let carry = tokio::spawn(async move {
+                let _ = tokio::io::copy_bidirectional(&mut near_end, &mut far_end).await;
+            });
+            wires.lock().open.push((from, node, carry.abort_handle()));
+            let near = Mutex::new(Some(near));
+            let connector = tower::service_fn(move |_: tonic::transport::Uri| {
+                let near = near.lock().take().ok_or(std::io::ErrorKind::NotConnected);
+                async move { Ok::<_, std::io::Error>(hyper_util::rt::TokioIo::new(near?)) }
+            });
+            let endpoint = Endpoint::from_static("http://memory");
+            endpoint.connect_with_connector(connector).await.map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// One node: its disks outlive its host.
+struct Node {
+    id: NodeId,
+    replica: ReplicaId,
+    engines: Arc<SimDisk>,
+    disk: SimLogDisk,
+    host: Option<Arc<Host>>,
+}
+
+/// Nodes 1, 2, … with one replica each.
+struct Cluster {
+    nodes: Vec<Node>,
+    wires: Arc<Mutex<Wires>>,
+    clock: SharedClock,
+    rng: Rng,
+}
+
+impl Cluster {
+    async fn start(count: u64) -> Cluster {
+        crate::runtime::seed_thread(42);
+        let node = |id| Node {
+            id: NodeId(id),
+            replica: ReplicaId(100 + id),
+            engines: Arc::new(SimDisk::new()),
+            disk: SimLogDisk::new(),
+            host: None,
+        };
+        let mut cluster = Cluster {
+            nodes: (1..=count).map(node).collect(),
+            wires: Arc::default(),
+            clock: TestClock::shared(),
+            rng: Rng::seeded(9),
+        };
+        for position in 0..cluster.nodes.len() {
+            cluster.boot(position).await.unwrap();
+        }
+        let members = cluster.nodes.iter().map(|node| (node.replica, node.id)).collect();
+        cluster.host(0).bootstrap(SHARD, members).await.unwrap();
+        cluster
+    }
+
+    fn host(&self, position: usize) -> &Arc<Host> {
+        self.nodes[position].host.as_ref().unwrap()
+    }
+
+    fn group(&self, position: usize) -> Arc<dyn ReplicaGroup> {
+        self.host(position).group(SHARD).unwrap()
+    }
+
+    async fn boot(&mut self, position: usize) -> Result<()> {
+        let (wires, clock) = (self.wires.clone(), self.clock.clone());
+        let node = &mut self.nodes[position];
+        let config = HostConfig {
+            flush_mode: FlushMode::Task,
+            log: LogOptions { segment_bytes: 1 << 16, ..LogOptions::default() },
+            ..HostConfig::new(node.id, format!("/node{}", node.id.0), clock)
+        };
+        let factory = Arc::new(SimFactory::new(node.engines.clone()));
+        let dialer = Arc::new(WireDialer { wires: wires.clone(), from: node.id });
+        let host = Host::open(config, factory, Arc::new(node.disk.clone()), dialer)?;
+        let (listener, incoming) = mpsc::channel(16);
+        wires.lock().listeners.insert(node.id, listener);
+        let router = Server::builder().add_service(host.service());
+        tokio::spawn(router.serve_with_incoming(
+            ReceiverStream::new(incoming).map(Ok::<_, std::io::Error>),
+        ));
+        node.host = Some(host.clone());
+        host.start_replica(SHARD, node.replica, Arc::new(Settings)).await?;
+        Ok(())
+    }
+
+    /// Cuts or mends all connections of a node.
+    fn cut(&self, position: usize, cut: bool) {
+        let id = self.nodes[position].id;
+        let mut wires = self.wires.lock();
+        match cut {
+            true => wires.cut.insert(id),
+            false => wires.cut.remove(&id),
+        };
+        wires.open.retain(|(from, to, carry)| {
+            let concerned = *from == id || *to == id;
+            if concerned {
+                carry.abort();
+            }
+            !concerned
+        });
+    }
+
+    /// Power cut of one node.
+    async fn crash(&mut self, position: usize) {
+        self.cut(position, true);
+        let node = &mut self.nodes[position];
+        if let Some(host) = node.host.take() {
+            host.peers.close();
+            for replica in host.registry.all() {
+                replica.context.health.end("crashed");
+                replica.shutdown().await;
+            }
+            node.disk.crash(&mut self.rng);
+            node.engines.crash(&mut self.rng);
+        }
+        self.wires.lock().listeners.remove(&self.nodes[position].id);
+        self.cut(position, false);
+    }
+
+    /// The node that serves, when one does.
+    async fn leader(&self) -> usize {
+        for _ in 0..2000 {
+            for (position, node) in self.nodes.iter().enumerate() {
+                let group = node.host.as_ref().and_then(|host| host.group(SHARD));
+                if group.is_some_and(|group| group.serving_term().is_some()) {
+                    return position;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("nobody serves");
+    }
+
+    /// Sets a key through whoever leads.
+    async fn set(&self, key: &str, value: &str) {
+        for _ in 0..20 {
+            let group = self.group(self.leader().await);
+            let Some(term) = group.serving_term() else { continue };
+            if group.propose(term, Bytes::from(format!("{key}={value}"))).await.is_ok() {
+                return;
+            }
+        }
+        panic!("{key} cannot be set");
+    }
+
+    fn get(&self, position: usize, key: &str) -> Option<Bytes> {
+        self.group(position).engine().get(format!("k{key}").as_bytes()).unwrap()
+    }
+
+    /// Waits until a node has a key.
+    async fn wait_for(&self, position: usize, key: &str, value: &str) {
+        for _ in 0..3000 {
+            if self.get(position, key).as_deref() == Some(value.as_bytes()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("node {position} never got {key}={value}: {:?}", self.group(position).status());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_proposed_reaches_every_replica() {
+    let cluster = Cluster::start(3).await;
+    for number in 0..20 {
+        cluster.set(&format!("a{number}"), "x").await;
+    }
+    for position in 0..3 {
+        cluster.wait_for(position, "a19", "x").await;
+        let status = cluster.group(position).status();
+        assert_eq!(status.voters.len(), 3);
+        assert_eq!(status.leader, Some(cluster.nodes[cluster.leader().await].id));
+    }
+    assert!(cluster.host(0).metrics().log.entries >= 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crashed_follower_comes_back_and_catches_up() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.set("before", "1").await;
+    let follower = (cluster.leader().await + 1) % 3;
+    cluster.crash(follower).await;
+    cluster.set("meanwhile", "2").await;
+    cluster.boot(follower).await.unwrap();
+    cluster.wait_for(follower, "before", "1").await;
+    cluster.wait_for(follower, "meanwhile", "2").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_leads_when_the_leader_is_gone_and_nothing_is_lost() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.set("before", "1").await;
+    let old = cluster.leader().await;
+    cluster.crash(old).await;
+    let new = cluster.leader().await;
+    assert_ne!(new, old);
+    assert_eq!(cluster.get(new, "before").as_deref(), Some(&b"1"[..]));
+    cluster.set("after", "2").await;
+    cluster.boot(old).await.unwrap();
+    cluster.wait_for(old, "after", "2").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_nodes_lose_power_at_once_and_keep_what_was_acknowledged() {
+    let mut cluster = Cluster::start(3).await;
+    for number in 0..50 {
+        cluster.set(&format!("a{number}"), "x").await;
+    }
+    for position in 0..3 {
+        cluster.crash(position).await;
+    }
+    for position in 0..3 {
+        cluster.boot(position).await.unwrap();
+    }
+    let leader = cluster.leader().await;
+    for number in 0..50 {
+        assert_eq!(cluster.get(leader, &format!("a{number}")).as_deref(), Some(&b"x"[..]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_without_quorum_stops_serving_and_answers_in_time() {
+    let cluster = Cluster::start(3).await;
+    cluster.set("before", "1").await;
+    let leader = cluster.leader().await;
+    let group = cluster.group(leader);
+    let term = group.serving_term().unwrap();
+    for position in 0..3 {
+        cluster.cut(position, true);
+    }
+    let begin = cluster.clock.monotonic();
+    let outcome = group.propose(term, Bytes::from_static(b"lost=1")).await;
+    assert_eq!(outcome, Err(ProposeError::Unknown));
+    assert!(cluster.clock.monotonic() - begin < Duration::from_secs(5));
+    assert_eq!(group.serving_term(), None);
+    assert_eq!(group.confirm_term().await, None);
+    let again = group.propose(term, Bytes::from_static(b"lost=2")).await;
+    assert_eq!(again, Err(ProposeError::NotLeader));
+    for position in 0..3 {
+        cluster.cut(position, false);
+    }
+    cluster.set("after", "2").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proposal_of_an_older_term_is_refused() {
+    let cluster = Cluster::start(3).await;
+    let group = cluster.group(cluster.leader().await);
+    let term = group.serving_term().unwrap();
+    let outcome = group.propose(term - 1, Bytes::from_static(b"old=1")).await;
+    assert_eq!(outcome, Err(ProposeError::NotLeader));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_replica_serves_at_once_also_after_a_crash() {
+    let mut cluster = Cluster::start(1).await;
+    let begin = cluster.clock.monotonic();
+    cluster.set("a", "1").await;
+    cluster.crash(0).await;
+    cluster.boot(0).await.unwrap();
+    cluster.leader().await;
+    assert_eq!(cluster.get(0, "a").as_deref(), Some(&b"1"[..]));
+    assert!(cluster.clock.monotonic() - begin < Duration::from_millis(500));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(cluster.group(0).serving_term().is_some(), "it renews its lease by itself");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bootstrapping_twice_changes_nothing() {
+    let cluster = Cluster::start(1).await;
+    cluster.set("a", "1").await;
+    let members = vec![(cluster.nodes[0].replica, cluster.nodes[0].id)];
+    cluster.host(0).bootstrap(SHARD, members).await.unwrap();
+    assert_eq!(cluster.get(0, "a").as_deref(), Some(&b"1"[..]));
+    let unknown = cluster.host(0).bootstrap(ShardId(99), Vec::new()).await;
+    assert!(matches!(unknown, Err(Error::Unknown(ShardId(99)))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_behind_the_purge_point_gets_a_checkpoint() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.set("before", "1").await;
+    let leader = cluster.leader().await;
+    let follower = (leader + 1) % 3;
+    cluster.crash(follower).await;
+    for number in 0..30 {
+        cluster.set(&format!("a{number}"), "x").await;
+    }
+    // What the purge driver does, without waiting for megabytes.
+    for position in 0..3 {
+        if position == follower {
+            continue;
+        }
+        let replica = cluster.host(position).registry.get(SHARD).unwrap();
+        let applied = replica.with_metrics(|metrics| metrics.last_applied.unwrap().index);
+        replica.raft.trigger().snapshot().await.unwrap();
+        while replica.with_metrics(|metrics| metrics.purged.is_none()) {
+            replica.raft.trigger().purge_log(applied).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    cluster.boot(follower).await.unwrap();
+    cluster.wait_for(follower, "a29", "x").await;
+    cluster.wait_for(follower, "before", "1").await;
+    let replica = cluster.host(follower).registry.get(SHARD).unwrap();
+    assert!(replica.with_metrics(|metrics| metrics.snapshot.is_some()));
+    cluster.set("later", "2").await;
+    cluster.wait_for(follower, "later", "2").await;
+    // The installed state is a start like any other.
+    cluster.crash(follower).await;
+    cluster.boot(follower).await.unwrap();
+    cluster.wait_for(follower, "later", "2").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn leadership_moves_on_request() {
+    let cluster = Cluster::start(3).await;
+    cluster.set("a", "1").await;
+    let old = cluster.leader().await;
+    let target = (old + 1) % 3;
+    cluster.wait_for(target, "a", "1").await;
+    cluster.group(old).transfer_leader(cluster.nodes[target].id).await.unwrap();
+    assert_eq!(cluster.group(old).serving_term(), None, "it stops before anyone else starts");
+    assert_eq!(cluster.leader().await, target);
+    cluster.set("b", "2").await;
+    let asked = cluster.group(old).transfer_leader(cluster.nodes[target].id).await;
+    assert_eq!(asked, Err(ProposeError::NotLeader));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_lost_its_log_does_not_start() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.set("a", "1").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    cluster.crash(2).await;
+    for name in cluster.nodes[2].disk.list().unwrap() {
+        if name.ends_with(".seg") {
+            cluster.nodes[2].disk.remove(&name).unwrap();
+        }
+    }
+    let error = cluster.boot(2).await.unwrap_err();
+    assert!(matches!(error, Error::Recovering { .. }), "{error}");
+    assert!(error.to_string().contains(".seg"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_cannot_execute_a_command_stops_and_says_why() {
+    let cluster = Cluster::start(1).await;
+    cluster.leader().await;
+    let group = cluster.group(0);
+    let term = group.serving_term().unwrap();
+    let outcome = group.propose(term, Bytes::from_static(b"corrupt")).await;
+    assert!(matches!(outcome, Err(ProposeError::Unknown | ProposeError::Stopped(_))));
+    assert_eq!(group.serving_term(), None);
+    let role = group.status().role;
+    assert!(role.starts_with("stopped: ") && role.contains("000012.sst"), "{role}");
+    let again = group.propose(term, Bytes::from_static(b"a=1")).await;
+    assert!(matches!(again, Err(ProposeError::Stopped(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destroyed_replica_leaves_nothing() {
+    let cluster = Cluster::start(1).await;
+    cluster.set("a", "1").await;
+    let host = cluster.host(0).clone();
+    host.destroy_replica(SHARD, cluster.nodes[0].replica).await.unwrap();
+    assert!(host.group(SHARD).is_none());
+    assert_eq!(host.local_replicas().unwrap(), []);
+    assert_eq!(host.log.replicas(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_shutdown_leaves_nothing_to_replay() {
+    let mut cluster = Cluster::start(1).await;
+    cluster.set("a", "1").await;
+    let host = cluster.nodes[0].host.take().unwrap();
+    host.shutdown().await;
+    cluster.nodes[0].engines.crash(&mut cluster.rng);
+    cluster.boot(0).await.unwrap();
+    assert_eq!(cluster.get(0, "a").as_deref(), Some(&b"1"[..]));
+}

@@ -1,0 +1,587 @@
+//! The Raft log of a node: one stream of records for all its replicas.
+//!
+//! ```text
+//! replica A ──append──┐                                  ┌── segment 17 ── segment 18 ── segment 19
+//! replica B ──vote────┼──> queue ──> flusher: one sync ──┤
+//! replica C ──purge───┘      │                           └── watermark.a, watermark.b
+//!                            └──> index: readable at once
+//! ```
+//!
+//! One stream, because a sync costs the same for one replica and for hundreds. Reading order: `record`
+//! and `segment` (bytes), `disk` (files), `index` (what is where, in memory), `flusher` (the one
+//! writer), `watermark` and `recover` (what a crash may take and what it may not).
+//!
+//! Invariants:
+//! 1. Operations of one replica reach the disk in the order in which they were queued, votes included.
+//! 2. Nobody is told before what he waits for, and all that was queued before it, is synced.
+//! 3. A failed write or sync stops the process.
+//!
+//! Not here: openraft (`log_store` adapts this log to it), and what the entries mean.
+
+pub mod disk;
+pub mod flusher;
+pub mod index;
+pub mod record;
+pub mod recover;
+pub mod segment;
+pub mod watermark;
+
+use crate::codec::{decode_entries, encode_entries, entry_bytes};
+use crate::type_config::{Entry, LogId, Vote};
+use base::{SharedClock, limits};
+use bytes::Bytes;
+use disk::{LogDisk, LogFile};
+use flusher::{Effect, FloorAfterPurge, Flusher, Operation};
+use index::{Found, Index, Place, RecordAt};
+use parking_lot::{Condvar, Mutex};
+use record::{Key, Kind};
+use recover::Shortfall;
+use segment::Writer;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore, watch};
+use watermark::WatermarkFiles;
+
+/// What to call when an operation is synced.
+pub type Done = Box<dyn FnOnce() + Send>;
+
+/// Target size of a record of entries, bytes.
+const RECORD_BYTES_TARGET: usize = 1 << 20;
+/// Bytes that one permit of the flush queue stands for.
+const PERMIT_BYTES: usize = 1024;
+
+/// Who runs the flusher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlushMode {
+    /// A thread of its own: a node.
+    Thread,
+    /// A task of the runtime: a simulation.
+    Task,
+}
+
+/// Sizes and intervals of a log.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// Size of a segment, bytes.
+    pub segment_bytes: u64,
+    /// Entries kept in memory, bytes.
+    pub cache_bytes_max: usize,
+    /// Entries queued at the flusher before appenders wait, bytes.
+    pub queue_bytes_max: usize,
+    /// How far the watermark may lag.
+    pub watermark_interval: Duration,
+}
+
+impl Default for LogOptions {
+    fn default() -> LogOptions {
+        LogOptions {
+            segment_bytes: limits::LOG_SEGMENT_BYTES,
+            cache_bytes_max: limits::LOG_CACHE_BYTES,
+            queue_bytes_max: limits::FLUSH_QUEUE_MAX * PERMIT_BYTES,
+            watermark_interval: limits::WATERMARK_INTERVAL,
+        }
+    }
+}
+
+/// What happened since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Syncs of segments and watermark files.
+    syncs: AtomicU64,
+    /// Bytes of records.
+    bytes: AtomicU64,
+    /// Entries.
+    entries: AtomicU64,
+    /// Time of the last flush.
+    last_flush_micros: AtomicU64,
+    /// Time of the slowest flush.
+    slowest_flush_micros: AtomicU64,
+}
+
+/// Numbers of the log for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogMetrics {
+    /// Syncs of segments and watermark files since the start.
+    pub syncs: u64,
+    /// Bytes of records written since the start.
+    pub bytes: u64,
+    /// Entries appended since the start.
+    pub entries: u64,
+    /// Time of the last write and sync, microseconds.
+    pub last_flush_micros: u64,
+    /// Time of the slowest write and sync since the start, microseconds.
+    pub slowest_flush_micros: u64,
+    /// Segments in use.
+    pub segments: u64,
+    /// Bytes of entries in memory.
+    pub cached_bytes: u64,
+}
+
+/// The log as its users see it; the flusher changes places only.
+pub(crate) struct State {
+    /// Votes and entries.
+    index: Index,
+    /// Segments in use.
+    segments: BTreeMap<u64, Arc<dyn LogFile>>,
+    /// Replicas whose entries keep the oldest segment from being freed.
+    pinning: BTreeSet<Key>,
+}
+
+/// Operations on their way to the flusher.
+#[derive(Default)]
+pub(crate) struct Queue {
+    /// In order.
+    operations: Vec<Operation>,
+    /// Whether the flusher shall end.
+    stop: bool,
+    /// The last ticket given.
+    tickets: u64,
+}
+
+/// What the flusher and the log's users share.
+pub(crate) struct Shared {
+    /// Locked before `queue` when both are.
+    state: Mutex<State>,
+    /// Operations waiting for the flusher.
+    queue: Mutex<Queue>,
+    /// Wakes a flusher thread.
+    wake_thread: Condvar,
+    /// Wakes a flusher task.
+    wake_task: Notify,
+    /// Byte budget of the queue.
+    queue_permits: Semaphore,
+    /// Ticket up to which everything is synced.
+    durable_ticket: watch::Sender<u64>,
+    /// Counts.
+    counters: Counters,
+    /// The folder.
+    disk: Arc<dyn LogDisk>,
+    /// Time.
+    clock: SharedClock,
+    /// Sizes and intervals.
+    options: LogOptions,
+}
+
+impl Shared {
+    /// Adds operations to the queue under one ticket while the state is locked.
+    fn queue(&self, ticketed: impl FnOnce(u64) -> Vec<Operation>) -> u64 {
+        let mut queue = self.queue.lock();
+        queue.tickets += 1;
+        let ticket = queue.tickets;
+        queue.operations.extend(ticketed(ticket));
+        ticket
+    }
+
+    /// Tells the flusher that there is something to do.
+    fn wake(&self) {
+        self.wake_thread.notify_one();
+        self.wake_task.notify_one();
+    }
+
+    /// Queues a vote or purge point again, so that the segment that holds it can be freed.
+    fn rewrite(&self, key: Key, vote: bool, purged: bool) {
+        let state = self.state.lock();
+        let Some(log) = state.index.get(&key) else { return };
+        let mut effects = Vec::new();
+        if let (true, Some(vote)) = (vote, log.vote) {
+            effects.push(Effect::Vote(vote));
+        }
+        if let (true, Some(upto)) = (purged, log.purged) {
+            effects.push(Effect::Purge { upto, floor: floor_after_purge(log) });
+        }
+        self.queue(|ticket| {
+            effects.into_iter().map(|effect| operation(key, effect, ticket, None)).collect()
+        });
+        drop(state);
+        self.wake();
+    }
+}
+
+/// An operation without entries.
+fn operation(key: Key, effect: Effect, ticket: u64, done: Option<Done>) -> Operation {
+    Operation { key, effect, payload: Vec::new(), ticket, done, permits: 0 }
+}
+
+/// What a replica needs of the log after a purge that the index has seen.
+fn floor_after_purge(log: &index::ReplicaLog) -> FloorAfterPurge {
+    match log.place(log.first_index()) {
+        None => FloorAfterPurge::Empty,
+        Some(Place::Pending(_)) => FloorAfterPurge::Pending,
+        Some(Place::Disk(record)) => FloorAfterPurge::Segment(record.position.segment),
+    }
+}
+
+/// The log of a node. Clones are the same log.
+#[derive(Clone)]
+pub struct SharedLog {
+    /// The log itself.
+    shared: Arc<Shared>,
+    /// What replicas lost, as found at the start.
+    shortfalls: Arc<BTreeMap<Key, Shortfall>>,
+    /// The flusher's thread, until it is joined.
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl SharedLog {
+    /// Reads the log of this disk back and starts its flusher.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or both watermark files are damaged. Damage inside the log is no
+    /// error here: see [`SharedLog::shortfall`].
+    pub fn open(
+        disk: Arc<dyn LogDisk>,
+        options: LogOptions,
+        mode: FlushMode,
+        clock: SharedClock,
+    ) -> io::Result<SharedLog> {
+        let (files, watermark) = WatermarkFiles::open(disk.clone())?;
+        let recovered = recover::recover(&disk, options.cache_bytes_max, &watermark)?;
+        let writer = Writer::begin(
+            disk.clone(),
+            options.segment_bytes,
+            recovered.spares,
+            recovered.next_segment,
+        )?;
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                index: recovered.index,
+                segments: recovered.segments,
+                pinning: BTreeSet::new(),
+            }),
+            queue: Mutex::new(Queue::default()),
+            wake_thread: Condvar::new(),
+            wake_task: Notify::new(),
+            queue_permits: Semaphore::new(options.queue_bytes_max / PERMIT_BYTES),
+            durable_ticket: watch::channel(0).0,
+            counters: Counters::default(),
+            disk,
+            clock,
+            options,
+        });
+        let damaged = recovered
+            .shortfalls
+            .iter()
+            .map(|(key, shortfall)| (*key, shortfall.acknowledged.clone()))
+            .collect();
+        let flusher = Flusher::new(shared.clone(), writer, files, damaged);
+        let thread = match mode {
+            FlushMode::Thread => {
+                Some(base::thread::spawn("raft-log", move || flusher.run_as_thread()))
+            }
+            FlushMode::Task => {
+                tokio::spawn(flusher.run_as_task());
+                None
+            }
+        };
+        Ok(SharedLog {
+            shared,
+            shortfalls: Arc::new(recovered.shortfalls),
+            thread: Arc::new(Mutex::new(thread)),
+        })
+    }
+
+    /// Replicas that have something in the log.
+    pub fn replicas(&self) -> Vec<Key> {
+        self.shared.state.lock().index.iter().map(|(key, _)| *key).collect()
+    }
+
+    /// What a replica had acknowledged and has lost; `None` when nothing.
+    pub fn shortfall(&self, key: &Key) -> Option<&Shortfall> {
+        self.shortfalls.get(key)
+    }
+
+    /// Adds entries; they are readable when this returns, and `done` is called when they are synced.
+    ///
+    /// Waits for room in the flush queue: that is the back-pressure.
+    ///
+    /// # Errors
+    /// When the entries would leave a hole.
+    pub async fn append(&self, key: Key, entries: Vec<Entry>, done: Done) -> io::Result<()> {
+        let shared = &self.shared;
+        let Some(last) = entries.last().map(|entry| entry.log_id) else {
+            let state = shared.state.lock();
+            shared.queue(|ticket| vec![operation(key, Effect::Barrier, ticket, Some(done))]);
+            drop(state);
+            shared.wake();
+            return Ok(());
+        };
+        let bytes: usize = entries.iter().map(entry_bytes).sum();
+        let permits_max = shared.options.queue_bytes_max / PERMIT_BYTES;
+        let permits = (bytes / PERMIT_BYTES + 1).min(permits_max) as u32;
+        shared
+            .queue_permits
+            .acquire_many(permits)
+            .await
+            .map_err(|_| io::Error::other("the Raft log is closed"))?
+            .forget();
+        let records = encode_records(&entries);
+        {
+            let mut state = shared.state.lock();
+            let log = state.index.get_or_create(key);
+            let hint = log.committed.filter(|_| log.committed != log.committed_queued);
+            log.committed_queued = log.committed;
+            let ticket = shared.queue.lock().tickets + 1;
+            for entry in entries {
+                let index = entry.log_id.index;
+                if let Err(expected) = state.index.append(key, entry, Place::Pending(ticket)) {
+                    shared.queue_permits.add_permits(permits as usize);
+                    let what = format!("entry {index} appended where {expected} was expected");
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+                }
+            }
+            shared.queue(|ticket| {
+                let mut operations: Vec<Operation> = hint
+                    .map(|committed| operation(key, Effect::CommitHint(committed), ticket, None))
+                    .into_iter()
+                    .collect();
+                operations.extend(records.into_iter().map(|(first, count, last, payload)| {
+                    let effect = Effect::Entries { first, count, last };
+                    Operation { payload, ..operation(key, effect, ticket, None) }
+                }));
+                let end = operation(key, Effect::Barrier, ticket, Some(done));
+                operations.push(Operation { permits, ..end });
+                operations
+            });
+            state.index.evict();
+        }
+        debug_assert!(last.index < u64::MAX);
+        shared.wake();
+        Ok(())
+    }
+
+    /// Queues an operation that the index has seen already, and tells when it is synced.
+    fn submit(&self, key: Key, effect: Effect, change: impl FnOnce(&mut Index)) -> Synced {
+        let (done, synced) = tokio::sync::oneshot::channel();
+        let done: Done = Box::new(move || {
+            // A caller that does not wait has dropped its end.
+            let _ = done.send(());
+        });
+        let mut state = self.shared.state.lock();
+        change(&mut state.index);
+        let effect = match effect {
+            Effect::Purge { upto, .. } => {
+                let log = state.index.get_or_create(key);
+                Effect::Purge { upto, floor: floor_after_purge(log) }
+            }
+            other => other,
+        };
+        self.shared.queue(|ticket| vec![operation(key, effect, ticket, Some(done))]);
+        drop(state);
+        self.shared.wake();
+        Synced(synced)
+    }
+
+    /// Replaces the vote.
+    pub fn save_vote(&self, key: Key, vote: Vote) -> Synced {
+        self.submit(key, Effect::Vote(vote), |index| index.get_or_create(key).vote = Some(vote))
+    }
+
+    /// Removes the entries after `last`; all of them when it is `None`.
+    pub fn truncate_after(&self, key: Key, last: Option<LogId>) -> Synced {
+        let from = last.map_or(0, |last| last.index + 1);
+        self.submit(key, Effect::TruncateAfter(last), |index| index.truncate_from(key, from))
+    }
+
+    /// Removes the entries up to and with `upto`.
+    pub fn purge(&self, key: Key, upto: LogId) -> Synced {
+        let effect = Effect::Purge { upto, floor: FloorAfterPurge::Empty };
+        self.submit(key, effect, |index| index.purge(key, upto))
+    }
+
+    /// Removes a replica's log for ever.
+    pub fn destroy(&self, key: Key) -> Synced {
+        self.submit(key, Effect::Destroy, |index| index.remove(&key))
+    }
+
+    /// Remembers the newest log-committed log id. No I/O: it rides on the next entries.
+    pub fn save_committed(&self, key: Key, committed: Option<LogId>) {
+        self.shared.state.lock().index.get_or_create(key).committed = committed;
+    }
+
+    /// The newest log-committed log id that was remembered.
+    pub fn committed(&self, key: &Key) -> Option<LogId> {
+        self.shared.state.lock().index.get(key).and_then(|log| log.committed)
+    }
+
+    /// The vote.
+    pub fn vote(&self, key: &Key) -> Option<Vote> {
+        self.shared.state.lock().index.get(key).and_then(|log| log.vote)
+    }
+
+    /// Up to where the log was purged, and where it ends.
+    pub fn bounds(&self, key: &Key) -> (Option<LogId>, Option<LogId>) {
+        let state = self.shared.state.lock();
+        let log = state.index.get(key);
+        (log.and_then(|log| log.purged), log.and_then(|log| log.last_log_id()))
+    }
+
+    /// Log id of an entry in the log.
+    pub fn log_id_at(&self, key: &Key, index: u64) -> Option<LogId> {
+        self.shared.state.lock().index.get(key).and_then(|log| log.log_id_at(index))
+    }
+
+    /// Log ids of `from..=to` at which the term changes, the first and the last with them.
+    pub fn key_log_ids(&self, key: &Key, from: u64, to: u64) -> Vec<LogId> {
+        let state = self.shared.state.lock();
+        state.index.get(key).map(|log| log.key_log_ids(from, to)).unwrap_or_default()
+    }
+
+    /// Bytes of entries a replica has in the log.
+    pub fn bytes(&self, key: &Key) -> u64 {
+        self.shared.state.lock().index.get(key).map_or(0, |log| log.bytes())
+    }
+
+    /// The last index whose purge leaves about `tail_bytes` of entries.
+    pub fn index_before_tail(&self, key: &Key, tail_bytes: u64) -> Option<u64> {
+        let state = self.shared.state.lock();
+        state.index.get(key).and_then(|log| log.index_before_tail(tail_bytes))
+    }
+
+    /// Whether this replica's entries keep the oldest segment from being freed.
+    pub fn pins_oldest_segment(&self, key: &Key) -> bool {
+        self.shared.state.lock().pinning.contains(key)
+    }
+
+    /// Numbers for metrics.
+    pub fn metrics(&self) -> LogMetrics {
+        let counters = &self.shared.counters;
+        let state = self.shared.state.lock();
+        LogMetrics {
+            syncs: counters.syncs.load(Ordering::Relaxed),
+            bytes: counters.bytes.load(Ordering::Relaxed),
+            entries: counters.entries.load(Ordering::Relaxed),
+            last_flush_micros: counters.last_flush_micros.load(Ordering::Relaxed),
+            slowest_flush_micros: counters.slowest_flush_micros.load(Ordering::Relaxed),
+            segments: state.segments.len() as u64,
+            cached_bytes: state.index.cached_bytes() as u64,
+        }
+    }
+
+    /// Waits until the entry at `index` is synced, if it is in the log at all.
+    pub async fn wait_synced(&self, key: &Key, index: u64) {
+        let mut durable = self.shared.durable_ticket.subscribe();
+        let place = self.shared.state.lock().index.get(key).and_then(|log| log.place(index));
+        if let Some(Place::Pending(ticket)) = place {
+            // The sender lives as long as this log.
+            let _ = durable.wait_for(|durable| *durable >= ticket).await;
+        }
+    }
+
+    /// The entries of `from..to` that are in the log, up to `bytes_max` but at least one.
+    ///
+    /// # Errors
+    /// When a record on disk cannot be read or fails its check; the message names file and offset.
+    pub fn read(
+        &self,
+        key: &Key,
+        from: u64,
+        to: u64,
+        bytes_max: usize,
+    ) -> io::Result<Vec<Entry>> {
+        let find = || {
+            let state = self.shared.state.lock();
+            state.index.get(key).map(|log| log.find(from, to, bytes_max)).unwrap_or_default()
+        };
+        let found = find();
+        match self.materialise(found) {
+            // The segment may have been freed and begun anew between looking and reading: then the
+            // entries were purged, and looking again says so.
+            Err(_) => self.materialise(find()),
+            entries => entries,
+        }
+    }
+
+    /// Reads what was not cached.
+    fn materialise(&self, found: Vec<Found>) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::with_capacity(found.len());
+        let mut last: Option<(RecordAt, Vec<Entry>)> = None;
+        for item in found {
+            match item {
+                Found::Cached(entry) => entries.push(entry),
+                Found::OnDisk(at, index) => {
+                    if last.as_ref().is_none_or(|(known, _)| *known != at) {
+                        last = Some((at, self.read_record(at)?));
+                    }
+                    let entry = last.as_ref().and_then(|(_, entries)| {
+                        entries.iter().find(|entry| entry.log_id.index == index)
+                    });
+                    entries.push(entry.cloned().ok_or_else(|| self.bad_record(at))?);
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Reads a record of entries.
+    fn read_record(&self, at: RecordAt) -> io::Result<Vec<Entry>> {
+        let file = self.shared.state.lock().segments.get(&at.position.segment).cloned();
+        let file = file.ok_or_else(|| self.bad_record(at))?;
+        let mut bytes = vec![0; at.bytes as usize];
+        let count = file.read_at(at.position.offset, &mut bytes)?;
+        bytes.truncate(count);
+        let (record, _) = record::decode(&Bytes::from(bytes), 0, at.position.segment)
+            .filter(|(record, _)| record.kind == Kind::Entries)
+            .ok_or_else(|| self.bad_record(at))?;
+        decode_entries(record.payload).map_err(|_| self.bad_record(at))
+    }
+
+    /// Names a record that cannot be read.
+    fn bad_record(&self, at: RecordAt) -> io::Error {
+        let name = self.shared.disk.place(&segment::segment_name(at.position.segment));
+        let what = format!("corrupt Raft log record in {name} at byte {}", at.position.offset);
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    }
+
+    /// Writes and syncs what is queued, and ends the flusher. The log refuses nothing afterwards, but
+    /// nobody would hear of a sync.
+    pub fn close(&self) {
+        self.shared.queue.lock().stop = true;
+        self.shared.wake();
+        if let Some(thread) = self.thread.lock().take() {
+            // A flusher that panicked has aborted the process.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Resolves when an operation is synced.
+pub struct Synced(tokio::sync::oneshot::Receiver<()>);
+
+impl Synced {
+    /// Waits for the sync.
+    ///
+    /// # Errors
+    /// When the log was closed first.
+    pub async fn wait(self) -> io::Result<()> {
+        self.0.await.map_err(|_| io::Error::other("the Raft log is closed"))
+    }
+}
+
+/// Cuts entries into records: first index, count, last log id, payload.
+fn encode_records(entries: &[Entry]) -> Vec<(u64, u64, LogId, Vec<u8>)> {
+    let mut records = Vec::new();
+    let mut rest = entries;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fitting = rest
+            .iter()
+            .take_while(|entry| {
+                bytes += entry_bytes(entry);
+                bytes <= RECORD_BYTES_TARGET
+            })
+            .count();
+        let (chunk, others) = rest.split_at(fitting.max(1));
+        rest = others;
+        let last = chunk[chunk.len() - 1].log_id;
+        records.push((chunk[0].log_id.index, chunk.len() as u64, last, encode_entries(chunk)));
+    }
+    records
+}
+
+#[cfg(test)]
+#[path = "log/tests.rs"]
+mod tests;

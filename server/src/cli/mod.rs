@@ -1,0 +1,87 @@
+//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not reachable.
+
+pub mod demo;
+pub mod sql;
+pub mod start;
+pub mod status;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Failed.
+pub const EXIT_FAILED: u8 = 1;
+/// The server cannot be reached.
+pub const EXIT_UNREACHABLE: u8 = 3;
+
+/// PrecinctDB: a distributed database for police records that speaks MySQL
+#[derive(Debug, Parser)]
+#[command(name = "precinct", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node
+    Start(crate::config::StartFlags),
+    /// Run a cluster on this machine with sample data, and break it
+    Demo(demo::DemoArgs),
+    /// Show a cluster's nodes and shards
+    Status(status::StatusArgs),
+    /// Run SQL statements
+    Sql(sql::SqlArgs),
+    /// Show the version
+    Version {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A failure for people, with the process's exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// Exit code.
+    pub code: u8,
+    /// One message, possibly of several lines.
+    pub message: String,
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Failure {
+        Failure { code: EXIT_FAILED, message }
+    }
+}
+
+/// Runs the command that the arguments name.
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Start(flags) => start::run(&flags),
+        Command::Demo(args) => demo::run(args),
+        Command::Status(args) => status::run(&args),
+        Command::Sql(args) => sql::run(&args),
+        Command::Version { json } => {
+            print_version(json);
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("precinct: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn print_version(json: bool) {
+    if json {
+        let version = serde_json::json!({
+            "schema_version": 1, "version": crate::VERSION, "mysql_version": crate::MYSQL_VERSION,
+        });
+        println!("{version}");
+    } else {
+        println!("precinct {} (MySQL {})", crate::VERSION, crate::MYSQL_VERSION);
+    }
+}

@@ -1,0 +1,60 @@
+//! `precinct start`: one node, until it is told to stop.
+
+use super::Failure;
+use crate::config::{Config, StartFlags};
+use crate::node::Node;
+use std::io::Read;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs a node until SIGTERM, SIGINT or, for a supervised child, the end of standard input.
+pub fn run(flags: &StartFlags) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PRECINCT_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
+    let config = Config::load(flags)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("node")
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let parent_gone = flags.exit_with_parent.then(watch_parent);
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+        let parent_gone = async {
+            match parent_gone {
+                // An error means that the watcher is gone, which it only is at end of input.
+                Some(gone) => drop(gone.await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(parent_gone);
+        let node = tokio::select! {
+            node = Node::start(config) => node?,
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            () = &mut parent_gone => return Ok(()),
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = &mut parent_gone => {}
+        }
+        tracing::info!("stopping");
+        node.stop().await;
+        Ok(())
+    })
+}
+
+/// Fires when standard input ends: the supervisor closed it or died.
+fn watch_parent() -> tokio::sync::oneshot::Receiver<()> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    base::thread::spawn("parent-watch", move || {
+        let mut byte = [0; 64];
+        while matches!(std::io::stdin().read(&mut byte), Ok(count) if count > 0) {}
+        // The node may have stopped for another reason first.
+        let _ = sender.send(());
+    });
+    receiver
+}

@@ -1,0 +1,330 @@
+//! The way from a transaction to shards: straight into the local leader, or over a peer's stream.
+//!
+//! A request looks for the shard's leader until it finds one or its time is up:
+//!
+//! ```text
+//! hint ──> call ──┬─ answer ──────────────────────────────> caller
+//!   ▲             ├─ NotServing(leader?) ── new hint ─┐
+//!   └── pause ────┴─ NotSent / Lost (read) ───────────┘
+//! ```
+//!
+//! Invariants:
+//! 1. A write that may have happened is never sent again, unless repeating it changes nothing
+//!    (prewrite, commit, rollback, status, heartbeat, bump).
+//! 2. Every request ends within `ROUTE_WAIT_MAX` plus one call.
+
+use crate::local_shards::LocalShards;
+use crate::oracle::LocalOracle;
+use crate::peers::{CallError, Peers};
+use crate::wire;
+use base::limits::{PROPOSE_WAIT_MAX, ROUTE_RETRY_PAUSE, ROUTE_WAIT_MAX};
+use base::{NodeId, SharedClock, ShardId, TableId, Timestamp};
+use futures::future::BoxFuture;
+use parking_lot::{Mutex, RwLock};
+use proto::node as pb;
+use shard_router::ShardMap;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use txn::command::{ReadRequest, ReadResponse, WriteRequest, WriteResponse};
+use txn::{Error, Oracle, Result, Route, ShardClient};
+
+/// Longest wait for one call's answer: the leader's own wait for its quorum, and a little more.
+const CALL_WAIT_MAX: Duration = Duration::from_millis(4700);
+
+const _: () = assert!(CALL_WAIT_MAX.as_millis() > PROPOSE_WAIT_MAX.as_millis());
+
+/// Finds leaders and talks to them.
+pub struct ClusterClient {
+    node: NodeId,
+    map: RwLock<Arc<ShardMap>>,
+    local: Arc<LocalShards>,
+    peers: Arc<Peers>,
+    clock: SharedClock,
+    runtime: tokio::runtime::Handle,
+    /// Last known leader of shards without a local replica.
+    hints: Mutex<BTreeMap<ShardId, NodeId>>,
+    local_oracle: Option<Arc<LocalOracle>>,
+    oracle: OnceLock<Arc<dyn Oracle>>,
+}
+
+/// What a client is made of.
+pub struct ClusterClientParts {
+    /// This node.
+    pub node: NodeId,
+    /// The shard map it starts with.
+    pub map: Arc<ShardMap>,
+    /// Local replicas.
+    pub local: Arc<LocalShards>,
+    /// Ways to other nodes.
+    pub peers: Arc<Peers>,
+    /// Time.
+    pub clock: SharedClock,
+    /// Where background work runs.
+    pub runtime: tokio::runtime::Handle,
+    /// The oracle, when this node holds a replica of the meta shard.
+    pub local_oracle: Option<Arc<LocalOracle>>,
+}
+
+impl ClusterClient {
+    /// A client; call [`Self::set_oracle`] before its first timestamp is wanted.
+    pub fn new(parts: ClusterClientParts) -> Arc<ClusterClient> {
+        Arc::new(ClusterClient {
+            node: parts.node,
+            map: RwLock::new(parts.map),
+            local: parts.local,
+            peers: parts.peers,
+            clock: parts.clock,
+            runtime: parts.runtime,
+            hints: Mutex::new(BTreeMap::new()),
+            local_oracle: parts.local_oracle,
+            oracle: OnceLock::new(),
+        })
+    }
+
+    /// Gives the client its oracle, which itself needs the client. Only the first call counts.
+    pub fn set_oracle(&self, oracle: Arc<dyn Oracle>) {
+        let _ = self.oracle.set(oracle);
+    }
+
+    /// The shard map in force.
+    pub fn map(&self) -> Arc<ShardMap> {
+        self.map.read().clone()
+    }
+
+    /// The node that leads a shard, as far as this node knows.
+    pub fn leader(&self, shard: ShardId) -> Option<NodeId> {
+        match self.local.get(shard) {
+            Some(local) => local.group.leader(),
+            None => self.hints.lock().get(&shard).copied(),
+        }
+    }
+
+    /// Timestamps from the meta shard's leader, wherever it is.
+    pub async fn timestamps_from_leader(&self, count: u32) -> Result<Timestamp> {
+        let mut search = self.search(ShardId::META);
+        loop {
+            let target = search.target();
+            let outcome = if target == self.node {
+                match &self.local_oracle {
+                    Some(oracle) => oracle.timestamps(count).await,
+                    None => Err(Error::NotServing { shard: ShardId::META, leader: None }),
+                }
+            } else {
+                let request = pb::call::Request::Timestamps(pb::TimestampsRequest { count });
+                match self.peers.call(target, request, CALL_WAIT_MAX).await {
+                    Ok(pb::answer::Response::Timestamps(answer)) => Ok(Timestamp(answer.first)),
+                    Ok(pb::answer::Response::Failure(failure)) => {
+                        Err(wire::failure_from_pb(failure))
+                    }
+                    Ok(_) => Err(search.unavailable("a peer gave an answer of the wrong kind")),
+                    // Timestamps that were handed out and lost are never used: asking again is safe.
+                    Err(CallError::NotSent(why) | CallError::Lost(why)) => {
+                        search.failed(target, &why);
+                        search.pause().await?;
+                        continue;
+                    }
+                }
+            };
+            match outcome {
+                Err(Error::NotServing { leader, .. }) => search.learned(target, leader),
+                other => return other,
+            }
+            search.pause().await?;
+        }
+    }
+
+    fn search(&self, shard: ShardId) -> Search<'_> {
+        let deadline = self.clock.monotonic() + ROUTE_WAIT_MAX;
+        let why = "no replica of it answered".to_string();
+        Search { client: self, shard, deadline, next_replica: 0, told: None, why }
+    }
+
+    fn replicas(&self, shard: ShardId) -> Vec<NodeId> {
+        let map = self.map();
+        let info = map.shard(shard);
+        info.map(|info| info.replicas.iter().map(|(_, node)| *node).collect()).unwrap_or_default()
+    }
+}
+
+/// One request's search for a shard's leader.
+struct Search<'a> {
+    client: &'a ClusterClient,
+    shard: ShardId,
+    /// Monotonic time at which it gives up.
+    deadline: Duration,
+    /// Which replica to try next when nobody knows the leader.
+    next_replica: usize,
+    /// What the last replica said about the leader.
+    told: Option<NodeId>,
+    /// Why the last attempt failed, for the error.
+    why: String,
+}
+
+impl Search<'_> {
+    /// The node to try now.
+    fn target(&mut self) -> NodeId {
+        if let Some(node) = self.told.take().or_else(|| self.client.leader(self.shard)) {
+            return node;
+        }
+        let replicas = self.client.replicas(self.shard);
+        let node = replicas.get(self.next_replica % replicas.len().max(1)).copied();
+        self.next_replica += 1;
+        node.unwrap_or(self.client.node)
+    }
+
+    /// `target` does not lead; perhaps it knows who does.
+    fn learned(&mut self, target: NodeId, leader: Option<NodeId>) {
+        self.why = format!("node {} does not lead it", target.0);
+        match leader.filter(|leader| *leader != target) {
+            Some(leader) => {
+                self.client.hints.lock().insert(self.shard, leader);
+                self.told = Some(leader);
+            }
+            None => {
+                self.client.hints.lock().remove(&self.shard);
+            }
+        }
+    }
+
+    /// `target` could not be reached.
+    fn failed(&mut self, _target: NodeId, why: &str) {
+        self.why = why.to_string();
+        self.client.hints.lock().remove(&self.shard);
+    }
+
+    /// Waits a little, or gives up.
+    async fn pause(&self) -> Result<()> {
+        if self.client.clock.monotonic() + ROUTE_RETRY_PAUSE >= self.deadline {
+            return Err(self.unavailable(&self.why));
+        }
+        tokio::time::sleep(ROUTE_RETRY_PAUSE).await;
+        Ok(())
+    }
+
+    fn unavailable(&self, why: &str) -> Error {
+        Error::Unavailable { shard: self.shard, what: why.to_string() }
+    }
+}
+
+/// Whether sending a write twice has the effect of sending it once.
+fn is_repeatable(request: &WriteRequest) -> bool {
+    match request {
+        WriteRequest::CommitNow { .. } => false,
+        // A counter that moved twice skips values, which nobody relies on.
+        WriteRequest::Bump { .. }
+        | WriteRequest::Prewrite { .. }
+        | WriteRequest::Commit { .. }
+        | WriteRequest::Rollback { .. }
+        | WriteRequest::CheckStatus { .. }
+        | WriteRequest::Heartbeat { .. } => true,
+    }
+}
+
+#[async_trait::async_trait]
+impl ShardClient for ClusterClient {
+    fn locate(&self, key: &[u8]) -> Result<Route> {
+        let corrupt = |error: engine::Error| Error::Engine { what: error.to_string() };
+        let table = engine::key::table_of_key(key).map_err(corrupt)?;
+        let map = self.map.read();
+        let shard = if table < TableId::FIRST_USER {
+            map.meta()
+        } else {
+            map.locate(engine::key::slot_of_key(key).map_err(corrupt)?)
+        };
+        let info = shard.ok_or_else(|| Error::Unavailable {
+            shard: ShardId::META,
+            what: "the shard map names no owner of this key".into(),
+        })?;
+        Ok(Route { shard: info.id, epoch: info.epoch })
+    }
+
+    fn data_shards(&self) -> Result<Vec<Route>> {
+        let map = self.map.read();
+        Ok(map.data_shards().iter().map(|info| Route { shard: info.id, epoch: info.epoch }).collect())
+    }
+
+    async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
+        let mut search = self.search(route.shard);
+        loop {
+            let target = search.target();
+            let outcome = if target == self.node {
+                match self.local.get(route.shard) {
+                    Some(local) => local.shard.read(request.clone()).await,
+                    None => Err(Error::NotServing { shard: route.shard, leader: None }),
+                }
+            } else {
+                let call = pb::call::Request::Read(wire::read_to_pb(route, request.clone()));
+                match self.peers.call(target, call, CALL_WAIT_MAX).await {
+                    Ok(answer) => wire::read_answer_from_pb(route.shard, answer),
+                    Err(CallError::NotSent(why) | CallError::Lost(why)) => {
+                        search.failed(target, &why);
+                        search.pause().await?;
+                        continue;
+                    }
+                }
+            };
+            match outcome {
+                Err(Error::NotServing { leader, .. }) => search.learned(target, leader),
+                other => return other,
+            }
+            search.pause().await?;
+        }
+    }
+
+    async fn write(&self, route: Route, request: WriteRequest) -> Result<WriteResponse> {
+        let mut search = self.search(route.shard);
+        loop {
+            let target = search.target();
+            let outcome = if target == self.node {
+                match self.local.get(route.shard) {
+                    Some(local) => local.shard.write(request.clone()).await,
+                    None => Err(Error::NotServing { shard: route.shard, leader: None }),
+                }
+            } else {
+                let call = pb::call::Request::Write(wire::write_to_pb(route, request.clone()));
+                match self.peers.call(target, call, CALL_WAIT_MAX).await {
+                    Ok(answer) => wire::write_answer_from_pb(route.shard, answer),
+                    Err(CallError::Lost(_)) if !is_repeatable(&request) => {
+                        return Err(Error::OutcomeUnknown { shard: route.shard });
+                    }
+                    Err(CallError::NotSent(why) | CallError::Lost(why)) => {
+                        search.failed(target, &why);
+                        search.pause().await?;
+                        continue;
+                    }
+                }
+            };
+            match outcome {
+                Err(Error::NotServing { leader, .. }) => search.learned(target, leader),
+                Err(Error::OutcomeUnknown { .. }) if is_repeatable(&request) => {
+                    search.failed(target, "its quorum did not answer");
+                }
+                other => return other,
+            }
+            search.pause().await?;
+        }
+    }
+
+    async fn timestamp(&self) -> Result<Timestamp> {
+        match self.oracle.get() {
+            Some(oracle) => oracle.timestamps(1).await,
+            None => Err(Error::Unavailable {
+                shard: ShardId::META,
+                what: "this node is still starting".into(),
+            }),
+        }
+    }
+
+    fn spawn(&self, work: BoxFuture<'static, ()>) {
+        self.runtime.spawn(work);
+    }
+
+    fn unix_ms(&self) -> u64 {
+        self.clock.unix_ms()
+    }
+
+    async fn pause(&self, pause: Duration) {
+        tokio::time::sleep(pause).await;
+    }
+}

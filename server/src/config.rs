@@ -1,0 +1,344 @@
+//! A node's settings: one TOML file, then PRECINCT_ environment variables, then flags; the later wins.
+//!
+//! This is the only place of the product that reads configuration; other crates are handed values.
+
+use base::NodeId;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Shards of user data that a new cluster starts with.
+pub const DATA_SHARDS_DEFAULT: u32 = 8;
+/// Replicas of each shard.
+pub const REPLICATION_DEFAULT: u32 = 3;
+
+/// The TOML file, all optional. Unknown names are refused, so that a typing error is noticed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigFile {
+    /// `[node]`
+    pub node: NodeSection,
+    /// `[listen]`
+    pub listen: ListenSection,
+    /// `[cluster]`
+    pub cluster: ClusterSection,
+    /// `[tls]`
+    pub tls: TlsSection,
+    /// `[storage]`
+    pub storage: StorageSection,
+    /// `[sql]`
+    pub sql: SqlSection,
+}
+
+/// Who this node is.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeSection {
+    /// Its number in the cluster, from 1.
+    pub id: Option<u64>,
+    /// Its data folder.
+    pub data: Option<PathBuf>,
+}
+
+/// Where it listens.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenSection {
+    /// MySQL clients, `address:port`.
+    pub sql: Option<SocketAddr>,
+    /// MySQL clients of this machine: path of a Unix socket.
+    pub socket: Option<PathBuf>,
+    /// Other nodes, `address:port`.
+    pub node: Option<SocketAddr>,
+    /// Metrics and health, `address:port`.
+    pub http: Option<SocketAddr>,
+}
+
+/// The cluster it belongs to.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClusterSection {
+    /// A name that all its nodes share; nodes of another name are refused.
+    pub name: Option<String>,
+    /// All nodes: number → `host:port` where it listens for nodes.
+    pub nodes: BTreeMap<String, String>,
+    /// Shards of user data in a new cluster.
+    pub shards: Option<u32>,
+    /// Replicas of each shard in a new cluster.
+    pub replication: Option<u32>,
+    /// Accept that links between nodes are neither encrypted nor authenticated.
+    pub insecure_links: Option<bool>,
+}
+
+/// Certificates for MySQL clients.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsSection {
+    /// Certificate chain, PEM. Without one the node makes its own and keeps it in its data folder.
+    pub cert: Option<PathBuf>,
+    /// Private key, PEM.
+    pub key: Option<PathBuf>,
+}
+
+/// Storage budgets.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageSection {
+    /// Block cache shared by all replicas of the node, MiB.
+    pub block_cache_mib: Option<u64>,
+    /// Memtables of all replicas of the node together, MiB.
+    pub write_buffer_mib: Option<u64>,
+}
+
+/// SQL settings.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SqlSection {
+    /// Whether LOAD DATA LOCAL is allowed.
+    pub local_infile: Option<bool>,
+}
+
+/// Flags of `precinct start`, each with its environment variable.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct StartFlags {
+    /// Configuration file (TOML)
+    #[arg(long, env = "PRECINCT_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// This node's number in the cluster, from 1
+    #[arg(long, env = "PRECINCT_NODE_ID", value_name = "N")]
+    pub node_id: Option<u64>,
+    /// Data folder
+    #[arg(long, env = "PRECINCT_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where MySQL clients connect
+    #[arg(long, env = "PRECINCT_LISTEN_SQL", value_name = "ADDRESS:PORT")]
+    pub listen_sql: Option<SocketAddr>,
+    /// Unix socket for MySQL clients of this machine
+    #[arg(long, env = "PRECINCT_SOCKET", value_name = "FILE")]
+    pub socket: Option<PathBuf>,
+    /// Where other nodes connect
+    #[arg(long, env = "PRECINCT_LISTEN_NODE", value_name = "ADDRESS:PORT")]
+    pub listen_node: Option<SocketAddr>,
+    /// Where metrics and health are served
+    #[arg(long, env = "PRECINCT_LISTEN_HTTP", value_name = "ADDRESS:PORT")]
+    pub listen_http: Option<SocketAddr>,
+    /// Name that all nodes of the cluster share
+    #[arg(long, env = "PRECINCT_CLUSTER", value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// All nodes of the cluster: 1=host:port,2=host:port,3=host:port
+    #[arg(long, env = "PRECINCT_NODES", value_name = "LIST", value_delimiter = ',')]
+    pub nodes: Vec<String>,
+    /// Shards of user data, when the cluster is new
+    #[arg(long, env = "PRECINCT_SHARDS", value_name = "N")]
+    pub shards: Option<u32>,
+    /// Replicas of each shard, when the cluster is new
+    #[arg(long, env = "PRECINCT_REPLICATION", value_name = "N")]
+    pub replication: Option<u32>,
+    /// Accept unencrypted, unauthenticated links between nodes on other than loopback addresses
+    #[arg(long, env = "PRECINCT_INSECURE_LINKS")]
+    pub insecure_links: bool,
+    /// Stop when standard input closes: for supervisors that start nodes as children
+    #[arg(long, hide = true)]
+    pub exit_with_parent: bool,
+}
+
+/// A node's settings, complete and checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who it is.
+    pub node: NodeId,
+    /// Its data folder.
+    pub data: PathBuf,
+    /// MySQL clients.
+    pub listen_sql: SocketAddr,
+    /// MySQL clients of this machine.
+    pub socket: Option<PathBuf>,
+    /// Other nodes.
+    pub listen_node: SocketAddr,
+    /// Metrics and health.
+    pub listen_http: SocketAddr,
+    /// Cluster name.
+    pub cluster: String,
+    /// All nodes.
+    pub nodes: BTreeMap<NodeId, String>,
+    /// Data shards of a new cluster.
+    pub shards: u32,
+    /// Replicas per shard of a new cluster; at most the number of nodes.
+    pub replication: u32,
+    /// Certificate and key, if not self-made.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Block cache, bytes.
+    pub block_cache_bytes: usize,
+    /// Write buffers, bytes.
+    pub write_buffer_bytes: usize,
+    /// LOAD DATA LOCAL allowed.
+    pub local_infile: bool,
+}
+
+impl Config {
+    /// Puts file, environment and flags together.
+    ///
+    /// # Errors
+    /// One sentence that names the setting, what is wrong, and what to write instead.
+    pub fn load(flags: &StartFlags) -> Result<Config, String> {
+        let file = match &flags.config {
+            Some(path) => read_file(path)?,
+            None => ConfigFile::default(),
+        };
+        Config::assemble(flags, file)
+    }
+
+    fn assemble(flags: &StartFlags, file: ConfigFile) -> Result<Config, String> {
+        let node = NodeId(flags.node_id.or(file.node.id).unwrap_or(1));
+        if node.0 == 0 || node.0 > 999 {
+            return Err(format!("node id {} is not in 1..=999 (--node-id)", node.0));
+        }
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let listen_node = flags.listen_node.or(file.listen.node).unwrap_or(local(7800));
+        let mut nodes = parse_nodes(&flags.nodes, &file.cluster.nodes)?;
+        if nodes.is_empty() {
+            nodes.insert(node, listen_node.to_string());
+        }
+        if !nodes.contains_key(&node) {
+            return Err(format!(
+                "the list of nodes does not name this node, {}; add {}=host:port to --nodes or [cluster] nodes",
+                node.0, node.0
+            ));
+        }
+        let insecure = flags.insecure_links || file.cluster.insecure_links.unwrap_or(false);
+        if nodes.len() > 1 && !listen_node.ip().is_loopback() && !insecure {
+            return Err(format!(
+                "links between nodes are neither encrypted nor authenticated in this version, and {listen_node} can be reached from \
+                 other machines; use a closed network and say --insecure-links, or listen on a loopback address"
+            ));
+        }
+        let wanted = flags.replication.or(file.cluster.replication);
+        let replication = match wanted {
+            Some(0) => return Err("--replication must be at least 1".into()),
+            Some(count) if count as usize > nodes.len() => {
+                return Err(format!(
+                    "--replication {count} needs {count} nodes, but the cluster has {}",
+                    nodes.len()
+                ));
+            }
+            Some(count) => count,
+            None => REPLICATION_DEFAULT.min(nodes.len() as u32),
+        };
+        let shards = flags.shards.or(file.cluster.shards).unwrap_or(DATA_SHARDS_DEFAULT);
+        if !(1..=1024).contains(&shards) {
+            return Err(format!("--shards {shards} is not in 1..=1024"));
+        }
+        let tls = match (file.tls.cert, file.tls.key) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => return Err("[tls] needs both cert and key".into()),
+        };
+        let data = flags.data.clone().or(file.node.data);
+        Ok(Config {
+            node,
+            data: data.unwrap_or_else(|| PathBuf::from("precinct-data")),
+            listen_sql: flags.listen_sql.or(file.listen.sql).unwrap_or(local(4000)),
+            socket: flags.socket.clone().or(file.listen.socket),
+            listen_node,
+            listen_http: flags.listen_http.or(file.listen.http).unwrap_or(local(8800)),
+            cluster: flags.cluster.clone().or(file.cluster.name).unwrap_or("precinct".into()),
+            nodes,
+            shards,
+            replication,
+            tls,
+            block_cache_bytes: mebibytes(file.storage.block_cache_mib.unwrap_or(64))?,
+            write_buffer_bytes: mebibytes(file.storage.write_buffer_mib.unwrap_or(64))?,
+            local_infile: file.sql.local_infile.unwrap_or(true),
+        })
+    }
+
+    /// The cluster's number in frames and identity files: a hash of its name.
+    pub fn cluster_id(&self) -> u64 {
+        // Two slots' worth of the same stable hash would be too little; FNV-1a (RFC draft
+        // draft-eastlake-fnv) over the name gives all 64 bits and never changes.
+        self.cluster.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    }
+}
+
+fn mebibytes(count: u64) -> Result<usize, String> {
+    usize::try_from(count)
+        .ok()
+        .filter(|count| (8..=1 << 20).contains(count))
+        .map(|count| count << 20)
+        .ok_or_else(|| format!("[storage] sizes are in MiB, 8 to 1048576, not {count}"))
+}
+
+fn read_file(path: &Path) -> Result<ConfigFile, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read configuration {}: {error}", path.display()))?;
+    toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn parse_nodes(
+    flags: &[String],
+    file: &BTreeMap<String, String>,
+) -> Result<BTreeMap<NodeId, String>, String> {
+    let from_flags = flags.iter().map(|item| {
+        item.split_once('=').ok_or_else(|| format!("--nodes: '{item}' is not NUMBER=HOST:PORT"))
+    });
+    let from_file = file.iter().map(|(id, address)| Ok((id.as_str(), address.as_str())));
+    let items: Vec<Result<(&str, &str), String>> =
+        if flags.is_empty() { from_file.collect() } else { from_flags.collect() };
+    let mut nodes = BTreeMap::new();
+    for item in items {
+        let (id, address) = item?;
+        let id: u64 = id
+            .trim()
+            .parse()
+            .ok()
+            .filter(|id| (1..=999).contains(id))
+            .ok_or_else(|| format!("node number '{id}' is not in 1..=999"))?;
+        if !address.contains(':') {
+            return Err(format!("address '{address}' of node {id} is not HOST:PORT"));
+        }
+        nodes.insert(NodeId(id), address.trim().to_string());
+    }
+    Ok(nodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assemble(flags: StartFlags, toml: &str) -> Result<Config, String> {
+        Config::assemble(&flags, toml::from_str(toml).map_err(|error| error.to_string())?)
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let flags = StartFlags { node_id: Some(2), ..Default::default() };
+        let toml = "[node]\nid = 1\n[cluster.nodes]\n1 = 'a:1'\n2 = 'b:1'\n3 = 'c:1'";
+        let config = assemble(flags, toml).unwrap();
+        assert_eq!((config.node, config.nodes.len(), config.replication), (NodeId(2), 3, 3));
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_refused() {
+        assert!(assemble(StartFlags::default(), "[node]\nnumber = 1").is_err());
+    }
+
+    #[test]
+    fn open_links_need_consent() {
+        let flags = StartFlags {
+            listen_node: Some("0.0.0.0:7800".parse().unwrap()),
+            nodes: vec!["1=a:1".into(), "2=b:1".into()],
+            ..Default::default()
+        };
+        assert!(assemble(flags.clone(), "").unwrap_err().contains("--insecure-links"));
+        assert!(assemble(StartFlags { insecure_links: true, ..flags }, "").is_ok());
+    }
+
+    #[test]
+    fn more_replicas_than_nodes_are_refused() {
+        let flags = StartFlags { replication: Some(3), ..Default::default() };
+        assert!(assemble(flags, "").unwrap_err().contains("needs 3 nodes"));
+    }
+}

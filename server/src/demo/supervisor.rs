@@ -1,0 +1,405 @@
+//! Starts the demo's nodes as child processes, watches them, and does what the control socket asks.
+
+use super::control::{self, Answer, Request, State};
+use super::ports::Ports;
+use super::{load, screen};
+use base::{SharedClock, SystemClock};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::process::{Child, Command};
+
+/// Longest wait for the first query to be answered.
+const READY_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Pause between two tries of a node that starts.
+const READY_RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// Longest wait for a node to stop before it is killed.
+const STOP_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Longest wait for a request on an open control connection.
+const CONTROL_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Lines of a node's log shown when it fails.
+const LOG_LINES_SHOWN: usize = 10;
+
+/// What the demo's flags say.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Number of nodes.
+    pub nodes: u64,
+    /// Data folder.
+    pub data: PathBuf,
+    /// Whether the data folder is removed at the end.
+    pub temp: bool,
+    /// Ports of node 1.
+    pub ports: Ports,
+    /// Whether to load the police sample.
+    pub sample: bool,
+    /// File to write once SQL answers.
+    pub ready_file: Option<PathBuf>,
+    /// Whether the ports were given by flags, not by defaults.
+    pub ports_given: bool,
+}
+
+/// What a data folder remembers of its demo.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Remembered {
+    nodes: u64,
+    ports: Ports,
+}
+
+/// Runs the demo until Ctrl-C, `demo stop` or SIGTERM.
+///
+/// # Errors
+/// One message for people: the failed step, why, how to mend it, the end of the node's log.
+pub async fn run(mut plan: Plan) -> Result<(), String> {
+    let clock = SystemClock::shared();
+    recall(&mut plan)?;
+    let listener = match control::listen(plan.ports.mysql) {
+        Ok(listener) => listener,
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => return attach(&plan),
+        Err(error) => return Err(format!("control socket: {error}")),
+    };
+    plan.ports.check(plan.nodes)?;
+    std::fs::create_dir_all(&plan.data)
+        .map_err(|error| format!("data folder {}: {error}", plan.data.display()))?;
+    plan.data = plan.data.canonicalize().map_err(|error| error.to_string())?;
+    remember(&plan)?;
+    let mut demo = Demo { plan, clock, children: BTreeMap::new() };
+    let outcome = demo.serve(listener).await;
+    demo.stop_all().await;
+    if demo.plan.temp {
+        std::fs::remove_dir_all(&demo.plan.data)
+            .map_err(|error| format!("removing {}: {error}", demo.plan.data.display()))?;
+    }
+    outcome
+}
+
+/// A second `precinct demo` shows the box of the first.
+fn attach(plan: &Plan) -> Result<(), String> {
+    let answer = control::ask(plan.ports.mysql, &Request::Status)
+        .map_err(|error| format!("a demo with port {} does not answer: {error}", plan.ports.mysql))?;
+    println!("a demo is running already:");
+    println!("{}", screen::running(&answer.state, plan.sample, plan.ports.mysql));
+    write_ready_file(plan, &answer.state)
+}
+
+fn memory_file(data: &Path) -> PathBuf {
+    data.join("demo.json")
+}
+
+/// Takes ports and number of nodes from the data folder, if a demo was there before.
+fn recall(plan: &mut Plan) -> Result<(), String> {
+    let path = memory_file(&plan.data);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    let remembered: Remembered = serde_json::from_str(&text)
+        .map_err(|error| format!("{} is damaged: {error}", path.display()))?;
+    if remembered.nodes != plan.nodes {
+        return Err(format!(
+            "{} holds a demo of {} nodes; say --nodes {} or choose another --data folder",
+            plan.data.display(),
+            remembered.nodes,
+            remembered.nodes
+        ));
+    }
+    if !plan.ports_given {
+        plan.ports = remembered.ports;
+    } else if plan.ports != remembered.ports {
+        return Err(format!(
+            "{} holds a demo whose ports start at {} (SQL), {} (HTTP), {} (nodes), which its nodes know each other by; \
+             leave the port flags away or choose another --data folder",
+            plan.data.display(),
+            remembered.ports.mysql,
+            remembered.ports.http,
+            remembered.ports.node
+        ));
+    }
+    Ok(())
+}
+
+fn remember(plan: &Plan) -> Result<(), String> {
+    let path = memory_file(&plan.data);
+    let remembered = Remembered { nodes: plan.nodes, ports: plan.ports };
+    let text = serde_json::to_string(&remembered).map_err(|error| error.to_string())?;
+    std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write_ready_file(plan: &Plan, state: &State) -> Result<(), String> {
+    let Some(path) = &plan.ready_file else { return Ok(()) };
+    let text = serde_json::to_string_pretty(state).map_err(|error| error.to_string())?;
+    // Written aside and renamed, so that a waiting script never reads half of it.
+    let aside = path.with_extension("part");
+    std::fs::write(&aside, text)
+        .and_then(|()| std::fs::rename(&aside, path))
+        .map_err(|error| format!("ready file {}: {error}", path.display()))
+}
+
+/// A running demo.
+struct Demo {
+    plan: Plan,
+    clock: SharedClock,
+    children: BTreeMap<u64, Child>,
+}
+
+impl Demo {
+    async fn serve(&mut self, listener: std::os::unix::net::UnixListener) -> Result<(), String> {
+        listener.set_nonblocking(true).map_err(|error| error.to_string())?;
+        let listener = UnixListener::from_std(listener).map_err(|error| error.to_string())?;
+        let mut terminated =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+                .map_err(|error| error.to_string())?;
+        tokio::select! {
+            started = self.start() => started?,
+            _ = tokio::signal::ctrl_c() => return Err("interrupted while starting".into()),
+            _ = terminated.recv() => return Err("terminated while starting".into()),
+        }
+        loop {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => return Ok(()),
+                _ = terminated.recv() => return Ok(()),
+                accepted = listener.accept() => {
+                    let (stream, _) = accepted.map_err(|error| format!("control socket: {error}"))?;
+                    tokio::select! {
+                        _ = tokio::signal::ctrl_c() => return Ok(()),
+                        _ = terminated.recv() => return Ok(()),
+                        stop = self.obey(stream) => if stop {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn start(&mut self) -> Result<(), String> {
+        let start = self.clock.monotonic();
+        for node in 1..=self.plan.nodes {
+            self.spawn(node)?;
+        }
+        for node in 1..=self.plan.nodes {
+            self.await_sql(node).await?;
+            self.step(&format!("node {node}"), "answers SQL", start);
+        }
+        if self.plan.sample {
+            let dsn = format!("mysql://root@127.0.0.1:{}", self.plan.ports.mysql);
+            match load::load(&dsn, &self.clock).await? {
+                None => self.step("sample", "is there already", start),
+                Some(loaded) => {
+                    let rate = loaded.crimes as f64 / loaded.crimes_took.as_secs_f64().max(0.001);
+                    let text = format!(
+                        "{} street crimes in {:.1} s ({rate:.0} rows/s), {} invented records",
+                        loaded.crimes,
+                        loaded.crimes_took.as_secs_f64(),
+                        loaded.invented
+                    );
+                    self.step("sample", &text, start);
+                }
+            }
+        }
+        let state = self.state();
+        println!("{}", screen::running(&state, self.plan.sample, self.plan.ports.mysql));
+        write_ready_file(&self.plan, &state)
+    }
+
+    fn step(&self, what: &str, text: &str, start: Duration) {
+        let took = (self.clock.monotonic() - start).as_secs_f64();
+        println!("✔ {what:<8} {text}  {took:.1} s");
+    }
+
+    fn folder(&self, node: u64) -> PathBuf {
+        self.plan.data.join(format!("node-{node}"))
+    }
+
+    fn log_path(&self, node: u64) -> PathBuf {
+        self.folder(node).join("node.log")
+    }
+
+    fn spawn(&mut self, node: u64) -> Result<(), String> {
+        let folder = self.folder(node);
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path(node))
+            .map_err(|error| format!("log of node {node}: {error}"))?;
+        let ports = self.plan.ports;
+        let nodes: Vec<String> = (1..=self.plan.nodes)
+            .map(|peer| format!("{peer}=127.0.0.1:{}", ports.node_of(peer)))
+            .collect();
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let child = Command::new(program)
+            .arg("start")
+            .arg("--exit-with-parent")
+            .args(["--cluster", "demo", "--node-id", &node.to_string()])
+            .args(["--nodes", &nodes.join(",")])
+            .arg("--data")
+            .arg(&folder)
+            .arg("--socket")
+            .arg(folder.join("mysql.sock"))
+            .args(["--listen-sql", &format!("127.0.0.1:{}", ports.mysql_of(node))])
+            .args(["--listen-http", &format!("127.0.0.1:{}", ports.http_of(node))])
+            .args(["--listen-node", &format!("127.0.0.1:{}", ports.node_of(node))])
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().map_err(|error| error.to_string())?)
+            .stderr(log)
+            // Ctrl-C is for the demo: it stops its nodes itself, in order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("starting node {node}: {error}"))?;
+        self.children.insert(node, child);
+        Ok(())
+    }
+
+    /// Waits until the node answers a query.
+    async fn await_sql(&mut self, node: u64) -> Result<(), String> {
+        let deadline = self.clock.monotonic() + READY_WAIT_MAX;
+        loop {
+            let address = format!("http://127.0.0.1:{}", self.plan.ports.mysql_of(node));
+            if answers(self.plan.ports.mysql_of(node)).await {
+                return Ok(());
+            }
+            if let Some(child) = self.children.get_mut(&node)
+                && let Ok(Some(status)) = child.try_wait()
+            {
+                return Err(self.failure(node, &format!("ended with {status}")));
+            }
+            if self.clock.monotonic() >= deadline {
+                let why = format!("does not answer at {address} after {READY_WAIT_MAX:?}");
+                return Err(self.failure(node, &why));
+            }
+            tokio::time::sleep(READY_RETRY_PAUSE).await;
+        }
+    }
+
+    fn failure(&self, node: u64, why: &str) -> String {
+        let path = self.log_path(node);
+        let log = std::fs::read_to_string(&path).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+        format!("node {node} {why}; the end of {}:\n  {}", path.display(), tail.join("\n  "))
+    }
+
+    fn state(&mut self) -> State {
+        let ports = self.plan.ports;
+        let database = if self.plan.sample { "/police" } else { "" };
+        let dsn = |node| format!("mysql://root@127.0.0.1:{}{database}", ports.mysql_of(node));
+        let pids = self
+            .children
+            .iter_mut()
+            .filter_map(|(node, child)| match child.try_wait() {
+                Ok(None) => child.id().map(|pid| (*node, pid)),
+                _ => None,
+            })
+            .collect();
+        State {
+            schema_version: 1,
+            dsn: dsn(1),
+            dsns: (1..=self.plan.nodes).map(dsn).collect(),
+            pids,
+            http: (1..=self.plan.nodes)
+                .map(|node| format!("127.0.0.1:{}", ports.http_of(node)))
+                .collect(),
+            data: self.plan.data.display().to_string(),
+            temp: self.plan.temp,
+        }
+    }
+
+    /// Serves one line of the control socket; true when the demo shall stop.
+    async fn obey(&mut self, stream: UnixStream) -> bool {
+        let (reader, mut writer) = stream.into_split();
+        let mut line = String::new();
+        let mut reader = BufReader::new(reader.take(control::LINE_BYTES_MAX as u64));
+        let read = tokio::time::timeout(CONTROL_WAIT_MAX, reader.read_line(&mut line)).await;
+        if !matches!(read, Ok(Ok(_))) {
+            return false;
+        }
+        let request: Result<Request, _> = serde_json::from_str(&line);
+        let outcome = match &request {
+            Ok(Request::Status) => Ok("running".to_string()),
+            Ok(Request::Stop) => Ok("stopping".to_string()),
+            Ok(Request::Kill { node }) => self.kill(*node).await,
+            Ok(Request::Restart { node }) => self.restart(*node).await,
+            Err(error) => Err(format!("not a request: {error}")),
+        };
+        let ok = outcome.is_ok();
+        let message = outcome.unwrap_or_else(|why| why);
+        let state = self.state();
+        if ok && let Err(why) = write_ready_file(&self.plan, &state) {
+            eprintln!("{why}");
+        }
+        if let Ok(mut text) = serde_json::to_vec(&Answer { ok, message, state }) {
+            text.push(b'\n');
+            // The asker may be gone; what it asked for is done all the same.
+            let _ = writer.write_all(&text).await;
+        }
+        matches!(request, Ok(Request::Stop))
+    }
+
+    async fn kill(&mut self, node: u64) -> Result<String, String> {
+        let nodes = self.plan.nodes;
+        let child = self
+            .children
+            .get_mut(&node)
+            .ok_or_else(|| format!("there is no node {node}; the demo has nodes 1 to {nodes}"))?;
+        if let Ok(Some(_)) = child.try_wait() {
+            return Err(format!("node {node} does not run"));
+        }
+        let pid = child.id().unwrap_or_default();
+        child.kill().await.map_err(|error| format!("killing node {node}: {error}"))?;
+        println!("✘ node {node} killed (pid {pid})");
+        Ok(format!("killed node {node} (pid {pid}, SIGKILL)"))
+    }
+
+    async fn restart(&mut self, node: u64) -> Result<String, String> {
+        if node == 0 || node > self.plan.nodes {
+            return Err(format!("there is no node {node}; the demo has nodes 1 to {}", self.plan.nodes));
+        }
+        if let Some(child) = self.children.get_mut(&node)
+            && let Ok(None) = child.try_wait()
+        {
+            return Err(format!("node {node} runs already; kill it first"));
+        }
+        self.spawn(node)?;
+        self.await_sql(node).await?;
+        println!("✔ node {node} started again");
+        Ok(format!("node {node} runs again and answers SQL"))
+    }
+
+    async fn stop_all(&mut self) {
+        for child in self.children.values_mut() {
+            // A closed standard input is the sign to stop (`--exit-with-parent`).
+            drop(child.stdin.take());
+        }
+        for (node, child) in &mut self.children {
+            if tokio::time::timeout(STOP_WAIT_MAX, child.wait()).await.is_err() {
+                eprintln!("node {node} did not stop within {STOP_WAIT_MAX:?}; killing it");
+                let _ = child.kill().await;
+            }
+        }
+    }
+}
+
+/// Whether a query on this port is answered.
+async fn answers(port: u16) -> bool {
+    use mysql_async::prelude::Queryable;
+    let builder = mysql_async::OptsBuilder::default()
+        .ip_or_hostname("127.0.0.1")
+        .tcp_port(port)
+        .user(Some("root"));
+    let attempt = async {
+        let mut conn = mysql_async::Conn::new(builder).await?;
+        let one: Option<u8> = conn.query_first("SELECT 1").await?;
+        conn.disconnect().await?;
+        Ok::<_, mysql_async::Error>(one == Some(1))
+    };
+    tokio::time::timeout(Duration::from_secs(2), attempt).await.is_ok_and(|done| done.unwrap_or(false))
+}

@@ -1,0 +1,165 @@
+//! Metrics (Prometheus text format), health, and one plain page for people.
+
+use crate::local_shards::LocalShards;
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse};
+use axum::routing::get;
+use base::NodeId;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use raft::host::Host;
+use sql::instance::{Cluster, Instance};
+use std::fmt::Write;
+use std::sync::{Arc, OnceLock};
+
+/// What the pages show.
+pub struct HttpState {
+    /// This node.
+    pub node: NodeId,
+    /// Local replicas.
+    pub local: Arc<LocalShards>,
+    /// The Raft host: log figures.
+    pub host: Arc<Host>,
+    /// The cluster as SQL sees it.
+    pub cluster: Arc<dyn Cluster>,
+    /// The SQL layer; set once it runs.
+    pub instance: Arc<OnceLock<Arc<Instance>>>,
+}
+
+/// The routes.
+pub fn router(state: Arc<HttpState>) -> Router {
+    let (metrics, health, page) = (state.clone(), state.clone(), state);
+    Router::new()
+        .route("/metrics", get(move || async move { metrics.metrics() }))
+        .route("/healthz", get(move || async move { health.health() }))
+        .route("/", get(move || async move { Html(page.page()) }))
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ShardLabel {
+    shard: u64,
+}
+
+impl HttpState {
+    fn metrics(&self) -> impl IntoResponse + use<> {
+        let mut registry = Registry::with_prefix("precinct");
+        let gauge = |registry: &mut Registry, name: &str, help: &str| {
+            let family = Family::<ShardLabel, Gauge>::default();
+            registry.register(name, help, family.clone());
+            family
+        };
+        let leads = gauge(&mut registry, "replica_leader", "1 where this node leads the shard");
+        let term = gauge(&mut registry, "replica_term", "Raft term of the local replica");
+        let last = gauge(&mut registry, "replica_log_index", "Last log index of the local replica");
+        let applied = gauge(&mut registry, "replica_applied_index", "Last applied log index");
+        let unflushed =
+            gauge(&mut registry, "replica_unflushed_bytes", "Bytes that a restart would replay");
+        for local in self.local.all() {
+            let status = local.group.status();
+            let label = ShardLabel { shard: status.shard.0 };
+            leads.get_or_create(&label).set(i64::from(status.role == "leader"));
+            term.get_or_create(&label).set(status.term as i64);
+            last.get_or_create(&label).set(status.last_log_index as i64);
+            applied.get_or_create(&label).set(status.applied_index as i64);
+            unflushed
+                .get_or_create(&label)
+                .set(local.group.engine().unflushed_bytes() as i64);
+        }
+        let total = |registry: &mut Registry, name: &str, help: &str, value: u64| {
+            let counter = prometheus_client::metrics::counter::Counter::<u64>::default();
+            counter.inc_by(value);
+            registry.register(name, help, counter);
+        };
+        let log = self.host.metrics().log;
+        total(&mut registry, "log_syncs", "fdatasync calls of the Raft log", log.syncs);
+        total(&mut registry, "log_bytes", "Bytes written to the Raft log", log.bytes);
+        total(&mut registry, "log_entries", "Entries appended to the Raft log", log.entries);
+        if let Some(instance) = self.instance.get() {
+            let (statements, connections) = instance.counters();
+            total(&mut registry, "sql_statements", "Statements executed", statements);
+            total(&mut registry, "sql_connections", "Sessions opened", connections);
+            let open = Gauge::<i64>::default();
+            open.set(instance.processes().len() as i64);
+            registry.register("sql_sessions", "Sessions open now", open);
+        }
+        let mut text = String::new();
+        match prometheus_client::encoding::text::encode(&mut text, &registry) {
+            Ok(()) => (
+                StatusCode::OK,
+                [(
+                    header::CONTENT_TYPE,
+                    "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                )],
+                text,
+            ),
+            Err(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
+                "cannot encode metrics\n".into(),
+            ),
+        }
+    }
+
+    /// 200 when SQL is served and every local replica runs, else 503 with the reasons.
+    fn health(&self) -> (StatusCode, String) {
+        let mut reasons: Vec<String> = self
+            .local
+            .all()
+            .iter()
+            .map(|local| local.group.status())
+            .filter(|status| status.role.starts_with("stopped"))
+            .map(|status| format!("replica {} of shard {}: {}", status.replica.0, status.shard.0, status.role))
+            .collect();
+        if self.instance.get().is_none() {
+            reasons.push("SQL is not served yet".into());
+        }
+        if reasons.is_empty() {
+            (StatusCode::OK, "ok\n".into())
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+        }
+    }
+
+    fn page(&self) -> String {
+        let mut page = format!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"2\">\
+             <title>PrecinctDB node {0}</title><style>body{{font-family:sans-serif;margin:2em}}table{{border-collapse:collapse;margin-bottom:2em}}\
+             td,th{{border:1px solid #999;padding:.3em .8em;text-align:left}}</style><h1>PrecinctDB, seen from node {0}</h1>",
+            self.node.0
+        );
+        page.push_str("<h2>Nodes 节点</h2><table><tr><th>Node<th>SQL<th>State<th>Leaders<th>Replicas</tr>");
+        for node in self.cluster.nodes() {
+            let _ = write!(
+                page,
+                "<tr><td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
+                node.node.0,
+                escape(&node.sql_address),
+                escape(&node.state),
+                node.leaders,
+                node.replicas
+            );
+        }
+        page.push_str("</table><h2>Shards 分片</h2><table><tr><th>Shard<th>Slots<th>Leader<th>Replicas<th>State</tr>");
+        for shard in self.cluster.shards() {
+            let replicas: Vec<String> = shard.replicas.iter().map(|node| node.0.to_string()).collect();
+            let leader = shard.leader.map_or("none".into(), |node| node.0.to_string());
+            let _ = write!(
+                page,
+                "<tr><td>{}<td>{}<td>{leader}<td>{}<td>{}</tr>",
+                shard.shard.0,
+                shard.slots,
+                replicas.join(", "),
+                escape(&shard.state)
+            );
+        }
+        page.push_str("</table><p><a href=\"/metrics\">metrics</a> · <a href=\"/healthz\">health</a></html>");
+        page
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

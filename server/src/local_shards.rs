@@ -1,0 +1,40 @@
+//! The shards that have a replica on this node.
+
+use base::ShardId;
+use parking_lot::RwLock;
+use raft::replica_group::ReplicaGroup;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use txn::shard::Shard;
+
+/// A shard's local replica, seen by transactions and by Raft.
+#[derive(Clone)]
+pub struct LocalShard {
+    /// Reads and writes, when this replica leads.
+    pub shard: Arc<Shard>,
+    /// The replica and its group.
+    pub group: Arc<dyn ReplicaGroup>,
+}
+
+/// All of them.
+#[derive(Default)]
+pub struct LocalShards {
+    shards: RwLock<BTreeMap<ShardId, LocalShard>>,
+}
+
+impl LocalShards {
+    /// Adds one.
+    pub fn add(&self, id: ShardId, shard: LocalShard) {
+        self.shards.write().insert(id, shard);
+    }
+
+    /// The local replica of a shard, if there is one.
+    pub fn get(&self, id: ShardId) -> Option<LocalShard> {
+        self.shards.read().get(&id).cloned()
+    }
+
+    /// The local replicas in order of their shards.
+    pub fn all(&self) -> Vec<LocalShard> {
+        self.shards.read().values().cloned().collect()
+    }
+}

@@ -1,0 +1,237 @@
+//! The timestamp oracle: the meta shard's leader hands out timestamps from memory, inside a window it
+//! has replicated beforehand.
+//!
+//! ```text
+//!  handed out          next        window_end (replicated)
+//! ────────────────────────┼──────────────┤ · · · · · ·
+//! ```
+//!
+//! Invariants:
+//! 1. `next <= window_end`, and the window is replicated before a timestamp inside it is handed out.
+//! 2. A new leader starts at the replicated window's end: it can never go back.
+//! 3. Timestamps are handed out only while the leader lease holds, so two leaders never do at once.
+//!
+//! Nodes that do not lead the meta shard ask its leader, many requests in one call.
+
+use crate::cluster_client::ClusterClient;
+use base::limits::{ORACLE_WINDOW_MS, PROPOSE_WAIT_MAX};
+use base::{SharedClock, ShardId, Timestamp};
+use engine::{Engine, WriteBatch, mvcc};
+use parking_lot::Mutex;
+use std::sync::{Arc, Weak};
+use tokio::sync::{mpsc, oneshot};
+use txn::replication::{ReplicateError, Replication};
+use txn::{Error, Oracle, Result};
+
+/// Engine key of the replicated window's end. `o` is reserved for the oracle (`docs/formats.md`).
+const WINDOW_KEY: &[u8] = b"oracle";
+/// Requests waiting for the meta shard's leader.
+const REQUESTS_QUEUED_MAX: usize = 65_536;
+/// Requests merged into one call.
+const REQUESTS_MERGED_MAX: usize = 4096;
+/// Calls under way at once.
+const CALLS_MAX: usize = 4;
+
+/// What the leader remembers.
+#[derive(Default)]
+struct Window {
+    /// Term in which the rest is valid.
+    term: u64,
+    /// The next timestamp to hand out.
+    next: u64,
+    /// First timestamp that may not be handed out.
+    end: u64,
+}
+
+/// The oracle on a node that holds a replica of the meta shard.
+pub struct LocalOracle {
+    replication: Arc<dyn Replication>,
+    engine: Arc<dyn Engine>,
+    clock: SharedClock,
+    window: Mutex<Window>,
+    /// Held while a window is replicated, so that one at a time is.
+    extending: tokio::sync::Mutex<()>,
+}
+
+impl LocalOracle {
+    /// An oracle over the meta shard's local replica.
+    pub fn new(
+        replication: Arc<dyn Replication>,
+        engine: Arc<dyn Engine>,
+        clock: SharedClock,
+    ) -> LocalOracle {
+        LocalOracle {
+            replication,
+            engine,
+            clock,
+            window: Mutex::new(Window::default()),
+            extending: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Hands out timestamps from memory, when this replica leads and its window has room.
+    fn take(&self, count: u32) -> Option<Timestamp> {
+        let term = self.replication.serving_term()?;
+        let mut window = self.window.lock();
+        if window.term != term {
+            return None;
+        }
+        let first = window.next.max(Timestamp::from_unix_ms(self.clock.unix_ms()).0);
+        let end = first.checked_add(u64::from(count))?;
+        if end > window.end {
+            return None;
+        }
+        window.next = end;
+        drop(window);
+        // The lease may have run out between the two looks; a timestamp handed out then would be
+        // unordered with those of the next leader.
+        (self.replication.serving_term() == Some(term)).then_some(Timestamp(first))
+    }
+
+    /// Replicates a further window under the present term.
+    async fn extend(&self, count: u32) -> Result<()> {
+        let _one_at_a_time = self.extending.lock().await;
+        let not_serving =
+            || Error::NotServing { shard: ShardId::META, leader: self.replication.leader() };
+        let term = match self.replication.serving_term() {
+            Some(term) => term,
+            None => self.replication.confirm_term().await.ok_or_else(not_serving)?,
+        };
+        let now = Timestamp::from_unix_ms(self.clock.unix_ms()).0;
+        let (next, old_end) = {
+            let window = self.window.lock();
+            if window.term == term {
+                let room = window.end.saturating_sub(window.next.max(now));
+                if room > Timestamp::from_unix_ms(ORACLE_WINDOW_MS / 2).0 + u64::from(count) {
+                    return Ok(()); // Someone else extended it while we waited.
+                }
+                (window.next, window.end)
+            } else {
+                let stored = self.stored_end()?;
+                (stored, stored)
+            }
+        };
+        let end = next.max(now).max(old_end).saturating_add(u64::from(count))
+            + Timestamp::from_unix_ms(ORACLE_WINDOW_MS).0;
+        let mut batch = WriteBatch::new();
+        batch.put(WINDOW_KEY, end.to_be_bytes().to_vec());
+        let replicate = self.replication.replicate(term, mvcc::encode_batch(&batch));
+        match tokio::time::timeout(PROPOSE_WAIT_MAX, replicate).await {
+            Ok(Ok(())) => {}
+            Ok(Err(ReplicateError::NotLeader)) => return Err(not_serving()),
+            // A window that may or may not be replicated later can only be larger than what is used.
+            Ok(Err(ReplicateError::Unknown)) | Err(_) => {
+                let what = "its quorum does not answer".to_string();
+                return Err(Error::Unavailable { shard: ShardId::META, what });
+            }
+        }
+        let mut window = self.window.lock();
+        if window.term != term {
+            *window = Window { term, next, end };
+        } else {
+            window.end = window.end.max(end);
+        }
+        Ok(())
+    }
+
+    fn stored_end(&self) -> Result<u64> {
+        let Some(bytes) = self.engine.get(WINDOW_KEY)? else { return Ok(0) };
+        let bytes: [u8; 8] = bytes.as_ref().try_into().map_err(|_| Error::Engine {
+            what: format!("the oracle's window has {} bytes instead of 8", bytes.len()),
+        })?;
+        Ok(u64::from_be_bytes(bytes))
+    }
+
+    /// Whether the window is more than half used, so that it should be extended in the background.
+    fn is_low(&self) -> bool {
+        let window = self.window.lock();
+        let now = Timestamp::from_unix_ms(self.clock.unix_ms()).0;
+        window.end.saturating_sub(window.next.max(now))
+            < Timestamp::from_unix_ms(ORACLE_WINDOW_MS / 2).0
+    }
+
+    /// Keeps the window ahead of the clock while this replica leads, so that no request waits for it.
+    pub async fn keep_ahead(&self) {
+        if self.replication.serving_term().is_some() && self.is_low() {
+            // A failure here is seen again, and reported, by the next request.
+            let _ = self.extend(0).await;
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Oracle for LocalOracle {
+    async fn timestamps(&self, count: u32) -> Result<Timestamp> {
+        for _ in 0..3 {
+            if let Some(first) = self.take(count) {
+                return Ok(first);
+            }
+            self.extend(count).await?;
+        }
+        Err(Error::NotServing { shard: ShardId::META, leader: self.replication.leader() })
+    }
+}
+
+/// The oracle as every part of a node uses it: local when the meta shard's leader is here, else merged
+/// calls to that leader.
+pub struct NodeOracle {
+    local: Option<Arc<LocalOracle>>,
+    requests: mpsc::Sender<(u32, oneshot::Sender<Result<Timestamp>>)>,
+}
+
+impl NodeOracle {
+    /// Starts the task that merges requests to a remote leader. `client` finds that leader; it is weak
+    /// because the client itself holds the oracle.
+    pub fn start(
+        local: Option<Arc<LocalOracle>>,
+        client: Weak<ClusterClient>,
+        runtime: &tokio::runtime::Handle,
+    ) -> Arc<NodeOracle> {
+        let (requests, queue) = mpsc::channel(REQUESTS_QUEUED_MAX);
+        runtime.spawn(merge(queue, client));
+        Arc::new(NodeOracle { local, requests })
+    }
+}
+
+#[async_trait::async_trait]
+impl Oracle for NodeOracle {
+    async fn timestamps(&self, count: u32) -> Result<Timestamp> {
+        if let Some(first) = self.local.as_ref().and_then(|local| local.take(count)) {
+            return Ok(first);
+        }
+        let stopping =
+            || Error::Unavailable { shard: ShardId::META, what: "this node is stopping".into() };
+        let (answer, answered) = oneshot::channel();
+        self.requests.send((count, answer)).await.map_err(|_| stopping())?;
+        answered.await.map_err(|_| stopping())?
+    }
+}
+
+/// Merges waiting requests into calls, a few of which may be under way at once.
+async fn merge(
+    mut queue: mpsc::Receiver<(u32, oneshot::Sender<Result<Timestamp>>)>,
+    client: Weak<ClusterClient>,
+) {
+    let permits = Arc::new(tokio::sync::Semaphore::new(CALLS_MAX));
+    let mut waiting = Vec::new();
+    while queue.recv_many(&mut waiting, REQUESTS_MERGED_MAX).await > 0 {
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        while waiting.len() < REQUESTS_MERGED_MAX {
+            let Ok(request) = queue.try_recv() else { break };
+            waiting.push(request);
+        }
+        let Some(client) = client.upgrade() else { return };
+        let requests = std::mem::take(&mut waiting);
+        tokio::spawn(async move {
+            let total: u32 = requests.iter().map(|(count, _)| count).sum();
+            let outcome = client.timestamps_from_leader(total).await;
+            let mut offset = 0;
+            for (count, answer) in requests {
+                let share = outcome.clone().map(|first| Timestamp(first.0 + offset));
+                offset += u64::from(count);
+                let _ = answer.send(share);
+            }
+            drop(permit);
+        });
+    }
+}

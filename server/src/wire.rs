@@ -1,0 +1,404 @@
+//! Between `txn`'s words and the messages of `node.proto`. Bytes from the wire are never trusted: a
+//! message that makes no sense becomes an error, not a guess.
+
+use base::{KeyRange, NodeId, ShardEpoch, ShardId, Timestamp};
+use bytes::Bytes;
+use proto::node as pb;
+use txn::command::{
+    Expect, KeyWrite, ReadRequest, ReadResponse, TxnStatus, Version, WriteRequest, WriteResponse,
+};
+use txn::{Error, Route};
+
+/// A read as a message.
+pub fn read_to_pb(route: Route, request: ReadRequest) -> pb::ShardRead {
+    let (shard, epoch) = (route.shard.0, route.epoch.0);
+    match request {
+        ReadRequest::Get { keys, ts } => {
+            pb::ShardRead { shard, epoch, ts: ts.0, keys, scan: None }
+        }
+        ReadRequest::Scan { range, ts, reverse, limit } => pb::ShardRead {
+            shard,
+            epoch,
+            ts: ts.0,
+            keys: Vec::new(),
+            scan: Some(pb::Scan {
+                start: range.start,
+                end: range.end,
+                reverse,
+                limit: limit as u64,
+            }),
+        },
+    }
+}
+
+/// A message as a read.
+pub fn read_from_pb(message: pb::ShardRead) -> (Route, ReadRequest) {
+    let route = Route { shard: ShardId(message.shard), epoch: ShardEpoch(message.epoch) };
+    let ts = Timestamp(message.ts);
+    let request = match message.scan {
+        None => ReadRequest::Get { keys: message.keys, ts },
+        Some(scan) => ReadRequest::Scan {
+            range: KeyRange { start: scan.start, end: scan.end },
+            ts,
+            reverse: scan.reverse,
+            limit: usize::try_from(scan.limit).unwrap_or(usize::MAX),
+        },
+    };
+    (route, request)
+}
+
+/// The outcome of a read as a message.
+pub fn read_answer_to_pb(outcome: txn::Result<ReadResponse>) -> pb::answer::Response {
+    match outcome {
+        Ok(ReadResponse::Values(values)) => pb::answer::Response::Values(pb::Values {
+            values: values
+                .into_iter()
+                .map(|value| match value {
+                    None => pb::MaybeVersion::default(),
+                    Some(version) => pb::MaybeVersion {
+                        present: true,
+                        commit_ts: version.commit_ts.0,
+                        value: version.value,
+                    },
+                })
+                .collect(),
+        }),
+        Ok(ReadResponse::Page { rows, rest }) => {
+            let more = rest.is_some();
+            let rest = rest.unwrap_or_default();
+            pb::answer::Response::Page(pb::Page {
+                rows: rows
+                    .into_iter()
+                    .map(|(key, version)| pb::Row {
+                        key,
+                        commit_ts: version.commit_ts.0,
+                        value: version.value,
+                    })
+                    .collect(),
+                more,
+                rest_start: rest.start,
+                rest_end: rest.end,
+            })
+        }
+        Err(error) => pb::answer::Response::Failure(failure_to_pb(error)),
+    }
+}
+
+/// A message as the outcome of a read.
+pub fn read_answer_from_pb(shard: ShardId, response: pb::answer::Response) -> txn::Result<ReadResponse> {
+    match response {
+        pb::answer::Response::Values(values) => Ok(ReadResponse::Values(
+            values
+                .values
+                .into_iter()
+                .map(|value| {
+                    value.present.then_some(Version {
+                        commit_ts: Timestamp(value.commit_ts),
+                        value: value.value,
+                    })
+                })
+                .collect(),
+        )),
+        pb::answer::Response::Page(page) => Ok(ReadResponse::Page {
+            rows: page
+                .rows
+                .into_iter()
+                .map(|row| {
+                    (row.key, Version { commit_ts: Timestamp(row.commit_ts), value: row.value })
+                })
+                .collect(),
+            rest: page.more.then_some(KeyRange { start: page.rest_start, end: page.rest_end }),
+        }),
+        other => Err(unexpected(shard, other)),
+    }
+}
+
+/// A write as a message.
+pub fn write_to_pb(route: Route, request: WriteRequest) -> pb::ShardWrite {
+    use pb::shard_write::Kind;
+    let mut message =
+        pb::ShardWrite { shard: route.shard.0, epoch: route.epoch.0, ..Default::default() };
+    match request {
+        WriteRequest::CommitNow { writes } => {
+            message.set_kind(Kind::CommitNow);
+            message.writes = writes.into_iter().map(key_write_to_pb).collect();
+        }
+        WriteRequest::Prewrite { start_ts, primary, expires_unix_ms, writes } => {
+            message.set_kind(Kind::Prewrite);
+            message.start_ts = start_ts.0;
+            message.primary = primary;
+            message.unix_ms = expires_unix_ms;
+            message.writes = writes.into_iter().map(key_write_to_pb).collect();
+        }
+        WriteRequest::Commit { start_ts, commit_ts, keys } => {
+            message.set_kind(Kind::Commit);
+            message.start_ts = start_ts.0;
+            message.commit_ts = commit_ts.0;
+            message.keys = keys;
+        }
+        WriteRequest::Rollback { start_ts, keys } => {
+            message.set_kind(Kind::Rollback);
+            message.start_ts = start_ts.0;
+            message.keys = keys;
+        }
+        WriteRequest::CheckStatus { start_ts, primary, now_unix_ms } => {
+            message.set_kind(Kind::CheckStatus);
+            message.start_ts = start_ts.0;
+            message.primary = primary;
+            message.unix_ms = now_unix_ms;
+        }
+        WriteRequest::Heartbeat { start_ts, primary, expires_unix_ms } => {
+            message.set_kind(Kind::Heartbeat);
+            message.start_ts = start_ts.0;
+            message.primary = primary;
+            message.unix_ms = expires_unix_ms;
+        }
+        WriteRequest::Bump { key, by, at_least } => {
+            message.set_kind(Kind::Bump);
+            message.primary = key;
+            message.by = by;
+            message.at_least = at_least;
+        }
+    }
+    message
+}
+
+/// A message as a write; `None` when its kind is unknown here.
+pub fn write_from_pb(message: pb::ShardWrite) -> Option<(Route, WriteRequest)> {
+    use pb::shard_write::Kind;
+    let route = Route { shard: ShardId(message.shard), epoch: ShardEpoch(message.epoch) };
+    let kind = Kind::try_from(message.kind).ok()?;
+    let start_ts = Timestamp(message.start_ts);
+    let writes = |writes: Vec<pb::KeyWrite>| -> Option<Vec<KeyWrite>> {
+        writes.into_iter().map(key_write_from_pb).collect()
+    };
+    let request = match kind {
+        Kind::CommitNow => WriteRequest::CommitNow { writes: writes(message.writes)? },
+        Kind::Prewrite => WriteRequest::Prewrite {
+            start_ts,
+            primary: message.primary,
+            expires_unix_ms: message.unix_ms,
+            writes: writes(message.writes)?,
+        },
+        Kind::Commit => WriteRequest::Commit {
+            start_ts,
+            commit_ts: Timestamp(message.commit_ts),
+            keys: message.keys,
+        },
+        Kind::Rollback => WriteRequest::Rollback { start_ts, keys: message.keys },
+        Kind::CheckStatus => WriteRequest::CheckStatus {
+            start_ts,
+            primary: message.primary,
+            now_unix_ms: message.unix_ms,
+        },
+        Kind::Heartbeat => WriteRequest::Heartbeat {
+            start_ts,
+            primary: message.primary,
+            expires_unix_ms: message.unix_ms,
+        },
+        Kind::Bump => WriteRequest::Bump {
+            key: message.primary,
+            by: message.by,
+            at_least: message.at_least,
+        },
+    };
+    Some((route, request))
+}
+
+/// The outcome of a write as a message.
+pub fn write_answer_to_pb(outcome: txn::Result<WriteResponse>) -> pb::answer::Response {
+    use pb::written::Kind;
+    let (kind, commit_ts, counter) = match outcome {
+        Ok(WriteResponse::Done { commit_ts }) => (Kind::Done, commit_ts.0, 0),
+        Ok(WriteResponse::Counter(before)) => (Kind::Counter, 0, before),
+        Ok(WriteResponse::Status(TxnStatus::Alive)) => (Kind::Alive, 0, 0),
+        Ok(WriteResponse::Status(TxnStatus::Committed { commit_ts })) => {
+            (Kind::Committed, commit_ts.0, 0)
+        }
+        Ok(WriteResponse::Status(TxnStatus::RolledBack)) => (Kind::RolledBack, 0, 0),
+        Err(error) => return pb::answer::Response::Failure(failure_to_pb(error)),
+    };
+    pb::answer::Response::Written(pb::Written { kind: kind as i32, commit_ts, counter })
+}
+
+/// A message as the outcome of a write.
+pub fn write_answer_from_pb(
+    shard: ShardId,
+    response: pb::answer::Response,
+) -> txn::Result<WriteResponse> {
+    use pb::written::Kind;
+    let written = match response {
+        pb::answer::Response::Written(written) => written,
+        other => return Err(unexpected(shard, other)),
+    };
+    let commit_ts = Timestamp(written.commit_ts);
+    match Kind::try_from(written.kind) {
+        Ok(Kind::Done) => Ok(WriteResponse::Done { commit_ts }),
+        Ok(Kind::Counter) => Ok(WriteResponse::Counter(written.counter)),
+        Ok(Kind::Alive) => Ok(WriteResponse::Status(TxnStatus::Alive)),
+        Ok(Kind::Committed) => Ok(WriteResponse::Status(TxnStatus::Committed { commit_ts })),
+        Ok(Kind::RolledBack) => Ok(WriteResponse::Status(TxnStatus::RolledBack)),
+        // The write happened, but what it answered cannot be read.
+        Err(_) => Err(Error::OutcomeUnknown { shard }),
+    }
+}
+
+/// An error as a message.
+pub fn failure_to_pb(error: Error) -> pb::Failure {
+    use pb::failure::Kind;
+    let what = error.to_string();
+    let mut failure = pb::Failure { what, ..Default::default() };
+    match error {
+        Error::KeyLocked { key, start_ts, primary } => {
+            failure.set_kind(Kind::KeyLocked);
+            failure.key = key;
+            failure.start_ts = start_ts.0;
+            failure.primary = primary;
+        }
+        Error::WriteConflict { key } => {
+            failure.set_kind(Kind::WriteConflict);
+            failure.key = key;
+        }
+        Error::AlreadyExists { key } => {
+            failure.set_kind(Kind::AlreadyExists);
+            failure.key = key;
+        }
+        Error::RolledBack { start_ts } => {
+            failure.set_kind(Kind::RolledBack);
+            failure.start_ts = start_ts.0;
+        }
+        Error::NotServing { shard, leader } => {
+            failure.set_kind(Kind::NotServing);
+            failure.shard = shard.0;
+            failure.leader_node = leader.map_or(0, |node| node.0);
+        }
+        Error::Unavailable { shard, what } => {
+            failure.set_kind(Kind::Unavailable);
+            failure.shard = shard.0;
+            failure.what = what;
+        }
+        Error::OutcomeUnknown { shard } => {
+            failure.set_kind(Kind::OutcomeUnknown);
+            failure.shard = shard.0;
+        }
+        Error::TooLarge { what } => {
+            failure.set_kind(Kind::TooLarge);
+            failure.what = what;
+        }
+        Error::Engine { what } => {
+            failure.set_kind(Kind::Engine);
+            failure.what = what;
+        }
+    }
+    failure
+}
+
+/// A message as an error.
+pub fn failure_from_pb(failure: pb::Failure) -> Error {
+    use pb::failure::Kind;
+    let shard = ShardId(failure.shard);
+    match Kind::try_from(failure.kind) {
+        Ok(Kind::KeyLocked) => Error::KeyLocked {
+            key: failure.key,
+            start_ts: Timestamp(failure.start_ts),
+            primary: failure.primary,
+        },
+        Ok(Kind::WriteConflict) => Error::WriteConflict { key: failure.key },
+        Ok(Kind::AlreadyExists) => Error::AlreadyExists { key: failure.key },
+        Ok(Kind::RolledBack) => Error::RolledBack { start_ts: Timestamp(failure.start_ts) },
+        Ok(Kind::NotServing) => Error::NotServing {
+            shard,
+            leader: (failure.leader_node != 0).then_some(NodeId(failure.leader_node)),
+        },
+        Ok(Kind::Unavailable) => Error::Unavailable { shard, what: failure.what },
+        Ok(Kind::OutcomeUnknown) => Error::OutcomeUnknown { shard },
+        Ok(Kind::TooLarge) => Error::TooLarge { what: failure.what },
+        Ok(Kind::Engine) => Error::Engine { what: failure.what },
+        Ok(Kind::BadCall) | Ok(Kind::Unspecified) | Err(_) => {
+            Error::Unavailable { shard, what: failure.what }
+        }
+    }
+}
+
+fn unexpected(shard: ShardId, response: pb::answer::Response) -> Error {
+    match response {
+        pb::answer::Response::Failure(failure) => failure_from_pb(failure),
+        _ => Error::Unavailable { shard, what: "a peer gave an answer of the wrong kind".into() },
+    }
+}
+
+fn key_write_to_pb(write: KeyWrite) -> pb::KeyWrite {
+    use pb::key_write::Expect as PbExpect;
+    let (expect, expect_ts) = match write.expect {
+        Expect::Any => (PbExpect::Any, 0),
+        Expect::Absent => (PbExpect::Absent, 0),
+        Expect::NotNewerThan(ts) => (PbExpect::NotNewerThan, ts.0),
+    };
+    pb::KeyWrite {
+        key: write.key,
+        is_delete: write.value.is_none(),
+        value: write.value.unwrap_or_else(Bytes::new),
+        expect: expect as i32,
+        expect_ts,
+    }
+}
+
+fn key_write_from_pb(write: pb::KeyWrite) -> Option<KeyWrite> {
+    use pb::key_write::Expect as PbExpect;
+    let expect = match PbExpect::try_from(write.expect).ok()? {
+        PbExpect::Any => Expect::Any,
+        PbExpect::Absent => Expect::Absent,
+        PbExpect::NotNewerThan => Expect::NotNewerThan(Timestamp(write.expect_ts)),
+    };
+    let value = (!write.is_delete).then_some(write.value);
+    Some(KeyWrite { key: write.key, value, expect })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route() -> Route {
+        Route { shard: ShardId(3), epoch: ShardEpoch(9) }
+    }
+
+    #[test]
+    fn writes_survive_the_wire() {
+        let write = |value, expect| KeyWrite { key: Bytes::from_static(b"k"), value, expect };
+        let writes = vec![
+            write(Some(Bytes::from_static(b"v")), Expect::Absent),
+            write(None, Expect::NotNewerThan(Timestamp(7))),
+            write(Some(Bytes::new()), Expect::Any),
+        ];
+        for request in [
+            WriteRequest::CommitNow { writes: writes.clone() },
+            WriteRequest::Prewrite {
+                start_ts: Timestamp(1),
+                primary: Bytes::from_static(b"p"),
+                expires_unix_ms: 5,
+                writes,
+            },
+            WriteRequest::Bump { key: Bytes::from_static(b"c"), by: 2, at_least: 3 },
+        ] {
+            let back = write_from_pb(write_to_pb(route(), request.clone()));
+            assert_eq!(back, Some((route(), request)));
+        }
+    }
+
+    #[test]
+    fn errors_survive_the_wire() {
+        for error in [
+            Error::NotServing { shard: ShardId(2), leader: Some(NodeId(1)) },
+            Error::OutcomeUnknown { shard: ShardId(2) },
+            Error::AlreadyExists { key: Bytes::from_static(b"k") },
+        ] {
+            let back = failure_from_pb(failure_to_pb(error.clone()));
+            assert_eq!(format!("{back:?}"), format!("{error:?}"));
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_of_write_is_refused() {
+        assert!(write_from_pb(pb::ShardWrite { kind: 99, ..Default::default() }).is_none());
+    }
+}

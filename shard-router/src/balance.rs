@@ -1,0 +1,127 @@
+//! Who should lead: the preferred node of each shard while it is alive, spread evenly otherwise.
+//!
+//! The wanted leaders follow from the map, the nodes alive and, only where the preferred node is down,
+//! the present leader. Once the moves are made the same question has the answer "nothing": leaders do
+//! not wander.
+
+use crate::{ShardInfo, ShardMap};
+use base::{NodeId, ShardId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The leader transfers that bring leaders to where they should be. `leaders` are the present ones;
+/// a shard without one is left to its election.
+pub fn leader_moves(
+    map: &ShardMap,
+    leaders: &BTreeMap<ShardId, NodeId>,
+    alive: &BTreeSet<NodeId>,
+) -> Vec<(ShardId, NodeId)> {
+    // Shards that have a leader to ask, and who should lead them.
+    let mut wanted: Vec<(&ShardInfo, NodeId)> = map
+        .shards()
+        .iter()
+        .filter_map(|shard| {
+            let present = *leaders.get(&shard.id)?;
+            let preferred = shard.preferred_leader().filter(|node| alive.contains(node));
+            Some((shard, preferred.unwrap_or(present)))
+        })
+        .collect();
+    even_out(&mut wanted, alive);
+    wanted
+        .into_iter()
+        .filter(|(shard, node)| leaders.get(&shard.id) != Some(node) && alive.contains(node))
+        .map(|(shard, node)| (shard.id, node))
+        .collect()
+}
+
+/// Moves shards whose preferred node is down from busy nodes to idle ones. Each step takes a shard from
+/// a node to one that leads at least two less, so it ends.
+fn even_out(wanted: &mut [(&ShardInfo, NodeId)], alive: &BTreeSet<NodeId>) {
+    let mut leads: BTreeMap<NodeId, usize> = alive.iter().map(|node| (*node, 0)).collect();
+    for (_, node) in wanted.iter() {
+        *leads.entry(*node).or_default() += 1;
+    }
+    while let Some((index, to)) = next_step(wanted, &leads, alive) {
+        let from = std::mem::replace(&mut wanted[index].1, to);
+        *leads.entry(from).or_default() -= 1;
+        *leads.entry(to).or_default() += 1;
+    }
+}
+
+/// The shard and node of the step that evens out most, if one does.
+fn next_step(
+    wanted: &[(&ShardInfo, NodeId)],
+    leads: &BTreeMap<NodeId, usize>,
+    alive: &BTreeSet<NodeId>,
+) -> Option<(usize, NodeId)> {
+    let count = |node: &NodeId| leads.get(node).copied().unwrap_or_default();
+    let movable = |shard: &ShardInfo| shard.preferred_leader().is_some_and(|n| !alive.contains(&n));
+    wanted
+        .iter()
+        .enumerate()
+        .filter(|(_, (shard, _))| movable(shard))
+        .flat_map(|(index, (shard, from))| {
+            let nodes = shard.replicas.iter().map(|(_, node)| *node);
+            nodes.map(move |to| (index, *from, to))
+        })
+        .filter(|(_, from, to)| alive.contains(to) && count(from) >= count(to) + 2)
+        .max_by_key(|(index, from, to)| {
+            (count(from) - count(to), std::cmp::Reverse(*index), std::cmp::Reverse(*to))
+        })
+        .map(|(index, _, to)| (index, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::initial;
+
+    fn map() -> ShardMap {
+        let nodes: Vec<NodeId> = (1..=3).map(NodeId).collect();
+        initial(&nodes, 8, 3).unwrap().map
+    }
+
+    fn alive(nodes: &[u64]) -> BTreeSet<NodeId> {
+        nodes.iter().copied().map(NodeId).collect()
+    }
+
+    fn all_led_by(map: &ShardMap, node: u64) -> BTreeMap<ShardId, NodeId> {
+        map.shards().iter().map(|shard| (shard.id, NodeId(node))).collect()
+    }
+
+    fn after(
+        leaders: &BTreeMap<ShardId, NodeId>,
+        moves: Vec<(ShardId, NodeId)>,
+    ) -> BTreeMap<ShardId, NodeId> {
+        let mut leaders = leaders.clone();
+        leaders.extend(moves);
+        leaders
+    }
+
+    #[test]
+    fn leaders_return_to_their_preferred_nodes() {
+        let map = map();
+        let leaders = all_led_by(&map, 1);
+        let leaders = after(&leaders, leader_moves(&map, &leaders, &alive(&[1, 2, 3])));
+        for shard in map.shards() {
+            assert_eq!(leaders.get(&shard.id).copied(), shard.preferred_leader());
+        }
+        assert_eq!(leader_moves(&map, &leaders, &alive(&[1, 2, 3])), []);
+    }
+
+    #[test]
+    fn shards_of_a_dead_node_are_shared_by_the_living() {
+        let map = map();
+        let alive = alive(&[1, 2]);
+        let leaders = all_led_by(&map, 1);
+        let leaders = after(&leaders, leader_moves(&map, &leaders, &alive));
+        let led = |node| leaders.values().filter(|leader| **leader == NodeId(node)).count();
+        assert!(led(1).abs_diff(led(2)) <= 1, "{leaders:?}");
+        assert_eq!(leader_moves(&map, &leaders, &alive), []);
+    }
+
+    #[test]
+    fn a_shard_without_a_leader_is_left_alone() {
+        let map = map();
+        assert_eq!(leader_moves(&map, &BTreeMap::new(), &alive(&[1, 2, 3])), []);
+    }
+}

@@ -1,0 +1,317 @@
+//! Access paths: which keys of a table can hold the rows that a condition wants.
+//!
+//! ```text
+//! conjuncts ──terms──> column = values, column in a range ──choose──> Access ──read──> rows
+//! ```
+//!
+//! Choice by rules, best first: row keys (the primary key and the slot are known), a unique index with
+//! all its columns known, the longest run of known leading columns (the primary key wins a tie, and a
+//! range on the next column adds to a run), everything.
+//!
+//! Invariants:
+//! 1. An access never leaves out a row that all conjuncts accept; it may bring others, so whoever
+//!    reads checks the conjuncts again. `Choice::covered` names the ones that need no second check.
+//! 2. Constants are compared with index keys only when the index's order is the comparison's order:
+//!    equal domains and equal collations.
+//!
+//! Not here: statistics. There are none yet, so sizes of tables play no part.
+
+pub mod read;
+pub mod term;
+
+use crate::Result;
+use crate::catalog::{IndexDef, TableDef};
+use crate::context::EvalContext;
+use crate::expr::Expr;
+use crate::table_codec;
+use crate::value::Value;
+use base::KeyRange;
+use base::key_range::prefix_end;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+use term::Terms;
+
+pub use read::{ReadOptions, RowReader, read};
+
+/// Most points of an IN list (or a product of several) that are looked up one by one.
+const POINTS_MAX: usize = 4096;
+
+/// How rows of a table are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// No row can match.
+    Nothing,
+    /// The rows of these keys, as far as they exist; no key twice.
+    Rows(Vec<Bytes>),
+    /// Entries of an index that begin with these columns, then their rows.
+    Index {
+        /// Position of the index in the table.
+        index: usize,
+        /// Beginnings of entries; none is the beginning of another one.
+        points: Vec<IndexPoint>,
+    },
+    /// A range of an index, then its rows.
+    IndexRange {
+        /// Position of the index in the table.
+        index: usize,
+        /// Entries.
+        range: KeyRange,
+    },
+    /// Ranges of the primary key that do not overlap, in ascending order.
+    PrimaryRange(Vec<KeyRange>),
+    /// Every row.
+    Full,
+}
+
+/// Index entries with equal leading columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexPoint {
+    /// How their keys begin.
+    pub prefix: Vec<u8>,
+    /// The whole key, when there is only one entry and its slot is known.
+    pub entry: Option<Bytes>,
+}
+
+/// An access and what it settles.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// How to read.
+    pub access: Access,
+    /// Positions of conjuncts that every row read this way satisfies.
+    pub covered: BTreeSet<usize>,
+    /// A key whose shard holds every row that can match.
+    pub shard: Option<Bytes>,
+    /// Columns that have one value in all rows that can match.
+    pub fixed: BTreeSet<usize>,
+    /// Leading columns of the index that the access knows, for EXPLAIN.
+    pub known_columns: usize,
+    /// Indexes that could have been used, for EXPLAIN.
+    pub possible: Vec<usize>,
+}
+
+/// The access for rows that satisfy all conjuncts. They are conditions over the table's columns.
+pub fn choose(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<Access> {
+    Ok(plan(table, conjuncts, ctx)?.access)
+}
+
+/// A key whose shard holds every row that satisfies all conjuncts, when the sharding columns are known.
+pub fn shard_of(
+    table: &TableDef,
+    conjuncts: &[Expr],
+    ctx: &EvalContext,
+) -> Result<Option<Bytes>> {
+    Ok(plan(table, conjuncts, ctx)?.shard)
+}
+
+/// The access with everything a planner wants to know about it.
+pub fn plan(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<Choice> {
+    let terms = Terms::of(table, conjuncts, ctx)?;
+    let fixed: BTreeSet<usize> = terms
+        .points
+        .iter()
+        .filter(|(_, points)| points.values.len() == 1)
+        .map(|(column, _)| *column)
+        .collect();
+    let mut choice = Choice {
+        access: Access::Full,
+        covered: BTreeSet::new(),
+        shard: shard(table, &terms)?,
+        fixed,
+        known_columns: 0,
+        possible: Vec::new(),
+    };
+    if terms.never {
+        choice.access = Access::Nothing;
+        return Ok(choice);
+    }
+    let mut best: Option<(Score, Candidate)> = None;
+    for (position, index) in table.indexes.iter().enumerate() {
+        let Some(candidate) = candidate(table, position, index, &terms)? else { continue };
+        choice.possible.push(position);
+        let score = candidate.score(index);
+        if best.as_ref().is_none_or(|(before, _)| score > *before) {
+            best = Some((score, candidate));
+        }
+    }
+    if let Some((_, candidate)) = best {
+        choice.covered = candidate.covered;
+        choice.known_columns = candidate.known_columns;
+        choice.access = candidate.access;
+    }
+    Ok(choice)
+}
+
+/// Order of preference; the larger wins, the first index wins a tie.
+type Score = (u8, usize, bool, bool);
+
+/// What one index offers.
+struct Candidate {
+    access: Access,
+    covered: BTreeSet<usize>,
+    known_columns: usize,
+    has_range: bool,
+}
+
+impl Candidate {
+    fn score(&self, index: &IndexDef) -> Score {
+        let whole = index.unique && self.known_columns == index.columns.len();
+        let rank = match &self.access {
+            Access::Rows(_) => 4,
+            Access::Index { points, .. } if points.iter().all(|point| point.entry.is_some()) => 3,
+            _ if whole && !self.has_range => 2,
+            _ => 1,
+        };
+        (rank, self.known_columns, self.has_range, index.primary)
+    }
+}
+
+fn candidate(
+    table: &TableDef,
+    position: usize,
+    index: &IndexDef,
+    terms: &Terms,
+) -> Result<Option<Candidate>> {
+    let mut combinations: Vec<Vec<Value>> = vec![Vec::new()];
+    let mut covered = BTreeSet::new();
+    let mut known_columns = 0;
+    for part in &index.columns {
+        let Some(points) = terms.points.get(&part.column) else { break };
+        if combinations.len() * points.values.len() > POINTS_MAX {
+            break;
+        }
+        combinations = combinations
+            .iter()
+            .flat_map(|known| {
+                points.values.iter().map(move |value| {
+                    let mut longer = known.clone();
+                    longer.push(value.clone());
+                    longer
+                })
+            })
+            .collect();
+        known_columns += 1;
+        if part.prefix.is_some() {
+            // More rows than wanted share this beginning, and what follows is not ordered by them.
+            break;
+        }
+        covered.extend(&points.conjuncts);
+    }
+    let next = index.columns.get(known_columns);
+    let range = next.and_then(|part| terms.ranges.get(&part.column));
+    if known_columns == 0 && range.is_none() {
+        return Ok(None);
+    }
+    if let (Some(range), Some(part), [known]) = (range, next, combinations.as_slice())
+        && index.columns[..known_columns].iter().all(|part| part.prefix.is_none())
+    {
+        if part.prefix.is_none() {
+            covered.extend(&range.conjuncts);
+        }
+        let keys = range.key_range(table, index, known, part.prefix.is_some())?;
+        let access = match (keys.is_empty(), index.primary) {
+            (true, _) => Access::Nothing,
+            (false, true) => Access::PrimaryRange(vec![keys]),
+            (false, false) => Access::IndexRange { index: position, range: keys },
+        };
+        return Ok(Some(Candidate { access, covered, known_columns, has_range: true }));
+    }
+    let access = points(table, position, index, &combinations)?;
+    Ok(Some(Candidate { access, covered, known_columns, has_range: false }))
+}
+
+fn points(
+    table: &TableDef,
+    position: usize,
+    index: &IndexDef,
+    combinations: &[Vec<Value>],
+) -> Result<Access> {
+    if index.primary {
+        let keys = combinations
+            .iter()
+            .map(|values| table_codec::row_key_of_primary(table, values))
+            .collect::<Result<Option<BTreeSet<Bytes>>>>()?;
+        if let Some(keys) = keys {
+            return Ok(Access::Rows(keys.into_iter().collect()));
+        }
+    }
+    let mut found: BTreeMap<Vec<u8>, Option<Bytes>> = BTreeMap::new();
+    for values in combinations {
+        let prefix = table_codec::key_prefix(table, index, values)?;
+        found.insert(prefix, table_codec::unique_entry_key(table, index, values)?);
+    }
+    Ok(if index.primary {
+        Access::PrimaryRange(found.into_keys().map(KeyRange::prefix).collect())
+    } else {
+        let points =
+            found.into_iter().map(|(prefix, entry)| IndexPoint { prefix, entry }).collect();
+        Access::Index { index: position, points }
+    })
+}
+
+fn shard(table: &TableDef, terms: &Terms) -> Result<Option<Bytes>> {
+    let mut values = Vec::new();
+    for column in table.sharding_columns() {
+        match terms.points.get(column).map(|points| points.values.as_slice()) {
+            Some([value]) => values.push(value.clone()),
+            _ => return Ok(None),
+        }
+    }
+    let slot = table_codec::slot_of_sharding(table, &values)?;
+    Ok(Some(table_codec::key_in_slot(table, slot)))
+}
+
+/// A walk over all entries of an index.
+pub fn whole_index(table: &TableDef, index: usize) -> Result<Access> {
+    let prefix = table_codec::key_prefix(table, &table.indexes[index], &[])?;
+    Ok(if table.indexes[index].primary {
+        Access::Full
+    } else {
+        Access::IndexRange { index, range: KeyRange::prefix(prefix) }
+    })
+}
+
+/// Whether an ordered walk of this access gives rows in the order of these columns (position,
+/// descending); `fixed` columns have one value. Answers whether the walk must be descending.
+pub fn walk_order(
+    table: &TableDef,
+    access: &Access,
+    fixed: &BTreeSet<usize>,
+    keys: &[(usize, bool)],
+) -> Option<bool> {
+    let index = match access {
+        Access::Nothing => return Some(false),
+        Access::Rows(rows) if rows.len() <= 1 => return Some(false),
+        Access::Rows(_) => return None,
+        Access::Full => table.primary(),
+        Access::PrimaryRange(ranges) if ranges.len() == 1 => table.primary(),
+        Access::Index { index, points } if points.len() == 1 => &table.indexes[*index],
+        Access::IndexRange { index, .. } => &table.indexes[*index],
+        Access::PrimaryRange(_) | Access::Index { .. } => return None,
+    };
+    let mut walk = index.columns.iter().map(|part| (part.column, part.prefix.is_some())).collect::<Vec<_>>();
+    if !index.primary && !index.unique {
+        walk.extend(table.primary().columns.iter().map(|part| (part.column, false)));
+    }
+    let mut walk = walk.into_iter().peekable();
+    let mut reverse = None;
+    for (column, descending) in keys {
+        if fixed.contains(column) {
+            continue;
+        }
+        while walk.next_if(|(walked, _)| walked != column && fixed.contains(walked)).is_some() {}
+        match walk.next() {
+            Some((walked, false)) if walked == *column => {}
+            _ => return None,
+        }
+        if reverse.is_some_and(|reverse| reverse != *descending) {
+            return None;
+        }
+        reverse = Some(*descending);
+    }
+    Some(reverse.unwrap_or(false))
+}
+
+/// The end of the keys that begin with a prefix.
+pub(crate) fn after(prefix: &[u8]) -> Bytes {
+    prefix_end(prefix)
+}

@@ -1,0 +1,295 @@
+//! Reads a table the way an [`Access`] says.
+//!
+//! ```text
+//! rows by key          keys ─────────────── multi-get ──> rows
+//! index points, range  index entries ─ row keys ─ multi-get ──> rows
+//! primary range, full  scan ──────────────────────────> rows
+//! ```
+//!
+//! Invariants:
+//! 1. No row comes twice: points of one access never overlap.
+//! 2. Index entries and rows are read at the same read point, so that each entry has its row.
+//! 3. A scan runs without its transaction; only lookups by key borrow it, page by page.
+//!
+//! Not here: conditions. Whoever reads checks all of them again.
+
+use super::{Access, IndexPoint};
+use crate::catalog::TableDef;
+use crate::value::Value;
+use crate::{Error, Result, table_codec};
+use base::KeyRange;
+use bytes::Bytes;
+use futures::future::try_join_all;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use txn::Transaction;
+use txn::transaction::{Scan, ScanOptions};
+
+/// Row keys looked up in one round of messages.
+const LOOKUP_ROWS: usize = 1024;
+/// Index points scanned at the same time.
+const POINTS_AT_ONCE: usize = 16;
+
+/// What a reader may rely on and what it may leave out.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// Rows come in the order of the key that is walked; else as shards answer.
+    pub ordered: bool,
+    /// That order, descending.
+    pub reverse: bool,
+    /// Most rows that are wanted.
+    pub limit: Option<usize>,
+    /// A key whose shard holds every row that can match (`super::shard_of`).
+    pub shard: Option<Bytes>,
+}
+
+/// Rows of a table, page by page.
+pub struct RowReader {
+    table: Arc<TableDef>,
+    wanted: Vec<usize>,
+    source: Source,
+    options: ReadOptions,
+}
+
+/// Where the next page comes from.
+enum Source {
+    /// Row keys to look up.
+    Rows(VecDeque<Bytes>),
+    /// Rows themselves.
+    Scan(Scan),
+    /// Rows of several ranges, one after the other.
+    Ranges(VecDeque<KeyRange>),
+    /// Index entries, then their rows.
+    Index {
+        /// Position of the index in the table.
+        index: usize,
+        /// Entries known by their whole key.
+        entries: VecDeque<Bytes>,
+        /// Scans over entries, not all of them started.
+        scans: VecDeque<KeyRange>,
+        /// The scan that runs.
+        running: Option<Scan>,
+        /// Row keys that wait for their lookup.
+        keys: VecDeque<Bytes>,
+    },
+}
+
+/// Starts reading. `wanted` are the columns that [`RowReader::next_page`] fills.
+pub async fn read(
+    access: &Access,
+    table: &Arc<TableDef>,
+    wanted: &[usize],
+    options: ReadOptions,
+    transaction: &mut Transaction,
+) -> Result<RowReader> {
+    let source = match access {
+        Access::Nothing => Source::Rows(VecDeque::new()),
+        Access::Rows(keys) => {
+            let mut keys: VecDeque<Bytes> = keys.iter().cloned().collect();
+            if options.reverse {
+                keys = keys.into_iter().rev().collect();
+            }
+            Source::Rows(keys)
+        }
+        Access::Full => {
+            let range = KeyRange::prefix(table_codec::key_prefix(table, table.primary(), &[])?);
+            Source::Scan(transaction.scan(range, scan_options(&options)).await?)
+        }
+        Access::PrimaryRange(ranges) => {
+            let mut scans: VecDeque<KeyRange> = ranges.iter().cloned().collect();
+            if options.reverse {
+                scans.make_contiguous().reverse();
+            }
+            match scans.len() {
+                1 => {
+                    let range = ranges[0].clone();
+                    Source::Scan(transaction.scan(range, scan_options(&options)).await?)
+                }
+                _ => Source::Ranges(scans),
+            }
+        }
+        Access::IndexRange { index, range } => Source::Index {
+            index: *index,
+            entries: VecDeque::new(),
+            scans: VecDeque::new(),
+            running: Some(transaction.scan(range.clone(), scan_options(&options)).await?),
+            keys: VecDeque::new(),
+        },
+        Access::Index { index, points } => {
+            let mut points: Vec<&IndexPoint> = points.iter().collect();
+            if options.reverse {
+                points.reverse();
+            }
+            let entries = points.iter().filter_map(|point| point.entry.clone()).collect();
+            let scans = points
+                .iter()
+                .filter(|point| point.entry.is_none())
+                .map(|point| KeyRange::prefix(point.prefix.clone()))
+                .collect();
+            Source::Index {
+                index: *index,
+                entries,
+                scans,
+                running: None,
+                keys: VecDeque::new(),
+            }
+        }
+    };
+    Ok(RowReader { table: table.clone(), wanted: wanted.to_vec(), source, options })
+}
+
+fn scan_options(options: &ReadOptions) -> ScanOptions {
+    ScanOptions {
+        reverse: options.reverse,
+        limit: options.limit,
+        shard: options.shard.clone(),
+        ordered: options.ordered,
+    }
+}
+
+impl RowReader {
+    /// The next rows: row key, and one value per column of the table, those that are not wanted NULL.
+    /// `None` at the end. A TIMESTAMP is in UTC, as stored.
+    pub async fn next_page(
+        &mut self,
+        transaction: &mut Transaction,
+    ) -> Result<Option<Vec<(Bytes, Vec<Value>)>>> {
+        let Some(page) = self.next_encoded(Some(transaction)).await? else { return Ok(None) };
+        let mut rows = Vec::with_capacity(page.len());
+        for (key, value) in page {
+            let row = table_codec::decode_row(&self.table, &value, &self.wanted)?;
+            rows.push((key, row));
+        }
+        Ok(Some(rows))
+    }
+
+    /// Whether the next page needs the transaction.
+    pub(crate) fn needs_transaction(&self) -> bool {
+        !matches!(self.source, Source::Scan(_))
+    }
+
+    /// The next rows as stored. The transaction may be left out when [`Self::needs_transaction`] is
+    /// false.
+    pub(crate) async fn next_encoded(
+        &mut self,
+        transaction: Option<&mut Transaction>,
+    ) -> Result<Option<Vec<(Bytes, Bytes)>>> {
+        match (&mut self.source, transaction) {
+            (Source::Scan(scan), _) => Ok(scan.next_page().await?),
+            (Source::Rows(keys), Some(transaction)) => {
+                while !keys.is_empty() {
+                    let chunk: Vec<Bytes> = keys.drain(..keys.len().min(LOOKUP_ROWS)).collect();
+                    let found = transaction.multi_get(&chunk).await?;
+                    let rows: Vec<_> = chunk
+                        .into_iter()
+                        .zip(found)
+                        .filter_map(|(key, value)| Some((key, value?)))
+                        .collect();
+                    if !rows.is_empty() {
+                        return Ok(Some(rows));
+                    }
+                }
+                Ok(None)
+            }
+            (Source::Ranges(ranges), Some(transaction)) => {
+                let options = scan_options(&self.options);
+                while !ranges.is_empty() {
+                    let count = ranges.len().min(POINTS_AT_ONCE);
+                    let mut started = Vec::with_capacity(count);
+                    for range in ranges.drain(..count) {
+                        started.push(transaction.scan(range, options.clone()).await?);
+                    }
+                    let pages = try_join_all(started.into_iter().map(drain)).await?;
+                    let rows: Vec<_> = pages.into_iter().flatten().collect();
+                    if !rows.is_empty() {
+                        return Ok(Some(rows));
+                    }
+                }
+                Ok(None)
+            }
+            (Source::Index { .. }, Some(transaction)) => self.next_by_index(transaction).await,
+            (_, None) => Err(Error::internal("a lookup needs its transaction")),
+        }
+    }
+
+    async fn next_by_index(
+        &mut self,
+        transaction: &mut Transaction,
+    ) -> Result<Option<Vec<(Bytes, Bytes)>>> {
+        let options = scan_options(&self.options);
+        let Source::Index { index, entries, scans, running, keys } = &mut self.source else {
+            return Err(Error::internal("not an index access"));
+        };
+        let index = &self.table.indexes[*index];
+        while keys.is_empty() {
+            if !entries.is_empty() {
+                let chunk: Vec<Bytes> = entries.drain(..entries.len().min(LOOKUP_ROWS)).collect();
+                let found = transaction.multi_get(&chunk).await?;
+                for (entry, value) in chunk.iter().zip(found) {
+                    if let Some(value) = value {
+                        keys.push_back(table_codec::row_key_from_index_entry(
+                            &self.table,
+                            index,
+                            entry,
+                            &value,
+                        )?);
+                    }
+                }
+            } else if let Some(scan) = running {
+                match scan.next_page().await? {
+                    Some(page) => {
+                        for (entry, value) in page {
+                            keys.push_back(table_codec::row_key_from_index_entry(
+                                &self.table,
+                                index,
+                                &entry,
+                                &value,
+                            )?);
+                        }
+                    }
+                    None => *running = None,
+                }
+            } else if !scans.is_empty() {
+                let count = scans.len().min(POINTS_AT_ONCE);
+                let mut started = Vec::with_capacity(count);
+                for range in scans.drain(..count) {
+                    started.push(transaction.scan(range, options.clone()).await?);
+                }
+                let pages = try_join_all(started.into_iter().map(drain)).await?;
+                for (entry, value) in pages.into_iter().flatten() {
+                    keys.push_back(table_codec::row_key_from_index_entry(
+                        &self.table,
+                        index,
+                        &entry,
+                        &value,
+                    )?);
+                }
+            } else {
+                return Ok(None);
+            }
+        }
+        let chunk: Vec<Bytes> = keys.drain(..keys.len().min(LOOKUP_ROWS)).collect();
+        let found = transaction.multi_get(&chunk).await?;
+        let mut rows = Vec::with_capacity(chunk.len());
+        for (key, value) in chunk.into_iter().zip(found) {
+            let value = value.ok_or_else(|| {
+                Error::storage(format!(
+                    "index {} of table {} has an entry without its row",
+                    index.name,
+                    self.table.qualified_name()
+                ))
+            })?;
+            rows.push((key, value));
+        }
+        Ok(Some(rows))
+    }
+}
+
+/// All entries of a scan. Points are narrow: equal values of an index.
+async fn drain(mut scan: Scan) -> Result<Vec<(Bytes, Bytes)>> {
+    let mut entries = Vec::new();
+    while let Some(mut page) = scan.next_page().await? {
+        entries.append(&mut page);
+    }
+    Ok(entries)
+}

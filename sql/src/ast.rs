@@ -1,0 +1,222 @@
+//! What a statement says, as a tree: the parser's output and the printer's input.
+//!
+//! One node type per statement; names are not resolved and types are not derived here. A tree keeps
+//! what the binder needs and nothing about the layout of the text: two texts that mean the same give
+//! equal trees, because spans and source texts compare equal to each other ([`Span`], [`SourceText`]).
+//!
+//! ```text
+//! text ──lexer──> tokens ──parser──> Statement ──binder──> typed expressions, plans
+//!                                        └──printer──> text that parses to the same Statement
+//! ```
+//!
+//! Parts: `expression` (values), `query` (SELECT and what it reads), `change` (INSERT, UPDATE, DELETE,
+//! LOAD DATA), `definition` (databases, tables, indexes), `session` (transactions, SET, SHOW,
+//! accounts, administration).
+//!
+//! Not here: parentheses (the tree's shape says them), comments, upper or lower case of keywords.
+
+mod change;
+mod definition;
+mod expression;
+mod query;
+mod session;
+
+pub use change::*;
+pub use definition::*;
+pub use expression::*;
+pub use query::*;
+pub use session::*;
+
+/// Bytes `start..end` of the statement's text. All spans are equal: where something stands is no part
+/// of what it means.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Span {
+    /// Offset of the first byte.
+    pub start: u32,
+    /// Offset after the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The part of `text` that this span covers; empty when `text` is another text.
+    pub fn of(self, text: &str) -> &str {
+        text.get(self.start as usize..self.end as usize).unwrap_or("")
+    }
+
+    /// From the start of this span to the end of `last`.
+    pub fn to(self, last: Span) -> Span {
+        Span { start: self.start, end: last.end.max(self.start) }
+    }
+}
+
+impl PartialEq for Span {
+    fn eq(&self, _: &Span) -> bool {
+        true
+    }
+}
+
+impl Eq for Span {}
+
+/// The text something was read from, kept for names. All source texts are equal, like spans.
+#[derive(Clone, Debug, Default)]
+pub struct SourceText(pub String);
+
+impl PartialEq for SourceText {
+    fn eq(&self, _: &SourceText) -> bool {
+        true
+    }
+}
+
+impl Eq for SourceText {}
+
+/// `name` or `database.name`, as written (case kept, quotes removed).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName {
+    /// The database, when it is named.
+    pub database: Option<String>,
+    /// The table.
+    pub name: String,
+}
+
+/// One statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// SELECT, TABLE, VALUES, UNION … in any nesting.
+    Query(Box<Query>),
+    /// INSERT or REPLACE.
+    Insert(Box<Insert>),
+    /// UPDATE of one or several tables.
+    Update(Box<Update>),
+    /// DELETE from one or several tables.
+    Delete(Box<Delete>),
+    /// LOAD DATA or LOAD XML.
+    LoadData(Box<LoadData>),
+    /// `DO expr, …`: evaluates and forgets.
+    Do(Vec<Expr>),
+    /// `CALL name(args)`.
+    Call {
+        /// The procedure.
+        name: TableName,
+        /// Its arguments.
+        args: Vec<Expr>,
+    },
+
+    /// CREATE DATABASE.
+    CreateDatabase(CreateDatabase),
+    /// ALTER DATABASE.
+    AlterDatabase(AlterDatabase),
+    /// DROP DATABASE.
+    DropDatabase {
+        /// IF EXISTS.
+        if_exists: bool,
+        /// The database.
+        name: String,
+    },
+    /// `USE name`.
+    Use {
+        /// The new default database.
+        database: String,
+    },
+    /// CREATE TABLE with its columns (and perhaps a query).
+    CreateTable(Box<CreateTable>),
+    /// CREATE TABLE … LIKE.
+    CreateTableLike(CreateTableLike),
+    /// ALTER TABLE.
+    AlterTable(Box<AlterTable>),
+    /// DROP TABLE.
+    DropTable(DropTable),
+    /// TRUNCATE TABLE.
+    TruncateTable {
+        /// The table.
+        name: TableName,
+    },
+    /// RENAME TABLE.
+    RenameTable(
+        /// Pairs of old and new name.
+        Vec<(TableName, TableName)>,
+    ),
+    /// CREATE INDEX.
+    CreateIndex(Box<CreateIndex>),
+    /// DROP INDEX.
+    DropIndex(DropIndex),
+
+    /// BEGIN or START TRANSACTION.
+    Begin(Begin),
+    /// COMMIT.
+    Commit(Completion),
+    /// ROLLBACK.
+    Rollback(Completion),
+    /// SAVEPOINT name.
+    Savepoint(String),
+    /// ROLLBACK TO name.
+    RollbackTo(String),
+    /// RELEASE SAVEPOINT name.
+    ReleaseSavepoint(String),
+
+    /// SET of variables, names, transaction properties, passwords.
+    Set(Vec<SetItem>),
+    /// SHOW …
+    Show(Show),
+    /// `DESCRIBE table [column]`.
+    Describe {
+        /// The table.
+        table: TableName,
+        /// A column name or a pattern.
+        column: Option<String>,
+    },
+    /// EXPLAIN of a statement.
+    Explain(Explain),
+    /// `HELP 'word'`.
+    Help(String),
+
+    /// PREPARE name FROM text.
+    Prepare {
+        /// Name of the prepared statement.
+        name: String,
+        /// Where its text comes from.
+        from: PrepareSource,
+    },
+    /// EXECUTE name USING variables.
+    Execute {
+        /// Name of the prepared statement.
+        name: String,
+        /// User variables, without `@`.
+        using: Vec<String>,
+    },
+    /// DEALLOCATE PREPARE or DROP PREPARE.
+    Deallocate(String),
+
+    /// KILL.
+    Kill {
+        /// Only the running statement (KILL QUERY), not the connection.
+        query_only: bool,
+        /// The connection id.
+        id: Expr,
+    },
+    /// CREATE, ALTER, DROP, RENAME of accounts and roles.
+    Account(AccountStatement),
+    /// GRANT.
+    Grant(Grant),
+    /// REVOKE.
+    Revoke(Revoke),
+    /// FLUSH.
+    Flush(Flush),
+    /// LOCK TABLES.
+    LockTables(Vec<TableLock>),
+    /// UNLOCK TABLES.
+    UnlockTables,
+    /// ANALYZE, OPTIMIZE, CHECK, REPAIR, CHECKSUM TABLE.
+    TableAdministration(TableAdministration),
+
+    /// A statement that MySQL has and this grammar only recognises by its first words.
+    Unsupported(Unsupported),
+}
+
+/// A statement that is known by name only: whoever executes it answers error 1235 with `what`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsupported {
+    /// The statement's name in capitals, for example `CREATE VIEW`.
+    pub what: String,
+    /// Its whole text, trimmed.
+    pub text: String,
+}

@@ -1,0 +1,266 @@
+//! FROM: tables, derived tables and joins become a plan and a scope.
+
+use super::subquery::column_expr;
+use super::{BindContext, BoundColumn, Level, Scope};
+use crate::ast::{self, BinaryOp, JoinConstraint, TableRef, TableSource};
+use crate::expr::{Expr, build};
+use crate::planner::plan::{Join, JoinKind, Plan, Scan, move_columns};
+use crate::session::{ColumnFlags, ColumnMeta};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// A part of FROM: its rows and what names mean in them.
+pub(crate) struct Source {
+    /// The rows.
+    pub plan: Plan,
+    /// The names.
+    pub scope: Scope,
+}
+
+impl BindContext<'_> {
+    /// Everything that FROM lists, joined.
+    pub(crate) fn from_clause(&mut self, tables: &[TableRef], straight: bool) -> Result<Source> {
+        let mut joined: Option<Source> = None;
+        for table in tables {
+            let source = self.table_ref(table, straight)?;
+            joined = Some(match joined {
+                None => source,
+                Some(left) => {
+                    let kind = if straight { ast::JoinKind::Straight } else { ast::JoinKind::Inner };
+                    self.join(left, source, kind, &JoinConstraint::None)?
+                }
+            });
+        }
+        Ok(joined.unwrap_or_else(|| Source { plan: Plan::OneRow, scope: Scope::default() }))
+    }
+
+    fn table_ref(&mut self, table: &TableRef, straight: bool) -> Result<Source> {
+        self.deeper(|bind| match table {
+            TableRef::Table(source) => bind.table_source(source),
+            TableRef::Derived { lateral: true, .. } => Err(Error::not_supported(
+                "LATERAL derived tables; write a join, or a subquery in the select list",
+            )),
+            TableRef::Derived { lateral: false, query, alias, columns } => {
+                bind.derived_table(query, alias, columns)
+            }
+            TableRef::Join { kind, left, right, constraint } => {
+                let left = bind.table_ref(left, straight)?;
+                let right = bind.table_ref(right, straight)?;
+                let kind = match kind {
+                    ast::JoinKind::Inner if straight => ast::JoinKind::Straight,
+                    kind => *kind,
+                };
+                bind.join(left, right, kind, constraint)
+            }
+        })
+    }
+
+    /// A table by its name: of the catalog, or computed.
+    pub(crate) fn table_source(&mut self, source: &TableSource) -> Result<Source> {
+        if !source.partitions.is_empty() {
+            return Err(Error::not_supported("PARTITION (…) in FROM; tables have no partitions"));
+        }
+        let name = &source.name;
+        let database = name
+            .database
+            .clone()
+            .or_else(|| self.database.clone())
+            .ok_or_else(Error::no_database)?;
+        let alias = source.alias.as_deref().unwrap_or(&name.name);
+        if let Some(table) = self.catalog.table(&database, &name.name) {
+            let scan = Scan {
+                table: table.clone(),
+                alias: alias.to_string(),
+                columns: (0..table.columns.len()).collect(),
+                conjuncts: Vec::new(),
+            };
+            return Ok(Source { scope: Scope::of_table(table, alias), plan: Plan::Scan(scan) });
+        }
+        if self.catalog.database(&database).is_none()
+            && let Some(tables) = self.virtual_tables
+            && let Some(virtual_rows) = tables.table(&database, &name.name)?
+        {
+            let columns: Vec<BoundColumn> = virtual_rows
+                .columns
+                .iter()
+                .map(|(column, ty)| BoundColumn {
+                    meta: ColumnMeta {
+                        database: database.clone(),
+                        table: alias.to_string(),
+                        org_table: name.name.clone(),
+                        name: column.clone(),
+                        org_name: column.clone(),
+                        ty: *ty,
+                        flags: ColumnFlags::of_type(ty),
+                        default: None,
+                    },
+                    ty: *ty,
+                })
+                .collect();
+            return Ok(Source {
+                scope: Scope::of_columns(&database, alias, &columns),
+                plan: Plan::Rows {
+                    name: alias.to_string(),
+                    types: columns.iter().map(|column| column.ty).collect(),
+                    rows: Arc::new(virtual_rows.rows),
+                },
+            });
+        }
+        if !self.catalog.has_database(&database) {
+            return Err(Error::unknown_database(&database));
+        }
+        Err(Error::no_such_table(format!("{database}.{}", name.name)))
+    }
+
+    fn derived_table(
+        &mut self,
+        query: &ast::Query,
+        alias: &str,
+        names: &[String],
+    ) -> Result<Source> {
+        let (plan, mut columns) = self.query(query)?;
+        if !names.is_empty() {
+            if names.len() != columns.len() {
+                return Err(Error::column_list_mismatch());
+            }
+            for (column, name) in columns.iter_mut().zip(names) {
+                column.meta.name.clone_from(name);
+            }
+        }
+        for (i, column) in columns.iter().enumerate() {
+            let name = &column.meta.name;
+            if columns[..i].iter().any(|other| other.meta.name.eq_ignore_ascii_case(name)) {
+                return Err(Error::duplicate_column(name));
+            }
+        }
+        Ok(Source { scope: Scope::of_columns("", alias, &columns), plan })
+    }
+
+    fn join(
+        &mut self,
+        left: Source,
+        right: Source,
+        kind: ast::JoinKind,
+        constraint: &JoinConstraint,
+    ) -> Result<Source> {
+        for column in &right.scope.columns {
+            if left.scope.has_table(Some(&column.database), &column.table) {
+                return Err(Error::nonunique_table(&column.table));
+            }
+        }
+        let (left_width, right_width) = (left.scope.columns.len(), right.scope.columns.len());
+        let mut scope = left.scope;
+        scope.append(right.scope, kind == ast::JoinKind::Left);
+        if kind == ast::JoinKind::Right {
+            scope.make_nullable(0..left_width);
+        }
+        let mut on = match constraint {
+            JoinConstraint::None => Vec::new(),
+            JoinConstraint::On(condition) => {
+                let level =
+                    Level { scope: scope.clone(), clause: "on clause", ..Level::default() };
+                self.in_level(level, |bind| bind.expr(condition))?.0.conjuncts()
+            }
+            JoinConstraint::Using(names) => {
+                self.using(&mut scope, left_width, names, kind == ast::JoinKind::Right)?
+            }
+            JoinConstraint::Natural => {
+                let names: Vec<String> = scope.star.iter()
+                    .filter(|&&i| i < left_width)
+                    .map(|&i| scope.columns[i].name.clone())
+                    .filter(|name| {
+                        scope.star.iter().any(|&i| {
+                            i >= left_width && scope.columns[i].name.eq_ignore_ascii_case(name)
+                        })
+                    })
+                    .collect();
+                self.using(&mut scope, left_width, &names, kind == ast::JoinKind::Right)?
+            }
+        };
+        let plan = match kind {
+            ast::JoinKind::Inner | ast::JoinKind::Straight => Plan::Join(Box::new(Join {
+                left: left.plan,
+                right: right.plan,
+                kind: JoinKind::Inner,
+                on,
+                straight: kind == ast::JoinKind::Straight,
+            })),
+            ast::JoinKind::Left => Plan::Join(Box::new(Join {
+                left: left.plan,
+                right: right.plan,
+                kind: JoinKind::Left,
+                on,
+                straight: false,
+            })),
+            ast::JoinKind::Right => {
+                // The same join seen from the other side, with its columns put back in order.
+                let swapped = |column: usize| {
+                    if column < left_width { column + right_width } else { column - left_width }
+                };
+                for expr in &mut on {
+                    *expr = move_columns(expr, &swapped, &mut self.subqueries);
+                }
+                let join = Plan::Join(Box::new(Join {
+                    left: right.plan,
+                    right: left.plan,
+                    kind: JoinKind::Left,
+                    on,
+                    straight: false,
+                }));
+                let types = join.types();
+                let exprs = (0..left_width + right_width)
+                    .map(|i| column_expr(swapped(i), types[swapped(i)], ""))
+                    .collect();
+                Plan::Project { input: Box::new(join), exprs }
+            }
+        };
+        Ok(Source { plan, scope })
+    }
+
+    /// USING: equalities of the named columns, of which only one stays visible.
+    fn using(
+        &mut self,
+        scope: &mut Scope,
+        left_width: usize,
+        names: &[String],
+        keep_right: bool,
+    ) -> Result<Vec<Expr>> {
+        let mut on = Vec::new();
+        let mut shared = Vec::new();
+        let mut dropped = Vec::new();
+        for name in names {
+            let left = find_in(scope, 0..left_width, name)?;
+            let right = find_in(scope, left_width..scope.columns.len(), name)?;
+            let column = |position: usize| {
+                let column = &scope.columns[position];
+                column_expr(position, column.ty, &column.name)
+            };
+            on.push(build::binary(BinaryOp::Equal, column(left), column(right), self.ctx)?);
+            let (kept, hidden) = if keep_right { (right, left) } else { (left, right) };
+            shared.push((left, kept));
+            dropped.push(left);
+            dropped.push(right);
+            scope.columns[hidden].hidden = true;
+        }
+        // MySQL's order of `*`: shared columns as the left table has them, then the others.
+        shared.sort_unstable();
+        let rest = scope.star.iter().copied().filter(|position| !dropped.contains(position));
+        scope.star = shared.iter().map(|(_, kept)| *kept).chain(rest).collect();
+        Ok(on)
+    }
+}
+
+fn find_in(scope: &Scope, range: std::ops::Range<usize>, name: &str) -> Result<usize> {
+    let mut found = None;
+    for position in range {
+        let column = &scope.columns[position];
+        if column.hidden || column.is_row_id() || !column.name.eq_ignore_ascii_case(name) {
+            continue;
+        }
+        if found.is_some() {
+            return Err(Error::ambiguous_column(name, "from clause"));
+        }
+        found = Some(position);
+    }
+    found.ok_or_else(|| Error::unknown_column(name, "from clause"))
+}

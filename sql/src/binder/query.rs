@@ -1,0 +1,186 @@
+//! Queries around SELECT: UNION, VALUES, TABLE, parentheses.
+
+use super::select::ordinal;
+use super::subquery::column_expr;
+use super::{BindContext, BoundColumn, Level, Scope};
+use crate::ast::{self, OrderItem, Query, QueryBody, SetOperator};
+use crate::expr::{Expr, build};
+use crate::planner::plan::{Plan, SortKey};
+use crate::session::ColumnMeta;
+use crate::types::SqlType;
+use crate::{Error, Result};
+
+impl BindContext<'_> {
+    /// A query: its rows and its columns.
+    pub(crate) fn query(&mut self, query: &Query) -> Result<(Plan, Vec<BoundColumn>)> {
+        if query.with.is_some() {
+            return Err(Error::not_supported(
+                "WITH; write the named query as a derived table in FROM",
+            ));
+        }
+        if query.into.is_some() {
+            return Err(Error::not_supported(
+                "SELECT … INTO; read the rows with the client and store them there",
+            ));
+        }
+        let limit = query.limit.as_ref();
+        self.deeper(|bind| match &query.body {
+            QueryBody::Select(select) => bind.select(select, &query.order_by, limit),
+            body => {
+                let (plan, columns) = bind.body(body)?;
+                let keys = bind.order_columns(&query.order_by, &columns)?;
+                Ok((bind.sort_and_limit(plan, keys, limit)?, columns))
+            }
+        })
+    }
+
+    fn body(&mut self, body: &QueryBody) -> Result<(Plan, Vec<BoundColumn>)> {
+        self.deeper(|bind| match body {
+            QueryBody::Select(select) => bind.select(select, &[], None),
+            QueryBody::Query(query) => bind.query(query),
+            QueryBody::Table(name) => {
+                let select = ast::Select {
+                    distinct: false,
+                    options: ast::SelectOptions::default(),
+                    items: vec![ast::SelectItem::Wildcard],
+                    from: vec![ast::TableRef::Table(Box::new(ast::TableSource {
+                        name: name.clone(),
+                        partitions: Vec::new(),
+                        alias: None,
+                        hints: Vec::new(),
+                        span: ast::Span::default(),
+                    }))],
+                    filter: None,
+                    group_by: Vec::new(),
+                    rollup: false,
+                    having: None,
+                    windows: Vec::new(),
+                    hints: String::new(),
+                };
+                bind.select(&select, &[], None)
+            }
+            QueryBody::Values(rows) => bind.values(rows),
+            QueryBody::SetOperation { op: SetOperator::Union, all, left, right } => {
+                let left = bind.body(left)?;
+                let right = bind.body(right)?;
+                bind.union(left, right, *all)
+            }
+            QueryBody::SetOperation { op: SetOperator::Intersect, .. } => {
+                Err(Error::not_supported("INTERSECT; use IN (SELECT …) or EXISTS"))
+            }
+            QueryBody::SetOperation { op: SetOperator::Except, .. } => {
+                Err(Error::not_supported("EXCEPT; use NOT EXISTS (SELECT …)"))
+            }
+        })
+    }
+
+    fn union(
+        &mut self,
+        left: (Plan, Vec<BoundColumn>),
+        right: (Plan, Vec<BoundColumn>),
+        all: bool,
+    ) -> Result<(Plan, Vec<BoundColumn>)> {
+        let (left, columns) = left;
+        let (right, right_columns) = right;
+        if columns.len() != right_columns.len() {
+            return Err(Error::union_width());
+        }
+        let types: Vec<SqlType> =
+            columns.iter().zip(&right_columns).map(|(a, b)| a.ty.unify(b.ty)).collect();
+        // UNION ALL of UNION ALL is one list; below a DISTINCT it is not.
+        let mut inputs = match left {
+            Plan::Union { inputs, types: before } if before == types => inputs,
+            left => vec![self.cast_columns(left, &types)?],
+        };
+        inputs.push(self.cast_columns(right, &types)?);
+        let mut plan = Plan::Union { inputs, types: types.clone() };
+        if !all {
+            plan = Plan::Distinct { input: Box::new(plan) };
+        }
+        let columns = columns
+            .into_iter()
+            .zip(types)
+            .map(|(column, ty)| BoundColumn { meta: ColumnMeta::computed(column.meta.name, ty), ty })
+            .collect();
+        Ok((plan, columns))
+    }
+
+    /// The rows of a plan with columns of these types.
+    fn cast_columns(&mut self, plan: Plan, types: &[SqlType]) -> Result<Plan> {
+        let before = plan.types();
+        let same = |a: &SqlType, b: &SqlType| a.with_nullable(true) == b.with_nullable(true);
+        if before.iter().zip(types).all(|(a, b)| same(a, b)) {
+            return Ok(plan);
+        }
+        let exprs = before
+            .iter()
+            .zip(types)
+            .enumerate()
+            .map(|(i, (from, to))| {
+                let column = column_expr(i, *from, "");
+                if same(from, to) { column } else { build::cast(column, *to) }
+            })
+            .collect();
+        Ok(Plan::Project { input: Box::new(plan), exprs })
+    }
+
+    fn values(&mut self, rows: &[Vec<ast::Expr>]) -> Result<(Plan, Vec<BoundColumn>)> {
+        let mut bound: Vec<Vec<Expr>> = Vec::with_capacity(rows.len());
+        for (i, row) in rows.iter().enumerate() {
+            let level = Level { clause: "field list", ..Level::default() };
+            let (row, _) = self.in_level(level, |bind| {
+                row.iter().map(|value| bind.expr(value)).collect::<Result<Vec<Expr>>>()
+            })?;
+            if bound.first().is_some_and(|first| first.len() != row.len()) {
+                return Err(Error::wrong_value_count(i + 1));
+            }
+            bound.push(row);
+        }
+        let width = bound.first().map_or(0, Vec::len);
+        let types: Vec<SqlType> = (0..width)
+            .map(|i| {
+                let mut column = bound.iter().map(|row| row[i].ty);
+                let first = column.next().unwrap_or_else(SqlType::null);
+                column.fold(first, SqlType::unify)
+            })
+            .collect();
+        let mut inputs = Vec::with_capacity(bound.len());
+        for row in bound {
+            let plan = Plan::Project { input: Box::new(Plan::OneRow), exprs: row };
+            inputs.push(self.cast_columns(plan, &types)?);
+        }
+        let columns = types
+            .iter()
+            .enumerate()
+            .map(|(i, ty)| BoundColumn {
+                meta: ColumnMeta::computed(format!("column_{i}"), *ty),
+                ty: *ty,
+            })
+            .collect();
+        Ok((Plan::Union { inputs, types }, columns))
+    }
+
+    /// ORDER BY over the columns of a result: names of its columns, places, and expressions of them.
+    fn order_columns(
+        &mut self,
+        order_by: &[OrderItem],
+        columns: &[BoundColumn],
+    ) -> Result<Vec<SortKey>> {
+        let scope = Scope::of_columns("", "", columns);
+        let level = Level { scope, clause: "order clause", ..Level::default() };
+        let (keys, _) = self.in_level(level, |bind| {
+            let mut keys = Vec::with_capacity(order_by.len());
+            for item in order_by {
+                let expr = match ordinal(&item.expr, columns.len(), "order clause")? {
+                    Some(place) => column_expr(place, columns[place].ty, ""),
+                    None => bind.expr(&item.expr)?,
+                };
+                if !expr.is_constant() {
+                    keys.push(SortKey { expr, descending: item.descending });
+                }
+            }
+            Ok(keys)
+        })?;
+        Ok(keys)
+    }
+}

@@ -1,0 +1,268 @@
+//! The catalog: which databases, tables, columns and indexes exist.
+//!
+//! ```text
+//! meta shard (rows under table ids < 1000)
+//!      │  store: read and written by ordinary transactions
+//!      ▼
+//! Catalog ── immutable snapshot, one `Arc` per version ──> every statement binds against one
+//!      ▲
+//!      └── cache: snapshot + lease, renewed in the background
+//! ```
+//!
+//! Invariants:
+//! 1. A `Catalog` never changes; a schema change makes a new one with a higher version.
+//! 2. A node answers from its snapshot only while its lease runs; a schema change is acknowledged
+//!    only when every node has the new version or its lease has run out.
+//! 3. A table id is never reused, so rows of a dropped table can never appear in another one.
+//! 4. `TableDef::indexes[0]` is the primary key, or the hidden row id of a table without one.
+//!
+//! Names of databases and tables are case-sensitive, those of columns and indexes are not.
+//!
+//! Not here: checks of new definitions (`ddl`), bytes of rows (`table_codec`).
+
+pub mod cache;
+pub mod information_schema;
+mod record;
+pub mod store;
+
+use crate::collation::CollationId;
+use crate::types::SqlType;
+use crate::value::Value;
+use base::{DatabaseId, IndexId, TableId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use cache::CatalogCache;
+pub use information_schema::{VirtualTable, virtual_table};
+
+/// Everything that is defined, at one version. Immutable.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// Grows with every schema change; part of the key of every cached plan.
+    pub version: u64,
+    /// Databases by exact name.
+    databases: BTreeMap<String, Arc<DatabaseDef>>,
+    /// Tables by exact database name, then exact table name.
+    tables: BTreeMap<String, BTreeMap<String, Arc<TableDef>>>,
+    /// The same tables by id.
+    tables_by_id: BTreeMap<TableId, Arc<TableDef>>,
+}
+
+impl Catalog {
+    /// A catalog of these definitions. Tables whose database is missing are left out.
+    pub fn new(version: u64, databases: Vec<DatabaseDef>, tables: Vec<TableDef>) -> Catalog {
+        let databases: BTreeMap<_, _> =
+            databases.into_iter().map(|database| (database.name.clone(), database.into())).collect();
+        let mut catalog = Catalog { version, databases, ..Catalog::default() };
+        for table in tables {
+            if catalog.databases.contains_key(&table.database) {
+                let table = Arc::new(table);
+                catalog.tables_by_id.insert(table.id, table.clone());
+                let tables = catalog.tables.entry(table.database.clone()).or_default();
+                tables.insert(table.name.clone(), table);
+            }
+        }
+        catalog
+    }
+
+    /// A database by its exact name. System schemas are not in here.
+    pub fn database(&self, name: &str) -> Option<&Arc<DatabaseDef>> {
+        self.databases.get(name)
+    }
+
+    /// Whether a name is a database or a system schema that can be used.
+    pub fn has_database(&self, name: &str) -> bool {
+        self.databases.contains_key(name) || information_schema::is_schema(name)
+    }
+
+    /// All databases, by name. System schemas are not in here.
+    pub fn databases(&self) -> impl Iterator<Item = &Arc<DatabaseDef>> {
+        self.databases.values()
+    }
+
+    /// A table by the exact names of its database and itself.
+    pub fn table(&self, database: &str, name: &str) -> Option<&Arc<TableDef>> {
+        self.tables.get(database)?.get(name)
+    }
+
+    /// A table by its id.
+    pub fn table_by_id(&self, id: TableId) -> Option<&Arc<TableDef>> {
+        self.tables_by_id.get(&id)
+    }
+
+    /// The tables of a database, by name.
+    pub fn tables(&self, database: &str) -> impl Iterator<Item = &Arc<TableDef>> {
+        self.tables.get(database).into_iter().flat_map(|tables| tables.values())
+    }
+}
+
+/// A database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseDef {
+    /// Identity, never reused.
+    pub id: DatabaseId,
+    /// Exact name.
+    pub name: String,
+    /// Collation of new tables that name none.
+    pub collation: CollationId,
+}
+
+/// A table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableDef {
+    /// Identity, first four bytes of every key; never reused, new after TRUNCATE.
+    pub id: TableId,
+    /// Exact name of its database.
+    pub database: String,
+    /// Exact name.
+    pub name: String,
+    /// Columns in order; a hidden row id, when there is one, stands last.
+    pub columns: Vec<ColumnDef>,
+    /// Indexes; the first one is PRIMARY or the hidden row id.
+    pub indexes: Vec<IndexDef>,
+    /// How rows find their slot.
+    pub sharding: Sharding,
+    /// Whether the sharding was declared: then SHOW CREATE TABLE prints it back.
+    pub sharding_declared: bool,
+    /// Default collation of its text columns.
+    pub collation: CollationId,
+    /// COMMENT of the table.
+    pub comment: String,
+    /// First AUTO_INCREMENT value asked for by the table option; 0 when none was.
+    pub auto_increment_start: u64,
+    /// Unix seconds when it was created.
+    pub created_unix: u64,
+    /// ROW_FORMAT and the like as SHOW CREATE TABLE prints them back, such as ` ROW_FORMAT=DYNAMIC`.
+    pub options: String,
+}
+
+impl TableDef {
+    /// The column of this name in any case, hidden ones aside.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|c| !c.hidden && c.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The primary key, or the hidden row id's index.
+    pub fn primary(&self) -> &IndexDef {
+        &self.indexes[0]
+    }
+
+    /// The position of the hidden row id, for a table without a primary key.
+    pub fn row_id(&self) -> Option<usize> {
+        self.columns.iter().rposition(|c| c.hidden)
+    }
+
+    /// The position of the AUTO_INCREMENT column.
+    pub fn auto_increment(&self) -> Option<usize> {
+        self.columns.iter().position(|c| c.auto_increment)
+    }
+
+    /// The columns a client sees, with their positions.
+    pub fn visible_columns(&self) -> impl Iterator<Item = (usize, &ColumnDef)> {
+        self.columns.iter().enumerate().filter(|(_, column)| !column.hidden)
+    }
+
+    /// Column positions whose values decide a row's slot.
+    pub fn sharding_columns(&self) -> &[usize] {
+        match &self.sharding {
+            Sharding::Hash(columns) => columns,
+            Sharding::Single | Sharding::Broadcast => &[],
+        }
+    }
+
+    /// `database.table`, as errors print it.
+    pub fn qualified_name(&self) -> String {
+        format!("{}.{}", self.database, self.name)
+    }
+
+    /// Whether the primary key's columns decide the slot, so that a primary key alone gives the row key.
+    pub fn primary_decides_slot(&self) -> bool {
+        let primary = self.primary();
+        self.sharding_columns().iter().all(|column| primary.covers(*column))
+    }
+}
+
+/// How the rows of a table find their slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sharding {
+    /// The hash of these columns.
+    Hash(Vec<usize>),
+    /// All rows in the slot of the table's id.
+    Single,
+    /// A copy on every shard.
+    Broadcast,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnDef {
+    /// Name as declared.
+    pub name: String,
+    /// Type, with `nullable` set from NULL / NOT NULL.
+    pub ty: SqlType,
+    /// DEFAULT; `None` when none was declared (NULL for a nullable column, an error for others).
+    pub default: Option<DefaultValue>,
+    /// AUTO_INCREMENT.
+    pub auto_increment: bool,
+    /// ON UPDATE CURRENT_TIMESTAMP.
+    pub on_update_now: bool,
+    /// ZEROFILL: numbers are padded with zeros to the display width.
+    pub zerofill: bool,
+    /// COMMENT.
+    pub comment: String,
+    /// The row id of a table without a primary key: never shown, never named.
+    pub hidden: bool,
+    /// The declared type as SHOW CREATE TABLE prints it, such as `varchar(20)`.
+    pub type_text: String,
+    /// Whether SHOW CREATE TABLE must print the collation although the table has the same.
+    pub collation_declared: bool,
+}
+
+/// What a column gets when a statement gives it nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DefaultValue {
+    /// A literal, already of the column's type.
+    Literal(Value),
+    /// CURRENT_TIMESTAMP with as many fraction digits as the column has.
+    Now,
+    /// An expression in parentheses, as the printer writes it; bound again for each statement.
+    Expression(String),
+}
+
+/// An index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexDef {
+    /// Identity within the table; 0 is the rows themselves.
+    pub id: IndexId,
+    /// Name; `PRIMARY` for the primary key, empty for the hidden row id.
+    pub name: String,
+    /// Whether equal values are refused (NULLs never equal each other).
+    pub unique: bool,
+    /// Columns in order.
+    pub columns: Vec<IndexColumn>,
+    /// Entries are placed by the index's own columns, not with their rows.
+    pub global: bool,
+    /// Whether it is the primary key (or the hidden row id).
+    pub primary: bool,
+    /// Not declared: the global entries that keep a primary key unique whose columns do not decide
+    /// the slot. Never shown, but good for lookups.
+    pub implicit: bool,
+    /// COMMENT.
+    pub comment: String,
+}
+
+impl IndexDef {
+    /// Whether the whole of a column (no prefix) is part of the index.
+    pub fn covers(&self, column: usize) -> bool {
+        self.columns.iter().any(|c| c.column == column && c.prefix.is_none())
+    }
+}
+
+/// A column of an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexColumn {
+    /// Position in the table.
+    pub column: usize,
+    /// Only this many characters (bytes for binary columns) are indexed.
+    pub prefix: Option<u32>,
+}

@@ -1,0 +1,103 @@
+//! A node's copy of the catalog and the lease under which it may be used.
+//!
+//! The lease begins when a read of the version *begins*, so that a schema change which commits after
+//! that read is acknowledged only when the lease is over or this node has loaded the change.
+
+use super::{Catalog, store};
+use crate::Result;
+use base::SharedClock;
+use base::limits::CATALOG_LEASE;
+use parking_lot::RwLock;
+use std::sync::Arc;
+use std::time::Duration;
+use txn::ShardClient;
+
+/// The catalog of a node.
+pub struct CatalogCache {
+    /// The way to the meta shard.
+    client: Arc<dyn ShardClient>,
+    /// Monotonic time for the lease.
+    clock: SharedClock,
+    /// The snapshot and its lease.
+    held: RwLock<Held>,
+    /// Held while the meta shard is asked, so that many sessions ask once.
+    renewing: tokio::sync::Mutex<()>,
+}
+
+/// A snapshot and how long it may be used.
+struct Held {
+    /// The snapshot; empty before the first load.
+    catalog: Arc<Catalog>,
+    /// Monotonic time when the lease ends; zero before the first load.
+    lease_end: Duration,
+}
+
+impl CatalogCache {
+    /// A cache that has nothing yet.
+    pub fn new(client: Arc<dyn ShardClient>, clock: SharedClock) -> CatalogCache {
+        CatalogCache {
+            client,
+            clock,
+            held: RwLock::new(Held { catalog: Arc::default(), lease_end: Duration::ZERO }),
+            renewing: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The catalog to run a statement against.
+    pub async fn current(&self) -> Result<Arc<Catalog>> {
+        match self.leased() {
+            Some(catalog) => Ok(catalog),
+            None => self.current_after_lease().await,
+        }
+    }
+
+    /// The catalog, when its lease runs: the way without waiting.
+    pub fn leased(&self) -> Option<Arc<Catalog>> {
+        let held = self.held.read();
+        (self.clock.monotonic() < held.lease_end).then(|| held.catalog.clone())
+    }
+
+    async fn current_after_lease(&self) -> Result<Arc<Catalog>> {
+        let _one = self.renewing.lock().await;
+        if let Some(catalog) = self.leased() {
+            return Ok(catalog);
+        }
+        self.read_version().await
+    }
+
+    /// Reads the version, and the catalog when it is a new one, and starts a new lease.
+    pub async fn renew(&self) -> Result<()> {
+        let _one = self.renewing.lock().await;
+        self.read_version().await.map(drop)
+    }
+
+    /// As [`Self::renew`], unless this version is here already.
+    pub async fn announced(&self, version: u64) -> Result<()> {
+        if self.version() < version { self.renew().await } else { Ok(()) }
+    }
+
+    /// Version of the snapshot, whether its lease runs or not.
+    pub fn version(&self) -> u64 {
+        self.held.read().catalog.version
+    }
+
+    async fn read_version(&self) -> Result<Arc<Catalog>> {
+        let lease_end = self.clock.monotonic() + CATALOG_LEASE;
+        let version = store::version(&self.client).await?;
+        let known = self.held.read().catalog.clone();
+        let catalog = if version == known.version {
+            known
+        } else {
+            Arc::new(store::load(&self.client).await?)
+        };
+        let mut held = self.held.write();
+        *held = Held { catalog: catalog.clone(), lease_end };
+        Ok(catalog)
+    }
+}
+
+impl std::fmt::Debug for CatalogCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CatalogCache(version {})", self.version())
+    }
+}

@@ -1,0 +1,324 @@
+//! Bytes of catalog records: protobuf messages, so that later versions add fields and old ones skip
+//! them. Field numbers are never reused. `docs/formats.md`, "Catalog", lists them.
+
+use super::{
+    ColumnDef, DatabaseDef, DefaultValue, IndexColumn, IndexDef, Sharding, TableDef,
+};
+use crate::collation::{COLLATIONS, CollationId};
+use crate::types::{SqlType, TypeKind};
+use crate::{Error, Result, table_codec};
+use base::{DatabaseId, IndexId, TableId};
+use prost::Message;
+
+/// A database.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct DatabaseRecord {
+    #[prost(uint32, tag = "1")]
+    id: u32,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(uint32, tag = "3")]
+    collation: u32,
+}
+
+/// A table.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct TableRecord {
+    #[prost(uint32, tag = "1")]
+    id: u32,
+    #[prost(string, tag = "2")]
+    database: String,
+    #[prost(string, tag = "3")]
+    name: String,
+    #[prost(message, repeated, tag = "4")]
+    columns: Vec<ColumnRecord>,
+    #[prost(message, repeated, tag = "5")]
+    indexes: Vec<IndexRecord>,
+    /// 0 hash of `sharding_columns`, 1 single, 2 broadcast.
+    #[prost(uint32, tag = "6")]
+    sharding: u32,
+    #[prost(uint32, repeated, tag = "7")]
+    sharding_columns: Vec<u32>,
+    #[prost(bool, tag = "8")]
+    sharding_declared: bool,
+    #[prost(uint32, tag = "9")]
+    collation: u32,
+    #[prost(string, tag = "10")]
+    comment: String,
+    #[prost(uint64, tag = "11")]
+    auto_increment_start: u64,
+    #[prost(uint64, tag = "12")]
+    created_unix: u64,
+    #[prost(string, tag = "13")]
+    options: String,
+}
+
+/// A column.
+#[derive(Clone, PartialEq, Message)]
+struct ColumnRecord {
+    #[prost(string, tag = "1")]
+    name: String,
+    /// Position in `KINDS`.
+    #[prost(uint32, tag = "2")]
+    kind: u32,
+    #[prost(bool, tag = "3")]
+    unsigned: bool,
+    #[prost(uint32, tag = "4")]
+    length: u32,
+    #[prost(uint32, tag = "5")]
+    decimals: u32,
+    #[prost(uint32, tag = "6")]
+    collation: u32,
+    #[prost(bool, tag = "7")]
+    nullable: bool,
+    /// 0 none, 1 literal, 2 now, 3 expression.
+    #[prost(uint32, tag = "8")]
+    default_kind: u32,
+    /// The literal as a row of one column, or the expression's text.
+    #[prost(bytes = "vec", tag = "9")]
+    default: Vec<u8>,
+    #[prost(bool, tag = "10")]
+    auto_increment: bool,
+    #[prost(bool, tag = "11")]
+    on_update_now: bool,
+    #[prost(bool, tag = "12")]
+    zerofill: bool,
+    #[prost(string, tag = "13")]
+    comment: String,
+    #[prost(bool, tag = "14")]
+    hidden: bool,
+    #[prost(string, tag = "15")]
+    type_text: String,
+    #[prost(bool, tag = "16")]
+    collation_declared: bool,
+}
+
+/// An index.
+#[derive(Clone, PartialEq, Message)]
+struct IndexRecord {
+    #[prost(uint32, tag = "1")]
+    id: u32,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(bool, tag = "3")]
+    unique: bool,
+    #[prost(uint32, repeated, tag = "4")]
+    columns: Vec<u32>,
+    /// One per column; 0 for a whole column.
+    #[prost(uint32, repeated, tag = "5")]
+    prefixes: Vec<u32>,
+    #[prost(bool, tag = "6")]
+    global: bool,
+    #[prost(bool, tag = "7")]
+    primary: bool,
+    #[prost(bool, tag = "8")]
+    implicit: bool,
+    #[prost(string, tag = "9")]
+    comment: String,
+}
+
+/// Type kinds by their number on disk. Append only.
+const KINDS: [TypeKind; 20] = [
+    TypeKind::Null,
+    TypeKind::TinyInt,
+    TypeKind::SmallInt,
+    TypeKind::MediumInt,
+    TypeKind::Int,
+    TypeKind::BigInt,
+    TypeKind::Decimal,
+    TypeKind::Float,
+    TypeKind::Double,
+    TypeKind::Char,
+    TypeKind::Varchar,
+    TypeKind::TinyText,
+    TypeKind::Text,
+    TypeKind::MediumText,
+    TypeKind::LongText,
+    TypeKind::Date,
+    TypeKind::Time,
+    TypeKind::DateTime,
+    TypeKind::Timestamp,
+    TypeKind::Year,
+];
+
+fn corrupt(what: impl std::fmt::Display) -> Error {
+    Error::storage(format!("corrupt catalog record: {what}"))
+}
+
+pub(super) fn encode_database(database: &DatabaseDef) -> Vec<u8> {
+    DatabaseRecord {
+        id: database.id.0,
+        name: database.name.clone(),
+        collation: u32::from(database.collation.0),
+    }
+    .encode_to_vec()
+}
+
+pub(super) fn decode_database(bytes: &[u8]) -> Result<DatabaseDef> {
+    let record = DatabaseRecord::decode(bytes).map_err(corrupt)?;
+    let collation = decode_collation(record.collation)?;
+    Ok(DatabaseDef { id: DatabaseId(record.id), name: record.name, collation })
+}
+
+pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
+    let (sharding, columns) = match &table.sharding {
+        Sharding::Hash(columns) => (0, columns.as_slice()),
+        Sharding::Single => (1, [].as_slice()),
+        Sharding::Broadcast => (2, [].as_slice()),
+    };
+    let record = TableRecord {
+        id: table.id.0,
+        database: table.database.clone(),
+        name: table.name.clone(),
+        columns: table.columns.iter().map(encode_column).collect::<Result<_>>()?,
+        indexes: table.indexes.iter().map(encode_index).collect(),
+        sharding,
+        sharding_columns: columns.iter().map(|column| *column as u32).collect(),
+        sharding_declared: table.sharding_declared,
+        collation: u32::from(table.collation.0),
+        comment: table.comment.clone(),
+        auto_increment_start: table.auto_increment_start,
+        created_unix: table.created_unix,
+        options: table.options.clone(),
+    };
+    Ok(record.encode_to_vec())
+}
+
+pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
+    let record = TableRecord::decode(bytes).map_err(corrupt)?;
+    let columns = record.columns.into_iter().map(decode_column).collect::<Result<Vec<_>>>()?;
+    let width = columns.len();
+    let position = |column: u32| match column as usize {
+        column if column < width => Ok(column),
+        column => Err(corrupt(format!("column {column} of {width}"))),
+    };
+    let sharding = match record.sharding {
+        0 => Sharding::Hash(
+            record.sharding_columns.iter().map(|c| position(*c)).collect::<Result<_>>()?,
+        ),
+        1 => Sharding::Single,
+        2 => Sharding::Broadcast,
+        other => return Err(corrupt(format!("sharding {other}"))),
+    };
+    let mut indexes = Vec::with_capacity(record.indexes.len());
+    for index in record.indexes {
+        let mut index_columns = Vec::with_capacity(index.columns.len());
+        for (at, column) in index.columns.iter().enumerate() {
+            let prefix = index.prefixes.get(at).copied().filter(|length| *length > 0);
+            index_columns.push(IndexColumn { column: position(*column)?, prefix });
+        }
+        indexes.push(IndexDef {
+            id: IndexId(index.id),
+            name: index.name,
+            unique: index.unique,
+            columns: index_columns,
+            global: index.global,
+            primary: index.primary,
+            implicit: index.implicit,
+            comment: index.comment,
+        });
+    }
+    if indexes.is_empty() {
+        return Err(corrupt(format!("table {} has no index", record.name)));
+    }
+    Ok(TableDef {
+        id: TableId(record.id),
+        database: record.database,
+        name: record.name,
+        columns,
+        indexes,
+        sharding,
+        sharding_declared: record.sharding_declared,
+        collation: decode_collation(record.collation)?,
+        comment: record.comment,
+        auto_increment_start: record.auto_increment_start,
+        created_unix: record.created_unix,
+        options: record.options,
+    })
+}
+
+fn encode_column(column: &ColumnDef) -> Result<ColumnRecord> {
+    let (default_kind, default) = match &column.default {
+        None => (0, Vec::new()),
+        Some(DefaultValue::Literal(value)) => {
+            (1, table_codec::encode_values(std::slice::from_ref(value)).to_vec())
+        }
+        Some(DefaultValue::Now) => (2, Vec::new()),
+        Some(DefaultValue::Expression(text)) => (3, text.clone().into_bytes()),
+    };
+    let ty = &column.ty;
+    let kind = KINDS.iter().position(|kind| *kind == ty.kind);
+    Ok(ColumnRecord {
+        name: column.name.clone(),
+        kind: kind.ok_or_else(|| Error::internal("a type without a number on disk"))? as u32,
+        unsigned: ty.unsigned,
+        length: ty.length,
+        decimals: u32::from(ty.decimals),
+        collation: u32::from(ty.collation.0),
+        nullable: ty.nullable,
+        default_kind,
+        default,
+        auto_increment: column.auto_increment,
+        on_update_now: column.on_update_now,
+        zerofill: column.zerofill,
+        comment: column.comment.clone(),
+        hidden: column.hidden,
+        type_text: column.type_text.clone(),
+        collation_declared: column.collation_declared,
+    })
+}
+
+fn decode_column(record: ColumnRecord) -> Result<ColumnDef> {
+    let kind = *KINDS
+        .get(record.kind as usize)
+        .ok_or_else(|| corrupt(format!("type number {}", record.kind)))?;
+    let ty = SqlType {
+        kind,
+        unsigned: record.unsigned,
+        length: record.length,
+        decimals: u8::try_from(record.decimals).map_err(corrupt)?,
+        collation: decode_collation(record.collation)?,
+        nullable: record.nullable,
+    };
+    let default = match record.default_kind {
+        0 => None,
+        1 => Some(DefaultValue::Literal(table_codec::decode_value(&record.default, &ty)?)),
+        2 => Some(DefaultValue::Now),
+        3 => Some(DefaultValue::Expression(String::from_utf8(record.default).map_err(corrupt)?)),
+        other => return Err(corrupt(format!("default kind {other}"))),
+    };
+    Ok(ColumnDef {
+        name: record.name,
+        ty,
+        default,
+        auto_increment: record.auto_increment,
+        on_update_now: record.on_update_now,
+        zerofill: record.zerofill,
+        comment: record.comment,
+        hidden: record.hidden,
+        type_text: record.type_text,
+        collation_declared: record.collation_declared,
+    })
+}
+
+fn encode_index(index: &IndexDef) -> IndexRecord {
+    IndexRecord {
+        id: index.id.0,
+        name: index.name.clone(),
+        unique: index.unique,
+        columns: index.columns.iter().map(|c| c.column as u32).collect(),
+        prefixes: index.columns.iter().map(|c| c.prefix.unwrap_or(0)).collect(),
+        global: index.global,
+        primary: index.primary,
+        implicit: index.implicit,
+        comment: index.comment.clone(),
+    }
+}
+
+fn decode_collation(id: u32) -> Result<CollationId> {
+    let id = CollationId(u16::try_from(id).map_err(corrupt)?);
+    match COLLATIONS.iter().any(|known| known.id == id) {
+        true => Ok(id),
+        false => Err(corrupt(format!("collation {}", id.0))),
+    }
+}

@@ -1,0 +1,296 @@
+//! The catalog in the meta shard: its keys, and reading and changing it.
+//!
+//! ```text
+//! table 100  ()            → version (8 BE)       written by every schema change
+//! table 101  (name)        → database record
+//! table 102  (table id)    → table record
+//! table 103  (table id)    → dropped table        rows still to be removed
+//! table 104  (user, host)  → account record
+//! table 105  (table, kind) → highest value handed out: kind 0 AUTO_INCREMENT, 1 hidden row id
+//! table 106  (kind)        → counter of ids: 0 databases, 1 tables
+//! ```
+//!
+//! Every schema change reads the version in its transaction and writes the next one, so two changes
+//! at once conflict and one is redone: names stay unique without a further index.
+
+use super::{Catalog, DatabaseDef, TableDef, record};
+use crate::instance::Account;
+use crate::{Error, Result};
+use base::{DatabaseId, IndexId, KeyRange, Slot, TableId, Timestamp};
+use bytes::Bytes;
+use engine::key::{KeyBuilder, table_prefix};
+use prost::Message;
+use std::sync::Arc;
+use txn::command::{Expect, ReadRequest, ReadResponse, WriteRequest, WriteResponse};
+use txn::transaction::{Mode, ScanOptions};
+use txn::{ShardClient, Transaction};
+
+const VERSION: TableId = TableId(100);
+const DATABASES: TableId = TableId(101);
+const TABLES: TableId = TableId(102);
+const DROPPED: TableId = TableId(103);
+const ACCOUNTS: TableId = TableId(104);
+const AUTO_INCREMENT: TableId = TableId(105);
+const IDS: TableId = TableId(106);
+
+/// Times a read is tried again because the meta shard changed its leader.
+const READ_ATTEMPTS: u32 = 3;
+
+fn meta_key(table: TableId, columns: impl FnOnce(&mut KeyBuilder)) -> Bytes {
+    let mut key = KeyBuilder::new(table, IndexId::PRIMARY);
+    columns(&mut key);
+    key.finish(Slot(0))
+}
+
+fn version_key() -> Bytes {
+    meta_key(VERSION, |_| {})
+}
+
+fn database_key(name: &str) -> Bytes {
+    meta_key(DATABASES, |key| key.put_bytes(name.as_bytes()))
+}
+
+fn table_key(id: TableId) -> Bytes {
+    meta_key(TABLES, |key| key.put_u64(u64::from(id.0)))
+}
+
+fn dropped_key(id: TableId) -> Bytes {
+    meta_key(DROPPED, |key| key.put_u64(u64::from(id.0)))
+}
+
+fn account_key(user: &str, host: &str) -> Bytes {
+    meta_key(ACCOUNTS, |key| {
+        key.put_bytes(user.as_bytes());
+        key.put_bytes(host.as_bytes());
+    })
+}
+
+/// The key of a table's AUTO_INCREMENT counter, or of the counter of its hidden row ids.
+pub(crate) fn auto_increment_key(id: TableId, row_id: bool) -> Bytes {
+    meta_key(AUTO_INCREMENT, |key| {
+        key.put_u64(u64::from(id.0));
+        key.put_u64(u64::from(row_id));
+    })
+}
+
+/// The version now, read without a timestamp.
+pub(super) async fn version(client: &Arc<dyn ShardClient>) -> Result<u64> {
+    let key = version_key();
+    let mut attempt = 0;
+    loop {
+        let route = client.locate(&key)?;
+        let request = ReadRequest::Get { keys: vec![key.clone()], ts: Timestamp::MAX };
+        match client.read(route, request).await {
+            Ok(ReadResponse::Values(values)) => {
+                let value = values.into_iter().next().flatten();
+                return value.map_or(Ok(0), |version| decode_version(&version.value));
+            }
+            Ok(ReadResponse::Page { .. }) => return Err(Error::internal("a page answers a get")),
+            Err(txn::Error::KeyLocked { .. }) => {
+                // A schema change over several requests is being committed: a transaction resolves it.
+                let mut txn = Transaction::begin(client.clone(), Mode::Latest);
+                let value = txn.get(&key).await?;
+                return value.map_or(Ok(0), |value| decode_version(&value));
+            }
+            Err(error) if error.is_retryable() && attempt < READ_ATTEMPTS => attempt += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn decode_version(value: &[u8]) -> Result<u64> {
+    let bytes = value.try_into().map_err(|_| Error::storage("corrupt catalog version"))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+/// The whole catalog at one read point.
+pub(super) async fn load(client: &Arc<dyn ShardClient>) -> Result<Catalog> {
+    let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
+    load_in(&mut txn).await
+}
+
+async fn load_in(txn: &mut Transaction) -> Result<Catalog> {
+    let version = txn.get(&version_key()).await?.map_or(Ok(0), |value| decode_version(&value))?;
+    let databases = scan_table(txn, DATABASES, |_, value| record::decode_database(value)).await?;
+    let tables = scan_table(txn, TABLES, |_, value| record::decode_table(value)).await?;
+    Ok(Catalog::new(version, databases, tables))
+}
+
+async fn scan_table<T>(
+    txn: &mut Transaction,
+    table: TableId,
+    decode: impl Fn(&[u8], &[u8]) -> Result<T>,
+) -> Result<Vec<T>> {
+    let prefix = table_prefix(table);
+    let options = ScanOptions { shard: Some(meta_key(table, |_| {})), ordered: true, ..ScanOptions::default() };
+    let mut scan = txn.scan(KeyRange::prefix(prefix), options).await?;
+    let mut records = Vec::new();
+    while let Some(page) = scan.next_page().await? {
+        for (key, value) in page {
+            records.push(decode(&key, &value)?);
+        }
+    }
+    Ok(records)
+}
+
+/// A schema change under way: the catalog as it is in its transaction, and what is written.
+pub(crate) struct SchemaChange {
+    /// The transaction on the meta shard.
+    txn: Transaction,
+    /// The catalog before the change.
+    pub(crate) catalog: Catalog,
+}
+
+impl SchemaChange {
+    /// Reads the catalog and claims the next version.
+    pub(crate) async fn begin(client: &Arc<dyn ShardClient>) -> Result<SchemaChange> {
+        let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
+        let catalog = load_in(&mut txn).await?;
+        let key = version_key();
+        let expect = txn.expect_unchanged(&key);
+        let next = (catalog.version + 1).to_be_bytes().to_vec();
+        txn.put(key, next, expect)?;
+        Ok(SchemaChange { txn, catalog })
+    }
+
+    /// Stores a new or changed database.
+    pub(crate) fn put_database(&mut self, database: &DatabaseDef) -> Result<()> {
+        let value = record::encode_database(database);
+        Ok(self.txn.put(database_key(&database.name), value, Expect::Any)?)
+    }
+
+    /// Removes a database's record; its tables are removed one by one.
+    pub(crate) fn drop_database(&mut self, name: &str) -> Result<()> {
+        Ok(self.txn.delete(database_key(name), Expect::Any)?)
+    }
+
+    /// Stores a new table.
+    pub(crate) fn put_table(&mut self, table: &TableDef) -> Result<()> {
+        let value = record::encode_table(table)?;
+        Ok(self.txn.put(table_key(table.id), value, Expect::Any)?)
+    }
+
+    /// Removes a table's record and remembers that its rows are to be removed.
+    pub(crate) fn drop_table(&mut self, table: &TableDef, now_unix: u64) -> Result<()> {
+        self.txn.delete(table_key(table.id), Expect::Any)?;
+        let dropped = DroppedRecord { name: table.qualified_name(), dropped_unix: now_unix };
+        Ok(self.txn.put(dropped_key(table.id), dropped.encode_to_vec(), Expect::Any)?)
+    }
+
+    /// Commits; answers the new version.
+    pub(crate) async fn commit(mut self) -> Result<u64> {
+        self.txn.commit().await?;
+        Ok(self.catalog.version + 1)
+    }
+}
+
+/// A dropped table whose rows may still be there.
+#[derive(Clone, PartialEq, Message)]
+struct DroppedRecord {
+    /// `database.table`, for people.
+    #[prost(string, tag = "1")]
+    name: String,
+    /// When it was dropped.
+    #[prost(uint64, tag = "2")]
+    dropped_unix: u64,
+}
+
+/// Adds to a counter of the meta shard; answers its value before the addition.
+pub(crate) async fn bump(
+    client: &Arc<dyn ShardClient>,
+    key: Bytes,
+    by: u64,
+    at_least: u64,
+) -> Result<u64> {
+    let route = client.locate(&key)?;
+    match client.write(route, WriteRequest::Bump { key, by, at_least }).await? {
+        WriteResponse::Counter(before) => Ok(before),
+        WriteResponse::Done { .. } | WriteResponse::Status(_) => {
+            Err(Error::internal("a bump was not answered with a counter"))
+        }
+    }
+}
+
+/// An id that no table ever had.
+pub(crate) async fn new_table_id(client: &Arc<dyn ShardClient>) -> Result<TableId> {
+    let key = meta_key(IDS, |key| key.put_u64(1));
+    let id = bump(client, key, 1, u64::from(TableId::FIRST_USER.0)).await?;
+    let id = u32::try_from(id).map_err(|_| Error::too_large("table ids are used up"))?;
+    Ok(TableId(id))
+}
+
+/// An id that no database ever had.
+pub(crate) async fn new_database_id(client: &Arc<dyn ShardClient>) -> Result<DatabaseId> {
+    let key = meta_key(IDS, |key| key.put_u64(0));
+    let id = bump(client, key, 1, 1).await?;
+    let id = u32::try_from(id).map_err(|_| Error::too_large("database ids are used up"))?;
+    Ok(DatabaseId(id))
+}
+
+/// An account on disk.
+#[derive(Clone, PartialEq, Message)]
+struct AccountRecord {
+    #[prost(string, tag = "1")]
+    user: String,
+    #[prost(string, tag = "2")]
+    host: String,
+    #[prost(string, tag = "3")]
+    plugin: String,
+    #[prost(bytes = "vec", tag = "4")]
+    authentication_string: Vec<u8>,
+}
+
+/// All accounts.
+pub(crate) async fn accounts(txn: &mut Transaction) -> Result<Vec<Account>> {
+    scan_table(txn, ACCOUNTS, |_, value| {
+        let record = AccountRecord::decode(value)
+            .map_err(|error| Error::storage(format!("corrupt account record: {error}")))?;
+        Ok(Account {
+            user: record.user,
+            host: record.host,
+            plugin: record.plugin,
+            authentication_string: record.authentication_string,
+        })
+    })
+    .await
+}
+
+/// Stores an account.
+pub(crate) fn put_account(txn: &mut Transaction, account: &Account, expect: Expect) -> Result<()> {
+    let record = AccountRecord {
+        user: account.user.clone(),
+        host: account.host.clone(),
+        plugin: account.plugin.clone(),
+        authentication_string: account.authentication_string.clone(),
+    };
+    let key = account_key(&account.user, &account.host);
+    Ok(txn.put(key, record.encode_to_vec(), expect)?)
+}
+
+/// Removes an account.
+pub(crate) fn drop_account(txn: &mut Transaction, user: &str, host: &str) -> Result<()> {
+    let key = account_key(user, host);
+    let expect = txn.expect_unchanged(&key);
+    Ok(txn.delete(key, expect)?)
+}
+
+/// Writes the first version and the accounts of a new cluster. Repeating it changes nothing.
+pub(crate) async fn bootstrap(client: &Arc<dyn ShardClient>) -> Result<()> {
+    let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
+    if txn.get(&version_key()).await?.is_some() {
+        return Ok(());
+    }
+    txn.put(version_key(), 1_u64.to_be_bytes().to_vec(), Expect::Absent)?;
+    // Only from the node's own machine: its password is empty until somebody sets one.
+    let root = Account {
+        user: "root".into(),
+        host: "localhost".into(),
+        plugin: "caching_sha2_password".into(),
+        authentication_string: Vec::new(),
+    };
+    put_account(&mut txn, &root, Expect::Any)?;
+    match txn.commit().await {
+        Ok(_) | Err(txn::Error::AlreadyExists { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

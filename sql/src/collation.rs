@@ -1,0 +1,309 @@
+//! Collations: a text becomes a weight key; texts are equal or ordered as their keys are.
+//!
+//! ```text
+//! text ──weights──> bytes      memcmp(weights(a), weights(b)) = a compared with b
+//! ```
+//!
+//! So keys, groups, sorts, joins and hashes never see a bare text, only its weights. The tables are
+//! part of the disk format and of placement: they are versioned, never edited.
+//!
+//! | collation | weights | trailing blanks |
+//! |---|---|---|
+//! | `utf8mb4_0900_ai_ci` (255, default) | UCA 9.0.0 primary weights, two bytes each | count (NO PAD) |
+//! | `utf8mb4_0900_bin` (309) | the bytes | count |
+//! | `utf8mb4_bin` (46) | the bytes, padded as below | do not count (PAD SPACE) |
+//! | `utf8mb4_general_ci` (45) | one two-byte weight per character, padded | do not count |
+//! | `binary` (63) | the bytes | count |
+//!
+//! PAD SPACE compares as if the shorter text went on with blanks for ever. As a key, every blank
+//! carries a byte that says how the first other character behind it compares with a blank, and the
+//! text ends with such a blank: then plain byte order is padded order (`put_padded`).
+//!
+//! Other collations that MySQL has are refused with 1273, not approximated. A *connection*, however,
+//! may announce them (drivers do in the handshake): [`connection_collation`].
+
+pub mod general;
+mod uca;
+
+use std::cmp::Ordering;
+
+use crate::{Error, Result};
+
+/// MySQL's number of a collation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CollationId(pub u16);
+
+impl CollationId {
+    /// `binary`: byte strings, and everything that is no text.
+    pub const BINARY: CollationId = CollationId(63);
+    /// `utf8mb4_bin`
+    pub const UTF8MB4_BIN: CollationId = CollationId(46);
+    /// `utf8mb4_general_ci`
+    pub const UTF8MB4_GENERAL_CI: CollationId = CollationId(45);
+    /// `utf8mb4_0900_ai_ci`
+    pub const UTF8MB4_0900_AI_CI: CollationId = CollationId(255);
+    /// `utf8mb4_0900_bin`
+    pub const UTF8MB4_0900_BIN: CollationId = CollationId(309);
+    /// What texts have when nothing else is said.
+    pub const DEFAULT: CollationId = CollationId::UTF8MB4_0900_AI_CI;
+}
+
+/// What is known of a collation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Collation {
+    /// MySQL's number.
+    pub id: CollationId,
+    /// Its name.
+    pub name: &'static str,
+    /// Its character set.
+    pub charset: &'static str,
+    /// Whether it is its character set's default.
+    pub is_default: bool,
+    /// Whether trailing blanks do not count.
+    pub pad_space: bool,
+    /// `Sortlen` of SHOW COLLATION.
+    pub sort_length: u32,
+}
+
+/// What is known of a character set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charset {
+    /// Its name.
+    pub name: &'static str,
+    /// As SHOW CHARACTER SET describes it.
+    pub description: &'static str,
+    /// Its default collation.
+    pub default: CollationId,
+    /// Most bytes of a character.
+    pub bytes_per_char: u32,
+}
+
+const fn collation(
+    id: CollationId,
+    name: &'static str,
+    charset: &'static str,
+    is_default: bool,
+    pad_space: bool,
+    sort_length: u32,
+) -> Collation {
+    Collation { id, name, charset, is_default, pad_space, sort_length }
+}
+
+/// All collations, by name.
+pub static COLLATIONS: &[Collation] = &[
+    collation(CollationId::BINARY, "binary", "binary", true, false, 1),
+    collation(CollationId::UTF8MB4_0900_AI_CI, "utf8mb4_0900_ai_ci", "utf8mb4", true, false, 0),
+    collation(CollationId::UTF8MB4_0900_BIN, "utf8mb4_0900_bin", "utf8mb4", false, false, 1),
+    collation(CollationId::UTF8MB4_BIN, "utf8mb4_bin", "utf8mb4", false, true, 1),
+    collation(CollationId::UTF8MB4_GENERAL_CI, "utf8mb4_general_ci", "utf8mb4", false, true, 1),
+];
+
+/// All character sets, by name.
+pub static CHARSETS: &[Charset] = &[
+    Charset {
+        name: "binary",
+        description: "Binary pseudo charset",
+        default: CollationId::BINARY,
+        bytes_per_char: 1,
+    },
+    Charset {
+        name: "utf8mb4",
+        description: "UTF-8 Unicode",
+        default: CollationId::UTF8MB4_0900_AI_CI,
+        bytes_per_char: 4,
+    },
+];
+
+/// The collation of this name, in any case; 1273 when there is none.
+pub fn by_name(name: &str) -> Result<&'static Collation> {
+    COLLATIONS
+        .iter()
+        .find(|collation| collation.name.eq_ignore_ascii_case(name))
+        .ok_or_else(|| Error::unknown_collation(name))
+}
+
+/// The character set of this name, in any case; 1115 when there is none.
+pub fn charset_by_name(name: &str) -> Result<&'static Charset> {
+    CHARSETS
+        .iter()
+        .find(|charset| charset.name.eq_ignore_ascii_case(name))
+        .ok_or_else(|| Error::unknown_charset(name))
+}
+
+/// What a connection that announces this collation id works with; `None` when its bytes could not be
+/// read as UTF-8.
+///
+/// Drivers announce a fixed id in the handshake long before they know the server, most often that of
+/// `latin1_swedish_ci` (8), `utf8_general_ci` (33), `utf8mb4_general_ci` (45), `utf8mb4_unicode_ci`
+/// (224) or `utf8mb4_0900_ai_ci` (255). All of Unicode's are served as utf8mb4, with the announced
+/// collation when we have it, else the default one. ASCII (11, 65) is a part of UTF-8; a latin1
+/// connection is served as utf8mb4, too, and its bytes beyond ASCII are refused with error 1300
+/// unless they are UTF-8. Id 63 sends bytes.
+pub fn connection_collation(id: u16) -> Option<CollationId> {
+    match id {
+        63 => Some(CollationId::BINARY),
+        46 | 83 => Some(CollationId::UTF8MB4_BIN),
+        45 | 33 => Some(CollationId::UTF8MB4_GENERAL_CI),
+        309 => Some(CollationId::UTF8MB4_0900_BIN),
+        // latin1, ascii, utf8mb3, utf8mb4 in their other collations.
+        5 | 8 | 15 | 31 | 47 | 48 | 49 | 94 | 11 | 65 => Some(CollationId::DEFAULT),
+        76 | 192..=215 | 223 | 224..=247 | 255..=323 => Some(CollationId::DEFAULT),
+        _ => None,
+    }
+}
+
+/// The character set a client may name in SET NAMES and SET CHARACTER SET, and the collation its
+/// texts get: utf8mb4, utf8 and utf8mb3, ascii, binary, latin1 as in [`connection_collation`].
+pub fn connection_charset(name: &str) -> Result<CollationId> {
+    match name.to_ascii_lowercase().as_str() {
+        "utf8mb4" | "ascii" | "latin1" => Ok(CollationId::DEFAULT),
+        "utf8" | "utf8mb3" => Ok(CollationId::UTF8MB4_GENERAL_CI),
+        "binary" => Ok(CollationId::BINARY),
+        _ => Err(Error::unknown_charset(name)),
+    }
+}
+
+impl CollationId {
+    /// What is known of it; the default collation's facts for an id that is not ours.
+    pub fn info(self) -> &'static Collation {
+        COLLATIONS.iter().find(|collation| collation.id == self).unwrap_or(&COLLATIONS[1])
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        self.info().name
+    }
+
+    /// Its character set's name.
+    pub fn charset(self) -> &'static str {
+        self.info().charset
+    }
+
+    /// Most bytes of a character.
+    pub fn bytes_per_char(self) -> u32 {
+        if self == CollationId::BINARY { 1 } else { 4 }
+    }
+
+    /// Whether trailing blanks do not count.
+    pub fn pad_space(self) -> bool {
+        self.info().pad_space
+    }
+
+    /// Whether texts are equal only when their bytes are (but for trailing blanks).
+    pub fn is_binary_order(self) -> bool {
+        matches!(
+            self,
+            CollationId::BINARY | CollationId::UTF8MB4_BIN | CollationId::UTF8MB4_0900_BIN
+        )
+    }
+
+    /// The weight key of a text.
+    pub fn weights(self, text: &str) -> Vec<u8> {
+        let mut out = Vec::with_capacity(text.len() * 2 + 2);
+        self.put_weights(text, &mut out);
+        out
+    }
+
+    /// Appends the weight key of a text.
+    pub fn put_weights(self, text: &str, out: &mut Vec<u8>) {
+        match self {
+            CollationId::UTF8MB4_0900_AI_CI => uca::put_weights(text, out),
+            CollationId::UTF8MB4_GENERAL_CI => general::put_weights(text, out),
+            CollationId::UTF8MB4_BIN => put_padded(text.bytes().map(u16::from), false, out),
+            _ => out.extend_from_slice(text.as_bytes()),
+        }
+    }
+
+    /// Compares two texts.
+    pub fn compare(self, a: &str, b: &str) -> Ordering {
+        if a == b {
+            return Ordering::Equal;
+        }
+        match self {
+            CollationId::UTF8MB4_0900_AI_CI => uca::compare(a, b),
+            CollationId::UTF8MB4_GENERAL_CI => {
+                compare_padded(general::weights_of(a), general::weights_of(b))
+            }
+            CollationId::UTF8MB4_BIN => {
+                compare_padded(a.bytes().map(u16::from), b.bytes().map(u16::from))
+            }
+            _ => a.as_bytes().cmp(b.as_bytes()),
+        }
+    }
+
+    /// Whether two characters are the same to LIKE, LOCATE and the like.
+    pub fn same_char(self, a: char, b: char) -> bool {
+        a == b
+            || match self {
+                CollationId::UTF8MB4_0900_AI_CI => uca::same_char(a, b),
+                CollationId::UTF8MB4_GENERAL_CI => general::weight(a) == general::weight(b),
+                _ => false,
+            }
+    }
+}
+
+/// The weight of a blank in every padded collation.
+const BLANK: u16 = 0x20;
+
+/// Appends weights so that byte order is padded order; see the module's header.
+///
+/// Behind each blank stands 1, 2 or 3: the first weight behind the run of blanks is below a blank,
+/// there is none, it is above. The text ends with a blank and 2.
+pub(crate) fn put_padded(
+    weights: impl DoubleEndedIterator<Item = u16> + Clone,
+    wide: bool,
+    out: &mut Vec<u8>,
+) {
+    const BELOW: u8 = 1;
+    const END: u8 = 2;
+    const ABOVE: u8 = 3;
+    let start = out.len();
+    let mut put = |weight: u16| {
+        if wide {
+            out.extend_from_slice(&weight.to_le_bytes());
+        } else {
+            out.push(weight as u8);
+        }
+    };
+    // Written backwards, because a blank must know what follows its run, and reversed at the end:
+    // little-endian weights become big-endian.
+    let mut follows = END;
+    let mut trailing = true;
+    put(u16::from(END));
+    put(BLANK);
+    for weight in weights.rev() {
+        if weight == BLANK {
+            if trailing {
+                continue;
+            }
+            put(u16::from(follows));
+            put(BLANK);
+        } else {
+            trailing = false;
+            follows = if weight < BLANK { BELOW } else { ABOVE };
+            put(weight);
+        }
+    }
+    out[start..].reverse();
+}
+
+
+/// Compares as if the shorter side went on with blanks.
+pub(crate) fn compare_padded(
+    mut a: impl Iterator<Item = u16>,
+    mut b: impl Iterator<Item = u16>,
+) -> Ordering {
+    loop {
+        let (x, y) = match (a.next(), b.next()) {
+            (None, None) => return Ordering::Equal,
+            (x, y) => (x.unwrap_or(BLANK), y.unwrap_or(BLANK)),
+        };
+        if x != y {
+            return x.cmp(&y);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "collation/tests.rs"]
+mod tests;

@@ -1,0 +1,81 @@
+use super::*;
+use proptest::prelude::*;
+
+const AI_CI: CollationId = CollationId::UTF8MB4_0900_AI_CI;
+const BIN: CollationId = CollationId::UTF8MB4_BIN;
+const GENERAL: CollationId = CollationId::UTF8MB4_GENERAL_CI;
+
+fn equal(collation: CollationId, a: &str, b: &str) -> bool {
+    collation.compare(a, b) == Ordering::Equal
+}
+
+#[test]
+fn accents_and_case_do_not_count_in_ai_ci() {
+    for (a, b) in [("Résumé", "resume"), ("STRASSE", "straße"), ("Ａ", "a"), ("e\u{301}", "é")] {
+        assert!(equal(AI_CI, a, b), "{a} {b}");
+    }
+    assert!(!equal(AI_CI, "a", "b"));
+    assert!(!equal(AI_CI, "a", "a "), "0900 collations do not pad");
+    assert!(equal(AI_CI, "가", "\u{1100}\u{1161}"), "Hangul syllables are their jamo");
+}
+
+#[test]
+fn ai_ci_orders_letters_after_digits_after_punctuation() {
+    let mut texts = ["b", "Á", "z", "1", "_", "ab", "龍", " "];
+    texts.sort_by(|a, b| AI_CI.compare(a, b));
+    assert_eq!(texts, [" ", "_", "1", "Á", "ab", "b", "z", "龍"]);
+}
+
+#[test]
+fn thai_vowels_sort_behind_their_consonant() {
+    // The vowel SARA E is written before its consonant but sorts behind it.
+    assert_eq!(AI_CI.compare("เก", "ขก"), Ordering::Less);
+}
+
+#[test]
+fn trailing_blanks_do_not_count_under_pad_space() {
+    for collation in [BIN, GENERAL] {
+        assert!(equal(collation, "a", "a   "));
+        assert!(equal(collation, "", " "));
+        assert_eq!(collation.compare("a", "a\t"), Ordering::Greater);
+        assert_eq!(collation.compare("a", "a b"), Ordering::Less);
+        assert!(!equal(collation, "a", " a"));
+    }
+    assert!(!equal(BIN, "a", "A"));
+    assert!(equal(GENERAL, "Äß", "as"));
+}
+
+#[test]
+fn unknown_collations_are_refused() {
+    assert_eq!(by_name("utf8mb4_unicode_ci").unwrap_err().code, 1273);
+    assert_eq!(by_name("UTF8MB4_BIN").unwrap().id, BIN);
+    assert_eq!(charset_by_name("gbk").unwrap_err().code, 1115);
+    assert_eq!(connection_collation(224), Some(CollationId::DEFAULT));
+    assert_eq!(connection_collation(28), None, "gbk");
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop::collection::vec(
+        prop::sample::select(vec!['a', 'A', 'b', 'é', 'ß', ' ', '\t', '\u{0}', '!', 'เ', 'ก', '가', '😀']),
+        0..8,
+    )
+    .prop_map(|chars| chars.into_iter().collect())
+}
+
+proptest! {
+    #[test]
+    fn weights_order_as_texts_do(a in text(), b in text()) {
+        for collation in COLLATIONS {
+            let id = collation.id;
+            prop_assert_eq!(id.weights(&a).cmp(&id.weights(&b)), id.compare(&a, &b), "{}", collation.name);
+        }
+    }
+
+    #[test]
+    fn any_text_has_weights(a in "\\PC*", b in "\\PC*") {
+        for collation in COLLATIONS {
+            let id = collation.id;
+            prop_assert_eq!(id.weights(&a).cmp(&id.weights(&b)), id.compare(&a, &b));
+        }
+    }
+}

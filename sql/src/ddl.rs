@@ -1,0 +1,352 @@
+//! Statements that define things: databases, tables, accounts.
+//!
+//! ```text
+//! check ──> schema change (one transaction on the meta shard) ──> announce to all nodes
+//!              │ two at once: one conflicts and starts again         │ a silent node: wait for its lease
+//! ```
+//!
+//! A schema change is acknowledged when no node can run a statement against the old catalog any more.
+//! Dropping or truncating a table removes its definition; its rows stay under an id that is never used
+//! again, recorded in the meta shard for a job that removes them.
+//!
+//! Not here: ALTER TABLE and CREATE INDEX, which need such jobs: refused with 1235.
+
+pub(crate) mod account;
+mod column_type;
+pub(crate) mod create_table;
+pub(crate) mod password;
+
+use crate::ast::{self, Statement};
+use crate::binder::{self, BindContext, Scope};
+use crate::catalog::store::{self, SchemaChange};
+use crate::catalog::{Catalog, DatabaseDef, TableDef, information_schema};
+use crate::collation::CollationId;
+use crate::context::EvalContext;
+use crate::expr::Expr;
+use crate::session::{Outcome, OkResult, Session};
+use crate::value::Value;
+use crate::{Error, Result, parser};
+use base::limits::{CATALOG_LEASE, CONFLICT_RETRIES_MAX};
+use std::sync::Arc;
+
+/// Runs a statement that defines something. The open transaction has been committed.
+pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<Outcome> {
+    match statement {
+        Statement::CreateDatabase(create) => create_database(session, create).await,
+        Statement::DropDatabase { if_exists, name } => drop_database(session, name, *if_exists).await,
+        Statement::CreateTable(create) => create_table(session, create).await,
+        Statement::CreateTableLike(create) => create_like(session, create).await,
+        Statement::DropTable(drop) => drop_tables(session, drop).await,
+        Statement::TruncateTable { name } => truncate(session, name).await,
+        Statement::RenameTable(pairs) => rename(session, pairs).await,
+        Statement::Account(account) => account::run(session, account).await,
+        Statement::AlterDatabase(_) => Err(Error::not_supported(
+            "ALTER DATABASE: name the character set in CREATE TABLE",
+        )),
+        Statement::AlterTable(alter) => {
+            database_of(session, &alter.table)?;
+            Err(Error::not_supported(
+                "ALTER TABLE: create a table with the new definition and INSERT … SELECT into it",
+            ))
+        }
+        Statement::CreateIndex(_) => {
+            Err(Error::not_supported("CREATE INDEX: declare the index in CREATE TABLE"))
+        }
+        Statement::DropIndex(_) => Err(Error::not_supported(
+            "DROP INDEX: create a table without the index and INSERT … SELECT into it",
+        )),
+        _ => Err(Error::internal("not a statement that defines something")),
+    }
+}
+
+/// The value of an expression that reads no table and no column.
+pub(crate) fn constant(expr: &ast::Expr, ctx: &EvalContext) -> Result<Value> {
+    constant_expr(expr, ctx)?.eval(&[], ctx)
+}
+
+/// Binds an expression that reads no table and no column.
+pub(crate) fn constant_expr(expr: &ast::Expr, ctx: &EvalContext) -> Result<Expr> {
+    let mut bind = BindContext::new(Arc::default(), None, ctx);
+    let bound = binder::bind_expr(expr, &Scope::default(), &mut bind)?;
+    if bind.subqueries.is_empty() {
+        Ok(bound)
+    } else {
+        Err(Error::not_supported("a subquery here: write the value"))
+    }
+}
+
+/// The expression of a column's DEFAULT (…).
+pub(crate) fn default_expression(text: &str, ctx: &EvalContext) -> Result<Expr> {
+    let statement = parser::parse_statement(&format!("DO ({text})"), &parser::ParseMode::default())?;
+    match statement {
+        Statement::Do(exprs) if exprs.len() == 1 => constant_expr(&exprs[0], ctx),
+        _ => Err(Error::storage(format!("corrupt default expression {text}"))),
+    }
+}
+
+/// The database of a name, which must be one that can be changed.
+fn database_of<'a>(session: &'a Session, name: &'a ast::TableName) -> Result<&'a str> {
+    let database = name.database.as_deref().or(session.database.as_deref());
+    let database = database.ok_or_else(Error::no_database)?;
+    check_own(session, database)?;
+    Ok(database)
+}
+
+fn check_own(session: &Session, database: &str) -> Result<()> {
+    if information_schema::is_schema(database) {
+        let user = format!("'{}'@'{}'", session.info.user, session.info.host);
+        return Err(Error::access_denied_database(user, database));
+    }
+    Ok(())
+}
+
+fn existing_database<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Arc<DatabaseDef>> {
+    catalog.database(name).ok_or_else(|| Error::unknown_database(name))
+}
+
+/// Runs a schema change until it meets no other, then waits until every node knows it. `Ok(false)` from
+/// `plan` means that nothing is to be changed.
+async fn change(
+    session: &Session,
+    mut plan: impl FnMut(&mut SchemaChange) -> Result<bool>,
+) -> Result<()> {
+    let client = &session.instance.config.client;
+    let mut attempt = 0;
+    let version = loop {
+        attempt += 1;
+        let mut change = SchemaChange::begin(client).await?;
+        if !plan(&mut change)? {
+            return Ok(());
+        }
+        match change.commit().await {
+            Err(error) if error.code == 1213 && attempt < CONFLICT_RETRIES_MAX => {}
+            other => break other?,
+        }
+    };
+    session.instance.catalog.announced(version).await?;
+    if !session.instance.config.cluster.announce_catalog(version).await {
+        // Some node is silent: after this time its lease is over.
+        client.pause(CATALOG_LEASE).await;
+    }
+    Ok(())
+}
+
+async fn create_database(session: &mut Session, create: &ast::CreateDatabase) -> Result<Outcome> {
+    create_table::check_identifier(&create.name, |name| Error::wrong_database_name(name))?;
+    let options = &create.options;
+    let collation = column_type::choose_collation(
+        options.charset.as_deref(),
+        options.collation.as_deref(),
+        CollationId::DEFAULT,
+    )?;
+    if options.encryption.as_deref().is_some_and(|value| value.eq_ignore_ascii_case("y")) {
+        return Err(Error::not_supported("ENCRYPTION='Y': encrypt the disk"));
+    }
+    let ctx = session.dml_context(Vec::new(), false);
+    let id = store::new_database_id(&session.instance.config.client).await?;
+    let name = create.name.clone();
+    change(session, |change| {
+        if change.catalog.has_database(&name) {
+            if !create.if_not_exists {
+                return Err(Error::database_exists(&name));
+            }
+            ctx.note(Error::database_exists(&name));
+            return Ok(false);
+        }
+        change.put_database(&DatabaseDef { id, name: name.clone(), collation })?;
+        Ok(true)
+    })
+    .await?;
+    Ok(Outcome::Ok(OkResult { affected_rows: 1, ..OkResult::default() }))
+}
+
+async fn drop_database(session: &mut Session, name: &str, if_exists: bool) -> Result<Outcome> {
+    check_own(session, name)?;
+    let ctx = session.dml_context(Vec::new(), false);
+    let now = ctx.now_unix_micros / 1_000_000;
+    let mut dropped = 0;
+    change(session, |change| {
+        dropped = 0;
+        if change.catalog.database(name).is_none() {
+            if !if_exists {
+                return Err(Error::drop_unknown_database(name));
+            }
+            ctx.note(Error::drop_unknown_database(name));
+            return Ok(false);
+        }
+        let tables: Vec<Arc<TableDef>> = change.catalog.tables(name).cloned().collect();
+        for table in tables {
+            change.drop_table(&table, now)?;
+            dropped += 1;
+        }
+        change.drop_database(name)?;
+        Ok(true)
+    })
+    .await?;
+    if session.database.as_deref() == Some(name) {
+        session.forget_database();
+    }
+    Ok(Outcome::Ok(OkResult { affected_rows: dropped, ..OkResult::default() }))
+}
+
+async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Result<Outcome> {
+    let ctx = session.dml_context(Vec::new(), false);
+    let database = database_of(session, &create.name)?.to_string();
+    let id = store::new_table_id(&session.instance.config.client).await?;
+    change(session, |change| {
+        let database = existing_database(&change.catalog, &database)?;
+        if change.catalog.table(&database.name, &create.name.name).is_some() {
+            let error = Error::table_exists(&create.name.name);
+            if !create.if_not_exists {
+                return Err(error);
+            }
+            ctx.note(error);
+            return Ok(false);
+        }
+        let table = create_table::define(create, database, id, &ctx)?;
+        change.put_table(&table)?;
+        Ok(true)
+    })
+    .await?;
+    Ok(Outcome::done())
+}
+
+async fn create_like(session: &mut Session, create: &ast::CreateTableLike) -> Result<Outcome> {
+    if create.temporary {
+        return Err(Error::not_supported("CREATE TEMPORARY TABLE: use an ordinary table and drop it"));
+    }
+    let ctx = session.dml_context(Vec::new(), false);
+    create_table::check_identifier(&create.name.name, |name| Error::wrong_table_name(name))?;
+    let database = database_of(session, &create.name)?.to_string();
+    let id = store::new_table_id(&session.instance.config.client).await?;
+    let default = session.database.clone();
+    change(session, |change| {
+        let catalog = &change.catalog;
+        let model = crate::dml::find_table(&create.like, default.as_deref(), catalog)?;
+        existing_database(catalog, &database)?;
+        if catalog.table(&database, &create.name.name).is_some() {
+            let error = Error::table_exists(&create.name.name);
+            if !create.if_not_exists {
+                return Err(error);
+            }
+            ctx.note(error);
+            return Ok(false);
+        }
+        let table = TableDef {
+            id,
+            database: database.clone(),
+            name: create.name.name.clone(),
+            auto_increment_start: 0,
+            created_unix: ctx.now_unix_micros / 1_000_000,
+            ..TableDef::clone(&model)
+        };
+        change.put_table(&table)?;
+        Ok(true)
+    })
+    .await?;
+    Ok(Outcome::done())
+}
+
+async fn drop_tables(session: &mut Session, drop: &ast::DropTable) -> Result<Outcome> {
+    let ctx = session.dml_context(Vec::new(), false);
+    let now = ctx.now_unix_micros / 1_000_000;
+    if drop.temporary {
+        let names = drop.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        if drop.if_exists {
+            ctx.note(Error::unknown_table(names));
+            return Ok(Outcome::done());
+        }
+        return Err(Error::unknown_table(names));
+    }
+    let mut names = Vec::with_capacity(drop.names.len());
+    for name in &drop.names {
+        let pair = (database_of(session, name)?.to_string(), name.name.clone());
+        if names.contains(&pair) {
+            return Err(Error::nonunique_table(&pair.1));
+        }
+        names.push(pair);
+    }
+    let mut missing = Vec::new();
+    change(session, |change| {
+        missing.clear();
+        let mut found = Vec::new();
+        for (database, name) in &names {
+            match change.catalog.table(database, name) {
+                Some(table) => found.push(table.clone()),
+                None => missing.push(format!("{database}.{name}")),
+            }
+        }
+        if !missing.is_empty() && !drop.if_exists {
+            // MySQL 8 drops all tables or none.
+            return Err(Error::unknown_table(missing.join(",")));
+        }
+        for table in &found {
+            change.drop_table(table, now)?;
+        }
+        Ok(!found.is_empty())
+    })
+    .await?;
+    for name in missing {
+        ctx.note(Error::unknown_table(name));
+    }
+    Ok(Outcome::done())
+}
+
+async fn truncate(session: &mut Session, name: &ast::TableName) -> Result<Outcome> {
+    let ctx = session.dml_context(Vec::new(), false);
+    let now = ctx.now_unix_micros / 1_000_000;
+    database_of(session, name)?;
+    let id = store::new_table_id(&session.instance.config.client).await?;
+    let default = session.database.clone();
+    change(session, |change| {
+        let table = crate::dml::find_table(name, default.as_deref(), &change.catalog)?;
+        change.drop_table(&table, now)?;
+        // A new id is an empty table, and AUTO_INCREMENT begins again.
+        change.put_table(&TableDef { id, auto_increment_start: 0, ..TableDef::clone(&table) })?;
+        Ok(true)
+    })
+    .await?;
+    Ok(Outcome::done())
+}
+
+async fn rename(
+    session: &mut Session,
+    pairs: &[(ast::TableName, ast::TableName)],
+) -> Result<Outcome> {
+    session.dml_context(Vec::new(), false);
+    let mut renames = Vec::with_capacity(pairs.len());
+    for (from, to) in pairs {
+        create_table::check_identifier(&to.name, |name| Error::wrong_table_name(name))?;
+        let from = (database_of(session, from)?.to_string(), from.name.clone());
+        let to = (database_of(session, to)?.to_string(), to.name.clone());
+        renames.push((from, to));
+    }
+    change(session, |change| {
+        // Left to right, so that two tables can swap names over a third one.
+        let mut now: Vec<TableDef> = Vec::new();
+        let find = |now: &[TableDef], catalog: &Catalog, database: &str, name: &str| {
+            let renamed = now.iter().find(|t| t.database == database && t.name == name).cloned();
+            let original = catalog.table(database, name).map(|table| TableDef::clone(table));
+            renamed.or_else(|| original.filter(|o| !now.iter().any(|t| t.id == o.id)))
+        };
+        for ((from_database, from), (to_database, to)) in &renames {
+            existing_database(&change.catalog, to_database)?;
+            let Some(mut table) = find(&now, &change.catalog, from_database, from) else {
+                return Err(Error::no_such_table(format!("{from_database}.{from}")));
+            };
+            if find(&now, &change.catalog, to_database, to).is_some() {
+                return Err(Error::table_exists(to));
+            }
+            table.database.clone_from(to_database);
+            table.name.clone_from(to);
+            now.retain(|other| other.id != table.id);
+            now.push(table);
+        }
+        for table in &now {
+            change.put_table(table)?;
+        }
+        Ok(true)
+    })
+    .await?;
+    Ok(Outcome::done())
+}

@@ -1,0 +1,38 @@
+//! DELETE from one table.
+
+use super::update::Target;
+use super::{Changes, store};
+use crate::ast::{self, DeleteTarget};
+use crate::session::Session;
+use crate::session::statement::StatementContext;
+use crate::session::transaction::SharedTransaction;
+use crate::{Error, Result};
+
+/// Runs DELETE.
+pub(crate) async fn run(
+    session: &Session,
+    delete: &ast::Delete,
+    env: &StatementContext,
+    txn: &SharedTransaction,
+) -> Result<Changes> {
+    if delete.with.is_some() {
+        return Err(Error::not_supported("WITH before DELETE: put the query into a subquery"));
+    }
+    let DeleteTarget::Single(source) = &delete.target else {
+        return Err(Error::not_supported(
+            "DELETE of several tables: use one statement per table, with WHERE … IN (SELECT …)",
+        ));
+    };
+    let clauses = (delete.filter.as_ref(), delete.order_by.as_slice(), delete.limit.as_ref());
+    let target = Target::bind(session, source, clauses, env, txn).await?;
+    let mut affected = 0;
+    let mut guard = txn.lock().await;
+    let mut matches = target.open(&mut guard, &env.ctx).await?;
+    while let Some(rows) = matches.next(&mut guard).await? {
+        for (key, row) in rows {
+            store::remove(&mut guard, &target.table, &key, &row)?;
+            affected += 1;
+        }
+    }
+    Ok(Changes { table: Some(target.table.clone()), affected, ..Changes::default() })
+}

@@ -1,0 +1,90 @@
+//! Error 1062 with the values and the key's name.
+
+use crate::Error;
+use crate::catalog::TableDef;
+use crate::context::EvalContext;
+use crate::table_codec;
+use crate::value::{Row, Value};
+use base::IndexId;
+use bytes::Bytes;
+use std::sync::Arc;
+use txn::transaction::Mode;
+use txn::{ShardClient, Transaction};
+
+/// 1062 for a row whose key in the index at this position exists already.
+pub(crate) fn error(table: &TableDef, index: usize, row: &[Value], ctx: &EvalContext) -> Error {
+    let index = &table.indexes[index];
+    let mut entry = String::new();
+    for (at, part) in index.columns.iter().enumerate() {
+        if at > 0 {
+            entry.push('-');
+        }
+        let ty = &table.columns[part.column].ty;
+        let value = row.get(part.column).unwrap_or(&Value::Null);
+        let text = match value {
+            // A TIMESTAMP is stored in UTC and named in the session's time zone.
+            Value::DateTime(moment) if ty.kind == crate::types::TypeKind::Timestamp => {
+                Value::DateTime(ctx.time_zone.from_utc(*moment)).to_text(ty)
+            }
+            value => value.to_text(ty),
+        };
+        let text = text.unwrap_or_else(|| "NULL".to_string());
+        match part.prefix {
+            Some(length) => entry.extend(text.chars().take(length as usize)),
+            None => entry.push_str(&text),
+        }
+    }
+    Error::duplicate_entry(entry, format!("{}.{}", table.name, index.name))
+}
+
+/// 1062 for a key that a commit found. The values come from the statement's rows, or, when the row is
+/// not among those kept, from the row that has the key.
+pub(crate) async fn describe(
+    client: &Arc<dyn ShardClient>,
+    table: &Arc<TableDef>,
+    key: &Bytes,
+    rows: &[Row],
+    ctx: &EvalContext,
+) -> Error {
+    let Some(position) = index_of(table, key) else {
+        return Error::duplicate_entry(key.escape_ascii(), &table.name);
+    };
+    let has_key = |row: &&Row| match position {
+        0 => table_codec::row_key(table, row).is_ok_and(|found| found == *key),
+        _ => table_codec::index_entry(table, position, row).is_ok_and(|entry| entry.key == *key),
+    };
+    if let Some(row) = rows.iter().find(has_key) {
+        return error(table, position, row, ctx);
+    }
+    match existing(client, table, position, key).await {
+        Ok(Some(row)) => error(table, position, &row, ctx),
+        Ok(None) | Err(_) => {
+            let name = &table.indexes[position].name;
+            Error::duplicate_entry("?", format!("{}.{name}", table.name))
+        }
+    }
+}
+
+fn index_of(table: &TableDef, key: &[u8]) -> Option<usize> {
+    let id: IndexId = engine::key::index_of_key(key).ok()?;
+    table.indexes.iter().position(|index| index.id == id)
+}
+
+async fn existing(
+    client: &Arc<dyn ShardClient>,
+    table: &Arc<TableDef>,
+    position: usize,
+    key: &Bytes,
+) -> crate::Result<Option<Row>> {
+    let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
+    let row_key = if position == 0 {
+        key.clone()
+    } else {
+        let Some(place) = txn.get(key).await? else { return Ok(None) };
+        table_codec::row_key_from_index_entry(table, &table.indexes[position], key, &place)?
+    };
+    match txn.get(&row_key).await? {
+        Some(bytes) => Ok(Some(table_codec::decode_all(table, &bytes)?)),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,299 @@
+//! INSERT and REPLACE, from VALUES, SET or a query.
+
+use super::bind;
+use super::row::{Generated, RowMaker};
+use super::store::{Assignment, OnDuplicate, Store};
+use super::{Changes, Check, Info, find_writable};
+use crate::ast::{self, InsertSource};
+use crate::binder::Scope;
+use crate::catalog::TableDef;
+use crate::expr::Expr;
+use crate::session::Session;
+use crate::session::statement::StatementContext;
+use crate::session::transaction::SharedTransaction;
+use crate::session::RowSource;
+use crate::value::{Row, Value};
+use crate::{Error, Result};
+use futures::StreamExt;
+use std::sync::Arc;
+
+/// Rows that are stored together.
+const BATCH_ROWS: usize = 512;
+/// The name under which ON DUPLICATE KEY UPDATE finds the new row when none is given. No table can have
+/// it: it is too long.
+const NEW_ROW: &str =
+    "new row of INSERT … ON DUPLICATE KEY UPDATE, as the function VALUES() of MySQL names it";
+
+/// Where a VALUES row's value comes from.
+enum Given {
+    /// A constant.
+    Value(Value),
+    /// Evaluated over the columns before it.
+    Expr(Expr),
+    /// DEFAULT.
+    Default,
+}
+
+/// Runs INSERT or REPLACE.
+pub(crate) async fn run(
+    session: &Session,
+    insert: &ast::Insert,
+    env: &StatementContext,
+    txn: &SharedTransaction,
+    check: Check,
+) -> Result<Changes> {
+    if !insert.partitions.is_empty() {
+        return Err(Error::not_supported("PARTITION (…): name only the table"));
+    }
+    let ctx = &env.ctx;
+    let table = find_writable(&insert.table, session, &env.catalog)?;
+    let columns = target_columns(insert, &table)?;
+    let maker = RowMaker::new(&table, ctx)?;
+    let on_duplicate = on_duplicate(session, insert, &table, env, txn).await?;
+    let mut store = Store {
+        table: table.clone(),
+        ctx,
+        check,
+        on_duplicate,
+        defaults: &maker,
+        changes: Changes { table: Some(table.clone()), ..Changes::default() },
+        duplicates: 0,
+        deleted: 0,
+        skipped: 0,
+    };
+    let mut generated = Generated::default();
+    let mut source = Source { session, env, txn, maker: &maker, columns: &columns };
+    let records = match &insert.source {
+        InsertSource::Values(rows) => source.values(rows, &mut store, &mut generated).await?,
+        InsertSource::Query(query) => source.query(query, &mut store, &mut generated).await?,
+    };
+    if let Some(highest) = generated.highest_explicit {
+        session.instance.auto_increment.seen(&table, highest).await?;
+    }
+    let several = matches!(&insert.source, InsertSource::Values(rows) if rows.len() > 1)
+        || matches!(insert.source, InsertSource::Query(_));
+    let Store { mut changes, duplicates, .. } = store;
+    changes.first_id = generated.first;
+    changes.explicit_id = generated.explicit;
+    changes.all_generated = generated.first.is_some() && generated.explicit.is_none();
+    if several {
+        changes.info = Info::Records { records, duplicates };
+    }
+    Ok(changes)
+}
+
+fn target_columns(insert: &ast::Insert, table: &TableDef) -> Result<Vec<usize>> {
+    let all = || table.visible_columns().map(|(position, _)| position).collect();
+    let Some(names) = &insert.columns else { return Ok(all()) };
+    let mut columns = Vec::with_capacity(names.len());
+    for name in names {
+        let column = bind::target(name, table, &table.name, "field list")?;
+        if columns.contains(&column) {
+            return Err(Error::column_twice(&table.columns[column].name));
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+async fn on_duplicate(
+    session: &Session,
+    insert: &ast::Insert,
+    table: &Arc<TableDef>,
+    env: &StatementContext,
+    txn: &SharedTransaction,
+) -> Result<OnDuplicate> {
+    if insert.replace {
+        return Ok(OnDuplicate::Replace);
+    }
+    if insert.on_duplicate.is_empty() {
+        return Ok(if insert.ignore { OnDuplicate::Ignore } else { OnDuplicate::Error });
+    }
+    let (alias, names) = match &insert.row_alias {
+        Some(alias) => (alias.name.as_str(), new_names(alias, insert, table)?),
+        None => (NEW_ROW, Vec::new()),
+    };
+    let scope = bind::scope_with_new_row(table, alias, &names);
+    let mut assignments = Vec::with_capacity(insert.on_duplicate.len());
+    for assignment in &insert.on_duplicate {
+        let column = bind::target(&assignment.column, table, &table.name, "field list")?;
+        if bind::is_default(&assignment.value, &assignment.column.column) {
+            assignments.push(Assignment { column, value: None });
+            continue;
+        }
+        let mut value = assignment.value.clone();
+        bind::replace_values(&mut value, &mut |name| {
+            let position = table.column(&name.column);
+            let column = position.and_then(|position| names.get(position)).unwrap_or(&name.column);
+            ast::ColumnName {
+                database: None,
+                table: Some(alias.to_string()),
+                column: column.clone(),
+            }
+        });
+        let bound = bind::exprs(session, &[&value], &scope, "field list", env, txn).await?;
+        assignments.push(Assignment { column, value: bound.into_iter().next() });
+    }
+    Ok(OnDuplicate::Update(assignments))
+}
+
+fn new_names(
+    alias: &ast::RowAlias,
+    insert: &ast::Insert,
+    table: &TableDef,
+) -> Result<Vec<String>> {
+    if alias.columns.is_empty() {
+        return Ok(Vec::new());
+    }
+    let columns = target_columns(insert, table)?;
+    if columns.len() != alias.columns.len() {
+        return Err(Error::wrong_value_count(1));
+    }
+    let mut names: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
+    for (column, name) in columns.into_iter().zip(&alias.columns) {
+        names[column].clone_from(name);
+    }
+    Ok(names)
+}
+
+/// Makes rows and hands them to the store.
+struct Source<'a> {
+    session: &'a Session,
+    env: &'a StatementContext,
+    txn: &'a SharedTransaction,
+    maker: &'a RowMaker,
+    columns: &'a [usize],
+}
+
+impl Source<'_> {
+    async fn values(
+        &mut self,
+        rows: &[Vec<ast::Expr>],
+        store: &mut Store<'_>,
+        generated: &mut Generated,
+    ) -> Result<u64> {
+        let ctx = &self.env.ctx;
+        // A single bad row fails whatever sql_mode says, as in MySQL.
+        let strict_null = rows.len() == 1 && !matches!(store.on_duplicate, OnDuplicate::Ignore);
+        let mut batch = Vec::with_capacity(rows.len().min(BATCH_ROWS));
+        let mut is_given = vec![false; self.maker.width()];
+        for column in self.columns {
+            is_given[*column] = true;
+        }
+        for (at, exprs) in rows.iter().enumerate() {
+            let number = at as u64 + 1;
+            ctx.set_row(number);
+            // `VALUES ()` is a row of defaults.
+            let of_defaults = exprs.is_empty() && rows.iter().all(Vec::is_empty);
+            if exprs.len() != self.columns.len() && !of_defaults {
+                return Err(Error::wrong_value_count(number));
+            }
+            let mut row: Row = vec![Value::Null; self.maker.width()];
+            if of_defaults {
+                self.maker.fill(&mut row, &vec![false; is_given.len()], ctx)?;
+            } else {
+                self.maker.fill(&mut row, &is_given, ctx)?;
+            }
+            for (column, given) in self.columns.iter().zip(self.given(&store.table, exprs).await?) {
+                let value = match given {
+                    Given::Value(value) => value,
+                    Given::Expr(expr) => expr.eval(&row, ctx)?,
+                    Given::Default => {
+                        row[*column] = self.maker.default_for(*column, ctx)?;
+                        continue;
+                    }
+                };
+                self.maker.give(&mut row, *column, value, number, strict_null, ctx)?;
+            }
+            self.session.generate(self.maker, &mut row, generated).await?;
+            batch.push(row);
+            if batch.len() == BATCH_ROWS {
+                ctx.check_cancel()?;
+                store.put(&mut *self.txn.lock().await, std::mem::take(&mut batch)).await?;
+            }
+        }
+        store.put(&mut *self.txn.lock().await, batch).await?;
+        Ok(rows.len() as u64)
+    }
+
+    async fn given(&self, table: &Arc<TableDef>, exprs: &[ast::Expr]) -> Result<Vec<Given>> {
+        let ctx = &self.env.ctx;
+        let mut given = Vec::with_capacity(exprs.len());
+        let mut scope = None;
+        for (expr, column) in exprs.iter().zip(self.columns) {
+            given.push(if let Some(value) = bind::literal(expr, ctx) {
+                Given::Value(value)
+            } else if bind::is_default(expr, &table.columns[*column].name) {
+                Given::Default
+            } else {
+                let scope = scope.get_or_insert_with(|| Scope::of_table(table, &table.name));
+                let (session, env) = (self.session, self.env);
+                let bound =
+                    bind::exprs(session, &[expr], scope, "field list", env, self.txn).await?;
+                match bound.into_iter().next() {
+                    Some(expr) => Given::Expr(expr),
+                    None => return Err(Error::internal("an expression without its binding")),
+                }
+            });
+        }
+        Ok(given)
+    }
+
+    async fn query(
+        &mut self,
+        query: &ast::Query,
+        store: &mut Store<'_>,
+        generated: &mut Generated,
+    ) -> Result<u64> {
+        let ctx = &self.env.ctx;
+        let (columns, rows) = self.session.query_rows(query, self.env, self.txn).await?;
+        if columns.len() != self.columns.len() {
+            return Err(Error::wrong_value_count(1));
+        }
+        let mut records = 0;
+        let mut take = async |page: Vec<Row>, store: &mut Store<'_>| -> Result<()> {
+            let mut batch = Vec::with_capacity(page.len());
+            for values in page {
+                records += 1;
+                ctx.set_row(records);
+                batch.push(self.row_of(values, records, generated).await?);
+            }
+            ctx.check_cancel()?;
+            store.put(&mut *self.txn.lock().await, batch).await
+        };
+        match rows {
+            RowSource::Ready(rows) => take(rows, store).await?,
+            RowSource::Stream(mut pages) => {
+                while let Some(page) = pages.next().await {
+                    take(page?, store).await?;
+                }
+            }
+        }
+        Ok(records)
+    }
+
+    async fn row_of(&self, values: Row, number: u64, generated: &mut Generated) -> Result<Row> {
+        let ctx = &self.env.ctx;
+        let mut row: Row = vec![Value::Null; self.maker.width()];
+        let mut is_given = vec![false; row.len()];
+        for (column, value) in self.columns.iter().zip(values) {
+            is_given[*column] = true;
+            self.maker.give(&mut row, *column, value, number, false, ctx)?;
+        }
+        self.maker.fill(&mut row, &is_given, ctx)?;
+        self.session.generate(self.maker, &mut row, generated).await?;
+        Ok(row)
+    }
+}
+
+impl Session {
+    /// Fills generated columns of a row.
+    pub(crate) async fn generate(
+        &self,
+        maker: &RowMaker,
+        row: &mut Row,
+        generated: &mut Generated,
+    ) -> Result<()> {
+        maker.generate(row, &self.instance.auto_increment, generated).await
+    }
+}

@@ -1,0 +1,210 @@
+//! New rows: which value each column gets.
+//!
+//! ```text
+//! given  ──assign──> value of the column's type      NULL in NOT NULL: 1048
+//! absent ──────────> DEFAULT, generated value, NULL, or 1364
+//! ```
+//!
+//! Not here: where given values come from (`insert`, `load_data`), unique keys (`store`).
+
+use super::auto_increment::{AutoIncrement, Counter};
+use crate::catalog::{ColumnDef, DefaultValue, TableDef};
+use crate::context::{EvalContext, SqlMode};
+use crate::expr::Expr;
+use crate::types::assign::implicit_default;
+use crate::types::{SqlType, TypeKind, assign};
+use crate::value::{Row, Value};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// What a column gets when a statement gives it nothing.
+#[derive(Clone, Debug)]
+enum Absent {
+    /// This value.
+    Value(Value),
+    /// The value of an expression.
+    Expression(Expr),
+    /// The next AUTO_INCREMENT value.
+    Generate,
+    /// The next hidden row id.
+    RowId,
+    /// An error in strict mode, else the type's zero with a warning.
+    Missing(Value),
+}
+
+/// Makes rows of one table for one statement.
+pub(crate) struct RowMaker {
+    /// The table.
+    table: Arc<TableDef>,
+    /// What each column gets without a value.
+    absent: Vec<Absent>,
+    /// Position of the AUTO_INCREMENT column.
+    auto_increment: Option<usize>,
+    /// Whether 0 asks for a generated value, too.
+    zero_generates: bool,
+}
+
+/// AUTO_INCREMENT values of a statement.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Generated {
+    /// The first that was generated.
+    pub(crate) first: Option<u64>,
+    /// The last one given by hand.
+    pub(crate) explicit: Option<u64>,
+    /// The largest one given by hand: the counter is lifted to it.
+    pub(crate) highest_explicit: Option<u64>,
+}
+
+/// CURRENT_TIMESTAMP as a column stores it.
+pub(crate) fn now_for(ty: &SqlType, ctx: &EvalContext) -> Value {
+    let zone = if ty.kind == TypeKind::Timestamp {
+        crate::types::datetime::TimeZone::UTC
+    } else {
+        ctx.time_zone
+    };
+    let now = zone.from_unix_micros(ctx.now_unix_micros as i64);
+    Value::DateTime(now.round(ty.decimals, true).unwrap_or(now))
+}
+
+impl RowMaker {
+    /// Prepares a table's defaults.
+    pub(crate) fn new(table: &Arc<TableDef>, ctx: &EvalContext) -> Result<RowMaker> {
+        let absent = table.columns.iter().map(|column| absent_of(column, ctx));
+        Ok(RowMaker {
+            absent: absent.collect::<Result<_>>()?,
+            auto_increment: table.auto_increment(),
+            zero_generates: !ctx.sql_mode.contains(SqlMode::NO_AUTO_VALUE_ON_ZERO),
+            table: table.clone(),
+        })
+    }
+
+    /// The row's length.
+    pub(crate) fn width(&self) -> usize {
+        self.table.columns.len()
+    }
+
+    /// Stores a given value in a column. `strict_null`: NULL for a NOT NULL column is an error, not a
+    /// warning.
+    pub(crate) fn give(
+        &self,
+        row: &mut Row,
+        column: usize,
+        value: Value,
+        number: u64,
+        strict_null: bool,
+        ctx: &EvalContext,
+    ) -> Result<()> {
+        let definition = &self.table.columns[column];
+        row[column] = if value.is_null() {
+            if definition.ty.nullable || Some(column) == self.auto_increment {
+                Value::Null
+            } else {
+                null_in(definition, strict_null, ctx)?
+            }
+        } else {
+            assign(value, &definition.ty, &definition.name, number, ctx)?
+        };
+        Ok(())
+    }
+
+    /// What DEFAULT means for a column. For AUTO_INCREMENT it is NULL, which asks for a value.
+    pub(crate) fn default_for(&self, column: usize, ctx: &EvalContext) -> Result<Value> {
+        let definition = &self.table.columns[column];
+        match &self.absent[column] {
+            Absent::Value(value) => Ok(value.clone()),
+            Absent::Expression(expr) => {
+                let value = expr.eval(&[], ctx)?;
+                if value.is_null() {
+                    return if definition.ty.nullable { Ok(value) } else { null_in(definition, true, ctx) };
+                }
+                assign(value, &definition.ty, &definition.name, ctx.row(), ctx)
+            }
+            Absent::Generate | Absent::RowId => Ok(Value::Null),
+            Absent::Missing(zero) => {
+                ctx.bad_value(Error::no_default(&definition.name))?;
+                Ok(zero.clone())
+            }
+        }
+    }
+
+    /// Fills the columns that the statement gives nothing.
+    pub(crate) fn fill(&self, row: &mut Row, given: &[bool], ctx: &EvalContext) -> Result<()> {
+        for column in 0..row.len() {
+            if !given[column] {
+                row[column] = self.default_for(column, ctx)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Generates what is to be generated, and takes notice of AUTO_INCREMENT values given by hand.
+    pub(crate) async fn generate(
+        &self,
+        row: &mut Row,
+        counters: &AutoIncrement,
+        generated: &mut Generated,
+    ) -> Result<()> {
+        if let Some(column) = self.auto_increment {
+            let zero = matches!(row[column], Value::Int(0) | Value::UInt(0));
+            if row[column].is_null() || (zero && self.zero_generates) {
+                let value = match counters.try_next(self.table.id, Counter::AutoIncrement) {
+                    Some(value) => value,
+                    None => counters.next(&self.table, Counter::AutoIncrement).await?,
+                };
+                let definition = &self.table.columns[column];
+                if i128::from(value) > definition.ty.integer_range().1 {
+                    return Err(Error::auto_increment_failed());
+                }
+                row[column] = if definition.ty.unsigned {
+                    Value::UInt(value)
+                } else {
+                    Value::Int(value as i64)
+                };
+                generated.first.get_or_insert(value);
+            } else if let Some(value) = row[column].as_integer()
+                && let Ok(value) = u64::try_from(value)
+            {
+                generated.explicit = Some(value);
+                generated.highest_explicit = generated.highest_explicit.max(Some(value));
+            }
+        }
+        if let Some(column) = self.table.row_id()
+            && row[column].is_null()
+        {
+            let value = match counters.try_next(self.table.id, Counter::RowId) {
+                Some(value) => value,
+                None => counters.next(&self.table, Counter::RowId).await?,
+            };
+            row[column] = Value::UInt(value);
+        }
+        Ok(())
+    }
+}
+
+fn absent_of(column: &ColumnDef, ctx: &EvalContext) -> Result<Absent> {
+    if column.hidden {
+        return Ok(Absent::RowId);
+    }
+    if column.auto_increment {
+        return Ok(Absent::Generate);
+    }
+    Ok(match &column.default {
+        Some(DefaultValue::Literal(value)) => Absent::Value(value.clone()),
+        Some(DefaultValue::Now) => Absent::Value(now_for(&column.ty, ctx)),
+        Some(DefaultValue::Expression(text)) => {
+            Absent::Expression(crate::ddl::default_expression(text, ctx)?)
+        }
+        None if column.ty.nullable => Absent::Value(Value::Null),
+        None => Absent::Missing(implicit_default(&column.ty)),
+    })
+}
+
+/// NULL for a NOT NULL column: an error, or the type's zero with a warning.
+pub(crate) fn null_in(column: &ColumnDef, strict: bool, ctx: &EvalContext) -> Result<Value> {
+    let error = Error::column_null(&column.name);
+    if strict || ctx.strict_dml {
+        return Err(error);
+    }
+    ctx.warn(error);
+    Ok(implicit_default(&column.ty))
+}

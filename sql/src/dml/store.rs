@@ -1,0 +1,416 @@
+//! New rows against unique keys: error, IGNORE, REPLACE, ON DUPLICATE KEY UPDATE; and changing and
+//! removing rows with their index entries.
+//!
+//! ```text
+//! batch of rows ─ all their unique keys in one multi-get ─ row by row: overlay, then fetched
+//! ```
+//!
+//! The overlay is what this statement has written since the multi-get, so that a row meets the rows
+//! before it.
+
+use super::duplicate;
+use super::row::null_in;
+use super::{Changes, Check};
+use crate::catalog::TableDef;
+use crate::context::EvalContext;
+use crate::expr::Expr;
+use crate::table_codec::{self, IndexEntry};
+use crate::types::assign;
+use crate::value::{Row, Value};
+use crate::{Error, Result};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use txn::Transaction;
+use txn::command::Expect;
+
+/// Rows kept to name the values of a duplicate key at commit.
+const ROWS_KEPT: usize = 1024;
+
+/// `column = expression` over the row that exists followed by the row that was to be inserted.
+#[derive(Clone, Debug)]
+pub(crate) struct Assignment {
+    /// Position in the table.
+    pub(crate) column: usize,
+    /// The value; `None` is DEFAULT.
+    pub(crate) value: Option<Expr>,
+}
+
+/// What happens to a row whose key exists.
+#[derive(Clone, Debug)]
+pub(crate) enum OnDuplicate {
+    /// 1062.
+    Error,
+    /// The new row is left out, with a warning.
+    Ignore,
+    /// The old rows go.
+    Replace,
+    /// The old row is changed.
+    Update(Vec<Assignment>),
+}
+
+/// Stores new rows of one statement.
+pub(crate) struct Store<'a> {
+    /// The table.
+    pub(crate) table: Arc<TableDef>,
+    /// Modes and warnings.
+    pub(crate) ctx: &'a EvalContext,
+    /// When a plain insert learns of a duplicate.
+    pub(crate) check: Check,
+    /// What happens at a duplicate.
+    pub(crate) on_duplicate: OnDuplicate,
+    /// DEFAULT of each column, for assignments.
+    pub(crate) defaults: &'a super::row::RowMaker,
+    /// Rows stored, replaced, left out.
+    pub(crate) changes: Changes,
+    /// Rows that met a duplicate.
+    pub(crate) duplicates: u64,
+    /// Old rows that REPLACE removed.
+    pub(crate) deleted: u64,
+    /// Rows that IGNORE left out.
+    pub(crate) skipped: u64,
+}
+
+/// A key that exists, and the index it belongs to.
+struct Hit {
+    /// Position of the index in the table; 0 is the primary key.
+    index: usize,
+    /// Key of the row that has it.
+    row_key: Bytes,
+}
+
+/// What is known of keys: the statement's own writes over what was fetched.
+#[derive(Default)]
+struct Known {
+    fetched: BTreeMap<Bytes, Option<Bytes>>,
+    overlay: BTreeMap<Bytes, Option<Bytes>>,
+}
+
+impl Known {
+    async fn get(&mut self, txn: &mut Transaction, key: &Bytes) -> Result<Option<Bytes>> {
+        if let Some(value) = self.overlay.get(key).or_else(|| self.fetched.get(key)) {
+            return Ok(value.clone());
+        }
+        let value = txn.get(key).await?;
+        self.fetched.insert(key.clone(), value.clone());
+        Ok(value)
+    }
+}
+
+impl Store<'_> {
+    /// Stores a batch of complete rows.
+    pub(crate) async fn put(&mut self, txn: &mut Transaction, rows: Vec<Row>) -> Result<()> {
+        if matches!(self.on_duplicate, OnDuplicate::Error) {
+            self.put_plain(txn, rows).await
+        } else {
+            self.put_checked(txn, rows).await
+        }
+    }
+
+    async fn put_plain(&mut self, txn: &mut Transaction, rows: Vec<Row>) -> Result<()> {
+        let mut encoded = Vec::with_capacity(rows.len());
+        for row in &rows {
+            encoded.push((
+                table_codec::row_key(&self.table, row)?,
+                table_codec::index_entries(&self.table, row)?,
+            ));
+        }
+        if self.check == Check::Now {
+            let mut keys = Vec::new();
+            let mut owners = Vec::new();
+            for (at, (row_key, entries)) in encoded.iter().enumerate() {
+                if self.table.row_id().is_none() {
+                    keys.push(row_key.clone());
+                    owners.push((at, 0));
+                }
+                for entry in entries.iter().filter(|entry| entry.unique) {
+                    keys.push(entry.key.clone());
+                    owners.push((at, entry.index));
+                }
+            }
+            let found = txn.multi_get(&keys).await?;
+            if let Some(hit) = found.iter().position(Option::is_some) {
+                let (at, index) = owners[hit];
+                return Err(duplicate::error(&self.table, index, &rows[at], self.ctx));
+            }
+        }
+        for (row, (row_key, entries)) in rows.into_iter().zip(encoded) {
+            put_new(txn, &self.table, row_key, entries, &row, self.ctx)?;
+            self.changes.affected += 1;
+            if self.changes.rows.len() < ROWS_KEPT {
+                self.changes.rows.push(row);
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_checked(&mut self, txn: &mut Transaction, rows: Vec<Row>) -> Result<()> {
+        let mut known = Known::default();
+        let mut keys = Vec::new();
+        let mut encoded = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let row_key = table_codec::row_key(&self.table, row)?;
+            let entries = table_codec::index_entries(&self.table, row)?;
+            keys.push(row_key.clone());
+            keys.extend(entries.iter().filter(|e| e.unique).map(|e| e.key.clone()));
+            encoded.push((row_key, entries));
+        }
+        let found = txn.multi_get(&keys).await?;
+        known.fetched.extend(keys.into_iter().zip(found));
+        for (row, (row_key, entries)) in rows.into_iter().zip(encoded) {
+            self.put_one(txn, &mut known, row, row_key, entries).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_one(
+        &mut self,
+        txn: &mut Transaction,
+        known: &mut Known,
+        row: Row,
+        row_key: Bytes,
+        entries: Vec<IndexEntry>,
+    ) -> Result<()> {
+        let mut replaced = false;
+        while let Some(hit) = self.find_hit(txn, known, &row_key, &entries).await? {
+            match &self.on_duplicate {
+                OnDuplicate::Error => {
+                    return Err(duplicate::error(&self.table, hit.index, &row, self.ctx));
+                }
+                OnDuplicate::Ignore => {
+                    self.ctx.warn(duplicate::error(&self.table, hit.index, &row, self.ctx));
+                    self.duplicates += 1;
+                    self.skipped += 1;
+                    return Ok(());
+                }
+                OnDuplicate::Replace => {
+                    let old = self.old_row(txn, known, &hit.row_key).await?;
+                    let removed = remove(txn, &self.table, &hit.row_key, &old)?;
+                    known.overlay.extend(removed.into_iter().map(|key| (key, None)));
+                    self.changes.affected += 1;
+                    self.deleted += 1;
+                    replaced = true;
+                }
+                OnDuplicate::Update(assignments) => {
+                    let old = self.old_row(txn, known, &hit.row_key).await?;
+                    let assignments = assignments.clone();
+                    self.duplicates += 1;
+                    return self.update_old(txn, known, &hit.row_key, old, &row, &assignments).await;
+                }
+            }
+        }
+        self.duplicates += u64::from(replaced);
+        known.overlay.insert(row_key.clone(), Some(table_codec::encode_row(&self.table, &row)?));
+        for entry in &entries {
+            known.overlay.insert(entry.key.clone(), Some(entry.value.clone()));
+        }
+        put_new(txn, &self.table, row_key, entries, &row, self.ctx)?;
+        self.changes.affected += 1;
+        Ok(())
+    }
+
+    async fn find_hit(
+        &self,
+        txn: &mut Transaction,
+        known: &mut Known,
+        row_key: &Bytes,
+        entries: &[IndexEntry],
+    ) -> Result<Option<Hit>> {
+        if known.get(txn, row_key).await?.is_some() {
+            return Ok(Some(Hit { index: 0, row_key: row_key.clone() }));
+        }
+        for entry in entries.iter().filter(|entry| entry.unique) {
+            if let Some(place) = known.get(txn, &entry.key).await? {
+                let index = &self.table.indexes[entry.index];
+                let row_key =
+                    table_codec::row_key_from_index_entry(&self.table, index, &entry.key, &place)?;
+                return Ok(Some(Hit { index: entry.index, row_key }));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn old_row(
+        &self,
+        txn: &mut Transaction,
+        known: &mut Known,
+        row_key: &Bytes,
+    ) -> Result<Row> {
+        let bytes = known.get(txn, row_key).await?.ok_or_else(|| {
+            Error::storage(format!(
+                "an index entry of {} has no row",
+                self.table.qualified_name()
+            ))
+        })?;
+        table_codec::decode_all(&self.table, &bytes)
+    }
+
+    async fn update_old(
+        &mut self,
+        txn: &mut Transaction,
+        known: &mut Known,
+        row_key: &Bytes,
+        old: Row,
+        new: &Row,
+        assignments: &[Assignment],
+    ) -> Result<()> {
+        let width = old.len();
+        let mut both = old.clone();
+        both.extend(new.iter().cloned());
+        apply(&self.table, &mut both, assignments, self.defaults, self.ctx)?;
+        both.truncate(width);
+        if both == old {
+            self.changes.unchanged += 1;
+            return Ok(());
+        }
+        touch(&self.table, &mut both, assignments, self.ctx);
+        let written = change(txn, &self.table, row_key, &old, &both, self.ctx).await?;
+        known.overlay.extend(written);
+        self.changes.affected += 2;
+        Ok(())
+    }
+}
+
+/// Buffers a new row and its entries.
+fn put_new(
+    txn: &mut Transaction,
+    table: &TableDef,
+    row_key: Bytes,
+    entries: Vec<IndexEntry>,
+    row: &[Value],
+    ctx: &EvalContext,
+) -> Result<()> {
+    let value = table_codec::encode_row(table, row)?;
+    put(txn, row_key, value, true, || duplicate::error(table, 0, row, ctx))?;
+    for entry in entries {
+        let index = entry.index;
+        put(txn, entry.key, entry.value, entry.unique, || duplicate::error(table, index, row, ctx))?;
+    }
+    Ok(())
+}
+
+fn put(
+    txn: &mut Transaction,
+    key: Bytes,
+    value: Bytes,
+    unique: bool,
+    duplicate: impl FnOnce() -> Error,
+) -> Result<()> {
+    let expect = if unique { Expect::Absent } else { Expect::Any };
+    match txn.put(key, value, expect) {
+        Err(txn::Error::AlreadyExists { .. }) => Err(duplicate()),
+        other => Ok(other?),
+    }
+}
+
+/// Buffers the removal of a row and its entries; answers the keys.
+pub(crate) fn remove(
+    txn: &mut Transaction,
+    table: &TableDef,
+    row_key: &Bytes,
+    row: &[Value],
+) -> Result<Vec<Bytes>> {
+    let expect = txn.expect_unchanged(row_key);
+    txn.delete(row_key.clone(), expect)?;
+    let mut keys = vec![row_key.clone()];
+    for entry in table_codec::index_entries(table, row)? {
+        txn.delete(entry.key.clone(), Expect::Any)?;
+        keys.push(entry.key);
+    }
+    Ok(keys)
+}
+
+/// Buffers the change of a row: only entries that differ are written. 1062 when a new key exists.
+/// Answers what was written.
+pub(crate) async fn change(
+    txn: &mut Transaction,
+    table: &TableDef,
+    row_key: &Bytes,
+    old: &[Value],
+    new: &[Value],
+    ctx: &EvalContext,
+) -> Result<Vec<(Bytes, Option<Bytes>)>> {
+    let new_key = table_codec::row_key(table, new)?;
+    let moved = new_key != *row_key;
+    let old_entries = table_codec::index_entries(table, old)?;
+    let new_entries = table_codec::index_entries(table, new)?;
+    if moved && txn.get(&new_key).await?.is_some() {
+        return Err(duplicate::error(table, 0, new, ctx));
+    }
+    for (before, after) in old_entries.iter().zip(&new_entries) {
+        if after.unique && after.key != before.key && txn.get(&after.key).await?.is_some() {
+            return Err(duplicate::error(table, after.index, new, ctx));
+        }
+    }
+    let mut written = Vec::new();
+    let expect = txn.expect_unchanged(row_key);
+    let value = table_codec::encode_row(table, new)?;
+    if moved {
+        txn.delete(row_key.clone(), expect)?;
+        written.push((row_key.clone(), None));
+        put(txn, new_key.clone(), value.clone(), true, || duplicate::error(table, 0, new, ctx))?;
+        written.push((new_key, Some(value)));
+    } else {
+        txn.put(row_key.clone(), value.clone(), expect)?;
+        written.push((row_key.clone(), Some(value)));
+    }
+    for (before, after) in old_entries.into_iter().zip(new_entries) {
+        if before == after {
+            continue;
+        }
+        if before.key != after.key {
+            txn.delete(before.key.clone(), Expect::Any)?;
+            written.push((before.key, None));
+            let index = after.index;
+            put(txn, after.key.clone(), after.value.clone(), after.unique, || {
+                duplicate::error(table, index, new, ctx)
+            })?;
+        } else {
+            // The key stays and leads to another place: the row has moved.
+            txn.put(after.key.clone(), after.value.clone(), Expect::Any)?;
+        }
+        written.push((after.key, Some(after.value)));
+    }
+    Ok(written)
+}
+
+/// Assigns left to right; later assignments see earlier ones, as in MySQL.
+pub(crate) fn apply(
+    table: &TableDef,
+    row: &mut Row,
+    assignments: &[Assignment],
+    defaults: &super::row::RowMaker,
+    ctx: &EvalContext,
+) -> Result<()> {
+    for assignment in assignments {
+        let column = &table.columns[assignment.column];
+        let value = match &assignment.value {
+            Some(expr) => expr.eval(row, ctx)?,
+            None => {
+                row[assignment.column] = defaults.default_for(assignment.column, ctx)?;
+                continue;
+            }
+        };
+        row[assignment.column] = if value.is_null() {
+            if column.ty.nullable { Value::Null } else { null_in(column, false, ctx)? }
+        } else {
+            assign(value, &column.ty, &column.name, ctx.row(), ctx)?
+        };
+    }
+    Ok(())
+}
+
+/// ON UPDATE CURRENT_TIMESTAMP of a row that has changed.
+pub(crate) fn touch(
+    table: &TableDef,
+    row: &mut Row,
+    assignments: &[Assignment],
+    ctx: &EvalContext,
+) {
+    for (position, column) in table.columns.iter().enumerate() {
+        let assigned = assignments.iter().any(|assignment| assignment.column == position);
+        if column.on_update_now && !assigned {
+            row[position] = super::row::now_for(&column.ty, ctx);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! UPDATE of one table.
+//!
+//! Rows are found through `access`, checked, and changed page by page; a scan does not see what the
+//! statement writes, so no row is met twice. With ORDER BY the rows are gathered and sorted first.
+
+use super::row::RowMaker;
+use super::store::{self, Assignment};
+use super::{Changes, Info, bind, find_writable};
+use crate::access::{self, ReadOptions};
+use crate::ast;
+use crate::binder::Scope;
+use crate::catalog::TableDef;
+use crate::context::EvalContext;
+use crate::expr::{self, Expr};
+use crate::session::Session;
+use crate::session::statement::StatementContext;
+use crate::session::transaction::SharedTransaction;
+use crate::value::{Row, Value};
+use crate::{Error, Result};
+use bytes::Bytes;
+use std::sync::Arc;
+use txn::Transaction;
+
+/// Which rows of a table a statement changes, and in which order.
+pub(super) struct Target {
+    /// The table.
+    pub(super) table: Arc<TableDef>,
+    /// Its name in the statement.
+    pub(super) alias: String,
+    /// WHERE, cut at its ANDs.
+    conjuncts: Vec<Expr>,
+    /// ORDER BY: keys, and whether they descend.
+    order: Vec<(Expr, bool)>,
+    /// LIMIT.
+    limit: Option<u64>,
+}
+
+/// The one table of a statement; 1235 for joins.
+pub(super) fn single<'a>(
+    tables: &'a [ast::TableRef],
+    statement: &str,
+) -> Result<&'a ast::TableSource> {
+    match tables {
+        [ast::TableRef::Table(source)] => Ok(source),
+        [ast::TableRef::Derived { alias, .. }] => Err(Error::not_updatable(alias, statement)),
+        _ => Err(Error::not_supported(format!(
+            "{statement} of several tables: use one statement per table, with WHERE … IN (SELECT …)"
+        ))),
+    }
+}
+
+impl Target {
+    /// Binds the clauses that choose rows.
+    pub(super) async fn bind(
+        session: &Session,
+        source: &ast::TableSource,
+        clauses: (Option<&ast::Expr>, &[ast::OrderItem], Option<&ast::Limit>),
+        env: &StatementContext,
+        txn: &SharedTransaction,
+    ) -> Result<Target> {
+        if !source.partitions.is_empty() {
+            return Err(Error::not_supported("PARTITION (…): name only the table"));
+        }
+        let table = find_writable(&source.name, session, &env.catalog)?;
+        let alias = source.alias.clone().unwrap_or_else(|| table.name.clone());
+        let scope = Scope::of_table(&table, &alias);
+        let (filter, order_by, limit) = clauses;
+        let filter: Vec<&ast::Expr> = filter.into_iter().collect();
+        let bound = bind::exprs(session, &filter, &scope, "where clause", env, txn).await?;
+        let conjuncts = bound.into_iter().flat_map(Expr::conjuncts).collect();
+        let list: Vec<&ast::Expr> = order_by.iter().map(|item| &item.expr).collect();
+        let keys = bind::exprs(session, &list, &scope, "order clause", env, txn).await?;
+        let order = keys.into_iter().zip(order_by.iter().map(|item| item.descending)).collect();
+        let limit = match limit {
+            None => None,
+            Some(limit) => {
+                let count = bind::literal(&limit.count, &env.ctx).and_then(|v| v.as_integer());
+                let count = count.and_then(|count| u64::try_from(count).ok());
+                Some(count.ok_or_else(|| Error::wrong_arguments("LIMIT"))?)
+            }
+        };
+        Ok(Target { table, alias, conjuncts, order, limit })
+    }
+
+    /// The columns of the table, under the name it has in the statement.
+    pub(super) fn scope(&self) -> Scope {
+        Scope::of_table(&self.table, &self.alias)
+    }
+
+    /// Opens the rows that match.
+    pub(super) async fn open<'a>(
+        &'a self,
+        txn: &mut Transaction,
+        ctx: &'a EvalContext,
+    ) -> Result<Matches<'a>> {
+        let choice = access::plan(&self.table, &self.conjuncts, ctx)?;
+        let wanted: Vec<usize> = (0..self.table.columns.len()).collect();
+        let options = ReadOptions { shard: choice.shard.clone(), ..ReadOptions::default() };
+        let reader = access::read(&choice.access, &self.table, &wanted, options, txn).await?;
+        let left = self.limit.unwrap_or(u64::MAX);
+        let mut matches = Matches { target: self, reader, ctx, left, sorted: None };
+        if !self.order.is_empty() {
+            let mut rows = Vec::new();
+            while let Some(page) = matches.page(txn, u64::MAX).await? {
+                rows.extend(page);
+            }
+            matches.sorted = Some(self.sort(rows, ctx)?);
+        }
+        Ok(matches)
+    }
+
+    fn sort(&self, rows: Vec<(Bytes, Row)>, ctx: &EvalContext) -> Result<Vec<(Bytes, Row)>> {
+        let mut keyed = Vec::with_capacity(rows.len());
+        for (key, row) in rows {
+            let values: Vec<Value> =
+                self.order.iter().map(|(expr, _)| expr.eval(&row, ctx)).collect::<Result<_>>()?;
+            keyed.push((values, key, row));
+        }
+        keyed.sort_by(|(a, ..), (b, ..)| {
+            let mut ordering = std::cmp::Ordering::Equal;
+            for ((x, y), (key, descending)) in a.iter().zip(b).zip(&self.order) {
+                ordering = expr::key_bytes(x, &key.ty).cmp(&expr::key_bytes(y, &key.ty));
+                if *descending {
+                    ordering = ordering.reverse();
+                }
+                if ordering.is_ne() {
+                    break;
+                }
+            }
+            ordering
+        });
+        keyed.truncate(usize::try_from(self.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX));
+        Ok(keyed.into_iter().map(|(_, key, row)| (key, row)).collect())
+    }
+}
+
+/// Rows that match, page by page.
+pub(super) struct Matches<'a> {
+    target: &'a Target,
+    reader: access::RowReader,
+    ctx: &'a EvalContext,
+    /// Rows that LIMIT still lets pass.
+    left: u64,
+    /// All rows, when they had to be sorted.
+    sorted: Option<Vec<(Bytes, Row)>>,
+}
+
+impl Matches<'_> {
+    /// The next rows with their keys; `None` at the end.
+    pub(super) async fn next(&mut self, txn: &mut Transaction) -> Result<Option<Vec<(Bytes, Row)>>> {
+        if let Some(sorted) = &mut self.sorted {
+            let rows = std::mem::take(sorted);
+            return Ok((!rows.is_empty()).then_some(rows));
+        }
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let page = self.page(txn, self.left).await?;
+        if let Some(page) = &page {
+            self.left -= page.len() as u64;
+        }
+        Ok(page)
+    }
+
+    async fn page(&mut self, txn: &mut Transaction, most: u64) -> Result<Option<Vec<(Bytes, Row)>>> {
+        loop {
+            self.ctx.check_cancel()?;
+            let Some(page) = self.reader.next_page(txn).await? else { return Ok(None) };
+            let mut rows = Vec::new();
+            for (key, row) in page {
+                if rows.len() as u64 == most {
+                    break;
+                }
+                let mut accepted = true;
+                for conjunct in &self.target.conjuncts {
+                    if conjunct.truth(&row, self.ctx)? != Some(true) {
+                        accepted = false;
+                        break;
+                    }
+                }
+                if accepted {
+                    rows.push((key, row));
+                }
+            }
+            if !rows.is_empty() {
+                return Ok(Some(rows));
+            }
+        }
+    }
+}
+
+/// Runs UPDATE.
+pub(crate) async fn run(
+    session: &Session,
+    update: &ast::Update,
+    env: &StatementContext,
+    txn: &SharedTransaction,
+) -> Result<Changes> {
+    if update.with.is_some() {
+        return Err(Error::not_supported("WITH before UPDATE: put the query into a subquery"));
+    }
+    let ctx = &env.ctx;
+    let source = single(&update.tables, "UPDATE")?;
+    let clauses = (update.filter.as_ref(), update.order_by.as_slice(), update.limit.as_ref());
+    let target = Target::bind(session, source, clauses, env, txn).await?;
+    let assignments = bind_assignments(session, update, &target, env, txn).await?;
+    let maker = RowMaker::new(&target.table, ctx)?;
+    let (mut matched, mut changed) = (0, 0);
+    let mut guard = txn.lock().await;
+    let mut matches = target.open(&mut guard, ctx).await?;
+    while let Some(rows) = matches.next(&mut guard).await? {
+        for (key, old) in rows {
+            matched += 1;
+            ctx.set_row(matched);
+            let mut new = old.clone();
+            store::apply(&target.table, &mut new, &assignments, &maker, ctx)?;
+            if new == old {
+                continue;
+            }
+            store::touch(&target.table, &mut new, &assignments, ctx);
+            match store::change(&mut guard, &target.table, &key, &old, &new, ctx).await {
+                Ok(_) => changed += 1,
+                Err(error) if update.ignore && error.code == 1062 => ctx.warn(error),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(Changes {
+        table: Some(target.table.clone()),
+        affected: changed,
+        unchanged: matched - changed,
+        info: Info::Matched { matched, changed },
+        ..Changes::default()
+    })
+}
+
+async fn bind_assignments(
+    session: &Session,
+    update: &ast::Update,
+    target: &Target,
+    env: &StatementContext,
+    txn: &SharedTransaction,
+) -> Result<Vec<Assignment>> {
+    let scope = target.scope();
+    let mut assignments = Vec::with_capacity(update.assignments.len());
+    for assignment in &update.assignments {
+        let name = &assignment.column;
+        let column = bind::target(name, &target.table, &target.alias, "field list")?;
+        let value = if bind::is_default(&assignment.value, &name.column) {
+            None
+        } else {
+            let list = [&assignment.value];
+            bind::exprs(session, &list, &scope, "field list", env, txn).await?.into_iter().next()
+        };
+        assignments.push(Assignment { column, value });
+    }
+    Ok(assignments)
+}

@@ -1,0 +1,341 @@
+//! Errors as a MySQL client sees them: number, SQLSTATE, sentence.
+//!
+//! One constructor per number, so that each message is written once and each number keeps its SQLSTATE
+//! (MySQL 8.0 reference manual, "Server Error Message Reference").
+
+/// Result of a statement or a part of one.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a client gets instead of a result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("ERROR {code} ({sqlstate}): {message}")]
+pub struct Error {
+    /// MySQL's error number.
+    pub code: u16,
+    /// SQLSTATE, five characters.
+    pub sqlstate: &'static str,
+    /// One sentence in MySQL's own wording where MySQL has one.
+    pub message: String,
+}
+
+macro_rules! errors {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident),*) = $code:literal, $state:literal, $format:literal;)*) => {
+        impl Error {
+            $($(#[$doc])*
+            pub fn $name($($arg: impl std::fmt::Display),*) -> Error {
+                Error { code: $code, sqlstate: $state, message: format!($format) }
+            })*
+        }
+    };
+}
+
+errors! {
+    /// Text that the grammar does not accept. `near` is the rest of the text from the bad token on.
+    syntax(near, line) = 1064, "42000", "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version for the right syntax to use near '{near}' at line {line}";
+    /// An empty statement.
+    empty_query() = 1065, "42000", "Query was empty";
+    /// No default database.
+    no_database() = 1046, "3D000", "No database selected";
+    /// A database that does not exist.
+    unknown_database(name) = 1049, "42000", "Unknown database '{name}'";
+    /// A database that exists already.
+    database_exists(name) = 1007, "HY000", "Can't create database '{name}'; database exists";
+    /// Dropping a database that does not exist.
+    drop_unknown_database(name) = 1008, "HY000", "Can't drop database '{name}'; database doesn't exist";
+    /// A table that exists already.
+    table_exists(name) = 1050, "42S01", "Table '{name}' already exists";
+    /// Dropping a table that does not exist (`db.table`).
+    unknown_table(name) = 1051, "42S02", "Unknown table '{name}'";
+    /// A table that does not exist (`db.table`).
+    no_such_table(name) = 1146, "42S02", "Table '{name}' doesn't exist";
+    /// A column that does not exist, and the clause that named it.
+    unknown_column(name, clause) = 1054, "42S22", "Unknown column '{name}' in '{clause}'";
+    /// A column name that fits several tables.
+    ambiguous_column(name, clause) = 1052, "23000", "Column '{name}' in {clause} is ambiguous";
+    /// A column defined twice.
+    duplicate_column(name) = 1060, "42S21", "Duplicate column name '{name}'";
+    /// A key defined twice.
+    duplicate_key_name(name) = 1061, "42000", "Duplicate key name '{name}'";
+    /// A unique key value that exists already; `key` is `table.key`.
+    duplicate_entry(entry, key) = 1062, "23000", "Duplicate entry '{entry}' for key '{key}'";
+    /// NULL for a NOT NULL column.
+    column_null(name) = 1048, "23000", "Column '{name}' cannot be null";
+    /// A column without default was not given a value.
+    no_default(name) = 1364, "HY000", "Field '{name}' doesn't have a default value";
+    /// A number outside its column's range, and the row it stands in.
+    out_of_range(column, row) = 1264, "22003", "Out of range value for column '{column}' at row {row}";
+    /// A string longer than its column.
+    too_long(column, row) = 1406, "22001", "Data too long for column '{column}' at row {row}";
+    /// Text that is no value of the column's type.
+    incorrect_value(kind, value, column, row) = 1366, "HY000", "Incorrect {kind} value: '{value}' for column '{column}' at row {row}";
+    /// Text that is no date or time of the column's type.
+    incorrect_datetime(kind, value, column, row) = 1292, "22007", "Incorrect {kind} value: '{value}' for column '{column}' at row {row}";
+    /// Text that lost characters on its way to a number or date in an expression.
+    truncated_wrong_value(kind, value) = 1292, "22007", "Truncated incorrect {kind} value: '{value}'";
+    /// Fraction digits or characters were cut.
+    data_truncated(column, row) = 1265, "01000", "Data truncated for column '{column}' at row {row}";
+    /// x / 0 under ERROR_FOR_DIVISION_BY_ZERO.
+    division_by_zero() = 1365, "22012", "Division by 0";
+    /// An arithmetic result outside its type.
+    value_out_of_range(kind, expression) = 1690, "22003", "{kind} value is out of range in '{expression}'";
+    /// Rows of different widths.
+    wrong_value_count(row) = 1136, "21S01", "Column count doesn't match value count at row {row}";
+    /// A column named twice in INSERT.
+    column_twice(name) = 1110, "42000", "Column '{name}' specified twice";
+    /// A table alias used twice.
+    nonunique_table(name) = 1066, "42000", "Not unique table/alias: '{name}'";
+    /// A function that does not exist.
+    unknown_function(name) = 1305, "42000", "FUNCTION {name} does not exist";
+    /// A function with the wrong number of arguments.
+    wrong_parameter_count(name) = 1582, "42000", "Incorrect parameter count in the call to native function '{name}'";
+    /// A subquery with more than one row where one was wanted.
+    subquery_rows() = 1242, "21000", "Subquery returns more than 1 row";
+    /// A row of the wrong width.
+    operand_columns(count) = 1241, "21000", "Operand should contain {count} column(s)";
+    /// An aggregate where none may stand.
+    invalid_group_use() = 1111, "HY000", "Invalid use of group function";
+    /// A select item that is neither grouped nor aggregated (ONLY_FULL_GROUP_BY).
+    not_grouped(item, column) = 1055, "42000", "Expression #{item} of SELECT list is not in GROUP BY clause and contains nonaggregated column '{column}' which is not functionally dependent on columns in GROUP BY clause; this is incompatible with sql_mode=only_full_group_by";
+    /// The same without GROUP BY.
+    mixed_without_group(item, column) = 1140, "42000", "In aggregated query without GROUP BY, expression #{item} of SELECT list contains nonaggregated column '{column}'; this is incompatible with sql_mode=only_full_group_by";
+    /// A system variable that does not exist.
+    unknown_variable(name) = 1193, "HY000", "Unknown system variable '{name}'";
+    /// A system variable that cannot take this value.
+    wrong_value_for_variable(name, value) = 1231, "42000", "Variable '{name}' can't be set to the value of '{value}'";
+    /// A system variable that takes another type.
+    wrong_type_for_variable(name) = 1232, "42000", "Incorrect argument type to variable '{name}'";
+    /// A system variable that cannot be set.
+    read_only_variable(name) = 1238, "HY000", "Variable '{name}' is a read only variable";
+    /// A character set that does not exist.
+    unknown_charset(name) = 1115, "42000", "Unknown character set: '{name}'";
+    /// A collation that does not exist.
+    unknown_collation(name) = 1273, "HY000", "Unknown collation: '{name}'";
+    /// A time zone that is not known.
+    unknown_time_zone(name) = 1298, "HY000", "Unknown or incorrect time zone: '{name}'";
+    /// Bytes that are not text of their character set.
+    invalid_text(charset, bytes) = 1300, "HY000", "Invalid {charset} character string: '{bytes}'";
+    /// Lost a deadlock or a write conflict: the transaction is rolled back, try it again.
+    deadlock() = 1213, "40001", "Deadlock found when trying to get lock; try restarting transaction";
+    /// A lock was held for too long.
+    lock_wait_timeout() = 1205, "HY000", "Lock wait timeout exceeded; try restarting transaction";
+    /// A key column that may be NULL in a primary key.
+    primary_key_null() = 1171, "42000", "All parts of a PRIMARY KEY must be NOT NULL; if you need NULL in a key, use UNIQUE instead";
+    /// A key over a column that the table lacks.
+    key_column_missing(name) = 1072, "42000", "Key column '{name}' doesn't exist in table";
+    /// A second primary key.
+    multiple_primary_key() = 1068, "42000", "Multiple primary key defined";
+    /// AUTO_INCREMENT on a column that is not first of a key, or twice.
+    wrong_auto_key() = 1075, "42000", "Incorrect table definition; there can be only one auto column and it must be defined as a key";
+    /// A key over a BLOB or TEXT column without a length.
+    blob_key_without_length(name) = 1170, "42000", "BLOB/TEXT column '{name}' used in key specification without a key length";
+    /// A key longer than allowed.
+    key_too_long(limit) = 1071, "42000", "Specified key was too long; max key length is {limit} bytes";
+    /// A default that is no value of the column.
+    invalid_default(name) = 1067, "42000", "Invalid default value for '{name}'";
+    /// An identifier that is too long.
+    identifier_too_long(name) = 1059, "42000", "Identifier name '{name}' is too long";
+    /// An identifier that cannot name a table.
+    wrong_table_name(name) = 1103, "42000", "Incorrect table name '{name}'";
+    /// A DECIMAL or DATETIME precision that is too big.
+    too_big_precision(precision, name, max) = 1426, "42000", "Too-big precision {precision} specified for '{name}'. Maximum is {max}.";
+    /// A DECIMAL scale that is too big.
+    too_big_scale(scale, name, max) = 1425, "42000", "Too big scale {scale} specified for column '{name}'. Maximum is {max}.";
+    /// A CHAR or VARCHAR that is too long.
+    too_big_length(name, max) = 1074, "42000", "Column length too big for column '{name}' (max = {max}); use BLOB or TEXT instead";
+    /// A prepared statement that does not exist.
+    unknown_statement(id, command) = 1243, "HY000", "Unknown prepared statement handler ({id}) given to {command}";
+    /// Wrong arguments.
+    wrong_arguments(what) = 1210, "HY000", "Incorrect arguments to {what}";
+    /// LOCAL INFILE is off.
+    local_infile_off() = 3948, "42000", "Loading local data is disabled; this must be enabled on both the client and server sides";
+    /// Something MySQL has and we do not; `what` says what, and what to do instead.
+    not_supported(what) = 1235, "42000", "This version of PrecinctDB doesn't yet support '{what}'";
+    /// Out of a query's memory.
+    out_of_memory(what) = 1038, "HY001", "Out of memory for this query: {what}";
+    /// KILL QUERY or a closed connection.
+    interrupted() = 1317, "70100", "Query execution was interrupted";
+    /// The disk is full.
+    disk_full(what) = 1021, "HY000", "Disk full ({what}); waiting for someone to free some space...";
+    /// No quorum, no leader, or a node that does not answer: nothing was executed.
+    unavailable(what) = 9001, "HY000", "{what}; nothing was executed, it is safe to retry";
+    /// The outcome of a write is unknown.
+    outcome_unknown(what) = 9002, "HY000", "{what}; it may or may not have been executed, check before you retry";
+    /// The table's definition changed under the transaction.
+    table_changed() = 1412, "HY000", "Table definition has changed, please retry transaction";
+    /// A transaction, row or packet above a named limit.
+    too_large(what) = 1197, "HY000", "{what}";
+    /// Storage failed or is corrupt.
+    storage(what) = 1030, "HY000", "Got error from storage engine: {what}";
+    /// A defect of ours: an invariant did not hold. The statement is undone.
+    internal(what) = 1815, "HY000", "Internal error: {what}";
+    /// A collation of another character set.
+    collation_charset_mismatch(collation, charset) = 1253, "42000", "COLLATION '{collation}' is not valid for CHARACTER SET '{charset}'";
+    /// YEAR with a width other than 4.
+    invalid_year_width() = 1818, "HY000", "Supports only YEAR or YEAR(4) column.";
+    /// A display width that is too big.
+    too_big_display_width(column, max) = 1439, "42000", "Display width out of range for column '{column}' (max = {max})";
+    /// A scale above its precision.
+    scale_above_precision(column) = 1427, "42000", "For float(M,D), double(M,D) or decimal(M,D), M must be >= D (column '{column}').";
+    /// An attribute that does not fit the column's type.
+    wrong_column_specifier(column) = 1063, "42000", "Incorrect column specifier for column '{column}'";
+    /// CREATE TABLE without columns.
+    no_columns() = 1113, "42000", "A table must have at least 1 column";
+    /// Too many columns.
+    too_many_columns() = 1117, "HY000", "Too many columns";
+    /// Too many keys.
+    too_many_keys(max) = 1069, "42000", "Too many keys specified; max {max} keys allowed";
+    /// Too many columns in a key.
+    too_many_key_parts(max) = 1070, "42000", "Too many key parts specified; max {max} parts allowed";
+    /// A key prefix that does not fit its column.
+    wrong_key_prefix() = 1089, "HY000", "Incorrect prefix key; the used key part isn't a string, the used length is longer than the key part, or the storage engine doesn't support unique prefix keys";
+    /// A literal default of a BLOB or TEXT.
+    blob_default(name) = 1101, "42000", "BLOB, TEXT, GEOMETRY or JSON column '{name}' can't have a default value";
+    /// ON UPDATE on a column that is no TIMESTAMP or DATETIME.
+    invalid_on_update(name) = 1294, "HY000", "Invalid ON UPDATE clause for '{name}' column";
+    /// A column name that cannot be.
+    wrong_column_name(name) = 1166, "42000", "Incorrect column name '{name}'";
+    /// An index name that cannot be.
+    wrong_index_name(name) = 1280, "42000", "Incorrect index name '{name}'";
+    /// A database name that cannot be.
+    wrong_database_name(name) = 1102, "42000", "Incorrect database name '{name}'";
+    /// A system schema that cannot be changed.
+    access_denied_database(user, database) = 1044, "42000", "Access denied for user {user} to database '{database}'";
+    /// LOAD DATA of a file on the server.
+    file_priv() = 1290, "HY000", "The MySQL server is running with the --secure-file-priv option so it cannot execute this statement; use LOAD DATA LOCAL INFILE";
+    /// A statement that changes data in a read-only transaction.
+    read_only_transaction() = 1792, "25006", "Cannot execute statement in a READ ONLY transaction.";
+    /// SET TRANSACTION within a transaction.
+    transaction_in_progress() = 1568, "25001", "Transaction characteristics can't be changed while a transaction is in progress";
+    /// A savepoint that does not exist.
+    no_savepoint(name) = 1305, "42000", "SAVEPOINT {name} does not exist";
+    /// A session variable where only a global one exists.
+    global_variable(name) = 1229, "HY000", "Variable '{name}' is a GLOBAL variable and should be set with SET GLOBAL";
+    /// A global variable where only a session one exists.
+    session_variable(name) = 1228, "HY000", "Variable '{name}' is a SESSION variable and can't be used with SET GLOBAL";
+    /// `@@session.x` of a variable that has only a global value.
+    variable_scope(name, scope) = 1238, "HY000", "Variable '{name}' is a {scope} variable";
+    /// A storage engine that does not exist.
+    unknown_engine(name) = 1286, "42000", "Unknown storage engine '{name}'";
+    /// Too many prepared statements.
+    too_many_statements(max) = 1461, "42000", "Can't create more than max_prepared_stmt_count statements (current value: {max})";
+    /// A statement that cannot be prepared.
+    cannot_prepare() = 1295, "HY000", "This command is not supported in the prepared statement protocol yet";
+    /// A line of a file that ends early.
+    too_few_fields(row) = 1261, "01000", "Row {row} doesn't contain data for all columns";
+    /// A line of a file with more fields than columns.
+    too_many_fields(row) = 1262, "01000", "Row {row} was truncated; it contained more data than there were input columns";
+    /// A hash that the plugin cannot have made.
+    wrong_password_hash() = 1827, "HY000", "The password hash doesn't have the expected format.";
+    /// A login plugin that does not exist.
+    unknown_plugin(name) = 1524, "HY000", "Plugin '{name}' is not loaded";
+    /// A virtual table that is not there.
+    unknown_system_table(name) = 1109, "42S02", "Unknown table '{name}' in information_schema";
+    /// A grant that does not exist.
+    no_such_grant(user, host) = 1141, "42000", "There is no such grant defined for user '{user}' on host '{host}'";
+    /// UPDATE or DELETE of something that is no table.
+    not_updatable(name, operation) = 1288, "HY000", "The target table {name} of the {operation} is not updatable";
+    /// The AUTO_INCREMENT column has no value left.
+    auto_increment_failed() = 1467, "HY000", "Failed to read auto-increment value from storage engine";
+    /// A key part of length 0.
+    key_part_length_zero(name) = 1391, "HY000", "Key part '{name}' length cannot be 0";
+    /// A user name that is too long.
+    name_too_long(name, max) = 1470, "HY000", "String '{name}' is too long for user name (should be no longer than {max})";
+    /// SET PASSWORD of an account that does not exist.
+    no_matching_user() = 1133, "42000", "Can't find any matching row in the user table";
+    /// SELECT … INTO with another number of variables.
+    wrong_select_into() = 1222, "21000", "The used SELECT statements have a different number of columns";
+    /// SELECT … INTO of several rows.
+    too_many_rows() = 1172, "42000", "Result consisted of more than one row";
+    /// SELECT … INTO of no row.
+    no_rows() = 1329, "02000", "No data - zero rows fetched, selected, or processed";
+    /// CALL of a procedure that does not exist.
+    unknown_procedure(name) = 1305, "42000", "PROCEDURE {name} does not exist";
+    /// KILL of a connection that is not there.
+    no_such_thread(id) = 1094, "HY000", "Unknown thread id: {id}";
+    /// A derived table with more or fewer names than columns.
+    column_list_mismatch() = 1353, "HY000", "In definition of view, derived table or common table expression, SELECT list and column names list have different column counts";
+    /// ORDER BY of something that SELECT DISTINCT does not select.
+    distinct_order(item, column) = 3065, "HY000", "Expression #{item} of ORDER BY clause is not in SELECT list, references column '{column}' which is not in SELECT list; this is incompatible with DISTINCT";
+    /// GROUP BY of an aggregate.
+    cannot_group(name) = 1056, "42000", "Can't group on '{name}'";
+    /// `*` without FROM.
+    no_tables_used() = 1096, "HY000", "No tables used";
+    /// GROUP_CONCAT beyond `group_concat_max_len`.
+    group_concat_cut(row) = 1260, "HY000", "Row {row} was cut by GROUP_CONCAT()";
+    /// Sides of UNION with different widths.
+    union_width() = 1222, "21000", "The used SELECT statements have a different number of columns";
+    /// A user that exists already or not at all.
+    cannot_user(operation, user) = 1396, "HY000", "Operation {operation} failed for {user}";
+    /// A constant that is compared with dates and is none.
+    wrong_value(kind, value) = 1525, "HY000", "Incorrect {kind} value: '{value}'";
+    /// Text in an expression that is no date or time.
+    incorrect_temporal(kind, value) = 1292, "22007", "Incorrect {kind} value: '{value}'";
+    /// Two texts whose collations cannot be reconciled, as `(collation,COERCIBILITY)`.
+    illegal_mix(first, second, operation) = 1267, "HY000", "Illegal mix of collations {first} and {second} for operation '{operation}'";
+    /// A string function's result that no packet could carry.
+    packet_overflow(function, limit) = 1301, "HY000", "Result of {function}() was larger than max_allowed_packet ({limit}) - truncated";
+    /// LN(0) and the like.
+    invalid_logarithm() = 3020, "2201E", "Invalid argument for logarithm";
+    /// A text that a function cannot read.
+    incorrect_function_value(kind, value, function) = 1411, "HY000", "Incorrect {kind} value: '{value}' for function {function}";
+    /// A date function's result outside of the years 0 to 9999.
+    datetime_overflow(field) = 1441, "22008", "Datetime function: {field} field overflow";
+    /// A regular expression that cannot be read.
+    invalid_regexp(what) = 3692, "HY000", "Invalid regular expression: {what}";
+    /// A login that failed; `used` is YES or NO.
+    access_denied(user, host, used) = 1045, "28000", "Access denied for user '{user}'@'{host}' (using password: {used})";
+    /// A command of the protocol that this server does not know.
+    unknown_command() = 1047, "08S01", "Unknown command";
+    /// No room for another connection.
+    too_many_connections() = 1040, "08004", "Too many connections";
+    /// A login packet that cannot be read.
+    bad_handshake() = 1043, "08S01", "Bad handshake";
+    /// A client that knows none of the methods its account allows.
+    auth_mode_not_supported() = 1251, "08004", "Client does not support authentication protocol requested by server; consider upgrading MySQL client";
+    /// A message above `max_allowed_packet`.
+    packet_too_large() = 1153, "08S01", "Got a packet bigger than 'max_allowed_packet' bytes";
+    /// A packet with a wrong sequence number.
+    packets_out_of_order() = 1156, "08S01", "Got packets out of order";
+    /// A packet whose content cannot be read.
+    malformed_packet() = 1835, "HY000", "Malformed communication packet.";
+    /// COM_STMT_FETCH without a cursor.
+    no_open_cursor(id) = 1421, "HY000", "The statement ({id}) has no open cursor.";
+    /// A statement that is nested too deep to be read or executed safely.
+    too_deep(limit) = 1436, "HY000", "Thread stack overrun: the statement is nested deeper than {limit} levels; write it with fewer nested parentheses, subqueries or operators";
+    /// A floating-point literal that no DOUBLE can hold.
+    illegal_double(text) = 1367, "22007", "Illegal double '{text}' value found during parsing";
+    /// A derived table without a name.
+    derived_without_alias() = 1248, "42000", "Every derived table must have its own alias";
+    /// CREATE TABLE without columns.
+    table_without_columns() = 1113, "42000", "A table must have at least 1 column";
+    /// ENCLOSED BY or ESCAPED BY of more than one character.
+    wrong_field_terminators() = 1083, "42000", "Field separator argument is not what is expected; check the manual";
+}
+
+impl From<engine::Error> for Error {
+    fn from(error: engine::Error) -> Error {
+        Error::storage(error)
+    }
+}
+
+impl From<txn::Error> for Error {
+    fn from(error: txn::Error) -> Error {
+        match error {
+            txn::Error::KeyLocked { .. } => Error::lock_wait_timeout(),
+            txn::Error::WriteConflict { .. } | txn::Error::RolledBack { .. } => Error::deadlock(),
+            // Whoever wrote the key knows its index and values and reports 1062 with them.
+            txn::Error::AlreadyExists { key } => Error::duplicate_entry(key.escape_ascii(), "?"),
+            txn::Error::NotServing { shard, .. } => {
+                Error::unavailable(format!("shard {shard} is changing its leader"))
+            }
+            txn::Error::Unavailable { shard, what } => {
+                Error::unavailable(format!("shard {shard} has no leader that answers: {what}"))
+            }
+            txn::Error::OutcomeUnknown { shard } => {
+                Error::outcome_unknown(format!("a quorum of shard {shard} did not answer in time"))
+            }
+            txn::Error::TooLarge { what } => Error::too_large(what),
+            txn::Error::Engine { what } => Error::storage(what),
+        }
+    }
+}

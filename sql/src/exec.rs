@@ -1,0 +1,225 @@
+//! Running queries: logical plans become DataFusion operators over Arrow batches.
+//!
+//! ```text
+//! BoundQuery ─ subqueries that run once ─ planner::optimise ─ build ─> ExecutionPlan ─> pages of rows
+//!                                                               │
+//!   ours: TableScan, Lookup, Apply, Chain, Rows                 └ DataFusion's: Filter, Projection, joins,
+//!                                                                 Aggregate, Sort, Limit, Union
+//! ```
+//!
+//! Only this module knows DataFusion. Keys of joins, groups, sorts and DISTINCT are comparison keys
+//! (collation weights for text), never text: DataFusion compares bytes, MySQL does not.
+//!
+//! Invariants:
+//! 1. Every operator has one partition; rows of a plan without ORDER BY keep the order of its first
+//!    input where MySQL's would.
+//! 2. A query's operators share one memory pool of `base::limits::QUERY_BYTES_MAX`; sorts and
+//!    aggregates spill, whatever cannot spill fails with 1038.
+//! 3. `ctx.cancel` is looked at before every batch.
+//!
+//! Not here: meaning of expressions (`expr`), access paths (`access`).
+
+pub mod aggregate;
+pub mod apply;
+pub mod build;
+pub mod chain;
+pub mod decode;
+pub mod error;
+pub mod expression;
+pub mod lookup;
+pub mod operator;
+pub mod scan;
+pub mod subquery;
+
+use crate::binder::BoundQuery;
+use crate::context::EvalContext;
+use crate::expr::{Expr, ExprKind};
+use crate::planner;
+use crate::planner::plan::{Plan, Subqueries};
+use crate::session::RowSource;
+use crate::types::{SqlType, array_value};
+use crate::value::Row;
+use crate::{Error, Result};
+use arrow::record_batch::RecordBatch;
+use base::limits::QUERY_BYTES_MAX;
+use datafusion_execution::disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode};
+use datafusion_execution::memory_pool::{FairSpillPool, MemoryPool};
+use datafusion_execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion_execution::{SendableRecordBatchStream, TaskContext};
+use datafusion_execution::config::SessionConfig;
+use datafusion_physical_plan::ExecutionPlan;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use txn::Transaction;
+
+/// A transaction that operators, statements and result streams share.
+pub type SharedTransaction = Arc<tokio::sync::Mutex<Transaction>>;
+
+/// Rows in a batch between operators.
+pub const BATCH_ROWS: usize = 8192;
+
+/// What operators of one statement share.
+#[derive(Clone)]
+pub struct Environment {
+    /// Where tables are read.
+    pub transaction: SharedTransaction,
+    /// Meaning of expressions, warnings, the cancel flag.
+    pub ctx: Arc<EvalContext>,
+    /// Memory, spill files and batch size, as DataFusion wants them.
+    task: Arc<TaskContext>,
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Environment")
+    }
+}
+
+impl Environment {
+    /// An environment that spills below `temp_dir`.
+    pub fn new(
+        transaction: SharedTransaction,
+        ctx: Arc<EvalContext>,
+        temp_dir: &Path,
+    ) -> Result<Environment> {
+        let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(QUERY_BYTES_MAX));
+        let runtime = RuntimeEnv { memory_pool: pool, ..base_runtime(temp_dir)? };
+        let config = SessionConfig::new().with_batch_size(BATCH_ROWS).with_target_partitions(1);
+        let task = TaskContext::new(
+            None,
+            String::new(),
+            config,
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            Arc::new(runtime),
+        );
+        Ok(Environment { transaction, ctx, task: Arc::new(task) })
+    }
+
+    /// Starts a plan.
+    pub(crate) fn start(
+        &self,
+        plan: &Arc<dyn ExecutionPlan>,
+    ) -> Result<SendableRecordBatchStream> {
+        plan.execute(0, self.task.clone()).map_err(error::unwrap)
+    }
+}
+
+/// One set of spill folders per temporary directory: making them costs more than a small query.
+static RUNTIMES: LazyLock<Mutex<BTreeMap<PathBuf, RuntimeEnv>>> = LazyLock::new(Mutex::default);
+
+fn base_runtime(temp_dir: &Path) -> Result<RuntimeEnv> {
+    let mut runtimes = RUNTIMES.lock();
+    if let Some(runtime) = runtimes.get(temp_dir) {
+        return Ok(runtime.clone());
+    }
+    let folders = DiskManagerMode::Directories(vec![temp_dir.to_path_buf()]);
+    let disk: DiskManagerBuilder = DiskManager::builder().with_mode(folders);
+    let runtime =
+        RuntimeEnvBuilder::new().with_disk_manager_builder(disk).build().map_err(error::unwrap)?;
+    runtimes.insert(temp_dir.to_path_buf(), runtime.clone());
+    Ok(runtime)
+}
+
+/// Runs a query. Rows come in pages while the client takes them; a small result is complete at once,
+/// so that its errors and warnings are known before the client hears anything.
+///
+/// The transaction must stay open until the rows have been taken.
+pub async fn run_query(
+    bound: &BoundQuery,
+    transaction: &SharedTransaction,
+    ctx: &Arc<EvalContext>,
+    temp_dir: &Path,
+) -> Result<RowSource> {
+    let environment = Environment::new(transaction.clone(), ctx.clone(), temp_dir)?;
+    let mut subqueries = bound.subqueries.clone();
+    let plan = subquery::resolve(bound.plan.clone(), &mut subqueries, &environment).await?;
+    let types = plan.types();
+    let mut batches = start_plan(plan, &mut subqueries, &environment)?;
+    let mut rows = Vec::new();
+    while rows.len() < BATCH_ROWS {
+        match batches.next().await {
+            None => return Ok(RowSource::Ready(rows)),
+            Some(batch) => rows.extend(rows_of(&batch.map_err(error::unwrap)?, &types)),
+        }
+    }
+    let first = futures::stream::iter([Ok(rows)]);
+    let rest = batches.map(move |batch| {
+        environment.ctx.check_cancel()?;
+        Ok(rows_of(&batch.map_err(error::unwrap)?, &types))
+    });
+    Ok(RowSource::Stream(Box::pin(first.chain(rest))))
+}
+
+/// Optimises, builds and starts a plan whose subqueries that run once have run.
+fn start_plan(
+    plan: Plan,
+    subqueries: &mut Subqueries,
+    environment: &Environment,
+) -> Result<SendableRecordBatchStream> {
+    let plan = planner::optimise(plan, subqueries, &environment.ctx)?;
+    let operators = build::build(&plan, subqueries, environment)?;
+    environment.start(&operators)
+}
+
+/// All rows of a plan whose subqueries that run once have run; at most `limit` of them.
+pub(crate) fn collect_plan<'a>(
+    plan: Plan,
+    mut subqueries: Subqueries,
+    environment: &'a Environment,
+    limit: usize,
+) -> BoxFuture<'a, Result<Vec<Row>>> {
+    // Boxed: a plan may hold an Apply that runs plans.
+    Box::pin(async move {
+        let types = plan.types();
+        let mut batches = start_plan(plan, &mut subqueries, environment)?;
+        let mut rows = Vec::new();
+        let mut bytes = 0_usize;
+        while let Some(batch) = batches.next().await {
+            environment.ctx.check_cancel()?;
+            let batch = batch.map_err(error::unwrap)?;
+            bytes = bytes.saturating_add(batch.get_array_memory_size());
+            if bytes > QUERY_BYTES_MAX {
+                return Err(Error::out_of_memory(
+                    "a subquery returns too many rows; write it as a join",
+                ));
+            }
+            rows.extend(rows_of(&batch, &types));
+            if rows.len() >= limit {
+                rows.truncate(limit);
+                break;
+            }
+        }
+        Ok(rows)
+    })
+}
+
+/// The rows of a batch.
+pub(crate) fn rows_of(batch: &RecordBatch, types: &[SqlType]) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        rows.push(
+            batch
+                .columns()
+                .iter()
+                .zip(types)
+                .map(|(column, ty)| array_value(column, row, ty))
+                .collect(),
+        );
+    }
+    rows
+}
+
+/// The position when an expression is nothing but a column.
+pub(crate) fn plain_column(expr: &Expr) -> Option<usize> {
+    match expr.kind {
+        ExprKind::Column(column) => Some(column),
+        _ => None,
+    }
+}

@@ -1,0 +1,223 @@
+//! MySQL's functions, one family per file.
+//!
+//! A [`Function`] is a name, the number of its arguments and a `bind` that derives the result type,
+//! casts the arguments and picks the row form. Evaluation then only matches on value variants.
+//!
+//! Lazy forms (IF, CASE, COALESCE, IFNULL, NULLIF, IN) are kinds of `expr::ExprKind`, built by
+//! `expr::build::call` under their names.
+//!
+//! Not here: operators (`expr::arithmetic`, `expr::compare`), aggregates (`exec`).
+
+pub mod bit;
+pub mod date;
+pub mod date_arithmetic;
+pub mod date_format;
+pub mod digest;
+pub mod encoding;
+pub mod flow;
+pub mod information;
+pub mod network;
+pub mod number_format;
+pub mod numeric;
+pub mod pattern;
+pub mod string;
+pub mod string_edit;
+pub mod string_search;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use crate::Result;
+use crate::context::EvalContext;
+use crate::expr::Expr;
+use crate::types::SqlType;
+use crate::value::Value;
+
+/// How often a function's value may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Volatility {
+    /// Never: equal arguments give equal values.
+    Pure,
+    /// Per statement: NOW(), USER().
+    Statement,
+    /// Per row: RAND(), UUID(), SYSDATE().
+    Row,
+}
+
+/// One evaluation of a function.
+pub struct Call<'a> {
+    /// Evaluated arguments, of the types of `exprs`.
+    pub args: &'a [Value],
+    /// The bound arguments, for their types.
+    pub exprs: &'a [Expr],
+    /// Type of the result.
+    pub ty: &'a SqlType,
+    /// The function's name, for errors.
+    pub name: &'static str,
+    /// The context.
+    pub ctx: &'a EvalContext,
+}
+
+/// Row form of a function.
+pub type Eval = fn(&Call<'_>) -> Result<Value>;
+
+/// What `bind` decides about one call.
+#[derive(Debug)]
+pub struct Bound {
+    /// Type of the result.
+    pub ty: SqlType,
+    /// Arguments, cast.
+    pub args: Vec<Expr>,
+    /// Row form.
+    pub eval: Eval,
+    /// How firmly the result holds to its collation; `None` for the default of its type.
+    pub coercibility: Option<u8>,
+}
+
+/// A function.
+pub struct Function {
+    /// Its name, lower case.
+    pub name: &'static str,
+    /// Fewest arguments.
+    pub args_min: usize,
+    /// Most arguments.
+    pub args_max: usize,
+    /// How often its value may change.
+    pub volatility: Volatility,
+    /// Derives type and casts.
+    pub bind: fn(Vec<Expr>, &EvalContext) -> Result<Bound>,
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Any number of arguments.
+pub const MANY: usize = usize::MAX;
+
+/// A function whose value depends on its arguments alone.
+pub(crate) const fn pure(
+    name: &'static str,
+    args_min: usize,
+    args_max: usize,
+    bind: fn(Vec<Expr>, &EvalContext) -> Result<Bound>,
+) -> Function {
+    Function { name, args_min, args_max, volatility: Volatility::Pure, bind }
+}
+
+/// A function whose value is fixed for a statement.
+pub(crate) const fn per_statement(
+    name: &'static str,
+    args_min: usize,
+    args_max: usize,
+    bind: fn(Vec<Expr>, &EvalContext) -> Result<Bound>,
+) -> Function {
+    Function { name, args_min, args_max, volatility: Volatility::Statement, bind }
+}
+
+/// A function whose value may change from row to row.
+pub(crate) const fn per_row(
+    name: &'static str,
+    args_min: usize,
+    args_max: usize,
+    bind: fn(Vec<Expr>, &EvalContext) -> Result<Bound>,
+) -> Function {
+    Function { name, args_min, args_max, volatility: Volatility::Row, bind }
+}
+
+static FAMILIES: &[&[Function]] = &[
+    bit::FUNCTIONS,
+    date::FUNCTIONS,
+    date_arithmetic::FUNCTIONS,
+    date_format::FUNCTIONS,
+    digest::FUNCTIONS,
+    encoding::FUNCTIONS,
+    flow::FUNCTIONS,
+    information::FUNCTIONS,
+    network::FUNCTIONS,
+    number_format::FUNCTIONS,
+    numeric::FUNCTIONS,
+    pattern::FUNCTIONS,
+    string::FUNCTIONS,
+    string_edit::FUNCTIONS,
+    string_search::FUNCTIONS,
+];
+
+static REGISTRY: LazyLock<BTreeMap<&'static str, &'static Function>> = LazyLock::new(|| {
+    FAMILIES.iter().flat_map(|family| family.iter()).map(|f| (f.name, f)).collect()
+});
+
+/// The function of this name, in any case.
+pub fn find(name: &str) -> Option<&'static Function> {
+    REGISTRY.get(name.to_ascii_lowercase().as_str()).copied()
+}
+
+/// Names of all functions, sorted.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    REGISTRY.keys().copied()
+}
+
+impl Call<'_> {
+    /// Whether any argument is NULL.
+    pub fn any_null(&self) -> bool {
+        self.args.iter().any(Value::is_null)
+    }
+
+    /// The text or bytes of an argument that `bind` cast to a string; empty for NULL.
+    pub(crate) fn bytes(&self, index: usize) -> &[u8] {
+        self.args.get(index).and_then(Value::as_bytes).unwrap_or_default()
+    }
+
+    /// The text of an argument that `bind` cast to text; empty for NULL.
+    pub(crate) fn text(&self, index: usize) -> &str {
+        self.args.get(index).and_then(Value::as_text).unwrap_or_default()
+    }
+
+    /// The integer of an argument that `bind` cast to BIGINT, clamped to signed; 0 for NULL.
+    pub(crate) fn int(&self, index: usize) -> i64 {
+        match self.args.get(index) {
+            Some(Value::Int(value)) => *value,
+            Some(Value::UInt(value)) => i64::try_from(*value).unwrap_or(i64::MAX),
+            _ => 0,
+        }
+    }
+
+    /// The 64 bits of an argument that `bind` cast to an integer; 0 for NULL.
+    pub(crate) fn bits(&self, index: usize) -> u64 {
+        match self.args.get(index) {
+            Some(Value::Int(value)) => *value as u64,
+            Some(Value::UInt(value)) => *value,
+            _ => 0,
+        }
+    }
+
+    /// The number of an argument that `bind` cast to DOUBLE; 0 for NULL.
+    pub(crate) fn double(&self, index: usize) -> f64 {
+        match self.args.get(index) {
+            Some(Value::Double(value)) => *value,
+            _ => 0.0,
+        }
+    }
+
+    /// A string result of the result type: text or bytes.
+    pub(crate) fn string(&self, bytes: Vec<u8>) -> Value {
+        string_value(bytes, self.ty)
+    }
+}
+
+/// Bytes as a value of a string type. Text that lost its form (cut inside a character) keeps its
+/// good characters.
+pub(crate) fn string_value(bytes: Vec<u8>, ty: &SqlType) -> Value {
+    if ty.is_text() {
+        match String::from_utf8(bytes) {
+            Ok(text) => Value::Text(text),
+            Err(error) => {
+                Value::Text(String::from_utf8_lossy(error.as_bytes()).into_owned())
+            }
+        }
+    } else {
+        Value::Bytes(bytes)
+    }
+}

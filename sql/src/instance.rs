@@ -1,0 +1,313 @@
+//! A node's SQL side: what all its sessions share.
+//!
+//! Holds the catalog cache, the AUTO_INCREMENT ranges this node has taken, the list of sessions, and
+//! the ways out: shards (`ShardClient`) and the other nodes (`Cluster`).
+//!
+//! Not here: what one session remembers (`session`), sockets.
+
+use crate::catalog::cache::CatalogCache;
+use crate::dml::auto_increment::AutoIncrement;
+use crate::session::{Session, SessionInfo};
+use crate::sysvar::GlobalValues;
+use crate::{Error, Result, catalog};
+use base::{NodeId, Rng, SharedClock, ShardEpoch, ShardId, SlotRange};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use txn::ShardClient;
+
+/// What a node gives its SQL side.
+pub struct InstanceConfig {
+    /// The way to shards.
+    pub client: Arc<dyn ShardClient>,
+    /// The way to other nodes.
+    pub cluster: Arc<dyn Cluster>,
+    /// Time.
+    pub clock: SharedClock,
+    /// This node.
+    pub node: NodeId,
+    /// Version announced to clients, such as `8.0.46-PrecinctDB`.
+    pub version: String,
+    /// Where operators spill. Its content is worthless after a restart.
+    pub temp_dir: PathBuf,
+    /// Whether LOAD DATA LOCAL is allowed.
+    pub local_infile: bool,
+    /// Other values for system variables (`port`, `hostname`, `datadir`, `socket`, …), by name.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// What SQL asks of the cluster's other nodes. `server` implements it.
+#[async_trait::async_trait]
+pub trait Cluster: Send + Sync + 'static {
+    /// Tells all other live nodes that the catalog has this version now. True when every one of them
+    /// has loaded it; false when some node stays silent.
+    async fn announce_catalog(&self, version: u64) -> bool;
+
+    /// All shards, for SHOW SHARDS.
+    fn shards(&self) -> Vec<ShardRow>;
+
+    /// All nodes, for SHOW NODES.
+    fn nodes(&self) -> Vec<NodeRow>;
+}
+
+/// A line of SHOW SHARDS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardRow {
+    /// The shard.
+    pub shard: ShardId,
+    /// Version of its bounds and members.
+    pub epoch: ShardEpoch,
+    /// Its slots; empty for the meta shard.
+    pub slots: SlotRange,
+    /// Leader, when this node knows it.
+    pub leader: Option<NodeId>,
+    /// Nodes that hold a replica.
+    pub replicas: Vec<NodeId>,
+    /// `ok`, or what is wrong.
+    pub state: String,
+    /// Last applied log index at this node, 0 when it holds no replica.
+    pub applied_index: u64,
+    /// Raft term at this node, 0 when it holds no replica.
+    pub term: u64,
+}
+
+/// A line of SHOW NODES.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeRow {
+    /// The node.
+    pub node: NodeId,
+    /// Where its MySQL port listens.
+    pub sql_address: String,
+    /// Where other nodes reach it.
+    pub peer_address: String,
+    /// `up`, or what is wrong.
+    pub state: String,
+    /// Shards it leads.
+    pub leaders: u32,
+    /// Replicas it holds.
+    pub replicas: u32,
+}
+
+/// Who may log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// User name.
+    pub user: String,
+    /// Host pattern: `%`, `localhost`, or text with `%` and `_`.
+    pub host: String,
+    /// `caching_sha2_password` or `mysql_native_password`.
+    pub plugin: String,
+    /// What the plugin checks a password against; empty for an empty password.
+    pub authentication_string: Vec<u8>,
+}
+
+impl Account {
+    /// Whether this is the account's password. Slow by design for `caching_sha2_password`: keep what
+    /// the fast path needs.
+    pub fn accepts(&self, password: &str) -> bool {
+        crate::ddl::password::is_password(&self.plugin, &self.authentication_string, password)
+    }
+}
+
+/// A line of SHOW PROCESSLIST.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Connection id.
+    pub id: u32,
+    /// User.
+    pub user: String,
+    /// Host and port of the client.
+    pub host: String,
+    /// Default database.
+    pub database: Option<String>,
+    /// `Query` while a statement runs, else `Sleep`.
+    pub command: &'static str,
+    /// Seconds in this state.
+    pub seconds: u64,
+    /// The statement that runs.
+    pub statement: Option<String>,
+}
+
+/// What the instance keeps about a session.
+#[derive(Debug)]
+pub(crate) struct SessionEntry {
+    /// Connection id.
+    pub id: u32,
+    /// What changes while the session lives.
+    pub state: Mutex<SessionEntryState>,
+    /// Raised to stop the statement that runs.
+    pub cancel: Arc<AtomicBool>,
+    /// Raised to end the connection after the statement.
+    pub killed: Arc<AtomicBool>,
+}
+
+/// The changing part of a [`SessionEntry`].
+#[derive(Debug)]
+pub(crate) struct SessionEntryState {
+    /// User.
+    pub user: String,
+    /// Client's host.
+    pub host: String,
+    /// Default database.
+    pub database: Option<String>,
+    /// Statement that runs now.
+    pub statement: Option<String>,
+    /// Monotonic time of the last change between running and idle.
+    pub since: std::time::Duration,
+}
+
+/// A node's SQL side. One per node, shared by its sessions.
+pub struct Instance {
+    /// What the node gave.
+    pub(crate) config: InstanceConfig,
+    /// Global values of system variables.
+    pub(crate) globals: GlobalValues,
+    /// Snapshot of the catalog and its lease.
+    pub(crate) catalog: CatalogCache,
+    /// AUTO_INCREMENT ranges taken by this node.
+    pub(crate) auto_increment: AutoIncrement,
+    /// Live sessions by connection id.
+    pub(crate) sessions: Mutex<BTreeMap<u32, Arc<SessionEntry>>>,
+    /// Statements executed since the start.
+    pub(crate) questions: AtomicU64,
+    /// Sessions opened since the start.
+    pub(crate) connections: AtomicU64,
+    /// Monotonic time of the start.
+    pub(crate) started: std::time::Duration,
+    /// Seeds of the random streams of statements.
+    seeds: Mutex<Rng>,
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance").field("node", &self.config.node).finish_non_exhaustive()
+    }
+}
+
+impl Instance {
+    /// The SQL side of a node. Nothing is read before the first statement or [`Self::bootstrap`].
+    pub fn new(config: InstanceConfig) -> Arc<Instance> {
+        let started = config.clock.monotonic();
+        let mut variables = config.variables.clone();
+        let own = [
+            ("version", config.version.clone()),
+            ("local_infile", (if config.local_infile { "1" } else { "0" }).to_string()),
+            ("server_id", config.node.0.to_string()),
+            ("tmpdir", config.temp_dir.display().to_string()),
+        ];
+        for (name, value) in own {
+            variables.entry(name.to_string()).or_insert(value);
+        }
+        Arc::new(Instance {
+            globals: GlobalValues::new(&variables),
+            seeds: Mutex::new(Rng::from_entropy()),
+            catalog: CatalogCache::new(config.client.clone(), config.clock.clone()),
+            auto_increment: AutoIncrement::new(config.client.clone()),
+            sessions: Mutex::default(),
+            questions: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+            started,
+            config,
+        })
+    }
+
+    /// A session for a client that has logged in.
+    pub fn session(self: &Arc<Self>, info: SessionInfo) -> Session {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        let entry = Arc::new(SessionEntry {
+            id: info.connection_id,
+            state: Mutex::new(SessionEntryState {
+                user: info.user.clone(),
+                host: info.host.clone(),
+                database: None,
+                statement: None,
+                since: self.config.clock.monotonic(),
+            }),
+            cancel: Arc::default(),
+            killed: Arc::default(),
+        });
+        self.sessions.lock().insert(entry.id, entry.clone());
+        Session::new(self.clone(), info, entry)
+    }
+
+    /// The account that a user of this host logs in with. The most specific host pattern wins.
+    pub async fn account(&self, user: &str, host: &str) -> Result<Option<Account>> {
+        crate::ddl::account::find(&self.config.client, user, host).await
+    }
+
+    /// Creates what a new cluster needs: the first catalog version and `root` with an empty password.
+    /// Repeating it changes nothing.
+    pub async fn bootstrap(&self) -> Result<()> {
+        catalog::store::bootstrap(&self.config.client).await?;
+        self.catalog.renew().await
+    }
+
+    /// Renews the catalog's lease; the server calls it every `base::limits::CATALOG_RENEW`.
+    pub async fn renew_catalog(&self) -> Result<()> {
+        self.catalog.renew().await
+    }
+
+    /// Loads the catalog at least at this version: another node's schema change was announced.
+    pub async fn catalog_announced(&self, version: u64) -> Result<()> {
+        self.catalog.announced(version).await
+    }
+
+    /// Version of the catalog snapshot this node holds now.
+    pub fn catalog_version(&self) -> u64 {
+        self.catalog.version()
+    }
+
+    /// The sessions of this node.
+    pub fn processes(&self) -> Vec<Process> {
+        let now = self.config.clock.monotonic();
+        let entries: Vec<_> = self.sessions.lock().values().cloned().collect();
+        entries
+            .iter()
+            .map(|entry| {
+                let state = entry.state.lock();
+                Process {
+                    id: entry.id,
+                    user: state.user.clone(),
+                    host: state.host.clone(),
+                    database: state.database.clone(),
+                    command: if state.statement.is_some() { "Query" } else { "Sleep" },
+                    seconds: now.saturating_sub(state.since).as_secs(),
+                    statement: state.statement.clone(),
+                }
+            })
+            .collect()
+    }
+
+    /// Stops the statement of a session of this node; with `connection`, ends the session too.
+    /// 1094 when there is no such session.
+    pub fn kill(&self, id: u32, connection: bool) -> Result<()> {
+        let entry = self.sessions.lock().get(&id).cloned().ok_or_else(|| Error::no_such_thread(id))?;
+        if connection {
+            entry.killed.store(true, Ordering::Release);
+        }
+        entry.cancel.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// A seed for the random stream of a statement.
+    pub(crate) fn next_seed(&self) -> u64 {
+        self.seeds.lock().next_u64()
+    }
+
+    /// The version string that clients see.
+    pub fn version(&self) -> &str {
+        &self.config.version
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.config.node
+    }
+
+    /// Forgets a session that has ended.
+    pub(crate) fn session_ended(&self, id: u32) {
+        self.sessions.lock().remove(&id);
+    }
+}

@@ -1,0 +1,136 @@
+//! The text of a statement with its literals taken out.
+//!
+//! Two statements that differ only in literals, blanks, comments and the case of keywords have the same
+//! template. The template is a statement itself, with parameters where literals stood, so a plan that
+//! was prepared from it can be kept and run with other literals:
+//!
+//! ```text
+//! select * from t where id=7 and name='x'   literals 7, 'x'
+//! SELECT * FROM t WHERE id = ? AND name = ?
+//! ```
+//!
+//! [`Template::digest_text`] also collapses lists, which is what statistics group by.
+//!
+//! Not here: whether a literal may become a parameter without changing the meaning. `ORDER BY 1`,
+//! names of select items and types' lengths do change; whoever keeps plans checks that.
+
+use super::{Lexer, ParseMode, TokenKind, bytes_value, string_value};
+use crate::ast::{Literal, SourceText};
+
+/// A statement without its literals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// The text, `?` for each literal, one blank between tokens, keywords in capitals.
+    pub text: String,
+    /// What the `?`s stood for, in order. Parameters of the statement itself are not in here.
+    pub literals: Vec<Literal>,
+    /// The statement has parameters of its own, so counting `?`s does not count literals.
+    pub has_parameters: bool,
+    /// Bytes of the statement, its semicolon included.
+    pub consumed: usize,
+}
+
+/// The template of the first statement of `sql`; `None` when it cannot be cut into tokens.
+pub fn template(sql: &str, mode: &ParseMode) -> Option<Template> {
+    let mut lexer = Lexer::new(sql, *mode);
+    let mut template = Template {
+        text: String::with_capacity(sql.len()),
+        literals: Vec::new(),
+        has_parameters: false,
+        consumed: sql.len(),
+    };
+    let mut after_string = false;
+    loop {
+        let token = lexer.next();
+        let source = token.span.of(sql);
+        match token.kind {
+            TokenKind::End => return Some(template),
+            TokenKind::Semicolon => {
+                template.consumed = token.span.end as usize;
+                return Some(template);
+            }
+            TokenKind::Invalid => return None,
+            TokenKind::String if after_string => {
+                if let Some(Literal::String { value, .. }) = template.literals.last_mut() {
+                    value.push_str(&string_value(source, mode));
+                }
+                continue;
+            }
+            kind => {
+                if !template.text.is_empty() {
+                    template.text.push(' ');
+                }
+                match literal(kind, source, mode) {
+                    Some(literal) => {
+                        template.literals.push(literal);
+                        template.text.push('?');
+                    }
+                    None if kind == TokenKind::Reserved => {
+                        template.text.extend(source.chars().map(|c| c.to_ascii_uppercase()));
+                    }
+                    None => {
+                        template.has_parameters |= kind == TokenKind::Parameter;
+                        template.text.push_str(source);
+                    }
+                }
+            }
+        }
+        after_string = token.kind == TokenKind::String;
+    }
+}
+
+/// The literal that a token is; `None` for every other token.
+pub fn literal(kind: TokenKind, source: &str, mode: &ParseMode) -> Option<Literal> {
+    Some(match kind {
+        TokenKind::Integer => match source.parse() {
+            Ok(value) => Literal::Integer(value),
+            Err(_) => Literal::Decimal(source.to_string()),
+        },
+        TokenKind::Decimal => Literal::Decimal(source.to_string()),
+        TokenKind::Double => Literal::Double(source.to_string()),
+        TokenKind::String => {
+            let value = string_value(source, mode);
+            Literal::String { first: SourceText(value.clone()), value, charset: None }
+        }
+        TokenKind::National => {
+            let value = string_value(source.get(1..)?, mode);
+            let charset = Some("utf8mb3".to_string());
+            Literal::String { first: SourceText(value.clone()), value, charset }
+        }
+        TokenKind::Hex | TokenKind::Bits => {
+            let bits = kind == TokenKind::Bits;
+            Literal::Bytes { value: bytes_value(source, bits), charset: None, bits }
+        }
+        _ => return None,
+    })
+}
+
+impl Template {
+    /// The text with lists collapsed: `IN (?, ?, ?)` → `IN (...)`, several rows → one.
+    pub fn digest_text(&self) -> String {
+        let mut tokens: Vec<&str> = Vec::new();
+        for token in self.text.split(' ') {
+            tokens.push(token);
+            // `( ? , ? )` with at least one literal becomes `(...)`.
+            if token == ")" {
+                let values = tokens[..tokens.len() - 1]
+                    .iter()
+                    .rev()
+                    .take_while(|part| matches!(**part, "?" | "," | "-"))
+                    .count();
+                let open = tokens.len() - 1 - values;
+                if values > 1 && open > 0 && tokens[open - 1] == "(" {
+                    tokens.truncate(open - 1);
+                    tokens.push("(...)");
+                }
+            }
+            if let [.., "(...)", ",", "(...)"] | [.., "(...) /* , ... */", ",", "(...)"] =
+                tokens[..]
+            {
+                tokens.truncate(tokens.len() - 3);
+                tokens.push("(...) /* , ... */");
+            }
+        }
+        tokens.join(" ")
+    }
+}

@@ -1,0 +1,35 @@
+//! MySQL's meaning: text in, rows out.
+//!
+//! Reading order: `lexer`, `ast`, `parser`, `printer` (grammar); `types`, `value`, `collation`, `expr`,
+//! `function` (meaning of expressions); `catalog`, `table_codec` (tables and their bytes); `binder`,
+//! `access`, `planner`, `exec` (queries); `dml`, `ddl`, `show`, `sysvar` (statements); `session` (what
+//! the gateway calls); `error` (MySQL's numbers).
+//!
+//! Not here: packets, passwords, Raft.
+
+pub mod access;
+pub mod ast;
+pub mod binder;
+pub mod catalog;
+pub mod collation;
+pub mod context;
+pub mod ddl;
+pub mod dml;
+pub mod error;
+pub mod exec;
+pub mod expr;
+pub mod function;
+pub mod instance;
+pub mod lexer;
+pub mod parser;
+pub mod planner;
+pub mod point_plan;
+pub mod printer;
+pub mod session;
+pub mod show;
+pub mod sysvar;
+pub mod table_codec;
+pub mod types;
+pub mod value;
+
+pub use error::{Error, Result};

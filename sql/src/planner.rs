@@ -1,0 +1,32 @@
+//! The planner: from what a query says to how it is done.
+//!
+//! ```text
+//! BoundQuery ──constants for subqueries that have run (exec)──> push ──> join_order ──> prune ──> exec::build
+//!               conditions move to their tables ┘                 │            │
+//!               joins in a sensible order ────────────────────────┘            │
+//!               columns that nobody reads disappear ───────────────────────────┘
+//! ```
+//!
+//! Rules only: there are no statistics yet. Which index a table is read by is chosen last, when every
+//! constant is known (`access`).
+//!
+//! Not here: operators (`exec`).
+
+pub mod explain;
+pub mod join_order;
+pub mod plan;
+pub mod prune;
+pub mod push;
+
+use crate::Result;
+use crate::context::EvalContext;
+use plan::{Plan, Subqueries};
+
+pub use explain::{explain, explain_columns, explain_tree};
+
+/// The plan with conditions, joins and columns where they are cheapest. May add subqueries.
+pub fn optimise(plan: Plan, subqueries: &mut Subqueries, ctx: &EvalContext) -> Result<Plan> {
+    let plan = push::push_conditions(plan, subqueries);
+    let plan = join_order::order_joins(plan, subqueries, ctx)?;
+    Ok(prune::prune(plan, subqueries))
+}

@@ -1,0 +1,201 @@
+//! The order of inner joins.
+//!
+//! A run of inner joins is a set of inputs and a list of conditions. It starts with the input that is
+//! read by the best access path (the first one of equals) and goes on with inputs that an equality
+//! ties to what is joined already, in the order in which they were written. So `FROM a, b, c WHERE
+//! a.x = c.x AND b.y = c.y` never builds the product of `a` and `b`.
+//!
+//! STRAIGHT_JOIN and LEFT JOIN keep their places.
+
+use super::plan::{
+    Join, JoinKind, Plan, SUBQUERY, Subqueries, columns_of, move_columns,
+};
+use crate::Result;
+use crate::access::{self, Access};
+use crate::binder::subquery::column_expr;
+use crate::context::EvalContext;
+use crate::expr::{CompareOp, Expr, ExprKind};
+use std::collections::BTreeSet;
+
+/// The plan with its inner joins in order.
+pub fn order_joins(
+    plan: Plan,
+    subqueries: &mut Subqueries,
+    ctx: &EvalContext,
+) -> Result<Plan> {
+    Ok(match plan {
+        Plan::Join(join) if join.kind == JoinKind::Inner && !join.straight => {
+            order(*join, subqueries, ctx)?
+        }
+        Plan::Join(mut join) => {
+            join.left = order_joins(join.left, subqueries, ctx)?;
+            join.right = order_joins(join.right, subqueries, ctx)?;
+            Plan::Join(join)
+        }
+        Plan::Filter { input, conjuncts } => {
+            Plan::Filter { input: Box::new(order_joins(*input, subqueries, ctx)?), conjuncts }
+        }
+        Plan::Project { input, exprs } => {
+            Plan::Project { input: Box::new(order_joins(*input, subqueries, ctx)?), exprs }
+        }
+        Plan::Aggregate { input, keys, aggregates } => Plan::Aggregate {
+            input: Box::new(order_joins(*input, subqueries, ctx)?),
+            keys,
+            aggregates,
+        },
+        Plan::Distinct { input } => {
+            Plan::Distinct { input: Box::new(order_joins(*input, subqueries, ctx)?) }
+        }
+        Plan::Sort { input, keys } => {
+            Plan::Sort { input: Box::new(order_joins(*input, subqueries, ctx)?), keys }
+        }
+        Plan::Limit { input, offset, count } => Plan::Limit {
+            input: Box::new(order_joins(*input, subqueries, ctx)?),
+            offset,
+            count,
+        },
+        Plan::Union { inputs, types } => Plan::Union {
+            inputs: inputs
+                .into_iter()
+                .map(|input| order_joins(input, subqueries, ctx))
+                .collect::<Result<_>>()?,
+            types,
+        },
+        Plan::OneRow | Plan::Rows { .. } | Plan::Scan(_) => plan,
+    })
+}
+
+/// An input of a run of inner joins.
+struct Input {
+    plan: Plan,
+    /// Position of its first column in the run as written.
+    first: usize,
+    width: usize,
+}
+
+fn order(join: Join, subqueries: &mut Subqueries, ctx: &EvalContext) -> Result<Plan> {
+    let mut inputs = Vec::new();
+    let mut conditions = Vec::new();
+    flatten(Plan::Join(Box::new(join)), 0, &mut inputs, &mut conditions, subqueries, ctx)?;
+    let types: Vec<_> = inputs.iter().flat_map(|input: &Input| input.plan.types()).collect();
+    let mut start = 0;
+    let mut best = rank(&inputs[0].plan, ctx)?;
+    for (i, input) in inputs.iter().enumerate().skip(1) {
+        let rank = rank(&input.plan, ctx)?;
+        if rank > best {
+            (start, best) = (i, rank);
+        }
+    }
+    let first = inputs.remove(start);
+    // For each column of the rows so far: its position in the run as written.
+    let mut columns: Vec<usize> = (first.first..first.first + first.width).collect();
+    let mut plan = first.plan;
+    while !inputs.is_empty() {
+        let joined: BTreeSet<usize> = columns.iter().copied().collect();
+        let tied = |input: &Input| {
+            conditions.iter().any(|condition| ties(condition, &joined, input, subqueries))
+        };
+        let next = inputs.iter().position(tied).unwrap_or(0);
+        let next = inputs.remove(next);
+        columns.extend(next.first..next.first + next.width);
+        let reachable: BTreeSet<usize> = columns.iter().copied().collect();
+        let (ready, later): (Vec<Expr>, Vec<Expr>) = conditions
+            .into_iter()
+            .partition(|condition| columns_of(condition, subqueries).is_subset(&reachable));
+        conditions = later;
+        let place = |column: usize| {
+            columns.iter().position(|&known| known == column).unwrap_or(column)
+        };
+        let on =
+            ready.iter().map(|condition| move_columns(condition, &place, subqueries)).collect();
+        plan = Plan::Join(Box::new(Join {
+            left: plan,
+            right: next.plan,
+            kind: JoinKind::Inner,
+            on,
+            straight: false,
+        }));
+    }
+    if columns.iter().copied().eq(0..columns.len()) {
+        return Ok(plan);
+    }
+    let exprs = (0..columns.len())
+        .map(|column| {
+            let place = columns.iter().position(|&known| known == column).unwrap_or(column);
+            column_expr(place, types[column], "")
+        })
+        .collect();
+    Ok(Plan::Project { input: Box::new(plan), exprs })
+}
+
+fn flatten(
+    plan: Plan,
+    first: usize,
+    inputs: &mut Vec<Input>,
+    conditions: &mut Vec<Expr>,
+    subqueries: &mut Subqueries,
+    ctx: &EvalContext,
+) -> Result<()> {
+    match plan {
+        Plan::Join(join) if join.kind == JoinKind::Inner && !join.straight => {
+            let width = join.left.width();
+            for condition in &join.on {
+                let moved = |column: usize| column + first;
+                conditions.push(move_columns(condition, &moved, subqueries));
+            }
+            flatten(join.left, first, inputs, conditions, subqueries, ctx)?;
+            flatten(join.right, first + width, inputs, conditions, subqueries, ctx)
+        }
+        plan => {
+            let plan = order_joins(plan, subqueries, ctx)?;
+            let width = plan.width();
+            inputs.push(Input { plan, first, width });
+            Ok(())
+        }
+    }
+}
+
+/// Whether an equality ties an input to rows that are joined already.
+fn ties(
+    condition: &Expr,
+    joined: &BTreeSet<usize>,
+    input: &Input,
+    subqueries: &Subqueries,
+) -> bool {
+    let ExprKind::Compare { op: CompareOp::Equal, args, .. } = &condition.kind else {
+        return false;
+    };
+    let own = |columns: &BTreeSet<usize>| {
+        !columns.is_empty()
+            && columns.iter().all(|column| (input.first..input.first + input.width).contains(column))
+    };
+    let known = |columns: &BTreeSet<usize>| !columns.is_empty() && columns.is_subset(joined);
+    let left = columns_of(&args[0], subqueries);
+    let right = columns_of(&args[1], subqueries);
+    (own(&left) && known(&right)) || (own(&right) && known(&left))
+}
+
+/// How few rows an input promises to have; more is better.
+fn rank(plan: &Plan, ctx: &EvalContext) -> Result<u8> {
+    Ok(match plan {
+        Plan::Scan(scan) => {
+            // Values of an enclosing query are constants by the time the plan runs.
+            let known = scan.conjuncts.iter().filter(|conjunct| {
+                let mut columns = BTreeSet::new();
+                conjunct.columns(&mut columns);
+                columns.range(SUBQUERY..).next().is_none()
+            });
+            let known: Vec<Expr> = known.cloned().collect();
+            match access::plan(&scan.table, &known, ctx)?.access {
+                Access::Nothing | Access::Rows(_) => 4,
+                Access::Index { .. } => 3,
+                Access::IndexRange { .. } | Access::PrimaryRange(_) => 2,
+                Access::Full => 0,
+            }
+        }
+        Plan::OneRow => 5,
+        Plan::Limit { .. } => 1,
+        Plan::Project { input, .. } | Plan::Filter { input, .. } => rank(input, ctx)?,
+        _ => 0,
+    })
+}

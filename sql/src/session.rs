@@ -1,0 +1,232 @@
+//! A session: what one client's connection has in its hands.
+//!
+//! ```text
+//! text ──parse──> statement ──┬─ point plan ──────────────┐
+//!                             ├─ query (binder, exec) ────┼──> Outcome
+//!                             ├─ dml, ddl, show, set ─────┘
+//! ```
+//!
+//! Reading order: this file (what the gateway calls), `statement` (dispatch), `transaction` (what
+//! BEGIN, COMMIT and autocommit mean), `variables` (what a session remembers), `prepared`, `query`.
+//!
+//! Invariants:
+//! 1. A statement that fails changes nothing, also inside a transaction.
+//! 2. Only an autocommit statement that certainly did nothing is redone.
+//! 3. Every statement runs against one catalog version; a transaction that wrote under another version
+//!    of the same table is refused with 1412.
+//!
+//! Not here: packets, passwords, Raft.
+
+pub mod connection;
+pub mod infile;
+pub mod prepared;
+pub mod query;
+pub mod statement;
+pub mod transaction;
+pub mod variables;
+
+use crate::types::SqlType;
+use crate::value::Row;
+use crate::Result;
+use futures::stream::Stream;
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub use connection::{Session, SessionInfo, SessionStatus};
+pub use prepared::Prepared;
+
+/// A column of a result, as the protocol describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnMeta {
+    /// Database of the original column; empty for expressions.
+    pub database: String,
+    /// Alias of its table.
+    pub table: String,
+    /// Name of its table.
+    pub org_table: String,
+    /// Name in the result.
+    pub name: String,
+    /// Name in its table.
+    pub org_name: String,
+    /// Type.
+    pub ty: SqlType,
+    /// MySQL's column flags.
+    pub flags: ColumnFlags,
+    /// Default value as text; only COM_FIELD_LIST sends it.
+    pub default: Option<String>,
+}
+
+impl ColumnMeta {
+    /// A column that stands in no table.
+    pub fn computed(name: impl Into<String>, ty: SqlType) -> ColumnMeta {
+        ColumnMeta {
+            database: String::new(),
+            table: String::new(),
+            org_table: String::new(),
+            name: name.into(),
+            org_name: String::new(),
+            flags: ColumnFlags::of_type(&ty),
+            ty,
+            default: None,
+        }
+    }
+}
+
+/// MySQL's column flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ColumnFlags(pub u16);
+
+impl ColumnFlags {
+    /// Never NULL.
+    pub const NOT_NULL: ColumnFlags = ColumnFlags(1);
+    /// Part of the primary key.
+    pub const PRI_KEY: ColumnFlags = ColumnFlags(2);
+    /// A unique key by itself.
+    pub const UNIQUE_KEY: ColumnFlags = ColumnFlags(4);
+    /// First column of a key that allows equal values.
+    pub const MULTIPLE_KEY: ColumnFlags = ColumnFlags(8);
+    /// BLOB or TEXT.
+    pub const BLOB: ColumnFlags = ColumnFlags(16);
+    /// UNSIGNED.
+    pub const UNSIGNED: ColumnFlags = ColumnFlags(32);
+    /// ZEROFILL.
+    pub const ZEROFILL: ColumnFlags = ColumnFlags(64);
+    /// Binary collation.
+    pub const BINARY: ColumnFlags = ColumnFlags(128);
+    /// AUTO_INCREMENT.
+    pub const AUTO_INCREMENT: ColumnFlags = ColumnFlags(512);
+    /// TIMESTAMP.
+    pub const TIMESTAMP: ColumnFlags = ColumnFlags(1024);
+    /// NOT NULL without a default.
+    pub const NO_DEFAULT_VALUE: ColumnFlags = ColumnFlags(4096);
+    /// ON UPDATE CURRENT_TIMESTAMP.
+    pub const ON_UPDATE_NOW: ColumnFlags = ColumnFlags(8192);
+    /// Part of some key.
+    pub const PART_KEY: ColumnFlags = ColumnFlags(16384);
+    /// A number.
+    pub const NUM: ColumnFlags = ColumnFlags(32768);
+
+    /// Both sets together.
+    #[must_use]
+    pub fn with(self, other: ColumnFlags) -> ColumnFlags {
+        ColumnFlags(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is in here.
+    pub fn contains(self, other: ColumnFlags) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// What a type alone says.
+    pub fn of_type(ty: &SqlType) -> ColumnFlags {
+        use crate::collation::CollationId;
+        use crate::types::TypeKind::*;
+        let mut flags = ColumnFlags::default();
+        if !ty.nullable {
+            flags = flags.with(ColumnFlags::NOT_NULL);
+        }
+        if ty.unsigned || ty.kind == Year {
+            flags = flags.with(ColumnFlags::UNSIGNED);
+        }
+        match ty.kind {
+            TinyInt | SmallInt | MediumInt | Int | BigInt | Decimal | Float | Double => {
+                flags = flags.with(ColumnFlags::NUM).with(ColumnFlags::BINARY);
+            }
+            Year => {
+                flags = flags
+                    .with(ColumnFlags::NUM)
+                    .with(ColumnFlags::BINARY)
+                    .with(ColumnFlags::ZEROFILL);
+            }
+            TinyText | Text | MediumText | LongText => flags = flags.with(ColumnFlags::BLOB),
+            Date | Time | DateTime | Timestamp | Null => flags = flags.with(ColumnFlags::BINARY),
+            Char | Varchar => {}
+        }
+        if ty.kind == Timestamp {
+            flags = flags.with(ColumnFlags::TIMESTAMP);
+        }
+        if ty.is_string() && ty.collation == CollationId::BINARY {
+            flags = flags.with(ColumnFlags::BINARY);
+        }
+        flags
+    }
+}
+
+/// Pages of rows that come as the client takes them.
+pub type RowStream = Pin<Box<dyn Stream<Item = Result<Vec<Row>>> + Send>>;
+
+/// The rows of a result.
+pub enum RowSource {
+    /// All of them.
+    Ready(Vec<Row>),
+    /// Pages of them, produced while the client reads.
+    Stream(RowStream),
+}
+
+impl std::fmt::Debug for RowSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            RowSource::Ready(rows) => write!(f, "Ready({} rows)", rows.len()),
+            RowSource::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+impl RowSource {
+    /// Every row, in memory.
+    pub async fn collect(self) -> Result<Vec<Row>> {
+        use futures::StreamExt;
+        match self {
+            RowSource::Ready(rows) => Ok(rows),
+            RowSource::Stream(mut pages) => {
+                let mut rows = Vec::new();
+                while let Some(page) = pages.next().await {
+                    rows.append(&mut page?);
+                }
+                Ok(rows)
+            }
+        }
+    }
+}
+
+/// What an OK packet says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OkResult {
+    /// Rows changed (matched, when the client asked for found rows).
+    pub affected_rows: u64,
+    /// First AUTO_INCREMENT value of the statement.
+    pub last_insert_id: u64,
+    /// Readable line, such as `Records: 3  Duplicates: 0  Warnings: 0`.
+    pub info: String,
+}
+
+/// What a statement answers.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Done.
+    Ok(OkResult),
+    /// A result set.
+    Rows {
+        /// Its columns.
+        columns: Arc<[ColumnMeta]>,
+        /// Its rows.
+        rows: RowSource,
+    },
+    /// The client is to send this file; `Session::infile_data` and `infile_end` take it.
+    LocalInfile {
+        /// The name as the statement gave it.
+        file_name: String,
+    },
+}
+
+impl Outcome {
+    /// An OK without anything to tell.
+    pub fn done() -> Outcome {
+        Outcome::Ok(OkResult::default())
+    }
+
+    /// A result set that is in memory.
+    pub fn rows(columns: Vec<ColumnMeta>, rows: Vec<Row>) -> Outcome {
+        Outcome::Rows { columns: columns.into(), rows: RowSource::Ready(rows) }
+    }
+}

@@ -1,0 +1,427 @@
+//! Queries of a session: point plans first, then binder and operators; SET and the like, which evaluate
+//! expressions; EXPLAIN.
+
+use super::connection::Session;
+use super::statement::{StatementContext, is_conflict};
+use super::transaction::SharedTransaction;
+use super::variables::Effect;
+use super::{ColumnMeta, Outcome, RowSource};
+use crate::ast::{self, ExplainTarget, SelectInto, SetItem, SetValue, Statement};
+use crate::binder::{self, BindContext, BoundQuery, Scope};
+use crate::catalog::Catalog;
+use crate::catalog::information_schema::SystemTables;
+use crate::context::EvalContext;
+use crate::dml::bind;
+use crate::point_plan::{self, PointSelect};
+use crate::value::{Row, Value};
+use crate::{Error, Result, ddl, exec, planner};
+use base::limits::CONFLICT_RETRIES_MAX;
+use futures::StreamExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use txn::Transaction;
+use txn::transaction::Mode;
+
+impl Session {
+    /// Runs SELECT, UNION and the like.
+    pub(crate) async fn run_query(
+        &mut self,
+        query: &ast::Query,
+        params: Vec<Value>,
+    ) -> Result<Outcome> {
+        let catalog = self.instance.catalog.current().await?;
+        let ctx = self.context(params);
+        let env = StatementContext { catalog, ctx };
+        let bound = self.bind(query, &env)?;
+        if let Some(plan) = PointSelect::of(query, &bound, &env.ctx)? {
+            return self.run_point_select(&plan, &env).await;
+        }
+        self.run_bound(query, &bound, &env).await
+    }
+
+    /// Binds a query.
+    pub(crate) fn bind(&self, query: &ast::Query, env: &StatementContext) -> Result<BoundQuery> {
+        let tables = self.virtual_tables(&env.catalog);
+        let database = self.database.as_deref().map(str::to_string);
+        let mut bind = BindContext::new(env.catalog.clone(), database, &env.ctx)
+            .with_virtual_tables(&tables);
+        binder::bind_query(query, &mut bind)
+    }
+
+    /// Runs a bound query.
+    pub(crate) async fn run_bound(
+        &mut self,
+        query: &ast::Query,
+        bound: &BoundQuery,
+        env: &StatementContext,
+    ) -> Result<Outcome> {
+        if bound.calc_found_rows {
+            return Err(Error::not_supported(
+                "SQL_CALC_FOUND_ROWS: run a second query with COUNT(*)",
+            ));
+        }
+        let inside = self.statement_transaction().await?;
+        let txn = match &inside {
+            Some(txn) => txn.clone(),
+            None => self.own_transaction(Mode::Snapshot),
+        };
+        if !query.locks.is_empty() && inside.is_some() {
+            self.check_locks(query)?;
+            point_plan::lock_rows(bound, env, &txn).await?;
+        }
+        let temp_dir = &self.instance.config.temp_dir;
+        let rows = exec::run_query(bound, &txn, &env.ctx, temp_dir).await;
+        let rows = match rows {
+            Err(error) if is_conflict(&error) && inside.is_some() => {
+                self.transaction.discard();
+                return Err(error);
+            }
+            other => other?,
+        };
+        let rows = self.limited(query, rows);
+        self.take_last_insert_id(&env.ctx);
+        if let Some(into) = &query.into {
+            return self.select_into(into, bound.columns.len(), rows).await;
+        }
+        self.variables.set_row_count(-1);
+        let rows = self.counted(rows);
+        Ok(Outcome::Rows { columns: bound.columns.clone().into(), rows })
+    }
+
+    fn check_locks(&self, query: &ast::Query) -> Result<()> {
+        if query.locks.iter().any(|lock| lock.wait != ast::LockWait::Wait) {
+            return Err(Error::not_supported(
+                "NOWAIT and SKIP LOCKED: a locking read notices conflicts at COMMIT (1213)",
+            ));
+        }
+        self.check_writable()
+    }
+
+    /// Rows and columns of a query inside another statement.
+    pub(crate) async fn query_rows(
+        &self,
+        query: &ast::Query,
+        env: &StatementContext,
+        txn: &SharedTransaction,
+    ) -> Result<(Vec<ColumnMeta>, RowSource)> {
+        let bound = self.bind(query, env)?;
+        let temp_dir = &self.instance.config.temp_dir;
+        let rows = exec::run_query(&bound, txn, &env.ctx, temp_dir).await?;
+        Ok((bound.columns, rows))
+    }
+
+    /// A transaction for one statement.
+    pub(crate) fn own_transaction(&self, mode: Mode) -> SharedTransaction {
+        let client = self.instance.config.client.clone();
+        Arc::new(tokio::sync::Mutex::new(Transaction::begin(client, mode)))
+    }
+
+    /// Runs a point plan, again when another transaction was in the way and no row has been sent.
+    pub(crate) async fn run_point_select(
+        &mut self,
+        plan: &PointSelect,
+        env: &StatementContext,
+    ) -> Result<Outcome> {
+        let rows = match self.statement_transaction().await? {
+            Some(txn) => {
+                let rows = plan.run(&mut *txn.lock().await, &env.ctx).await;
+                if let Err(error) = &rows
+                    && is_conflict(error)
+                {
+                    self.transaction.discard();
+                }
+                rows?
+            }
+            None if plan.reads_nothing() => plan.constant_rows(&env.ctx)?,
+            None => {
+                let mut attempt = 0;
+                loop {
+                    attempt += 1;
+                    let client = self.instance.config.client.clone();
+                    let mut txn = Transaction::begin(client, Mode::Latest);
+                    match plan.run(&mut txn, &env.ctx).await {
+                        Err(error) if is_conflict(&error) && attempt < CONFLICT_RETRIES_MAX => {}
+                        other => break other?,
+                    }
+                }
+            }
+        };
+        self.take_last_insert_id(&env.ctx);
+        self.variables.set_row_count(-1);
+        self.variables.set_found_rows(rows.len() as u64);
+        Ok(Outcome::Rows { columns: plan.columns(), rows: RowSource::Ready(rows) })
+    }
+
+    /// LAST_INSERT_ID(expr) sets what LAST_INSERT_ID() answers later.
+    pub(crate) fn take_last_insert_id(&self, ctx: &EvalContext) {
+        let id = ctx.last_insert_id_set.load(Ordering::Relaxed);
+        if id != u64::MAX {
+            self.variables.set_last_insert_id(id);
+        }
+    }
+
+    /// `sql_select_limit` on a query that has no LIMIT of its own.
+    fn limited(&self, query: &ast::Query, rows: RowSource) -> RowSource {
+        let Some(limit) = self.variables.select_limit() else { return rows };
+        if query.limit.is_some() {
+            return rows;
+        }
+        match rows {
+            RowSource::Ready(mut rows) => {
+                rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+                RowSource::Ready(rows)
+            }
+            RowSource::Stream(pages) => {
+                let mut left = limit;
+                let cut = pages.map(move |page| {
+                    let mut page = page?;
+                    page.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                    left -= page.len() as u64;
+                    Ok(page)
+                });
+                RowSource::Stream(Box::pin(cut))
+            }
+        }
+    }
+
+    /// Counts rows for FOUND_ROWS() while they are taken.
+    fn counted(&self, rows: RowSource) -> RowSource {
+        match rows {
+            RowSource::Ready(rows) => {
+                self.variables.set_found_rows(rows.len() as u64);
+                RowSource::Ready(rows)
+            }
+            RowSource::Stream(pages) => {
+                let variables = self.variables.clone();
+                let count = AtomicU64::new(0);
+                let counted = pages.inspect(move |page| {
+                    if let Ok(page) = page {
+                        let before = count.fetch_add(page.len() as u64, Ordering::Relaxed);
+                        variables.set_found_rows(before + page.len() as u64);
+                    }
+                });
+                RowSource::Stream(Box::pin(counted))
+            }
+        }
+    }
+
+    async fn select_into(
+        &mut self,
+        into: &SelectInto,
+        width: usize,
+        rows: RowSource,
+    ) -> Result<Outcome> {
+        let SelectInto::Variables(names) = into else {
+            return Err(Error::not_supported(
+                "INTO OUTFILE and INTO DUMPFILE: redirect the client's output to a file",
+            ));
+        };
+        if names.len() != width {
+            return Err(Error::wrong_select_into());
+        }
+        let rows = rows.collect().await?;
+        if rows.len() > 1 {
+            return Err(Error::too_many_rows());
+        }
+        let found = rows.len() as i64;
+        let Some(row) = rows.into_iter().next() else {
+            let ctx = self.context(Vec::new());
+            ctx.warn(Error::no_rows());
+            self.variables.set_row_count(0);
+            return Ok(Outcome::done());
+        };
+        use crate::context::VariableSource;
+        for (name, value) in names.iter().zip(row) {
+            self.variables.set_user(name, value);
+        }
+        self.variables.set_row_count(found);
+        Ok(Outcome::Ok(super::OkResult { affected_rows: 1, ..Default::default() }))
+    }
+
+    /// Tables of information_schema as they are now.
+    pub(crate) fn virtual_tables(&self, catalog: &Arc<Catalog>) -> SystemTables {
+        SystemTables::new(&self.instance, catalog, &self.variables)
+    }
+
+    /// Values of expressions that stand in no query (DO, SET, KILL, EXECUTE).
+    pub(crate) async fn evaluate(
+        &mut self,
+        exprs: &[ast::Expr],
+        params: Vec<Value>,
+    ) -> Result<Row> {
+        let catalog = self.instance.catalog.current().await?;
+        let ctx = self.context(params);
+        let env = StatementContext { catalog, ctx };
+        let txn = match self.transaction.open() {
+            Some(open) => open.txn.clone(),
+            None => self.own_transaction(Mode::Snapshot),
+        };
+        let list: Vec<&ast::Expr> = exprs.iter().collect();
+        let scope = Scope::default();
+        let bound = bind::exprs(self, &list, &scope, "field list", &env, &txn).await?;
+        let values = bound.iter().map(|expr| expr.eval(&[], &env.ctx)).collect::<Result<_>>()?;
+        self.take_last_insert_id(&env.ctx);
+        Ok(values)
+    }
+
+    /// SET. Items take effect one after the other.
+    pub(crate) async fn set(&mut self, items: &[SetItem], params: Vec<Value>) -> Result<()> {
+        for item in items {
+            match item {
+                SetItem::System { scope, name, value } => {
+                    let value = self.set_value(value, &params).await?;
+                    self.set_system(*scope, name, value).await?;
+                }
+                SetItem::User { name, value } => {
+                    use crate::context::VariableSource;
+                    let values = self.evaluate(std::slice::from_ref(value), params.clone()).await?;
+                    let value = values.into_iter().next().unwrap_or_default();
+                    self.variables.set_user(name, value);
+                }
+                SetItem::Names { charset, collation } => {
+                    self.variables.set_names(charset.as_deref(), collation.as_deref())?;
+                }
+                SetItem::CharacterSet(charset) => {
+                    self.variables.set_character_set(charset.as_deref())?;
+                }
+                SetItem::Transaction { scope, isolation, access } => {
+                    let read_only = access.map(|access| access == ast::AccessMode::ReadOnly);
+                    self.set_transaction(*scope, *isolation, read_only)?;
+                }
+                SetItem::Password { account, password } => {
+                    self.commit_open().await?;
+                    ddl::account::set_password(self, account.as_ref(), password).await?;
+                }
+                SetItem::Other(text) => return Err(Error::not_supported(format!("SET {text}"))),
+            }
+        }
+        Ok(())
+    }
+
+    async fn set_value(&mut self, value: &SetValue, params: &[Value]) -> Result<Option<Value>> {
+        Ok(match value {
+            SetValue::Default => None,
+            SetValue::Word(word) => Some(Value::Text(word.clone())),
+            SetValue::Expr(expr) => {
+                let values = self.evaluate(std::slice::from_ref(expr), params.to_vec()).await?;
+                values.into_iter().next()
+            }
+        })
+    }
+
+    async fn set_system(
+        &mut self,
+        scope: Option<ast::VariableScope>,
+        name: &str,
+        value: Option<Value>,
+    ) -> Result<()> {
+        let lower = name.to_ascii_lowercase();
+        match scope {
+            Some(ast::VariableScope::Global) => return self.variables.set_global(&lower, value),
+            Some(ast::VariableScope::Persist | ast::VariableScope::PersistOnly) => {
+                return Err(Error::not_supported(
+                    "SET PERSIST: set the variable in the configuration file of every node",
+                ));
+            }
+            Some(ast::VariableScope::Session) | None => {}
+        }
+        let ctx = self.context(Vec::new());
+        match self.variables.set_session(&lower, value, &ctx)? {
+            Effect::None => Ok(()),
+            Effect::Commit => self.commit_open().await,
+        }
+    }
+
+    fn set_transaction(
+        &mut self,
+        scope: Option<ast::VariableScope>,
+        isolation: Option<ast::IsolationLevel>,
+        read_only: Option<bool>,
+    ) -> Result<()> {
+        match scope {
+            Some(ast::VariableScope::Session) => {
+                self.variables.set_characteristics(isolation, read_only)
+            }
+            None => {
+                if self.transaction.is_open() {
+                    return Err(Error::transaction_in_progress());
+                }
+                if let Some(level) = isolation {
+                    super::variables::check_isolation(level)?;
+                    self.transaction.next_isolation = Some(level);
+                }
+                if read_only.is_some() {
+                    self.transaction.next_read_only = read_only;
+                }
+                Ok(())
+            }
+            Some(_) => Err(Error::not_supported(
+                "SET GLOBAL TRANSACTION: use SET SESSION TRANSACTION, or set transaction_isolation in \
+                 the configuration file of every node",
+            )),
+        }
+    }
+
+    /// EXPLAIN.
+    pub(crate) async fn explain(
+        &mut self,
+        explain: &ast::Explain,
+        params: Vec<Value>,
+    ) -> Result<Outcome> {
+        if explain.analyze {
+            return Err(Error::not_supported("EXPLAIN ANALYZE: use EXPLAIN FORMAT=TREE"));
+        }
+        let ExplainTarget::Statement(statement) = &explain.target else {
+            return Err(Error::not_supported("EXPLAIN of this: explain the statement's text"));
+        };
+        let catalog = self.instance.catalog.current().await?;
+        let ctx = self.context(params);
+        let env = StatementContext { catalog, ctx };
+        let query = match &**statement {
+            Statement::Query(query) => (**query).clone(),
+            Statement::Update(update) => query_of_change(&update.tables, update.filter.as_ref())?,
+            Statement::Delete(delete) => match &delete.target {
+                ast::DeleteTarget::Single(source) => query_of_change(
+                    &[ast::TableRef::Table(source.clone())],
+                    delete.filter.as_ref(),
+                )?,
+                ast::DeleteTarget::Multi { .. } => {
+                    return Err(Error::not_supported("DELETE of several tables"));
+                }
+            },
+            _ => return Err(Error::not_supported("EXPLAIN of this statement: explain its SELECT")),
+        };
+        let bound = self.bind(&query, &env)?;
+        let txn = self.own_transaction(Mode::Snapshot);
+        let temp_dir = &self.instance.config.temp_dir;
+        let environment = exec::Environment::new(txn, env.ctx.clone(), temp_dir)?;
+        let (columns, rows) =
+            planner::explain(&bound, explain.format.as_deref(), &environment).await?;
+        Ok(Outcome::rows(columns, rows))
+    }
+}
+
+/// The query that finds the rows of an UPDATE or DELETE.
+fn query_of_change(tables: &[ast::TableRef], filter: Option<&ast::Expr>) -> Result<ast::Query> {
+    let select = ast::Select {
+        distinct: false,
+        options: ast::SelectOptions::default(),
+        items: vec![ast::SelectItem::Wildcard],
+        from: tables.to_vec(),
+        filter: filter.cloned(),
+        group_by: Vec::new(),
+        rollup: false,
+        having: None,
+        windows: Vec::new(),
+        hints: String::new(),
+    };
+    Ok(ast::Query {
+        with: None,
+        body: ast::QueryBody::Select(Box::new(select)),
+        order_by: Vec::new(),
+        limit: None,
+        locks: Vec::new(),
+        into: None,
+        span: ast::Span::default(),
+    })
+}

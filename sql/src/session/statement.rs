@@ -1,0 +1,445 @@
+//! One statement from text or tree to outcome: dispatch, autocommit, warnings.
+//!
+//! ```text
+//! transaction open:    savepoint ─ statement ─┬─ ok: release
+//!                                             ├─ error: undo the statement
+//!                                             └─ conflict: undo the transaction, 1213
+//! autocommit:          own transaction ─ statement ─ commit ─┬─ ok
+//!                                             ▲              └─ conflict: again, new read point
+//!                                             └────────────────────┘ at most CONFLICT_RETRIES_MAX
+//! ```
+
+use super::connection::Session;
+use super::transaction::SharedTransaction;
+use super::{OkResult, Outcome};
+use crate::ast::{self, Statement};
+use crate::catalog::{Catalog, TableDef};
+use crate::context::{EvalContext, Level, Warning};
+use crate::dml::{self, Changes};
+use crate::lexer::ParseMode;
+use crate::value::Value;
+use crate::{Error, Result, ddl, parser, show};
+use base::limits::CONFLICT_RETRIES_MAX;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use txn::Transaction;
+use txn::transaction::Mode;
+
+/// Warnings of the last statement.
+#[derive(Default)]
+pub(crate) struct Diagnostics {
+    /// Its context: a result that is still being read may add warnings.
+    context: Option<Arc<EvalContext>>,
+    /// The error it ended with.
+    error: Option<Warning>,
+}
+
+impl Diagnostics {
+    /// Warnings, notes and errors.
+    pub(crate) fn count(&self) -> u64 {
+        let warnings = self.context.as_ref().map_or(0, |ctx| ctx.warnings.count());
+        warnings + u64::from(self.error.is_some())
+    }
+
+    /// Errors.
+    pub(crate) fn errors(&self) -> u64 {
+        self.list().iter().filter(|warning| warning.level == Level::Error).count() as u64
+    }
+
+    /// All that were kept, in order.
+    pub(crate) fn list(&self) -> Vec<Warning> {
+        let mut list = self.context.as_ref().map_or_else(Vec::new, |ctx| ctx.warnings.to_vec());
+        list.extend(self.error.clone());
+        list
+    }
+}
+
+/// What statements of the session's transaction need.
+pub(crate) struct StatementContext {
+    /// Definitions.
+    pub(crate) catalog: Arc<Catalog>,
+    /// Modes, parameters, warnings.
+    pub(crate) ctx: Arc<EvalContext>,
+}
+
+/// How a mode of reading text follows from sql_mode.
+pub(crate) fn parse_mode(mode: crate::context::SqlMode) -> ParseMode {
+    use crate::context::SqlMode;
+    ParseMode {
+        ansi_quotes: mode.contains(SqlMode::ANSI_QUOTES),
+        pipes_as_concat: mode.contains(SqlMode::PIPES_AS_CONCAT),
+        no_backslash_escapes: mode.contains(SqlMode::NO_BACKSLASH_ESCAPES),
+        high_not_precedence: mode.contains(SqlMode::HIGH_NOT_PRECEDENCE),
+        ignore_space: mode.contains(SqlMode::IGNORE_SPACE),
+    }
+}
+
+impl Session {
+    /// Marks the start of a command: the process list shows it, an old KILL QUERY is forgotten.
+    pub(super) fn begin_command(&mut self, sql: Option<&str>) {
+        self.instance.questions.fetch_add(1, Ordering::Relaxed);
+        self.entry.cancel.store(false, Ordering::Release);
+        let mut state = self.entry.state.lock();
+        let text = sql.unwrap_or("Execute");
+        match &mut state.statement {
+            Some(statement) => {
+                statement.clear();
+                statement.push_str(text);
+            }
+            statement => *statement = Some(text.to_string()),
+        }
+        state.since = self.instance.config.clock.monotonic();
+    }
+
+    /// Marks the end of a command and keeps its error for SHOW WARNINGS.
+    pub(super) fn end_command<T>(&mut self, result: Result<T>) -> Result<T> {
+        {
+            let mut state = self.entry.state.lock();
+            state.statement = None;
+            state.since = self.instance.config.clock.monotonic();
+        }
+        if let Err(error) = &result {
+            self.variables.set_row_count(-1);
+            self.diagnostics.error = Some(Warning {
+                level: Level::Error,
+                code: error.code,
+                message: error.message.clone(),
+            });
+        }
+        result
+    }
+
+    /// A context for the next statement, which becomes the one that SHOW WARNINGS looks at.
+    pub(crate) fn context(&mut self, params: Vec<Value>) -> Arc<EvalContext> {
+        let ctx = Arc::new(self.variables.context(
+            &self.info,
+            self.database.as_deref(),
+            params,
+            &self.entry.cancel,
+        ));
+        self.watch(&ctx);
+        ctx
+    }
+
+    /// A context in which bad values are errors as sql_mode says; IGNORE makes them warnings.
+    pub(crate) fn dml_context(&mut self, params: Vec<Value>, ignore: bool) -> Arc<EvalContext> {
+        let mut ctx = self.variables.context(
+            &self.info,
+            self.database.as_deref(),
+            params,
+            &self.entry.cancel,
+        );
+        ctx.strict_dml = ctx.sql_mode.is_strict() && !ignore;
+        let ctx = Arc::new(ctx);
+        self.watch(&ctx);
+        ctx
+    }
+
+    fn watch(&mut self, ctx: &Arc<EvalContext>) {
+        self.diagnostics = Diagnostics { context: Some(ctx.clone()), error: None };
+    }
+
+    /// The first statement of a text.
+    pub(super) async fn execute_text(&mut self, sql: &str) -> (Result<Outcome>, Option<usize>) {
+        let mode = parse_mode(self.variables.sql_mode());
+        if let Some((result, consumed)) = self.execute_cached_text(sql, &mode).await {
+            return (result, parser::rest_after(sql, consumed, &mode));
+        }
+        let (parsed, consumed) = parser::parse_one(sql, &mode);
+        let rest = parser::rest_after(sql, consumed, &mode);
+        match parsed {
+            Ok(Some(statement)) => (self.run(&statement, Vec::new()).await, rest),
+            Ok(None) => {
+                self.diagnostics = Diagnostics::default();
+                (Err(Error::empty_query()), rest)
+            }
+            Err(error) => {
+                self.diagnostics = Diagnostics::default();
+                (Err(error), None)
+            }
+        }
+    }
+
+    /// Runs any statement.
+    pub(crate) async fn run(&mut self, statement: &Statement, params: Vec<Value>) -> Result<Outcome> {
+        let counts = (self.diagnostics.count(), self.diagnostics.errors());
+        self.variables.set_counts(counts.0, counts.1);
+        if let Statement::Show(
+            ast::Show::Warnings(_)
+            | ast::Show::Errors(_)
+            | ast::Show::CountWarnings
+            | ast::Show::CountErrors,
+        ) = statement
+        {
+            return show::diagnostics(self, statement);
+        }
+        self.diagnostics = Diagnostics::default();
+        match statement {
+            Statement::Query(query) => self.run_query(query, params).await,
+            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
+                self.run_change(statement, params).await
+            }
+            Statement::LoadData(load) => self.load_data(load).await,
+            Statement::Do(exprs) => {
+                self.evaluate(exprs, params).await?;
+                self.done()
+            }
+            Statement::Call { name, .. } => Err(Error::unknown_procedure(name)),
+
+            Statement::Use { database } => {
+                self.use_database(database).await?;
+                self.done()
+            }
+            Statement::Begin(begin) => {
+                self.begin(begin).await?;
+                self.done()
+            }
+            Statement::Commit(completion) => {
+                self.commit(completion).await?;
+                self.done()
+            }
+            Statement::Rollback(completion) => {
+                self.rollback(completion)?;
+                self.done()
+            }
+            Statement::Savepoint(name) => {
+                self.savepoint(name).await?;
+                self.done()
+            }
+            Statement::RollbackTo(name) => {
+                self.rollback_to(name).await?;
+                self.done()
+            }
+            Statement::ReleaseSavepoint(name) => {
+                self.release_savepoint(name).await?;
+                self.done()
+            }
+
+            Statement::Set(items) => {
+                self.set(items, params).await?;
+                self.done()
+            }
+            Statement::Show(show) => show::run(self, show).await,
+            Statement::Describe { table, column } => {
+                show::describe(self, table, column.as_deref()).await
+            }
+            Statement::Explain(explain) => self.explain(explain, params).await,
+            Statement::Help(_) => Err(Error::not_supported("HELP: see docs/ of the project")),
+
+            Statement::Prepare { name, from } => {
+                self.prepare_named(name, from).await?;
+                self.done()
+            }
+            Statement::Execute { name, using } => {
+                // A prepared EXECUTE of itself would recurse; the grammar of PREPARE refuses it.
+                Box::pin(self.execute_named(name, using)).await
+            }
+            Statement::Deallocate(name) => {
+                self.deallocate(name)?;
+                self.done()
+            }
+
+            Statement::Kill { query_only, id } => {
+                let values = self.evaluate(std::slice::from_ref(id), params).await?;
+                let id = values.first().and_then(Value::as_integer);
+                let id = id.and_then(|id| u32::try_from(id).ok());
+                let id = id.ok_or_else(|| Error::no_such_thread("?"))?;
+                self.instance.kill(id, !query_only)?;
+                self.done()
+            }
+            Statement::Flush(flush) => self.flush(flush),
+            Statement::LockTables(_) => Err(Error::not_supported(
+                "LOCK TABLES: use START TRANSACTION; for mysqldump add --single-transaction",
+            )),
+            Statement::UnlockTables => self.done(),
+            Statement::TableAdministration(what) => show::administration(self, what).await,
+            Statement::Grant(_) => Err(Error::not_supported(
+                "GRANT: every account has all privileges today; CREATE USER is enough",
+            )),
+            Statement::Revoke(_) => Err(Error::not_supported(
+                "REVOKE: every account has all privileges today; DROP USER removes one",
+            )),
+            Statement::Unsupported(unsupported) => Err(Error::not_supported(&unsupported.what)),
+
+            Statement::CreateDatabase(_)
+            | Statement::AlterDatabase(_)
+            | Statement::DropDatabase { .. }
+            | Statement::CreateTable(_)
+            | Statement::CreateTableLike(_)
+            | Statement::AlterTable(_)
+            | Statement::DropTable(_)
+            | Statement::TruncateTable { .. }
+            | Statement::RenameTable(_)
+            | Statement::CreateIndex(_)
+            | Statement::DropIndex(_)
+            | Statement::Account(_) => {
+                self.commit_open().await?;
+                self.check_writable()?;
+                let outcome = ddl::run(self, statement).await?;
+                self.variables.set_row_count(0);
+                Ok(outcome)
+            }
+        }
+    }
+
+    fn done(&mut self) -> Result<Outcome> {
+        self.variables.set_row_count(0);
+        Ok(Outcome::done())
+    }
+
+    fn flush(&mut self, flush: &ast::Flush) -> Result<Outcome> {
+        match &flush.what {
+            ast::FlushTarget::Tables { read_lock: false, for_export: false, .. } => self.done(),
+            ast::FlushTarget::Tables { .. } => Err(Error::not_supported(
+                "FLUSH TABLES WITH READ LOCK: START TRANSACTION WITH CONSISTENT SNAPSHOT reads one \
+                 point in time over all tables",
+            )),
+            ast::FlushTarget::Options(options) => {
+                let harmless = ["PRIVILEGES", "STATUS", "HOSTS", "LOGS", "USER_RESOURCES"];
+                match options.iter().find(|option| !harmless.contains(&option.as_str())) {
+                    None => self.done(),
+                    Some(option) => Err(Error::not_supported(format!(
+                        "FLUSH {option}: nothing here needs flushing"
+                    ))),
+                }
+            }
+        }
+    }
+
+    /// INSERT, UPDATE, DELETE in the open transaction, or as a transaction of its own.
+    pub(crate) async fn run_change(
+        &mut self,
+        statement: &Statement,
+        params: Vec<Value>,
+    ) -> Result<Outcome> {
+        self.check_writable()?;
+        let ignore = match statement {
+            Statement::Insert(insert) => insert.ignore,
+            Statement::Update(update) => update.ignore,
+            Statement::Delete(delete) => delete.ignore,
+            _ => false,
+        };
+        let changes = match self.statement_transaction().await? {
+            Some(txn) => {
+                let ctx = self.dml_context(params, ignore);
+                let catalog = self.instance.catalog.current().await?;
+                let env = StatementContext { catalog, ctx };
+                self.change_inside(statement, &env, &txn).await?
+            }
+            None => self.change_alone(statement, params, ignore).await?,
+        };
+        Ok(self.finish_change(changes))
+    }
+
+    /// The numbers and texts that a change leaves behind.
+    pub(crate) fn finish_change(&mut self, changes: Changes) -> Outcome {
+        let affected = changes.affected(self.info.found_rows);
+        if let Some(id) = changes.first_id {
+            self.variables.set_last_insert_id(id);
+        }
+        self.variables.set_row_count(affected as i64);
+        let warnings = self.diagnostics.count();
+        Outcome::Ok(OkResult {
+            affected_rows: affected,
+            last_insert_id: changes.first_id.or(changes.explicit_id).unwrap_or(0),
+            info: changes.info(warnings),
+        })
+    }
+
+    async fn change_inside(
+        &mut self,
+        statement: &Statement,
+        env: &StatementContext,
+        txn: &SharedTransaction,
+    ) -> Result<Changes> {
+        let savepoint = txn.lock().await.savepoint();
+        let result = dml::run(self, statement, env, txn, dml::Check::Now).await;
+        self.end_statement(txn, savepoint, result).await
+    }
+
+    /// Keeps or undoes what a statement wrote inside a transaction.
+    pub(crate) async fn end_statement(
+        &mut self,
+        txn: &SharedTransaction,
+        savepoint: txn::transaction::Savepoint,
+        result: Result<Changes>,
+    ) -> Result<Changes> {
+        let mut guard = txn.lock().await;
+        match result {
+            Ok(changes) => {
+                guard.release(savepoint);
+                drop(guard);
+                if let Some(table) = &changes.table {
+                    self.transaction.wrote(table);
+                }
+                Ok(changes)
+            }
+            Err(error) => {
+                guard.rollback_to(savepoint);
+                guard.release(savepoint);
+                drop(guard);
+                if error.code == Error::deadlock().code {
+                    self.transaction.discard();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn change_alone(
+        &mut self,
+        statement: &Statement,
+        params: Vec<Value>,
+        ignore: bool,
+    ) -> Result<Changes> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            // Warnings, NOW() and RAND() belong to the attempt that counts.
+            let ctx = self.dml_context(params.clone(), ignore);
+            let catalog = self.instance.catalog.current().await?;
+            let env = StatementContext { catalog, ctx };
+            let client = self.instance.config.client.clone();
+            let txn = Arc::new(tokio::sync::Mutex::new(Transaction::begin(client, Mode::Latest)));
+            let result = match dml::run(self, statement, &env, &txn, dml::Check::AtCommit).await {
+                Ok(changes) => self.commit_alone(&txn, changes, &env).await,
+                Err(error) => Err(error),
+            };
+            match result {
+                Err(error) if is_conflict(&error) && attempt < CONFLICT_RETRIES_MAX => {
+                    env.ctx.check_cancel()?;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Commits an autocommit statement and names the values of a duplicate key.
+    pub(crate) async fn commit_alone(
+        &mut self,
+        txn: &SharedTransaction,
+        changes: Changes,
+        env: &StatementContext,
+    ) -> Result<Changes> {
+        let committed = txn.lock().await.commit().await;
+        match (committed, &changes.table) {
+            (Ok(_), _) => Ok(changes),
+            (Err(txn::Error::AlreadyExists { key }), Some(table)) => {
+                let table: &Arc<TableDef> = table;
+                if changes.is_generated_key(&key) {
+                    // Somebody inserted a value by hand that this node would have generated later.
+                    self.instance.auto_increment.forget(table.id);
+                    return Err(Error::deadlock());
+                }
+                let client = &self.instance.config.client;
+                Err(dml::duplicate::describe(client, table, &key, &changes.rows, &env.ctx).await)
+            }
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+}
+
+/// Whether a statement lost against another transaction and did nothing.
+pub(crate) fn is_conflict(error: &Error) -> bool {
+    error.code == 1213
+}

@@ -1,0 +1,244 @@
+//! Transactions of a session: what BEGIN, COMMIT, savepoints and autocommit mean.
+//!
+//! ```text
+//! none ──BEGIN, or any statement with autocommit=0──> open ──COMMIT, ROLLBACK, DDL, conflict──> none
+//! ```
+//!
+//! Nothing is locked before a commit, so dropping an open transaction is a rollback. A conflict that a
+//! commit or a statement meets ends the transaction with 1213, as InnoDB's deadlock does.
+//!
+//! READ COMMITTED gives up the read point before each statement; REPEATABLE READ keeps the one of the
+//! first read.
+//!
+//! Not here: autocommit statements, which bring a transaction of their own (`statement`).
+
+use super::connection::Session;
+use super::variables::check_isolation;
+use crate::ast::{AccessMode, Begin, Completion, IsolationLevel};
+use crate::catalog::TableDef;
+use crate::{Error, Result};
+use base::TableId;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use txn::Transaction;
+use txn::transaction::{Mode, Savepoint};
+
+/// A transaction that operators and statements share.
+pub(crate) type SharedTransaction = Arc<tokio::sync::Mutex<Transaction>>;
+
+/// The transaction side of a session.
+#[derive(Default)]
+pub(crate) struct SessionTransaction {
+    /// The open transaction.
+    open: Option<OpenTransaction>,
+    /// SET TRANSACTION ISOLATION LEVEL for the next transaction only.
+    pub(crate) next_isolation: Option<IsolationLevel>,
+    /// SET TRANSACTION READ ONLY | READ WRITE for the next transaction only.
+    pub(crate) next_read_only: Option<bool>,
+}
+
+/// An open transaction.
+pub(crate) struct OpenTransaction {
+    /// Reads and buffered writes.
+    pub(crate) txn: SharedTransaction,
+    /// Its isolation level.
+    isolation: IsolationLevel,
+    /// Writes are refused with 1792.
+    pub(crate) read_only: bool,
+    /// Named savepoints, oldest first.
+    savepoints: Vec<(String, Savepoint)>,
+    /// Tables it has written.
+    written: BTreeSet<TableId>,
+}
+
+impl SessionTransaction {
+    /// Whether a transaction is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The open transaction.
+    pub(crate) fn open(&self) -> Option<&OpenTransaction> {
+        self.open.as_ref()
+    }
+
+    /// Forgets the open transaction: a rollback.
+    pub(crate) fn discard(&mut self) {
+        self.open = None;
+        self.next_isolation = None;
+        self.next_read_only = None;
+    }
+
+    /// Remembers that the open transaction writes a table.
+    pub(crate) fn wrote(&mut self, table: &TableDef) {
+        if let Some(open) = &mut self.open {
+            open.written.insert(table.id);
+        }
+    }
+}
+
+impl Session {
+    /// BEGIN: commits what is open and opens a transaction.
+    pub(crate) async fn begin(&mut self, begin: &Begin) -> Result<()> {
+        self.commit_open().await?;
+        let read_only = match begin.access {
+            Some(AccessMode::ReadOnly) => Some(true),
+            Some(AccessMode::ReadWrite) => Some(false),
+            None => None,
+        };
+        self.open_transaction(read_only)?;
+        if begin.consistent_snapshot
+            && let Some(open) = &self.transaction.open
+            && open.isolation == IsolationLevel::RepeatableRead
+        {
+            let pinned = open.txn.lock().await.pin().await;
+            if let Err(error) = pinned {
+                self.transaction.open = None;
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn open_transaction(&mut self, read_only: Option<bool>) -> Result<()> {
+        let next_isolation = self.transaction.next_isolation.take();
+        let next_read_only = self.transaction.next_read_only.take();
+        let isolation = next_isolation.unwrap_or_else(|| self.variables.isolation());
+        check_isolation(isolation)?;
+        let read_only =
+            read_only.or(next_read_only).unwrap_or_else(|| self.variables.read_only());
+        let txn = Transaction::begin(self.instance.config.client.clone(), Mode::Snapshot);
+        self.transaction.open = Some(OpenTransaction {
+            txn: Arc::new(tokio::sync::Mutex::new(txn)),
+            isolation,
+            read_only,
+            savepoints: Vec::new(),
+            written: BTreeSet::new(),
+        });
+        Ok(())
+    }
+
+    /// The transaction that the next statement runs in: the open one (opened now when autocommit is
+    /// off), or `None` when the statement is to bring its own. Gives READ COMMITTED a new read point.
+    pub(crate) async fn statement_transaction(&mut self) -> Result<Option<SharedTransaction>> {
+        if self.transaction.open.is_none() {
+            if self.variables.autocommit() {
+                return Ok(None);
+            }
+            self.open_transaction(None)?;
+        }
+        let Some(open) = &self.transaction.open else { return Ok(None) };
+        if matches!(
+            open.isolation,
+            IsolationLevel::ReadCommitted | IsolationLevel::ReadUncommitted
+        ) {
+            open.txn.lock().await.unpin();
+        }
+        Ok(Some(open.txn.clone()))
+    }
+
+    /// 1792 when the open (or next) transaction is read-only.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        let read_only = match &self.transaction.open {
+            Some(open) => open.read_only,
+            None => {
+                self.transaction.next_read_only.unwrap_or_else(|| self.variables.read_only())
+            }
+        };
+        if read_only { Err(Error::read_only_transaction()) } else { Ok(()) }
+    }
+
+    /// Commits the open transaction, if there is one.
+    pub(crate) async fn commit_open(&mut self) -> Result<()> {
+        let Some(open) = self.transaction.open.take() else { return Ok(()) };
+        if !open.written.is_empty() {
+            // A table that was dropped or truncated since has another id: what was written under the
+            // old one would be lost without a word.
+            let catalog = self.instance.catalog.current().await?;
+            if open.written.iter().any(|id| catalog.table_by_id(*id).is_none()) {
+                return Err(Error::table_changed());
+            }
+        }
+        let mut txn = open.txn.lock().await;
+        match txn.commit().await {
+            Ok(_) => Ok(()),
+            // The statement saw the key absent, so somebody else added it since: a conflict.
+            Err(txn::Error::AlreadyExists { .. }) => Err(Error::deadlock()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// COMMIT.
+    pub(crate) async fn commit(&mut self, completion: &Completion) -> Result<()> {
+        let characteristics = self.characteristics();
+        self.commit_open().await?;
+        self.complete(completion, characteristics)
+    }
+
+    /// ROLLBACK.
+    pub(crate) fn rollback(&mut self, completion: &Completion) -> Result<()> {
+        let characteristics = self.characteristics();
+        self.transaction.open = None;
+        self.complete(completion, characteristics)
+    }
+
+    fn characteristics(&self) -> Option<(IsolationLevel, bool)> {
+        self.transaction.open.as_ref().map(|open| (open.isolation, open.read_only))
+    }
+
+    fn complete(
+        &mut self,
+        completion: &Completion,
+        characteristics: Option<(IsolationLevel, bool)>,
+    ) -> Result<()> {
+        if completion.release == Some(true) {
+            self.entry.killed.store(true, std::sync::atomic::Ordering::Release);
+        }
+        if completion.chain == Some(true) {
+            // The next transaction has the characteristics of the one that ended.
+            let (isolation, read_only) = characteristics.unzip();
+            self.transaction.next_isolation = isolation;
+            self.open_transaction(read_only)?;
+        }
+        Ok(())
+    }
+
+    /// SAVEPOINT. Outside of a transaction it does nothing, as in MySQL under autocommit.
+    pub(crate) async fn savepoint(&mut self, name: &str) -> Result<()> {
+        self.statement_transaction().await?;
+        let Some(open) = &mut self.transaction.open else { return Ok(()) };
+        // A second savepoint of a name replaces the first; its undo stays until the outer one goes.
+        open.savepoints.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        let savepoint = open.txn.lock().await.savepoint();
+        open.savepoints.push((name.to_string(), savepoint));
+        Ok(())
+    }
+
+    /// ROLLBACK TO SAVEPOINT.
+    pub(crate) async fn rollback_to(&mut self, name: &str) -> Result<()> {
+        let (open, at) = self.find_savepoint(name)?;
+        open.savepoints.truncate(at + 1);
+        let savepoint = open.savepoints[at].1;
+        open.txn.lock().await.rollback_to(savepoint);
+        Ok(())
+    }
+
+    /// RELEASE SAVEPOINT.
+    pub(crate) async fn release_savepoint(&mut self, name: &str) -> Result<()> {
+        let (open, at) = self.find_savepoint(name)?;
+        let savepoint = open.savepoints[at].1;
+        open.savepoints.truncate(at);
+        open.txn.lock().await.release(savepoint);
+        Ok(())
+    }
+
+    fn find_savepoint(&mut self, name: &str) -> Result<(&mut OpenTransaction, usize)> {
+        let open = self.transaction.open.as_mut().ok_or_else(|| Error::no_savepoint(name))?;
+        let at = open
+            .savepoints
+            .iter()
+            .position(|(other, _)| other.eq_ignore_ascii_case(name))
+            .ok_or_else(|| Error::no_savepoint(name))?;
+        Ok((open, at))
+    }
+}

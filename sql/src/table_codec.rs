@@ -1,0 +1,432 @@
+//! Rows and index entries of a table as engine keys and values.
+//!
+//! ```text
+//! row                table │ 0     │ primary key columns │ slot of the sharding columns → all columns
+//! local index entry  table │ index │ index columns (│ primary key columns) │ slot of the row → place
+//! global index entry table │ index │ index columns (│ primary key columns) │ slot of the index columns → place
+//! place = offset (2 BE) │ slot of the row (2 BE) │ primary key columns, unless the key holds them at offset
+//! ```
+//!
+//! Invariants:
+//! 1. Text stands in keys as collation weights: equal text has one key. Text itself is only in the row.
+//! 2. An entry of an index that is not unique, or that has a NULL, ends with the primary key, so keys
+//!    never collide and no NULL is ever refused as a duplicate.
+//! 3. From an entry alone the key of its row can be built, without knowing any type.
+//!
+//! Not here: versions and locks of these keys (`engine::mvcc`), checks of values (`types::assign`).
+
+use crate::catalog::{DefaultValue, IndexDef, Sharding, TableDef};
+use crate::expr::put_key;
+use crate::types::{SqlType, TypeKind};
+use crate::value::{Date, DateTime, Decimal, Time, Value};
+use crate::{Error, Result};
+use base::{IndexId, KeyRange, Slot};
+use bytes::Bytes;
+use engine::key::{self, HEAD_BYTES, KeyBuilder, SLOT_BYTES};
+use engine::row::{RowReader, RowWriter};
+
+/// An index entry of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// Position of the index in the table.
+    pub index: usize,
+    /// Engine key with its slot.
+    pub key: Bytes,
+    /// Where the row is.
+    pub value: Bytes,
+    /// Whether the key must be absent when the entry is added: a unique index, and no NULL in it.
+    pub unique: bool,
+}
+
+/// Bytes of a place before the primary key.
+const PLACE_BYTES: usize = 4;
+
+/// The key of a row.
+pub fn row_key(table: &TableDef, row: &[Value]) -> Result<Bytes> {
+    let slot = slot_of_row(table, row)?;
+    let mut builder = KeyBuilder::new(table.id, IndexId::PRIMARY);
+    for part in &table.primary().columns {
+        put_key(&mut builder, value_at(row, part.column)?, &table.columns[part.column].ty);
+    }
+    Ok(builder.finish(slot))
+}
+
+/// The key of the row with these primary key values, in the order of the key's columns; `None` when
+/// they do not decide the slot.
+pub fn row_key_of_primary(table: &TableDef, values: &[Value]) -> Result<Option<Bytes>> {
+    let primary = table.primary();
+    if values.len() != primary.columns.len() || !table.primary_decides_slot() {
+        return Ok(None);
+    }
+    let mut builder = KeyBuilder::new(table.id, IndexId::PRIMARY);
+    for (part, value) in primary.columns.iter().zip(values) {
+        put_key(&mut builder, value, &table.columns[part.column].ty);
+    }
+    let slot = match &table.sharding {
+        Sharding::Hash(columns) => {
+            let same = columns.len() == primary.columns.len()
+                && columns.iter().zip(&primary.columns).all(|(column, part)| *column == part.column);
+            if same {
+                Slot::of(&builder.as_slice()[HEAD_BYTES..])
+            } else {
+                slot_of_values(table, columns, |column| {
+                    let at = primary.columns.iter().position(|part| part.column == column);
+                    at.map(|at| &values[at])
+                })?
+            }
+        }
+        Sharding::Single | Sharding::Broadcast => slot_of_table(table),
+    };
+    Ok(Some(builder.finish(slot)))
+}
+
+/// The slot that a row's sharding columns decide.
+pub fn slot_of_row(table: &TableDef, row: &[Value]) -> Result<Slot> {
+    match &table.sharding {
+        Sharding::Hash(columns) => slot_of_values(table, columns, |column| row.get(column)),
+        Sharding::Single | Sharding::Broadcast => Ok(slot_of_table(table)),
+    }
+}
+
+/// The slot of rows with these sharding column values, in the order of the sharding columns.
+pub fn slot_of_sharding(table: &TableDef, values: &[Value]) -> Result<Slot> {
+    match &table.sharding {
+        Sharding::Hash(columns) => slot_of_values(table, columns, |column| {
+            columns.iter().position(|other| *other == column).and_then(|at| values.get(at))
+        }),
+        Sharding::Single | Sharding::Broadcast => Ok(slot_of_table(table)),
+    }
+}
+
+/// Some key of the table in this slot: names the shard for `ScanOptions::shard`.
+pub fn key_in_slot(table: &TableDef, slot: Slot) -> Bytes {
+    KeyBuilder::new(table.id, IndexId::PRIMARY).finish(slot)
+}
+
+/// The slot of a table that is kept in one.
+fn slot_of_table(table: &TableDef) -> Slot {
+    Slot::of(&table.id.0.to_be_bytes())
+}
+
+fn slot_of_values<'a>(
+    table: &TableDef,
+    columns: &[usize],
+    value: impl Fn(usize) -> Option<&'a Value>,
+) -> Result<Slot> {
+    let mut builder = KeyBuilder::columns();
+    for column in columns {
+        let value = value(*column).ok_or_else(|| missing(table, *column))?;
+        put_key(&mut builder, value, &table.columns[*column].ty);
+    }
+    Ok(builder.slot())
+}
+
+/// A row as bytes: every column in order, the hidden row id too.
+pub fn encode_row(table: &TableDef, row: &[Value]) -> Result<Bytes> {
+    if row.len() != table.columns.len() {
+        return Err(Error::internal(format!(
+            "a row of {} values for the {} columns of {}",
+            row.len(),
+            table.columns.len(),
+            table.qualified_name()
+        )));
+    }
+    Ok(encode_values(row))
+}
+
+/// Values as bytes, in the layout of a row.
+pub fn encode_values(values: &[Value]) -> Bytes {
+    let mut writer = RowWriter::new(values.len());
+    for value in values {
+        match value {
+            Value::Null => writer.push_null(),
+            Value::Int(number) => writer.push_i64(*number),
+            Value::UInt(number) => writer.push_u64(*number),
+            Value::Double(number) => writer.push_f64(*number),
+            Value::Text(text) => writer.push_bytes(text.as_bytes()),
+            Value::Bytes(bytes) => writer.push_bytes(bytes),
+            Value::Decimal(decimal) => {
+                let mut bytes = [0; 33];
+                writer.push_bytes(decimal_bytes(decimal, &mut bytes));
+            }
+            Value::Date(date) => writer.push_u64(date.packed()),
+            Value::DateTime(moment) => writer.push_u64(moment.packed()),
+            Value::Time(time) => writer.push_i64(time.micros()),
+        }
+    }
+    writer.finish()
+}
+
+/// Scale, then the unscaled value in as few big-endian bytes as hold it with its sign.
+fn decimal_bytes<'a>(decimal: &Decimal, buffer: &'a mut [u8; 33]) -> &'a [u8] {
+    let wide = decimal.unscaled().to_be_bytes();
+    let sign = if decimal.is_negative() { 0xff } else { 0 };
+    let mut start = 0;
+    while start < 31 && wide[start] == sign && (wide[start + 1] ^ sign) & 0x80 == 0 {
+        start += 1;
+    }
+    let length = wide.len() - start;
+    buffer[0] = decimal.scale();
+    buffer[1..=length].copy_from_slice(&wide[start..]);
+    &buffer[..=length]
+}
+
+fn decimal_of_bytes(bytes: &[u8]) -> Option<Decimal> {
+    let (scale, unscaled) = bytes.split_first()?;
+    let first = unscaled.first()?;
+    let mut wide = [if first & 0x80 != 0 { 0xff } else { 0 }; 32];
+    let start = wide.len().checked_sub(unscaled.len())?;
+    wide[start..].copy_from_slice(unscaled);
+    Some(Decimal::new(arrow::datatypes::i256::from_be_bytes(wide), *scale))
+}
+
+/// The wanted columns of a row, in a vector as wide as the table; all others are NULL.
+pub fn decode_row(table: &TableDef, bytes: &[u8], wanted: &[usize]) -> Result<Vec<Value>> {
+    let mut row = vec![Value::Null; table.columns.len()];
+    let reader = RowReader::new(bytes)?;
+    for column in wanted {
+        row[*column] = decode_stored(table, &reader, *column)?;
+    }
+    Ok(row)
+}
+
+/// The wanted columns of a row, in the order of `wanted`, appended to `out`.
+pub fn decode_row_to(
+    table: &TableDef,
+    bytes: &[u8],
+    wanted: &[usize],
+    out: &mut Vec<Value>,
+) -> Result<()> {
+    let reader = RowReader::new(bytes)?;
+    for column in wanted {
+        out.push(decode_stored(table, &reader, *column)?);
+    }
+    Ok(())
+}
+
+/// All columns of a row.
+pub fn decode_all(table: &TableDef, bytes: &[u8]) -> Result<Vec<Value>> {
+    let reader = RowReader::new(bytes)?;
+    (0..table.columns.len()).map(|column| decode_stored(table, &reader, column)).collect()
+}
+
+fn decode_stored(table: &TableDef, reader: &RowReader<'_>, column: usize) -> Result<Value> {
+    let definition = &table.columns[column];
+    if reader.has_column(column) {
+        return decode_column(reader, column, &definition.ty);
+    }
+    // A column that was added to the table after this row was written.
+    match &definition.default {
+        Some(DefaultValue::Literal(value)) => Ok(value.clone()),
+        None if definition.ty.nullable => Ok(Value::Null),
+        _ => Err(Error::storage(format!(
+            "a row of {} lacks column {}",
+            table.qualified_name(),
+            definition.name
+        ))),
+    }
+}
+
+/// One value that [`encode_values`] wrote alone.
+pub fn decode_value(bytes: &[u8], ty: &SqlType) -> Result<Value> {
+    decode_column(&RowReader::new(bytes)?, 0, ty)
+}
+
+/// A column of a row as its value.
+pub fn decode_column(reader: &RowReader<'_>, column: usize, ty: &SqlType) -> Result<Value> {
+    let broken = |what: &str| Error::storage(format!("corrupt {what} in column {column} of a row"));
+    Ok(match ty.kind {
+        TypeKind::Null => Value::Null,
+        TypeKind::Float | TypeKind::Double => {
+            reader.f64(column)?.map_or(Value::Null, Value::Double)
+        }
+        TypeKind::Decimal => match reader.column(column)? {
+            None => Value::Null,
+            Some(bytes) => {
+                Value::Decimal(decimal_of_bytes(bytes).ok_or_else(|| broken("decimal"))?)
+            }
+        },
+        TypeKind::Date => match reader.u64(column)? {
+            None => Value::Null,
+            Some(packed) => Value::Date(Date::from_packed(packed)),
+        },
+        TypeKind::DateTime | TypeKind::Timestamp => match reader.u64(column)? {
+            None => Value::Null,
+            Some(packed) => Value::DateTime(DateTime::from_micros(packed)),
+        },
+        TypeKind::Time => match reader.i64(column)? {
+            None => Value::Null,
+            Some(packed) => Value::Time(Time::from_micros(packed)),
+        },
+        _ if ty.is_bytes() => match reader.column(column)? {
+            None => Value::Null,
+            Some(bytes) => Value::Bytes(bytes.to_vec()),
+        },
+        _ if ty.is_string() => match reader.column(column)? {
+            None => Value::Null,
+            Some(bytes) => {
+                let text = std::str::from_utf8(bytes).map_err(|_| broken("text"))?;
+                Value::Text(text.to_string())
+            }
+        },
+        _ if ty.unsigned => reader.u64(column)?.map_or(Value::Null, Value::UInt),
+        _ => reader.i64(column)?.map_or(Value::Null, Value::Int),
+    })
+}
+
+/// Every index entry of a row (the row itself, index 0, aside).
+pub fn index_entries(table: &TableDef, row: &[Value]) -> Result<Vec<IndexEntry>> {
+    if table.indexes.len() == 1 {
+        return Ok(Vec::new());
+    }
+    let row_slot = slot_of_row(table, row)?;
+    let primary = primary_columns(table, row)?;
+    (1..table.indexes.len()).map(|index| entry_of(table, index, row, row_slot, &primary)).collect()
+}
+
+/// One index entry of a row.
+pub fn index_entry(table: &TableDef, index: usize, row: &[Value]) -> Result<IndexEntry> {
+    let primary = primary_columns(table, row)?;
+    entry_of(table, index, row, slot_of_row(table, row)?, &primary)
+}
+
+fn primary_columns(table: &TableDef, row: &[Value]) -> Result<KeyBuilder> {
+    let mut primary = KeyBuilder::columns();
+    for part in &table.primary().columns {
+        put_key(&mut primary, value_at(row, part.column)?, &table.columns[part.column].ty);
+    }
+    Ok(primary)
+}
+
+fn entry_of(
+    table: &TableDef,
+    position: usize,
+    row: &[Value],
+    row_slot: Slot,
+    primary: &KeyBuilder,
+) -> Result<IndexEntry> {
+    let index = &table.indexes[position];
+    let mut builder = KeyBuilder::new(table.id, index.id);
+    let mut has_null = false;
+    for part in &index.columns {
+        let value = value_at(row, part.column)?;
+        has_null |= value.is_null();
+        put_part(&mut builder, value, &table.columns[part.column].ty, part.prefix);
+    }
+    let slot =
+        if index.global { Slot::of(&builder.as_slice()[HEAD_BYTES..]) } else { row_slot };
+    let unique = index.unique && !has_null;
+    let mut place = Vec::with_capacity(PLACE_BYTES + primary.as_slice().len());
+    if unique {
+        place.extend_from_slice(&[0, 0]);
+        place.extend_from_slice(&row_slot.0.to_be_bytes());
+        place.extend_from_slice(primary.as_slice());
+    } else {
+        let offset = u16::try_from(builder.as_slice().len())
+            .map_err(|_| Error::too_large("an index entry is longer than 65,535 bytes"))?;
+        builder.put_columns(primary.as_slice());
+        place.extend_from_slice(&offset.to_be_bytes());
+        place.extend_from_slice(&row_slot.0.to_be_bytes());
+    }
+    Ok(IndexEntry { index: position, key: builder.finish(slot), value: place.into(), unique })
+}
+
+/// The first `values.len()` columns of an index as the beginning of its keys, without a slot.
+pub fn key_prefix(table: &TableDef, index: &IndexDef, values: &[Value]) -> Result<Vec<u8>> {
+    if values.len() > index.columns.len() {
+        return Err(Error::internal(format!("{} values for index {}", values.len(), index.name)));
+    }
+    let mut builder = KeyBuilder::new(table.id, index.id);
+    for (part, value) in index.columns.iter().zip(values) {
+        put_part(&mut builder, value, &table.columns[part.column].ty, part.prefix);
+    }
+    Ok(builder.as_slice().to_vec())
+}
+
+/// The whole key of the entry that a unique index has for these values (one per column of it); `None`
+/// when it cannot be known: not unique, a NULL, a prefix, or the values do not decide the slot.
+pub fn unique_entry_key(
+    table: &TableDef,
+    index: &IndexDef,
+    values: &[Value],
+) -> Result<Option<Bytes>> {
+    let known = index.unique
+        && values.len() == index.columns.len()
+        && !values.iter().any(Value::is_null)
+        && index.columns.iter().all(|part| part.prefix.is_none());
+    if !known {
+        return Ok(None);
+    }
+    let mut builder = KeyBuilder::new(table.id, index.id);
+    for (part, value) in index.columns.iter().zip(values) {
+        put_key(&mut builder, value, &table.columns[part.column].ty);
+    }
+    let slot = if index.global {
+        Slot::of(&builder.as_slice()[HEAD_BYTES..])
+    } else {
+        match &table.sharding {
+            Sharding::Hash(columns) => {
+                if !columns.iter().all(|column| index.covers(*column)) {
+                    return Ok(None);
+                }
+                slot_of_values(table, columns, |column| {
+                    let at = index.columns.iter().position(|part| part.column == column);
+                    at.map(|at| &values[at])
+                })?
+            }
+            Sharding::Single | Sharding::Broadcast => slot_of_table(table),
+        }
+    };
+    Ok(Some(builder.finish(slot)))
+}
+
+/// The key of the row that an index entry belongs to.
+pub fn row_key_from_index_entry(
+    table: &TableDef,
+    index: &IndexDef,
+    entry: &[u8],
+    value: &[u8],
+) -> Result<Bytes> {
+    let broken =
+        || Error::storage(format!("corrupt entry of index {} of {}", index.name, table.qualified_name()));
+    let (&[o0, o1, s0, s1], rest) =
+        value.split_first_chunk::<PLACE_BYTES>().ok_or_else(broken)?;
+    let primary = match usize::from(u16::from_be_bytes([o0, o1])) {
+        0 => rest,
+        offset => {
+            let end = entry.len().checked_sub(SLOT_BYTES).ok_or_else(broken)?;
+            entry.get(offset..end).ok_or_else(broken)?
+        }
+    };
+    let mut builder = KeyBuilder::new(table.id, IndexId::PRIMARY);
+    builder.put_columns(primary);
+    Ok(builder.finish(Slot(u16::from_be_bytes([s0, s1]))))
+}
+
+/// All rows of a table.
+pub fn rows_range(table: &TableDef) -> KeyRange {
+    KeyRange::prefix(key::index_prefix(table.id, IndexId::PRIMARY))
+}
+
+fn put_part(builder: &mut KeyBuilder, value: &Value, ty: &SqlType, prefix: Option<u32>) {
+    let Some(length) = prefix else { return put_key(builder, value, ty) };
+    match value {
+        Value::Text(text) => {
+            let end = text.char_indices().nth(length as usize).map_or(text.len(), |(at, _)| at);
+            put_key(builder, &Value::Text(text[..end].to_string()), ty);
+        }
+        Value::Bytes(bytes) => {
+            let end = bytes.len().min(length as usize);
+            put_key(builder, &Value::Bytes(bytes[..end].to_vec()), ty);
+        }
+        _ => put_key(builder, value, ty),
+    }
+}
+
+fn value_at(row: &[Value], column: usize) -> Result<&Value> {
+    row.get(column).ok_or_else(|| Error::internal(format!("a row without column {column}")))
+}
+
+fn missing(table: &TableDef, column: usize) -> Error {
+    Error::internal(format!("no value for column {column} of {}", table.qualified_name()))
+}

@@ -1,0 +1,81 @@
+//! Transaction errors, grouped by what the caller does next.
+
+use base::{NodeId, ShardId, Timestamp};
+use bytes::Bytes;
+
+/// Result of a transaction step.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can stop a transaction.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Another transaction's lock stands on the key. Resolve it or wait for it, then retry here.
+    #[error("key {} is locked by transaction {start_ts}", key.escape_ascii())]
+    KeyLocked {
+        /// The locked key.
+        key: Bytes,
+        /// Start timestamp (identity) of the transaction that holds it.
+        start_ts: Timestamp,
+        /// The key whose lock decides that transaction.
+        primary: Bytes,
+    },
+    /// A newer version exists than the transaction may overwrite. The client sees 1213.
+    #[error("write conflict on {}", key.escape_ascii())]
+    WriteConflict {
+        /// The key.
+        key: Bytes,
+    },
+    /// A key that had to be absent exists. The client sees 1062 with the index's name.
+    #[error("key {} already exists", key.escape_ascii())]
+    AlreadyExists {
+        /// The key.
+        key: Bytes,
+    },
+    /// The transaction was rolled back by someone who found its lock expired. The client sees 1213.
+    #[error("transaction {start_ts} was rolled back")]
+    RolledBack {
+        /// Its start timestamp.
+        start_ts: Timestamp,
+    },
+    /// The shard moved, split, or its leader changed. Refresh the route, then retry elsewhere.
+    /// Nothing was executed.
+    #[error("shard {shard} is not served here")]
+    NotServing {
+        /// The shard asked for.
+        shard: ShardId,
+        /// Its leader, when this node knows it.
+        leader: Option<NodeId>,
+    },
+    /// No leader was found in time; nothing was executed. The client sees a clear error.
+    #[error("shard {shard} does not answer: {what}")]
+    Unavailable {
+        /// The shard.
+        shard: ShardId,
+        /// What was tried.
+        what: String,
+    },
+    /// The write may or may not have happened: its quorum did not answer in time.
+    #[error("the outcome of a write to shard {shard} is unknown")]
+    OutcomeUnknown {
+        /// The shard.
+        shard: ShardId,
+    },
+    /// The transaction or one of its rows exceeds a named limit. Nothing was executed.
+    #[error("{what}")]
+    TooLarge {
+        /// Which limit, its value, and what to do.
+        what: String,
+    },
+    /// Storage failed or is corrupt. The replica stops; nothing from it is answered.
+    #[error("storage engine failed: {what}")]
+    Engine {
+        /// Which file and why.
+        what: String,
+    },
+}
+
+impl From<engine::Error> for Error {
+    fn from(error: engine::Error) -> Error {
+        Error::Engine { what: error.to_string() }
+    }
+}

@@ -1,0 +1,24 @@
+//! Transactions over any number of shards.
+//!
+//! Reading order: `shard_client` (what a coordinator asks of shards), `command` (the words),
+//! `transaction` (the coordinator: buffer, commit, resolve), `oracle` (timestamps), then the shard's
+//! side: `replication` (what a shard asks of its replicas), `latch`, `lock_table`, `shard` (reads and
+//! writes at the leader). `testing` is a cluster in memory.
+//!
+//! Not here: Raft (never named), where shards live (`shard-router`), SQL.
+
+pub mod command;
+pub mod error;
+pub mod latch;
+pub mod lock_table;
+pub mod oracle;
+pub mod replication;
+pub mod shard;
+pub mod shard_client;
+pub mod testing;
+pub mod transaction;
+
+pub use error::{Error, Result};
+pub use oracle::Oracle;
+pub use shard_client::{Route, ShardClient};
+pub use transaction::{CommitOutcome, Mode, Savepoint, Scan, ScanOptions, Transaction};

@@ -1,0 +1,141 @@
+//! The replicated locks of a shard, mirrored in its leader's memory.
+//!
+//! A point read must not pay a probe to learn that a key is not locked, so the leader keeps the keys of
+//! all locks in memory. Values stay in the engine: only a commit needs them.
+//!
+//! Invariants:
+//! 1. Loaded from the engine once per leadership, after everything of earlier terms is applied.
+//! 2. Changed only after the batch that changes the engine is applied, and before anybody is told.
+
+use base::{KeyRange, Timestamp};
+use bytes::Bytes;
+use engine::{Engine, mvcc};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+/// What memory keeps of a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldLock {
+    /// Identity of the transaction.
+    pub start_ts: Timestamp,
+    /// The key whose lock decides the transaction.
+    pub primary: Bytes,
+    /// Wall clock after which anyone may roll the transaction back. Only the primary's counts.
+    pub expires_unix_ms: u64,
+}
+
+impl HeldLock {
+    /// The part of a lock that memory keeps.
+    pub fn of(lock: &mvcc::Lock) -> HeldLock {
+        HeldLock {
+            start_ts: lock.start_ts,
+            primary: lock.primary.clone(),
+            expires_unix_ms: lock.expires_unix_ms,
+        }
+    }
+}
+
+/// A change of the table that goes with a replicated batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LockChange {
+    /// The key is locked (again).
+    Put(Bytes, HeldLock),
+    /// The key is free.
+    Remove(Bytes),
+}
+
+/// Locks by key.
+#[derive(Debug, Default)]
+pub struct LockTable {
+    /// The locks.
+    locks: BTreeMap<Bytes, HeldLock>,
+}
+
+impl LockTable {
+    /// All locks in an engine.
+    pub fn load(engine: &dyn Engine) -> engine::Result<LockTable> {
+        let mut locks = BTreeMap::new();
+        mvcc::scan_locks(engine, |key, lock| {
+            locks.insert(key, HeldLock::of(&lock));
+            Ok(true)
+        })?;
+        Ok(LockTable { locks })
+    }
+
+    /// The lock of a key.
+    pub fn get(&self, key: &[u8]) -> Option<&HeldLock> {
+        self.locks.get(key)
+    }
+
+    /// The first lock in a range, in ascending or descending order, that a read at `ts` must not walk
+    /// past: its transaction may commit at or before `ts`.
+    pub fn first_in_way(
+        &self,
+        range: &KeyRange,
+        ts: Timestamp,
+        reverse: bool,
+    ) -> Option<(&Bytes, &HeldLock)> {
+        if self.locks.is_empty() || range.is_empty() {
+            return None;
+        }
+        let end = match range.end.is_empty() {
+            true => Bound::Unbounded,
+            false => Bound::Excluded(&range.end[..]),
+        };
+        let mut locks = self.locks.range::<[u8], _>((Bound::Included(&range.start[..]), end));
+        let in_way = |(_, lock): &(&Bytes, &HeldLock)| lock.start_ts <= ts;
+        if reverse { locks.rfind(in_way) } else { locks.find(in_way) }
+    }
+
+    /// Carries out a change.
+    pub fn apply(&mut self, change: LockChange) {
+        match change {
+            LockChange::Put(key, lock) => {
+                self.locks.insert(key, lock);
+            }
+            LockChange::Remove(key) => {
+                self.locks.remove(&key);
+            }
+        }
+    }
+
+    /// Number of locks.
+    pub fn len(&self) -> usize {
+        self.locks.len()
+    }
+
+    /// Whether nothing is locked.
+    pub fn is_empty(&self) -> bool {
+        self.locks.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> LockTable {
+        let mut table = LockTable::default();
+        for (key, start_ts) in [("a", 30), ("b", 10), ("c", 20)] {
+            let primary = Bytes::from_static(b"p");
+            let lock = HeldLock { start_ts: Timestamp(start_ts), primary, expires_unix_ms: 0 };
+            table.apply(LockChange::Put(key.into(), lock));
+        }
+        table
+    }
+
+    fn first(range: KeyRange, ts: u64, reverse: bool) -> Option<Bytes> {
+        table().first_in_way(&range, Timestamp(ts), reverse).map(|(key, _)| key.clone())
+    }
+
+    #[test]
+    fn a_reader_walks_past_locks_that_are_younger_than_its_read_point() {
+        let all = || KeyRange::new("a", "");
+        assert_eq!(first(all(), 25, false), Some("b".into()));
+        assert_eq!(first(all(), 25, true), Some("c".into()));
+        assert_eq!(first(all(), 30, false), Some("a".into()));
+        assert_eq!(first(all(), 9, false), None);
+        assert_eq!(first(KeyRange::new("c", "b"), 30, false), None);
+        assert_eq!(first(KeyRange::new("a", "c"), 25, true), Some("b".into()));
+    }
+}

@@ -1,0 +1,41 @@
+//! What a shard's leader asks of its replicas. `server` plugs Raft into it; tests plug in memory.
+
+use base::{NodeId, ShardId};
+use bytes::Bytes;
+
+/// One shard's replication, seen from a replica.
+///
+/// The leader *evaluates* a write (checks it, turns it into an engine write batch) while it holds
+/// latches on its keys, and replicates only the outcome. That is sound because a batch is accepted
+/// only under the leadership it was evaluated in, and latches keep every other batch off its keys
+/// until this one is applied here.
+#[async_trait::async_trait]
+pub trait Replication: Send + Sync + 'static {
+    /// The shard.
+    fn shard(&self) -> ShardId;
+
+    /// The term under which this replica may serve *now*: it leads, holds the leader lease with margin
+    /// to spare, and has applied an entry of its own term. `None` otherwise. No I/O.
+    fn serving_term(&self) -> Option<u64>;
+
+    /// As [`Self::serving_term`], but when the lease is merely old it asks a quorum first (ReadIndex).
+    async fn confirm_term(&self) -> Option<u64>;
+
+    /// The leader's node, when known.
+    fn leader(&self) -> Option<NodeId>;
+
+    /// Replicates an encoded write batch if this replica still leads in `term`. `Ok` after a quorum has
+    /// synced it and it is applied here.
+    async fn replicate(&self, term: u64, batch: Bytes) -> Result<(), ReplicateError>;
+}
+
+/// Why a batch was not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplicateError {
+    /// Not the leader of that term any more; the batch is in no log.
+    #[error("not the leader")]
+    NotLeader,
+    /// It may or may not be applied later.
+    #[error("outcome unknown")]
+    Unknown,
+}

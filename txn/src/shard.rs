@@ -1,0 +1,147 @@
+//! A shard as its leader runs it: reads from the engine, writes evaluated and replicated.
+//!
+//! ```text
+//!  write ─► latches ─► queue ─► proposer: one oracle call ─► evaluate each ─► one write batch
+//!                                                                                 │ replicate(term)
+//!  answer ◄─ latches dropped ◄─ lock table changed ◄─ applied here ◄──────────────┘
+//!
+//!  read ─► serving term ─► locks, latches ─► engine ─► still the same term? ─► answer
+//! ```
+//!
+//! Everything that lives in memory (lock table, latches) belongs to one leadership, a [`Tenure`], and is
+//! thrown away with it: when a new term serves, all entries of earlier terms are applied or will never be.
+//!
+//! Invariants:
+//! 1. A write is evaluated while its keys are latched and replicated under the term it was evaluated in.
+//! 2. Its commit timestamp is fetched after the latches are held, so a reader whose read point is later
+//!    meets the latch or the version, and versions of one key are written in the order of timestamps.
+//! 3. Latches of a write whose outcome is unknown stay until a later entry of the same term is applied or
+//!    the term is over.
+//! 4. No answer leaves when the term changed while it was made.
+//!
+//! Not here: Raft, routing, retries. Transaction records are kept for ever, and versions are not
+//! collected: both wait for garbage collection.
+
+mod evaluate;
+mod proposer;
+mod reader;
+mod tenure;
+
+use crate::command::{ReadRequest, ReadResponse, Version, WriteRequest, WriteResponse};
+use crate::replication::Replication;
+use crate::{Error, Oracle, Result};
+use base::{ShardId, Timestamp};
+use engine::Engine;
+use proposer::Proposer;
+use std::sync::Arc;
+use tenure::Tenure;
+
+/// One replica's access to its shard. Serves while the replica leads.
+pub struct Shard {
+    /// Shared with the tasks that replicate.
+    core: Arc<Core>,
+    /// The way of writes.
+    proposer: Arc<Proposer>,
+}
+
+/// What reads and writes share.
+struct Core {
+    /// The shard's replicas.
+    replication: Arc<dyn Replication>,
+    /// This replica's engine; written by `replication` alone.
+    engine: Arc<dyn Engine>,
+    /// The leadership whose memory is loaded.
+    tenure: parking_lot::RwLock<Option<Arc<Tenure>>>,
+    /// Held while a tenure is loaded, so that it happens once.
+    loading: tokio::sync::Mutex<()>,
+}
+
+impl Shard {
+    /// A shard over this replica's engine. Spawns nothing until something is written.
+    pub fn new(
+        replication: Arc<dyn Replication>,
+        engine: Arc<dyn Engine>,
+        oracle: Arc<dyn Oracle>,
+    ) -> Shard {
+        let core = Arc::new(Core {
+            replication,
+            engine,
+            tenure: parking_lot::RwLock::new(None),
+            loading: tokio::sync::Mutex::new(()),
+        });
+        Shard { proposer: Proposer::new(core.clone(), oracle), core }
+    }
+
+    /// The shard's id.
+    pub fn id(&self) -> ShardId {
+        self.core.replication.shard()
+    }
+
+    /// Reads one key without waiting: the fast path of point reads, one LSM probe. `None` when there is
+    /// something to wait for; [`Shard::read`] then does.
+    pub fn try_get(&self, key: &[u8], ts: Timestamp) -> Option<Result<Option<Version>>> {
+        reader::try_get(&self.core, key, ts)
+    }
+
+    /// Runs a read.
+    ///
+    /// # Errors
+    /// `NotServing` when this replica does not lead; `KeyLocked` when a transaction that may commit at or
+    /// before the read point holds a key; `Unavailable` when a pending write stayed pending too long.
+    pub async fn read(&self, request: ReadRequest) -> Result<ReadResponse> {
+        reader::read(&self.core, request).await
+    }
+
+    /// Runs a write; `Ok` after it is replicated and applied here.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown` when it may or may not happen later. After any other error nothing was executed.
+    pub async fn write(&self, request: WriteRequest) -> Result<WriteResponse> {
+        self.proposer.write(request).await
+    }
+}
+
+impl Core {
+    /// The tenure of the term that serves now, if its memory is loaded. Never waits.
+    fn serving_tenure(&self) -> Option<Arc<Tenure>> {
+        let term = self.replication.serving_term()?;
+        self.tenure.read().as_ref().filter(|tenure| tenure.term == term).cloned()
+    }
+
+    /// The tenure of the term that serves now; asks a quorum and loads memory when needed.
+    async fn tenure(&self) -> Result<Arc<Tenure>> {
+        if let Some(tenure) = self.serving_tenure() {
+            return Ok(tenure);
+        }
+        let Some(term) = self.confirmed_term().await else { return Err(self.not_serving()) };
+        let _loading = self.loading.lock().await;
+        if let Some(tenure) = self.tenure.read().as_ref().filter(|tenure| tenure.term == term) {
+            return Ok(tenure.clone());
+        }
+        let tenure = Arc::new(Tenure::load(term, &*self.engine)?);
+        // Entries of a later leader may have been applied during the scan.
+        if self.confirmed_term().await != Some(term) {
+            return Err(self.not_serving());
+        }
+        *self.tenure.write() = Some(tenure.clone());
+        Ok(tenure)
+    }
+
+    /// Whether this replica still serves in the term of a tenure.
+    async fn still_serves(&self, tenure: &Tenure) -> bool {
+        self.confirmed_term().await == Some(tenure.term)
+    }
+
+    /// The serving term; asks a quorum when the lease is merely old.
+    async fn confirmed_term(&self) -> Option<u64> {
+        match self.replication.serving_term() {
+            Some(term) => Some(term),
+            None => self.replication.confirm_term().await,
+        }
+    }
+
+    /// The answer of a replica that does not lead.
+    fn not_serving(&self) -> Error {
+        Error::NotServing { shard: self.replication.shard(), leader: self.replication.leader() }
+    }
+}

@@ -1,0 +1,338 @@
+//! Turns a write request into an engine write batch, or refuses it. Pure: reads, decides, returns.
+//!
+//! The caller holds the latches of all keys named in the request, so the engine and the lock table say the
+//! last word about them.
+//!
+//! ```text
+//! key:  free ──[Prewrite]──► locked ──[Commit]────► free, version at commit_ts (record on the primary)
+//!                              │ ▲─ [Heartbeat], the same Prewrite again
+//!                              └──[Rollback, CheckStatus when expired]──► free (record on the primary)
+//! ```
+//!
+//! Checks inside one request come in this order over all keys: locks and records, then `AlreadyExists`,
+//! then `WriteConflict`. A client thus hears of a duplicate rather than of a conflict when both are true.
+
+use crate::command::{Expect, KeyWrite, TxnStatus, WriteRequest, WriteResponse};
+use crate::lock_table::{HeldLock, LockChange, LockTable};
+use crate::{Error, Result};
+use base::{Timestamp, limits};
+use bytes::Bytes;
+use engine::mvcc::{self, Lock, LockExpect, TxnRecord};
+use engine::{Engine, WriteBatch};
+
+/// The timestamp under which counters are kept: one version each, overwritten in place.
+const COUNTER_TS: Timestamp = Timestamp(1);
+
+/// What a request comes to.
+#[derive(Debug)]
+pub(super) struct Evaluation {
+    /// The answer once the batch is applied.
+    pub(super) response: WriteResponse,
+    /// Changes to replicate; empty when there is nothing to change.
+    pub(super) batch: WriteBatch,
+    /// What the lock table must learn when the batch is applied.
+    pub(super) locks: Vec<LockChange>,
+}
+
+/// What requests are evaluated against.
+#[derive(Clone, Copy)]
+pub(super) struct Evaluator<'a> {
+    /// The replica's engine.
+    pub(super) engine: &'a dyn Engine,
+    /// The tenure's locks.
+    pub(super) locks: &'a LockTable,
+}
+
+impl Evaluator<'_> {
+    /// Evaluates one request; `commit_ts` is for `CommitNow`.
+    pub(super) fn evaluate(
+        &self,
+        request: &WriteRequest,
+        commit_ts: Timestamp,
+    ) -> Result<Evaluation> {
+        match request {
+            WriteRequest::CommitNow { writes } => self.commit_now(writes, commit_ts),
+            WriteRequest::Prewrite { start_ts, primary, expires_unix_ms, writes } => {
+                let held = HeldLock {
+                    start_ts: *start_ts,
+                    primary: primary.clone(),
+                    expires_unix_ms: *expires_unix_ms,
+                };
+                self.prewrite(held, writes)
+            }
+            WriteRequest::Commit { start_ts, commit_ts, keys } => {
+                self.commit(*start_ts, *commit_ts, keys)
+            }
+            WriteRequest::Rollback { start_ts, keys } => self.roll_back(*start_ts, keys),
+            WriteRequest::CheckStatus { start_ts, primary, now_unix_ms } => {
+                self.check_status(*start_ts, primary, *now_unix_ms)
+            }
+            WriteRequest::Heartbeat { start_ts, primary, expires_unix_ms } => {
+                self.heartbeat(*start_ts, primary, *expires_unix_ms)
+            }
+            WriteRequest::Bump { key, by, at_least } => self.bump(key, *by, *at_least),
+        }
+    }
+
+    /// A whole transaction of one shard.
+    fn commit_now(&self, writes: &[KeyWrite], commit_ts: Timestamp) -> Result<Evaluation> {
+        for write in writes {
+            if let Some(lock) = self.locks.get(&write.key) {
+                return Err(locked(&write.key, lock));
+            }
+        }
+        self.check_expectations(writes.iter())?;
+        let mut result = Evaluation::answering(WriteResponse::Done { commit_ts });
+        for write in writes {
+            let value = write.value.as_deref();
+            mvcc::put_version(&mut result.batch, &write.key, commit_ts, value);
+        }
+        Ok(result)
+    }
+
+    /// First phase.
+    fn prewrite(&self, held: HeldLock, writes: &[KeyWrite]) -> Result<Evaluation> {
+        let mut fresh = Vec::with_capacity(writes.len());
+        for write in writes {
+            match self.locks.get(&write.key) {
+                Some(lock) if lock.start_ts == held.start_ts => {}
+                Some(lock) => return Err(locked(&write.key, lock)),
+                None => fresh.push(write),
+            }
+        }
+        let mut open = Vec::with_capacity(fresh.len());
+        for write in fresh {
+            match mvcc::get_txn_record(self.engine, &write.key, held.start_ts)? {
+                Some(TxnRecord::RolledBack) => {
+                    return Err(Error::RolledBack { start_ts: held.start_ts });
+                }
+                // A copy of a request whose transaction is long committed.
+                Some(TxnRecord::Committed { .. }) => {}
+                None => open.push(write),
+            }
+        }
+        self.check_expectations(open.iter().copied())?;
+        let mut result = Evaluation::done();
+        for write in open {
+            let lock = Lock {
+                start_ts: held.start_ts,
+                primary: held.primary.clone(),
+                expires_unix_ms: held.expires_unix_ms,
+                value: write.value.clone(),
+                expect: match write.expect {
+                    Expect::Any => LockExpect::Any,
+                    Expect::Absent => LockExpect::Absent,
+                    Expect::NotNewerThan(ts) => LockExpect::NotNewerThan(ts),
+                },
+            };
+            mvcc::put_lock(&mut result.batch, &write.key, &lock);
+            result.locks.push(LockChange::Put(write.key.clone(), held.clone()));
+        }
+        Ok(result)
+    }
+
+    /// Second phase.
+    fn commit(
+        &self,
+        start_ts: Timestamp,
+        commit_ts: Timestamp,
+        keys: &[Bytes],
+    ) -> Result<Evaluation> {
+        let mut result = Evaluation::done();
+        for key in keys {
+            let Some(lock) = self.own_lock(key, start_ts)? else {
+                if self.is_committed(key, start_ts, commit_ts)? {
+                    continue;
+                }
+                return Err(Error::RolledBack { start_ts });
+            };
+            mvcc::put_version(&mut result.batch, key, commit_ts, lock.value.as_deref());
+            mvcc::delete_lock(&mut result.batch, key);
+            if lock.primary == key {
+                let record = TxnRecord::Committed { commit_ts };
+                mvcc::put_txn_record(&mut result.batch, key, start_ts, record);
+            }
+            result.locks.push(LockChange::Remove(key.clone()));
+        }
+        Ok(result)
+    }
+
+    /// Undoes the first phase.
+    fn roll_back(&self, start_ts: Timestamp, keys: &[Bytes]) -> Result<Evaluation> {
+        let mut result = Evaluation::done();
+        for key in keys {
+            match self.locks.get(key) {
+                Some(lock) if lock.start_ts == start_ts => {
+                    result.remove_lock(key, lock);
+                }
+                Some(_) | None => match mvcc::get_txn_record(self.engine, key, start_ts)? {
+                    Some(TxnRecord::RolledBack) => {}
+                    Some(TxnRecord::Committed { commit_ts }) => {
+                        let status = TxnStatus::Committed { commit_ts };
+                        return Ok(Evaluation::answering(WriteResponse::Status(status)));
+                    }
+                    None => {
+                        let record = TxnRecord::RolledBack;
+                        mvcc::put_txn_record(&mut result.batch, key, start_ts, record);
+                    }
+                },
+            }
+        }
+        Ok(result)
+    }
+
+    /// What became of a transaction.
+    fn check_status(
+        &self,
+        start_ts: Timestamp,
+        primary: &Bytes,
+        now_unix_ms: u64,
+    ) -> Result<Evaluation> {
+        let status = |status| Evaluation::answering(WriteResponse::Status(status));
+        if let Some(lock) = self.locks.get(primary)
+            && lock.start_ts == start_ts
+        {
+            if now_unix_ms < lock.expires_unix_ms {
+                return Ok(status(TxnStatus::Alive));
+            }
+            let mut result = status(TxnStatus::RolledBack);
+            result.remove_lock(primary, lock);
+            return Ok(result);
+        }
+        match mvcc::get_txn_record(self.engine, primary, start_ts)? {
+            Some(TxnRecord::Committed { commit_ts }) => {
+                Ok(status(TxnStatus::Committed { commit_ts }))
+            }
+            Some(TxnRecord::RolledBack) => Ok(status(TxnStatus::RolledBack)),
+            None if now_unix_ms < start_ts.unix_ms() + limits::LOCK_TTL.as_millis() as u64 => {
+                Ok(status(TxnStatus::Alive))
+            }
+            None => {
+                let mut result = status(TxnStatus::RolledBack);
+                let record = TxnRecord::RolledBack;
+                mvcc::put_txn_record(&mut result.batch, primary, start_ts, record);
+                Ok(result)
+            }
+        }
+    }
+
+    /// Moves a primary's expiry.
+    fn heartbeat(
+        &self,
+        start_ts: Timestamp,
+        primary: &Bytes,
+        expires_unix_ms: u64,
+    ) -> Result<Evaluation> {
+        let Some(lock) = self.own_lock(primary, start_ts)? else {
+            return match mvcc::get_txn_record(self.engine, primary, start_ts)? {
+                Some(TxnRecord::Committed { .. }) => Ok(Evaluation::done()),
+                Some(TxnRecord::RolledBack) | None => Err(Error::RolledBack { start_ts }),
+            };
+        };
+        let mut result = Evaluation::done();
+        if expires_unix_ms > lock.expires_unix_ms {
+            let lock = Lock { expires_unix_ms, ..lock };
+            mvcc::put_lock(&mut result.batch, primary, &lock);
+            result.locks.push(LockChange::Put(primary.clone(), HeldLock::of(&lock)));
+        }
+        Ok(result)
+    }
+
+    /// Adds to a counter.
+    fn bump(&self, key: &Bytes, by: u64, at_least: u64) -> Result<Evaluation> {
+        let stored = mvcc::newest(self.engine, key)?.and_then(|found| found.value);
+        let count = match stored.as_deref().map(<[u8; 8]>::try_from) {
+            None => 0,
+            Some(Ok(bytes)) => u64::from_be_bytes(bytes),
+            Some(Err(_)) => {
+                let what = format!("the counter {} is not 8 bytes long", key.escape_ascii());
+                return Err(Error::Engine { what });
+            }
+        };
+        let before = count.max(at_least);
+        let Some(after) = before.checked_add(by) else {
+            let what = format!("the counter {} has come to its end", key.escape_ascii());
+            return Err(Error::TooLarge { what });
+        };
+        let mut result = Evaluation::answering(WriteResponse::Counter(before));
+        if after != count {
+            mvcc::put_version(&mut result.batch, key, COUNTER_TS, Some(&after.to_be_bytes()));
+        }
+        Ok(result)
+    }
+
+    /// Checks what writes expect of the newest versions.
+    fn check_expectations<'w>(&self, writes: impl Iterator<Item = &'w KeyWrite>) -> Result<()> {
+        let mut conflict = None;
+        for write in writes {
+            if write.expect == Expect::Any {
+                continue;
+            }
+            let Some(newest) = mvcc::newest(self.engine, &write.key)? else { continue };
+            let refused = match write.expect {
+                Expect::Any => false,
+                Expect::Absent if newest.value.is_some() => {
+                    return Err(Error::AlreadyExists { key: write.key.clone() });
+                }
+                Expect::Absent => false,
+                Expect::NotNewerThan(Timestamp::ZERO) => newest.value.is_some(),
+                Expect::NotNewerThan(ts) => newest.commit_ts > ts,
+            };
+            if refused && conflict.is_none() {
+                conflict = Some(Error::WriteConflict { key: write.key.clone() });
+            }
+        }
+        conflict.map_or(Ok(()), Err)
+    }
+
+    /// The transaction's lock on a key, with its value.
+    fn own_lock(&self, key: &[u8], start_ts: Timestamp) -> Result<Option<Lock>> {
+        match self.locks.get(key) {
+            Some(held) if held.start_ts == start_ts => Ok(mvcc::get_lock(self.engine, key)?),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Whether a key without the transaction's lock was committed by it.
+    fn is_committed(&self, key: &[u8], start_ts: Timestamp, commit_ts: Timestamp) -> Result<bool> {
+        match mvcc::get_txn_record(self.engine, key, start_ts)? {
+            Some(TxnRecord::Committed { .. }) => Ok(true),
+            Some(TxnRecord::RolledBack) => Ok(false),
+            None => {
+                let version = mvcc::get(self.engine, key, commit_ts)?;
+                Ok(version.is_some_and(|version| version.commit_ts == commit_ts))
+            }
+        }
+    }
+}
+
+impl Evaluation {
+    /// Nothing to change yet, and this answer.
+    fn answering(response: WriteResponse) -> Evaluation {
+        Evaluation { response, batch: WriteBatch::new(), locks: Vec::new() }
+    }
+
+    /// Nothing to change yet, and an answer without a timestamp.
+    fn done() -> Evaluation {
+        Evaluation::answering(WriteResponse::Done { commit_ts: Timestamp::ZERO })
+    }
+
+    /// Adds the removal of a lock that is rolled back.
+    fn remove_lock(&mut self, key: &Bytes, lock: &HeldLock) {
+        mvcc::delete_lock(&mut self.batch, key);
+        if lock.primary == key {
+            let record = TxnRecord::RolledBack;
+            mvcc::put_txn_record(&mut self.batch, key, lock.start_ts, record);
+        }
+        self.locks.push(LockChange::Remove(key.clone()));
+    }
+}
+
+/// The error that names a lock.
+pub(super) fn locked(key: &[u8], lock: &HeldLock) -> Error {
+    Error::KeyLocked {
+        key: Bytes::copy_from_slice(key),
+        start_ts: lock.start_ts,
+        primary: lock.primary.clone(),
+    }
+}

@@ -1,0 +1,389 @@
+//! The way of writes: many requests, one entry.
+//!
+//! A write takes its latches and joins the queue. A worker takes what is queued, fetches one range of
+//! commit timestamps, evaluates each request and replicates the sum. While `PROPOSER_ENTRIES_IN_FLIGHT`
+//! entries are under way, writes gather for the next one: when idle an entry leaves at once, under load
+//! entries grow. Workers exist only while there is work.
+//!
+//! ```text
+//!  request: waiting for latches ─► queued ─► claimed ─► replicated ─► answered
+//!               └──── gave up in time ──┘       └─ gave up: OutcomeUnknown
+//!                     (nothing executed)
+//! ```
+//!
+//! Invariants:
+//! 1. Latches drop only when the outcome is known, or the term is over.
+//! 2. The lock table changes before latches drop and before anyone is answered.
+
+use super::Core;
+use super::evaluate::{Evaluation, Evaluator};
+use super::tenure::Tenure;
+use crate::command::{KeyWrite, WriteRequest, WriteResponse};
+use crate::latch::{Guard, Visibility};
+use crate::lock_table::LockChange;
+use crate::replication::ReplicateError;
+use crate::{Error, Oracle, Result};
+use base::{Timestamp, limits};
+use bytes::Bytes;
+use engine::{Mutation, WriteBatch, mvcc};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{sleep, timeout};
+
+/// A shard's proposer.
+pub(super) struct Proposer {
+    /// Engine, replication, tenure.
+    core: Arc<Core>,
+    /// Commit timestamps.
+    oracle: Arc<dyn Oracle>,
+    /// Writes that hold or wait for nothing but their turn.
+    queue: Mutex<Queue>,
+    /// Bytes of commands that may still be admitted.
+    bytes: Arc<Semaphore>,
+}
+
+/// Writes that wait for the next entry.
+#[derive(Default)]
+struct Queue {
+    /// In order of arrival.
+    waiting: VecDeque<Task>,
+    /// Workers alive: entries in flight.
+    workers: usize,
+}
+
+/// An admitted write.
+struct Task {
+    /// The leadership it is latched under.
+    tenure: Arc<Tenure>,
+    /// What to do.
+    request: WriteRequest,
+    /// Latches of its keys, granted.
+    guard: Guard,
+    /// Its share of the bytes in flight; given back when the task ends.
+    _bytes: OwnedSemaphorePermit,
+    /// Set by whoever decides first: the worker that executes it or the caller that gives up.
+    claimed: Arc<AtomicBool>,
+    /// The caller.
+    answer: oneshot::Sender<Result<WriteResponse>>,
+}
+
+/// Evaluated writes that share an entry.
+#[derive(Default)]
+struct Entry {
+    /// The sum of their changes.
+    batch: WriteBatch,
+    /// The sum of their lock changes.
+    locks: Vec<LockChange>,
+    /// The writes with the answers they get when the batch is applied.
+    writes: Vec<(Task, WriteResponse)>,
+}
+
+impl Proposer {
+    /// A proposer with an empty queue.
+    pub(super) fn new(core: Arc<Core>, oracle: Arc<dyn Oracle>) -> Arc<Proposer> {
+        let bytes = Arc::new(Semaphore::new(limits::PROPOSER_BYTES_MAX));
+        Arc::new(Proposer { core, oracle, queue: Mutex::default(), bytes })
+    }
+
+    /// Runs a write to its answer, or until `PROPOSE_WAIT_MAX` is over.
+    pub(super) async fn write(self: &Arc<Self>, request: WriteRequest) -> Result<WriteResponse> {
+        let shard = self.core.replication.shard();
+        let bytes = weight(&request);
+        if bytes > limits::ENTRY_BYTES_MAX {
+            let limit = limits::ENTRY_BYTES_MAX;
+            let what = format!("a command of {bytes} bytes exceeds the limit of {limit} bytes");
+            return Err(Error::TooLarge { what });
+        }
+        let claimed = Arc::new(AtomicBool::new(false));
+        let work = async {
+            let (answer, outcome) = oneshot::channel();
+            let task = self.admit(request, bytes as u32, claimed.clone(), answer).await?;
+            self.enqueue(task)?;
+            // Silence means that the worker is gone, and the write may be under way.
+            outcome.await.unwrap_or(Err(Error::OutcomeUnknown { shard }))
+        };
+        match timeout(limits::PROPOSE_WAIT_MAX, work).await {
+            Ok(outcome) => outcome,
+            Err(_) if claimed.swap(true, Ordering::SeqCst) => Err(Error::OutcomeUnknown { shard }),
+            Err(_) => Err(self.busy("earlier writes have found no quorum in time")),
+        }
+    }
+
+    /// Waits for a share of the bytes in flight and for the latches.
+    async fn admit(
+        &self,
+        request: WriteRequest,
+        bytes: u32,
+        claimed: Arc<AtomicBool>,
+        answer: oneshot::Sender<Result<WriteResponse>>,
+    ) -> Result<Task> {
+        let tenure = self.core.tenure().await?;
+        let permit = match self.bytes.clone().acquire_many_owned(bytes).await {
+            Ok(permit) => permit,
+            Err(_) => return Err(self.busy("the shard is closing")),
+        };
+        let guard = tenure.latches.enqueue(keys(&request), visibility(&request));
+        if !guard.is_granted() {
+            guard.granted().await;
+        }
+        Ok(Task { tenure, request, guard, _bytes: permit, claimed, answer })
+    }
+
+    /// Hands a write to a worker.
+    fn enqueue(self: &Arc<Self>, task: Task) -> Result<()> {
+        let mut queue = self.queue.lock();
+        if queue.waiting.len() >= limits::PROPOSER_QUEUE_MAX {
+            return Err(self.busy("too many writes wait for their turn"));
+        }
+        queue.waiting.push_back(task);
+        if queue.workers < limits::PROPOSER_ENTRIES_IN_FLIGHT {
+            queue.workers += 1;
+            tokio::spawn(self.clone().work());
+        }
+        Ok(())
+    }
+
+    /// A worker: proposes until nothing is queued.
+    async fn work(self: Arc<Self>) {
+        loop {
+            let tasks = {
+                let mut queue = self.queue.lock();
+                if queue.waiting.is_empty() {
+                    queue.workers -= 1;
+                    return;
+                }
+                let count = queue.waiting.len().min(limits::PROPOSER_BATCH_MAX);
+                queue.waiting.drain(..count).collect()
+            };
+            self.propose(tasks).await;
+        }
+    }
+
+    /// Evaluates and replicates some writes, and answers each.
+    async fn propose(self: &Arc<Self>, tasks: Vec<Task>) {
+        let tenure = match self.core.tenure().await {
+            Ok(tenure) => tenure,
+            Err(error) => return refuse(tasks, &error),
+        };
+        // Latches of a past tenure keep nobody out any more.
+        let (tasks, stale): (Vec<_>, Vec<_>) =
+            tasks.into_iter().partition(|task| Arc::ptr_eq(&task.tenure, &tenure));
+        refuse(stale, &self.core.not_serving());
+        let (tasks, first_ts) = self.with_timestamps(tasks).await;
+        let (entries, unchanged) = self.evaluate(&tenure, tasks, first_ts);
+        // What was read counts only if no other leader could write meanwhile.
+        if !self.core.still_serves(&tenure).await {
+            let writes = entries.into_iter().flat_map(|entry| entry.writes);
+            let tasks = writes.map(|(task, _)| task).chain(unchanged.into_iter().map(|(t, _)| t));
+            return refuse(tasks.collect(), &self.core.not_serving());
+        }
+        for (task, outcome) in unchanged {
+            task.end(outcome);
+        }
+        let entries = entries.into_iter().map(|entry| self.replicate(&tenure, entry));
+        futures::future::join_all(entries).await;
+    }
+
+    /// Fetches commit timestamps for the writes that need one: the first of a consecutive range.
+    async fn with_timestamps(&self, tasks: Vec<Task>) -> (Vec<Task>, Timestamp) {
+        let commits = |task: &Task| matches!(task.request, WriteRequest::CommitNow { .. });
+        let count = tasks.iter().filter(|task| commits(task)).count();
+        if count == 0 {
+            return (tasks, Timestamp::ZERO);
+        }
+        match self.oracle.timestamps(count as u32).await {
+            Ok(first) => (tasks, first),
+            Err(error) => {
+                let (failed, others) = tasks.into_iter().partition(commits);
+                refuse(failed, &error);
+                (others, Timestamp::ZERO)
+            }
+        }
+    }
+
+    /// Evaluates writes: what goes into entries, and what is decided without a change.
+    fn evaluate(
+        &self,
+        tenure: &Tenure,
+        tasks: Vec<Task>,
+        first_ts: Timestamp,
+    ) -> (Vec<Entry>, Vec<(Task, Result<WriteResponse>)>) {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut unchanged = Vec::new();
+        let mut next_ts = first_ts;
+        let locks = tenure.locks.read();
+        let evaluator = Evaluator { engine: &*self.core.engine, locks: &locks };
+        for task in tasks {
+            let commit_ts = next_ts;
+            if matches!(task.request, WriteRequest::CommitNow { .. }) {
+                next_ts = next_ts.next();
+                task.guard.stamp(commit_ts);
+            }
+            // Nobody waits for a write whose caller gave up; it was told that nothing happened.
+            if task.claimed.swap(true, Ordering::SeqCst) {
+                continue;
+            }
+            match evaluator.evaluate(&task.request, commit_ts) {
+                Ok(done) if done.batch.is_empty() => unchanged.push((task, Ok(done.response))),
+                Ok(done) => add(&mut entries, task, done),
+                Err(error) => unchanged.push((task, Err(error))),
+            }
+        }
+        (entries, unchanged)
+    }
+
+    /// Replicates an entry and answers its writes.
+    async fn replicate(self: &Arc<Self>, tenure: &Arc<Tenure>, entry: Entry) {
+        let Entry { batch, locks, writes } = entry;
+        let command = mvcc::encode_batch(&batch);
+        drop(batch);
+        match self.core.replication.replicate(tenure.term, command).await {
+            Ok(()) => {
+                tenure.change_locks(locks);
+                writes.into_iter().for_each(|(task, response)| task.end(Ok(response)));
+            }
+            Err(ReplicateError::NotLeader) => {
+                refuse(
+                    writes.into_iter().map(|(task, _)| task).collect(),
+                    &self.core.not_serving(),
+                );
+            }
+            Err(ReplicateError::Unknown) => {
+                let shard = self.core.replication.shard();
+                tracing::warn!(%shard, term = tenure.term, writes = writes.len(),
+                    "the outcome of an entry is unknown");
+                let guards = writes
+                    .into_iter()
+                    .map(|(task, _)| {
+                        let Task { guard, answer, .. } = task;
+                        // A caller that went away needs no answer.
+                        let _ = answer.send(Err(Error::OutcomeUnknown { shard }));
+                        guard
+                    })
+                    .collect();
+                tokio::spawn(settle(self.core.clone(), tenure.clone(), guards));
+            }
+        }
+    }
+
+    /// The error for a write that was not begun.
+    fn busy(&self, why: &str) -> Error {
+        let what = format!("{why}; nothing was executed");
+        Error::Unavailable { shard: self.core.replication.shard(), what }
+    }
+}
+
+impl Task {
+    /// Drops the latches, then answers: the caller's next write finds them free.
+    fn end(self, outcome: Result<WriteResponse>) {
+        let Task { guard, answer, .. } = self;
+        drop(guard);
+        // A caller that went away needs no answer.
+        let _ = answer.send(outcome);
+    }
+}
+
+/// Holds latches until it is known whether their batch was applied.
+///
+/// A later entry of the same term that is applied proves it: the log is in order, so the batch was applied
+/// before it or is in no log. A term that is over proves that it no longer matters here: the next
+/// tenure starts from what is applied by then.
+async fn settle(core: Arc<Core>, tenure: Arc<Tenure>, guards: Vec<Guard>) {
+    loop {
+        match core.replication.replicate(tenure.term, mvcc::encode_batch(&WriteBatch::new())).await
+        {
+            Ok(()) => {
+                let mut reloads =
+                    guards.iter().map(|guard| tenure.reload_locks(&*core.engine, guard.keys()));
+                match reloads.find_map(std::result::Result::err) {
+                    None => return,
+                    Some(error) => {
+                        tracing::error!(shard = %core.replication.shard(), %error,
+                            "cannot read locks; their keys stay closed in this term");
+                    }
+                }
+            }
+            Err(ReplicateError::NotLeader) => return,
+            Err(ReplicateError::Unknown) => {}
+        }
+        sleep(limits::OUTCOME_RETRY_PAUSE).await;
+    }
+}
+
+/// Answers all with the same error: nothing of them was executed.
+fn refuse(tasks: Vec<Task>, error: &Error) {
+    for task in tasks {
+        task.end(Err(error.clone()));
+    }
+}
+
+/// Adds an evaluated write to the last entry, or to a new one when that is full.
+fn add(entries: &mut Vec<Entry>, task: Task, done: Evaluation) {
+    let Evaluation { response, batch, locks } = done;
+    match entries.last_mut() {
+        Some(entry) if size(&entry.batch) + size(&batch) <= limits::ENTRY_BYTES_TARGET => {
+            for mutation in batch.into_mutations() {
+                match mutation {
+                    Mutation::Put { key, value } => entry.batch.put(key, value),
+                    Mutation::Delete { key } => entry.batch.delete(key),
+                }
+            }
+            entry.locks.extend(locks);
+            entry.writes.push((task, response));
+        }
+        _ => entries.push(Entry { batch, locks, writes: vec![(task, response)] }),
+    }
+}
+
+/// What a batch costs in an entry, bytes.
+fn size(batch: &WriteBatch) -> usize {
+    batch.bytes() + batch.len() * limits::WRITE_OVERHEAD_BYTES
+}
+
+/// The keys a request reads or changes.
+fn keys(request: &WriteRequest) -> Vec<Bytes> {
+    match request {
+        WriteRequest::CommitNow { writes } | WriteRequest::Prewrite { writes, .. } => {
+            writes.iter().map(|write| write.key.clone()).collect()
+        }
+        WriteRequest::Commit { keys, .. } | WriteRequest::Rollback { keys, .. } => keys.clone(),
+        WriteRequest::CheckStatus { primary, .. } | WriteRequest::Heartbeat { primary, .. } => {
+            vec![primary.clone()]
+        }
+        WriteRequest::Bump { key, .. } => vec![key.clone()],
+    }
+}
+
+/// From which read point on readers must wait for a request.
+fn visibility(request: &WriteRequest) -> Visibility {
+    match request {
+        WriteRequest::CommitNow { .. } => Visibility::AtStamp,
+        WriteRequest::Commit { commit_ts, .. } => Visibility::From(*commit_ts),
+        WriteRequest::Prewrite { .. }
+        | WriteRequest::Rollback { .. }
+        | WriteRequest::CheckStatus { .. }
+        | WriteRequest::Heartbeat { .. }
+        | WriteRequest::Bump { .. } => Visibility::Never,
+    }
+}
+
+/// What a request costs in an entry, bytes.
+fn weight(request: &WriteRequest) -> usize {
+    let one = |write: &KeyWrite| write.key.len() + write.value.as_ref().map_or(0, Bytes::len);
+    let bytes: usize = match request {
+        WriteRequest::CommitNow { writes } | WriteRequest::Prewrite { writes, .. } => {
+            writes.iter().map(|write| one(write) + limits::WRITE_OVERHEAD_BYTES).sum()
+        }
+        WriteRequest::Commit { .. }
+        | WriteRequest::Rollback { .. }
+        | WriteRequest::CheckStatus { .. }
+        | WriteRequest::Heartbeat { .. }
+        | WriteRequest::Bump { .. } => {
+            keys(request).iter().map(|key| key.len() + limits::WRITE_OVERHEAD_BYTES).sum()
+        }
+    };
+    bytes.max(1)
+}

@@ -1,0 +1,183 @@
+//! Reads at a shard's leader.
+//!
+//! Order matters: latches first, then the lock table, then the engine. A prewrite enters the lock table
+//! before its latch drops, so no change falls between the looks; whatever starts after the look at the
+//! latches commits later than the read point.
+//!
+//! A read of the newest versions has no read point to protect it: between its look at the locks and its
+//! engine snapshot a whole two-phase commit could go by, half of it visible. It therefore takes the
+//! snapshot while it holds the lock table for reading, which holds up any prewrite's entry.
+
+use super::Core;
+use super::evaluate::locked;
+use super::tenure::Tenure;
+use crate::command::{ReadRequest, ReadResponse, Version};
+use crate::lock_table::LockTable;
+use crate::{Error, Result};
+use base::{KeyRange, Timestamp, limits};
+use bytes::Bytes;
+use engine::EngineSnapshot;
+use engine::mvcc::{self, View};
+use std::sync::Arc;
+use tokio::time::timeout;
+
+/// Reads one key if there is nothing to wait for.
+pub(super) fn try_get(core: &Core, key: &[u8], ts: Timestamp) -> Option<Result<Option<Version>>> {
+    let tenure = core.serving_tenure()?;
+    if ts != Timestamp::MAX {
+        let keys = [Bytes::copy_from_slice(key)];
+        if tenure.latches.blocker_of_keys(&keys, ts).is_some() {
+            return None;
+        }
+    }
+    if let Err(error) = check_key(&tenure.locks.read(), key, ts) {
+        return Some(Err(error));
+    }
+    let found = version_at(&*core.engine, key, ts);
+    // Memory of a past term vouches for nothing; the slow path will say so.
+    (core.replication.serving_term() == Some(tenure.term)).then_some(found)
+}
+
+/// Runs a read.
+pub(super) async fn read(core: &Core, request: ReadRequest) -> Result<ReadResponse> {
+    let tenure = core.tenure().await?;
+    let response = match request {
+        ReadRequest::Get { keys, ts } => get(core, &tenure, &keys, ts).await?,
+        ReadRequest::Scan { range, ts, reverse, limit } => {
+            let wish = Wish { ts, reverse, limit: limit.clamp(1, limits::SCAN_ROWS_MAX) };
+            scan(core, &tenure, range, wish).await?
+        }
+    };
+    match core.still_serves(&tenure).await {
+        true => Ok(response),
+        false => Err(core.not_serving()),
+    }
+}
+
+/// The versions of some keys.
+async fn get(core: &Core, tenure: &Tenure, keys: &[Bytes], ts: Timestamp) -> Result<ReadResponse> {
+    while let Some(blocker) = tenure.latches.blocker_of_keys(keys, ts) {
+        bounded(core, blocker.cleared()).await?;
+    }
+    // One key, or a read point that no later commit can touch, needs no frozen view.
+    let frozen = {
+        let locks = tenure.locks.read();
+        keys.iter().try_for_each(|key| check_key(&locks, key, ts))?;
+        (ts == Timestamp::MAX && keys.len() > 1).then(|| core.engine.snapshot())
+    };
+    let values = match frozen {
+        Some(snapshot) => versions_at(&*snapshot, keys, ts)?,
+        None => versions_at(&*core.engine, keys, ts)?,
+    };
+    Ok(ReadResponse::Values(values))
+}
+
+/// How to scan.
+#[derive(Clone, Copy)]
+struct Wish {
+    /// Read point.
+    ts: Timestamp,
+    /// Descending order.
+    reverse: bool,
+    /// Most rows; at least one.
+    limit: usize,
+}
+
+/// One page of a range. A lock in the way ends the page before it; only when nothing comes before it
+/// is the caller told.
+async fn scan(core: &Core, tenure: &Tenure, range: KeyRange, wish: Wish) -> Result<ReadResponse> {
+    while let Some(blocker) = tenure.latches.blocker_in_range(&range, wish.ts) {
+        bounded(core, blocker.cleared()).await?;
+    }
+    let (snapshot, obstacle) = {
+        let locks = tenure.locks.read();
+        let obstacle = locks
+            .first_in_way(&range, wish.ts, wish.reverse)
+            .map(|(key, lock)| (key.clone(), lock.clone()));
+        (core.engine.snapshot(), obstacle)
+    };
+    let Some((key, lock)) = obstacle else {
+        let (rows, rest) = page(snapshot, &range, wish)?;
+        return Ok(ReadResponse::Page { rows, rest });
+    };
+    // Both halves of the range: what comes before the lock, and from the lock on.
+    let (before, from) = match wish.reverse {
+        false => (KeyRange::new(range.start, key.clone()), KeyRange::new(key.clone(), range.end)),
+        true => (
+            KeyRange::new(right_after(&key), range.end),
+            KeyRange::new(range.start, right_after(&key)),
+        ),
+    };
+    let (rows, rest) = page(snapshot, &before, wish)?;
+    let rest = match rest {
+        None if rows.is_empty() => return Err(locked(&key, &lock)),
+        None => from,
+        // The page was cut before it came to the lock.
+        Some(rest) if wish.reverse => KeyRange::new(from.start, rest.end),
+        Some(rest) => KeyRange::new(rest.start, from.end),
+    };
+    Ok(ReadResponse::Page { rows, rest: Some(rest) })
+}
+
+/// Visible rows of a range up to the limits, and what is left of it.
+fn page(
+    snapshot: Arc<dyn EngineSnapshot>,
+    range: &KeyRange,
+    wish: Wish,
+) -> Result<(Vec<(Bytes, Version)>, Option<KeyRange>)> {
+    let mut rows: Vec<(Bytes, Version)> = Vec::new();
+    let mut bytes = 0;
+    let mut cut = false;
+    mvcc::scan(&*snapshot, range, wish.ts, wish.reverse, |key, commit_ts, value| {
+        bytes += key.len() + value.len();
+        let value = Bytes::copy_from_slice(value);
+        rows.push((Bytes::copy_from_slice(key), Version { commit_ts, value }));
+        cut = rows.len() >= wish.limit || bytes >= limits::SCAN_BYTES_MAX;
+        Ok(!cut)
+    })?;
+    let rest = rows.last().filter(|_| cut).map(|(last, _)| match wish.reverse {
+        false => KeyRange::new(right_after(last), range.end.clone()),
+        true => KeyRange::new(range.start.clone(), last.clone()),
+    });
+    // An end that is empty means "no bound", so only a descending rest can come to nothing here.
+    Ok((rows, rest.filter(|rest| !rest.is_empty())))
+}
+
+/// The smallest key above `key`.
+fn right_after(key: &[u8]) -> Bytes {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next.into()
+}
+
+/// The version of each key at `ts`.
+fn versions_at<V: View + ?Sized>(
+    view: &V,
+    keys: &[Bytes],
+    ts: Timestamp,
+) -> Result<Vec<Option<Version>>> {
+    keys.iter().map(|key| version_at(view, key, ts)).collect()
+}
+
+/// The visible version of a key at `ts`: one probe.
+fn version_at<V: View + ?Sized>(view: &V, key: &[u8], ts: Timestamp) -> Result<Option<Version>> {
+    let Some(found) = mvcc::get(view, key, ts)? else { return Ok(None) };
+    Ok(found.value.map(|value| Version { commit_ts: found.commit_ts, value }))
+}
+
+/// Whether a read of `key` at `ts` may go on.
+fn check_key(locks: &LockTable, key: &[u8], ts: Timestamp) -> Result<()> {
+    match locks.get(key) {
+        Some(lock) if lock.start_ts <= ts => Err(locked(key, lock)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Waits for a pending write, but not for ever.
+async fn bounded(core: &Core, wait: impl Future<Output = ()>) -> Result<()> {
+    timeout(limits::READ_WAIT_MAX, wait).await.map_err(|_| Error::Unavailable {
+        shard: core.replication.shard(),
+        what: "a write below the read point has found no quorum yet; try again".into(),
+    })
+}

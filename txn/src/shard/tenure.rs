@@ -1,0 +1,50 @@
+//! One leadership's memory: its lock table and its latches.
+
+use crate::latch::Latches;
+use crate::lock_table::{LockChange, LockTable};
+use bytes::Bytes;
+use engine::{Engine, mvcc};
+use parking_lot::RwLock;
+use std::sync::Arc;
+
+/// What a leader keeps in memory while its term lasts.
+#[derive(Debug)]
+pub(super) struct Tenure {
+    /// The term.
+    pub(super) term: u64,
+    /// Replicated locks.
+    pub(super) locks: RwLock<LockTable>,
+    /// Writes being evaluated or replicated.
+    pub(super) latches: Arc<Latches>,
+}
+
+impl Tenure {
+    /// The memory of a term that has just begun to serve.
+    pub(super) fn load(term: u64, engine: &dyn Engine) -> engine::Result<Tenure> {
+        let locks = RwLock::new(LockTable::load(engine)?);
+        Ok(Tenure { term, locks, latches: Arc::default() })
+    }
+
+    /// Takes over the lock changes of an applied batch.
+    pub(super) fn change_locks(&self, changes: Vec<LockChange>) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut locks = self.locks.write();
+        changes.into_iter().for_each(|change| locks.apply(change));
+    }
+
+    /// Reads the locks of some keys from the engine again: nobody knows whether the batch that would
+    /// have changed them was applied.
+    pub(super) fn reload_locks(&self, engine: &dyn Engine, keys: &[Bytes]) -> engine::Result<()> {
+        let mut changes = Vec::with_capacity(keys.len());
+        for key in keys {
+            changes.push(match mvcc::get_lock(engine, key)? {
+                Some(lock) => LockChange::Put(key.clone(), crate::lock_table::HeldLock::of(&lock)),
+                None => LockChange::Remove(key.clone()),
+            });
+        }
+        self.change_locks(changes);
+        Ok(())
+    }
+}

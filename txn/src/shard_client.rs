@@ -1,0 +1,60 @@
+//! What a coordinator asks of shards. `server` implements it: directly when the leader is on this
+//! node, over the peers' streams when it is not.
+
+use crate::command::{ReadRequest, ReadResponse, WriteRequest, WriteResponse};
+use crate::{Error, Result};
+use base::{ShardEpoch, ShardId, Timestamp};
+
+/// Where a key lives, as far as the local shard map knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Route {
+    /// The shard that owns the key's slot.
+    pub shard: ShardId,
+    /// The epoch under which that was true.
+    pub epoch: ShardEpoch,
+}
+
+/// The way from a transaction to shards. Implementations find leaders, retry `NotServing` within
+/// `base::limits::ROUTE_WAIT_MAX`, and never retry a write that may have happened.
+#[async_trait::async_trait]
+pub trait ShardClient: Send + Sync + 'static {
+    /// The shard of an engine key: table id in its first four bytes, slot in its last two.
+    fn locate(&self, key: &[u8]) -> Result<Route>;
+
+    /// Every shard that may hold rows of user tables, in slot order.
+    fn data_shards(&self) -> Result<Vec<Route>>;
+
+    /// Runs a read on the shard's leader, under its leader lease.
+    async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse>;
+
+    /// Runs a write on the shard's leader; `Ok` means a quorum has synced it.
+    async fn write(&self, route: Route, request: WriteRequest) -> Result<WriteResponse>;
+
+    /// A timestamp after every one that was handed out before this call began.
+    async fn timestamp(&self) -> Result<Timestamp>;
+
+    /// Runs `work` to its end even when the caller goes away (second phase of commits, heartbeats).
+    fn spawn(&self, work: futures::future::BoxFuture<'static, ()>);
+
+    /// Milliseconds of the wall clock, for the TTL of locks.
+    fn unix_ms(&self) -> u64;
+
+    /// Waits. (Time goes through the implementation, so that a simulation owns it.)
+    async fn pause(&self, pause: std::time::Duration);
+}
+
+impl Error {
+    /// Whether another attempt may succeed and cannot do harm: nothing was executed.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Error::KeyLocked { .. } | Error::NotServing { .. } => true,
+            Error::WriteConflict { .. }
+            | Error::AlreadyExists { .. }
+            | Error::RolledBack { .. }
+            | Error::Unavailable { .. }
+            | Error::OutcomeUnknown { .. }
+            | Error::TooLarge { .. }
+            | Error::Engine { .. } => false,
+        }
+    }
+}

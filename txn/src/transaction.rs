@@ -1,0 +1,325 @@
+//! A transaction as its coordinator sees it: reads at one point, buffered writes, one commit.
+//!
+//! ```text
+//!  get / scan ──► own writes ──► shards, at the read point
+//!  put / delete ──► write buffer (savepoints undo inside it)
+//!  commit ──► nothing written: no message
+//!         ├─► one shard: CommitNow, one Raft entry
+//!         └─► several: prewrite all ─► commit_ts ─► commit the primary, answer ─► the rest behind
+//! ```
+//!
+//! # What each mode guarantees
+//!
+//! [`Mode::Snapshot`]: every read sees what was committed before the read point (fetched at the first
+//! read) plus the transaction's own writes. A write that carries [`Transaction::expect_unchanged`] is
+//! refused with `WriteConflict` when somebody committed the key after the read point, so no update is
+//! lost. Write skew (two transactions read both of two rows and each writes the other one) is possible, as
+//! under any snapshot isolation.
+//!
+//! [`Mode::Latest`]: one autocommit statement. Its first point read, when one shard holds all keys, sees
+//! the newest committed versions without asking the oracle: one message, one LSM probe. Anything that
+//! reads further fetches a timestamp first and checks that what was read before is still so at that
+//! timestamp (else `WriteConflict`, and the statement is redone): the statement as a whole always
+//! sees one point in time. A later write of a key that was read carries the version it was read at.
+//! So updates are never lost here either, and write skew is possible.
+//!
+//! Invariants:
+//! 1. Nothing is sent to a shard before `commit` except reads.
+//! 2. A transaction that failed to commit has no effect, except after `OutcomeUnknown`.
+//! 3. Locks are identified by a timestamp fetched when the commit starts, not by the read point: readers
+//!    older than the commit walk past the lock.
+//!
+//! Not here: waiting in a fair order for locks and deadlock graphs; a prewrite that meets an older
+//! transaction's lock gives way after `LOCK_WAIT_YOUNGER_MAX`, which breaks every cycle.
+
+mod commit;
+mod resolve;
+mod scan;
+mod write_buffer;
+
+pub use scan::{Scan, ScanOptions};
+pub use write_buffer::Savepoint;
+
+use crate::command::{Expect, ReadRequest, ReadResponse, Version};
+use crate::shard_client::{Route, ShardClient};
+use crate::{Error, Result};
+use base::{KeyRange, ShardId, Timestamp, limits};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use write_buffer::WriteBuffer;
+
+/// How a transaction chooses its read point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// One timestamp for all reads, fetched at the first read or by [`Transaction::pin`].
+    Snapshot,
+    /// A single autocommit statement: the newest versions when one request reads everything.
+    Latest,
+}
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitOutcome {
+    /// When the writes became visible; [`Timestamp::ZERO`] when nothing was written.
+    pub commit_ts: Timestamp,
+}
+
+/// A transaction.
+pub struct Transaction {
+    /// The way to shards.
+    client: Arc<dyn ShardClient>,
+    /// How the read point is chosen.
+    mode: Mode,
+    /// The read point; `None` until something needs it.
+    read_ts: Option<Timestamp>,
+    /// Whether a round of point reads ran at [`Timestamp::MAX`] (mode `Latest` only, once).
+    read_newest: bool,
+    /// Keys read at [`Timestamp::MAX`] and the version seen; zero when no row was visible.
+    observed: BTreeMap<Bytes, Timestamp>,
+    /// Writes that are not committed.
+    buffer: WriteBuffer,
+}
+
+impl Transaction {
+    /// A transaction that has read and written nothing. Sends no message.
+    pub fn begin(client: Arc<dyn ShardClient>, mode: Mode) -> Transaction {
+        Transaction {
+            client,
+            mode,
+            read_ts: None,
+            read_newest: false,
+            observed: BTreeMap::new(),
+            buffer: WriteBuffer::default(),
+        }
+    }
+
+    /// Fixes the read point now and returns it (START TRANSACTION WITH CONSISTENT SNAPSHOT).
+    pub async fn pin(&mut self) -> Result<Timestamp> {
+        if let Some(ts) = self.read_ts {
+            return Ok(ts);
+        }
+        let ts = self.client.timestamp().await?;
+        self.confirm_observed(ts).await?;
+        self.read_ts = Some(ts);
+        Ok(ts)
+    }
+
+    /// Gives up the read point, so that the next read chooses a newer one (READ COMMITTED, between
+    /// statements). Own writes stay.
+    pub fn unpin(&mut self) {
+        self.read_ts = None;
+        self.read_newest = false;
+        self.observed.clear();
+    }
+
+    /// The read point, once there is one. `None` also while a `Latest` statement has read the newest
+    /// versions only: use [`Transaction::expect_unchanged`] rather than a timestamp for its writes.
+    pub fn read_ts(&self) -> Option<Timestamp> {
+        self.read_ts
+    }
+
+    /// The value of a key, own writes included.
+    pub async fn get(&mut self, key: &Bytes) -> Result<Option<Bytes>> {
+        if let Some(own) = self.buffer.get(key) {
+            return Ok(own.value.clone());
+        }
+        let route = self.client.locate(key)?;
+        let ts = self.point_read_ts(true).await?;
+        let version = get_at(&self.client, route, vec![key.clone()], ts).await?.pop().flatten();
+        self.observe(ts, key, version.as_ref());
+        Ok(version.map(|version| version.value))
+    }
+
+    /// The values of some keys in their order, own writes included. Shards are asked in parallel.
+    pub async fn multi_get(&mut self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
+        let mut values: Vec<Option<Bytes>> = vec![None; keys.len()];
+        let mut groups: BTreeMap<Route, Vec<usize>> = BTreeMap::new();
+        for (index, key) in keys.iter().enumerate() {
+            match self.buffer.get(key) {
+                Some(own) => values[index] = own.value.clone(),
+                None => groups.entry(self.client.locate(key)?).or_default().push(index),
+            }
+        }
+        let requests: Vec<(Route, Vec<usize>)> = groups
+            .into_iter()
+            .flat_map(|(route, indexes)| {
+                let parts: Vec<_> = indexes
+                    .chunks(limits::GET_KEYS_MAX)
+                    .map(|part| (route, part.to_vec()))
+                    .collect();
+                parts
+            })
+            .collect();
+        if requests.is_empty() {
+            return Ok(values);
+        }
+        let ts = self.point_read_ts(requests.len() == 1).await?;
+        let client = &self.client;
+        let answers = futures::future::try_join_all(requests.iter().map(|(route, indexes)| {
+            let wanted = indexes.iter().map(|index| keys[*index].clone()).collect();
+            get_at(client, *route, wanted, ts)
+        }))
+        .await?;
+        for ((_, indexes), versions) in requests.iter().zip(answers) {
+            for (index, version) in indexes.iter().zip(versions) {
+                self.observe(ts, &keys[*index], version.as_ref());
+                values[*index] = version.map(|version| version.value);
+            }
+        }
+        Ok(values)
+    }
+
+    /// Starts a scan at the read point over committed rows and the own writes made so far. The scan
+    /// lives on its own; later writes of this transaction do not show in it.
+    pub async fn scan(&mut self, range: KeyRange, options: ScanOptions) -> Result<Scan> {
+        let ts = self.pin().await?;
+        Scan::open(self.client.clone(), ts, range, options, &self.buffer)
+    }
+
+    /// Buffers "set `key` to `value`".
+    ///
+    /// # Errors
+    /// `AlreadyExists` when `expect` is `Absent` and this transaction has put the key itself;
+    /// `TooLarge` for a row or a transaction above its limit.
+    pub fn put(
+        &mut self,
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+        expect: Expect,
+    ) -> Result<()> {
+        let key = key.into();
+        let expect = self.at_least_observed(&key, expect);
+        self.buffer.put(key, Some(value.into()), expect)
+    }
+
+    /// Buffers "remove `key`". Errors as [`Transaction::put`].
+    pub fn delete(&mut self, key: impl Into<Bytes>, expect: Expect) -> Result<()> {
+        let key = key.into();
+        let expect = self.at_least_observed(&key, expect);
+        self.buffer.put(key, None, expect)
+    }
+
+    /// What an update or delete of a row that this transaction has read must expect, so that no other
+    /// transaction's change is lost: the version seen, or nothing newer than the read point.
+    /// `Any` when nothing has been read yet.
+    pub fn expect_unchanged(&self, key: &[u8]) -> Expect {
+        match (self.observed.get(key), self.read_ts) {
+            (Some(commit_ts), _) => Expect::NotNewerThan(*commit_ts),
+            (None, Some(ts)) => Expect::NotNewerThan(ts),
+            (None, None) => Expect::Any,
+        }
+    }
+
+    /// Marks the present state of the buffer.
+    pub fn savepoint(&mut self) -> Savepoint {
+        self.buffer.savepoint()
+    }
+
+    /// Undoes every write made since the savepoint. The savepoint stays usable; later ones are gone.
+    pub fn rollback_to(&mut self, savepoint: Savepoint) {
+        self.buffer.rollback_to(savepoint);
+    }
+
+    /// Forgets a savepoint and those made after it; their writes stay. Frees the undo memory when it
+    /// was the outermost.
+    pub fn release(&mut self, savepoint: Savepoint) {
+        self.buffer.release(savepoint);
+    }
+
+    /// Whether something is buffered.
+    pub fn is_dirty(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Bytes of the buffered keys and values.
+    pub fn bytes(&self) -> usize {
+        self.buffer.bytes()
+    }
+
+    /// Forgets all writes and the read point. Sends no message: nothing is locked before `commit`.
+    pub fn rollback(&mut self) {
+        self.buffer = WriteBuffer::default();
+        self.unpin();
+    }
+
+    /// Commits. Whatever the outcome, the transaction is over: buffer and read point are gone.
+    ///
+    /// # Errors
+    /// `KeyLocked`: another transaction stood in the way too long. `WriteConflict`, `AlreadyExists`,
+    /// `RolledBack`, `TooLarge`, `NotServing`, `Unavailable`: nothing was written. `OutcomeUnknown`: it
+    /// may or may not be committed.
+    pub async fn commit(&mut self) -> Result<CommitOutcome> {
+        let writes = std::mem::take(&mut self.buffer).into_writes();
+        self.unpin();
+        if writes.is_empty() {
+            return Ok(CommitOutcome { commit_ts: Timestamp::ZERO });
+        }
+        let commit_ts = commit::commit(&self.client, writes).await?;
+        Ok(CommitOutcome { commit_ts })
+    }
+
+    /// The timestamp for a round of point reads; `one_request` when a single request reads them all.
+    async fn point_read_ts(&mut self, one_request: bool) -> Result<Timestamp> {
+        let newest =
+            one_request && self.mode == Mode::Latest && self.read_ts.is_none() && !self.read_newest;
+        if newest {
+            self.read_newest = true;
+            return Ok(Timestamp::MAX);
+        }
+        self.pin().await
+    }
+
+    /// Remembers what a read of the newest versions saw.
+    fn observe(&mut self, ts: Timestamp, key: &Bytes, version: Option<&Version>) {
+        if ts == Timestamp::MAX {
+            let commit_ts = version.map_or(Timestamp::ZERO, |version| version.commit_ts);
+            self.observed.insert(key.clone(), commit_ts);
+        }
+    }
+
+    /// Checks that what was read at [`Timestamp::MAX`] is what a read at `ts` sees, so that both belong
+    /// to one point in time.
+    async fn confirm_observed(&self, ts: Timestamp) -> Result<()> {
+        let Some(first) = self.observed.keys().next() else { return Ok(()) };
+        // They were one request to one shard, at most GET_KEYS_MAX keys.
+        let route = self.client.locate(first)?;
+        let keys: Vec<Bytes> = self.observed.keys().cloned().collect();
+        let versions = get_at(&self.client, route, keys, ts).await?;
+        for ((key, seen), version) in self.observed.iter().zip(versions) {
+            let now = version.map_or(Timestamp::ZERO, |version| version.commit_ts);
+            if now != *seen {
+                return Err(Error::WriteConflict { key: key.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// A write's expectation, made as strict as what this transaction saw of the key.
+    fn at_least_observed(&self, key: &Bytes, expect: Expect) -> Expect {
+        match (expect, self.observed.get(key)) {
+            (Expect::Absent, _) | (_, None) => expect,
+            (Expect::Any, Some(seen)) => Expect::NotNewerThan(*seen),
+            (Expect::NotNewerThan(ts), Some(seen)) => Expect::NotNewerThan(ts.min(*seen)),
+        }
+    }
+}
+
+/// Reads keys of one shard, resolving the locks it meets.
+async fn get_at(
+    client: &Arc<dyn ShardClient>,
+    route: Route,
+    keys: Vec<Bytes>,
+    ts: Timestamp,
+) -> Result<Vec<Option<Version>>> {
+    let count = keys.len();
+    match resolve::read(&**client, route, ReadRequest::Get { keys, ts }).await? {
+        ReadResponse::Values(values) if values.len() == count => Ok(values),
+        ReadResponse::Values(_) | ReadResponse::Page { .. } => Err(wrong_answer(route.shard)),
+    }
+}
+
+/// The error for an answer that does not fit its request: a peer of another version or a bug.
+fn wrong_answer(shard: ShardId) -> Error {
+    Error::Unavailable { shard, what: "its answer does not fit the request".into() }
+}

@@ -1,0 +1,297 @@
+//! Committing buffered writes: one entry on one shard, two phases over several.
+//!
+//! ```text
+//!             ┌ prewrite chunk 0 (has the primary) ┐
+//!  start_ts ──┼ prewrite chunk 1                   ┼─► commit_ts ─► commit chunk 0 ─► answer
+//!             └ …  PREWRITES_IN_FLIGHT at a time   ┘                     └─► commit the others
+//!                  any failure ─► answer the error ─► roll back what was started
+//! ```
+//!
+//! A chunk is a part of one shard's writes that fits one Raft entry. The two phases run as a task of their
+//! own, so a client that goes away leaves no locks behind. The transaction is committed at the moment
+//! chunk 0's commit is durable; whoever finds another lock later learns that from the primary's record.
+//!
+//! Invariants:
+//! 1. `commit_ts` is fetched after the last prewrite is durable, so every reader whose read point is
+//!    later meets the lock or the version.
+//! 2. Secondary keys are rolled back only after the primary is known to be rolled back.
+
+use super::resolve::{self, LockWait};
+use super::wrong_answer;
+use crate::command::{KeyWrite, WriteRequest, WriteResponse};
+use crate::shard_client::{Route, ShardClient};
+use crate::{Error, Result};
+use base::{Timestamp, limits};
+use bytes::Bytes;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::sync::oneshot;
+
+/// Commits writes (in key order, at least one) and returns their commit timestamp.
+pub(super) async fn commit(
+    client: &Arc<dyn ShardClient>,
+    writes: Vec<KeyWrite>,
+) -> Result<Timestamp> {
+    let mut shards: BTreeMap<Route, Vec<KeyWrite>> = BTreeMap::new();
+    let mut primary: Option<(Route, Bytes)> = None;
+    for write in writes {
+        let route = client.locate(&write.key)?;
+        primary.get_or_insert_with(|| (route, write.key.clone()));
+        shards.entry(route).or_default().push(write);
+    }
+    let Some((primary_route, primary)) = primary else { return Ok(Timestamp::ZERO) };
+    if shards.len() == 1
+        && let Some(writes) = shards.get(&primary_route)
+        && writes.iter().map(weight).sum::<usize>() <= limits::ENTRY_BYTES_MAX
+    {
+        return commit_now(&**client, primary_route, writes.clone()).await;
+    }
+    let start_ts = client.timestamp().await?;
+    // The primary is the smallest key, so it is the first write of the first chunk.
+    let first = shards.remove(&primary_route).unwrap_or_default();
+    let mut chunks = cut(primary_route, first);
+    chunks.extend(shards.into_iter().flat_map(|(route, writes)| cut(route, writes)));
+    let work = TwoPhase {
+        client: client.clone(),
+        start_ts,
+        primary,
+        chunks,
+        started: AtomicUsize::new(0),
+        primary_locked: AtomicBool::new(false),
+    };
+    let (answer, outcome) = oneshot::channel();
+    client.spawn(Box::pin(work.run(answer)));
+    // The task answers always; silence means that the node is going down.
+    outcome.await.unwrap_or(Err(Error::OutcomeUnknown { shard: primary_route.shard }))
+}
+
+/// The whole transaction in one entry.
+async fn commit_now(
+    client: &dyn ShardClient,
+    route: Route,
+    writes: Vec<KeyWrite>,
+) -> Result<Timestamp> {
+    let request = WriteRequest::CommitNow { writes };
+    match resolve::write(client, route, LockWait::patient(), request).await? {
+        WriteResponse::Done { commit_ts } => Ok(commit_ts),
+        WriteResponse::Status(_) | WriteResponse::Counter(_) => Err(wrong_answer(route.shard)),
+    }
+}
+
+/// Writes of one shard that travel in one request.
+struct Chunk {
+    /// The shard.
+    route: Route,
+    /// The writes, in key order.
+    writes: Vec<KeyWrite>,
+}
+
+impl Chunk {
+    /// Its keys.
+    fn keys(&self) -> Vec<Bytes> {
+        self.writes.iter().map(|write| write.key.clone()).collect()
+    }
+}
+
+/// A transaction between its first prewrite and its last commit.
+struct TwoPhase {
+    /// The way to shards.
+    client: Arc<dyn ShardClient>,
+    /// Identity.
+    start_ts: Timestamp,
+    /// The deciding key: the first write of chunk 0.
+    primary: Bytes,
+    /// All writes.
+    chunks: Vec<Chunk>,
+    /// Chunks whose prewrite may have been sent: the first so many.
+    started: AtomicUsize,
+    /// Whether the primary's lock stands, so that there is something to keep alive.
+    primary_locked: AtomicBool,
+}
+
+impl TwoPhase {
+    /// Runs both phases; answers as soon as the outcome is decided, then tidies up.
+    async fn run(self, answer: oneshot::Sender<Result<Timestamp>>) {
+        let prewritten = tokio::select! {
+            outcome = self.prewrite_all() => outcome,
+            error = self.keep_alive() => Err(error),
+        };
+        let commit_ts = match prewritten {
+            Ok(()) => self.client.timestamp().await,
+            Err(error) => Err(error),
+        };
+        let commit_ts = match commit_ts {
+            Ok(commit_ts) => commit_ts,
+            Err(error) => {
+                // A caller that went away needs no answer; the locks must go in any case.
+                let _ = answer.send(Err(error));
+                return self.roll_back().await;
+            }
+        };
+        match self.commit_chunk(&self.chunks[0], commit_ts).await {
+            Ok(()) => {
+                let _ = answer.send(Ok(commit_ts));
+                self.commit_others(commit_ts).await;
+            }
+            Err(error @ Error::OutcomeUnknown { .. }) => {
+                // Nobody may undo what may be committed; whoever meets a lock asks the primary.
+                let _ = answer.send(Err(error));
+            }
+            Err(error) => {
+                let _ = answer.send(Err(error));
+                self.roll_back().await;
+            }
+        }
+    }
+
+    /// First phase, over all chunks.
+    async fn prewrite_all(&self) -> Result<()> {
+        let prewrites: Vec<_> = (0..self.chunks.len()).map(|index| self.prewrite(index)).collect();
+        stream::iter(prewrites)
+            .buffer_unordered(limits::PREWRITES_IN_FLIGHT)
+            .try_for_each(|()| futures::future::ready(Ok(())))
+            .await
+    }
+
+    /// First phase of one chunk.
+    async fn prewrite(&self, index: usize) -> Result<()> {
+        self.started.fetch_max(index + 1, Ordering::SeqCst);
+        let chunk = &self.chunks[index];
+        let request = WriteRequest::Prewrite {
+            start_ts: self.start_ts,
+            primary: self.primary.clone(),
+            expires_unix_ms: self.expires_unix_ms(),
+            writes: chunk.writes.clone(),
+        };
+        let wait = LockWait::holding_locks(self.start_ts);
+        match resolve::write(&*self.client, chunk.route, wait, request).await {
+            Ok(_) => {
+                if index == 0 {
+                    self.primary_locked.store(true, Ordering::SeqCst);
+                }
+                Ok(())
+            }
+            // A lock that may or may not stand decides nothing: the transaction is rolled back, and
+            // that is a certain outcome.
+            Err(Error::OutcomeUnknown { shard }) => Err(Error::Unavailable {
+                shard,
+                what: "it did not confirm a lock in time; the transaction was rolled back".into(),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves the expiry of the primary's lock on while prewrites run. Ends only with the news that
+    /// somebody rolled the transaction back.
+    async fn keep_alive(&self) -> Error {
+        loop {
+            self.client.pause(limits::LOCK_TTL / 3).await;
+            if !self.primary_locked.load(Ordering::SeqCst) {
+                continue;
+            }
+            let request = WriteRequest::Heartbeat {
+                start_ts: self.start_ts,
+                primary: self.primary.clone(),
+                expires_unix_ms: self.expires_unix_ms(),
+            };
+            // Any other failure is not final: the next beat or the commit will tell.
+            if let Err(error @ Error::RolledBack { .. }) =
+                self.client.write(self.chunks[0].route, request).await
+            {
+                return error;
+            }
+        }
+    }
+
+    /// Second phase of one chunk.
+    async fn commit_chunk(&self, chunk: &Chunk, commit_ts: Timestamp) -> Result<()> {
+        let (start_ts, keys) = (self.start_ts, chunk.keys());
+        let request = WriteRequest::Commit { start_ts, commit_ts, keys };
+        self.client.write(chunk.route, request).await.map(|_| ())
+    }
+
+    /// Second phase of the chunks that do not decide. A failure leaves locks that readers resolve.
+    async fn commit_others(&self, commit_ts: Timestamp) {
+        let commits: Vec<_> =
+            self.chunks[1..].iter().map(|chunk| self.commit_chunk(chunk, commit_ts)).collect();
+        stream::iter(commits)
+            .buffer_unordered(limits::PREWRITES_IN_FLIGHT)
+            .for_each(|_| futures::future::ready(()))
+            .await;
+    }
+
+    /// Removes the locks of every chunk that may have been sent, the deciding one first.
+    async fn roll_back(&self) {
+        let started = self.started.load(Ordering::SeqCst);
+        let Some((first, others)) = self.chunks[..started].split_first() else { return };
+        // Unless the primary is known to be rolled back, its record decides for the other locks.
+        if let Ok(WriteResponse::Done { .. }) = self.roll_back_chunk(first).await {
+            let rollbacks: Vec<_> =
+                others.iter().map(|chunk| self.roll_back_chunk(chunk)).collect();
+            stream::iter(rollbacks)
+                .buffer_unordered(limits::PREWRITES_IN_FLIGHT)
+                .for_each(|_| futures::future::ready(()))
+                .await;
+        }
+    }
+
+    /// Removes the locks of one chunk.
+    async fn roll_back_chunk(&self, chunk: &Chunk) -> Result<WriteResponse> {
+        let request = WriteRequest::Rollback { start_ts: self.start_ts, keys: chunk.keys() };
+        self.client.write(chunk.route, request).await
+    }
+
+    /// When a lock written now expires.
+    fn expires_unix_ms(&self) -> u64 {
+        self.client.unix_ms() + limits::LOCK_TTL.as_millis() as u64
+    }
+}
+
+/// What a write costs in a command, bytes.
+fn weight(write: &KeyWrite) -> usize {
+    write.key.len() + write.value.as_ref().map_or(0, Bytes::len) + limits::WRITE_OVERHEAD_BYTES
+}
+
+/// Cuts the writes of one shard into chunks of about `ENTRY_BYTES_TARGET`.
+fn cut(route: Route, writes: Vec<KeyWrite>) -> Vec<Chunk> {
+    let mut chunks: Vec<Chunk> = Vec::new();
+    let mut bytes = usize::MAX;
+    for write in writes {
+        let more = weight(&write);
+        match chunks.last_mut() {
+            Some(chunk) if bytes + more <= limits::ENTRY_BYTES_TARGET => {
+                bytes += more;
+                chunk.writes.push(write);
+            }
+            _ => {
+                bytes = more;
+                chunks.push(Chunk { route, writes: vec![write] });
+            }
+        }
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Expect;
+    use base::{ShardEpoch, ShardId};
+
+    #[test]
+    fn chunks_stay_below_the_target_and_keep_the_order() {
+        let route = Route { shard: ShardId(1), epoch: ShardEpoch(0) };
+        let writes: Vec<KeyWrite> = (0u8..10)
+            .map(|i| KeyWrite {
+                key: Bytes::from(vec![i]),
+                value: Some(Bytes::from(vec![0; 300_000])),
+                expect: Expect::Any,
+            })
+            .collect();
+        let chunks = cut(route, writes.clone());
+        assert_eq!(chunks.iter().map(|c| c.writes.len()).collect::<Vec<_>>(), [3, 3, 3, 1]);
+        assert_eq!(chunks.into_iter().flat_map(|c| c.writes).collect::<Vec<_>>(), writes);
+    }
+}

@@ -1,0 +1,133 @@
+//! What to do about another transaction's lock: ask its primary, finish it, or wait.
+//!
+//! ```text
+//!  KeyLocked ─► CheckStatus at the primary's shard
+//!                 ├ committed   ─► Commit this key     ─► try again at once
+//!                 ├ rolled back ─► Rollback this key   ─► try again at once
+//!                 └ alive       ─► pause, twice as long each time ─► try again, until the limit
+//! ```
+
+use crate::command::{ReadRequest, ReadResponse, TxnStatus, WriteRequest, WriteResponse};
+use crate::shard_client::{Route, ShardClient};
+use crate::transaction::wrong_answer;
+use crate::{Error, Result};
+use base::{Timestamp, limits};
+use bytes::Bytes;
+use std::time::Duration;
+
+/// Runs a read, resolving the locks it meets.
+///
+/// # Errors
+/// `KeyLocked` when a live transaction stood in the way for `LOCK_WAIT_MAX`.
+pub(super) async fn read(
+    client: &dyn ShardClient,
+    route: Route,
+    request: ReadRequest,
+) -> Result<ReadResponse> {
+    let mut wait = LockWait::patient();
+    loop {
+        match client.read(route, request.clone()).await {
+            Err(Error::KeyLocked { key, start_ts, primary }) => {
+                wait.lock_met(client, key, start_ts, primary).await?;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Runs a write, resolving the locks it meets. `KeyLocked` means that nothing was executed, so another
+/// attempt does no harm.
+pub(super) async fn write(
+    client: &dyn ShardClient,
+    route: Route,
+    mut wait: LockWait,
+    request: WriteRequest,
+) -> Result<WriteResponse> {
+    loop {
+        match client.write(route, request.clone()).await {
+            Err(Error::KeyLocked { key, start_ts, primary }) => {
+                wait.lock_met(client, key, start_ts, primary).await?;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// How long to go on against locks of live transactions.
+pub(super) struct LockWait {
+    /// Time spent in pauses so far.
+    waited: Duration,
+    /// The next pause.
+    pause: Duration,
+    /// Identity of the waiting transaction when it may hold locks itself; `None` when it holds none.
+    own: Option<Timestamp>,
+}
+
+impl LockWait {
+    /// For someone who holds no lock and so cannot be part of a deadlock.
+    pub(super) fn patient() -> LockWait {
+        LockWait { waited: Duration::ZERO, pause: limits::LOCK_RETRY_PAUSE_MIN, own: None }
+    }
+
+    /// For a transaction that may hold locks. It waits long for younger ones but gives way to older
+    /// ones soon: two transactions never wait long for each other.
+    pub(super) fn holding_locks(own: Timestamp) -> LockWait {
+        LockWait { own: Some(own), ..LockWait::patient() }
+    }
+
+    /// Resolves the lock or pauses; an error when it is time to give up.
+    async fn lock_met(
+        &mut self,
+        client: &dyn ShardClient,
+        key: Bytes,
+        start_ts: Timestamp,
+        primary: Bytes,
+    ) -> Result<()> {
+        if resolve(client, &key, start_ts, &primary).await? {
+            return Ok(());
+        }
+        let gives_way = self.own.is_some_and(|own| own > start_ts);
+        if gives_way && self.waited >= limits::LOCK_WAIT_YOUNGER_MAX {
+            return Err(Error::WriteConflict { key });
+        }
+        if self.waited >= limits::LOCK_WAIT_MAX {
+            return Err(Error::KeyLocked { key, start_ts, primary });
+        }
+        client.pause(self.pause).await;
+        self.waited += self.pause;
+        self.pause = (self.pause * 2).min(limits::LOCK_RETRY_PAUSE_MAX);
+        Ok(())
+    }
+}
+
+/// Finishes a transaction's lock on `key` if the transaction is decided. `false`: it is alive.
+async fn resolve(
+    client: &dyn ShardClient,
+    key: &Bytes,
+    start_ts: Timestamp,
+    primary: &Bytes,
+) -> Result<bool> {
+    let route = client.locate(primary)?;
+    let now_unix_ms = client.unix_ms();
+    let question = WriteRequest::CheckStatus { start_ts, primary: primary.clone(), now_unix_ms };
+    let status = match client.write(route, question).await {
+        Ok(WriteResponse::Status(status)) => status,
+        Ok(_) => return Err(wrong_answer(route.shard)),
+        // The question may have rolled it back or not; asking again tells.
+        Err(Error::OutcomeUnknown { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let keys = vec![key.clone()];
+    let finish = match status {
+        TxnStatus::Alive => return Ok(false),
+        TxnStatus::Committed { commit_ts } => WriteRequest::Commit { start_ts, commit_ts, keys },
+        TxnStatus::RolledBack => WriteRequest::Rollback { start_ts, keys },
+    };
+    match client.write(client.locate(key)?, finish).await {
+        Ok(_) => Ok(true),
+        // Somebody else finished it first.
+        Err(Error::RolledBack { .. }) => Ok(true),
+        Err(Error::OutcomeUnknown { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,323 @@
+//! A scan over shards: pages fetched ahead in parallel, merged with the transaction's own writes.
+//!
+//! ```text
+//!  shard 1 ─► page, next page ahead ─┐
+//!  shard 2 ─► page, next page ahead ─┼─► rows without own keys ─► merged by key, or as they come
+//!  own puts in the range ────────────┘
+//! ```
+//!
+//! A scan holds all it needs (client, read point, a copy of the own writes in its range), so it can be
+//! polled while its transaction sits elsewhere. `next_page` may be dropped and called again: no row is
+//! lost.
+//!
+//! Not here: filters and projections; they come with fragments that run at the shard.
+
+use super::write_buffer::WriteBuffer;
+use super::wrong_answer;
+use crate::command::{ReadRequest, ReadResponse};
+use crate::shard_client::{Route, ShardClient};
+use crate::transaction::resolve;
+use crate::{Error, Result};
+use base::{KeyRange, TableId, Timestamp, limits};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::task::Poll;
+use tokio::sync::oneshot;
+
+/// How to scan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScanOptions {
+    /// Descending key order.
+    pub reverse: bool,
+    /// Most rows to return.
+    pub limit: Option<usize>,
+    /// An engine key whose shard holds every row wanted; `None` asks all shards.
+    pub shard: Option<Bytes>,
+    /// Whether rows must come in key order across shards. Otherwise pages come as shards answer.
+    pub ordered: bool,
+}
+
+/// A running scan.
+pub struct Scan {
+    /// The way to shards.
+    client: Arc<dyn ShardClient>,
+    /// Read point.
+    ts: Timestamp,
+    /// Descending order.
+    reverse: bool,
+    /// Merge by key.
+    ordered: bool,
+    /// Rows still to be returned; `usize::MAX` without a limit.
+    wanted: usize,
+    /// Keys in the range that the transaction wrote: a shard's row of such a key does not count.
+    own_keys: BTreeSet<Bytes>,
+    /// The shards, and last the own puts as a source that is read to its end.
+    sources: Vec<Source>,
+    /// First rows of the sources, when ordered.
+    heads: BTreeMap<(Bytes, usize), Bytes>,
+}
+
+/// A page of a shard on its way.
+type PageFuture = BoxFuture<'static, Result<(Vec<(Bytes, Bytes)>, Option<KeyRange>)>>;
+
+/// One shard's part of a scan.
+struct Source {
+    /// The shard; `None` for the own writes.
+    route: Option<Route>,
+    /// What has not been asked for yet; `None` when everything was.
+    rest: Option<KeyRange>,
+    /// The page on its way.
+    pending: Option<PageFuture>,
+    /// Rows that arrived and were not returned yet, in scan order, own keys taken out.
+    rows: VecDeque<(Bytes, Bytes)>,
+    /// Whether a row of it stands in `Scan::heads`.
+    has_head: bool,
+}
+
+impl Source {
+    /// Whether nothing more will come from it.
+    fn is_exhausted(&self) -> bool {
+        self.rows.is_empty() && self.pending.is_none() && self.rest.is_none()
+    }
+
+    /// Whether it may still have rows and shows none: no row of another source is safe to take.
+    fn is_blind(&self) -> bool {
+        !self.has_head && !self.is_exhausted()
+    }
+}
+
+impl Scan {
+    /// Sets up the sources; the first pages are asked for by the first `next_page`.
+    pub(super) fn open(
+        client: Arc<dyn ShardClient>,
+        ts: Timestamp,
+        range: KeyRange,
+        options: ScanOptions,
+        buffer: &WriteBuffer,
+    ) -> Result<Scan> {
+        let only = match &options.shard {
+            Some(key) => Some(client.locate(key)?),
+            None => None,
+        };
+        let routes = match only {
+            Some(route) => vec![route],
+            None if is_meta(&range) => vec![client.locate(&range.start)?],
+            None => client.data_shards()?,
+        };
+        let (mut own_keys, mut own_rows) = (BTreeSet::new(), VecDeque::new());
+        for (key, write) in buffer.in_range(&range) {
+            if only.is_some() && only != Some(client.locate(key)?) {
+                continue;
+            }
+            own_keys.insert(key.clone());
+            if let Some(value) = &write.value {
+                own_rows.push_back((key.clone(), value.clone()));
+            }
+        }
+        if options.reverse {
+            own_rows.make_contiguous().reverse();
+        }
+        let rest = (!range.is_empty()).then_some(range);
+        let mut sources: Vec<Source> = routes
+            .into_iter()
+            .map(|route| Source {
+                route: Some(route),
+                rest: rest.clone(),
+                pending: None,
+                rows: VecDeque::new(),
+                has_head: false,
+            })
+            .collect();
+        let own =
+            Source { route: None, rest: None, pending: None, rows: own_rows, has_head: false };
+        sources.push(own);
+        Ok(Scan {
+            client,
+            ts,
+            reverse: options.reverse,
+            ordered: options.ordered,
+            wanted: options.limit.unwrap_or(usize::MAX),
+            own_keys,
+            sources,
+            heads: BTreeMap::new(),
+        })
+    }
+
+    /// The read point of the scan.
+    pub fn read_ts(&self) -> Timestamp {
+        self.ts
+    }
+
+    /// The next rows, at least one; `None` at the end. After an error the scan is over.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<(Bytes, Bytes)>>> {
+        if self.wanted == 0 {
+            self.stop();
+            return Ok(None);
+        }
+        let page = match self.ordered {
+            true => self.merged_page().await,
+            false => self.any_page().await,
+        };
+        match page {
+            Ok(rows) if rows.is_empty() => {
+                self.stop();
+                Ok(None)
+            }
+            Ok(rows) => {
+                self.wanted = self.wanted.saturating_sub(rows.len());
+                Ok(Some(rows))
+            }
+            Err(error) => {
+                self.stop();
+                Err(error)
+            }
+        }
+    }
+
+    /// Rows of whichever source has some.
+    async fn any_page(&mut self) -> Result<Vec<(Bytes, Bytes)>> {
+        loop {
+            self.ask();
+            if let Some(source) = self.sources.iter_mut().find(|source| !source.rows.is_empty()) {
+                let count = source.rows.len().min(self.wanted).min(limits::SCAN_ROWS_MAX);
+                return Ok(source.rows.drain(..count).collect());
+            }
+            if self.sources.iter().all(Source::is_exhausted) {
+                return Ok(Vec::new());
+            }
+            self.arrival().await?;
+        }
+    }
+
+    /// Rows in key order across the sources.
+    async fn merged_page(&mut self) -> Result<Vec<(Bytes, Bytes)>> {
+        let most = self.wanted.min(limits::SCAN_PAGE_ROWS);
+        let mut page = Vec::new();
+        while page.len() < most {
+            // Every source that may still have rows must show its first one.
+            for index in 0..self.sources.len() {
+                if !self.sources[index].has_head {
+                    self.raise_head(index);
+                }
+            }
+            self.ask();
+            if self.sources.iter().any(Source::is_blind) {
+                if !page.is_empty() {
+                    break;
+                }
+                self.arrival().await?;
+                continue;
+            }
+            if self.heads.is_empty() {
+                break;
+            }
+            // All sources show a row, so rows can be taken until one runs dry.
+            while page.len() < most {
+                let first = match self.reverse {
+                    true => self.heads.pop_last(),
+                    false => self.heads.pop_first(),
+                };
+                let Some(((key, index), value)) = first else { break };
+                page.push((key, value));
+                self.sources[index].has_head = false;
+                if !self.raise_head(index) {
+                    break;
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    /// Moves a source's first row to the heads. `false` when it has none at hand.
+    fn raise_head(&mut self, index: usize) -> bool {
+        let Some((key, value)) = self.sources[index].rows.pop_front() else { return false };
+        self.sources[index].has_head = true;
+        self.heads.insert((key, index), value);
+        true
+    }
+
+    /// Asks each shard that has no page on its way for its next one, unless enough rows are here.
+    fn ask(&mut self) {
+        // Own deletes may hide rows of a shard, so that many more may be needed.
+        let enough = self.wanted.saturating_add(self.own_keys.len());
+        let alone = self.sources.len() == 2;
+        for source in &mut self.sources {
+            let (Some(route), None) = (source.route, &source.pending) else { continue };
+            let here = source.rows.len();
+            if here >= enough || here > limits::SCAN_PAGE_ROWS {
+                continue;
+            }
+            let limit = (enough - here).min(limits::SCAN_PAGE_ROWS);
+            let Some(range) = source.rest.take() else { continue };
+            let request = ReadRequest::Scan { range, ts: self.ts, reverse: self.reverse, limit };
+            let fetch = fetch(self.client.clone(), route, request);
+            // A single shard's first page is awaited at once: a task of its own would only cost.
+            source.pending = Some(match alone && source.rows.is_empty() {
+                true => fetch,
+                false => spawned(&*self.client, route, fetch),
+            });
+        }
+    }
+
+    /// Waits until at least one page has arrived and takes in all that have.
+    async fn arrival(&mut self) -> Result<()> {
+        let Scan { sources, own_keys, .. } = self;
+        std::future::poll_fn(|context| {
+            let mut arrived = false;
+            for source in sources.iter_mut() {
+                let Some(pending) = &mut source.pending else { continue };
+                let Poll::Ready(answer) = pending.as_mut().poll(context) else { continue };
+                source.pending = None;
+                let (rows, rest) = match answer {
+                    Ok(page) => page,
+                    Err(error) => return Poll::Ready(Err(error)),
+                };
+                source.rest = rest;
+                source.rows.extend(rows.into_iter().filter(|(key, _)| !own_keys.contains(key)));
+                arrived = true;
+            }
+            if arrived { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// Drops everything that is left.
+    fn stop(&mut self) {
+        self.wanted = 0;
+        self.sources.clear();
+        self.heads.clear();
+    }
+}
+
+/// One page of one shard, resolving locks.
+fn fetch(client: Arc<dyn ShardClient>, route: Route, request: ReadRequest) -> PageFuture {
+    Box::pin(async move {
+        match resolve::read(&*client, route, request).await? {
+            ReadResponse::Page { rows, rest } => {
+                Ok((rows.into_iter().map(|(key, version)| (key, version.value)).collect(), rest))
+            }
+            ReadResponse::Values(_) => Err(wrong_answer(route.shard)),
+        }
+    })
+}
+
+/// The same, running on even while nobody polls the scan.
+fn spawned(client: &dyn ShardClient, route: Route, fetch: PageFuture) -> PageFuture {
+    let (answer, page) = oneshot::channel();
+    client.spawn(Box::pin(async move {
+        // Nobody waits any more when the scan was dropped.
+        let _ = answer.send(fetch.await);
+    }));
+    Box::pin(async move {
+        let stopped = || Error::Unavailable { shard: route.shard, what: "the node stops".into() };
+        page.await.unwrap_or_else(|_| Err(stopped()))
+    })
+}
+
+/// Whether the range lies in the meta shard's own tables.
+fn is_meta(range: &KeyRange) -> bool {
+    let Some(table) = range.start.first_chunk::<4>() else { return false };
+    u32::from_be_bytes(*table) < TableId::FIRST_USER.0
+}

@@ -1,0 +1,554 @@
+//! Golden scripts of transactions over a cluster in memory: `scripts/*`.
+//!
+//! ```text
+//! t1: begin [latest]                      t1: put a1=x [expect=absent|unchanged]
+//! t1: get a1 b2                           t1: delete a1 [expect=…]
+//! t1: scan [a c] [limit=n] [shard=a1] [reverse] [ordered]
+//! t1: commit | rollback | savepoint s | rollback-to s
+//! t1: await                               what a step that "waits" came to
+//! prewrite T a1=x b2=y primary=a1         raw steps of a transaction T whose coordinator the script plays
+//! commit T a1 | rollback T a1 | check T primary=a1 | heartbeat T primary=a1
+//! put a1=x | read a1 [ts=T] | bump c by=10 at_least=5
+//! hold 1 | lose-quorum 1 | heal 1 | depose 1 | elect 1 [lost]
+//! entries | state | advance ms=n
+//! ```
+//!
+//! A key is a name that ends in the number of its shard: `a1`, `b2`. Time stands still unless a step or
+//! `advance` lets it pass; a step that cannot go on without time or another step answers "waits".
+
+use base::{Clock, IndexId, KeyRange, ShardId, Slot, TableId, Timestamp};
+use bytes::Bytes;
+use engine::key::{KeyBuilder, KeyReader};
+use engine::mvcc;
+use goldenscript::{Argument, Command, Context, Runner};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use txn::command::{
+    Expect, KeyWrite, ReadRequest, ReadResponse, TxnStatus, WriteRequest, WriteResponse,
+};
+use txn::testing::{MemoryCluster, Unconfirmed};
+use txn::{Mode, Savepoint, ScanOptions, ShardClient, Transaction};
+
+test_each_file::test_each_path! { in "txn/tests/scripts" => script }
+
+fn script(path: &Path) {
+    let mut runner = ScriptRunner::new();
+    goldenscript::run(&mut runner, path).expect("the script runs");
+}
+
+/// Yields that let every task run until it needs time or another step.
+const SETTLE_YIELDS: usize = 200;
+/// Steps of a second that "await" lets pass, and no more.
+const AWAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Paused time.
+struct PausedClock(tokio::time::Instant);
+
+impl Clock for PausedClock {
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn unix_micros(&self) -> u64 {
+        1_000_000_000 + self.0.elapsed().as_micros() as u64
+    }
+}
+
+/// An argument: `value` or `key=value`.
+struct Arg {
+    key: Option<String>,
+    value: String,
+}
+
+fn args_of(command: &Command) -> Result<Vec<Arg>, Box<dyn Error>> {
+    command
+        .args
+        .iter()
+        .map(|arg| match arg {
+            Argument::Positional(value) => Ok(Arg { key: None, value: value.clone() }),
+            Argument::KeyValue(key, value) => {
+                Ok(Arg { key: Some(key.clone()), value: value.clone() })
+            }
+            _ => Err("unknown kind of argument".into()),
+        })
+        .collect()
+}
+
+/// What a step of a transaction answers.
+type Answer = Result<String, txn::Error>;
+
+/// A transaction of the script.
+#[derive(Default)]
+struct Session {
+    /// At rest; `None` while a step runs.
+    txn: Option<Transaction>,
+    /// The running step.
+    step: Option<tokio::task::JoinHandle<(Transaction, Answer)>>,
+    /// Its savepoints.
+    savepoints: BTreeMap<String, Savepoint>,
+}
+
+struct ScriptRunner {
+    runtime: tokio::runtime::Runtime,
+    cluster: Arc<MemoryCluster>,
+    sessions: BTreeMap<String, Session>,
+    /// Start and commit timestamps of raw transactions.
+    raw: BTreeMap<String, (Timestamp, Option<Timestamp>)>,
+}
+
+impl ScriptRunner {
+    #[allow(clippy::disallowed_methods)] // The one reader of paused time.
+    fn new() -> ScriptRunner {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime");
+        let origin = runtime.block_on(async { tokio::time::Instant::now() });
+        let cluster = {
+            let _inside = runtime.enter();
+            MemoryCluster::new(2, Arc::new(PausedClock(origin))).expect("a cluster")
+        };
+        ScriptRunner { runtime, cluster, sessions: BTreeMap::new(), raw: BTreeMap::new() }
+    }
+
+    /// Starts a step of a session and lets it run as far as it can.
+    fn start<F>(&mut self, name: &str, step: F) -> Result<String, Box<dyn Error>>
+    where
+        F: for<'t> FnOnce(&'t mut Transaction) -> Pin<Box<dyn Future<Output = Answer> + Send + 't>>
+            + Send
+            + 'static,
+    {
+        let session = self.sessions.get_mut(name).ok_or("begin first")?;
+        let mut txn = session.txn.take().ok_or("it is still busy")?;
+        session.step = Some(self.runtime.spawn(async move {
+            let answer = step(&mut txn).await;
+            (txn, answer)
+        }));
+        self.settle();
+        self.outcome(name)
+    }
+
+    /// Lets all tasks run without letting time pass.
+    fn settle(&self) {
+        self.runtime.block_on(async {
+            for _ in 0..SETTLE_YIELDS {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
+    /// What a session's step came to, or that it waits.
+    fn outcome(&mut self, name: &str) -> Result<String, Box<dyn Error>> {
+        let session = self.sessions.get_mut(name).ok_or("begin first")?;
+        let step = session.step.as_mut().ok_or("no step is running")?;
+        if !step.is_finished() {
+            return Ok("waits".into());
+        }
+        let (txn, answer) = self.runtime.block_on(step)?;
+        session.txn = Some(txn);
+        session.step = None;
+        Ok(answer.unwrap_or_else(describe))
+    }
+
+    /// Runs a future to its end; time passes if it must.
+    fn run_now<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// Sends a write to the shard of a key.
+    fn write(&self, at: &Bytes, request: WriteRequest) -> String {
+        let answer = self.run_now(async {
+            let route = self.cluster.locate(at)?;
+            self.cluster.write(route, request).await
+        });
+        match answer {
+            Ok(WriteResponse::Done { .. }) => "ok".into(),
+            Ok(WriteResponse::Status(TxnStatus::Alive)) => "alive".into(),
+            Ok(WriteResponse::Status(TxnStatus::Committed { .. })) => "committed".into(),
+            Ok(WriteResponse::Status(TxnStatus::RolledBack)) => "rolled back".into(),
+            Ok(WriteResponse::Counter(before)) => format!("before {before}"),
+            Err(error) => describe(error),
+        }
+    }
+
+    fn start_ts(&self, name: &str) -> Result<Timestamp, Box<dyn Error>> {
+        Ok(self.raw.get(name).ok_or("no such transaction")?.0)
+    }
+
+    fn expires(&self) -> u64 {
+        self.cluster.unix_ms() + base::limits::LOCK_TTL.as_millis() as u64
+    }
+
+    fn shard_command(
+        &self,
+        id: Option<&String>,
+        lever: impl FnOnce(&MemoryCluster, ShardId) -> txn::Result<()>,
+    ) -> Result<String, Box<dyn Error>> {
+        let id = id.ok_or("which shard?")?.parse()?;
+        lever(&self.cluster, ShardId(id))?;
+        self.settle();
+        Ok("ok".into())
+    }
+
+    /// All newest rows, locks of every shard.
+    fn state(&self) -> Result<String, Box<dyn Error>> {
+        let mut lines = Vec::new();
+        for id in 1..=2 {
+            let engine = &*self.cluster.shard(ShardId(id))?.engine;
+            mvcc::scan(engine, &KeyRange::default(), Timestamp::MAX, false, |key, _, value| {
+                lines.push(format!("{}={}", name_of(key), value.escape_ascii()));
+                Ok(true)
+            })?;
+            for (key, lock) in mvcc::all_locks(engine)? {
+                let value = lock.value.as_deref().unwrap_or(b"(delete)").escape_ascii().to_string();
+                let primary = name_of(&lock.primary);
+                lines.push(format!("{} locked, to be {value}, primary {primary}", name_of(&key)));
+            }
+        }
+        Ok(lines.join("\n"))
+    }
+}
+
+impl Runner for ScriptRunner {
+    type Command = Command;
+
+    fn run(&mut self, command: &Command, context: &Context) -> Result<String, Box<dyn Error>> {
+        // The clock stands still only inside the runtime.
+        let handle = self.runtime.handle().clone();
+        let _inside = handle.enter();
+        match context.prefix.clone() {
+            Some(name) => self.session_command(&name, command),
+            None => self.cluster_command(command),
+        }
+    }
+}
+
+impl ScriptRunner {
+    fn session_command(&mut self, name: &str, command: &Command) -> Result<String, Box<dyn Error>> {
+        let args = args_of(command)?;
+        let flag = |wanted: &str| args.iter().any(|a| a.key.is_none() && a.value == wanted);
+        let option = |wanted: &str| {
+            args.iter().find(|a| a.key.as_deref() == Some(wanted)).map(|a| a.value.clone())
+        };
+        match command.name.as_str() {
+            "begin" => {
+                let mode = if flag("latest") { Mode::Latest } else { Mode::Snapshot };
+                let txn = Transaction::begin(self.cluster.clone(), mode);
+                let session = Session { txn: Some(txn), ..Session::default() };
+                self.sessions.insert(name.to_string(), session);
+                Ok("ok".into())
+            }
+            "pin" => self.start(name, |txn| {
+                Box::pin(async move { txn.pin().await.map(|_| "ok".to_string()) })
+            }),
+            "get" => {
+                let names: Vec<String> = args.iter().map(|a| a.value.clone()).collect();
+                self.start(name, move |txn| {
+                    Box::pin(async move {
+                        let keys: Vec<Bytes> = names.iter().map(|name| key_of(name)).collect();
+                        let values = match &keys[..] {
+                            [key] => vec![txn.get(key).await?],
+                            keys => txn.multi_get(keys).await?,
+                        };
+                        let show = |(name, value): (&String, Option<Bytes>)| match value {
+                            Some(value) => format!("{name}={}", value.escape_ascii()),
+                            None => format!("{name} absent"),
+                        };
+                        Ok(names.iter().zip(values).map(show).collect::<Vec<_>>().join("\n"))
+                    })
+                })
+            }
+            "put" | "delete" => {
+                let expect = option("expect");
+                let deletes = command.name == "delete";
+                let writes: Vec<(String, Option<String>)> = args
+                    .iter()
+                    .filter(|a| a.key.as_deref() != Some("expect"))
+                    .map(|a| match (&a.key, deletes) {
+                        (Some(key), false) => (key.clone(), Some(a.value.clone())),
+                        (_, _) => (a.value.clone(), None),
+                    })
+                    .collect();
+                self.start(name, move |txn| {
+                    Box::pin(async move {
+                        for (name, value) in writes {
+                            let key = key_of(&name);
+                            let expect = match expect.as_deref() {
+                                Some("absent") => Expect::Absent,
+                                Some("unchanged") => txn.expect_unchanged(&key),
+                                _ => Expect::Any,
+                            };
+                            match value {
+                                Some(value) => txn.put(key, value, expect)?,
+                                None => txn.delete(key, expect)?,
+                            }
+                        }
+                        Ok("ok".into())
+                    })
+                })
+            }
+            "scan" => {
+                let flags = ["reverse", "ordered"];
+                let bounds: Vec<&str> = args
+                    .iter()
+                    .filter(|a| a.key.is_none() && !flags.contains(&a.value.as_str()))
+                    .map(|a| a.value.as_str())
+                    .collect();
+                let range = match bounds[..] {
+                    [from, to] => KeyRange::new(bound_of(from), bound_of(to)),
+                    _ => KeyRange::prefix(engine::key::table_prefix(TABLE)),
+                };
+                let options = ScanOptions {
+                    reverse: flag("reverse"),
+                    ordered: flag("ordered"),
+                    limit: option("limit").map(|limit| limit.parse()).transpose()?,
+                    shard: option("shard").map(|name| key_of(&name)),
+                };
+                self.start(name, move |txn| Box::pin(scan(txn, range, options)))
+            }
+            "commit" => self.start(name, |txn| {
+                Box::pin(async move { txn.commit().await.map(|_| "committed".to_string()) })
+            }),
+            "rollback" => self.start(name, |txn| {
+                Box::pin(async move {
+                    txn.rollback();
+                    Ok("ok".into())
+                })
+            }),
+            "savepoint" | "rollback-to" => {
+                let session = self.sessions.get_mut(name).ok_or("begin first")?;
+                let txn = session.txn.as_mut().ok_or("it is still busy")?;
+                let mark = args.first().ok_or("which savepoint?")?.value.clone();
+                if command.name == "savepoint" {
+                    session.savepoints.insert(mark, txn.savepoint());
+                } else {
+                    txn.rollback_to(*session.savepoints.get(&mark).ok_or("no such savepoint")?);
+                }
+                Ok("ok".into())
+            }
+            "await" => {
+                let session = self.sessions.get_mut(name).ok_or("begin first")?;
+                let step = session.step.as_mut().ok_or("no step is running")?;
+                let (txn, answer) = self
+                    .runtime
+                    .block_on(async { tokio::time::timeout(AWAIT_MAX, step).await })??;
+                session.txn = Some(txn);
+                session.step = None;
+                Ok(answer.unwrap_or_else(describe))
+            }
+            other => Err(format!("unknown command {other}").into()),
+        }
+    }
+
+    fn cluster_command(&mut self, command: &Command) -> Result<String, Box<dyn Error>> {
+        let args = args_of(command)?;
+        let words: Vec<String> =
+            args.iter().filter(|a| a.key.is_none()).map(|a| a.value.clone()).collect();
+        let options: BTreeMap<String, String> =
+            args.iter().filter_map(|a| Some((a.key.clone()?, a.value.clone()))).collect();
+        let named = || words.first().cloned().ok_or("which transaction?");
+        match command.name.as_str() {
+            "put" => {
+                let writes = writes_of(&options, Expect::Any);
+                let at = writes.first().ok_or("put what?")?.key.clone();
+                Ok(self.write(&at, WriteRequest::CommitNow { writes }))
+            }
+            "read" => {
+                let keys: Vec<Bytes> = words.iter().map(|name| key_of(name)).collect();
+                let ts = match options.get("ts") {
+                    Some(name) => self.start_ts(name)?,
+                    None => Timestamp::MAX,
+                };
+                let at = keys.first().ok_or("read what?")?.clone();
+                let answer = self.run_now(async {
+                    let route = self.cluster.locate(&at)?;
+                    self.cluster.read(route, ReadRequest::Get { keys, ts }).await
+                });
+                let show = |version: Option<txn::command::Version>| {
+                    version.map_or("absent".into(), |v| v.value.escape_ascii().to_string())
+                };
+                Ok(match answer {
+                    Ok(ReadResponse::Values(values)) => {
+                        values.into_iter().map(show).collect::<Vec<String>>().join(" ")
+                    }
+                    Ok(ReadResponse::Page { .. }) => return Err("a page".into()),
+                    Err(error) => describe(error),
+                })
+            }
+            "timestamp" => {
+                let ts = self.run_now(self.cluster.timestamp())?;
+                self.raw.insert(named()?, (ts, None));
+                Ok("ok".into())
+            }
+            "prewrite" => {
+                let name = named()?;
+                if !self.raw.contains_key(&name) {
+                    let ts = self.run_now(self.cluster.timestamp())?;
+                    self.raw.insert(name.clone(), (ts, None));
+                }
+                let start_ts = self.start_ts(&name)?;
+                let mut options = options;
+                let primary = key_of(&options.remove("primary").ok_or("primary?")?);
+                let expect = match options.remove("expect").as_deref() {
+                    Some("absent") => Expect::Absent,
+                    Some("unchanged") => Expect::NotNewerThan(start_ts),
+                    _ => Expect::Any,
+                };
+                let writes = writes_of(&options, expect);
+                let at = writes.first().ok_or("prewrite what?")?.key.clone();
+                let expires_unix_ms = self.expires();
+                let request = WriteRequest::Prewrite { start_ts, primary, expires_unix_ms, writes };
+                Ok(self.write(&at, request))
+            }
+            "commit" => {
+                let name = named()?;
+                let (start_ts, commit_ts) = *self.raw.get(&name).ok_or("no such transaction")?;
+                let commit_ts = match commit_ts {
+                    Some(commit_ts) => commit_ts,
+                    None => self.run_now(self.cluster.timestamp())?,
+                };
+                self.raw.insert(name, (start_ts, Some(commit_ts)));
+                let keys: Vec<Bytes> = words[1..].iter().map(|name| key_of(name)).collect();
+                let at = keys.first().ok_or("commit what?")?.clone();
+                Ok(self.write(&at, WriteRequest::Commit { start_ts, commit_ts, keys }))
+            }
+            "rollback" => {
+                let start_ts = self.start_ts(&named()?)?;
+                let keys: Vec<Bytes> = words[1..].iter().map(|name| key_of(name)).collect();
+                let at = keys.first().ok_or("roll back what?")?.clone();
+                Ok(self.write(&at, WriteRequest::Rollback { start_ts, keys }))
+            }
+            "check" | "heartbeat" => {
+                let start_ts = self.start_ts(&named()?)?;
+                let primary = key_of(options.get("primary").ok_or("primary?")?);
+                let at = primary.clone();
+                let now_unix_ms = self.cluster.unix_ms();
+                let expires_unix_ms = self.expires();
+                let request = match command.name.as_str() {
+                    "check" => WriteRequest::CheckStatus { start_ts, primary, now_unix_ms },
+                    _ => WriteRequest::Heartbeat { start_ts, primary, expires_unix_ms },
+                };
+                Ok(self.write(&at, request))
+            }
+            "bump" => {
+                let number = |name: &str| options.get(name).map_or(Ok(0), |n| n.parse());
+                let key = key_of(words.first().ok_or("bump what?")?);
+                let (by, at_least) = (number("by")?, number("at_least")?);
+                let at = key.clone();
+                Ok(self.write(&at, WriteRequest::Bump { key, by, at_least }))
+            }
+            "hold" => self.shard_command(words.first(), |cluster, id| {
+                cluster.shard(id)?.replication.hold();
+                Ok(())
+            }),
+            "lose-quorum" => self.shard_command(words.first(), |cluster, id| {
+                cluster.shard(id)?.replication.lose_quorum();
+                Ok(())
+            }),
+            "heal" => self.shard_command(words.first(), |cluster, id| {
+                cluster.shard(id)?.replication.heal();
+                Ok(())
+            }),
+            "depose" => self.shard_command(words.first(), |cluster, id| {
+                cluster.shard(id)?.replication.depose();
+                Ok(())
+            }),
+            "elect" => {
+                let lost = words.iter().any(|word| word == "lost");
+                let limbo = if lost { Unconfirmed::Lost } else { Unconfirmed::Kept };
+                self.shard_command(words.first(), |cluster, id| {
+                    cluster.shard(id)?.replication.elect(limbo)
+                })
+            }
+            "entries" => {
+                let count = |id| -> Result<u64, txn::Error> {
+                    Ok(self.cluster.shard(ShardId(id))?.replication.entries())
+                };
+                Ok(format!("shard 1: {}\nshard 2: {}", count(1)?, count(2)?))
+            }
+            "state" => {
+                self.settle();
+                self.state()
+            }
+            "advance" => {
+                let ms = options.get("ms").ok_or("how far?")?.parse()?;
+                self.run_now(tokio::time::advance(Duration::from_millis(ms)));
+                self.settle();
+                Ok("ok".into())
+            }
+            other => Err(format!("unknown command {other}").into()),
+        }
+    }
+}
+
+/// The table of all keys.
+const TABLE: TableId = TableId::FIRST_USER;
+
+/// The engine key of a name: its last letter is the shard.
+fn key_of(name: &str) -> Bytes {
+    let slot = if name.ends_with('2') { 40_000 } else { 1_000 };
+    let mut key = KeyBuilder::new(TABLE, IndexId::PRIMARY);
+    key.put_bytes(name.as_bytes());
+    key.finish(Slot(slot))
+}
+
+/// A bound that sorts right before every key whose name begins with this.
+fn bound_of(name: &str) -> Bytes {
+    let mut key = KeyBuilder::new(TABLE, IndexId::PRIMARY);
+    key.put_bytes(name.as_bytes());
+    key.into_prefix()
+}
+
+/// The name of an engine key.
+fn name_of(key: &[u8]) -> String {
+    let name =
+        KeyReader::new(key).and_then(|mut key| Ok(key.take_bytes()?.map(|n| n.into_owned())));
+    name.ok().flatten().map_or("?".into(), |name| name.escape_ascii().to_string())
+}
+
+/// Writes from `a1=x` arguments.
+fn writes_of(options: &BTreeMap<String, String>, expect: Expect) -> Vec<KeyWrite> {
+    options
+        .iter()
+        .map(|(name, value)| KeyWrite {
+            key: key_of(name),
+            value: Some(Bytes::from(value.clone())),
+            expect,
+        })
+        .collect()
+}
+
+/// An error without timestamps and bytes.
+fn describe(error: txn::Error) -> String {
+    match error {
+        txn::Error::KeyLocked { key, primary, .. } => {
+            format!("error: {} locked, primary {}", name_of(&key), name_of(&primary))
+        }
+        txn::Error::WriteConflict { key } => format!("error: write conflict on {}", name_of(&key)),
+        txn::Error::AlreadyExists { key } => format!("error: {} already exists", name_of(&key)),
+        txn::Error::RolledBack { .. } => "error: rolled back".into(),
+        other => format!("error: {other}"),
+    }
+}
+
+/// Runs a scan to its end.
+async fn scan(txn: &mut Transaction, range: KeyRange, options: ScanOptions) -> Answer {
+    let sorted = !options.ordered;
+    let mut scan = txn.scan(range, options).await?;
+    let mut rows = Vec::new();
+    while let Some(page) = scan.next_page().await? {
+        let show =
+            |(key, value): (Bytes, Bytes)| format!("{}={}", name_of(&key), value.escape_ascii());
+        rows.extend(page.into_iter().map(show));
+    }
+    if sorted {
+        rows.sort_unstable();
+    }
+    Ok(rows.join("\n"))
+}
