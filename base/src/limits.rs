@@ -172,6 +172,6 @@ const _: () = {
     assert!(LOGIN_PACKET_BYTES_MAX < PACKET_BYTES_MAX);
 };
 /// Nested rules while a statement is read: bounds the stack, whatever the text.
-pub const PARSE_DEPTH_MAX: usize = 512;
+pub const PARSE_DEPTH_MAX: usize = 256;
 /// Height of a statement's tree: bounds the stack of whoever walks it.
 pub const TREE_HEIGHT_MAX: usize = 256;

@@ -74,6 +74,7 @@ impl Rng {
 ///
 /// # Panics
 /// When the kernel has none: nothing that needs a secret may go on without one.
+#[allow(clippy::disallowed_methods)] // The one caller.
 pub fn fill_secret(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the kernel gives no entropy");
 }

@@ -4,7 +4,7 @@
 //! a client that began with the other one is asked to switch.
 //!
 //! Reading order: `exchange` (the conversation), `native` and `sha2` (the arithmetic of each method),
-//! `sha_crypt` (the slow hash that is stored), `cache` (what makes later logins fast).
+//! `cache` (what makes later logins fast).
 //!
 //! Invariants:
 //! 1. An unknown user and a wrong password get the same packets, the same error and the same work.
@@ -12,13 +12,12 @@
 //!    with the node's RSA key and bound to the connection's salt.
 //! 3. Comparisons of secrets take constant time.
 //!
-//! Not here: where accounts are kept (`sql::instance`), the RSA key (`secret`).
+//! Not here: accounts and the slow hash that is stored (`sql::instance`), the RSA key (`secret`).
 
 pub mod cache;
 pub mod exchange;
 pub mod native;
 pub mod sha2;
-pub mod sha_crypt;
 
 pub use cache::LoginCache;
 pub use exchange::{Exchange, Login, Step, Transport, Verification};

@@ -18,11 +18,14 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 /// Most room made ahead for a long message: a header alone must not take much memory.
 const READ_AHEAD_BYTES_MAX: usize = 1 << 20;
+/// How long the bytes of a client are thrown away after an error that ends its connection.
+const LINGER_MAX: Duration = Duration::from_secs(2);
 
 /// Why a channel has no next message.
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +162,23 @@ impl Channel {
         if self.flush().await.is_ok() {
             let _ = self.stream.shutdown().await;
         }
+    }
+
+    /// Closes after an error. A client may still be sending what was refused, and would lose the error
+    /// if its bytes met a closed socket: they are thrown away for a while.
+    pub async fn close_after_error(&mut self) {
+        self.close().await;
+        let discard = async {
+            loop {
+                self.received.clear();
+                self.received.reserve(READ_BUFFER_BYTES);
+                if !matches!(self.stream.read_buf(&mut self.received).await, Ok(1..)) {
+                    return;
+                }
+            }
+        };
+        // Whoever sends longer than that has not been waiting for an answer.
+        let _ = tokio::time::timeout(LINGER_MAX, discard).await;
     }
 
     /// Reads until a message is complete.

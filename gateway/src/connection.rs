@@ -102,24 +102,28 @@ pub async fn serve(
         Ok(Err(error)) => {
             // Port scans and probes of load balancers end here: nothing to tell anyone.
             tracing::debug!(host = peer.host, %error, "login ended");
-            if let Some(error) = error.reply() {
-                channel.message(|out| put_error(out, &error));
-            }
-            return channel.close().await;
+            return close(channel, error.reply()).await;
         }
         Err(_) => return tracing::debug!(host = peer.host, "login took too long"),
     };
     let mut connection = Connection::new(channel, logged_in, shared, peer);
     let end = connection.run(control).await;
     tracing::debug!(id, %end, "connection ended");
-    if let Some(error) = end.reply() {
-        connection.channel.message(|out| put_error(out, &error));
-    }
-    let Connection { mut channel, session, statements, .. } = connection;
-    drop(statements);
+    let Connection { channel, session, .. } = connection;
     // First what others may wait for.
     session.close().await;
-    channel.close().await;
+    close(channel, end.reply()).await;
+}
+
+/// Closes a channel, after telling the client why when there is something to tell.
+async fn close(mut channel: Channel, error: Option<Error>) {
+    match error {
+        Some(error) => {
+            channel.message(|out| put_error(out, &error));
+            channel.close_after_error().await;
+        }
+        None => channel.close().await,
+    }
 }
 
 impl Connection {
@@ -158,7 +162,10 @@ impl Connection {
         if control.is_stopping() || self.session.is_killed() {
             return Err(Disconnect::Ended);
         }
-        control.begin_waiting(Duration::from_secs(self.session.idle_seconds_max()));
+        control.begin_waiting(match self.session.idle_seconds_max() {
+            0 => Duration::MAX,
+            seconds => Duration::from_secs(seconds),
+        });
         let session = &self.session;
         let received = self.channel.read_command(|cx| {
             control.park(cx);

@@ -119,11 +119,12 @@ impl Decoder {
         if got != self.sequence {
             return Err(PacketError::OutOfOrder { expected: self.sequence, got });
         }
+        // The packet counts even when it is refused: the client waits for the number after it.
+        self.sequence = self.sequence.wrapping_add(1);
         if self.parts.len() + length > self.limit {
             return Err(PacketError::TooLarge { limit: self.limit });
         }
         received.advance(HEADER_BYTES);
-        self.sequence = self.sequence.wrapping_add(1);
         self.length = Some(length);
         Ok(Some(length))
     }
@@ -204,7 +205,7 @@ impl Encoder {
             self.bytes.extend_from_slice(&header);
             self.bytes.extend_from_slice(part);
         }
-        if payload.len() % PAYLOAD_BYTES_MAX == 0 {
+        if payload.len().is_multiple_of(PAYLOAD_BYTES_MAX) {
             let header = self.header(0);
             self.bytes.extend_from_slice(&header);
         }
@@ -283,8 +284,10 @@ mod tests {
     #[test]
     fn too_large_is_refused_by_the_header() {
         let mut received = BytesMut::from(&[101, 0, 0, 0][..]);
-        let refused = Decoder::new(100).decode(&mut received);
+        let mut decoder = Decoder::new(100);
+        let refused = decoder.decode(&mut received);
         assert_eq!(refused, Err(PacketError::TooLarge { limit: 100 }));
+        assert_eq!(decoder.sequence(), 1, "what the client expects of the reply");
     }
 
     #[test]

@@ -87,12 +87,6 @@ impl Applier {
         self.context.health.stop(error.to_string());
         io::Error::other(error.to_string())
     }
-
-    /// Flushes the engine, off this task's thread when it can take long.
-    async fn flush(context: &Arc<ApplierContext>) -> io::Result<()> {
-        let slot = context.slot.clone();
-        blocking(move || slot.flush()).await.map_err(io::Error::other)
-    }
 }
 
 /// Runs something that waits for a disk where it holds up nobody: on a thread of the runtime that is
@@ -132,8 +126,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
                 EntryPayload::Blank => {}
                 EntryPayload::Normal(command) => {
                     let index = entry.log_id.index;
-                    let outcome =
-                        self.context.state_machine.apply(index, &command.0, &mut batch);
+                    let outcome = self.context.state_machine.apply(index, &command.0, &mut batch);
                     outcome.map_err(|error| self.stopped(&error))?;
                 }
                 EntryPayload::Membership(members) => {
@@ -218,7 +211,8 @@ impl RaftStateMachine<TypeConfig> for Applier {
             Some(known) if Some(known.last_log_id) >= purged => known,
             _ => {
                 let dir = sending_dir(&context.folder, &applied);
-                let (slot, factory, at) = (context.slot.clone(), context.factory.clone(), dir.clone());
+                let (slot, factory, at) =
+                    (context.slot.clone(), context.factory.clone(), dir.clone());
                 // No apply runs now: this is the state machine's task. So the checkpoint holds `applied`,
                 // and reading it back proves that.
                 let held = blocking(move || {
@@ -233,8 +227,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
                     io::Error::new(io::ErrorKind::InvalidData, what)
                 })?;
                 let factory = context.factory.clone();
-                let checkpoint =
-                    Arc::new(Checkpoint::new(dir, last_log_id, membership, factory));
+                let checkpoint = Arc::new(Checkpoint::new(dir, last_log_id, membership, factory));
                 context.sending.remember(&checkpoint);
                 checkpoint
             }
@@ -264,8 +257,20 @@ impl RaftSnapshotBuilder<TypeConfig> for VirtualBuilder {
     type SnapshotData = SnapshotData;
 
     async fn build_snapshot(&mut self) -> io::Result<SnapshotOf> {
-        Applier::flush(&self.context).await?;
-        let flushed = self.context.slot.get_flushed(APPLIED_KEY);
+        let flushed = loop {
+            let slot = self.context.slot.clone();
+            let flushed = blocking(move || {
+                slot.flush()?;
+                slot.get_flushed(APPLIED_KEY)
+            });
+            match flushed.await {
+                // A received snapshot is just being installed: what it holds is flushed soon.
+                Err(engine::Error::Folder { .. }) if !self.context.health.stopped() => {
+                    tokio::time::sleep(limits::PURGE_INTERVAL).await;
+                }
+                flushed => break flushed,
+            }
+        };
         let (last_log_id, last_membership) = read_applied(flushed)?;
         Ok(Snapshot {
             meta: SnapshotMeta { last_log_id, last_membership },

@@ -16,10 +16,11 @@ pub const QUORUM_LOSS_PROBE_INTERVAL: Duration = Duration::from_millis(3000);
 /// forgotten acknowledgement may still carry, stretched by a clock that runs 10 % wrong on either side.
 pub const VOTE_GATE: Duration = Duration::from_millis(1440);
 
+/// How far apart replicas whose gates open together begin to stand for election.
+pub const GATE_SPREAD: Duration = Duration::from_millis(500);
+
 const _: () = {
-    assert!(
-        QUORUM_LOSS_PROBE_INTERVAL.as_millis() >= 2 * limits::ELECTION_TIMEOUT_MAX.as_millis()
-    );
+    assert!(QUORUM_LOSS_PROBE_INTERVAL.as_millis() >= 2 * limits::ELECTION_TIMEOUT_MAX.as_millis());
     assert!(VOTE_GATE.as_millis() * 10 >= limits::ELECTION_TIMEOUT_MAX.as_millis() * 12);
 };
 
@@ -84,9 +85,7 @@ mod tests {
             config.heartbeat_interval + config.heartbeat_min_interval.unwrap() + tick
                 < config.election_timeout_min
         );
-        assert!(
-            config.quorum_loss_probe_interval.unwrap() >= 2 * config.election_timeout_max
-        );
+        assert!(config.quorum_loss_probe_interval.unwrap() >= 2 * config.election_timeout_max);
         assert!(limits::LEASE_READ_MAX.as_millis() as u64 * 10 <= config.election_timeout_max * 8);
         assert_eq!(config.enable_pre_vote, Some(true));
         assert_eq!(config.enable_leader_restore, Some(false));

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// Called with the words of the first corruption.
 pub type OnCorrupt = Box<dyn Fn(String) + Send + Sync>;
 
+/// What a reader hears who comes while there is no engine.
+const CLOSED: &str = "the engine is closed: the replica has ended or installs a Raft snapshot";
+
 /// An engine and those who read it: alive as long as a snapshot of it is.
 struct Live {
     /// The engine.
@@ -63,10 +66,7 @@ impl EngineSlot {
         let live = self.live.read();
         match &*live {
             Some(live) => watch(work(live), &self.on_corrupt),
-            None => Err(Error::Folder {
-                path: self.folder.clone(),
-                what: "the replica is installing a Raft snapshot; try again".to_string(),
-            }),
+            None => Err(Error::Folder { path: self.folder.clone(), what: CLOSED.to_string() }),
         }
     }
 
@@ -183,10 +183,7 @@ struct Closed {
 
 impl Closed {
     fn error(&self) -> Error {
-        Error::Folder {
-            path: self.folder.clone(),
-            what: "the replica is installing a Raft snapshot; try again".to_string(),
-        }
+        Error::Folder { path: self.folder.clone(), what: CLOSED.to_string() }
     }
 }
 

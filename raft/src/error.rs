@@ -19,8 +19,10 @@ pub enum Error {
     },
     /// A replica lost what it had acknowledged. It must not vote again: keep its folder as evidence and
     /// replace it under a new replica id.
-    #[error("replica {replica} of shard {shard} lost what it had acknowledged ({what}), see {place}; \
-             replace it under a new replica id")]
+    #[error(
+        "replica {replica} of shard {shard} lost what it had acknowledged ({what}), see {place}; \
+             replace it under a new replica id"
+    )]
     Recovering {
         /// The shard.
         shard: ShardId,

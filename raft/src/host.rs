@@ -14,7 +14,7 @@
 //! vote gate; run.
 
 use crate::applier::{Applier, ApplierContext, blocking, read_applied};
-use crate::config::{VOTE_GATE, raft_config};
+use crate::config::{GATE_SPREAD, VOTE_GATE, raft_config};
 use crate::engine_slot::EngineSlot;
 use crate::error::{Error, Result};
 use crate::log::disk::LogDisk;
@@ -24,6 +24,7 @@ use crate::log_store::LogStore;
 use crate::purge;
 use crate::replica::{Health, Raft, Replica, already_initialized};
 use crate::replica_group::{ReplicaGroup, ReplicaStatus};
+use crate::runtime::random_below;
 use crate::snapshot::Sending;
 use crate::state_machine::StateMachine;
 use crate::transport::dialer::Dialer;
@@ -36,6 +37,7 @@ use engine::folder::ReplicaIdentity;
 use engine::mvcc::APPLIED_KEY;
 use engine::{Engine, EngineFactory};
 use openraft::StorageHelper;
+use openraft::async_runtime::WatchReceiver;
 use proto::raft::raft_server::RaftServer;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -112,8 +114,9 @@ impl Host {
         dialer: Arc<dyn Dialer>,
     ) -> Result<Arc<Host>> {
         let place = disk.place("");
-        let log = SharedLog::open(disk, config.log.clone(), config.flush_mode, config.clock.clone())
-            .map_err(|error| Error::Log { place, what: error.to_string() })?;
+        let log =
+            SharedLog::open(disk, config.log.clone(), config.flush_mode, config.clock.clone())
+                .map_err(|error| Error::Log { place, what: error.to_string() })?;
         let registry = Arc::new(Registry::default());
         tokio::spawn(purge::run(Arc::downgrade(&registry), log.clone()));
         Ok(Arc::new(Host {
@@ -315,7 +318,9 @@ impl Host {
             let elected = replica.raft.trigger().elect(false).await;
             elected.map_err(|error| failed(&error))?;
         }
-        tokio::spawn(open_gate(replica.clone()));
+        if !closed_for.is_zero() {
+            tokio::spawn(open_gate(replica.clone()));
+        }
         tokio::spawn(end_when_stopped(replica.clone()));
         Ok(replica)
     }
@@ -324,11 +329,7 @@ impl Host {
     ///
     /// # Errors
     /// When the shard has no replica here, or it is not among the members.
-    pub async fn bootstrap(
-        &self,
-        shard: ShardId,
-        members: Vec<(ReplicaId, NodeId)>,
-    ) -> Result<()> {
+    pub async fn bootstrap(&self, shard: ShardId, members: Vec<(ReplicaId, NodeId)>) -> Result<()> {
         let replica = self.registry.get(shard).ok_or(Error::Unknown(shard))?;
         let members: BTreeMap<u64, Home> =
             members.into_iter().map(|(replica, node)| (replica.0, Home { node })).collect();
@@ -339,7 +340,7 @@ impl Host {
         }
     }
 
-    /// Ends a replica; its folder and log stay, and it can be started again.
+    /// Ends a replica and closes its engine; its folder and log stay, and it can be started again.
     ///
     /// # Errors
     /// When the shard has no replica here, or its engine cannot be flushed.
@@ -383,25 +384,42 @@ impl Host {
     }
 }
 
-/// Ends a replica: openraft first, then a flush, so that the next start replays nothing.
+/// Ends a replica: openraft first, then a flush, so that the next start replays nothing, then its engine,
+/// whoever still holds the slot.
 async fn end(replica: &Arc<Replica>) -> Result<()> {
     replica.context.health.end("shut down");
     replica.shutdown().await;
     let slot = replica.slot().clone();
-    Ok(blocking(move || slot.flush()).await?)
+    let flushed = blocking(move || slot.flush()).await;
+    replica.slot().close(&replica.context.clock, limits::ENGINE_CLOSE_WAIT).await?;
+    Ok(flushed?)
 }
 
-/// Lets a replica stand for election when its vote gate opens.
+/// Lets a replica stand for election when its vote gate has opened: a little later, each at another time,
+/// because after a power cut of all nodes every gate opens at once and every timer has run out.
 async fn open_gate(replica: Arc<Replica>) {
+    let left = replica.gate.closed_for().unwrap_or_default();
+    tokio::time::sleep(left + random_below(GATE_SPREAD)).await;
     while let Some(left) = replica.gate.closed_for() {
         tokio::time::sleep(left).await;
     }
     replica.raft.runtime_config().elect(true);
 }
 
-/// Ends openraft when its replica stops, so that others can be elected.
+/// Ends openraft when its replica stops, so that others can be elected; and stops the replica when openraft
+/// has ended for a reason of its own, such as a log record that fails its check.
 async fn end_when_stopped(replica: Arc<Replica>) {
-    replica.context.health.wait_stopped().await;
+    let health = replica.context.health.clone();
+    let mut server = replica.raft.server_metrics();
+    let core_ended = async { while server.changed().await.is_ok() {} };
+    tokio::select! {
+        biased;
+        () = health.wait_stopped() => {}
+        () = core_ended => {
+            let why = replica.with_metrics(|metrics| metrics.running_state.clone().err());
+            health.stop(why.map_or_else(|| "Raft has ended".to_string(), |why| why.to_string()));
+        }
+    }
     replica.shutdown().await;
 }
 

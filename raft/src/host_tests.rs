@@ -120,7 +120,7 @@ impl Cluster {
         let node = |id| Node {
             id: NodeId(id),
             replica: ReplicaId(100 + id),
-            engines: Arc::new(SimDisk::new()),
+            engines: SimDisk::new(),
             disk: SimLogDisk::new(),
             host: None,
         };
@@ -160,9 +160,9 @@ impl Cluster {
         let (listener, incoming) = mpsc::channel(16);
         wires.lock().listeners.insert(node.id, listener);
         let router = Server::builder().add_service(host.service());
-        tokio::spawn(router.serve_with_incoming(
-            ReceiverStream::new(incoming).map(Ok::<_, std::io::Error>),
-        ));
+        tokio::spawn(
+            router.serve_with_incoming(ReceiverStream::new(incoming).map(Ok::<_, std::io::Error>)),
+        );
         node.host = Some(host.clone());
         host.start_replica(SHARD, node.replica, Arc::new(Settings)).await?;
         Ok(())
@@ -463,4 +463,134 @@ async fn a_clean_shutdown_leaves_nothing_to_replay() {
     cluster.nodes[0].engines.crash(&mut cluster.rng);
     cluster.boot(0).await.unwrap();
     assert_eq!(cluster.get(0, "a").as_deref(), Some(&b"1"[..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restarted_replica_votes_only_when_its_gate_has_opened() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.set("a", "1").await;
+    assert!(cluster.host(0).registry.get(SHARD).unwrap().gate.passes(false), "it was new");
+    let follower = (cluster.leader().await + 1) % 3;
+    cluster.wait_for(follower, "a", "1").await;
+    cluster.crash(follower).await;
+    cluster.boot(follower).await.unwrap();
+    let replica = cluster.host(follower).registry.get(SHARD).unwrap();
+    assert!(!replica.gate.passes(false));
+    tokio::time::sleep(VOTE_GATE).await;
+    assert!(replica.gate.passes(false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_record_that_rots_stops_the_replica_that_needs_it() {
+    let mut cluster = Cluster::start(1).await;
+    for number in 0..20 {
+        cluster.set(&format!("a{number}"), "x").await;
+    }
+    // The engine forgets what it has not flushed, so the entries are needed again.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    cluster.crash(0).await;
+    let disk = &cluster.nodes[0].disk;
+    let name = disk.list().unwrap().into_iter().find(|name| name.ends_with(".seg")).unwrap();
+    disk.corrupt(&name, 600, 0xff);
+    let error = cluster.boot(0).await.unwrap_err();
+    assert!(error.to_string().contains(&name), "{error}");
+}
+
+/// The same seed gives the same elections, to the millisecond.
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let run = || {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.unwrap().block_on(async {
+            let mut cluster = Cluster::start(3).await;
+            let mut trace = Vec::new();
+            for round in 0..4 {
+                cluster.set(&format!("a{round}"), "x").await;
+                let leader = cluster.leader().await;
+                trace.push((leader, cluster.group(leader).status(), cluster.clock.monotonic()));
+                cluster.crash(leader).await;
+                cluster.set(&format!("b{round}"), "x").await;
+                cluster.boot(leader).await.unwrap();
+                cluster.wait_for(leader, &format!("b{round}"), "x").await;
+            }
+            trace
+        })
+    };
+    assert_eq!(run(), run());
+}
+
+/// RocksDB, files, threads and sockets: the shape of a real node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_disks_and_sockets_carry_a_group_and_a_checkpoint() {
+    use crate::log::disk::FileDisk;
+    use crate::transport::dialer::TcpDialer;
+    use engine::{RocksFactory, RocksOptions, RocksShared};
+
+    let folder = tempfile::tempdir().unwrap();
+    let dialer = Arc::new(TcpDialer::default());
+    let clock = base::SystemClock::shared();
+    let start = async |id: u64| {
+        let dir = folder.path().join(id.to_string());
+        let shared = RocksShared::new(RocksOptions::default()).unwrap();
+        let disk = FileDisk::open(&dir.join("log")).unwrap();
+        let config = HostConfig::new(NodeId(id), dir, clock.clone());
+        let factory = Arc::new(RocksFactory::new(shared));
+        let host = Host::open(config, factory, Arc::new(disk), dialer.clone()).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        dialer.set_address(NodeId(id), listener.local_addr().unwrap().to_string());
+        let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let router = Server::builder().add_service(host.service());
+        tokio::spawn(async move {
+            tokio::select! {
+                served = router.serve_with_incoming(incoming) => served.unwrap(),
+                _ = stopped => {}
+            }
+        });
+        let group = host.start_replica(SHARD, ReplicaId(id), Arc::new(Settings)).await.unwrap();
+        (host, group, stop)
+    };
+    let wait = async |what: &str, done: &dyn Fn() -> bool| {
+        for _ in 0..3000 {
+            if done() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("never: {what}");
+    };
+    let has = |group: &Arc<dyn ReplicaGroup>, key: &str| {
+        matches!(group.engine().get(key.as_bytes()), Ok(Some(_)))
+    };
+    let (one, leader, _stop_one) = start(1).await;
+    let (two, second, _stop_two) = start(2).await;
+    let (three, third, stop_three) = start(3).await;
+    let members = (1..=3).map(|id| (ReplicaId(id), NodeId(id))).collect();
+    one.bootstrap(SHARD, members).await.unwrap();
+    wait("a leader", &|| leader.serving_term().is_some()).await;
+    let term = leader.serving_term().unwrap();
+    for number in 0..100 {
+        leader.propose(term, Bytes::from(format!("a{number}=x"))).await.unwrap();
+    }
+    wait("two followers", &|| has(&second, "ka99") && has(&third, "ka99")).await;
+    three.shutdown().await;
+    drop((three, third, stop_three));
+    for number in 0..100 {
+        leader.propose(term, Bytes::from(format!("b{number}=x"))).await.unwrap();
+    }
+    let replica = one.registry.get(SHARD).unwrap();
+    replica.raft.trigger().snapshot().await.unwrap();
+    while replica.with_metrics(|metrics| metrics.purged.is_none()) {
+        let applied = replica.with_metrics(|metrics| metrics.last_applied.unwrap().index);
+        replica.raft.trigger().purge_log(applied).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (three, third, _stop_three) = start(3).await;
+    wait("the checkpoint", &|| has(&third, "kb99") && has(&third, "ka0")).await;
+    assert!(three.registry.get(SHARD).unwrap().with_metrics(|metrics| metrics.snapshot.is_some()));
+    // Before the folder goes: a log that cannot write stops the process.
+    for host in [one, two, three] {
+        host.shutdown().await;
+    }
 }

@@ -424,10 +424,10 @@ impl SharedLog {
         self.shared.state.lock().index.get(key).and_then(|log| log.log_id_at(index))
     }
 
-    /// Log ids of `from..=to` at which the term changes, the first and the last with them.
-    pub fn key_log_ids(&self, key: &Key, from: u64, to: u64) -> Vec<LogId> {
+    /// The last log id of each term among the entries `from..=to`.
+    pub fn last_of_terms(&self, key: &Key, from: u64, to: u64) -> Vec<LogId> {
         let state = self.shared.state.lock();
-        state.index.get(key).map(|log| log.key_log_ids(from, to)).unwrap_or_default()
+        state.index.get(key).map(|log| log.last_of_terms(from, to)).unwrap_or_default()
     }
 
     /// Bytes of entries a replica has in the log.
@@ -475,13 +475,7 @@ impl SharedLog {
     ///
     /// # Errors
     /// When a record on disk cannot be read or fails its check; the message names file and offset.
-    pub fn read(
-        &self,
-        key: &Key,
-        from: u64,
-        to: u64,
-        bytes_max: usize,
-    ) -> io::Result<Vec<Entry>> {
+    pub fn read(&self, key: &Key, from: u64, to: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
         let find = || {
             let state = self.shared.state.lock();
             state.index.get(key).map(|log| log.find(from, to, bytes_max)).unwrap_or_default()

@@ -38,8 +38,8 @@ async fn look_at(replica: &Arc<Replica>, log: &SharedLog) {
         let index = |id: &Option<_>| id.as_ref().map(|id: &crate::type_config::LogId| id.index);
         (index(&metrics.last_applied), index(&metrics.snapshot), index(&metrics.purged))
     });
-    let pinned = log.pins_oldest_segment(&key)
-        && log.metrics().segments >= limits::LOG_SEGMENTS_PINNED_MAX;
+    let pinned =
+        log.pins_oldest_segment(&key) && log.metrics().segments >= limits::LOG_SEGMENTS_PINNED_MAX;
     let long = log.bytes(&key) > limits::LOG_TAIL_BYTES + limits::PURGE_BYTES_MIN;
     if !pinned && !long {
         return;

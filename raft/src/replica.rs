@@ -230,14 +230,13 @@ impl ReplicaGroup for Replica {
             return Err(ProposeError::NotLeader);
         }
         let permits = (command.len() / PERMIT_BYTES + 1) as u32;
-        let room = tokio::time::timeout(
-            limits::PROPOSE_WAIT_MAX,
-            self.permits.acquire_many(permits),
-        );
+        let room =
+            tokio::time::timeout(limits::PROPOSE_WAIT_MAX, self.permits.acquire_many(permits));
         let Ok(Ok(_room)) = room.await else { return Err(ProposeError::NotLeader) };
         let (answer, outcome) = Answer::pair();
         // The fence: accepted only while this replica leads in that term.
-        let write = self.raft.write(Command(command)).with_leader(Term::new(term)).responder(answer);
+        let write =
+            self.raft.write(Command(command)).with_leader(Term::new(term)).responder(answer);
         if write.await.is_err() {
             let reason = self.stop_reason().unwrap_or_else(|| "Raft has stopped".to_string());
             return Err(ProposeError::Stopped(reason));

@@ -26,6 +26,14 @@ pub fn seed_thread(seed: u64) {
     RANDOM.with_borrow_mut(|random| *random = Some(Rng::seeded(seed)));
 }
 
+/// A random time shorter than `bound`.
+pub fn random_below(bound: Duration) -> Duration {
+    RANDOM.with_borrow_mut(|random| {
+        let random = random.get_or_insert_with(Rng::from_entropy);
+        Duration::from_micros(random.below((bound.as_micros() as u64).max(1)))
+    })
+}
+
 /// This thread's randomness.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ThreadRandom;
@@ -89,7 +97,10 @@ impl AsyncRuntime for Runtime {
         Tokio::sleep_until(deadline)
     }
 
-    fn timeout<R, F: Future<Output = R> + Send>(duration: Duration, future: F) -> Self::Timeout<R, F> {
+    fn timeout<R, F: Future<Output = R> + Send>(
+        duration: Duration,
+        future: F,
+    ) -> Self::Timeout<R, F> {
         Tokio::timeout(duration, future)
     }
 

@@ -21,7 +21,7 @@ use crate::shard_state::{BatchMachine, GroupReplication};
 use base::limits::{CATALOG_LEASE, CATALOG_RENEW};
 use base::{NodeId, SharedClock, ShardId, SlotRange, SystemClock};
 use engine::folder;
-use engine::rocks::{RocksFactory, RocksOptions, RocksShared};
+use engine::{RocksFactory, RocksOptions, RocksShared};
 use gateway::listener::{Gateway, GatewayConfig, GatewayHandle};
 use gateway::tls::TlsSource;
 use parking_lot::Mutex;

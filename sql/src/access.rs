@@ -95,11 +95,7 @@ pub fn choose(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result
 }
 
 /// A key whose shard holds every row that satisfies all conjuncts, when the sharding columns are known.
-pub fn shard_of(
-    table: &TableDef,
-    conjuncts: &[Expr],
-    ctx: &EvalContext,
-) -> Result<Option<Bytes>> {
+pub fn shard_of(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<Option<Bytes>> {
     Ok(plan(table, conjuncts, ctx)?.shard)
 }
 
@@ -288,7 +284,8 @@ pub fn walk_order(
         Access::IndexRange { index, .. } => &table.indexes[*index],
         Access::PrimaryRange(_) | Access::Index { .. } => return None,
     };
-    let mut walk = index.columns.iter().map(|part| (part.column, part.prefix.is_some())).collect::<Vec<_>>();
+    let mut walk =
+        index.columns.iter().map(|part| (part.column, part.prefix.is_some())).collect::<Vec<_>>();
     if !index.primary && !index.unique {
         walk.extend(table.primary().columns.iter().map(|part| (part.column, false)));
     }

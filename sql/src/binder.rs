@@ -154,7 +154,7 @@ pub(crate) struct Level {
 }
 
 /// Most queries and expressions inside each other.
-const DEPTH_MAX: usize = 200;
+const DEPTH_MAX: usize = 400;
 
 impl BindContext<'_> {
     /// Binds `work` one step deeper.
@@ -194,7 +194,7 @@ impl BindContext<'_> {
     }
 }
 
-/// Binds a whole query.
+/// Binds a whole query. INTO at its end is left to the caller.
 pub fn bind_query(query: &ast::Query, bind: &mut BindContext<'_>) -> Result<BoundQuery> {
     let (plan, columns) = bind.query(query)?;
     Ok(BoundQuery {

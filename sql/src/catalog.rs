@@ -51,8 +51,10 @@ pub struct Catalog {
 impl Catalog {
     /// A catalog of these definitions. Tables whose database is missing are left out.
     pub fn new(version: u64, databases: Vec<DatabaseDef>, tables: Vec<TableDef>) -> Catalog {
-        let databases: BTreeMap<_, _> =
-            databases.into_iter().map(|database| (database.name.clone(), database.into())).collect();
+        let databases: BTreeMap<_, _> = databases
+            .into_iter()
+            .map(|database| (database.name.clone(), database.into()))
+            .collect();
         let mut catalog = Catalog { version, databases, ..Catalog::default() };
         for table in tables {
             if catalog.databases.contains_key(&table.database) {

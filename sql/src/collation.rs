@@ -287,7 +287,6 @@ pub(crate) fn put_padded(
     out[start..].reverse();
 }
 
-
 /// Compares as if the shorter side went on with blanks.
 pub(crate) fn compare_padded(
     mut a: impl Iterator<Item = u16>,

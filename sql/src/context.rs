@@ -6,6 +6,7 @@
 //!
 //! Not here: what system variables exist (`sysvar`), who fills the context (`session`).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -325,6 +326,8 @@ pub struct EvalContext {
     pub cancel: Arc<AtomicBool>,
     /// RAND() and UUID().
     pub rng: Mutex<Rng>,
+    /// RAND(constant): the state of each call's generator, by the place of its arguments.
+    pub(crate) seeded: Mutex<BTreeMap<usize, (u64, u64)>>,
 }
 
 impl EvalContext {
@@ -355,6 +358,7 @@ impl EvalContext {
             vars,
             cancel: Arc::new(AtomicBool::new(false)),
             rng: Mutex::new(rng),
+            seeded: Mutex::new(BTreeMap::new()),
         }
     }
 

@@ -23,7 +23,7 @@ use crate::catalog::{Catalog, DatabaseDef, TableDef, information_schema};
 use crate::collation::CollationId;
 use crate::context::EvalContext;
 use crate::expr::Expr;
-use crate::session::{Outcome, OkResult, Session};
+use crate::session::{OkResult, Outcome, Session};
 use crate::value::Value;
 use crate::{Error, Result, parser};
 use base::limits::{CATALOG_LEASE, CONFLICT_RETRIES_MAX};
@@ -33,16 +33,18 @@ use std::sync::Arc;
 pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<Outcome> {
     match statement {
         Statement::CreateDatabase(create) => create_database(session, create).await,
-        Statement::DropDatabase { if_exists, name } => drop_database(session, name, *if_exists).await,
+        Statement::DropDatabase { if_exists, name } => {
+            drop_database(session, name, *if_exists).await
+        }
         Statement::CreateTable(create) => create_table(session, create).await,
         Statement::CreateTableLike(create) => create_like(session, create).await,
         Statement::DropTable(drop) => drop_tables(session, drop).await,
         Statement::TruncateTable { name } => truncate(session, name).await,
         Statement::RenameTable(pairs) => rename(session, pairs).await,
         Statement::Account(account) => account::run(session, account).await,
-        Statement::AlterDatabase(_) => Err(Error::not_supported(
-            "ALTER DATABASE: name the character set in CREATE TABLE",
-        )),
+        Statement::AlterDatabase(_) => {
+            Err(Error::not_supported("ALTER DATABASE: name the character set in CREATE TABLE"))
+        }
         Statement::AlterTable(alter) => {
             database_of(session, &alter.table)?;
             Err(Error::not_supported(
@@ -77,7 +79,8 @@ pub(crate) fn constant_expr(expr: &ast::Expr, ctx: &EvalContext) -> Result<Expr>
 
 /// The expression of a column's DEFAULT (…).
 pub(crate) fn default_expression(text: &str, ctx: &EvalContext) -> Result<Expr> {
-    let statement = parser::parse_statement(&format!("DO ({text})"), &parser::ParseMode::default())?;
+    let statement =
+        parser::parse_statement(&format!("DO ({text})"), &parser::ParseMode::default())?;
     match statement {
         Statement::Do(exprs) if exprs.len() == 1 => constant_expr(&exprs[0], ctx),
         _ => Err(Error::storage(format!("corrupt default expression {text}"))),
@@ -213,7 +216,9 @@ async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Resul
 
 async fn create_like(session: &mut Session, create: &ast::CreateTableLike) -> Result<Outcome> {
     if create.temporary {
-        return Err(Error::not_supported("CREATE TEMPORARY TABLE: use an ordinary table and drop it"));
+        return Err(Error::not_supported(
+            "CREATE TEMPORARY TABLE: use an ordinary table and drop it",
+        ));
     }
     let ctx = session.dml_context(Vec::new(), false);
     create_table::check_identifier(&create.name.name, |name| Error::wrong_table_name(name))?;

@@ -178,6 +178,8 @@ errors! {
     scale_above_precision(column) = 1427, "42000", "For float(M,D), double(M,D) or decimal(M,D), M must be >= D (column '{column}').";
     /// An attribute that does not fit the column's type.
     wrong_column_specifier(column) = 1063, "42000", "Incorrect column specifier for column '{column}'";
+    /// ENCLOSED BY or ESCAPED BY of more than one character.
+    wrong_field_terminators() = 1083, "42000", "Field separator argument is not what is expected; check the manual";
     /// CREATE TABLE without columns.
     no_columns() = 1113, "42000", "A table must have at least 1 column";
     /// Too many columns.
@@ -248,6 +250,12 @@ errors! {
     too_many_rows() = 1172, "42000", "Result consisted of more than one row";
     /// SELECT … INTO of no row.
     no_rows() = 1329, "02000", "No data - zero rows fetched, selected, or processed";
+    /// NULL in a file for a NOT NULL column.
+    null_to_not_null(name, row) = 1263, "22004", "Column set to default value; NULL supplied to NOT NULL column '{name}' at row {row}";
+    /// SHOW CREATE of a view, routine, trigger or event.
+    no_such_object(kind, name) = 1305, "42000", "{kind} {name} does not exist";
+    /// SHOW BINARY LOGS.
+    no_binary_log() = 1381, "HY000", "You are not using binary logging";
     /// CALL of a procedure that does not exist.
     unknown_procedure(name) = 1305, "42000", "PROCEDURE {name} does not exist";
     /// KILL of a connection that is not there.
@@ -268,6 +276,8 @@ errors! {
     cannot_user(operation, user) = 1396, "HY000", "Operation {operation} failed for {user}";
     /// A constant that is compared with dates and is none.
     wrong_value(kind, value) = 1525, "HY000", "Incorrect {kind} value: '{value}'";
+    /// Arguments that a function cannot work with.
+    wrong_native_parameters(name) = 1583, "42000", "Incorrect parameters in the call to native function '{name}'";
     /// Text in an expression that is no date or time.
     incorrect_temporal(kind, value) = 1292, "22007", "Incorrect {kind} value: '{value}'";
     /// Two texts whose collations cannot be reconciled, as `(collation,COERCIBILITY)`.
@@ -308,8 +318,6 @@ errors! {
     derived_without_alias() = 1248, "42000", "Every derived table must have its own alias";
     /// CREATE TABLE without columns.
     table_without_columns() = 1113, "42000", "A table must have at least 1 column";
-    /// ENCLOSED BY or ESCAPED BY of more than one character.
-    wrong_field_terminators() = 1083, "42000", "Field separator argument is not what is expected; check the manual";
 }
 
 impl From<engine::Error> for Error {

@@ -42,11 +42,11 @@ use crate::value::Row;
 use crate::{Error, Result};
 use arrow::record_batch::RecordBatch;
 use base::limits::QUERY_BYTES_MAX;
+use datafusion_execution::config::SessionConfig;
 use datafusion_execution::disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode};
 use datafusion_execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion_execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
-use datafusion_execution::config::SessionConfig;
 use datafusion_physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -88,7 +88,7 @@ impl Environment {
     ) -> Result<Environment> {
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(QUERY_BYTES_MAX));
         let runtime = RuntimeEnv { memory_pool: pool, ..base_runtime(temp_dir)? };
-        let config = SessionConfig::new().with_batch_size(BATCH_ROWS).with_target_partitions(1);
+        let config = CONFIG.clone();
         let task = TaskContext::new(
             None,
             String::new(),
@@ -103,13 +103,14 @@ impl Environment {
     }
 
     /// Starts a plan.
-    pub(crate) fn start(
-        &self,
-        plan: &Arc<dyn ExecutionPlan>,
-    ) -> Result<SendableRecordBatchStream> {
+    pub(crate) fn start(&self, plan: &Arc<dyn ExecutionPlan>) -> Result<SendableRecordBatchStream> {
         plan.execute(0, self.task.clone()).map_err(error::unwrap)
     }
 }
+
+/// DataFusion's settings, the same for every query.
+static CONFIG: LazyLock<SessionConfig> =
+    LazyLock::new(|| SessionConfig::new().with_batch_size(BATCH_ROWS).with_target_partitions(1));
 
 /// One set of spill folders per temporary directory: making them costs more than a small query.
 static RUNTIMES: LazyLock<Mutex<BTreeMap<PathBuf, RuntimeEnv>>> = LazyLock::new(Mutex::default);

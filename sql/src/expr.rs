@@ -295,18 +295,14 @@ impl Expr {
                 ExprKind::Compare { op: *op, domain: *domain, args: pair(args, f) }
             }
             ExprKind::Xor(args) => ExprKind::Xor(pair(args, f)),
-            ExprKind::If(args) => {
-                ExprKind::If(Arc::new([f(&args[0]), f(&args[1]), f(&args[2])]))
-            }
+            ExprKind::If(args) => ExprKind::If(Arc::new([f(&args[0]), f(&args[1]), f(&args[2])])),
             ExprKind::Not(arg) => ExprKind::Not(Arc::new(f(arg))),
             ExprKind::IsNull { arg, negated } => {
                 ExprKind::IsNull { arg: Arc::new(f(arg)), negated: *negated }
             }
-            ExprKind::IsTruth { arg, expected, negated } => ExprKind::IsTruth {
-                arg: Arc::new(f(arg)),
-                expected: *expected,
-                negated: *negated,
-            },
+            ExprKind::IsTruth { arg, expected, negated } => {
+                ExprKind::IsTruth { arg: Arc::new(f(arg)), expected: *expected, negated: *negated }
+            }
             ExprKind::Cast { arg, mode } => ExprKind::Cast { arg: Arc::new(f(arg)), mode: *mode },
             ExprKind::AssignUserVariable { name, value } => {
                 ExprKind::AssignUserVariable { name: name.clone(), value: Arc::new(f(value)) }
@@ -369,9 +365,7 @@ impl Expr {
         let own = match &self.kind {
             ExprKind::Call { function, .. } => function.volatility,
             ExprKind::Param(_) | ExprKind::SystemVariable { .. } => Volatility::Statement,
-            ExprKind::UserVariable { .. } | ExprKind::AssignUserVariable { .. } => {
-                Volatility::Row
-            }
+            ExprKind::UserVariable { .. } | ExprKind::AssignUserVariable { .. } => Volatility::Row,
             _ => Volatility::Pure,
         };
         let mut most = own;
@@ -395,10 +389,7 @@ impl Expr {
     /// Whether rows must be evaluated one after the other, in output order (`@v := …`).
     pub fn is_ordered(&self) -> bool {
         self.any(&|expr| {
-            matches!(
-                expr.kind,
-                ExprKind::AssignUserVariable { .. } | ExprKind::UserVariable { .. }
-            )
+            matches!(expr.kind, ExprKind::AssignUserVariable { .. } | ExprKind::UserVariable { .. })
         })
     }
 

@@ -27,11 +27,12 @@ pub mod string_search;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use crate::Result;
+use crate::collation::CollationId;
 use crate::context::EvalContext;
-use crate::expr::Expr;
+use crate::expr::{Expr, build};
 use crate::types::SqlType;
 use crate::value::Value;
+use crate::{Error, Result};
 
 /// How often a function's value may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -207,15 +208,68 @@ impl Call<'_> {
     }
 }
 
+/// A bound call whose result keeps no collation of its own.
+pub(crate) fn bound(ty: SqlType, args: Vec<Expr>, eval: Eval) -> Bound {
+    Bound { ty, args, eval, coercibility: None }
+}
+
+/// Whether any argument may be NULL.
+pub(crate) fn any_nullable(args: &[Expr]) -> bool {
+    args.iter().any(|arg| arg.ty.nullable)
+}
+
+/// All arguments as strings of one collation, and how firmly the result holds to it.
+pub(crate) fn string_args(
+    args: Vec<Expr>,
+    name: &str,
+    ctx: &EvalContext,
+) -> Result<(CollationId, u8, Vec<Expr>)> {
+    let args: Vec<Expr> = args.into_iter().map(|arg| build::as_string(arg, ctx)).collect();
+    let strings: Vec<&Expr> = args.iter().filter(|arg| !build::is_null_literal(arg)).collect();
+    let (collation, firmness) = build::aggregate_collation(&strings, name, ctx)?;
+    let args = args.into_iter().map(|arg| build::in_collation(arg, collation, ctx)).collect();
+    Ok((collation, firmness, args))
+}
+
+/// The argument at `index` as a string; the others as integers.
+pub(crate) fn string_and_integers(mut args: Vec<Expr>, ctx: &EvalContext) -> Vec<Expr> {
+    for (index, arg) in args.iter_mut().enumerate() {
+        *arg = if index == 0 {
+            build::as_string(arg.clone(), ctx)
+        } else {
+            build::as_integer(arg.clone(), ctx)
+        };
+    }
+    args
+}
+
+/// Where the characters of a string begin, and where the last one ends. Bytes are their own characters.
+pub(crate) fn char_offsets(value: &Value) -> Vec<usize> {
+    match value {
+        Value::Text(text) => {
+            text.char_indices().map(|(at, _)| at).chain(std::iter::once(text.len())).collect()
+        }
+        other => (0..=other.as_bytes().unwrap_or_default().len()).collect(),
+    }
+}
+
+/// Refuses a result that no packet could carry: NULL with warning 1301.
+pub(crate) fn fits_packet(call: &Call<'_>, bytes: u64) -> bool {
+    let limit = call.ctx.max_allowed_packet;
+    if bytes > limit {
+        call.ctx.warn(Error::packet_overflow(call.name, limit));
+        return false;
+    }
+    true
+}
+
 /// Bytes as a value of a string type. Text that lost its form (cut inside a character) keeps its
 /// good characters.
 pub(crate) fn string_value(bytes: Vec<u8>, ty: &SqlType) -> Value {
     if ty.is_text() {
         match String::from_utf8(bytes) {
             Ok(text) => Value::Text(text),
-            Err(error) => {
-                Value::Text(String::from_utf8_lossy(error.as_bytes()).into_owned())
-            }
+            Err(error) => Value::Text(String::from_utf8_lossy(error.as_bytes()).into_owned()),
         }
     } else {
         Value::Bytes(bytes)

@@ -10,7 +10,7 @@ use crate::dml::auto_increment::AutoIncrement;
 use crate::session::{Session, SessionInfo};
 use crate::sysvar::GlobalValues;
 use crate::{Error, Result, catalog};
-use base::{NodeId, Rng, SharedClock, ShardEpoch, ShardId, SlotRange};
+use base::{NodeId, Rng, ShardEpoch, ShardId, SharedClock, SlotRange};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -283,7 +283,8 @@ impl Instance {
     /// Stops the statement of a session of this node; with `connection`, ends the session too.
     /// 1094 when there is no such session.
     pub fn kill(&self, id: u32, connection: bool) -> Result<()> {
-        let entry = self.sessions.lock().get(&id).cloned().ok_or_else(|| Error::no_such_thread(id))?;
+        let entry =
+            self.sessions.lock().get(&id).cloned().ok_or_else(|| Error::no_such_thread(id))?;
         if connection {
             entry.killed.store(true, Ordering::Release);
         }
@@ -294,6 +295,11 @@ impl Instance {
     /// A seed for the random stream of a statement.
     pub(crate) fn next_seed(&self) -> u64 {
         self.seeds.lock().next_u64()
+    }
+
+    /// Statements executed and sessions opened since the start.
+    pub fn counters(&self) -> (u64, u64) {
+        (self.questions.load(Ordering::Relaxed), self.connections.load(Ordering::Relaxed))
     }
 
     /// The version string that clients see.

@@ -526,7 +526,8 @@ pub fn string_value(source: &str, mode: &ParseMode) -> String {
     let quote = source.chars().next().unwrap_or('\'');
     let inside = source.get(1..source.len().saturating_sub(1)).unwrap_or("");
     let escapes = !mode.no_backslash_escapes;
-    if !inside.contains(quote) && !(escapes && inside.contains('\\')) {
+    let plain = !inside.contains(quote) && (!escapes || !inside.contains('\\'));
+    if plain {
         return inside.to_string();
     }
     let mut value = String::with_capacity(inside.len());

@@ -134,6 +134,7 @@ impl<'a> Parser<'a> {
         self.nested(|parser| parser.statement_by_word())
     }
 
+    #[inline(never)]
     fn statement_by_word(&mut self) -> Result<Statement> {
         if self.kind() == TokenKind::LeftParen {
             return Ok(Statement::Query(Box::new(self.query()?)));

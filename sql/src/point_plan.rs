@@ -169,8 +169,15 @@ impl PointSelect {
                 let Some(source) = source_of(scan, &conjuncts, ctx)? else { return Ok(None) };
                 let exprs = place(exprs);
                 let plain = exprs.iter().map(plain_column).collect::<Option<Vec<usize>>>();
-                let mut select =
-                    PointSelect { columns, source: Some(source), conjuncts, exprs, plain, offset, limit };
+                let mut select = PointSelect {
+                    columns,
+                    source: Some(source),
+                    conjuncts,
+                    exprs,
+                    plain,
+                    offset,
+                    limit,
+                };
                 select.choose_columns();
                 Ok(Some(select))
             }
@@ -260,8 +267,7 @@ impl PointSelect {
         let choice = access::plan(&source.table, &self.conjuncts, ctx)?;
         let options = ReadOptions { shard: choice.shard.clone(), ..ReadOptions::default() };
         let table = &source.table;
-        let mut reader =
-            access::read(&choice.access, table, &source.wanted, options, txn).await?;
+        let mut reader = access::read(&choice.access, table, &source.wanted, options, txn).await?;
         let mut rows = Vec::new();
         while let Some(page) = reader.next_page(txn).await? {
             ctx.check_cancel()?;
@@ -309,7 +315,14 @@ fn source_of(scan: &Scan, conjuncts: &[Expr], ctx: &EvalContext) -> Result<Optio
     let key_decides = key.is_some() && used == conjuncts.len();
     if key.is_none() {
         // Points with at most one row each: everything else streams through operators.
-        let by_points = match access::plan(&table, conjuncts, ctx)?.access {
+        // The plan is chosen again when it runs; warnings of constants belong to that.
+        let (before, _) = ctx.warnings.take();
+        let choice = access::plan(&table, conjuncts, ctx);
+        ctx.warnings.take();
+        for warning in before {
+            ctx.warnings.push(warning.level, warning.code, warning.message);
+        }
+        let by_points = match choice?.access {
             Access::Nothing | Access::Rows(_) => true,
             Access::Index { points, .. } => points.iter().all(|point| point.entry.is_some()),
             Access::IndexRange { .. } | Access::PrimaryRange(_) | Access::Full => false,

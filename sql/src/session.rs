@@ -25,9 +25,9 @@ pub mod statement;
 pub mod transaction;
 pub mod variables;
 
+use crate::Result;
 use crate::types::SqlType;
 use crate::value::Row;
-use crate::Result;
 use futures::stream::Stream;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -65,7 +65,11 @@ impl ColumnMeta {
             org_table: String::new(),
             name: name.into(),
             org_name: String::new(),
-            flags: ColumnFlags::of_type(&ty),
+            // MySQL calls numbers that are computed binary, those of columns not.
+            flags: match ty.is_numeric() {
+                true => ColumnFlags::of_type(&ty).with(ColumnFlags::BINARY),
+                false => ColumnFlags::of_type(&ty),
+            },
             ty,
             default: None,
         }
@@ -130,13 +134,10 @@ impl ColumnFlags {
         }
         match ty.kind {
             TinyInt | SmallInt | MediumInt | Int | BigInt | Decimal | Float | Double => {
-                flags = flags.with(ColumnFlags::NUM).with(ColumnFlags::BINARY);
+                flags = flags.with(ColumnFlags::NUM);
             }
             Year => {
-                flags = flags
-                    .with(ColumnFlags::NUM)
-                    .with(ColumnFlags::BINARY)
-                    .with(ColumnFlags::ZEROFILL);
+                flags = flags.with(ColumnFlags::NUM).with(ColumnFlags::ZEROFILL);
             }
             TinyText | Text | MediumText | LongText => flags = flags.with(ColumnFlags::BLOB),
             Date | Time | DateTime | Timestamp | Null => flags = flags.with(ColumnFlags::BINARY),

@@ -65,7 +65,10 @@ pub fn row_key_of_primary(table: &TableDef, values: &[Value]) -> Result<Option<B
     let slot = match &table.sharding {
         Sharding::Hash(columns) => {
             let same = columns.len() == primary.columns.len()
-                && columns.iter().zip(&primary.columns).all(|(column, part)| *column == part.column);
+                && columns
+                    .iter()
+                    .zip(&primary.columns)
+                    .all(|(column, part)| *column == part.column);
             if same {
                 Slot::of(&builder.as_slice()[HEAD_BYTES..])
             } else {
@@ -252,7 +255,7 @@ pub fn decode_column(reader: &RowReader<'_>, column: usize, ty: &SqlType) -> Res
         },
         TypeKind::DateTime | TypeKind::Timestamp => match reader.u64(column)? {
             None => Value::Null,
-            Some(packed) => Value::DateTime(DateTime::from_micros(packed)),
+            Some(packed) => Value::DateTime(DateTime::from_packed(packed)),
         },
         TypeKind::Time => match reader.i64(column)? {
             None => Value::Null,
@@ -313,8 +316,7 @@ fn entry_of(
         has_null |= value.is_null();
         put_part(&mut builder, value, &table.columns[part.column].ty, part.prefix);
     }
-    let slot =
-        if index.global { Slot::of(&builder.as_slice()[HEAD_BYTES..]) } else { row_slot };
+    let slot = if index.global { Slot::of(&builder.as_slice()[HEAD_BYTES..]) } else { row_slot };
     let unique = index.unique && !has_null;
     let mut place = Vec::with_capacity(PLACE_BYTES + primary.as_slice().len());
     if unique {
@@ -387,10 +389,14 @@ pub fn row_key_from_index_entry(
     entry: &[u8],
     value: &[u8],
 ) -> Result<Bytes> {
-    let broken =
-        || Error::storage(format!("corrupt entry of index {} of {}", index.name, table.qualified_name()));
-    let (&[o0, o1, s0, s1], rest) =
-        value.split_first_chunk::<PLACE_BYTES>().ok_or_else(broken)?;
+    let broken = || {
+        Error::storage(format!(
+            "corrupt entry of index {} of {}",
+            index.name,
+            table.qualified_name()
+        ))
+    };
+    let (&[o0, o1, s0, s1], rest) = value.split_first_chunk::<PLACE_BYTES>().ok_or_else(broken)?;
     let primary = match usize::from(u16::from_be_bytes([o0, o1])) {
         0 => rest,
         offset => {

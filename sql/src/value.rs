@@ -153,12 +153,8 @@ impl Value {
         let ty = match self {
             Value::Null => return SqlType::null(),
             Value::Int(value) => SqlType::bigint_width(number_text::digits_i64(*value)),
-            Value::UInt(value) => {
-                SqlType::bigint_width(number_text::digits_u64(*value)).unsigned()
-            }
-            Value::Decimal(value) => {
-                SqlType::decimal(value.precision().max(1), value.scale())
-            }
+            Value::UInt(value) => SqlType::bigint_width(number_text::digits_u64(*value)).unsigned(),
+            Value::Decimal(value) => SqlType::decimal(value.precision().max(1), value.scale()),
             Value::Double(_) => SqlType::double(),
             Value::Text(text) => SqlType::sized_string(
                 text.chars().count() as u32,

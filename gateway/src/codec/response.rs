@@ -5,7 +5,7 @@
 //!
 //! Not here: columns (`column`), rows (`row`).
 
-use super::put_length;
+use super::{put_length, put_length_bytes};
 use mysql_common::constants::{CapabilityFlags, StatusFlags};
 use sql::session::{OkResult, SessionStatus};
 
@@ -96,8 +96,11 @@ fn put_ok_with_header(out: &mut Vec<u8>, header: u8, ok: &OkResult, status: Stat
     put_length(out, ok.last_insert_id);
     out.extend_from_slice(&status.flags.bits().to_le_bytes());
     out.extend_from_slice(&status.warnings.to_le_bytes());
-    // Without session tracking the text runs to the end of the packet.
-    out.extend_from_slice(ok.info.as_bytes());
+    // MySQL's manual draws the text as running to the end of the packet, but its server has always sent
+    // a length before it, and clients read one.
+    if !ok.info.is_empty() {
+        put_length_bytes(out, ok.info.as_bytes());
+    }
 }
 
 #[cfg(test)]
@@ -117,7 +120,7 @@ mod tests {
         let ok = OkResult { affected_rows: 300, last_insert_id: 7, info: "Records: 3".into() };
         assert_eq!(
             bytes(|out| put_ok(out, &ok, AUTOCOMMIT)),
-            b"\x00\xfc\x2c\x01\x07\x02\x00\x01\x00Records: 3"
+            b"\x00\xfc\x2c\x01\x07\x02\x00\x01\x00\x0aRecords: 3"
         );
     }
 

@@ -187,7 +187,8 @@ impl SimLogDisk {
             let keep = rng.below(file.pending.len() as u64 + 1) as usize;
             for (position, (offset, bytes)) in file.pending.drain(..).take(keep).enumerate() {
                 let torn = position + 1 == keep && rng.chance(0.5);
-                let length = if torn { rng.below(bytes.len() as u64 + 1) } else { bytes.len() as u64 };
+                let length =
+                    if torn { rng.below(bytes.len() as u64 + 1) } else { bytes.len() as u64 };
                 overwrite(&mut content, offset, &bytes[..length as usize]);
             }
             file.synced = content.clone();

@@ -436,8 +436,7 @@ impl Flusher {
 
     /// Writes the watermark.
     fn write_watermark(&mut self) {
-        let watermark =
-            Watermark { position: self.position, replicas: self.acknowledged.clone() };
+        let watermark = Watermark { position: self.position, replicas: self.acknowledged.clone() };
         fatal(self.files.write(&watermark), "write its watermark");
         self.shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
         self.watermark_stale = false;

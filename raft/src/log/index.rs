@@ -127,14 +127,13 @@ impl ReplicaLog {
         self.slots.get(offset).map(|slot| log_id(slot.term, index))
     }
 
-    /// Log ids of the entries `from..=to` at which the term changes, the first and the last with them.
-    pub fn key_log_ids(&self, from: u64, to: u64) -> Vec<LogId> {
+    /// The last log id of each term among the entries `from..=to`.
+    pub fn last_of_terms(&self, from: u64, to: u64) -> Vec<LogId> {
         let mut found: Vec<LogId> = Vec::new();
-        for index in from..=to {
-            if let Some(id) = self.log_id_at(index)
-                && (index == to || found.last().is_none_or(|last| term_of(last) != term_of(&id)))
-            {
-                found.push(id);
+        for id in (from..=to).filter_map(|index| self.log_id_at(index)) {
+            match found.last_mut() {
+                Some(last) if term_of(last) == term_of(&id) => *last = id,
+                _ => found.push(id),
             }
         }
         found
@@ -445,12 +444,12 @@ mod tests {
     }
 
     #[test]
-    fn key_log_ids_mark_the_terms() {
+    fn each_term_is_marked_by_its_last_entry() {
         let mut index = Index::new(1 << 20);
         for (term, position) in [(2, 2), (2, 3), (5, 4), (5, 5)] {
             index.append(KEY, entry(term, position), Place::Pending(1)).unwrap();
         }
-        let ids = index.get(&KEY).unwrap().key_log_ids(2, 5);
-        assert_eq!(ids, vec![log_id(2, 2), log_id(5, 4), log_id(5, 5)]);
+        let ids = index.get(&KEY).unwrap().last_of_terms(2, 5);
+        assert_eq!(ids, vec![log_id(2, 3), log_id(5, 5)]);
     }
 }

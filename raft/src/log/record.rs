@@ -155,6 +155,15 @@ mod tests {
     }
 
     #[test]
+    fn log_record_bytes_never_change() {
+        let wanted: &[u8] = &[
+            2, 0, 0, 0, 0x4c, 0xb1, 0xbb, 0xc6, 1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0,
+            0, 0, 0, b'h', b'i', 0, 0,
+        ];
+        assert_eq!(encoded(7, b"hi"), wanted);
+    }
+
+    #[test]
     fn a_record_of_another_epoch_does_not_pass() {
         let bytes = Bytes::from(encoded(7, b"hello"));
         assert_eq!(decode(&bytes, 0, 8), None);

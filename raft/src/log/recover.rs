@@ -353,10 +353,9 @@ fn decode_log_id(payload: &Bytes) -> Result<Option<LogId>, String> {
 pub fn encode_log_id(log_id: Option<&LogId>) -> Vec<u8> {
     match log_id {
         None => Vec::new(),
-        Some(log_id) => wire::Applied {
-            log_id: Some(crate::codec::log_id_to_wire(log_id)),
-            membership: None,
+        Some(log_id) => {
+            wire::Applied { log_id: Some(crate::codec::log_id_to_wire(log_id)), membership: None }
+                .encode_to_vec()
         }
-        .encode_to_vec(),
     }
 }

@@ -88,8 +88,7 @@ pub fn decode_header(bytes: &[u8]) -> Option<u64> {
     let version = u32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?);
     let crc = u32::from_le_bytes(bytes.get(12..16)?.try_into().ok()?);
     let epoch = u64::from_le_bytes(bytes.get(16..24)?.try_into().ok()?);
-    let valid =
-        &bytes[..8] == MAGIC && version == VERSION && crc == header_crc(version, epoch);
+    let valid = &bytes[..8] == MAGIC && version == VERSION && crc == header_crc(version, epoch);
     valid.then_some(epoch)
 }
 
@@ -193,13 +192,15 @@ impl Writer {
             return Ok(());
         }
         let end = self.written + self.buffer.len() as u64;
-        while self.filled < end {
-            // One step ahead: the file's size and blocks then change once per step, and the syncs
-            // between need no journal commit of the file system.
-            let target = (end.next_multiple_of(FILL_STEP_BYTES)).min(self.segment_bytes).max(end);
-            let zeros = vec![0; (target - self.filled).min(1 << 20) as usize];
-            self.file.write_at(self.filled, &zeros)?;
-            self.filled += zeros.len() as u64;
+        if self.filled < end {
+            // A step ahead: the file's size and blocks then change once per step, and the syncs between
+            // need no journal commit of the file system.
+            let target = end.next_multiple_of(FILL_STEP_BYTES).min(self.segment_bytes).max(end);
+            while self.filled < target {
+                let zeros = vec![0; (target - self.filled).min(1 << 20) as usize];
+                self.file.write_at(self.filled, &zeros)?;
+                self.filled += zeros.len() as u64;
+            }
         }
         self.file.write_at(self.written, &self.buffer)?;
         self.written = end;

@@ -1,6 +1,6 @@
 //! The log as a whole: restarts, power cuts, damage.
 
-use super::disk::{LogDisk, SimLogDisk};
+use super::disk::{FileDisk, LogDisk, SimLogDisk};
 use super::record::{self, Key};
 use super::segment::{SEGMENT_HEADER_BYTES, segment_name, segment_number};
 use super::{FlushMode, LogOptions, SharedLog};
@@ -32,7 +32,7 @@ fn open(disk: &SimLogDisk, options: LogOptions) -> SharedLog {
 /// Appends and waits for the sync.
 async fn append(log: &SharedLog, key: Key, entries: Vec<Entry>) {
     let (sender, synced) = tokio::sync::oneshot::channel();
-    let done = Box::new(move || drop(sender.send(())));
+    let done = Box::new(move || _ = sender.send(()));
     log.append(key, entries, done).await.unwrap();
     synced.await.unwrap();
 }
@@ -92,6 +92,29 @@ async fn everything_survives_a_restart() {
     assert_eq!(log.read(&A, 7, 8, 1).unwrap(), vec![entry(3, 7, 50)]);
     assert_eq!(ids(&log, B), [(1, 0)]);
     assert_eq!(log.shortfall(&A), None);
+}
+
+#[tokio::test]
+async fn a_real_folder_and_a_flusher_thread_keep_it_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || {
+        let disk = Arc::new(FileDisk::open(&folder.path().join("log")).unwrap());
+        let options = options(1 << 16, HOUR);
+        SharedLog::open(disk, options, FlushMode::Thread, SystemClock::shared()).unwrap()
+    };
+    let log = open();
+    log.save_vote(A, Vote::new_committed(3, 11)).wait().await.unwrap();
+    for index in 0..100 {
+        append(&log, A, vec![entry(2, index, 2000)]).await;
+    }
+    log.purge(A, log_id(2, 50)).wait().await.unwrap();
+    assert!(log.metrics().syncs >= 100);
+    log.close();
+    let log = open();
+    assert_eq!(log.vote(&A), Some(Vote::new_committed(3, 11)));
+    assert_eq!(ids(&log, A), (51..100).map(|index| (2, index)).collect::<Vec<_>>());
+    assert_eq!(log.shortfall(&A), None);
+    log.close();
 }
 
 #[tokio::test]
@@ -213,7 +236,7 @@ async fn segments_are_recycled_and_their_old_records_stay_dead() {
     assert!(!names.contains(&segment_name(1)));
     let copy = disk.fork();
     let log = open(&copy, small());
-    assert_eq!(ids(&log, A), (197..202).map(|index| (1, index)).collect::<Vec<_>>()[..]);
+    assert_eq!(ids(&log, A), (198..202).map(|index| (1, index)).collect::<Vec<_>>()[..]);
     assert_eq!(log.vote(&B), Some(Vote::new(1, 21)));
     assert_eq!((log.shortfall(&A), log.shortfall(&B)), (None, None));
 }
@@ -305,7 +328,7 @@ async fn random_operation(
                 .map(|index| entry(*term, index, rng.below(700) as usize))
                 .collect();
             model.entries.extend(entries.iter().map(|entry| (*term, entry.log_id.index)));
-            let done = Box::new(move || drop(sender.send(())));
+            let done = Box::new(move || _ = sender.send(()));
             log.append(key, entries, done).await.unwrap();
             return synced;
         }

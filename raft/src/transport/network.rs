@@ -207,8 +207,7 @@ impl NetStreamAppend<TypeConfig> for Client {
     {
         let (lane, from, to) = (self.append.clone(), self.from, self.to);
         // A heartbeat that is late is worthless; entries may take as long as their sync does.
-        let wait_max =
-            if self.heartbeats { option.soft_ttl() } else { limits::APPEND_REPLY_WAIT };
+        let wait_max = if self.heartbeats { option.soft_ttl() } else { limits::APPEND_REPLY_WAIT };
         let replies = input
             .map(move |request| {
                 let prev = request.prev_log_id;
@@ -396,4 +395,3 @@ impl Client {
         Ok(())
     }
 }
-

@@ -93,7 +93,13 @@ fn refuse(item: &wire::Item, why: impl ToString) -> wire::Item {
 
 /// A request without its body, to reply to.
 fn envelope(item: &wire::Item) -> wire::Item {
-    wire::Item { body: None, shard: item.shard, from: item.from, to: item.to, sequence: item.sequence }
+    wire::Item {
+        body: None,
+        shard: item.shard,
+        from: item.from,
+        to: item.to,
+        sequence: item.sequence,
+    }
 }
 
 #[tonic::async_trait]
@@ -293,7 +299,8 @@ async fn next_part(
     parts: &mut Streaming<wire::SnapshotPart>,
 ) -> Result<Option<wire::snapshot_part::Part>, Status> {
     let part = tokio::time::timeout(limits::SNAPSHOT_STEP_WAIT, parts.message()).await;
-    let part = part.map_err(|_| Status::deadline_exceeded("the Raft snapshot stopped coming"))??;
+    let part =
+        part.map_err(|_| Status::deadline_exceeded("the Raft snapshot stopped coming"))??;
     Ok(part.and_then(|part| part.part))
 }
 
@@ -319,8 +326,8 @@ async fn receive_snapshot(
     let vote = head.vote.as_ref().map(vote_from_wire);
     let vote = vote.ok_or_else(|| Status::invalid_argument("a Raft snapshot without a vote"))?;
     let last_log_id = head.last_log_id.as_ref().map(log_id_from_wire);
-    let last_log_id = last_log_id
-        .ok_or_else(|| Status::invalid_argument("a Raft snapshot without a log id"))?;
+    let last_log_id =
+        last_log_id.ok_or_else(|| Status::invalid_argument("a Raft snapshot without a log id"))?;
     let membership = stored_membership_from_wire(head.membership.as_ref())
         .map_err(|error| Status::invalid_argument(error.to_string()))?;
 
@@ -338,7 +345,8 @@ async fn receive_snapshot(
             return Err(Status::invalid_argument("a second head in a Raft snapshot"));
         };
         let position = chunk.file as usize;
-        let (Some(file), Some(have)) = (head.files.get(position), received.get_mut(position)) else {
+        let (Some(file), Some(have)) = (head.files.get(position), received.get_mut(position))
+        else {
             return Err(Status::invalid_argument("a piece of a file that was not announced"));
         };
         if chunk.offset != *have || crc32fast::hash(&chunk.data) != chunk.crc {

@@ -82,6 +82,13 @@ pub async fn read(
     options: ReadOptions,
     transaction: &mut Transaction,
 ) -> Result<RowReader> {
+    let mut options = options;
+    if let Access::Index { index, .. } | Access::IndexRange { index, .. } = access
+        && table.indexes[*index].global
+    {
+        // Its entries are placed by their own columns, not with the rows.
+        options.shard = None;
+    }
     let source = match access {
         Access::Nothing => Source::Rows(VecDeque::new()),
         Access::Rows(keys) => {
@@ -126,13 +133,7 @@ pub async fn read(
                 .filter(|point| point.entry.is_none())
                 .map(|point| KeyRange::prefix(point.prefix.clone()))
                 .collect();
-            Source::Index {
-                index: *index,
-                entries,
-                scans,
-                running: None,
-                keys: VecDeque::new(),
-            }
+            Source::Index { index: *index, entries, scans, running: None, keys: VecDeque::new() }
         }
     };
     Ok(RowReader { table: table.clone(), wanted: wanted.to_vec(), source, options })

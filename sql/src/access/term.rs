@@ -204,7 +204,9 @@ fn column_of(table: &TableDef, expr: &Expr) -> Option<(usize, bool)> {
                 || (arg.ty.is_datetime() && expr.ty.is_datetime());
             let narrowed = expr.ty.is_integer()
                 || (expr.ty.is_temporal() && expr.ty.decimals < arg.ty.decimals)
-                || (arg.ty.domain() == Domain::Decimal && expr.ty.domain() == Domain::Decimal && expr.ty.decimals < arg.ty.decimals);
+                || (arg.ty.domain() == Domain::Decimal
+                    && expr.ty.domain() == Domain::Decimal
+                    && expr.ty.decimals < arg.ty.decimals);
             if widened && !narrowed { column_of(table, arg) } else { None }
         }
         _ => None,
@@ -237,8 +239,11 @@ fn points_of(
         }
         ExprKind::InList { arg, list, set, negated: false } => {
             let Some((column, utc)) = column_of(table, arg) else { return Ok(None) };
-            let members = set.iter().flat_map(|set| set.members().iter().cloned());
-            let mut values: Vec<Value> = members.collect();
+            // A set alone has only keys of comparison, from which no value can be had.
+            if list.is_empty() && set.as_ref().is_some_and(|set| !set.is_empty()) {
+                return Ok(None);
+            }
+            let mut values = Vec::with_capacity(list.len());
             for member in list.iter() {
                 if !member.is_constant() {
                     return Ok(None);
@@ -281,12 +286,7 @@ fn distinct(values: Vec<Value>) -> Vec<Value> {
     values.into_iter().filter(|value| seen.insert(format!("{value:?}"))).collect()
 }
 
-fn convert(
-    value: Value,
-    constant: &Constant<'_>,
-    ty: &SqlType,
-    ctx: &EvalContext,
-) -> Converted {
+fn convert(value: Value, constant: &Constant<'_>, ty: &SqlType, ctx: &EvalContext) -> Converted {
     use Converted::{Exact, Unusable};
     match (ty.domain(), value) {
         (Domain::Integer, value) => to_integer(&value, ty),
@@ -348,15 +348,15 @@ fn to_integer(value: &Value, ty: &SqlType) -> Converted {
         Value::Decimal(value) => {
             let floor = value.floor();
             match floor.to_integer() {
-                Some(whole) => (whole, floor == *value || floor.rescale(value.scale()) == Some(*value)),
+                Some(whole) => {
+                    (whole, floor == *value || floor.rescale(value.scale()) == Some(*value))
+                }
                 None if value.is_negative() => (i128::MIN, false),
                 None => (i128::MAX, false),
             }
         }
         // Above 2^53 several integers are one double: the comparison cannot tell them apart.
-        Value::Double(value) if value.abs() < 9e15 => {
-            (value.floor() as i128, value.fract() == 0.0)
-        }
+        Value::Double(value) if value.abs() < 9e15 => (value.floor() as i128, value.fract() == 0.0),
         _ => return Converted::Unusable,
     };
     let (low, high) = if ty.unsigned {

@@ -91,7 +91,7 @@ pub struct Select {
     pub from: Vec<TableRef>,
     /// WHERE.
     pub filter: Option<Expr>,
-    /// GROUP BY.
+    /// GROUP BY; `descending` is never set, as MySQL 8 has no direction here.
     pub group_by: Vec<OrderItem>,
     /// WITH ROLLUP.
     pub rollup: bool,

@@ -62,6 +62,9 @@ impl BindContext<'_> {
                 )));
             }
         };
+        if args.len() != 1 && function != AggregateFunction::Count {
+            return Err(Error::wrong_parameter_count(name_of(call.kind)));
+        }
         let ty = match args.first() {
             Some(arg) => agg_type(kind, &arg.ty, increment),
             None => SqlType::bigint().not_null(),

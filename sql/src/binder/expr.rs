@@ -78,6 +78,16 @@ impl BindContext<'_> {
             Ast::Function { database: Some(database), name, .. } => {
                 Err(Error::unknown_function(format!("{database}.{name}")))
             }
+            // AVG is no reserved name: the grammar reads it as any other function.
+            Ast::Function { database: None, name, args } if name.eq_ignore_ascii_case("avg") => {
+                self.aggregate(&ast::Aggregate {
+                    kind: ast::AggregateKind::Avg,
+                    distinct: false,
+                    args: args.clone(),
+                    order_by: Vec::new(),
+                    separator: None,
+                })
+            }
             Ast::Function { database: None, name, args } => {
                 let args = self.exprs(args)?;
                 build::call(name, args, ctx)
@@ -123,9 +133,7 @@ impl BindContext<'_> {
             Ast::WeightString { .. } => {
                 Err(Error::not_supported("WEIGHT_STRING(); compare with COLLATE instead"))
             }
-            Ast::Match { .. } => {
-                Err(Error::not_supported("MATCH … AGAINST; use LIKE or REGEXP"))
-            }
+            Ast::Match { .. } => Err(Error::not_supported("MATCH … AGAINST; use LIKE or REGEXP")),
         }
     }
 
@@ -146,9 +154,15 @@ impl BindContext<'_> {
             }
             operands.push(rest);
             operands.reverse();
-            let operands =
-                operands.into_iter().map(|operand| self.expr(operand)).collect::<Result<Vec<_>>>()?;
-            return Ok(if op == BinaryOp::And { build::and(operands) } else { build::or(operands) });
+            let operands = operands
+                .into_iter()
+                .map(|operand| self.expr(operand))
+                .collect::<Result<Vec<_>>>()?;
+            return Ok(if op == BinaryOp::And {
+                build::and(operands)
+            } else {
+                build::or(operands)
+            });
         }
         if let (Ast::Row(left), Ast::Row(right)) = (&left.kind, &right.kind)
             && let Some(op) = compare_op(op)
@@ -156,7 +170,8 @@ impl BindContext<'_> {
             let (left, right) = (self.exprs(left)?, self.exprs(right)?);
             return build::row_compare(op, left, right, ctx);
         }
-        if let (Ast::Row(_), Ast::Subquery(query), BinaryOp::Equal) = (&left.kind, &right.kind, op) {
+        if let (Ast::Row(_), Ast::Subquery(query), BinaryOp::Equal) = (&left.kind, &right.kind, op)
+        {
             // A row that equals the one row of a subquery is one of its rows.
             return self.quantified_subquery(left, op, false, query);
         }
@@ -164,12 +179,7 @@ impl BindContext<'_> {
         build::binary(op, left, right, ctx)
     }
 
-    fn in_list(
-        &mut self,
-        negated: bool,
-        operand: &ast::Expr,
-        list: &[ast::Expr],
-    ) -> Result<Expr> {
+    fn in_list(&mut self, negated: bool, operand: &ast::Expr, list: &[ast::Expr]) -> Result<Expr> {
         let ctx = self.ctx;
         if let Ast::Row(operand) = &operand.kind {
             let width = operand.len();

@@ -26,7 +26,8 @@ impl BindContext<'_> {
             joined = Some(match joined {
                 None => source,
                 Some(left) => {
-                    let kind = if straight { ast::JoinKind::Straight } else { ast::JoinKind::Inner };
+                    let kind =
+                        if straight { ast::JoinKind::Straight } else { ast::JoinKind::Inner };
                     self.join(left, source, kind, &JoinConstraint::None)?
                 }
             });
@@ -157,15 +158,16 @@ impl BindContext<'_> {
         let mut on = match constraint {
             JoinConstraint::None => Vec::new(),
             JoinConstraint::On(condition) => {
-                let level =
-                    Level { scope: scope.clone(), clause: "on clause", ..Level::default() };
+                let level = Level { scope: scope.clone(), clause: "on clause", ..Level::default() };
                 self.in_level(level, |bind| bind.expr(condition))?.0.conjuncts()
             }
             JoinConstraint::Using(names) => {
                 self.using(&mut scope, left_width, names, kind == ast::JoinKind::Right)?
             }
             JoinConstraint::Natural => {
-                let names: Vec<String> = scope.star.iter()
+                let names: Vec<String> = scope
+                    .star
+                    .iter()
                     .filter(|&&i| i < left_width)
                     .map(|&i| scope.columns[i].name.clone())
                     .filter(|name| {

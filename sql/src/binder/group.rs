@@ -26,7 +26,6 @@ pub(crate) type NotGrouped<'a> = dyn Fn(&str) -> Option<Error> + 'a;
 
 /// The groups of a query block.
 pub(crate) struct Grouping {
-    scope: Scope,
     keys: Vec<Expr>,
     aggregates: Vec<Aggregate>,
     /// Columns of FROM that have one value per group.
@@ -36,13 +35,13 @@ pub(crate) struct Grouping {
 impl Grouping {
     pub(crate) fn new(
         input: &Plan,
-        scope: Scope,
+        scope: &Scope,
         keys: Vec<Expr>,
         aggregates: Vec<Aggregate>,
         full: bool,
     ) -> Grouping {
-        let decided = if full { decided_columns(input, &scope, &keys) } else { BTreeSet::new() };
-        Grouping { scope, keys, aggregates, decided }
+        let decided = if full { decided_columns(input, scope, &keys) } else { BTreeSet::new() };
+        Grouping { keys, aggregates, decided }
     }
 
     /// The expression over the columns after grouping.

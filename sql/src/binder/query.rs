@@ -18,9 +18,9 @@ impl BindContext<'_> {
                 "WITH; write the named query as a derived table in FROM",
             ));
         }
-        if query.into.is_some() {
+        if query.into.is_some() && !self.stack.is_empty() {
             return Err(Error::not_supported(
-                "SELECT … INTO; read the rows with the client and store them there",
+                "INTO inside of a subquery; it can only stand at the end",
             ));
         }
         let limit = query.limit.as_ref();
@@ -100,7 +100,10 @@ impl BindContext<'_> {
         let columns = columns
             .into_iter()
             .zip(types)
-            .map(|(column, ty)| BoundColumn { meta: ColumnMeta::computed(column.meta.name, ty), ty })
+            .map(|(column, ty)| BoundColumn {
+                meta: ColumnMeta::computed(column.meta.name, ty),
+                ty,
+            })
             .collect();
         Ok((plan, columns))
     }

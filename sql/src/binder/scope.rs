@@ -111,9 +111,7 @@ impl Scope {
     pub fn find(&self, name: &ColumnName, clause: &str) -> Result<Option<usize>> {
         let mut found = None;
         for (i, column) in self.columns.iter().enumerate() {
-            if !column.name.eq_ignore_ascii_case(&name.column)
-                || column.is_row_id()
-            {
+            if !column.name.eq_ignore_ascii_case(&name.column) || column.is_row_id() {
                 continue;
             }
             match &name.table {

@@ -64,13 +64,16 @@ impl BindContext<'_> {
         let Clauses { mut items, mut having, mut order, keys, .. } = clauses;
         if !keys.is_empty() || !aggregates.is_empty() {
             let full = self.ctx.sql_mode.contains(SqlMode::ONLY_FULL_GROUP_BY);
-            let mut grouping = Grouping::new(&plan, level.scope, keys, aggregates, full);
+            let mut grouping = Grouping::new(&plan, &level.scope, keys, aggregates, full);
             for (i, item) in items.iter_mut().enumerate() {
                 let column = |name: &str| grouping_error(full, !grouping_keys(select), i + 1, name);
                 item.expr = grouping.after(&item.expr, self, &column)?;
             }
             for expr in &mut having {
-                let column = |name: &str| Some(Error::unknown_column(name, "having clause"));
+                let column = |name: &str| {
+                    let column = name.rsplit('.').next().unwrap_or(name);
+                    Some(Error::unknown_column(column, "having clause"))
+                };
                 *expr = grouping.after(expr, self, &column)?;
             }
             for (i, key) in order.iter_mut().enumerate() {
@@ -250,10 +253,14 @@ impl BindContext<'_> {
                     exprs.len() - 1
                 }
             };
-            let expr = column_expr(place, key.expr.ty, "");
+            let expr = column_expr(place, key.expr.ty, name_of(&exprs[place]));
             keys.push(SortKey { expr, descending: key.descending });
         }
-        let types: Vec<_> = exprs.iter().map(|expr| expr.ty).collect();
+        let visible: Vec<Expr> = exprs[..width]
+            .iter()
+            .enumerate()
+            .map(|(i, expr)| column_expr(i, expr.ty, name_of(expr)))
+            .collect();
         let hidden = exprs.len() > width;
         let mut plan = Plan::Project { input: Box::new(input), exprs };
         if distinct {
@@ -261,8 +268,7 @@ impl BindContext<'_> {
         }
         plan = self.sort_and_limit(plan, keys, limit)?;
         if hidden {
-            let exprs = (0..width).map(|i| column_expr(i, types[i], "")).collect();
-            plan = Plan::Project { input: Box::new(plan), exprs };
+            plan = Plan::Project { input: Box::new(plan), exprs: visible };
         }
         Ok(plan)
     }
@@ -321,6 +327,11 @@ fn order_error(full: bool, item: usize, column: &str) -> Option<Error> {
 
 fn has_aggregate(expr: &Expr) -> bool {
     expr.any(&|part| matches!(part.kind, ExprKind::Column(c) if super::aggregate::is_aggregate(c)))
+}
+
+/// The column that an expression is, for error texts and EXPLAIN.
+fn name_of(expr: &Expr) -> &str {
+    expr.name.as_deref().unwrap_or("")
 }
 
 fn first_column_name(expr: &Expr) -> String {

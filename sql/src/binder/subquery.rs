@@ -83,7 +83,7 @@ impl BindContext<'_> {
 
     fn placeholder(&mut self, subquery: Subquery, ty: SqlType) -> Expr {
         self.subqueries.push(Arc::new(subquery));
-        column_expr(SUBQUERY + self.subqueries.len() - 1, ty, "")
+        column_expr(SUBQUERY + self.subqueries.len() - 1, ty, "(subquery)")
     }
 
     /// `(SELECT …)` as a value.
@@ -127,11 +127,7 @@ impl BindContext<'_> {
         }
         let mut condition: Option<Expr> = None;
         for (i, (value, column)) in left.iter().zip(&columns).enumerate() {
-            let a = Expr {
-                kind: ExprKind::Column(i),
-                name: None,
-                ..value.clone()
-            };
+            let a = Expr { kind: ExprKind::Column(i), name: None, ..value.clone() };
             let b = column_expr(width + i, column.ty, "");
             let part = build::binary(op, a, b, self.ctx)?;
             // Rows are unequal when one pair of members is.
@@ -190,8 +186,7 @@ fn find_alias(level: &Level, name: &str, clause: &str) -> Result<Option<Expr>> {
 
 /// A column of the row.
 pub(crate) fn column_expr(position: usize, ty: SqlType, name: &str) -> Expr {
-    let coercibility =
-        if ty.is_string() { coercibility::IMPLICIT } else { coercibility::NUMERIC };
+    let coercibility = if ty.is_string() { coercibility::IMPLICIT } else { coercibility::NUMERIC };
     let name = (!name.is_empty()).then(|| Arc::from(name));
     Expr { ty, kind: ExprKind::Column(position), coercibility, name }
 }

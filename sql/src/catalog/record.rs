@@ -1,9 +1,7 @@
 //! Bytes of catalog records: protobuf messages, so that later versions add fields and old ones skip
 //! them. Field numbers are never reused. `docs/formats.md`, "Catalog", lists them.
 
-use super::{
-    ColumnDef, DatabaseDef, DefaultValue, IndexColumn, IndexDef, Sharding, TableDef,
-};
+use super::{ColumnDef, DatabaseDef, DefaultValue, IndexColumn, IndexDef, Sharding, TableDef};
 use crate::collation::{COLLATIONS, CollationId};
 use crate::types::{SqlType, TypeKind};
 use crate::{Error, Result, table_codec};

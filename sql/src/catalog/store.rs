@@ -122,7 +122,11 @@ async fn scan_table<T>(
     decode: impl Fn(&[u8], &[u8]) -> Result<T>,
 ) -> Result<Vec<T>> {
     let prefix = table_prefix(table);
-    let options = ScanOptions { shard: Some(meta_key(table, |_| {})), ordered: true, ..ScanOptions::default() };
+    let options = ScanOptions {
+        shard: Some(meta_key(table, |_| {})),
+        ordered: true,
+        ..ScanOptions::default()
+    };
     let mut scan = txn.scan(KeyRange::prefix(prefix), options).await?;
     let mut records = Vec::new();
     while let Some(page) = scan.next_page().await? {

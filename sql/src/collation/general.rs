@@ -42,7 +42,8 @@ mod tests {
     #[test]
     fn known_weights() {
         // As WEIGHT_STRING() of MySQL and MariaDB shows them.
-        for (c, wanted) in [('a', 0x41), ('ß', 0x53), ('é', 0x45), ('й', 0x0419), ('ы', 0x042b)] {
+        for (c, wanted) in [('a', 0x41), ('ß', 0x53), ('é', 0x45), ('й', 0x0419), ('ы', 0x042b)]
+        {
             assert_eq!(weight(c), wanted, "{c}");
         }
         assert_eq!(weight('😀'), weight('😁'), "all supplementary characters are equal");

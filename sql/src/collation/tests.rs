@@ -11,7 +11,8 @@ fn equal(collation: CollationId, a: &str, b: &str) -> bool {
 
 #[test]
 fn accents_and_case_do_not_count_in_ai_ci() {
-    for (a, b) in [("Résumé", "resume"), ("STRASSE", "straße"), ("Ａ", "a"), ("e\u{301}", "é")] {
+    for (a, b) in [("Résumé", "resume"), ("STRASSE", "straße"), ("Ａ", "a"), ("e\u{301}", "é")]
+    {
         assert!(equal(AI_CI, a, b), "{a} {b}");
     }
     assert!(!equal(AI_CI, "a", "b"));
@@ -56,7 +57,9 @@ fn unknown_collations_are_refused() {
 
 fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(
-        prop::sample::select(vec!['a', 'A', 'b', 'é', 'ß', ' ', '\t', '\u{0}', '!', 'เ', 'ก', '가', '😀']),
+        prop::sample::select(vec![
+            'a', 'A', 'b', 'é', 'ß', ' ', '\t', '\u{0}', '!', 'เ', 'ก', '가', '😀',
+        ]),
         0..8,
     )
     .prop_map(|chars| chars.into_iter().collect())

@@ -105,7 +105,15 @@ impl Table {
         let core = (0x4e00..=0x9fd5).contains(&point)
             || matches!(
                 point,
-                0xfa0e | 0xfa0f | 0xfa11 | 0xfa13 | 0xfa14 | 0xfa1f | 0xfa21 | 0xfa23 | 0xfa24
+                0xfa0e
+                    | 0xfa0f
+                    | 0xfa11
+                    | 0xfa13
+                    | 0xfa14
+                    | 0xfa1f
+                    | 0xfa21
+                    | 0xfa23
+                    | 0xfa24
                     | 0xfa27..=0xfa29
             );
         let extension = matches!(

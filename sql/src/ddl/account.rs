@@ -35,6 +35,13 @@ pub(crate) async fn find(
     Ok(best(store::accounts(&mut txn).await?, user, host))
 }
 
+/// Whether there is an account of exactly this name.
+pub(crate) async fn exists(client: &Arc<dyn ShardClient>, user: &str, host: &str) -> Result<bool> {
+    let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
+    let accounts = store::accounts(&mut txn).await?;
+    Ok(accounts.iter().any(|account| account.user == user && account.host == host))
+}
+
 fn best(mut accounts: Vec<Account>, user: &str, host: &str) -> Option<Account> {
     accounts.retain(|account| {
         (account.user == user || account.user.is_empty()) && host_matches(&account.host, host)
@@ -77,7 +84,9 @@ pub(crate) async fn run(session: &mut Session, statement: &AccountStatement) -> 
             options
         }
         AccountStatement::Alter { options, .. } => options,
-        AccountStatement::CreateRole { .. } | AccountStatement::DropRole { .. } => return no_roles(),
+        AccountStatement::CreateRole { .. } | AccountStatement::DropRole { .. } => {
+            return no_roles();
+        }
         AccountStatement::Drop { .. } | AccountStatement::Rename(_) => "",
     };
     if !options.is_empty() {
@@ -158,10 +167,8 @@ async fn attempt_change(
         }
         AccountStatement::Rename(pairs) => {
             for (from, to) in pairs {
-                let (from, to) = (
-                    name_of(session, &accounts, from)?,
-                    name_of(session, &accounts, to)?,
-                );
+                let (from, to) =
+                    (name_of(session, &accounts, from)?, name_of(session, &accounts, to)?);
                 match (position(&accounts, &from), position(&accounts, &to)) {
                     (Some(at), None) => {
                         store::drop_account(&mut txn, &from.0, &from.1)?;

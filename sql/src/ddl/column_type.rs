@@ -107,8 +107,8 @@ fn integer(column: &str, ty: &DataType) -> Result<ColumnType> {
         }
     }
     // MySQL 8.0 prints a width only where it means something: ZEROFILL, and TINYINT(1) for BOOL.
-    let shows_width = ty.zerofill
-        || (ty.kind == DataTypeKind::TinyInt && ty.length == Some(1) && !unsigned);
+    let shows_width =
+        ty.zerofill || (ty.kind == DataTypeKind::TinyInt && ty.length == Some(1) && !unsigned);
     let mut text = name.to_string();
     if shows_width {
         text.push_str(&format!("({})", resolved.length));

@@ -98,11 +98,15 @@ fn refuse_unsupported(create: &ast::CreateTable) -> Result<()> {
         return refuse("CREATE TABLE … SELECT: create the table, then INSERT … SELECT");
     }
     if !create.foreign_keys.is_empty() {
-        return refuse("FOREIGN KEY: leave the constraint out and check references in the application");
+        return refuse(
+            "FOREIGN KEY: leave the constraint out and check references in the application",
+        );
     }
     let has_check = |column: &ast::ColumnDefinition| !column.checks.is_empty();
     if !create.checks.is_empty() || create.columns.iter().any(has_check) {
-        return refuse("CHECK constraints: leave the constraint out and check values in the application");
+        return refuse(
+            "CHECK constraints: leave the constraint out and check values in the application",
+        );
     }
     if create.partition_by.is_some() {
         return refuse("PARTITION BY: rows are spread by shardkey= already");
@@ -209,7 +213,8 @@ fn define_default(
             if ty.is_blob() {
                 return Err(Error::blob_default(&definition.name));
             }
-            let value = types::assign(value, ty, &definition.name, 1, ctx).map_err(|_| invalid())?;
+            let value =
+                types::assign(value, ty, &definition.name, 1, ctx).map_err(|_| invalid())?;
             DefaultValue::Literal(value)
         }
         ast::DefaultValue::Expression(expr) => {
@@ -479,9 +484,9 @@ fn define_sharding(create: &ast::CreateTable, table: &mut TableDef) -> Result<()
                 "broadcast tables: leave shardkey=noshardkey_allset out, or use shardkey=noshardkey",
             ));
         }
-        Some(ShardingClause::DistributedBy { method: DistributionMethod::Hash, columns, .. }) => {
-            Sharding::Hash(columns.iter().map(|name| find(name)).collect::<Result<_>>()?)
-        }
+        Some(ShardingClause::DistributedBy {
+            method: DistributionMethod::Hash, columns, ..
+        }) => Sharding::Hash(columns.iter().map(|name| find(name)).collect::<Result<_>>()?),
         Some(ShardingClause::DistributedBy { method, .. }) => {
             let method = if *method == DistributionMethod::Range { "RANGE" } else { "LIST" };
             return Err(Error::not_supported(format!(

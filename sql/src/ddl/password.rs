@@ -83,7 +83,9 @@ pub(crate) fn is_password(plugin: &str, stored: &[u8], password: &str) -> bool {
     }
     let computed = match plugin {
         "caching_sha2_password" => {
-            let Some(salt) = stored.get(PREFIX.len()..PREFIX.len() + SALT_BYTES) else { return false };
+            let Some(salt) = stored.get(PREFIX.len()..PREFIX.len() + SALT_BYTES) else {
+                return false;
+            };
             sha2_with_salt(password.as_bytes(), salt)
         }
         _ => native(password),
@@ -101,9 +103,7 @@ pub(crate) fn is_stored_form(plugin: &str, stored: &[u8]) -> bool {
             stored.starts_with(PREFIX) && stored.len() == PREFIX.len() + SALT_BYTES + HASH_CHARS
         }
         _ => {
-            stored.len() == 41
-                && stored[0] == b'*'
-                && stored[1..].iter().all(u8::is_ascii_hexdigit)
+            stored.len() == 41 && stored[0] == b'*' && stored[1..].iter().all(u8::is_ascii_hexdigit)
         }
     }
 }
@@ -186,10 +186,9 @@ mod tests {
 
     #[test]
     fn stored_forms_check_their_password() {
-        for (plugin, stored) in [
-            ("caching_sha2_password", sha2("s3cret")),
-            ("mysql_native_password", native("s3cret")),
-        ] {
+        for (plugin, stored) in
+            [("caching_sha2_password", sha2("s3cret")), ("mysql_native_password", native("s3cret"))]
+        {
             assert!(is_stored_form(plugin, &stored));
             assert!(is_password(plugin, &stored, "s3cret"));
             assert!(!is_password(plugin, &stored, "S3cret"));

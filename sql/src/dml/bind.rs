@@ -1,23 +1,28 @@
-//! Expressions of INSERT, UPDATE, DELETE, SET and the like: bound over one scope, subqueries run first.
+//! Expressions of INSERT, UPDATE, DELETE, SET and the like: bound over one scope, with their subqueries.
 //!
-//! A subquery that reads nothing of the statement's row is executed once and becomes a constant. One
-//! that does is refused here: UPDATE and DELETE evaluate row by row and have no `Apply`.
+//! ```text
+//! subquery that reads nothing of the row      runs once, becomes a constant or a list
+//! subquery that does, or has very many rows   UPDATE and DELETE: its value is put in row by row
+//! ```
 
-use crate::ast::{self, ColumnName, ExprKind};
+use crate::ast::{self, ColumnName, ExprKind as AstKind};
 use crate::binder::{self, BindContext, Scope};
 use crate::catalog::TableDef;
 use crate::context::EvalContext;
-use crate::exec;
-use crate::expr::Expr;
-use crate::planner::plan::SUBQUERY;
+use crate::exec::{self, subquery::Evaluator};
+use crate::expr::{Expr, ExprKind};
+use crate::planner::plan::{SUBQUERY, subqueries_of};
 use crate::session::Session;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
 use crate::value::{Decimal, Value};
 use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-/// Binds expressions over a scope and runs their subqueries.
+/// Binds expressions over a scope and runs their subqueries. Where only one row is at hand, a subquery
+/// that needs another one is refused.
 pub(crate) async fn exprs(
     session: &Session,
     list: &[&ast::Expr],
@@ -26,11 +31,78 @@ pub(crate) async fn exprs(
     env: &StatementContext,
     txn: &SharedTransaction,
 ) -> Result<Vec<Expr>> {
+    let bound = row_exprs(session, list, scope, clause, env, txn).await?;
+    if bound.subqueries.is_empty() {
+        Ok(bound.exprs)
+    } else {
+        Err(Error::not_supported("a correlated subquery here: SELECT its value first"))
+    }
+}
+
+/// Expressions and the subqueries in them that have a value of their own for each row.
+pub(crate) struct RowExprs {
+    /// The expressions; placeholders stand for such subqueries.
+    pub(crate) exprs: Vec<Expr>,
+    /// The subqueries.
+    pub(crate) subqueries: RowSubqueries,
+}
+
+/// Subqueries that are evaluated row by row.
+#[derive(Default)]
+pub(crate) struct RowSubqueries {
+    /// By number.
+    evaluators: BTreeMap<usize, Evaluator>,
+}
+
+impl RowSubqueries {
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.evaluators.is_empty()
+    }
+
+    /// The expression for one row: values stand where placeholders stood. The transaction must not be
+    /// locked, because a subquery reads through it.
+    pub(crate) async fn settle(&mut self, expr: &Expr, row: &[Value]) -> Result<Expr> {
+        let mut known = BTreeMap::new();
+        for number in subqueries_of(expr) {
+            let evaluator = self
+                .evaluators
+                .get_mut(&number)
+                .ok_or_else(|| Error::internal("a subquery without its evaluator"))?;
+            known.insert(number, evaluator.value(row).await?);
+        }
+        Ok(put_values(expr, &known))
+    }
+}
+
+/// Whether an expression waits for a subquery's value.
+pub(crate) fn has_subquery(expr: &Expr) -> bool {
+    !subqueries_of(expr).is_empty()
+}
+
+fn put_values(expr: &Expr, known: &BTreeMap<usize, Value>) -> Expr {
+    if let ExprKind::Column(column) = expr.kind
+        && let Some(value) = column.checked_sub(SUBQUERY).and_then(|number| known.get(&number))
+    {
+        return exec::subquery::literal(expr.ty, value.clone());
+    }
+    expr.map_operands(&mut |operand| put_values(operand, known))
+}
+
+/// As [`exprs`], with subqueries that need the row.
+pub(crate) async fn row_exprs(
+    session: &Session,
+    list: &[&ast::Expr],
+    scope: &Scope,
+    clause: &'static str,
+    env: &StatementContext,
+    txn: &SharedTransaction,
+) -> Result<RowExprs> {
     let (bound, mut subqueries) = {
         let tables = session.virtual_tables(&env.catalog);
         let database = session.database.as_deref().map(str::to_string);
-        let mut bind = BindContext::new(env.catalog.clone(), database, &env.ctx)
-            .with_virtual_tables(&tables);
+        let mut bind =
+            BindContext::new(env.catalog.clone(), database, &env.ctx).with_virtual_tables(&tables);
         let mut bound = Vec::with_capacity(list.len());
         for expr in list {
             bound.push(binder::bind_expr_in(expr, scope, clause, &mut bind)?);
@@ -38,25 +110,25 @@ pub(crate) async fn exprs(
         (bound, std::mem::take(&mut bind.subqueries))
     };
     if subqueries.is_empty() {
-        return Ok(bound);
+        return Ok(RowExprs { exprs: bound, subqueries: RowSubqueries::default() });
     }
     let temp_dir = &session.instance.config.temp_dir;
     let environment = exec::Environment::new(txn.clone(), env.ctx.clone(), temp_dir)?;
-    let bound = exec::subquery::resolve_exprs(bound, &mut subqueries, &environment).await?;
-    let is_left = |expr: &Expr| matches!(expr.kind, crate::expr::ExprKind::Column(c) if c >= SUBQUERY);
-    if bound.iter().any(|expr| expr.any(&is_left)) {
-        return Err(Error::not_supported(
-            "a correlated or very large subquery here: SELECT the keys first, then change those rows",
-        ));
+    let exprs = exec::subquery::resolve_exprs(bound, &mut subqueries, &environment).await?;
+    let mut evaluators = BTreeMap::new();
+    for number in exprs.iter().flat_map(subqueries_of) {
+        if let Entry::Vacant(entry) = evaluators.entry(number) {
+            entry.insert(Evaluator::new(number, &subqueries, &environment)?);
+        }
     }
-    Ok(bound)
+    Ok(RowExprs { exprs, subqueries: RowSubqueries { evaluators } })
 }
 
 /// The value of a literal that needs no binding: the fast way of long VALUES lists.
 pub(crate) fn literal(expr: &ast::Expr, ctx: &EvalContext) -> Option<Value> {
     use ast::Literal;
     match &expr.kind {
-        ExprKind::Literal(literal) => Some(match literal {
+        AstKind::Literal(literal) => Some(match literal {
             Literal::Null => Value::Null,
             Literal::Bool(value) => Value::Int(i64::from(*value)),
             Literal::Integer(value) => {
@@ -68,13 +140,13 @@ pub(crate) fn literal(expr: &ast::Expr, ctx: &EvalContext) -> Option<Value> {
             Literal::Bytes { value, charset: None, .. } => Value::Bytes(value.clone()),
             _ => return None,
         }),
-        ExprKind::Unary { op: ast::UnaryOp::Minus, operand } => match &operand.kind {
-            ExprKind::Literal(Literal::Integer(value)) => {
+        AstKind::Unary { op: ast::UnaryOp::Minus, operand } => match &operand.kind {
+            AstKind::Literal(Literal::Integer(value)) => {
                 i64::try_from(*value).ok().map(|value| Value::Int(-value))
             }
             _ => None,
         },
-        ExprKind::Param(position) => ctx.params.get(*position).cloned(),
+        AstKind::Param(position) => ctx.params.get(*position).cloned(),
         _ => None,
     }
 }
@@ -82,8 +154,8 @@ pub(crate) fn literal(expr: &ast::Expr, ctx: &EvalContext) -> Option<Value> {
 /// Whether an expression is DEFAULT, or DEFAULT(c) of the column it is assigned to.
 pub(crate) fn is_default(expr: &ast::Expr, column: &str) -> bool {
     match &expr.kind {
-        ExprKind::Default(None) => true,
-        ExprKind::Default(Some(name)) => name.column.eq_ignore_ascii_case(column),
+        AstKind::Default(None) => true,
+        AstKind::Default(Some(name)) => name.column.eq_ignore_ascii_case(column),
         _ => false,
     }
 }
@@ -122,7 +194,7 @@ pub(crate) fn replace_values(
     expr: &mut ast::Expr,
     replace: &mut dyn FnMut(&ColumnName) -> ColumnName,
 ) {
-    use ExprKind::*;
+    use AstKind::*;
     match &mut expr.kind {
         Values(name) => {
             let column = replace(name);

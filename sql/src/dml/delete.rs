@@ -24,15 +24,16 @@ pub(crate) async fn run(
         ));
     };
     let clauses = (delete.filter.as_ref(), delete.order_by.as_slice(), delete.limit.as_ref());
-    let target = Target::bind(session, source, clauses, env, txn).await?;
+    let mut target = Target::bind(session, source, clauses, env, txn).await?;
     let mut affected = 0;
-    let mut guard = txn.lock().await;
-    let mut matches = target.open(&mut guard, &env.ctx).await?;
-    while let Some(rows) = matches.next(&mut guard).await? {
+    let mut matches = target.open(txn, &env.ctx).await?;
+    let table = matches.table().clone();
+    while let Some(rows) = matches.next().await? {
+        let mut txn = txn.lock().await;
         for (key, row) in rows {
-            store::remove(&mut guard, &target.table, &key, &row)?;
+            store::remove(&mut txn, &table, &key, &row)?;
             affected += 1;
         }
     }
-    Ok(Changes { table: Some(target.table.clone()), affected, ..Changes::default() })
+    Ok(Changes { table: Some(table), affected, ..Changes::default() })
 }

@@ -1,17 +1,17 @@
 //! INSERT and REPLACE, from VALUES, SET or a query.
 
 use super::bind;
-use super::row::{Generated, RowMaker};
+use super::row::{Explicit, NewRow, RowMaker};
 use super::store::{Assignment, OnDuplicate, Store};
 use super::{Changes, Check, Info, find_writable};
 use crate::ast::{self, InsertSource};
 use crate::binder::Scope;
 use crate::catalog::TableDef;
 use crate::expr::Expr;
+use crate::session::RowSource;
 use crate::session::Session;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
-use crate::session::RowSource;
 use crate::value::{Row, Value};
 use crate::{Error, Result};
 use futures::StreamExt;
@@ -61,21 +61,20 @@ pub(crate) async fn run(
         deleted: 0,
         skipped: 0,
     };
-    let mut generated = Generated::default();
+    let mut explicit = Explicit::default();
     let mut source = Source { session, env, txn, maker: &maker, columns: &columns };
     let records = match &insert.source {
-        InsertSource::Values(rows) => source.values(rows, &mut store, &mut generated).await?,
-        InsertSource::Query(query) => source.query(query, &mut store, &mut generated).await?,
+        InsertSource::Values(rows) => source.values(rows, &mut store, &mut explicit).await?,
+        InsertSource::Query(query) => source.query(query, &mut store, &mut explicit).await?,
     };
-    if let Some(highest) = generated.highest_explicit {
+    if let Some(highest) = explicit.highest {
         session.instance.auto_increment.seen(&table, highest).await?;
     }
     let several = matches!(&insert.source, InsertSource::Values(rows) if rows.len() > 1)
         || matches!(insert.source, InsertSource::Query(_));
     let Store { mut changes, duplicates, .. } = store;
-    changes.first_id = generated.first;
-    changes.explicit_id = generated.explicit;
-    changes.all_generated = generated.first.is_some() && generated.explicit.is_none();
+    changes.explicit_id = explicit.last;
+    changes.all_generated = changes.first_id.is_some() && explicit.last.is_none();
     if several {
         changes.info = Info::Records { records, duplicates };
     }
@@ -137,11 +136,7 @@ async fn on_duplicate(
     Ok(OnDuplicate::Update(assignments))
 }
 
-fn new_names(
-    alias: &ast::RowAlias,
-    insert: &ast::Insert,
-    table: &TableDef,
-) -> Result<Vec<String>> {
+fn new_names(alias: &ast::RowAlias, insert: &ast::Insert, table: &TableDef) -> Result<Vec<String>> {
     if alias.columns.is_empty() {
         return Ok(Vec::new());
     }
@@ -170,7 +165,7 @@ impl Source<'_> {
         &mut self,
         rows: &[Vec<ast::Expr>],
         store: &mut Store<'_>,
-        generated: &mut Generated,
+        explicit: &mut Explicit,
     ) -> Result<u64> {
         let ctx = &self.env.ctx;
         // A single bad row fails whatever sql_mode says, as in MySQL.
@@ -189,12 +184,16 @@ impl Source<'_> {
                 return Err(Error::wrong_value_count(number));
             }
             let mut row: Row = vec![Value::Null; self.maker.width()];
+            let given = self.given(&store.table, exprs).await?;
+            if given.iter().any(|given| matches!(given, Given::Expr(_))) {
+                self.maker.prefill(&mut row);
+            }
             if of_defaults {
                 self.maker.fill(&mut row, &vec![false; is_given.len()], ctx)?;
             } else {
                 self.maker.fill(&mut row, &is_given, ctx)?;
             }
-            for (column, given) in self.columns.iter().zip(self.given(&store.table, exprs).await?) {
+            for (column, given) in self.columns.iter().zip(given) {
                 let value = match given {
                     Given::Value(value) => value,
                     Given::Expr(expr) => expr.eval(&row, ctx)?,
@@ -205,8 +204,7 @@ impl Source<'_> {
                 };
                 self.maker.give(&mut row, *column, value, number, strict_null, ctx)?;
             }
-            self.session.generate(self.maker, &mut row, generated).await?;
-            batch.push(row);
+            batch.push(self.session.complete(self.maker, row, explicit).await?);
             if batch.len() == BATCH_ROWS {
                 ctx.check_cancel()?;
                 store.put(&mut *self.txn.lock().await, std::mem::take(&mut batch)).await?;
@@ -243,7 +241,7 @@ impl Source<'_> {
         &mut self,
         query: &ast::Query,
         store: &mut Store<'_>,
-        generated: &mut Generated,
+        explicit: &mut Explicit,
     ) -> Result<u64> {
         let ctx = &self.env.ctx;
         let (columns, rows) = self.session.query_rows(query, self.env, self.txn).await?;
@@ -256,7 +254,7 @@ impl Source<'_> {
             for values in page {
                 records += 1;
                 ctx.set_row(records);
-                batch.push(self.row_of(values, records, generated).await?);
+                batch.push(self.row_of(values, records, explicit).await?);
             }
             ctx.check_cancel()?;
             store.put(&mut *self.txn.lock().await, batch).await
@@ -272,7 +270,7 @@ impl Source<'_> {
         Ok(records)
     }
 
-    async fn row_of(&self, values: Row, number: u64, generated: &mut Generated) -> Result<Row> {
+    async fn row_of(&self, values: Row, number: u64, explicit: &mut Explicit) -> Result<NewRow> {
         let ctx = &self.env.ctx;
         let mut row: Row = vec![Value::Null; self.maker.width()];
         let mut is_given = vec![false; row.len()];
@@ -281,19 +279,18 @@ impl Source<'_> {
             self.maker.give(&mut row, *column, value, number, false, ctx)?;
         }
         self.maker.fill(&mut row, &is_given, ctx)?;
-        self.session.generate(self.maker, &mut row, generated).await?;
-        Ok(row)
+        self.session.complete(self.maker, row, explicit).await
     }
 }
 
 impl Session {
     /// Fills generated columns of a row.
-    pub(crate) async fn generate(
+    pub(crate) async fn complete(
         &self,
         maker: &RowMaker,
-        row: &mut Row,
-        generated: &mut Generated,
-    ) -> Result<()> {
-        maker.generate(row, &self.instance.auto_increment, generated).await
+        row: Row,
+        explicit: &mut Explicit,
+    ) -> Result<NewRow> {
+        maker.complete(row, &self.instance.auto_increment, explicit).await
     }
 }

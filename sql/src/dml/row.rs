@@ -44,15 +44,22 @@ pub(crate) struct RowMaker {
     zero_generates: bool,
 }
 
-/// AUTO_INCREMENT values of a statement.
+/// A complete row, ready to be stored.
+#[derive(Clone, Debug)]
+pub(crate) struct NewRow {
+    /// A value for every column.
+    pub(crate) values: Row,
+    /// Its AUTO_INCREMENT value, when that was generated.
+    pub(crate) generated: Option<u64>,
+}
+
+/// AUTO_INCREMENT values that a statement was given by hand.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Generated {
-    /// The first that was generated.
-    pub(crate) first: Option<u64>,
-    /// The last one given by hand.
-    pub(crate) explicit: Option<u64>,
-    /// The largest one given by hand: the counter is lifted to it.
-    pub(crate) highest_explicit: Option<u64>,
+pub(crate) struct Explicit {
+    /// The last one.
+    pub(crate) last: Option<u64>,
+    /// The largest one: the counter is lifted to it.
+    pub(crate) highest: Option<u64>,
 }
 
 /// CURRENT_TIMESTAMP as a column stores it.
@@ -115,7 +122,11 @@ impl RowMaker {
             Absent::Expression(expr) => {
                 let value = expr.eval(&[], ctx)?;
                 if value.is_null() {
-                    return if definition.ty.nullable { Ok(value) } else { null_in(definition, true, ctx) };
+                    return if definition.ty.nullable {
+                        Ok(value)
+                    } else {
+                        null_in(definition, true, ctx)
+                    };
                 }
                 assign(value, &definition.ty, &definition.name, ctx.row(), ctx)
             }
@@ -123,6 +134,15 @@ impl RowMaker {
             Absent::Missing(zero) => {
                 ctx.bad_value(Error::no_default(&definition.name))?;
                 Ok(zero.clone())
+            }
+        }
+    }
+
+    /// Gives every column its plain default, which expressions read until the column has its value.
+    pub(crate) fn prefill(&self, row: &mut Row) {
+        for (value, absent) in row.iter_mut().zip(&self.absent) {
+            if let Absent::Value(default) | Absent::Missing(default) = absent {
+                value.clone_from(default);
             }
         }
     }
@@ -138,12 +158,13 @@ impl RowMaker {
     }
 
     /// Generates what is to be generated, and takes notice of AUTO_INCREMENT values given by hand.
-    pub(crate) async fn generate(
+    pub(crate) async fn complete(
         &self,
-        row: &mut Row,
+        mut row: Row,
         counters: &AutoIncrement,
-        generated: &mut Generated,
-    ) -> Result<()> {
+        explicit: &mut Explicit,
+    ) -> Result<NewRow> {
+        let mut generated = None;
         if let Some(column) = self.auto_increment {
             let zero = matches!(row[column], Value::Int(0) | Value::UInt(0));
             if row[column].is_null() || (zero && self.zero_generates) {
@@ -160,12 +181,12 @@ impl RowMaker {
                 } else {
                     Value::Int(value as i64)
                 };
-                generated.first.get_or_insert(value);
+                generated = Some(value);
             } else if let Some(value) = row[column].as_integer()
                 && let Ok(value) = u64::try_from(value)
             {
-                generated.explicit = Some(value);
-                generated.highest_explicit = generated.highest_explicit.max(Some(value));
+                explicit.last = Some(value);
+                explicit.highest = explicit.highest.max(Some(value));
             }
         }
         if let Some(column) = self.table.row_id()
@@ -177,7 +198,7 @@ impl RowMaker {
             };
             row[column] = Value::UInt(value);
         }
-        Ok(())
+        Ok(NewRow { values: row, generated })
     }
 }
 

@@ -9,7 +9,7 @@
 //! before it.
 
 use super::duplicate;
-use super::row::null_in;
+use super::row::{NewRow, null_in};
 use super::{Changes, Check};
 use crate::catalog::TableDef;
 use crate::context::EvalContext;
@@ -99,7 +99,7 @@ impl Known {
 
 impl Store<'_> {
     /// Stores a batch of complete rows.
-    pub(crate) async fn put(&mut self, txn: &mut Transaction, rows: Vec<Row>) -> Result<()> {
+    pub(crate) async fn put(&mut self, txn: &mut Transaction, rows: Vec<NewRow>) -> Result<()> {
         if matches!(self.on_duplicate, OnDuplicate::Error) {
             self.put_plain(txn, rows).await
         } else {
@@ -107,12 +107,12 @@ impl Store<'_> {
         }
     }
 
-    async fn put_plain(&mut self, txn: &mut Transaction, rows: Vec<Row>) -> Result<()> {
+    async fn put_plain(&mut self, txn: &mut Transaction, rows: Vec<NewRow>) -> Result<()> {
         let mut encoded = Vec::with_capacity(rows.len());
         for row in &rows {
             encoded.push((
-                table_codec::row_key(&self.table, row)?,
-                table_codec::index_entries(&self.table, row)?,
+                table_codec::row_key(&self.table, &row.values)?,
+                table_codec::index_entries(&self.table, &row.values)?,
             ));
         }
         if self.check == Check::Now {
@@ -131,26 +131,26 @@ impl Store<'_> {
             let found = txn.multi_get(&keys).await?;
             if let Some(hit) = found.iter().position(Option::is_some) {
                 let (at, index) = owners[hit];
-                return Err(duplicate::error(&self.table, index, &rows[at], self.ctx));
+                return Err(duplicate::error(&self.table, index, &rows[at].values, self.ctx));
             }
         }
         for (row, (row_key, entries)) in rows.into_iter().zip(encoded) {
-            put_new(txn, &self.table, row_key, entries, &row, self.ctx)?;
-            self.changes.affected += 1;
+            put_new(txn, &self.table, row_key, entries, &row.values, self.ctx)?;
+            self.stored(row.generated);
             if self.changes.rows.len() < ROWS_KEPT {
-                self.changes.rows.push(row);
+                self.changes.rows.push(row.values);
             }
         }
         Ok(())
     }
 
-    async fn put_checked(&mut self, txn: &mut Transaction, rows: Vec<Row>) -> Result<()> {
+    async fn put_checked(&mut self, txn: &mut Transaction, rows: Vec<NewRow>) -> Result<()> {
         let mut known = Known::default();
         let mut keys = Vec::new();
         let mut encoded = Vec::with_capacity(rows.len());
         for row in &rows {
-            let row_key = table_codec::row_key(&self.table, row)?;
-            let entries = table_codec::index_entries(&self.table, row)?;
+            let row_key = table_codec::row_key(&self.table, &row.values)?;
+            let entries = table_codec::index_entries(&self.table, &row.values)?;
             keys.push(row_key.clone());
             keys.extend(entries.iter().filter(|e| e.unique).map(|e| e.key.clone()));
             encoded.push((row_key, entries));
@@ -167,10 +167,11 @@ impl Store<'_> {
         &mut self,
         txn: &mut Transaction,
         known: &mut Known,
-        row: Row,
+        row: NewRow,
         row_key: Bytes,
         entries: Vec<IndexEntry>,
     ) -> Result<()> {
+        let NewRow { values: row, generated } = row;
         let mut replaced = false;
         while let Some(hit) = self.find_hit(txn, known, &row_key, &entries).await? {
             match &self.on_duplicate {
@@ -195,7 +196,9 @@ impl Store<'_> {
                     let old = self.old_row(txn, known, &hit.row_key).await?;
                     let assignments = assignments.clone();
                     self.duplicates += 1;
-                    return self.update_old(txn, known, &hit.row_key, old, &row, &assignments).await;
+                    return self
+                        .update_old(txn, known, &hit.row_key, old, &row, &assignments)
+                        .await;
                 }
             }
         }
@@ -205,8 +208,16 @@ impl Store<'_> {
             known.overlay.insert(entry.key.clone(), Some(entry.value.clone()));
         }
         put_new(txn, &self.table, row_key, entries, &row, self.ctx)?;
-        self.changes.affected += 1;
+        self.stored(generated);
         Ok(())
+    }
+
+    /// Counts a row that was inserted. LAST_INSERT_ID() is the first generated value among those.
+    fn stored(&mut self, generated: Option<u64>) {
+        self.changes.affected += 1;
+        if self.changes.first_id.is_none() {
+            self.changes.first_id = generated;
+        }
     }
 
     async fn find_hit(
@@ -237,10 +248,7 @@ impl Store<'_> {
         row_key: &Bytes,
     ) -> Result<Row> {
         let bytes = known.get(txn, row_key).await?.ok_or_else(|| {
-            Error::storage(format!(
-                "an index entry of {} has no row",
-                self.table.qualified_name()
-            ))
+            Error::storage(format!("an index entry of {} has no row", self.table.qualified_name()))
         })?;
         table_codec::decode_all(&self.table, &bytes)
     }
@@ -284,7 +292,9 @@ fn put_new(
     put(txn, row_key, value, true, || duplicate::error(table, 0, row, ctx))?;
     for entry in entries {
         let index = entry.index;
-        put(txn, entry.key, entry.value, entry.unique, || duplicate::error(table, index, row, ctx))?;
+        put(txn, entry.key, entry.value, entry.unique, || {
+            duplicate::error(table, index, row, ctx)
+        })?;
     }
     Ok(())
 }

@@ -3,9 +3,10 @@
 //! Rows are found through `access`, checked, and changed page by page; a scan does not see what the
 //! statement writes, so no row is met twice. With ORDER BY the rows are gathered and sorted first.
 
+use super::bind::{self, RowSubqueries};
 use super::row::RowMaker;
 use super::store::{self, Assignment};
-use super::{Changes, Info, bind, find_writable};
+use super::{Changes, Info, find_writable};
 use crate::access::{self, ReadOptions};
 use crate::ast;
 use crate::binder::Scope;
@@ -19,7 +20,6 @@ use crate::value::{Row, Value};
 use crate::{Error, Result};
 use bytes::Bytes;
 use std::sync::Arc;
-use txn::Transaction;
 
 /// Which rows of a table a statement changes, and in which order.
 pub(super) struct Target {
@@ -29,6 +29,8 @@ pub(super) struct Target {
     pub(super) alias: String,
     /// WHERE, cut at its ANDs.
     conjuncts: Vec<Expr>,
+    /// Subqueries in it that need the row.
+    subqueries: RowSubqueries,
     /// ORDER BY: keys, and whether they descend.
     order: Vec<(Expr, bool)>,
     /// LIMIT.
@@ -66,8 +68,8 @@ impl Target {
         let scope = Scope::of_table(&table, &alias);
         let (filter, order_by, limit) = clauses;
         let filter: Vec<&ast::Expr> = filter.into_iter().collect();
-        let bound = bind::exprs(session, &filter, &scope, "where clause", env, txn).await?;
-        let conjuncts = bound.into_iter().flat_map(Expr::conjuncts).collect();
+        let bound = bind::row_exprs(session, &filter, &scope, "where clause", env, txn).await?;
+        let conjuncts = bound.exprs.iter().flat_map(Expr::conjuncts).collect();
         let list: Vec<&ast::Expr> = order_by.iter().map(|item| &item.expr).collect();
         let keys = bind::exprs(session, &list, &scope, "order clause", env, txn).await?;
         let order = keys.into_iter().zip(order_by.iter().map(|item| item.descending)).collect();
@@ -79,7 +81,7 @@ impl Target {
                 Some(count.ok_or_else(|| Error::wrong_arguments("LIMIT"))?)
             }
         };
-        Ok(Target { table, alias, conjuncts, order, limit })
+        Ok(Target { table, alias, conjuncts, subqueries: bound.subqueries, order, limit })
     }
 
     /// The columns of the table, under the name it has in the statement.
@@ -89,24 +91,43 @@ impl Target {
 
     /// Opens the rows that match.
     pub(super) async fn open<'a>(
-        &'a self,
-        txn: &mut Transaction,
+        &'a mut self,
+        txn: &'a SharedTransaction,
         ctx: &'a EvalContext,
     ) -> Result<Matches<'a>> {
-        let choice = access::plan(&self.table, &self.conjuncts, ctx)?;
+        let known: Vec<Expr> =
+            self.conjuncts.iter().filter(|expr| !bind::has_subquery(expr)).cloned().collect();
+        let choice = access::plan(&self.table, &known, ctx)?;
         let wanted: Vec<usize> = (0..self.table.columns.len()).collect();
         let options = ReadOptions { shard: choice.shard.clone(), ..ReadOptions::default() };
-        let reader = access::read(&choice.access, &self.table, &wanted, options, txn).await?;
+        let reader = {
+            let mut txn = txn.lock().await;
+            access::read(&choice.access, &self.table, &wanted, options, &mut txn).await?
+        };
         let left = self.limit.unwrap_or(u64::MAX);
-        let mut matches = Matches { target: self, reader, ctx, left, sorted: None };
-        if !self.order.is_empty() {
+        let mut matches = Matches { target: self, reader, txn, ctx, left, sorted: None };
+        if !matches.target.order.is_empty() {
             let mut rows = Vec::new();
-            while let Some(page) = matches.page(txn, u64::MAX).await? {
+            while let Some(page) = matches.page(u64::MAX).await? {
                 rows.extend(page);
             }
-            matches.sorted = Some(self.sort(rows, ctx)?);
+            matches.sorted = Some(matches.target.sort(rows, ctx)?);
         }
         Ok(matches)
+    }
+
+    async fn accepts(&mut self, row: &Row, ctx: &EvalContext) -> Result<bool> {
+        for conjunct in &self.conjuncts {
+            let truth = if bind::has_subquery(conjunct) {
+                self.subqueries.settle(conjunct, row).await?.truth(row, ctx)?
+            } else {
+                conjunct.truth(row, ctx)?
+            };
+            if truth != Some(true) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn sort(&self, rows: Vec<(Bytes, Row)>, ctx: &EvalContext) -> Result<Vec<(Bytes, Row)>> {
@@ -136,8 +157,9 @@ impl Target {
 
 /// Rows that match, page by page.
 pub(super) struct Matches<'a> {
-    target: &'a Target,
+    target: &'a mut Target,
     reader: access::RowReader,
+    txn: &'a SharedTransaction,
     ctx: &'a EvalContext,
     /// Rows that LIMIT still lets pass.
     left: u64,
@@ -146,8 +168,13 @@ pub(super) struct Matches<'a> {
 }
 
 impl Matches<'_> {
-    /// The next rows with their keys; `None` at the end.
-    pub(super) async fn next(&mut self, txn: &mut Transaction) -> Result<Option<Vec<(Bytes, Row)>>> {
+    /// The table.
+    pub(super) fn table(&self) -> &Arc<TableDef> {
+        &self.target.table
+    }
+
+    /// The next rows with their keys; `None` at the end. Locks the transaction meanwhile.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<(Bytes, Row)>>> {
         if let Some(sorted) = &mut self.sorted {
             let rows = std::mem::take(sorted);
             return Ok((!rows.is_empty()).then_some(rows));
@@ -155,30 +182,24 @@ impl Matches<'_> {
         if self.left == 0 {
             return Ok(None);
         }
-        let page = self.page(txn, self.left).await?;
+        let page = self.page(self.left).await?;
         if let Some(page) = &page {
             self.left -= page.len() as u64;
         }
         Ok(page)
     }
 
-    async fn page(&mut self, txn: &mut Transaction, most: u64) -> Result<Option<Vec<(Bytes, Row)>>> {
+    async fn page(&mut self, most: u64) -> Result<Option<Vec<(Bytes, Row)>>> {
         loop {
             self.ctx.check_cancel()?;
-            let Some(page) = self.reader.next_page(txn).await? else { return Ok(None) };
+            let page = self.reader.next_page(&mut *self.txn.lock().await).await?;
+            let Some(page) = page else { return Ok(None) };
             let mut rows = Vec::new();
             for (key, row) in page {
                 if rows.len() as u64 == most {
                     break;
                 }
-                let mut accepted = true;
-                for conjunct in &self.target.conjuncts {
-                    if conjunct.truth(&row, self.ctx)? != Some(true) {
-                        accepted = false;
-                        break;
-                    }
-                }
-                if accepted {
+                if self.target.accepts(&row, self.ctx).await? {
                     rows.push((key, row));
                 }
             }
@@ -202,23 +223,35 @@ pub(crate) async fn run(
     let ctx = &env.ctx;
     let source = single(&update.tables, "UPDATE")?;
     let clauses = (update.filter.as_ref(), update.order_by.as_slice(), update.limit.as_ref());
-    let target = Target::bind(session, source, clauses, env, txn).await?;
-    let assignments = bind_assignments(session, update, &target, env, txn).await?;
+    let mut target = Target::bind(session, source, clauses, env, txn).await?;
+    let (assignments, mut subqueries) =
+        bind_assignments(session, update, &target, env, txn).await?;
     let maker = RowMaker::new(&target.table, ctx)?;
     let (mut matched, mut changed) = (0, 0);
-    let mut guard = txn.lock().await;
-    let mut matches = target.open(&mut guard, ctx).await?;
-    while let Some(rows) = matches.next(&mut guard).await? {
+    let mut matches = target.open(txn, ctx).await?;
+    let table = matches.table().clone();
+    while let Some(rows) = matches.next().await? {
         for (key, old) in rows {
             matched += 1;
             ctx.set_row(matched);
             let mut new = old.clone();
-            store::apply(&target.table, &mut new, &assignments, &maker, ctx)?;
+            if subqueries.is_empty() {
+                store::apply(&table, &mut new, &assignments, &maker, ctx)?;
+            } else {
+                let mut settled = assignments.clone();
+                for assignment in &mut settled {
+                    if let Some(value) = &mut assignment.value {
+                        *value = subqueries.settle(value, &old).await?;
+                    }
+                }
+                store::apply(&table, &mut new, &settled, &maker, ctx)?;
+            }
             if new == old {
                 continue;
             }
-            store::touch(&target.table, &mut new, &assignments, ctx);
-            match store::change(&mut guard, &target.table, &key, &old, &new, ctx).await {
+            store::touch(&table, &mut new, &assignments, ctx);
+            let mut txn = txn.lock().await;
+            match store::change(&mut txn, &table, &key, &old, &new, ctx).await {
                 Ok(_) => changed += 1,
                 Err(error) if update.ignore && error.code == 1062 => ctx.warn(error),
                 Err(error) => return Err(error),
@@ -226,7 +259,7 @@ pub(crate) async fn run(
         }
     }
     Ok(Changes {
-        table: Some(target.table.clone()),
+        table: Some(table),
         affected: changed,
         unchanged: matched - changed,
         info: Info::Matched { matched, changed },
@@ -240,19 +273,24 @@ async fn bind_assignments(
     target: &Target,
     env: &StatementContext,
     txn: &SharedTransaction,
-) -> Result<Vec<Assignment>> {
+) -> Result<(Vec<Assignment>, RowSubqueries)> {
     let scope = target.scope();
     let mut assignments = Vec::with_capacity(update.assignments.len());
+    // All values are bound together, so that their subqueries are numbered together.
+    let mut given = Vec::new();
+    let mut values = Vec::new();
     for assignment in &update.assignments {
         let name = &assignment.column;
         let column = bind::target(name, &target.table, &target.alias, "field list")?;
-        let value = if bind::is_default(&assignment.value, &name.column) {
-            None
-        } else {
-            let list = [&assignment.value];
-            bind::exprs(session, &list, &scope, "field list", env, txn).await?.into_iter().next()
-        };
-        assignments.push(Assignment { column, value });
+        if !bind::is_default(&assignment.value, &name.column) {
+            given.push(assignments.len());
+            values.push(&assignment.value);
+        }
+        assignments.push(Assignment { column, value: None });
     }
-    Ok(assignments)
+    let bound = bind::row_exprs(session, &values, &scope, "field list", env, txn).await?;
+    for (at, expr) in given.into_iter().zip(bound.exprs) {
+        assignments[at].value = Some(expr);
+    }
+    Ok((assignments, bound.subqueries))
 }

@@ -22,7 +22,9 @@ use crate::types::{SqlType, array_value, values_to_array};
 use crate::value::Value;
 use crate::{Error, Result};
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray};
-use arrow::datatypes::{DataType, Decimal256Type, Field, FieldRef, Float64Type, Int64Type, UInt64Type, i256};
+use arrow::datatypes::{
+    DataType, Decimal256Type, Field, FieldRef, Float64Type, Int64Type, UInt64Type, i256,
+};
 use datafusion_common::ScalarValue;
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::{
@@ -118,10 +120,7 @@ impl AggregateUDFImpl for Function {
         Ok(vec![Arc::new(Field::new(format!("{}[state]", args.name), DataType::Binary, true))])
     }
 
-    fn accumulator(
-        &self,
-        _: AccumulatorArgs,
-    ) -> datafusion_common::Result<Box<dyn Accumulator>> {
+    fn accumulator(&self, _: AccumulatorArgs) -> datafusion_common::Result<Box<dyn Accumulator>> {
         Ok(Box::new(Single(Groups::new(self.spec.clone()))))
     }
 
@@ -243,8 +242,7 @@ impl Groups {
 
     fn states(&mut self, emit: EmitTo) -> Result<ArrayRef> {
         let spec = self.spec.clone();
-        let states: Vec<Vec<u8>> =
-            self.take(emit).iter().map(|group| group.write(&spec)).collect();
+        let states: Vec<Vec<u8>> = self.take(emit).iter().map(|group| group.write(&spec)).collect();
         Ok(Arc::new(BinaryArray::from_iter_values(states)))
     }
 

@@ -55,7 +55,7 @@ impl ApplyExec {
     }
 
     fn run(&self, task: Arc<TaskContext>) -> datafusion_common::Result<SendableRecordBatchStream> {
-        let schema = self.properties.schema().clone();
+        let schema = self.schema();
         let mut needed = BTreeSet::new();
         let mut columns = Vec::with_capacity(self.numbers.len());
         for number in &self.numbers {
@@ -100,11 +100,9 @@ operator!(
 pub(crate) fn result_type(subqueries: &Subqueries, number: usize) -> SqlType {
     let subquery = &subqueries[number];
     match subquery.kind {
-        SubqueryKind::Scalar => subquery
-            .plan
-            .types()
-            .first()
-            .map_or_else(SqlType::null, |ty| ty.with_nullable(true)),
+        SubqueryKind::Scalar => {
+            subquery.plan.types().first().map_or_else(SqlType::null, |ty| ty.with_nullable(true))
+        }
         SubqueryKind::Exists | SubqueryKind::Quantified { .. } => SqlType::boolean(),
     }
 }
@@ -140,8 +138,8 @@ impl ApplyState {
             columns.push(values_to_array(ty, results)?);
         }
         let rows = input.num_rows();
-        batch(self.schema.clone(), columns, rows).map(Some).map_err(|error| {
-            Error::internal(format!("result of a subquery: {}", error.message))
-        })
+        batch(self.schema.clone(), columns, rows)
+            .map(Some)
+            .map_err(|error| Error::internal(format!("result of a subquery: {}", error.message)))
     }
 }

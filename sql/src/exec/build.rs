@@ -10,8 +10,9 @@ use super::expression::{condition, has_weight, value, weight, weight_type};
 use super::lookup::{self, LookupJoinExec};
 use super::scan::{RowsExec, TableScanExec};
 use super::{Environment, error};
-use crate::access::{self, Access, ReadOptions};
+use crate::access::{self, Access, Choice, ReadOptions};
 use crate::binder::subquery::column_expr;
+use crate::context::EvalContext;
 use crate::expr::{CompareOp, Expr, ExprKind};
 use crate::planner::plan::{
     Aggregate, AggregateFunction, Join, JoinKind, Plan, SUBQUERY, Scan, SortKey, Subqueries,
@@ -28,7 +29,7 @@ use datafusion_physical_expr::expressions::Column;
 use datafusion_physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion_physical_plan::ExecutionPlan;
 use datafusion_physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
-use datafusion_physical_plan::filter::FilterExec;
+use datafusion_physical_plan::filter::FilterExecBuilder;
 use datafusion_physical_plan::joins::utils::{ColumnIndex, JoinFilter};
 use datafusion_physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, PartitionMode};
 use datafusion_physical_plan::limit::GlobalLimitExec;
@@ -51,11 +52,7 @@ struct Wish {
 }
 
 /// The operators of an optimised plan.
-pub fn build(
-    plan: &Plan,
-    subqueries: &Subqueries,
-    environment: &Environment,
-) -> Result<Operator> {
+pub fn build(plan: &Plan, subqueries: &Subqueries, environment: &Environment) -> Result<Operator> {
     Builder { subqueries, environment }.plan(plan, &Wish::default()).map(|built| built.operator)
 }
 
@@ -80,9 +77,10 @@ impl Builder<'_> {
     fn plan(&self, plan: &Plan, wish: &Wish) -> Result<Built> {
         let none = Wish::default();
         match plan {
-            Plan::OneRow => {
-                Ok(Built::from(Arc::new(RowsExec::new(Vec::new(), Arc::new(vec![Vec::new()]))) as Operator))
-            }
+            Plan::OneRow => Ok(Built::from(Arc::new(RowsExec::new(
+                Vec::new(),
+                Arc::new(vec![Vec::new()]),
+            )) as Operator)),
             Plan::Rows { types, rows, .. } => {
                 Ok(Built::from(Arc::new(RowsExec::new(types.clone(), rows.clone())) as Operator))
             }
@@ -97,25 +95,7 @@ impl Builder<'_> {
                 Ok(Built { operator, ordered: built.ordered })
             }
             Plan::Project { input, exprs } => {
-                let through = Wish {
-                    limit: wish.limit,
-                    order: wish
-                        .order
-                        .iter()
-                        .map_while(|(column, descending)| match exprs[*column].kind {
-                            ExprKind::Column(inner) if inner < SUBQUERY => {
-                                Some((inner, *descending))
-                            }
-                            ExprKind::Call { .. } => {
-                                from_utc_column(&exprs[*column]).map(|inner| (inner, *descending))
-                            }
-                            _ => None,
-                        })
-                        .collect(),
-                };
-                // An order of which a part got lost is no order.
-                let whole = through.order.len() == wish.order.len();
-                let through = if whole { through } else { Wish { order: Vec::new(), ..through } };
+                let (through, whole) = wish_through(wish, exprs);
                 let built = self.plan(input, &through)?;
                 let ordered = built.ordered && whole;
                 let (operator, exprs) = self.with_subqueries(built.operator, input, exprs)?;
@@ -171,27 +151,8 @@ impl Builder<'_> {
     }
 
     fn scan(&self, scan: &Scan, wish: &Wish) -> Result<Built> {
-        let ctx = &self.environment.ctx;
         let table = &scan.table;
-        let mut choice = access::plan(table, &scan.conjuncts, ctx)?;
-        let keys: Vec<(usize, bool)> =
-            wish.order.iter().map(|(column, down)| (scan.columns[*column], *down)).collect();
-        let mut walk = None;
-        if !keys.is_empty() {
-            walk = access::walk_order(table, &choice.access, &choice.fixed, &keys);
-            if walk.is_none() && choice.access == Access::Full && wish.limit.is_some() {
-                // An index in that order gives the first rows without reading all of them.
-                for index in 1..table.indexes.len() {
-                    let whole = access::whole_index(table, index)?;
-                    walk = access::walk_order(table, &whole, &choice.fixed, &keys);
-                    if walk.is_some() {
-                        choice.access = whole;
-                        choice.covered.clear();
-                        break;
-                    }
-                }
-            }
-        }
+        let (choice, walk) = scan_access(scan, &scan.conjuncts, wish, &self.environment.ctx)?;
         let residual: Vec<Expr> = scan
             .conjuncts
             .iter()
@@ -204,7 +165,7 @@ impl Builder<'_> {
             ordered,
             reverse: walk.unwrap_or(false),
             // A sort above must see every row.
-            limit: wish.limit.filter(|_| residual.is_empty() && (ordered || keys.is_empty())),
+            limit: wish.limit.filter(|_| residual.is_empty() && (ordered || wish.order.is_empty())),
             shard: choice.shard.clone(),
         };
         // Columns that only conditions read are decoded, too, and dropped after the conditions.
@@ -241,23 +202,18 @@ impl Builder<'_> {
     }
 
     /// Rows for which all conjuncts are true, with these columns.
-    fn filter_to(
-        &self,
-        input: Operator,
-        conjuncts: &[Expr],
-        output: &[usize],
-    ) -> Result<Operator> {
+    fn filter_to(&self, input: Operator, conjuncts: &[Expr], output: &[usize]) -> Result<Operator> {
         let schema = input.schema();
         let all = output.iter().copied().eq(0..schema.fields().len());
         if conjuncts.is_empty() {
             return if all { Ok(input) } else { self.pick(input, output) };
         }
         let predicate = condition(conjuncts, &schema, &self.environment.ctx);
-        let filter = FilterExec::try_new(predicate, input).map_err(error::unwrap)?;
-        if all {
-            return Ok(Arc::new(filter));
-        }
-        let filter = filter.with_projection(Some(output.to_vec())).map_err(error::unwrap)?;
+        let projection = (!all).then(|| output.to_vec());
+        let filter = FilterExecBuilder::new(predicate, input)
+            .apply_projection(projection)
+            .and_then(FilterExecBuilder::build)
+            .map_err(error::unwrap)?;
         Ok(Arc::new(filter))
     }
 
@@ -360,12 +316,7 @@ impl Builder<'_> {
     }
 
     fn sort(&self, input: &Plan, keys: &[SortKey], limit: Option<usize>) -> Result<Operator> {
-        let columns: Option<Vec<(usize, bool)>> = keys
-            .iter()
-            .map(|key| super::plain_column(&key.expr).map(|column| (column, key.descending)))
-            .collect();
-        let columns = columns.filter(|list| list.iter().all(|(column, _)| *column < SUBQUERY));
-        let wish = Wish { limit, order: columns.unwrap_or_default() };
+        let wish = Wish { limit, order: order_of(keys) };
         let built = self.plan(input, &wish)?;
         if built.ordered {
             return Ok(built.operator);
@@ -413,18 +364,16 @@ impl Builder<'_> {
     }
 
     /// All columns of an input and some more behind them.
-    fn with_columns(
-        &self,
-        input: Operator,
-        extra: Vec<Arc<dyn PhysicalExpr>>,
-    ) -> Result<Operator> {
+    fn with_columns(&self, input: Operator, extra: Vec<Arc<dyn PhysicalExpr>>) -> Result<Operator> {
         if extra.is_empty() {
             return Ok(input);
         }
         let schema = input.schema();
-        let columns = schema.fields().iter().enumerate().map(|(i, field)| {
-            Arc::new(Column::new(field.name(), i)) as Arc<dyn PhysicalExpr>
-        });
+        let columns = schema
+            .fields()
+            .iter()
+            .enumerate()
+            .map(|(i, field)| Arc::new(Column::new(field.name(), i)) as Arc<dyn PhysicalExpr>);
         let exprs: Vec<ProjectionExpr> = columns
             .chain(extra)
             .enumerate()
@@ -537,7 +486,8 @@ impl Builder<'_> {
         }
         // The second input is built into memory and the first one streams, so that rows keep its
         // order; the other way round when the first one promises to be small.
-        let build_left = join.kind == JoinKind::Inner && lookup::is_small(&join.left, self.environment)?;
+        let build_left =
+            join.kind == JoinKind::Inner && lookup::is_small(&join.left, self.environment)?;
         let (build, probe, build_width) =
             if build_left { (left, right, left_width) } else { (right, left, right_width) };
         let side = |column: usize| {
@@ -625,6 +575,98 @@ impl Builder<'_> {
             conditions.iter().map(|condition| condition.map_columns(&place)).collect();
         let predicate = condition(&conditions, &schema, &self.environment.ctx);
         Some(JoinFilter::new(predicate, indices, schema))
+    }
+}
+
+/// The columns that a sort compares; none when it compares anything else.
+fn order_of(keys: &[SortKey]) -> Vec<(usize, bool)> {
+    let columns: Option<Vec<(usize, bool)>> = keys
+        .iter()
+        .map(|key| {
+            let column = super::plain_column(&key.expr).filter(|column| *column < SUBQUERY)?;
+            Some((column, key.descending))
+        })
+        .collect();
+    columns.unwrap_or_default()
+}
+
+/// What a projection wishes from its input, and whether that is the whole order.
+fn wish_through(wish: &Wish, exprs: &[Expr]) -> (Wish, bool) {
+    let order: Option<Vec<(usize, bool)>> = wish
+        .order
+        .iter()
+        .map(|(column, descending)| {
+            let expr = &exprs[*column];
+            let inner = super::plain_column(expr)
+                .filter(|inner| *inner < SUBQUERY)
+                .or_else(|| from_utc_column(expr))?;
+            Some((inner, *descending))
+        })
+        .collect();
+    let whole = order.is_some();
+    (Wish { limit: wish.limit, order: order.unwrap_or_default() }, whole)
+}
+
+/// How a table is read, and whether its rows then come in the order that was wished for: the
+/// direction of the walk that gives it.
+fn scan_access(
+    scan: &Scan,
+    conjuncts: &[Expr],
+    wish: &Wish,
+    ctx: &EvalContext,
+) -> Result<(Choice, Option<bool>)> {
+    let table = &scan.table;
+    let mut choice = access::plan(table, conjuncts, ctx)?;
+    if wish.order.is_empty() {
+        return Ok((choice, None));
+    }
+    let keys: Vec<(usize, bool)> =
+        wish.order.iter().map(|(column, down)| (scan.columns[*column], *down)).collect();
+    let mut walk = access::walk_order(table, &choice.access, &choice.fixed, &keys);
+    if walk.is_none() && choice.access == Access::Full && wish.limit.is_some() {
+        // An index in that order gives the first rows without reading all of them.
+        for index in 1..table.indexes.len() {
+            let whole = access::whole_index(table, index)?;
+            walk = access::walk_order(table, &whole, &choice.fixed, &keys);
+            if walk.is_some() {
+                choice.access = whole;
+                choice.covered.clear();
+                break;
+            }
+        }
+    }
+    Ok((choice, walk))
+}
+
+/// Whether a sort over this input needs no sorting, because a table is walked in its order.
+/// `conjuncts` picks those conditions of a scan whose constants are known.
+pub(crate) fn is_sorted(
+    input: &Plan,
+    keys: &[SortKey],
+    limited: bool,
+    conjuncts: &dyn Fn(&Scan) -> Vec<Expr>,
+    ctx: &EvalContext,
+) -> Result<bool> {
+    let mut wish = Wish { limit: limited.then_some(1), order: order_of(keys) };
+    let mut plan = input;
+    loop {
+        if wish.order.is_empty() {
+            return Ok(false);
+        }
+        plan = match plan {
+            Plan::Filter { input, .. } => {
+                wish.limit = None;
+                input
+            }
+            Plan::Project { input, exprs } => {
+                wish = wish_through(&wish, exprs).0;
+                input
+            }
+            Plan::Scan(scan) => {
+                return Ok(scan_access(scan, &conjuncts(scan), &wish, ctx)?.1.is_some());
+            }
+            _ => return Ok(false),
+        };
     }
 }
 

@@ -15,7 +15,7 @@ use super::operator::{batch, operator, properties, schema_of, stream};
 use crate::access::{self, Access, IndexPoint, ReadOptions};
 use crate::catalog::TableDef;
 use crate::expr::{Expr, ExprKind, key_bytes};
-use crate::planner::plan::{Join, JoinKind, Plan, SUBQUERY, Subqueries};
+use crate::planner::plan::{Join, JoinKind, Plan, Subqueries};
 use crate::types::{Domain, SqlType, array_value};
 use crate::value::Value;
 use crate::{Error, Result, table_codec};
@@ -48,6 +48,13 @@ pub struct Lookup {
     rest: Vec<Expr>,
     /// What becomes of left rows without a partner.
     kind: JoinKind,
+}
+
+impl Lookup {
+    /// The index that is used and how many of its columns are known.
+    pub fn key(&self) -> (usize, usize) {
+        (self.index, self.keys.len())
+    }
 }
 
 /// Whether an input promises few rows: it starts at an access by key.
@@ -163,7 +170,7 @@ impl LookupJoinExec {
     }
 
     fn run(&self, task: Arc<TaskContext>) -> datafusion_common::Result<SendableRecordBatchStream> {
-        let schema = self.properties.schema().clone();
+        let schema = self.schema();
         let state = LookupState {
             input: self.input.execute(0, task)?,
             types: self.types.clone(),
@@ -238,7 +245,7 @@ impl LookupState {
 
     /// Rows of the table for these keys: a batch of the output columns, and its rows by key.
     async fn fetch(
-        &self,
+        &mut self,
         wanted: BTreeMap<Vec<u8>, Vec<Value>>,
     ) -> Result<(RecordBatch, BTreeMap<Vec<u8>, Vec<u32>>)> {
         let lookup = &self.lookup;
@@ -267,8 +274,7 @@ impl LookupState {
         drop(transaction);
         let mut right = concat_batches(&schema, &batches).map_err(internal)?;
         for conjunct in &lookup.conjuncts {
-            let truth =
-                conjunct.map_columns(&place).truth_batch(&right, &self.environment.ctx)?;
+            let truth = conjunct.map_columns(&place).truth_batch(&right, &self.environment.ctx)?;
             right = filter_record_batch(&right, &truth).map_err(internal)?;
         }
         let mut partners: BTreeMap<Vec<u8>, Vec<u32>> = BTreeMap::new();

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
-use datafusion_physical_plan::PlanProperties;
+use datafusion_physical_plan::{ExecutionPlan, PlanProperties};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ impl TableScanExec {
     }
 
     fn run(&self, _: Arc<TaskContext>) -> datafusion_common::Result<SendableRecordBatchStream> {
-        let schema = self.properties.schema().clone();
+        let schema = self.schema();
         let state = ScanState {
             table: self.table.clone(),
             decoder: Decoder::new(self.table.clone(), self.columns.clone(), schema.clone()),
@@ -134,7 +134,7 @@ impl RowsExec {
     }
 
     fn run(&self, _: Arc<TaskContext>) -> datafusion_common::Result<SendableRecordBatchStream> {
-        let schema = self.properties.schema().clone();
+        let schema = self.schema();
         let (types, rows) = (self.types.clone(), self.rows.clone());
         let out = schema.clone();
         let batches = (0..rows.len()).step_by(BATCH_ROWS).map(move |start| {

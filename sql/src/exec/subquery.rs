@@ -68,9 +68,9 @@ pub async fn resolve(
                 if left.len() == 1 && !rows.is_empty() && rows.len() <= IN_LIST_MAX =>
             {
                 let ty = subquery.plan.types()[0];
-                let values = rows.into_iter().flatten().collect();
-                let list =
-                    build::in_set(false, left[0].clone(), values, ty, &environment.ctx)?;
+                // A list keeps its values, so that an index can be asked for them.
+                let values = rows.into_iter().flatten().map(|value| literal(ty, value)).collect();
+                let list = build::in_list(false, left[0].clone(), values, &environment.ctx)?;
                 known.insert(number, list);
             }
             SubqueryKind::Quantified { .. } => subquery.rows = Some(Arc::new(rows)),
@@ -140,7 +140,11 @@ pub struct Evaluator {
 
 impl Evaluator {
     /// For the subquery of this number. `subqueries` have been through [`resolve`].
-    pub fn new(number: usize, subqueries: &Subqueries, environment: &Environment) -> Result<Evaluator> {
+    pub fn new(
+        number: usize,
+        subqueries: &Subqueries,
+        environment: &Environment,
+    ) -> Result<Evaluator> {
         let subquery = subqueries
             .get(number)
             .cloned()
@@ -210,8 +214,7 @@ impl Evaluator {
                 };
                 let (plan, mut subqueries) = with_outer(&self.plan, &self.subqueries, &outer);
                 // Nested subqueries that only needed these values run once now.
-                let plan =
-                    Box::pin(resolve_new(plan, &mut subqueries, &self.environment)).await?;
+                let plan = Box::pin(resolve_new(plan, &mut subqueries, &self.environment)).await?;
                 Arc::new(collect_plan(plan, subqueries, &self.environment, limit).await?)
             }
         };
@@ -238,10 +241,7 @@ impl Evaluator {
 }
 
 /// The set behind an uncorrelated `left IN (SELECT …)` of one column.
-fn membership(
-    subquery: &Subquery,
-    environment: &Environment,
-) -> Result<Option<(Expr, ValueSet)>> {
+fn membership(subquery: &Subquery, environment: &Environment) -> Result<Option<(Expr, ValueSet)>> {
     let (Some(rows), SubqueryKind::Quantified { left, condition, equality: true, all: false }) =
         (&subquery.rows, &subquery.kind)
     else {

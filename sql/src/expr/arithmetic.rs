@@ -114,10 +114,8 @@ fn decimals(
     let (Value::Decimal(a), Value::Decimal(b)) = (a, b) else {
         return Err(Error::internal(format!("{a:?} {} {b:?} as decimals", op.symbol())));
     };
-    let divides = matches!(
-        op,
-        ArithmeticOp::Divide | ArithmeticOp::IntegerDivide | ArithmeticOp::Modulo
-    );
+    let divides =
+        matches!(op, ArithmeticOp::Divide | ArithmeticOp::IntegerDivide | ArithmeticOp::Modulo);
     if divides && b.is_zero() {
         ctx.division_by_zero()?;
         return Ok(Value::Null);

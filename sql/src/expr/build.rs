@@ -22,15 +22,17 @@ use crate::ast;
 use crate::collation::{self, CollationId};
 use crate::context::{EvalContext, NoVariables, Scope, SqlMode};
 use crate::function::{self, Volatility};
-use crate::types::decimal::Decimal;
 use crate::types::datetime::parse;
+use crate::types::decimal::Decimal;
 use crate::types::{SqlType, TypeKind};
 use crate::value::Value;
 use crate::{Error, Result};
 
 pub use arithmetic::{binary, unary};
+pub(crate) use arithmetic::{in_numeric_domain, numeric_domain};
 pub use cast::{as_decimal, as_double, as_integer, as_string, cast, cast_as, convert_using};
-pub(crate) use cast::cast_in;
+pub(crate) use cast::{cast_in, number_of_bytes};
+pub(crate) use comparison::in_collation;
 pub use comparison::{
     between, compare, in_list, in_set, is, like, regexp, row_compare, row_in_list,
 };
@@ -98,7 +100,9 @@ pub fn ast_literal(literal_of: &ast::Literal, ctx: &EvalContext) -> Result<Expr>
         ast::Literal::Bytes { value, charset: Some(charset), .. } => {
             introduced(value.clone(), charset)
         }
-        ast::Literal::Bytes { value, charset: None, .. } => Ok(literal(Value::Bytes(value.clone()))),
+        ast::Literal::Bytes { value, charset: None, .. } => {
+            Ok(literal(Value::Bytes(value.clone())))
+        }
         ast::Literal::Date(text) => {
             let parsed = parse::datetime(text, ctx.sql_mode);
             let date = parsed.filter(|parsed| !parsed.cut && !parsed.has_time);
@@ -202,7 +206,8 @@ pub(crate) fn fold(expr: Expr, ctx: &EvalContext) -> Expr {
     if !all_literal {
         return expr;
     }
-    let mut quiet = EvalContext::new(Arc::new(NoVariables), ctx.clock.clone(), base::Rng::seeded(0));
+    let mut quiet =
+        EvalContext::new(Arc::new(NoVariables), ctx.clock.clone(), base::Rng::seeded(0));
     quiet.sql_mode = ctx.sql_mode;
     quiet.time_zone = ctx.time_zone;
     quiet.now_unix_micros = ctx.now_unix_micros;
@@ -228,11 +233,6 @@ pub(crate) fn fold(expr: Expr, ctx: &EvalContext) -> Expr {
         }
         _ => expr,
     }
-}
-
-/// A condition: the expression itself, or a comparison of its truth when its value is no integer.
-pub fn truth(expr: Expr) -> Expr {
-    expr
 }
 
 /// AND of all; TRUE when there are none.
@@ -313,10 +313,8 @@ pub(crate) fn call_function(
         return Err(Error::wrong_parameter_count(function.name));
     }
     let bound = (function.bind)(args, ctx)?;
-    let expr = Expr::new(
-        bound.ty,
-        ExprKind::Call { function, eval: bound.eval, args: bound.args.into() },
-    );
+    let expr =
+        Expr::new(bound.ty, ExprKind::Call { function, eval: bound.eval, args: bound.args.into() });
     let expr = match bound.coercibility {
         Some(coercibility) => expr.with_coercibility(coercibility),
         None => expr,
@@ -418,9 +416,7 @@ pub fn aggregate_collation(
         let (collation, firmness) = (expr.ty.collation, expr.coercibility);
         found = Some(match found {
             None => (collation, firmness),
-            Some((best, best_firmness)) if best == collation => {
-                (best, best_firmness.min(firmness))
-            }
+            Some((best, best_firmness)) if best == collation => (best, best_firmness.min(firmness)),
             Some(best) if best.1 < firmness => best,
             Some(best) if best.1 > firmness => (collation, firmness),
             Some((best, _)) => {

@@ -138,7 +138,8 @@ pub fn common_domain(a: &SqlType, b: &SqlType) -> Domain {
         (Date | DateTime, Date | DateTime | Text | Bytes | Time)
         | (Text | Bytes | Time, Date | DateTime) => DateTime,
         (Time, Text | Bytes) | (Text | Bytes, Time) => Time,
-        (Date | DateTime | Time, Integer | Decimal) | (Integer | Decimal, Date | DateTime | Time) => {
+        (Date | DateTime | Time, Integer | Decimal)
+        | (Integer | Decimal, Date | DateTime | Time) => {
             if a.scale().max(b.scale()) == 0 && x != Decimal && y != Decimal {
                 Integer
             } else {

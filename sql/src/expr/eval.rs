@@ -206,10 +206,7 @@ impl Expr {
     }
 
     fn parameter<'a>(&'a self, index: usize, ctx: &'a EvalContext) -> Result<Cow<'a, Value>> {
-        let value = ctx
-            .params
-            .get(index)
-            .ok_or_else(|| Error::wrong_arguments("EXECUTE"))?;
+        let value = ctx.params.get(index).ok_or_else(|| Error::wrong_arguments("EXECUTE"))?;
         if value.is_null() || is_variant_of(value, self) {
             return Ok(Cow::Borrowed(value));
         }

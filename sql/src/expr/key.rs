@@ -72,8 +72,6 @@ pub struct ValueSet {
     ty: Option<SqlType>,
     /// Keys of the members.
     keys: BTreeSet<Vec<u8>>,
-    /// Different members, NULL aside, for index lookups.
-    members: Vec<Value>,
     /// Whether NULL is a member: then nothing is certainly absent.
     has_null: bool,
     /// Whether integers of either sign may be members or asked for: keys are then of 128 bits.
@@ -91,9 +89,7 @@ impl ValueSet {
         for value in values {
             match set.key(&value) {
                 Some(key) => {
-                    if set.keys.insert(key) {
-                        set.members.push(value);
-                    }
+                    set.keys.insert(key);
                 }
                 None => set.has_null = true,
             }
@@ -146,11 +142,6 @@ impl ValueSet {
     /// Different members, NULL aside.
     pub fn len(&self) -> usize {
         self.keys.len()
-    }
-
-    /// The members, NULL aside, none twice.
-    pub fn members(&self) -> &[Value] {
-        &self.members
     }
 }
 

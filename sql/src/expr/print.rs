@@ -24,7 +24,10 @@ impl fmt::Display for Expr {
             },
             ExprKind::Literal(value) => match value {
                 Value::Null => f.write_str("NULL"),
-                Value::Text(_) | Value::Bytes(_) | Value::Date(_) | Value::Time(_)
+                Value::Text(_)
+                | Value::Bytes(_)
+                | Value::Date(_)
+                | Value::Time(_)
                 | Value::DateTime(_) => {
                     write!(f, "'{}'", value.to_text(&self.ty).unwrap_or_default())
                 }

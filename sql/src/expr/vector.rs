@@ -148,8 +148,11 @@ impl Expr {
     pub(crate) fn is_total(&self) -> bool {
         let own = match &self.kind {
             ExprKind::Column(_) | ExprKind::Literal(_) => true,
-            ExprKind::Compare { .. } | ExprKind::IsNull { .. } | ExprKind::Coalesce(_)
-            | ExprKind::InList { .. } | ExprKind::Like { .. } => true,
+            ExprKind::Compare { .. }
+            | ExprKind::IsNull { .. }
+            | ExprKind::Coalesce(_)
+            | ExprKind::InList { .. }
+            | ExprKind::Like { .. } => true,
             // Truth of a text reads it as a number, which may warn.
             ExprKind::And(args) | ExprKind::Or(args) => args.iter().all(Expr::has_quiet_truth),
             ExprKind::Xor(args) => args.iter().all(Expr::has_quiet_truth),
@@ -197,8 +200,7 @@ impl Expr {
             }
             _ => false,
         };
-        exact
-            && args.iter().all(|arg| arg.ty.kind == TypeKind::Decimal && arg.has_fixed_scale())
+        exact && args.iter().all(|arg| arg.ty.kind == TypeKind::Decimal && arg.has_fixed_scale())
     }
 
     /// Whether at most one of the operands may warn or fail.
@@ -254,7 +256,11 @@ impl Expr {
     }
 
     /// The kernel of a kind that yields 1, 0 or NULL.
-    fn boolean_kernel(&self, batch: &RecordBatch, ctx: &EvalContext) -> Option<Result<BooleanArray>> {
+    fn boolean_kernel(
+        &self,
+        batch: &RecordBatch,
+        ctx: &EvalContext,
+    ) -> Option<Result<BooleanArray>> {
         if !self.has_boolean_kernel() {
             return None;
         }
@@ -322,7 +328,8 @@ impl Expr {
                 kernel::arithmetic(*op, *domain, &a, &b, self, rows)
             })()),
             ExprKind::Cast { arg, .. } => Some(
-                arg.eval_batch(batch, ctx).and_then(|array| kernel::widen(&array, &arg.ty, &self.ty)),
+                arg.eval_batch(batch, ctx)
+                    .and_then(|array| kernel::widen(&array, &arg.ty, &self.ty)),
             ),
             _ => None,
         }

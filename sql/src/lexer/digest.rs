@@ -14,13 +14,14 @@
 //! Not here: whether a literal may become a parameter without changing the meaning. `ORDER BY 1`,
 //! names of select items and types' lengths do change; whoever keeps plans checks that.
 
-use super::{Lexer, ParseMode, TokenKind, bytes_value, string_value};
+use super::{Lexer, ParseMode, TokenKind, bytes_value, is_function_word, string_value};
 use crate::ast::{Literal, SourceText};
 
 /// A statement without its literals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    /// The text, `?` for each literal, one blank between tokens, keywords in capitals.
+    /// The text, `?` for each literal, one blank between tokens (none where it would matter),
+    /// keywords in capitals.
     pub text: String,
     /// What the `?`s stood for, in order. Parameters of the statement itself are not in here.
     pub literals: Vec<Literal>,
@@ -40,6 +41,7 @@ pub fn template(sql: &str, mode: &ParseMode) -> Option<Template> {
         consumed: sql.len(),
     };
     let mut after_string = false;
+    let mut previous = Previous::Other;
     loop {
         let token = lexer.next();
         let source = token.span.of(sql);
@@ -57,7 +59,7 @@ pub fn template(sql: &str, mode: &ParseMode) -> Option<Template> {
                 continue;
             }
             kind => {
-                if !template.text.is_empty() {
+                if !template.text.is_empty() && !joins(previous, kind) {
                     template.text.push(' ');
                 }
                 match literal(kind, source, mode) {
@@ -76,6 +78,30 @@ pub fn template(sql: &str, mode: &ParseMode) -> Option<Template> {
             }
         }
         after_string = token.kind == TokenKind::String;
+        previous = match token.kind {
+            TokenKind::Dot | TokenKind::AtAt => Previous::Sign,
+            TokenKind::Reserved if is_function_word(source) => Previous::Function,
+            _ => Previous::Other,
+        };
+    }
+}
+
+/// What stood before, as far as a blank after it would change the meaning.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Previous {
+    /// `.` or `@@`.
+    Sign,
+    /// A function's name that is reserved only directly before a parenthesis.
+    Function,
+    Other,
+}
+
+/// Whether a token stands directly after what was before it.
+fn joins(previous: Previous, kind: TokenKind) -> bool {
+    match previous {
+        Previous::Sign => true,
+        Previous::Function => kind == TokenKind::LeftParen,
+        Previous::Other => kind == TokenKind::Dot,
     }
 }
 

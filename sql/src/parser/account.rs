@@ -191,6 +191,7 @@ impl Parser<'_> {
     }
 
     /// GRANT.
+    #[inline(never)]
     pub(super) fn grant(&mut self) -> Result<Statement> {
         self.advance();
         let privileges = self.list(Self::privilege)?;
@@ -207,6 +208,7 @@ impl Parser<'_> {
     }
 
     /// REVOKE.
+    #[inline(never)]
     pub(super) fn revoke(&mut self) -> Result<Statement> {
         self.advance();
         let if_exists = self.if_exists();

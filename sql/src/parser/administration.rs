@@ -10,6 +10,7 @@ use crate::lexer::TokenKind;
 
 impl Parser<'_> {
     /// A statement about the server, by its first word.
+    #[inline(never)]
     pub(super) fn server_statement(&mut self) -> Result<Statement> {
         let word = self.upper();
         if matches!(word.as_str(), "LOCK" | "UNLOCK") && self.is_at(1, "INSTANCE") {
@@ -121,6 +122,7 @@ impl Parser<'_> {
     }
 
     /// ANALYZE, OPTIMIZE, CHECK, REPAIR, CHECKSUM TABLE.
+    #[inline(never)]
     pub(super) fn table_administration(&mut self) -> Result<Statement> {
         let action = match self.upper().as_str() {
             "ANALYZE" => AdministrationAction::Analyze,

@@ -8,6 +8,7 @@ use crate::lexer::TokenKind;
 
 impl Parser<'_> {
     /// ALTER …
+    #[inline(never)]
     pub(super) fn alter(&mut self) -> Result<Statement> {
         match self.upper_at(1).as_str() {
             "TABLE" => self.alter_table(),

@@ -11,6 +11,7 @@ use crate::lexer::TokenKind;
 
 impl Parser<'_> {
     /// CREATE …
+    #[inline(never)]
     pub(super) fn create(&mut self) -> Result<Statement> {
         match self.upper_at(1).as_str() {
             "DATABASE" | "SCHEMA" => self.create_database(),
@@ -40,6 +41,7 @@ impl Parser<'_> {
     }
 
     /// DROP …
+    #[inline(never)]
     pub(super) fn drop(&mut self) -> Result<Statement> {
         match self.upper_at(1).as_str() {
             "DATABASE" | "SCHEMA" => {

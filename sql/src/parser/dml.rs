@@ -10,6 +10,7 @@ use crate::lexer::TokenKind;
 
 impl Parser<'_> {
     /// INSERT or REPLACE.
+    #[inline(never)]
     pub(super) fn insert(&mut self) -> Result<Statement> {
         let replace = self.is("REPLACE");
         self.advance();
@@ -124,6 +125,7 @@ impl Parser<'_> {
     }
 
     /// UPDATE after its WITH.
+    #[inline(never)]
     pub(super) fn update(&mut self, with: Option<With>) -> Result<Statement> {
         self.expect_word("UPDATE")?;
         self.skip_hints();
@@ -165,6 +167,7 @@ impl Parser<'_> {
     }
 
     /// DELETE after its WITH.
+    #[inline(never)]
     pub(super) fn delete(&mut self, with: Option<With>) -> Result<Statement> {
         self.expect_word("DELETE")?;
         self.skip_hints();

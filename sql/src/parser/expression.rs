@@ -11,10 +11,13 @@
 //! IN, LIKE, REGEXP and BETWEEN take operands that are tighter than they are, and bind tighter than the
 //! comparisons: `a = b LIKE c` is `a = (b LIKE c)`, and `a LIKE b LIKE c` is an error. (MySQL's manual
 //! lists them on the comparisons' line; its grammar does this.)
+//!
+//! Rules that recurse are not inlined into each other, here and in `function` and `select`: a level of
+//! nesting then costs the frames of the rules it goes through and not the locals of all of them.
 
 use super::Parser;
 use crate::ast::{
-    BinaryOp, ColumnName, Expr, ExprKind, IntervalUnit, IsTest, Literal, Query, UnaryOp,
+    BinaryOp, CastType, ColumnName, Expr, ExprKind, IntervalUnit, IsTest, Literal, Query, UnaryOp,
 };
 use crate::error::Result;
 use crate::lexer::{self, TokenKind, digest};
@@ -64,17 +67,15 @@ impl Parser<'_> {
     }
 
     /// Operators of at least `lowest` after `left` (or after the operand that comes next).
+    #[inline(never)]
     fn climb(&mut self, left: Option<Expr>, lowest: u8) -> Result<Expr> {
-        let start = self.at;
         // Operators that are tighter than the one just read cannot follow it.
         let mut highest = u8::MAX;
         let mut left = match left {
             Some(left) => left,
             None if lowest <= level::NOT && self.is("NOT") && !self.mode.high_not_precedence => {
-                self.advance();
                 highest = level::NOT;
-                let operand = Box::new(self.operand(level::NOT)?);
-                self.made(start, ExprKind::Unary { op: UnaryOp::Not, operand })?
+                self.prefix(UnaryOp::Not, level::NOT)?
             }
             None => self.unary()?,
         };
@@ -82,21 +83,32 @@ impl Parser<'_> {
             if level < lowest || level > highest {
                 break;
             }
-            highest = level;
-            left = match op {
-                Operator::Binary(op @ (BinaryOp::Or | BinaryOp::And)) => {
-                    self.chain(left, op, level)?
-                }
-                Operator::Binary(op) => self.binary(left, op, level)?,
-                Operator::Concat => self.concatenation(left)?,
-                Operator::Is => self.is_test(left)?,
-                Operator::Predicate => {
-                    highest = level::COMPARISON;
-                    self.predicate(left)?
-                }
-            };
+            // One predicate cannot be the operand of another.
+            highest = if level == level::PREDICATE { level::COMPARISON } else { level };
+            left = self.infix(left, op, level)?;
         }
         Ok(left)
+    }
+
+    /// The operator that comes next, applied to `left`.
+    #[inline(never)]
+    fn infix(&mut self, left: Expr, op: Operator, level: u8) -> Result<Expr> {
+        match op {
+            Operator::Binary(op @ (BinaryOp::Or | BinaryOp::And)) => self.chain(left, op, level),
+            Operator::Binary(op) => self.binary(left, op, level),
+            Operator::Concat => self.concatenation(left),
+            Operator::Is => self.is_test(left),
+            Operator::Predicate => self.predicate(left),
+        }
+    }
+
+    /// A prefix operator and its operand of at least `lowest`.
+    #[inline(never)]
+    fn prefix(&mut self, op: UnaryOp, lowest: u8) -> Result<Expr> {
+        let start = self.at;
+        self.advance();
+        let operand = Box::new(self.operand(lowest)?);
+        self.made(start, ExprKind::Unary { op, operand })
     }
 
     /// The operator that comes next.
@@ -157,6 +169,7 @@ impl Parser<'_> {
 
     /// `left OR b OR c …` as a balanced tree. The same operator inside parentheses joins in: it is
     /// associative, and so one text of a tree gives one tree.
+    #[inline(never)]
     fn chain(&mut self, left: Expr, op: BinaryOp, level: u8) -> Result<Expr> {
         let mut operands = Vec::new();
         flatten(left, op, &mut operands);
@@ -171,37 +184,47 @@ impl Parser<'_> {
         Ok(balanced(operands, op))
     }
 
+    #[inline(never)]
     fn binary(&mut self, left: Expr, op: BinaryOp, level: u8) -> Result<Expr> {
         self.advance();
         if matches!(op, BinaryOp::Add | BinaryOp::Subtract) && self.is_interval() {
-            self.advance();
-            let amount = Box::new(self.expr()?);
-            let unit = self.interval_unit()?;
-            let subtract = op == BinaryOp::Subtract;
-            let span = left.span.to(self.span_from(self.at.saturating_sub(1)));
-            let operand = Box::new(left);
-            self.higher()?;
-            return Ok(Expr {
-                kind: ExprKind::DateArithmetic { subtract, operand, amount, unit },
-                span,
-            });
+            return self.date_arithmetic_after(left, op);
         }
-        if op.is_comparison() && self.is_any(&["ANY", "SOME", "ALL"]) {
-            let quantified =
-                self.kind() == TokenKind::Reserved || self.kind_at(1) == TokenKind::LeftParen;
-            if quantified {
-                let all = self.is("ALL");
-                self.advance();
-                let query = Box::new(self.subquery()?);
-                let left = Box::new(left);
-                return self.joined(ExprKind::Quantified { left, op, all, query });
-            }
+        if op.is_comparison() && self.is_quantifier() {
+            return self.quantified(left, op);
         }
         let right = Box::new(self.operand(level + 1)?);
         self.joined(ExprKind::Binary { op, left: Box::new(left), right })
     }
 
+    /// `left ± INTERVAL amount unit`; INTERVAL comes next.
+    #[inline(never)]
+    fn date_arithmetic_after(&mut self, left: Expr, op: BinaryOp) -> Result<Expr> {
+        self.advance();
+        let amount = Box::new(self.expr()?);
+        let unit = self.interval_unit()?;
+        let subtract = op == BinaryOp::Subtract;
+        let span = left.span.to(self.span_from(self.at.saturating_sub(1)));
+        self.higher()?;
+        let operand = Box::new(left);
+        Ok(Expr { kind: ExprKind::DateArithmetic { subtract, operand, amount, unit }, span })
+    }
+
+    /// ALL is reserved; ANY and SOME are quantifiers before a parenthesis only.
+    fn is_quantifier(&self) -> bool {
+        self.is("ALL") || (self.is_any(&["ANY", "SOME"]) && self.kind_at(1) == TokenKind::LeftParen)
+    }
+
+    #[inline(never)]
+    fn quantified(&mut self, left: Expr, op: BinaryOp) -> Result<Expr> {
+        let all = self.is("ALL");
+        self.advance();
+        let query = Box::new(self.subquery()?);
+        self.joined(ExprKind::Quantified { left: Box::new(left), op, all, query })
+    }
+
     /// `a || b || c` under PIPES_AS_CONCAT is `concat(a, b, c)`.
+    #[inline(never)]
     fn concatenation(&mut self, left: Expr) -> Result<Expr> {
         let first = left.span;
         let mut args = vec![left];
@@ -267,6 +290,7 @@ impl Parser<'_> {
         Ok(Expr { kind, span: self.span_from(start) })
     }
 
+    #[inline(never)]
     fn is_test(&mut self, left: Expr) -> Result<Expr> {
         self.advance();
         let negated = self.accept_word("NOT");
@@ -281,6 +305,7 @@ impl Parser<'_> {
         self.joined(ExprKind::Is { negated, operand: Box::new(left), test })
     }
 
+    #[inline(never)]
     fn predicate(&mut self, left: Expr) -> Result<Expr> {
         let operand = Box::new(left);
         if self.accept(&["MEMBER", "OF"]) {
@@ -331,35 +356,41 @@ impl Parser<'_> {
     }
 
     /// Prefix operators, and COLLATE behind the operand.
+    #[inline(never)]
     fn unary(&mut self) -> Result<Expr> {
-        let start = self.at;
         let op = match self.kind() {
             TokenKind::Minus => UnaryOp::Minus,
             TokenKind::Plus => UnaryOp::Plus,
             TokenKind::Tilde => UnaryOp::BitNot,
             TokenKind::Bang => UnaryOp::Not,
             TokenKind::Reserved if self.is("NOT") && self.mode.high_not_precedence => UnaryOp::Not,
-            TokenKind::Reserved if self.is("BINARY") => {
-                self.advance();
-                let operand = Box::new(self.nested(Self::unary)?);
-                let to = crate::ast::CastType::Binary { length: None };
-                return self.made(start, ExprKind::Cast { operand, to });
-            }
+            TokenKind::Reserved if self.is("BINARY") => return self.binary_cast(),
             _ => {
-                let mut operand = self.primary()?;
-                while self.accept_word("COLLATE") {
-                    let collation = self.charset_name()?;
-                    let collated = ExprKind::Collate { operand: Box::new(operand), collation };
-                    operand = self.joined(collated)?;
-                }
-                return Ok(operand);
+                let operand = self.primary()?;
+                return if self.is("COLLATE") { self.collated(operand) } else { Ok(operand) };
             }
         };
-        self.advance();
-        let operand = Box::new(self.nested(Self::unary)?);
-        self.made(start, ExprKind::Unary { op, operand })
+        self.prefix(op, level::UNARY)
     }
 
+    #[inline(never)]
+    fn binary_cast(&mut self) -> Result<Expr> {
+        let start = self.at;
+        self.advance();
+        let operand = Box::new(self.operand(level::UNARY)?);
+        self.made(start, ExprKind::Cast { operand, to: CastType::Binary { length: None } })
+    }
+
+    #[inline(never)]
+    fn collated(&mut self, mut operand: Expr) -> Result<Expr> {
+        while self.accept_word("COLLATE") {
+            let collation = self.charset_name()?;
+            operand = self.joined(ExprKind::Collate { operand: Box::new(operand), collation })?;
+        }
+        Ok(operand)
+    }
+
+    #[inline(never)]
     fn primary(&mut self) -> Result<Expr> {
         let start = self.at;
         let token = self.token();
@@ -397,6 +428,7 @@ impl Parser<'_> {
         self.nested(Self::primary)
     }
 
+    #[inline(never)]
     fn plain_literal(&mut self) -> Result<ExprKind> {
         let token = self.token();
         let literal = digest::literal(token.kind, self.source(token), &self.mode)
@@ -411,6 +443,7 @@ impl Parser<'_> {
     }
 
     /// A string with the adjacent ones.
+    #[inline(never)]
     fn string_literal(&mut self, charset: Option<String>) -> Result<ExprKind> {
         let mut value = self.string()?;
         let first = crate::ast::SourceText(value.clone());
@@ -420,9 +453,16 @@ impl Parser<'_> {
         Ok(ExprKind::Literal(Literal::String { value, charset, first }))
     }
 
+    #[inline(never)]
     fn odbc_literal(&mut self) -> Result<ExprKind> {
         self.advance();
         let kind = self.identifier()?;
+        if self.kind() != TokenKind::String {
+            // `{fn NOW()}` is the expression itself.
+            let expr = self.expr()?;
+            self.expect_kind(TokenKind::RightBrace)?;
+            return Ok(expr.kind);
+        }
         let text = self.string()?;
         self.expect_kind(TokenKind::RightBrace)?;
         Ok(ExprKind::Literal(match kind.to_ascii_lowercase().as_str() {
@@ -446,6 +486,7 @@ impl Parser<'_> {
         Ok(lexer::variable_value(self.source(token), &self.mode))
     }
 
+    #[inline(never)]
     fn user_variable(&mut self) -> Result<ExprKind> {
         let name = self.variable_name()?;
         if self.accept_kind(TokenKind::Assign) {
@@ -454,6 +495,7 @@ impl Parser<'_> {
         Ok(ExprKind::UserVariable(name))
     }
 
+    #[inline(never)]
     fn system_variable(&mut self) -> Result<ExprKind> {
         self.advance();
         let (scope, name) = self.scoped_variable()?;
@@ -461,6 +503,7 @@ impl Parser<'_> {
     }
 
     /// Names and calls that start with a word or a quoted name.
+    #[inline(never)]
     fn name_or_call(&mut self) -> Result<ExprKind> {
         let token = self.token();
         let word = self.source(token);
@@ -490,6 +533,7 @@ impl Parser<'_> {
     }
 
     /// `DATE '…'` and `_utf8mb4'…'`.
+    #[inline(never)]
     fn introduced_string(&mut self, word: &str) -> Result<Option<ExprKind>> {
         let literal: fn(String) -> Literal = match word.to_ascii_uppercase().as_str() {
             "DATE" => Literal::Date,
@@ -505,6 +549,7 @@ impl Parser<'_> {
         Ok(Some(ExprKind::Literal(literal(self.string()?))))
     }
 
+    #[inline(never)]
     fn column_or_stored_function(&mut self) -> Result<ExprKind> {
         let mut parts = vec![self.identifier()?];
         while parts.len() < 3 && self.accept_kind(TokenKind::Dot) {
@@ -543,11 +588,12 @@ impl Parser<'_> {
         self.nested(|parser| parser.inside())
     }
 
+    #[inline(never)]
     fn inside(&mut self) -> Result<Inside> {
         let start = self.at;
         self.expect_kind(TokenKind::LeftParen)?;
         if self.starts_query() {
-            let query = Box::new(self.query()?);
+            let query = self.boxed_query()?;
             self.expect_kind(TokenKind::RightParen)?;
             return Ok(Inside::Query(query));
         }
@@ -556,25 +602,11 @@ impl Parser<'_> {
             let inner_start = self.at;
             match self.inside_parentheses()? {
                 Inside::Query(query) if self.continues_query() => {
-                    let query = Box::new(self.query_after(*query, start)?);
+                    let query = self.query_after(query, start)?;
                     self.expect_kind(TokenKind::RightParen)?;
                     return Ok(Inside::Query(query));
                 }
-                inner => {
-                    let mut left = match inner {
-                        Inside::Query(query) => {
-                            self.made(inner_start, ExprKind::Subquery(query))?
-                        }
-                        Inside::Exprs(mut inner) if inner.len() == 1 => inner.swap_remove(0),
-                        Inside::Exprs(inner) => self.made(inner_start, ExprKind::Row(inner))?,
-                    };
-                    while self.accept_word("COLLATE") {
-                        let collation = self.charset_name()?;
-                        let operand = Box::new(left);
-                        left = self.joined(ExprKind::Collate { operand, collation })?;
-                    }
-                    exprs.push(self.climb(Some(left), level::OR)?);
-                }
+                inner => exprs.push(self.after_inner(inner, inner_start)?),
             }
             if self.accept_kind(TokenKind::Comma) {
                 exprs.extend(self.list(Self::expr)?);
@@ -584,6 +616,18 @@ impl Parser<'_> {
         }
         self.expect_kind(TokenKind::RightParen)?;
         Ok(Inside::Exprs(exprs))
+    }
+
+    /// Goes on after parentheses that turned out to be the start of an expression.
+    #[inline(never)]
+    fn after_inner(&mut self, inner: Inside, start: usize) -> Result<Expr> {
+        let left = match inner {
+            Inside::Query(query) => self.made(start, ExprKind::Subquery(query))?,
+            Inside::Exprs(mut exprs) if exprs.len() == 1 => exprs.swap_remove(0),
+            Inside::Exprs(exprs) => self.made(start, ExprKind::Row(exprs))?,
+        };
+        let left = self.collated(left)?;
+        self.climb(Some(left), level::OR)
     }
 
     /// A query in parentheses.

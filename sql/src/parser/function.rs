@@ -13,6 +13,7 @@ use crate::lexer::TokenKind;
 
 impl Parser<'_> {
     /// A primary that starts with a reserved word.
+    #[inline(never)]
     pub(super) fn reserved_primary(&mut self) -> Result<ExprKind> {
         let token = self.token();
         let written = self.source(token);
@@ -22,43 +23,17 @@ impl Parser<'_> {
             "NULL" => Literal::Null,
             "TRUE" => Literal::Bool(true),
             "FALSE" => Literal::Bool(false),
-            "CASE" => return self.case(),
-            "EXISTS" => {
-                self.advance();
-                return Ok(ExprKind::Exists(Box::new(self.subquery()?)));
-            }
+            // CASE has a large frame, so it counts for two levels.
+            "CASE" => return self.nested(Self::case),
+            "EXISTS" => return self.exists(),
             "INTERVAL" => return self.interval(),
-            "ROW" if called => {
-                self.advance();
-                let members = self.parenthesised(Self::expr)?;
-                return match members.len() {
-                    1 => Err(self.error()),
-                    _ => Ok(ExprKind::Row(members)),
-                };
-            }
-            "DEFAULT" if called => {
-                self.advance();
-                self.expect_kind(TokenKind::LeftParen)?;
-                let column = self.column_name()?;
-                self.expect_kind(TokenKind::RightParen)?;
-                return Ok(ExprKind::Default(Some(column)));
-            }
+            "ROW" if called => return self.row(),
+            "DEFAULT" if called => return self.default_of(),
             "MATCH" => return self.match_against(),
             // These stand without parentheses, or with empty ones, or with a number of digits.
             "CURRENT_DATE" | "CURRENT_TIME" | "CURRENT_TIMESTAMP" | "CURRENT_USER"
             | "LOCALTIME" | "LOCALTIMESTAMP" | "UTC_DATE" | "UTC_TIME" | "UTC_TIMESTAMP" => {
-                let name = written.to_string();
-                let args = match called {
-                    true => {
-                        self.advance();
-                        self.arguments()?
-                    }
-                    false => {
-                        self.advance();
-                        Vec::new()
-                    }
-                };
-                return Ok(ExprKind::Function { database: None, name, args });
+                return self.constant_function(written.to_string());
             }
             "JSON_TABLE" => return Err(Error::not_supported("JSON_TABLE")),
             _ if called => return self.function_call(written.to_string()),
@@ -68,7 +43,43 @@ impl Parser<'_> {
         Ok(ExprKind::Literal(literal))
     }
 
+    #[inline(never)]
+    fn exists(&mut self) -> Result<ExprKind> {
+        self.advance();
+        Ok(ExprKind::Exists(Box::new(self.subquery()?)))
+    }
+
+    /// `ROW(a, b)`.
+    #[inline(never)]
+    fn row(&mut self) -> Result<ExprKind> {
+        self.advance();
+        let members = self.parenthesised(Self::expr)?;
+        if members.len() < 2 { Err(self.error()) } else { Ok(ExprKind::Row(members)) }
+    }
+
+    /// `DEFAULT(column)`.
+    #[inline(never)]
+    fn default_of(&mut self) -> Result<ExprKind> {
+        self.advance();
+        self.expect_kind(TokenKind::LeftParen)?;
+        let column = self.column_name()?;
+        self.expect_kind(TokenKind::RightParen)?;
+        Ok(ExprKind::Default(Some(column)))
+    }
+
+    /// A function that may stand without parentheses.
+    #[inline(never)]
+    fn constant_function(&mut self, name: String) -> Result<ExprKind> {
+        self.advance();
+        let args = match self.kind() {
+            TokenKind::LeftParen => self.arguments()?,
+            _ => Vec::new(),
+        };
+        Ok(ExprKind::Function { database: None, name, args })
+    }
+
     /// `name(…)`; the name comes next.
+    #[inline(never)]
     pub(super) fn function_call(&mut self, name: String) -> Result<ExprKind> {
         let reserved = self.kind() == TokenKind::Reserved;
         let word = name.to_ascii_uppercase();
@@ -116,6 +127,7 @@ impl Parser<'_> {
     }
 
     /// Arguments of a call, its parentheses included.
+    #[inline(never)]
     pub(super) fn arguments(&mut self) -> Result<Vec<Expr>> {
         self.expect_kind(TokenKind::LeftParen)?;
         if self.accept_kind(TokenKind::RightParen) {
@@ -126,6 +138,7 @@ impl Parser<'_> {
         Ok(args)
     }
 
+    #[inline(never)]
     fn case(&mut self) -> Result<ExprKind> {
         self.advance();
         let operand = match self.is("WHEN") {
@@ -151,6 +164,7 @@ impl Parser<'_> {
     }
 
     /// `INTERVAL e unit + date`, or the function `INTERVAL(a, b, …)`.
+    #[inline(never)]
     fn interval(&mut self) -> Result<ExprKind> {
         if !self.is_interval() {
             self.advance();
@@ -166,6 +180,7 @@ impl Parser<'_> {
         Ok(ExprKind::DateArithmetic { subtract: false, operand, amount, unit })
     }
 
+    #[inline(never)]
     fn aggregate(&mut self, kind: AggregateKind) -> Result<ExprKind> {
         let start = self.at;
         self.advance();
@@ -222,6 +237,7 @@ impl Parser<'_> {
         self.over(function)
     }
 
+    #[inline(never)]
     fn window_function(&mut self, name: String) -> Result<ExprKind> {
         let start = self.at;
         self.advance();
@@ -231,6 +247,7 @@ impl Parser<'_> {
         self.over(Box::new(function))
     }
 
+    #[inline(never)]
     fn over(&mut self, function: Box<Expr>) -> Result<ExprKind> {
         self.expect_word("OVER")?;
         let over = match self.kind() {
@@ -241,6 +258,7 @@ impl Parser<'_> {
     }
 
     /// `( [name] [PARTITION BY …] [ORDER BY …] [frame] )`.
+    #[inline(never)]
     pub(super) fn window_spec(&mut self) -> Result<WindowSpec> {
         self.expect_kind(TokenKind::LeftParen)?;
         let mut spec = WindowSpec::default();
@@ -269,6 +287,7 @@ impl Parser<'_> {
         Ok(spec)
     }
 
+    #[inline(never)]
     fn frame_bound(&mut self) -> Result<FrameBound> {
         if self.accept(&["CURRENT", "ROW"]) {
             return Ok(FrameBound::CurrentRow);
@@ -290,6 +309,7 @@ impl Parser<'_> {
         Ok(FrameBound::Following(offset))
     }
 
+    #[inline(never)]
     fn cast(&mut self) -> Result<ExprKind> {
         self.advance();
         self.expect_kind(TokenKind::LeftParen)?;
@@ -303,6 +323,7 @@ impl Parser<'_> {
         Ok(ExprKind::Cast { operand, to })
     }
 
+    #[inline(never)]
     fn convert(&mut self) -> Result<ExprKind> {
         self.advance();
         self.expect_kind(TokenKind::LeftParen)?;
@@ -318,6 +339,7 @@ impl Parser<'_> {
     }
 
     /// The type of a cast.
+    #[inline(never)]
     fn cast_type(&mut self) -> Result<CastType> {
         let error = self.error();
         let word = self.upper();
@@ -412,6 +434,7 @@ impl Parser<'_> {
         }
     }
 
+    #[inline(never)]
     fn extract(&mut self) -> Result<ExprKind> {
         self.advance();
         self.expect_kind(TokenKind::LeftParen)?;
@@ -422,6 +445,7 @@ impl Parser<'_> {
         Ok(ExprKind::Extract { unit, operand })
     }
 
+    #[inline(never)]
     fn trim(&mut self) -> Result<ExprKind> {
         self.advance();
         self.expect_kind(TokenKind::LeftParen)?;
@@ -447,6 +471,7 @@ impl Parser<'_> {
         Ok(ExprKind::Trim { side, what, operand: Box::new(operand) })
     }
 
+    #[inline(never)]
     fn position(&mut self) -> Result<ExprKind> {
         self.advance();
         self.expect_kind(TokenKind::LeftParen)?;
@@ -458,6 +483,7 @@ impl Parser<'_> {
         Ok(ExprKind::Function { database: None, name: "locate".to_string(), args })
     }
 
+    #[inline(never)]
     fn substring(&mut self, name: String) -> Result<ExprKind> {
         self.advance();
         self.expect_kind(TokenKind::LeftParen)?;
@@ -479,6 +505,7 @@ impl Parser<'_> {
     }
 
     /// DATE_ADD and DATE_SUB; ADDDATE and SUBDATE also take days without INTERVAL.
+    #[inline(never)]
     fn date_arithmetic(&mut self, subtract: bool, plain_days: bool) -> Result<ExprKind> {
         self.advance();
         self.expect_kind(TokenKind::LeftParen)?;
@@ -494,6 +521,7 @@ impl Parser<'_> {
         Ok(ExprKind::DateArithmetic { subtract, operand, amount, unit })
     }
 
+    #[inline(never)]
     fn timestamp_arithmetic(&mut self, add: bool) -> Result<ExprKind> {
         self.advance();
         self.expect_kind(TokenKind::LeftParen)?;
@@ -511,6 +539,7 @@ impl Parser<'_> {
         })
     }
 
+    #[inline(never)]
     fn get_format(&mut self) -> Result<ExprKind> {
         self.advance();
         self.expect_kind(TokenKind::LeftParen)?;
@@ -525,6 +554,7 @@ impl Parser<'_> {
         Ok(ExprKind::GetFormat { kind, operand })
     }
 
+    #[inline(never)]
     fn char_codes(&mut self) -> Result<ExprKind> {
         self.advance();
         self.expect_kind(TokenKind::LeftParen)?;
@@ -537,6 +567,7 @@ impl Parser<'_> {
         Ok(ExprKind::Char { args, charset })
     }
 
+    #[inline(never)]
     fn weight_string(&mut self) -> Result<ExprKind> {
         self.advance();
         self.expect_kind(TokenKind::LeftParen)?;
@@ -549,6 +580,7 @@ impl Parser<'_> {
         Ok(ExprKind::WeightString { operand, as_type })
     }
 
+    #[inline(never)]
     fn match_against(&mut self) -> Result<ExprKind> {
         self.advance();
         let columns = match self.kind() {

@@ -7,6 +7,7 @@ use crate::lexer::TokenKind;
 
 impl Parser<'_> {
     /// LOAD DATA, LOAD XML; LOAD INDEX is only recognised.
+    #[inline(never)]
     pub(super) fn load(&mut self) -> Result<Statement> {
         if self.is_at(1, "INDEX") {
             return Ok(self.unsupported_as("LOAD INDEX INTO CACHE"));

@@ -3,8 +3,8 @@
 use super::Parser;
 use crate::ast::{
     CommonTable, Expr, IndexHint, IndexHintAction, IndexHintPurpose, JoinConstraint, JoinKind,
-    Limit, LockClause, LockStrength, LockWait, Query, QueryBody, Select, SelectInto, SelectItem,
-    SelectOptions, SetOperator, SourceText, Statement, TableRef, TableSource, With,
+    Limit, LockClause, LockStrength, LockWait, OrderItem, Query, QueryBody, Select, SelectInto,
+    SelectItem, SelectOptions, SetOperator, SourceText, Statement, TableRef, TableSource, With,
 };
 use crate::error::{Error, Result};
 use crate::lexer::TokenKind;
@@ -27,6 +27,7 @@ impl Parser<'_> {
     }
 
     /// WITH before SELECT, UPDATE or DELETE.
+    #[inline(never)]
     pub(super) fn with_statement(&mut self) -> Result<Statement> {
         let with = self.with()?;
         match self.upper().as_str() {
@@ -53,6 +54,7 @@ impl Parser<'_> {
         }
     }
 
+    #[inline(never)]
     fn with(&mut self) -> Result<With> {
         self.expect_word("WITH")?;
         let recursive = self.accept_word("RECURSIVE");
@@ -69,6 +71,7 @@ impl Parser<'_> {
     }
 
     /// A query with its clauses.
+    #[inline(never)]
     pub(super) fn query(&mut self) -> Result<Query> {
         self.nested(|parser| {
             let start = parser.at;
@@ -81,17 +84,25 @@ impl Parser<'_> {
         })
     }
 
+    /// The same in a box, for rules that recurse.
+    #[inline(never)]
+    pub(super) fn boxed_query(&mut self) -> Result<Box<Query>> {
+        self.query().map(Box::new)
+    }
+
     /// The same when its first part, a query in parentheses, is read already.
-    pub(super) fn query_after(&mut self, first: Query, start: usize) -> Result<Query> {
+    #[inline(never)]
+    pub(super) fn query_after(&mut self, first: Box<Query>, start: usize) -> Result<Box<Query>> {
         if self.kind() == TokenKind::RightParen {
             return Ok(first);
         }
         self.nested(|parser| {
-            let body = parser.query_body(Some(unwrapped(first)))?;
-            parser.query_clauses(None, body, start)
+            let body = parser.query_body(Some(unwrapped(*first)))?;
+            parser.query_clauses(None, body, start).map(Box::new)
         })
     }
 
+    #[inline(never)]
     fn query_clauses(
         &mut self,
         with: Option<With>,
@@ -138,6 +149,7 @@ impl Parser<'_> {
     }
 
     /// Parts joined by UNION and its relatives. INTERSECT binds tighter.
+    #[inline(never)]
     fn query_body(&mut self, first: Option<QueryBody>) -> Result<QueryBody> {
         let mut left = self.intersection(first)?;
         while let Some(word) = self.accept_any(&["UNION", "EXCEPT"]) {
@@ -150,6 +162,7 @@ impl Parser<'_> {
         Ok(left)
     }
 
+    #[inline(never)]
     fn intersection(&mut self, first: Option<QueryBody>) -> Result<QueryBody> {
         let mut left = match first {
             Some(first) => first,
@@ -169,12 +182,14 @@ impl Parser<'_> {
         self.accept_any(&["ALL", "DISTINCT"]) == Some("ALL")
     }
 
+    #[inline(never)]
     fn query_primary(&mut self) -> Result<QueryBody> {
         if self.kind() == TokenKind::LeftParen {
             self.advance();
-            let query = self.query()?;
+            // Queries have large frames, so their parentheses count for two levels.
+            let query = self.nested(Self::boxed_query)?;
             self.expect_kind(TokenKind::RightParen)?;
-            return Ok(unwrapped(query));
+            return Ok(unwrapped(*query));
         }
         if self.accept_word("TABLE") {
             return Ok(QueryBody::Table(self.table_name()?));
@@ -189,6 +204,7 @@ impl Parser<'_> {
         Ok(QueryBody::Select(Box::new(self.select()?)))
     }
 
+    #[inline(never)]
     fn select(&mut self) -> Result<Select> {
         self.expect_word("SELECT")?;
         let mut hints = String::new();
@@ -218,7 +234,8 @@ impl Parser<'_> {
         }
         select.filter = self.where_clause()?;
         if self.accept(&["GROUP", "BY"]) {
-            select.group_by = self.list(Self::order_item)?;
+            select.group_by =
+                self.list(|parser| Ok(OrderItem { expr: parser.expr()?, descending: false }))?;
             select.rollup = self.accept(&["WITH", "ROLLUP"]);
         }
         if self.accept_word("HAVING") {
@@ -235,6 +252,7 @@ impl Parser<'_> {
         Ok(select)
     }
 
+    #[inline(never)]
     fn select_options(&mut self) -> Result<(bool, SelectOptions)> {
         let mut options = SelectOptions::default();
         let mut quantifier = None;
@@ -264,6 +282,7 @@ impl Parser<'_> {
         }
     }
 
+    #[inline(never)]
     fn select_item(&mut self) -> Result<SelectItem> {
         if self.accept_kind(TokenKind::Star) {
             return Ok(SelectItem::Wildcard);
@@ -304,6 +323,7 @@ impl Parser<'_> {
     }
 
     /// `LIMIT n`, `LIMIT offset, n`, `LIMIT n OFFSET offset`.
+    #[inline(never)]
     pub(super) fn limit(&mut self) -> Result<Option<Limit>> {
         if !self.accept_word("LIMIT") {
             return Ok(None);
@@ -333,6 +353,7 @@ impl Parser<'_> {
         }
     }
 
+    #[inline(never)]
     fn lock_clause(&mut self) -> Result<Option<LockClause>> {
         if self.accept(&["LOCK", "IN", "SHARE", "MODE"]) {
             let strength = LockStrength::Share;
@@ -360,6 +381,7 @@ impl Parser<'_> {
     }
 
     /// What follows INTO.
+    #[inline(never)]
     fn select_into(&mut self) -> Result<SelectInto> {
         if self.accept_word("OUTFILE") {
             let file = self.string()?;
@@ -379,6 +401,7 @@ impl Parser<'_> {
         self.list(Self::table_reference)
     }
 
+    #[inline(never)]
     fn table_reference(&mut self) -> Result<TableRef> {
         self.nested(|parser| {
             let first = parser.table_factor()?;
@@ -391,6 +414,7 @@ impl Parser<'_> {
     /// A join without ON waits: `a JOIN b JOIN c ON x ON y` gives the first ON to the inner join. One
     /// that never gets an ON joins every pair and goes before what follows it:
     /// `a JOIN b JOIN c ON x` is `(a JOIN b) JOIN c ON x`.
+    #[inline(never)]
     fn joins(&mut self, first: TableRef) -> Result<TableRef> {
         // Sides that wait for ON, and how many joins of this chain their left spine has.
         let mut waiting: Vec<(TableRef, usize, JoinKind)> = Vec::new();
@@ -405,7 +429,7 @@ impl Parser<'_> {
             }
             waiting.push((current, spine, kind));
             (current, spine) = (right, 0);
-            while self.is_any(&["ON", "USING"]) {
+            while self.is_join_condition() {
                 let Some((left, left_spine, kind)) = waiting.pop() else {
                     return Err(self.error());
                 };
@@ -428,6 +452,11 @@ impl Parser<'_> {
             spine += left_spine + 1;
         }
         Ok(current)
+    }
+
+    /// ON or USING; ON DUPLICATE KEY belongs to the INSERT around.
+    fn is_join_condition(&self) -> bool {
+        self.is("USING") || (self.is("ON") && !self.are(&["ON", "DUPLICATE", "KEY"]))
     }
 
     /// The join operator that comes next, and whether it is NATURAL.
@@ -456,6 +485,7 @@ impl Parser<'_> {
         Ok(Some((kind, natural)))
     }
 
+    #[inline(never)]
     fn table_factor(&mut self) -> Result<TableRef> {
         if self.accept_kind(TokenKind::LeftBrace) {
             // ODBC: `{OJ a LEFT JOIN b ON …}`.
@@ -482,6 +512,7 @@ impl Parser<'_> {
         Ok(TableRef::Table(Box::new(self.table_source()?)))
     }
 
+    #[inline(never)]
     fn derived(&mut self, query: Box<Query>, lateral: bool) -> Result<TableRef> {
         self.accept_word("AS");
         if !self.is_identifier() {
@@ -496,15 +527,16 @@ impl Parser<'_> {
     }
 
     /// `( … )` in FROM: a query or tables. As in expressions, an inner query decides later.
+    #[inline(never)]
     fn inside_from(&mut self) -> Result<InsideFrom> {
         let start = self.at;
         self.expect_kind(TokenKind::LeftParen)?;
         let inside = if self.starts_query() {
-            InsideFrom::Query(Box::new(self.query()?))
+            InsideFrom::Query(self.boxed_query()?)
         } else if self.kind() == TokenKind::LeftParen {
             let first = match self.nested(|parser| parser.inside_from())? {
                 InsideFrom::Query(query) if self.continues_query() => {
-                    let query = Box::new(self.query_after(*query, start)?);
+                    let query = self.query_after(query, start)?;
                     self.expect_kind(TokenKind::RightParen)?;
                     return Ok(InsideFrom::Query(query));
                 }
@@ -522,6 +554,7 @@ impl Parser<'_> {
     }
 
     /// Tables after commas in parentheses join every pair.
+    #[inline(never)]
     fn more_tables(&mut self, first: TableRef) -> Result<TableRef> {
         let mut tables = first;
         while self.accept_kind(TokenKind::Comma) {
@@ -533,6 +566,7 @@ impl Parser<'_> {
     }
 
     /// A table with partitions, alias and hints.
+    #[inline(never)]
     pub(super) fn table_source(&mut self) -> Result<TableSource> {
         let start = self.at;
         let name = self.table_name()?;
@@ -556,6 +590,7 @@ impl Parser<'_> {
         if self.accept_word("PARTITION") { self.names() } else { Ok(Vec::new()) }
     }
 
+    #[inline(never)]
     fn index_hint(&mut self) -> Result<Option<IndexHint>> {
         let action = match self.upper().as_str() {
             "USE" => IndexHintAction::Use,

@@ -9,6 +9,7 @@ use crate::lexer::TokenKind;
 
 impl Parser<'_> {
     /// SET …
+    #[inline(never)]
     pub(super) fn set(&mut self) -> Result<Statement> {
         self.advance();
         if self.is_set_of_something_else() {

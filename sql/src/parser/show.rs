@@ -9,16 +9,19 @@ use crate::lexer::TokenKind;
 
 impl Parser<'_> {
     /// SHOW …
+    #[inline(never)]
     pub(super) fn show(&mut self) -> Result<Statement> {
         self.advance();
         let extended = self.accept_word("EXTENDED");
         let full = self.accept_word("FULL");
         let word = self.upper();
-        if (extended || full)
-            && !matches!(word.as_str(), "TABLES" | "COLUMNS" | "FIELDS")
-            && !(extended && !full && matches!(word.as_str(), "INDEX" | "INDEXES" | "KEYS"))
-            && !(full && !extended && word == "PROCESSLIST")
-        {
+        let fits = match word.as_str() {
+            "TABLES" | "COLUMNS" | "FIELDS" => true,
+            "INDEX" | "INDEXES" | "KEYS" => !full,
+            "PROCESSLIST" => !extended,
+            _ => !extended && !full,
+        };
+        if !fits {
             return Err(self.error());
         }
         if let Some(statement) = self.show_unsupported(&word) {
@@ -259,6 +262,7 @@ impl Parser<'_> {
     }
 
     /// DESCRIBE, DESC, EXPLAIN: of a table or of a statement.
+    #[inline(never)]
     pub(super) fn explain(&mut self) -> Result<Statement> {
         self.advance();
         if self.is("DDL") && !matches!(self.kind_at(1), TokenKind::End | TokenKind::Dot) {

@@ -7,6 +7,7 @@ use crate::lexer::TokenKind;
 
 impl Parser<'_> {
     /// A statement about transactions, by its first word.
+    #[inline(never)]
     pub(super) fn transaction(&mut self) -> Result<Statement> {
         let word = self.upper();
         if word == "START" && self.is_any_at(1, &["REPLICA", "SLAVE", "GROUP_REPLICATION"]) {

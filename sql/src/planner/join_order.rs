@@ -7,9 +7,7 @@
 //!
 //! STRAIGHT_JOIN and LEFT JOIN keep their places.
 
-use super::plan::{
-    Join, JoinKind, Plan, SUBQUERY, Subqueries, columns_of, move_columns,
-};
+use super::plan::{Join, JoinKind, Plan, SUBQUERY, Subqueries, columns_of, move_columns};
 use crate::Result;
 use crate::access::{self, Access};
 use crate::binder::subquery::column_expr;
@@ -18,11 +16,7 @@ use crate::expr::{CompareOp, Expr, ExprKind};
 use std::collections::BTreeSet;
 
 /// The plan with its inner joins in order.
-pub fn order_joins(
-    plan: Plan,
-    subqueries: &mut Subqueries,
-    ctx: &EvalContext,
-) -> Result<Plan> {
+pub fn order_joins(plan: Plan, subqueries: &mut Subqueries, ctx: &EvalContext) -> Result<Plan> {
     Ok(match plan {
         Plan::Join(join) if join.kind == JoinKind::Inner && !join.straight => {
             order(*join, subqueries, ctx)?
@@ -49,11 +43,9 @@ pub fn order_joins(
         Plan::Sort { input, keys } => {
             Plan::Sort { input: Box::new(order_joins(*input, subqueries, ctx)?), keys }
         }
-        Plan::Limit { input, offset, count } => Plan::Limit {
-            input: Box::new(order_joins(*input, subqueries, ctx)?),
-            offset,
-            count,
-        },
+        Plan::Limit { input, offset, count } => {
+            Plan::Limit { input: Box::new(order_joins(*input, subqueries, ctx)?), offset, count }
+        }
         Plan::Union { inputs, types } => Plan::Union {
             inputs: inputs
                 .into_iter()
@@ -103,9 +95,8 @@ fn order(join: Join, subqueries: &mut Subqueries, ctx: &EvalContext) -> Result<P
             .into_iter()
             .partition(|condition| columns_of(condition, subqueries).is_subset(&reachable));
         conditions = later;
-        let place = |column: usize| {
-            columns.iter().position(|&known| known == column).unwrap_or(column)
-        };
+        let place =
+            |column: usize| columns.iter().position(|&known| known == column).unwrap_or(column);
         let on =
             ready.iter().map(|condition| move_columns(condition, &place, subqueries)).collect();
         plan = Plan::Join(Box::new(Join {
@@ -167,7 +158,9 @@ fn ties(
     };
     let own = |columns: &BTreeSet<usize>| {
         !columns.is_empty()
-            && columns.iter().all(|column| (input.first..input.first + input.width).contains(column))
+            && columns
+                .iter()
+                .all(|column| (input.first..input.first + input.width).contains(column))
     };
     let known = |columns: &BTreeSet<usize>| !columns.is_empty() && columns.is_subset(joined);
     let left = columns_of(&args[0], subqueries);

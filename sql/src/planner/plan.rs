@@ -100,6 +100,11 @@ impl Subquery {
         }
     }
 
+    /// Columns of the enclosing query that its result depends on.
+    pub fn columns(&self, out: &mut BTreeSet<usize>) {
+        self.for_each_enclosing(&mut |expr| expr.columns(out));
+    }
+
     fn enclosing(&mut self) -> impl Iterator<Item = &mut Expr> {
         let left = match &mut self.kind {
             SubqueryKind::Quantified { left, .. } => left.as_mut_slice(),
@@ -111,11 +116,7 @@ impl Subquery {
 
 /// The expression over a row whose columns stand elsewhere. Each subquery in it becomes a new one
 /// that finds there what it needs.
-pub fn move_columns(
-    expr: &Expr,
-    f: &dyn Fn(usize) -> usize,
-    subqueries: &mut Subqueries,
-) -> Expr {
+pub fn move_columns(expr: &Expr, f: &dyn Fn(usize) -> usize, subqueries: &mut Subqueries) -> Expr {
     match expr.kind {
         ExprKind::Column(column) if column < SUBQUERY => {
             Expr { kind: ExprKind::Column(f(column)), ..expr.clone() }
@@ -320,10 +321,12 @@ impl Plan {
             Plan::Join(join) => {
                 let mut types = join.left.types();
                 let nullable = join.kind == JoinKind::Left;
-                types.extend(join.right.types().into_iter().map(|ty| SqlType {
-                    nullable: ty.nullable || nullable,
-                    ..ty
-                }));
+                types.extend(
+                    join.right
+                        .types()
+                        .into_iter()
+                        .map(|ty| SqlType { nullable: ty.nullable || nullable, ..ty }),
+                );
                 types
             }
             Plan::Aggregate { keys, aggregates, .. } => keys

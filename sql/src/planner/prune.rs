@@ -52,11 +52,7 @@ fn with_columns<'a>(
 }
 
 /// The plan with at least the needed columns, and which of its columns are left, in order.
-fn keep(
-    plan: Plan,
-    needed: &BTreeSet<usize>,
-    subqueries: &mut Subqueries,
-) -> (Plan, Vec<usize>) {
+fn keep(plan: Plan, needed: &BTreeSet<usize>, subqueries: &mut Subqueries) -> (Plan, Vec<usize>) {
     match plan {
         Plan::OneRow => (Plan::OneRow, Vec::new()),
         Plan::Rows { .. } => {

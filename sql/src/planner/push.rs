@@ -25,9 +25,10 @@ fn push(plan: Plan, conjuncts: Vec<Expr>, subqueries: &Subqueries) -> Plan {
         Plan::Scan(mut scan) => {
             let (stay, go) = split(conjuncts, |expr| !subqueries_of(expr).is_empty());
             let columns = scan.columns.clone();
-            scan.conjuncts.extend(go.iter().map(|expr| {
-                expr.map_columns(&|c| if c < SUBQUERY { columns[c] } else { c })
-            }));
+            scan.conjuncts.extend(
+                go.iter()
+                    .map(|expr| expr.map_columns(&|c| if c < SUBQUERY { columns[c] } else { c })),
+            );
             filter(Plan::Scan(scan), stay)
         }
         Plan::Filter { input, conjuncts: mut own } => {
@@ -80,15 +81,12 @@ fn push_join(mut join: Join, conjuncts: Vec<Expr>, subqueries: &Subqueries) -> P
     if join.kind == JoinKind::Left && conjuncts.iter().any(|expr| rejects_missing(expr, width)) {
         join.kind = JoinKind::Inner;
     }
-    let on_left =
-        |expr: &Expr| columns_of(expr, subqueries).iter().all(|&column| column < width);
+    let on_left = |expr: &Expr| columns_of(expr, subqueries).iter().all(|&column| column < width);
     let on_right = |expr: &Expr| {
         let columns = columns_of(expr, subqueries);
         !columns.is_empty() && columns.iter().all(|&column| column >= width)
     };
-    let to_right = |expr: &Expr| {
-        expr.map_columns(&|c| if c < SUBQUERY { c - width } else { c })
-    };
+    let to_right = |expr: &Expr| expr.map_columns(&|c| if c < SUBQUERY { c - width } else { c });
     let (mut above, rest) = split(conjuncts, |expr| !subqueries_of(expr).is_empty());
     let (left, rest) = split(rest, on_left);
     let own = std::mem::take(&mut join.on);
@@ -105,8 +103,7 @@ fn push_join(mut join: Join, conjuncts: Vec<Expr>, subqueries: &Subqueries) -> P
         }
         JoinKind::Left => {
             above.extend(rest);
-            let (right, both) =
-                split(own, |expr| on_right(expr) && subqueries_of(expr).is_empty());
+            let (right, both) = split(own, |expr| on_right(expr) && subqueries_of(expr).is_empty());
             join.on = both;
             join.left = push(join.left, left, subqueries);
             right

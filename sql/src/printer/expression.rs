@@ -3,7 +3,8 @@
 use super::Printer;
 use crate::ast::{
     Aggregate, BinaryOp, CastType, ColumnName, Expr, ExprKind, Frame, FrameBound, FrameOffset,
-    IsTest, Literal, OrderItem, Over, Query, TrimSide, UnaryOp, VariableScope, WindowSpec,
+    IntervalUnit, IsTest, Literal, OrderItem, Over, Query, TrimSide, UnaryOp, VariableScope,
+    WindowSpec,
 };
 use crate::lexer;
 
@@ -186,14 +187,16 @@ impl Printer {
                 self.subquery(query);
             }
             ExprKind::DateArithmetic { subtract, operand, amount, unit } => {
-                self.operand(operand, ADD);
-                self.text(if *subtract { " - INTERVAL " } else { " + INTERVAL " });
-                // A row in single parentheses would read as the function INTERVAL.
-                let lowest =
-                    if matches!(amount.kind, ExprKind::Row(_)) { u8::MAX } else { PRIMARY };
-                self.operand(amount, lowest);
-                self.text(" ");
-                self.text(unit.name());
+                // Parameters are numbered by their place, so what came first stays first.
+                if !subtract && amount.span.start < operand.span.start {
+                    self.interval(amount, *unit);
+                    self.text(" + ");
+                    self.operand(operand, ADD + 1);
+                } else {
+                    self.operand(operand, ADD);
+                    self.text(if *subtract { " - " } else { " + " });
+                    self.interval(amount, *unit);
+                }
             }
             ExprKind::Collate { operand, collation } => {
                 self.operand(operand, COLLATE);
@@ -204,6 +207,15 @@ impl Printer {
         }
     }
 
+    fn interval(&mut self, amount: &Expr, unit: IntervalUnit) {
+        self.text("INTERVAL ");
+        // A row in single parentheses would read as the function INTERVAL.
+        let lowest = if matches!(amount.kind, ExprKind::Row(_)) { u8::MAX } else { PRIMARY };
+        self.operand(amount, lowest);
+        self.text(" ");
+        self.text(unit.name());
+    }
+
     fn unary(&mut self, op: UnaryOp, operand: &Expr) {
         match op {
             UnaryOp::Not => {
@@ -212,9 +224,10 @@ impl Printer {
             }
             UnaryOp::Minus => {
                 self.text("-");
-                // `--` would start a comment.
+                // `--` before a blank would start a comment.
                 let minus = matches!(operand.kind, ExprKind::Unary { op: UnaryOp::Minus, .. });
-                self.operand(operand, if minus { u8::MAX } else { UNARY });
+                self.when(minus, " ");
+                self.operand(operand, UNARY);
             }
             UnaryOp::Plus => {
                 self.text("+");
@@ -406,6 +419,7 @@ impl Printer {
 
     pub(super) fn window_spec(&mut self, spec: &WindowSpec) {
         self.text("(");
+        let start = self.out.len();
         if let Some(base) = &spec.base {
             self.name(base);
         }
@@ -419,6 +433,10 @@ impl Printer {
             self.when(end.is_some(), "BETWEEN ");
             self.frame_bound(start);
             self.optional(" AND ", end, Self::frame_bound);
+        }
+        // Each part brings the blank before it.
+        if self.out[start..].starts_with(' ') {
+            self.out.remove(start);
         }
         self.text(")");
     }
@@ -457,6 +475,7 @@ impl Printer {
             }
             Literal::Bytes { value, charset, bits } => {
                 self.introducer(charset);
+                self.when(charset.is_some(), " ");
                 self.text(if *bits { "b'" } else { "x'" });
                 for byte in value {
                     match bits {

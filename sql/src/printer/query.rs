@@ -140,8 +140,18 @@ impl Printer {
     pub(super) fn limit(&mut self, limit: &Option<Limit>) {
         if let Some(Limit { count, offset }) = limit {
             self.text(" LIMIT ");
-            self.expr(count);
-            self.optional(" OFFSET ", offset, Self::expr);
+            match offset {
+                // Parameters are numbered by their place, so what came first stays first.
+                Some(offset) if offset.span.start < count.span.start => {
+                    self.expr(offset);
+                    self.text(", ");
+                    self.expr(count);
+                }
+                _ => {
+                    self.expr(count);
+                    self.optional(" OFFSET ", offset, Self::expr);
+                }
+            }
         }
     }
 

@@ -177,7 +177,12 @@ impl Session {
     }
 
     /// Another account goes on with this connection, which has been authenticated again.
-    pub async fn change_user(&mut self, user: &str, host: &str, database: Option<&str>) -> Result<()> {
+    pub async fn change_user(
+        &mut self,
+        user: &str,
+        host: &str,
+        database: Option<&str>,
+    ) -> Result<()> {
         self.database = None;
         self.reset().await;
         self.info.user = user.to_string();
@@ -207,10 +212,7 @@ impl Session {
             in_transaction: self.transaction.is_open(),
             autocommit: self.variables.autocommit(),
             warnings: self.diagnostics.count().min(u64::from(u16::MAX)) as u16,
-            no_backslash_escapes: self
-                .variables
-                .sql_mode()
-                .contains(SqlMode::NO_BACKSLASH_ESCAPES),
+            no_backslash_escapes: self.variables.sql_mode().contains(SqlMode::NO_BACKSLASH_ESCAPES),
         }
     }
 

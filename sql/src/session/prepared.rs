@@ -111,7 +111,11 @@ impl Session {
     }
 
     /// The result's columns, found by binding with NULL for every parameter.
-    async fn columns_of(&mut self, statement: &Statement, params: usize) -> Result<Vec<ColumnMeta>> {
+    async fn columns_of(
+        &mut self,
+        statement: &Statement,
+        params: usize,
+    ) -> Result<Vec<ColumnMeta>> {
         match statement {
             Statement::Query(query) if query.into.is_none() => {
                 let catalog = self.instance.catalog.current().await?;
@@ -119,9 +123,7 @@ impl Session {
                 let env = StatementContext { catalog, ctx };
                 Ok(self.bind(query, &env)?.columns)
             }
-            Statement::Show(_) | Statement::Describe { .. } => {
-                show::columns(self, statement).await
-            }
+            Statement::Show(_) | Statement::Describe { .. } => show::columns(self, statement).await,
             _ => Ok(Vec::new()),
         }
     }
@@ -205,7 +207,7 @@ impl Session {
         } else {
             let statement = known.statement.clone();
             // An error of the statement is reported by the ordinary way, with its own text.
-            let plan = self.compile(&statement, &catalog, &params).ok()?;
+            let plan = self.compile(&statement, &catalog, &params).ok().flatten();
             if let Some(Some(known)) = self.prepared.texts.get_mut(&template.text) {
                 known.plan = CachedPlan { key: Some(key), plan: plan.clone() };
             }

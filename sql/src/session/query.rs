@@ -43,8 +43,8 @@ impl Session {
     pub(crate) fn bind(&self, query: &ast::Query, env: &StatementContext) -> Result<BoundQuery> {
         let tables = self.virtual_tables(&env.catalog);
         let database = self.database.as_deref().map(str::to_string);
-        let mut bind = BindContext::new(env.catalog.clone(), database, &env.ctx)
-            .with_virtual_tables(&tables);
+        let mut bind =
+            BindContext::new(env.catalog.clone(), database, &env.ctx).with_virtual_tables(&tables);
         binder::bind_query(query, &mut bind)
     }
 

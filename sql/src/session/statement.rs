@@ -161,7 +161,11 @@ impl Session {
     }
 
     /// Runs any statement.
-    pub(crate) async fn run(&mut self, statement: &Statement, params: Vec<Value>) -> Result<Outcome> {
+    pub(crate) async fn run(
+        &mut self,
+        statement: &Statement,
+        params: Vec<Value>,
+    ) -> Result<Outcome> {
         let counts = (self.diagnostics.count(), self.diagnostics.errors());
         self.variables.set_counts(counts.0, counts.1);
         if let Statement::Show(
@@ -334,14 +338,18 @@ impl Session {
     /// The numbers and texts that a change leaves behind.
     pub(crate) fn finish_change(&mut self, changes: Changes) -> Outcome {
         let affected = changes.affected(self.info.found_rows);
-        if let Some(id) = changes.first_id {
+        // LAST_INSERT_ID(expr) counts when no value was generated.
+        let set = self.diagnostics.context.as_ref().map(|ctx| &ctx.last_insert_id_set);
+        let set = set.map(|id| id.load(Ordering::Relaxed)).filter(|id| *id != u64::MAX);
+        if let Some(id) = changes.first_id.or(set) {
             self.variables.set_last_insert_id(id);
         }
         self.variables.set_row_count(affected as i64);
+        let inserted = changes.explicit_id.filter(|_| affected > 0);
         let warnings = self.diagnostics.count();
         Outcome::Ok(OkResult {
             affected_rows: affected,
-            last_insert_id: changes.first_id.or(changes.explicit_id).unwrap_or(0),
+            last_insert_id: changes.first_id.or(set).or(inserted).unwrap_or(0),
             info: changes.info(warnings),
         })
     }

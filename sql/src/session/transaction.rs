@@ -105,8 +105,7 @@ impl Session {
         let next_read_only = self.transaction.next_read_only.take();
         let isolation = next_isolation.unwrap_or_else(|| self.variables.isolation());
         check_isolation(isolation)?;
-        let read_only =
-            read_only.or(next_read_only).unwrap_or_else(|| self.variables.read_only());
+        let read_only = read_only.or(next_read_only).unwrap_or_else(|| self.variables.read_only());
         let txn = Transaction::begin(self.instance.config.client.clone(), Mode::Snapshot);
         self.transaction.open = Some(OpenTransaction {
             txn: Arc::new(tokio::sync::Mutex::new(txn)),
@@ -128,10 +127,8 @@ impl Session {
             self.open_transaction(None)?;
         }
         let Some(open) = &self.transaction.open else { return Ok(None) };
-        if matches!(
-            open.isolation,
-            IsolationLevel::ReadCommitted | IsolationLevel::ReadUncommitted
-        ) {
+        if matches!(open.isolation, IsolationLevel::ReadCommitted | IsolationLevel::ReadUncommitted)
+        {
             open.txn.lock().await.unpin();
         }
         Ok(Some(open.txn.clone()))
@@ -141,9 +138,7 @@ impl Session {
     pub(crate) fn check_writable(&self) -> Result<()> {
         let read_only = match &self.transaction.open {
             Some(open) => open.read_only,
-            None => {
-                self.transaction.next_read_only.unwrap_or_else(|| self.variables.read_only())
-            }
+            None => self.transaction.next_read_only.unwrap_or_else(|| self.variables.read_only()),
         };
         if read_only { Err(Error::read_only_transaction()) } else { Ok(()) }
     }

@@ -218,11 +218,6 @@ impl SessionVariables {
         self.state.lock().client_charset.clone()
     }
 
-    /// Collation of LOAD DATA's text: that of the default database.
-    pub(crate) fn database_collation(&self) -> CollationId {
-        self.state.lock().database_collation
-    }
-
     /// `sql_select_limit`, when it limits anything.
     pub(crate) fn select_limit(&self) -> Option<u64> {
         match self.state.lock().values.get("sql_select_limit") {
@@ -408,9 +403,7 @@ impl SessionVariables {
     fn set_charset_variable(&self, variable: &SystemVariable, value: &Value) -> Result<()> {
         let text = plain_text(value);
         let wrong = || Error::wrong_value_for_variable(variable.name, sysvar::show_wrong(value));
-        let charset = || {
-            known_client_charset(&text).ok_or_else(|| Error::unknown_charset(&text))
-        };
+        let charset = || known_client_charset(&text).ok_or_else(|| Error::unknown_charset(&text));
         match variable.name {
             "character_set_results" if value.is_null() => self.state.lock().results_charset = None,
             _ if value.is_null() => return Err(wrong()),
@@ -487,9 +480,7 @@ impl SessionVariables {
             "transaction_read_only" | "tx_read_only" => Value::Int(i64::from(state.read_only)),
             "character_set_client" => text(&state.client_charset),
             "character_set_connection" => text(&state.connection_charset),
-            "character_set_results" => {
-                state.results_charset.as_deref().map_or(Value::Null, text)
-            }
+            "character_set_results" => state.results_charset.as_deref().map_or(Value::Null, text),
             "collation_connection" => text(state.connection_collation.name()),
             "character_set_database" => text(state.database_collation.charset()),
             "collation_database" => text(state.database_collation.name()),

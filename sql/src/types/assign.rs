@@ -149,11 +149,7 @@ impl Target<'_> {
         if clamped != number {
             self.out_of_range()?;
         }
-        Ok(if self.ty.unsigned {
-            Value::UInt(clamped as u64)
-        } else {
-            Value::Int(clamped as i64)
-        })
+        Ok(if self.ty.unsigned { Value::UInt(clamped as u64) } else { Value::Int(clamped as i64) })
     }
 
     fn decimal(&self, value: &Value) -> Result<Value> {
@@ -194,8 +190,8 @@ impl Target<'_> {
         if fixed {
             number = crate::function::numeric::round_double(number, i64::from(self.ty.decimals));
             let digits = self.ty.length.saturating_sub(u32::from(self.ty.decimals));
-            let limit = 10_f64.powi(digits.min(300) as i32)
-                - 10_f64.powi(-i32::from(self.ty.decimals));
+            let limit =
+                10_f64.powi(digits.min(300) as i32) - 10_f64.powi(-i32::from(self.ty.decimals));
             if number.abs() > limit {
                 self.out_of_range()?;
                 number = limit.copysign(number);

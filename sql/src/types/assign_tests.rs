@@ -72,7 +72,10 @@ fn strings_that_are_too_long() {
     assert_eq!(store(Value::Bytes(vec![0xff]), ty), "1366");
     let padded = assign(Value::text("a"), &SqlType::char(3, CollationId::BINARY), "c", 1, &lax());
     assert_eq!(padded.unwrap(), Value::Bytes(vec![b'a', 0, 0]));
-    assert_eq!(store(Value::text("ä".repeat(128)), SqlType::tinytext(CollationId::DEFAULT)), "1406");
+    assert_eq!(
+        store(Value::text("ä".repeat(128)), SqlType::tinytext(CollationId::DEFAULT)),
+        "1406"
+    );
 }
 
 #[test]

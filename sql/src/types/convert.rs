@@ -13,8 +13,8 @@ use super::{SqlType, TypeKind};
 use crate::collation::CollationId;
 use crate::context::{EvalContext, SqlMode};
 use crate::expr::CastMode;
-use crate::{Error, Result};
 use crate::value::Value;
+use crate::{Error, Result};
 
 /// Characters of a bad value that a warning shows.
 const SHOWN_CHARS_MAX: usize = 128;
@@ -119,7 +119,8 @@ fn to_integer(value: &Value, unsigned: bool, ctx: &EvalContext) -> Result<Value>
             let text = value.as_bytes().unwrap_or_default();
             let parsed = parse_integer(text);
             let limit = i128::from(if unsigned { u64::MAX } else { i64::MAX as u64 });
-            if parsed.consumed == 0 || parsed.overflow || !rest_is_blank(text, parsed.consumed) {
+            // Even a blank behind the digits is too much here.
+            if parsed.consumed == 0 || parsed.overflow || parsed.consumed < text.len() {
                 truncated("INTEGER", text, ctx)?;
             } else if unsigned && parsed.value < 0 {
                 ctx.warnings.push(
@@ -277,7 +278,9 @@ pub fn to_datetime(
         Value::Null => return Ok(None),
         Value::Date(date) => Some(date.midnight()),
         Value::DateTime(moment) => Some(*moment),
-        Value::Time(time) => DateTime::from_micros(ctx.now().date().to_days() * super::datetime::DAY + time.micros()),
+        Value::Time(time) => {
+            DateTime::from_micros(ctx.now().date().to_days() * super::datetime::DAY + time.micros())
+        }
         Value::Text(text) => match parse::datetime(text, days) {
             Some(parsed) => {
                 if parsed.cut {

@@ -26,6 +26,9 @@ pub const TIME_MAX: i64 = (838 * 3600 + 59 * 60 + 59) * SECOND;
 const UNIX_EPOCH_DAYS: i64 = 719_528;
 /// TO_DAYS('9999-12-31').
 pub const DAYS_MAX: i64 = 3_652_424;
+/// The last moment of UNIX_TIMESTAMP(), FROM_UNIXTIME() and CONVERT_TZ(), 3001-01-18 23:59:59 UTC, in
+/// seconds.
+pub const UNIX_SECONDS_MAX: i64 = 32_536_771_199;
 /// The last moment of a TIMESTAMP, 2038-01-19 03:14:07 UTC, in seconds.
 pub const TIMESTAMP_MAX: i64 = 0x7fff_ffff;
 
@@ -223,8 +226,9 @@ impl DateTime {
 
     /// Microseconds since midnight.
     pub fn micros_of_day(self) -> i64 {
-        let seconds =
-            i64::from(self.hour()) * 3600 + i64::from(self.minute()) * 60 + i64::from(self.second());
+        let seconds = i64::from(self.hour()) * 3600
+            + i64::from(self.minute()) * 60
+            + i64::from(self.second());
         seconds * SECOND + i64::from(self.micro())
     }
 
@@ -435,12 +439,18 @@ impl TimeZone {
         if local.is_zero() {
             return Some(local);
         }
+        let micros = self.unix_micros_within(local, TIMESTAMP_MAX)?;
+        Some(TimeZone::UTC.from_unix_micros(micros))
+    }
+
+    /// Microseconds since 1970 of a moment written in this zone; `None` before the first second, after
+    /// second `last`, and for days that no calendar has.
+    pub fn unix_micros_within(self, local: DateTime, last: i64) -> Option<i64> {
         if local.date().has_zero_part() {
             return None;
         }
         let micros = self.to_unix_micros(local);
-        let in_range = (SECOND..(TIMESTAMP_MAX + 1) * SECOND).contains(&micros);
-        in_range.then(|| TimeZone::UTC.from_unix_micros(micros))
+        (SECOND..(last + 1) * SECOND).contains(&micros).then_some(micros)
     }
 }
 

@@ -85,7 +85,8 @@ fn every_text_form_of_a_duration() {
 #[test]
 fn numbers_are_dates() {
     let read = |number| {
-        parse::datetime_of_number(number, SqlMode::EMPTY).map_or("none".to_owned(), |m| m.to_string())
+        parse::datetime_of_number(number, SqlMode::EMPTY)
+            .map_or("none".to_owned(), |m| m.to_string())
     };
     assert_eq!(read(20_200_131), "2020-01-31 00:00:00");
     assert_eq!(read(691_231), "2069-12-31 00:00:00");

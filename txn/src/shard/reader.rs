@@ -119,12 +119,11 @@ async fn scan(core: &Core, tenure: &Tenure, range: KeyRange, wish: Wish) -> Resu
     Ok(ReadResponse::Page { rows, rest: Some(rest) })
 }
 
+/// Rows, and what is left of the range.
+type Page = (Vec<(Bytes, Version)>, Option<KeyRange>);
+
 /// Visible rows of a range up to the limits, and what is left of it.
-fn page(
-    snapshot: Arc<dyn EngineSnapshot>,
-    range: &KeyRange,
-    wish: Wish,
-) -> Result<(Vec<(Bytes, Version)>, Option<KeyRange>)> {
+fn page(snapshot: Arc<dyn EngineSnapshot>, range: &KeyRange, wish: Wish) -> Result<Page> {
     let mut rows: Vec<(Bytes, Version)> = Vec::new();
     let mut bytes = 0;
     let mut cut = false;

@@ -1,19 +1,18 @@
 //! Conversations of clients, step by step.
 
 use super::*;
-use crate::auth::sha_crypt::sha256_crypt;
 use mysql_common::auth::plugins::caching_sha2_password::scramble_sha256;
 use mysql_common::auth::plugins::mysql_native_password::scramble_native;
 
 const SALT: Salt = *b"abcdefghijklmnopqrst";
 const NEXT: Salt = *b"ABCDEFGHIJKLMNOPQRST";
-const STORED_SALT: &[u8; 20] = b"01234567890123456789";
+/// What MySQL stores for the password `hashcat`; a published example.
+const STORED: &[u8] =
+    b"$A$005$\xF9\xCC\x98\xCE\x08\x89\x29\x24\xF5\x0A\x21\x3B\x6B\xC5\x71\xA2\xC1\x17\x78\xC5\
+                       bTy95Y99eAME1dwEkHOA1ndHGBWz.1bxSSRkuTXFGV/";
 
 fn sha2_account() -> Account {
-    let mut stored = b"$A$005$".to_vec();
-    stored.extend_from_slice(STORED_SALT);
-    stored.extend_from_slice(&sha256_crypt(b"secret", STORED_SALT, 5000));
-    account(SHA2, &stored)
+    account(SHA2, STORED)
 }
 
 fn native_account() -> Account {
@@ -105,10 +104,10 @@ fn client_with_the_default_method_switches_to_native() {
 fn native_client_switches_to_sha2() {
     let answer = scramble_native(&SALT, b"secret").unwrap();
     let mut exchange = exchange(login(Some(sha2_account()), NATIVE, &answer));
-    let answer = scramble_sha256(&NEXT, b"secret").unwrap();
+    let answer = scramble_sha256(&NEXT, b"hashcat").unwrap();
     let switch = "switch caching_sha2_password ABCDEFGHIJKLMNOPQRST ";
     assert_eq!(
-        talk(&mut exchange, &[&answer, b"secret\0"]),
+        talk(&mut exchange, &[&answer, b"hashcat\0"]),
         [switch, "more 4", "verified, accepted"]
     );
 }
@@ -122,28 +121,38 @@ fn client_that_cannot_switch_is_told_so() {
 }
 
 #[test]
+fn client_that_cannot_switch_needs_no_method_for_no_password() {
+    for (stored, outcome) in [(&b""[..], "accepted"), (b"x", "rejected, used password: false")] {
+        let mut wanted = login(Some(account(SHA2, stored)), NATIVE, b"");
+        wanted.can_switch = false;
+        wanted.plugin = None;
+        assert_eq!(talk(&mut exchange(wanted), &[]), [outcome]);
+    }
+}
+
+#[test]
 fn full_login_makes_the_next_one_fast() {
-    let mut first = exchange(login(Some(sha2_account()), SHA2, &sha2_answer(b"secret")));
-    assert_eq!(talk(&mut first, &[b"secret\0"]), ["more 4", "verified, accepted"]);
-    let again = login(Some(sha2_account()), SHA2, &sha2_answer(b"secret"));
+    let mut first = exchange(login(Some(sha2_account()), SHA2, &sha2_answer(b"hashcat")));
+    assert_eq!(talk(&mut first, &[b"hashcat\0"]), ["more 4", "verified, accepted"]);
+    let again = login(Some(sha2_account()), SHA2, &sha2_answer(b"hashcat"));
     let mut second = Exchange::new(again, first.cache.clone(), first.key.clone());
     assert_eq!(talk(&mut second, &[]), ["more 3, accepted"]);
 
     let mut changed = sha2_account();
     changed.authentication_string.pop();
     changed.authentication_string.push(b'x');
-    let stale = login(Some(changed), SHA2, &sha2_answer(b"secret"));
+    let stale = login(Some(changed), SHA2, &sha2_answer(b"hashcat"));
     let mut third = Exchange::new(stale, first.cache.clone(), first.key.clone());
-    let steps = talk(&mut third, &[b"secret\0"]);
+    let steps = talk(&mut third, &[b"hashcat\0"]);
     assert_eq!(steps, ["more 4", "verified, rejected, used password: true"]);
 }
 
 #[test]
 fn plain_tcp_seals_the_password() {
-    let mut wanted = login(Some(sha2_account()), SHA2, &sha2_answer(b"secret"));
+    let mut wanted = login(Some(sha2_account()), SHA2, &sha2_answer(b"hashcat"));
     wanted.transport = Transport::Plain;
     let mut exchange = exchange(wanted);
-    let mut mixed = b"secret\0".to_vec();
+    let mut mixed = b"hashcat\0".to_vec();
     mixed.iter_mut().zip(SALT).for_each(|(byte, salt)| *byte ^= salt);
     let pem = exchange.key.public_pem().to_string();
     let sealed = mysql_common::crypto::encrypt(&mixed, pem.as_bytes()).unwrap();
@@ -152,9 +161,9 @@ fn plain_tcp_seals_the_password() {
 
 #[test]
 fn plain_tcp_never_takes_a_clear_password() {
-    let mut wanted = login(Some(sha2_account()), SHA2, &sha2_answer(b"secret"));
+    let mut wanted = login(Some(sha2_account()), SHA2, &sha2_answer(b"hashcat"));
     wanted.transport = Transport::Plain;
-    let steps = talk(&mut exchange(wanted), &[b"secret\0"]);
+    let steps = talk(&mut exchange(wanted), &[b"hashcat\0"]);
     assert_eq!(steps, ["more 4", "verified, rejected, used password: true"]);
 }
 
@@ -194,6 +203,6 @@ fn change_of_user_asks_again_with_a_new_salt() {
 #[test]
 fn packets_after_the_decision_change_nothing() {
     let mut rejected = exchange(login(None, SHA2, b""));
-    let steps = talk(&mut rejected, &[b"secret\0", &[2]]);
+    let steps = talk(&mut rejected, &[b"hashcat\0", &[2]]);
     assert!(steps.iter().all(|step| step.starts_with("rejected")), "{steps:?}");
 }

@@ -194,3 +194,63 @@ impl<'a> Input<'a> {
 fn corrupt() -> Error {
     Error::storage("a spilled group cannot be read back")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collation::CollationId;
+    use crate::context::EvalContext;
+    use crate::planner::plan::AggregateFunction;
+    use crate::types::SqlType;
+    use std::sync::Arc;
+
+    fn spec(function: AggregateFunction, distinct: bool, arg: SqlType, ty: SqlType) -> Spec {
+        let ctx = Arc::new(EvalContext::detached(0));
+        Spec { function, distinct, args: vec![arg], ty, ctx }
+    }
+
+    fn total(spec: &Spec, first: &[Value], second: &[Value]) -> Value {
+        let mut groups = [Group::new(spec), Group::new(spec)];
+        for (group, values) in groups.iter_mut().zip([first, second]) {
+            for value in values {
+                group.add_row(std::slice::from_ref(value), spec).unwrap();
+            }
+        }
+        let [mut a, b] = groups.map(|group| Group::read(&group.write(spec), spec).unwrap());
+        a.merge(b, spec).unwrap();
+        a.finish(spec).unwrap()
+    }
+
+    #[test]
+    fn a_group_spilled_in_two_parts_gives_the_same_result() {
+        let int = SqlType::int();
+        let text = SqlType::varchar(9, CollationId::DEFAULT);
+        let decimal = |scale| SqlType::decimal(40, scale);
+        let (a, b) = ([Value::Int(3), Value::Null, Value::Int(-1)], [Value::Int(3)]);
+        let sum = spec(AggregateFunction::Sum, false, int, decimal(0));
+        assert_eq!(total(&sum, &a, &b).to_text(&sum.ty).unwrap(), "5");
+        let distinct = spec(AggregateFunction::Sum, true, int, decimal(0));
+        assert_eq!(total(&distinct, &a, &b).to_text(&distinct.ty).unwrap(), "2");
+        let mean = spec(AggregateFunction::Avg, false, int, decimal(4));
+        assert_eq!(total(&mean, &a, &b).to_text(&mean.ty).unwrap(), "1.6667");
+        let count = spec(AggregateFunction::Count, true, int, SqlType::bigint());
+        assert_eq!(total(&count, &a, &b), Value::Int(2));
+        let texts = [Value::text("b"), Value::text("A")];
+        let min = spec(AggregateFunction::Min, false, text, text);
+        assert_eq!(total(&min, &texts, &[Value::text("a")]), Value::text("A"));
+        let first = spec(AggregateFunction::First, false, text, text);
+        assert_eq!(total(&first, &texts, &[]), Value::text("b"));
+        let function =
+            AggregateFunction::GroupConcat { separator: "+".into(), descending: Vec::new() };
+        let concat = spec(function, false, text, SqlType::text(CollationId::DEFAULT));
+        assert_eq!(total(&concat, &texts, &[Value::text("c")]), Value::text("b+A+c"));
+    }
+
+    #[test]
+    fn no_row_is_null_and_counts_zero() {
+        let sum = spec(AggregateFunction::Sum, false, SqlType::int(), SqlType::decimal(9, 0));
+        assert_eq!(total(&sum, &[], &[Value::Null]), Value::Null);
+        let count = spec(AggregateFunction::Count, false, SqlType::int(), SqlType::bigint());
+        assert_eq!(total(&count, &[], &[Value::Null]), Value::Int(0));
+    }
+}

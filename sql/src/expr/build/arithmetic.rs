@@ -8,7 +8,8 @@ use crate::Result;
 use crate::ast::{BinaryOp, UnaryOp};
 use crate::context::{EvalContext, SqlMode};
 use crate::expr::{ArithmeticOp, CompareOp, Expr, ExprKind};
-use crate::types::{Domain, SqlType, decimal};
+use crate::types::decimal::{self, Decimal};
+use crate::types::{Domain, SqlType};
 use crate::value::Value;
 
 /// `left op right`.
@@ -26,18 +27,17 @@ pub fn binary(op: BinaryOp, left: Expr, right: Expr, ctx: &EvalContext) -> Resul
         BinaryOp::LessEqual => comparison(CompareOp::LessEqual, left, right),
         BinaryOp::Greater => comparison(CompareOp::Greater, left, right),
         BinaryOp::GreaterEqual => comparison(CompareOp::GreaterEqual, left, right),
-        BinaryOp::BitOr => call("bit_or", vec![left, right], ctx),
-        BinaryOp::BitAnd => call("bit_and", vec![left, right], ctx),
-        BinaryOp::ShiftLeft => call("shift_left", vec![left, right], ctx),
-        BinaryOp::ShiftRight => call("shift_right", vec![left, right], ctx),
-        BinaryOp::BitXor => call("bit_xor", vec![left, right], ctx),
+        BinaryOp::BitOr => call("|", vec![left, right], ctx),
+        BinaryOp::BitAnd => call("&", vec![left, right], ctx),
+        BinaryOp::ShiftLeft => call("<<", vec![left, right], ctx),
+        BinaryOp::ShiftRight => call(">>", vec![left, right], ctx),
+        BinaryOp::BitXor => call("^", vec![left, right], ctx),
         BinaryOp::Add => arithmetic(ArithmeticOp::Add, left, right),
         BinaryOp::Subtract => arithmetic(ArithmeticOp::Subtract, left, right),
         BinaryOp::Multiply => arithmetic(ArithmeticOp::Multiply, left, right),
         BinaryOp::Divide => arithmetic(ArithmeticOp::Divide, left, right),
         BinaryOp::IntegerDivide => arithmetic(ArithmeticOp::IntegerDivide, left, right),
         BinaryOp::Modulo => arithmetic(ArithmeticOp::Modulo, left, right),
-        BinaryOp::Concat => call("concat", vec![left, right], ctx),
     }
 }
 
@@ -46,15 +46,18 @@ pub fn unary(op: UnaryOp, operand: Expr, ctx: &EvalContext) -> Result<Expr> {
     match op {
         UnaryOp::Plus => Ok(operand),
         UnaryOp::Not => Ok(not(operand, ctx)),
-        UnaryOp::BitNot => call("bit_not", vec![operand], ctx),
+        UnaryOp::BitNot => call("~", vec![operand], ctx),
         UnaryOp::Minus => {
-            // 9223372036854775808 does not fit BIGINT, but its negative does.
+            // 9223372036854775808 does not fit BIGINT, but its negative does; beyond it is exact, too.
             if let Some(Value::UInt(number)) = operand.as_literal()
-                && *number == 1 << 63
+                && *number >= 1 << 63
             {
-                return Ok(literal(Value::Int(i64::MIN)));
+                return Ok(literal(match *number {
+                    0x8000_0000_0000_0000 => Value::Int(i64::MIN),
+                    number => Value::Decimal(Decimal::from(number).negate()),
+                }));
             }
-            call("negate", vec![operand], ctx)
+            call("-", vec![operand], ctx)
         }
     }
 }

@@ -90,8 +90,10 @@ pub(crate) fn cast_in(expr: Expr, ty: SqlType, mode: CastMode, ctx: &EvalContext
     }
 }
 
-/// As a 64-bit integer of either sign; integers stay as they are.
+/// As a 64-bit integer of either sign; integers stay as they are. Here and in the other numeric casts
+/// a hexadecimal or bit literal is the number it spells.
 pub fn as_integer(expr: Expr, ctx: &EvalContext) -> Expr {
+    let expr = number_of_bytes(&expr).unwrap_or(expr);
     if expr.ty.is_integer() {
         return expr;
     }
@@ -100,6 +102,7 @@ pub fn as_integer(expr: Expr, ctx: &EvalContext) -> Expr {
 
 /// As a decimal that holds all digits of integers and decimals.
 pub fn as_decimal(expr: Expr, ctx: &EvalContext) -> Expr {
+    let expr = number_of_bytes(&expr).unwrap_or(expr);
     if expr.ty.kind == TypeKind::Decimal {
         return expr;
     }
@@ -113,6 +116,7 @@ pub fn as_decimal(expr: Expr, ctx: &EvalContext) -> Expr {
 
 /// As a double; FLOAT stays as it is.
 pub fn as_double(expr: Expr, ctx: &EvalContext) -> Expr {
+    let expr = number_of_bytes(&expr).unwrap_or(expr);
     if expr.ty.is_floating() {
         return expr;
     }
@@ -135,11 +139,7 @@ pub fn as_string(expr: Expr, ctx: &EvalContext) -> Expr {
 /// CAST(expr AS to).
 pub fn cast_as(expr: Expr, to: &CastType, ctx: &EvalContext) -> Result<Expr> {
     let fraction = |decimals: u8| {
-        if decimals > 6 {
-            Err(Error::too_big_precision(decimals, "CAST", 6))
-        } else {
-            Ok(decimals)
-        }
+        if decimals > 6 { Err(Error::too_big_precision(decimals, "CAST", 6)) } else { Ok(decimals) }
     };
     let ty = match to {
         CastType::Signed => SqlType::bigint(),
@@ -180,7 +180,9 @@ pub fn cast_as(expr: Expr, to: &CastType, ctx: &EvalContext) -> Result<Expr> {
         CastType::Double => SqlType::double(),
         CastType::Year => SqlType::year(),
         CastType::Json => {
-            return Err(Error::not_supported("CAST(… AS JSON); keep JSON documents in TEXT columns"));
+            return Err(Error::not_supported(
+                "CAST(… AS JSON); keep JSON documents in TEXT columns",
+            ));
         }
     };
     let numeric_literal = number_of_bytes(&expr);
@@ -197,7 +199,7 @@ pub fn cast_as(expr: Expr, to: &CastType, ctx: &EvalContext) -> Result<Expr> {
 }
 
 /// A hexadecimal or bit literal as the number it is in numeric context.
-pub(super) fn number_of_bytes(expr: &Expr) -> Option<Expr> {
+pub(crate) fn number_of_bytes(expr: &Expr) -> Option<Expr> {
     match &expr.kind {
         ExprKind::Literal(Value::Bytes(bytes)) if bytes.len() <= 8 => {
             let number = bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));

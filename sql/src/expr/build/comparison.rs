@@ -33,7 +33,12 @@ pub fn compare(op: CompareOp, left: Expr, right: Expr, ctx: &EvalContext) -> Res
 }
 
 /// Both operands in one domain.
-fn meet(left: Expr, right: Expr, operation: &str, ctx: &EvalContext) -> Result<(Expr, Expr, Domain)> {
+fn meet(
+    left: Expr,
+    right: Expr,
+    operation: &str,
+    ctx: &EvalContext,
+) -> Result<(Expr, Expr, Domain)> {
     let (left, right) = (bend(left, &right, ctx)?, right);
     let right = bend(right, &left, ctx)?;
     let mut domain = common_domain(&left.ty, &right.ty);
@@ -44,13 +49,15 @@ fn meet(left: Expr, right: Expr, operation: &str, ctx: &EvalContext) -> Result<(
         let right = in_collation(right, collation, ctx);
         return Ok((left, right, domain));
     }
-    let left = in_domain(left, domain, ctx)?;
-    let right = in_domain(right, domain, ctx)?;
+    let days_only = left.ty.kind == TypeKind::Date || right.ty.kind == TypeKind::Date;
+    let kind = if days_only { "DATE" } else { "DATETIME" };
+    let left = in_domain(left, domain, kind, ctx)?;
+    let right = in_domain(right, domain, kind, ctx)?;
     Ok((left, right, domain))
 }
 
 /// A string under a collation; text and bytes convert to each other.
-pub(super) fn in_collation(expr: Expr, collation: CollationId, ctx: &EvalContext) -> Expr {
+pub(crate) fn in_collation(expr: Expr, collation: CollationId, ctx: &EvalContext) -> Expr {
     if expr.ty.collation == collation || is_null_literal(&expr) {
         return expr;
     }
@@ -63,8 +70,8 @@ pub(super) fn in_collation(expr: Expr, collation: CollationId, ctx: &EvalContext
     cast_in(expr, ty, CastMode::Convert, ctx).with_coercibility(firmness)
 }
 
-/// The operand in the domain that the comparison works in.
-fn in_domain(expr: Expr, domain: Domain, ctx: &EvalContext) -> Result<Expr> {
+/// The operand in the domain that the comparison works in; `kind` names it in errors about dates.
+fn in_domain(expr: Expr, domain: Domain, kind: &str, ctx: &EvalContext) -> Result<Expr> {
     if is_null_literal(&expr) || expr.ty.domain() == domain {
         return Ok(expr);
     }
@@ -79,7 +86,6 @@ fn in_domain(expr: Expr, domain: Domain, ctx: &EvalContext) -> Result<Expr> {
             && let Some(value) = arg.as_literal()
         {
             // It did not fold: it is no date, or something stands behind it.
-            let kind = if ty.kind == TypeKind::Date { "DATE" } else { "DATETIME" };
             convert::to_datetime(value, mode, kind, ctx)?;
         }
         Ok(cast)
@@ -195,10 +201,15 @@ pub fn in_list(negated: bool, operand: Expr, list: Vec<Expr>, ctx: &EvalContext)
     for member in &list {
         met.push(meet(operand.clone(), member.clone(), "IN", ctx)?);
     }
-    let Some((first, _, domain)) = met.iter().find(|(_, member, _)| !is_null_literal(member)) else {
+    let Some((first, _, domain)) = met.iter().find(|(_, member, _)| !is_null_literal(member))
+    else {
         // Only NULLs: never found.
         let nothing = literal_typed(Value::Null, SqlType::boolean());
-        return Ok(if list.is_empty() { literal_typed(Value::boolean(negated), SqlType::boolean()) } else { nothing });
+        return Ok(if list.is_empty() {
+            literal_typed(Value::boolean(negated), SqlType::boolean())
+        } else {
+            nothing
+        });
     };
     // A decimal's scale is no part of its value; any other difference is another comparison.
     let alike = |a: &Expr, b: &Expr| {
@@ -251,8 +262,7 @@ pub fn in_set(
     let set = Arc::new(ValueSet::new(member.ty, members));
     let nullable = !empty && (arg.ty.nullable || set.has_null());
     let ty = SqlType::boolean().with_nullable(nullable);
-    let kind =
-        ExprKind::InList { arg: Arc::new(arg), list: Arc::new([]), set: Some(set), negated };
+    let kind = ExprKind::InList { arg: Arc::new(arg), list: Arc::new([]), set: Some(set), negated };
     Ok(Expr::new(ty, kind))
 }
 

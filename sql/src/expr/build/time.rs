@@ -36,7 +36,7 @@ pub fn date_arithmetic(
         // '1:30': compound units are read from text.
         _ => as_string(amount, ctx),
     };
-    let name = if subtract { "date_sub_interval" } else { "date_add_interval" };
+    let name = if subtract { "- interval" } else { "+ interval" };
     call(name, vec![operand, amount, unit_literal(unit)], ctx)
 }
 
@@ -46,17 +46,12 @@ pub fn extract(unit: IntervalUnit, operand: Expr, ctx: &EvalContext) -> Result<E
 }
 
 /// `TIMESTAMPDIFF(unit, from, to)`.
-pub fn timestamp_diff(
-    unit: IntervalUnit,
-    from: Expr,
-    to: Expr,
-    ctx: &EvalContext,
-) -> Result<Expr> {
+pub fn timestamp_diff(unit: IntervalUnit, from: Expr, to: Expr, ctx: &EvalContext) -> Result<Expr> {
     call("timestampdiff", vec![from, to, unit_literal(unit)], ctx)
 }
 
-const FROM_UTC: &str = "timestamp_from_utc";
-const TO_UTC: &str = "timestamp_to_utc";
+const FROM_UTC: &str = "from utc";
+const TO_UTC: &str = "to utc";
 
 /// A stored TIMESTAMP (UTC) in the session's time zone: what reading such a column yields.
 pub fn from_utc(stored: Expr) -> Result<Expr> {
@@ -72,8 +67,11 @@ pub fn to_utc(local: Expr) -> Result<Expr> {
 fn stamp(name: &'static str, arg: Expr) -> Result<Expr> {
     let function = crate::function::find(name)
         .ok_or_else(|| crate::Error::internal(format!("no function {name}")))?;
-    let eval =
-        if name == FROM_UTC { crate::function::date::from_utc } else { crate::function::date::to_utc };
+    let eval = if name == FROM_UTC {
+        crate::function::date::from_utc
+    } else {
+        crate::function::date::to_utc
+    };
     let ty = arg.ty.with_nullable(arg.ty.nullable || name == TO_UTC);
     let (column, firmness) = (arg.name.clone(), arg.coercibility);
     let kind = ExprKind::Call { function, eval, args: [arg].into() };

@@ -128,9 +128,8 @@ fn integers(
     expr: &Expr,
     rows: usize,
 ) -> Result<ArrayRef> {
-    let both_signed = [a, b].iter().all(|operand| {
-        operand.array.as_primitive_opt::<Int64Type>().is_some()
-    });
+    let both_signed =
+        [a, b].iter().all(|operand| operand.array.as_primitive_opt::<Int64Type>().is_some());
     if both_signed && !expr.ty.unsigned {
         let (x, y) = (a.array.as_primitive::<Int64Type>(), b.array.as_primitive::<Int64Type>());
         let mut out = Int64Builder::with_capacity(rows);

@@ -60,8 +60,7 @@ pub fn datetime(text: &str, mode: SqlMode) -> Option<DateTimeText> {
     if run == 0 {
         return None;
     }
-    let digits_and_t =
-        bytes.iter().take_while(|b| b.is_ascii_digit() || **b == b'T').count();
+    let digits_and_t = bytes.iter().take_while(|b| b.is_ascii_digit() || **b == b'T').count();
     let compact = matches!(bytes.get(digits_and_t), None | Some(b'.')) && digits_and_t >= 5;
     let fields = if compact { compact_fields(bytes) } else { delimited_fields(bytes) }?;
     let Fields { parts, mut rest, count, year_digits, fraction } = fields;
@@ -192,8 +191,7 @@ fn delimited_fields(bytes: &[u8]) -> Option<Fields<'_>> {
         if width > 6 {
             return None;
         }
-        let value =
-            fields.rest[..width].iter().fold(0_u32, |n, d| n * 10 + u32::from(d - b'0'));
+        let value = fields.rest[..width].iter().fold(0_u32, |n, d| n * 10 + u32::from(d - b'0'));
         fields.parts[fields.count] = value;
         if fields.count == 0 {
             fields.year_digits = width;

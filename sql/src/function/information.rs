@@ -1,0 +1,85 @@
+//! Who, where and what: VERSION, DATABASE, USER, LAST_INSERT_ID, CHARSET …
+
+use std::sync::atomic::Ordering;
+
+use super::{Bound, Eval, Function, bound, per_row, per_statement, pure};
+use crate::collation::CollationId;
+use crate::expr::{Expr, build, coercibility};
+use crate::types::SqlType;
+use crate::value::Value;
+use crate::{Error, Result};
+
+/// This family.
+pub static FUNCTIONS: &[Function] = &[
+    per_statement("version", 0, 0, |args, _| {
+        system_text(args, 64, |call| Ok(Value::text(&call.ctx.version)))
+    }),
+    per_statement("database", 0, 0, |args, _| system_text(args, 64, database)),
+    per_statement("schema", 0, 0, |args, _| system_text(args, 64, database)),
+    per_statement("user", 0, 0, |args, _| system_text(args, 288, user)),
+    per_statement("session_user", 0, 0, |args, _| system_text(args, 288, user)),
+    per_statement("system_user", 0, 0, |args, _| system_text(args, 288, user)),
+    per_statement("current_user", 0, 0, |args, _| {
+        system_text(args, 288, |call| Ok(Value::text(&call.ctx.current_user)))
+    }),
+    per_statement("connection_id", 0, 0, |args, _| {
+        let ty = SqlType::bigint_width(10).unsigned().not_null();
+        Ok(bound(ty, args, |call| Ok(Value::UInt(call.ctx.connection_id))))
+    }),
+    per_row("last_insert_id", 0, 1, |args, ctx| {
+        let args = args.into_iter().map(|arg| build::as_integer(arg, ctx)).collect();
+        Ok(bound(SqlType::bigint_width(21).unsigned(), args, last_insert_id))
+    }),
+    per_statement("found_rows", 0, 0, |args, _| {
+        let ty = SqlType::bigint_width(21).not_null();
+        Ok(bound(ty, args, |call| {
+            Ok(Value::Int(i64::try_from(call.ctx.found_rows).unwrap_or(i64::MAX)))
+        }))
+    }),
+    per_statement("row_count", 0, 0, |args, _| {
+        let ty = SqlType::bigint_width(21).not_null();
+        Ok(bound(ty, args, |call| Ok(Value::Int(call.ctx.row_count))))
+    }),
+    pure("charset", 1, 1, |args, _| {
+        system_text(args, 64, |call| Ok(Value::text(call.exprs[0].ty.collation.charset())))
+    }),
+    pure("collation", 1, 1, |args, _| {
+        system_text(args, 64, |call| Ok(Value::text(call.exprs[0].ty.collation.name())))
+    }),
+    pure("coercibility", 1, 1, |args, _| {
+        let ty = SqlType::bigint_width(10).not_null();
+        Ok(bound(ty, args, |call| Ok(Value::Int(i64::from(call.exprs[0].coercibility)))))
+    }),
+    per_row("sleep", 1, 1, |_, _| {
+        Err(Error::not_supported("SLEEP(); let the client wait instead"))
+    }),
+    per_row("benchmark", 2, 2, |_, _| {
+        Err(Error::not_supported("BENCHMARK(); measure from a client instead"))
+    }),
+];
+
+/// Text that the system makes: firmer than a literal, weaker than a column.
+fn system_text(args: Vec<Expr>, length: u32, eval: Eval) -> Result<Bound> {
+    let ty = SqlType::varchar(length, CollationId::DEFAULT);
+    Ok(Bound { coercibility: Some(coercibility::SYSTEM), ..bound(ty, args, eval) })
+}
+
+fn database(call: &super::Call<'_>) -> Result<Value> {
+    Ok(call.ctx.database.as_ref().map_or(Value::Null, Value::text))
+}
+
+fn user(call: &super::Call<'_>) -> Result<Value> {
+    Ok(Value::text(&call.ctx.user))
+}
+
+fn last_insert_id(call: &super::Call<'_>) -> Result<Value> {
+    if call.args.is_empty() {
+        return Ok(Value::UInt(call.ctx.last_insert_id));
+    }
+    if call.any_null() {
+        call.ctx.last_insert_id_set.store(0, Ordering::Relaxed);
+        return Ok(Value::Null);
+    }
+    call.ctx.last_insert_id_set.store(call.bits(0), Ordering::Relaxed);
+    Ok(Value::UInt(call.bits(0)))
+}

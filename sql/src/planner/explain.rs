@@ -1,0 +1,528 @@
+//! EXPLAIN: what the planner decided, in MySQL's columns or as a tree.
+//!
+//! Subqueries do not run for it, so what depends on their results is shown as it is before they run.
+//! `rows` is known for lookups by key only; there are no statistics to guess the rest from.
+
+use super::plan::{Join, JoinKind, Plan, Scan, Subqueries, SubqueryKind, subqueries_of};
+use crate::access::{self, Access, Choice};
+use crate::binder::BoundQuery;
+use crate::catalog::TableDef;
+use crate::collation::CollationId;
+use crate::context::EvalContext;
+use crate::exec::build::is_sorted;
+use crate::exec::{Environment, lookup};
+use crate::expr::Expr;
+use crate::session::ColumnMeta;
+use crate::types::{SqlType, TypeKind};
+use crate::value::{Row, Value};
+use crate::{Error, Result};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// EXPLAIN of a query: its columns and rows. `format` is TRADITIONAL (also without a format) or TREE.
+pub async fn explain(
+    bound: &BoundQuery,
+    format: Option<&str>,
+    environment: &Environment,
+) -> Result<(Vec<ColumnMeta>, Vec<Row>)> {
+    let mut subqueries = bound.subqueries.clone();
+    let plan = super::optimise(bound.plan.clone(), &mut subqueries, &environment.ctx)?;
+    match format.unwrap_or("TRADITIONAL") {
+        "TRADITIONAL" => {
+            let mut table =
+                Table { subqueries, environment, rows: Vec::new(), last_id: 1, limited: false };
+            let select_type = if has_subqueries(&plan) { "PRIMARY" } else { "SIMPLE" };
+            table.select(&plan, 1, select_type)?;
+            Ok((table_columns(), table.rows))
+        }
+        "TREE" => {
+            let mut tree = Tree { subqueries, environment, text: String::new(), limited: false };
+            tree.node(&plan, 0)?;
+            let text = SqlType::longtext(CollationId::DEFAULT);
+            let columns = vec![ColumnMeta::computed("EXPLAIN", text)];
+            Ok((columns, vec![vec![Value::text(tree.text)]]))
+        }
+        other => Err(Error::not_supported(format!(
+            "EXPLAIN FORMAT={other}; use FORMAT=TRADITIONAL or FORMAT=TREE"
+        ))),
+    }
+}
+
+fn table_columns() -> Vec<ColumnMeta> {
+    let text = |length| SqlType::varchar(length, CollationId::DEFAULT);
+    [
+        ("id", SqlType::bigint().unsigned()),
+        ("select_type", text(19)),
+        ("table", text(64)),
+        ("partitions", text(1024)),
+        ("type", text(10)),
+        ("possible_keys", text(4096)),
+        ("key", text(64)),
+        ("key_len", text(393)),
+        ("ref", text(1024)),
+        ("rows", SqlType::bigint().unsigned()),
+        ("filtered", SqlType::double_fixed(2)),
+        ("Extra", text(255)),
+    ]
+    .into_iter()
+    .map(|(name, ty)| ColumnMeta::computed(name, ty))
+    .collect()
+}
+
+fn has_subqueries(plan: &Plan) -> bool {
+    let mut found = false;
+    plan.for_each_expr(&mut |expr| found |= !subqueries_of(expr).is_empty());
+    found || plan.inputs().into_iter().any(has_subqueries)
+}
+
+/// MySQL's table of table accesses.
+struct Table<'a> {
+    subqueries: Subqueries,
+    environment: &'a Environment,
+    rows: Vec<Row>,
+    /// Highest select number so far.
+    last_id: u64,
+    /// Inside of a LIMIT.
+    limited: bool,
+}
+
+/// What one table access looks like.
+#[derive(Default)]
+struct Line {
+    table: Option<String>,
+    access: Option<&'static str>,
+    possible: Vec<String>,
+    key: Option<String>,
+    key_bytes: Option<usize>,
+    reference: Option<String>,
+    rows: Option<u64>,
+    extra: Vec<&'static str>,
+}
+
+impl Table<'_> {
+    /// One query block: its tables in the order in which they are read, then its subqueries.
+    fn select(&mut self, plan: &Plan, id: u64, select_type: &'static str) -> Result<()> {
+        let mut numbers = BTreeSet::new();
+        if let Some(inputs) = union_inputs(plan) {
+            for (i, input) in inputs.iter().enumerate() {
+                if i == 0 {
+                    let first = if select_type == "SIMPLE" { "PRIMARY" } else { select_type };
+                    self.select(input, id, first)?;
+                } else {
+                    self.last_id += 1;
+                    self.select(input, self.last_id, "UNION")?;
+                }
+            }
+            return Ok(());
+        }
+        let mut extra = Vec::new();
+        let first = self.rows.len();
+        self.block(plan, id, select_type, &mut extra, &mut numbers)?;
+        if self.rows.len() == first {
+            let line = Line { extra: vec!["No tables used"], ..Line::default() };
+            self.push(id, select_type, line);
+        }
+        for number in numbers {
+            self.last_id += 1;
+            let subquery = self.subqueries[number].clone();
+            let mut plans = self.subqueries.clone();
+            let ctx = &self.environment.ctx;
+            let inner = super::optimise((*subquery.plan).clone(), &mut plans, ctx)?;
+            let before = std::mem::replace(&mut self.subqueries, plans);
+            let kind = if subquery.is_uncorrelated() { "SUBQUERY" } else { "DEPENDENT SUBQUERY" };
+            self.select(&inner, self.last_id, kind)?;
+            self.subqueries = before;
+        }
+        Ok(())
+    }
+
+    fn block(
+        &mut self,
+        plan: &Plan,
+        id: u64,
+        select_type: &'static str,
+        extra: &mut Vec<&'static str>,
+        numbers: &mut BTreeSet<usize>,
+    ) -> Result<()> {
+        plan.for_each_expr(&mut |expr| numbers.extend(subqueries_of(expr)));
+        match plan {
+            Plan::OneRow => {}
+            Plan::Rows { name, .. } => {
+                let line = Line {
+                    table: Some(name.clone()),
+                    access: Some("ALL"),
+                    extra: std::mem::take(extra),
+                    ..Line::default()
+                };
+                self.push(id, select_type, line);
+            }
+            Plan::Scan(scan) => {
+                let line = scan_line(scan, std::mem::take(extra), &self.environment.ctx)?;
+                self.push(id, select_type, line);
+            }
+            Plan::Join(join) => {
+                self.block(&join.left, id, select_type, extra, numbers)?;
+                let mut own = Vec::new();
+                if let Some((scan, line)) = self.lookup_line(join)? {
+                    scan.conjuncts.iter().for_each(|expr| numbers.extend(subqueries_of(expr)));
+                    self.push(id, select_type, line);
+                } else {
+                    own.push("Using join buffer (hash join)");
+                    self.block(&join.right, id, select_type, &mut own, numbers)?;
+                }
+            }
+            Plan::Filter { input, .. } => {
+                add(extra, "Using where");
+                self.block(input, id, select_type, extra, numbers)?;
+            }
+            Plan::Sort { input, keys } => {
+                let ctx = &self.environment.ctx;
+                if !is_sorted(input, keys, self.limited, &known_conjuncts, ctx)? {
+                    add(extra, "Using filesort");
+                }
+                self.block(input, id, select_type, extra, numbers)?;
+            }
+            Plan::Aggregate { input, keys, .. } => {
+                if !keys.is_empty() {
+                    add(extra, "Using temporary");
+                }
+                self.block(input, id, select_type, extra, numbers)?;
+            }
+            Plan::Distinct { input } => {
+                add(extra, "Using temporary");
+                self.block(input, id, select_type, extra, numbers)?;
+            }
+            Plan::Limit { input, .. } => {
+                self.limited = true;
+                self.block(input, id, select_type, extra, numbers)?;
+                self.limited = false;
+            }
+            Plan::Project { input, .. } => {
+                self.block(input, id, select_type, extra, numbers)?;
+            }
+            Plan::Union { inputs, .. } => {
+                for input in inputs {
+                    self.block(input, id, select_type, extra, numbers)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn lookup_line<'p>(&self, join: &'p Join) -> Result<Option<(&'p Scan, Line)>> {
+        let Plan::Scan(scan) = &join.right else { return Ok(None) };
+        let Some(lookup) = lookup::plan(join, &self.subqueries, self.environment)? else {
+            return Ok(None);
+        };
+        let (index, columns) = lookup.key();
+        let definition = &scan.table.indexes[index];
+        let whole = definition.unique && columns == definition.columns.len();
+        let line = Line {
+            table: Some(scan.alias.clone()),
+            access: Some(if whole { "eq_ref" } else { "ref" }),
+            possible: vec![definition.name.clone()],
+            key: Some(definition.name.clone()),
+            key_bytes: Some(key_bytes(&scan.table, index, columns)),
+            reference: Some(vec!["func"; columns].join(",")),
+            rows: whole.then_some(1),
+            extra: if scan.conjuncts.is_empty() { Vec::new() } else { vec!["Using where"] },
+        };
+        Ok(Some((scan, line)))
+    }
+
+    fn push(&mut self, id: u64, select_type: &str, line: Line) {
+        let text = |text: Option<String>| text.map_or(Value::Null, Value::text);
+        let list = |list: &[String]| (!list.is_empty()).then(|| list.join(","));
+        let extra = (!line.extra.is_empty()).then(|| line.extra.join("; "));
+        let filtered = if line.table.is_some() { Value::Double(100.0) } else { Value::Null };
+        self.rows.push(vec![
+            Value::UInt(id),
+            Value::text(select_type),
+            text(line.table.clone()),
+            Value::Null,
+            line.access.map_or(Value::Null, Value::text),
+            text(list(&line.possible)),
+            text(line.key.clone()),
+            text(line.key_bytes.map(|bytes| bytes.to_string())),
+            text(line.reference.clone()),
+            line.rows.map_or(Value::Null, Value::UInt),
+            filtered,
+            text(extra),
+        ]);
+    }
+}
+
+fn union_inputs(plan: &Plan) -> Option<&[Plan]> {
+    match plan {
+        Plan::Union { inputs, .. } => Some(inputs),
+        Plan::Distinct { input }
+        | Plan::Sort { input, .. }
+        | Plan::Limit { input, .. }
+        | Plan::Project { input, .. } => union_inputs(input),
+        _ => None,
+    }
+}
+
+fn add(extra: &mut Vec<&'static str>, what: &'static str) {
+    if !extra.contains(&what) {
+        extra.push(what);
+    }
+}
+
+/// The conjuncts whose constants are known before anything has run.
+fn known_conjuncts(scan: &Scan) -> Vec<Expr> {
+    let known = scan.conjuncts.iter().filter(|conjunct| {
+        let mut columns = BTreeSet::new();
+        conjunct.columns(&mut columns);
+        columns.range(super::plan::SUBQUERY..).next().is_none()
+    });
+    known.cloned().collect()
+}
+
+fn scan_line(scan: &Scan, mut extra: Vec<&'static str>, ctx: &EvalContext) -> Result<Line> {
+    let choice = access::plan(&scan.table, &known_conjuncts(scan), ctx)?;
+    let table = &scan.table;
+    if choice.covered.len() < scan.conjuncts.len() && !extra.contains(&"Using where") {
+        extra.insert(0, "Using where");
+    }
+    let name = |index: usize| table.indexes[index].name.clone();
+    let possible = choice.possible.iter().map(|&index| name(index)).collect();
+    let mut line = Line { table: Some(scan.alias.clone()), possible, extra, ..Line::default() };
+    match &choice.access {
+        Access::Nothing => {
+            return Ok(Line { extra: vec!["Impossible WHERE"], ..Line::default() });
+        }
+        Access::Full => line.access = Some("ALL"),
+        Access::Rows(rows) => {
+            line.access = Some(if rows.len() == 1 { "const" } else { "range" });
+            line.rows = Some(rows.len() as u64);
+        }
+        Access::Index { index, points } => {
+            let definition = &table.indexes[*index];
+            let whole = definition.unique && choice.known_columns == definition.columns.len();
+            line.access = Some(match (points.len(), whole) {
+                (1, true) => "const",
+                (1, false) => "ref",
+                _ => "range",
+            });
+            line.rows = whole.then_some(points.len() as u64);
+        }
+        Access::IndexRange { .. } => line.access = Some("range"),
+        Access::PrimaryRange(ranges) => {
+            let point = ranges.len() == 1 && choice.known_columns > 0;
+            line.access = Some(if point { "ref" } else { "range" });
+        }
+    }
+    if let Some((index, columns)) = used_key(&choice) {
+        line.key = Some(name(index));
+        line.key_bytes = Some(key_bytes(table, index, columns));
+        if matches!(line.access, Some("const" | "ref")) {
+            line.reference = Some(vec!["const"; choice.known_columns].join(","));
+        }
+    }
+    Ok(line)
+}
+
+/// The index that an access walks, and how many of its columns bound the walk.
+fn used_key(choice: &Choice) -> Option<(usize, usize)> {
+    Some(match &choice.access {
+        Access::Nothing | Access::Full => return None,
+        Access::Rows(_) => (0, choice.known_columns),
+        Access::PrimaryRange(_) => (0, choice.known_columns.max(1)),
+        Access::Index { index, .. } => (*index, choice.known_columns),
+        Access::IndexRange { index, .. } => (*index, choice.known_columns + 1),
+    })
+}
+
+/// Bytes of the leading columns of a key, as MySQL counts them.
+fn key_bytes(table: &TableDef, index: usize, columns: usize) -> usize {
+    let parts = table.indexes[index].columns.iter().take(columns);
+    parts
+        .map(|part| {
+            let ty = &table.columns[part.column].ty;
+            let length = part.prefix.unwrap_or(ty.length) as usize;
+            let bytes = match ty.kind {
+                TypeKind::Null => 0,
+                TypeKind::TinyInt | TypeKind::Year => 1,
+                TypeKind::SmallInt => 2,
+                TypeKind::MediumInt | TypeKind::Date => 3,
+                TypeKind::Int | TypeKind::Float => 4,
+                TypeKind::BigInt | TypeKind::Double => 8,
+                TypeKind::Decimal => (length + 2) / 9 * 4 + 1,
+                TypeKind::Time => 3 + usize::from(ty.decimals).div_ceil(2),
+                TypeKind::DateTime => 5 + usize::from(ty.decimals).div_ceil(2),
+                TypeKind::Timestamp => 4 + usize::from(ty.decimals).div_ceil(2),
+                TypeKind::Char => length * ty.collation.bytes_per_char() as usize,
+                _ => length * ty.collation.bytes_per_char() as usize + 2,
+            };
+            bytes + usize::from(ty.nullable)
+        })
+        .sum()
+}
+
+/// The plan as an indented text.
+struct Tree<'a> {
+    subqueries: Subqueries,
+    environment: &'a Environment,
+    text: String,
+    /// Right below a LIMIT.
+    limited: bool,
+}
+
+impl Tree<'_> {
+    fn line(&mut self, depth: usize, text: &str) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "{:indent$}-> {text}", "", indent = depth * 4);
+    }
+
+    fn node(&mut self, plan: &Plan, depth: usize) -> Result<()> {
+        match plan {
+            Plan::OneRow => self.line(depth, "One row"),
+            Plan::Rows { name, rows, .. } => {
+                self.line(depth, &format!("Computed table {name} ({} rows)", rows.len()));
+            }
+            Plan::Scan(scan) => {
+                let text = scan_text(scan, &self.environment.ctx)?;
+                self.line(depth, &text);
+            }
+            Plan::Filter { conjuncts, .. } => {
+                self.line(depth, &format!("Filter: {}", list(conjuncts, " and ")));
+            }
+            Plan::Project { exprs, .. } => {
+                self.line(depth, &format!("Compute: {}", list(exprs, ", ")));
+            }
+            Plan::Join(join) => return self.join(join, depth),
+            Plan::Aggregate { keys, aggregates, .. } => {
+                let functions: Vec<String> = aggregates
+                    .iter()
+                    .map(|aggregate| {
+                        let distinct = if aggregate.distinct { "distinct " } else { "" };
+                        let args = list(&aggregate.args, ", ");
+                        format!("{:?}({distinct}{args})", aggregate.function)
+                    })
+                    .collect();
+                let by = if keys.is_empty() {
+                    String::new()
+                } else {
+                    format!(" by {}", list(keys, ", "))
+                };
+                self.line(depth, &format!("Aggregate{by}: {}", functions.join(", ")));
+            }
+            Plan::Distinct { .. } => self.line(depth, "Distinct"),
+            Plan::Sort { input, keys } => {
+                let ctx = &self.environment.ctx;
+                let sorted = is_sorted(input, keys, self.limited, &known_conjuncts, ctx)?;
+                let what = if sorted { "Sorted by the walk" } else { "Sort" };
+                let keys: Vec<String> = keys
+                    .iter()
+                    .map(|key| {
+                        let order = if key.descending { " desc" } else { "" };
+                        format!("{}{order}", key.expr)
+                    })
+                    .collect();
+                self.line(depth, &format!("{what}: {}", keys.join(", ")));
+            }
+            Plan::Limit { offset, count, .. } => {
+                let count = count.as_ref().map_or(String::new(), |count| format!(" {count}"));
+                let offset =
+                    offset.as_ref().map_or(String::new(), |offset| format!(" offset {offset}"));
+                self.line(depth, &format!("Limit{count}{offset}"));
+            }
+            Plan::Union { .. } => self.line(depth, "Union all"),
+        }
+        self.subqueries_of(plan, depth + 1)?;
+        self.limited = matches!(plan, Plan::Limit { .. });
+        for input in plan.inputs() {
+            self.node(input, depth + 1)?;
+        }
+        self.limited = false;
+        Ok(())
+    }
+
+    fn join(&mut self, join: &Join, depth: usize) -> Result<()> {
+        let kind = match join.kind {
+            JoinKind::Inner => "Inner",
+            JoinKind::Left => "Left",
+        };
+        let on = if join.on.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", list(&join.on, " and "))
+        };
+        if let (Some(lookup), Plan::Scan(scan)) =
+            (lookup::plan(join, &self.subqueries, self.environment)?, &join.right)
+        {
+            let (index, _) = lookup.key();
+            let name = &scan.table.indexes[index].name;
+            self.line(depth, &format!("{kind} lookup join{on}"));
+            self.node(&join.left, depth + 1)?;
+            let conditions = if scan.conjuncts.is_empty() {
+                String::new()
+            } else {
+                format!(", condition: {}", list(&scan.conjuncts, " and "))
+            };
+            self.line(depth + 1, &format!("Look up {} by {name}{conditions}", scan.alias));
+            return Ok(());
+        }
+        let width = join.left.width();
+        let hashed = join
+            .on
+            .iter()
+            .any(|on| crate::exec::build::equality(on, width, &self.subqueries).is_some());
+        let how = if hashed { "hash join" } else { "nested loop join" };
+        self.line(depth, &format!("{kind} {how}{on}"));
+        self.node(&join.left, depth + 1)?;
+        self.node(&join.right, depth + 1)
+    }
+
+    fn subqueries_of(&mut self, plan: &Plan, depth: usize) -> Result<()> {
+        let mut numbers = BTreeSet::new();
+        plan.for_each_expr(&mut |expr| numbers.extend(subqueries_of(expr)));
+        for number in numbers {
+            let subquery = self.subqueries[number].clone();
+            let kind = match subquery.kind {
+                SubqueryKind::Scalar => "value",
+                SubqueryKind::Exists => "exists",
+                SubqueryKind::Quantified { .. } => "in",
+            };
+            let when = if subquery.is_uncorrelated() { "run once" } else { "run per row" };
+            self.line(depth, &format!("Subquery ({kind}, {when})"));
+            let mut plans = self.subqueries.clone();
+            let ctx = &self.environment.ctx;
+            let inner = super::optimise((*subquery.plan).clone(), &mut plans, ctx)?;
+            let before = std::mem::replace(&mut self.subqueries, plans);
+            self.node(&inner, depth + 1)?;
+            self.subqueries = before;
+        }
+        Ok(())
+    }
+}
+
+fn list(exprs: &[Expr], separator: &str) -> String {
+    exprs.iter().map(Expr::to_string).collect::<Vec<_>>().join(separator)
+}
+
+fn scan_text(scan: &Scan, ctx: &EvalContext) -> Result<String> {
+    let choice = access::plan(&scan.table, &known_conjuncts(scan), ctx)?;
+    let index = |index: usize| scan.table.indexes[index].name.clone();
+    let how = match &choice.access {
+        Access::Nothing => "No rows of".to_string(),
+        Access::Full => "Scan".to_string(),
+        Access::Rows(rows) => format!("{} rows by key of", rows.len()),
+        Access::PrimaryRange(ranges) => format!("{} ranges of the primary key of", ranges.len()),
+        Access::Index { index: number, points } => {
+            format!("{} points of index {} of", points.len(), index(*number))
+        }
+        Access::IndexRange { index: number, .. } => format!("Range of index {} of", index(*number)),
+    };
+    let columns: Vec<&str> =
+        scan.columns.iter().map(|&column| scan.table.columns[column].name.as_str()).collect();
+    let mut text = format!("{how} {} ({})", scan.alias, columns.join(", "));
+    if !scan.conjuncts.is_empty() {
+        let _ = write!(text, ", condition: {}", list(&scan.conjuncts, " and "));
+    }
+    if choice.shard.is_some() {
+        text.push_str(", one shard");
+    }
+    Ok(text)
+}

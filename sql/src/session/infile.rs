@@ -1,0 +1,68 @@
+//! LOAD DATA LOCAL between its statement and the end of its file.
+
+pub(crate) use crate::dml::load_data::Infile;
+
+use super::connection::Session;
+use super::{OkResult, Outcome};
+use crate::Result;
+use crate::ast;
+use crate::dml::load_data;
+
+impl Session {
+    /// LOAD DATA: prepares everything and asks the client for the file.
+    pub(crate) async fn load_data(&mut self, load: &ast::LoadData) -> Result<Outcome> {
+        self.check_writable()?;
+        let infile = load_data::begin(self, load).await?;
+        self.infile = Some(Box::new(infile));
+        Ok(Outcome::LocalInfile { file_name: load.file.clone() })
+    }
+
+    /// A piece of the file. After an error nothing of the file is kept.
+    pub(super) async fn load_chunk(&mut self, infile: &mut Infile, chunk: &[u8]) -> Result<()> {
+        let result = infile.chunk(self, chunk).await;
+        if result.is_err() {
+            self.undo_load(infile).await;
+        }
+        result
+    }
+
+    /// The end of the file.
+    pub(super) async fn load_end(&mut self, mut infile: Box<Infile>) -> Result<OkResult> {
+        let result = infile.finish(self).await;
+        let changes = match result {
+            Ok(changes) => changes,
+            Err(error) => {
+                self.undo_load(&mut infile).await;
+                return Err(error);
+            }
+        };
+        let changes = match infile.savepoint() {
+            Some(savepoint) => {
+                let txn = infile.transaction();
+                self.end_statement(&txn, savepoint, Ok(changes)).await?
+            }
+            None => self.commit_alone(&infile.transaction(), changes, infile.env()).await?,
+        };
+        match self.finish_change(changes) {
+            Outcome::Ok(result) => Ok(result),
+            Outcome::Rows { .. } | Outcome::LocalInfile { .. } => Ok(OkResult::default()),
+        }
+    }
+
+    /// The client went away.
+    pub(super) async fn load_abort(&mut self, mut infile: Infile) {
+        self.undo_load(&mut infile).await;
+    }
+
+    async fn undo_load(&mut self, infile: &mut Infile) {
+        let txn = infile.transaction();
+        let mut txn = txn.lock().await;
+        match infile.savepoint() {
+            Some(savepoint) => {
+                txn.rollback_to(savepoint);
+                txn.release(savepoint);
+            }
+            None => txn.rollback(),
+        }
+    }
+}

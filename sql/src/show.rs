@@ -1,0 +1,332 @@
+//! SHOW and DESCRIBE.
+//!
+//! ```text
+//! rows in memory ──LIKE on the first column, or WHERE over all columns──> result
+//! ```
+//!
+//! LIKE becomes a condition like any other, so both filters follow the expression library's rules.
+//!
+//! Reading order: this file (dispatch, filters, warnings), `tables` (what is defined), `server` (what
+//! runs), `create_table` (its text).
+
+mod create_table;
+mod server;
+mod tables;
+
+pub(crate) use server::{engine_row, process_row};
+
+use crate::ast::{self, Show, ShowFilter, Statement};
+use crate::binder::{BoundColumn, Scope};
+use crate::collation::CollationId;
+use crate::context::Level;
+use crate::dml::bind;
+use crate::session::statement::StatementContext;
+use crate::session::{ColumnMeta, Outcome, RowSource, Session};
+use crate::types::SqlType;
+use crate::value::{Row, Value};
+use crate::{Error, Result};
+use txn::transaction::Mode;
+
+/// A result that is being put together.
+pub(crate) struct Listing {
+    columns: Vec<ColumnMeta>,
+    rows: Vec<Row>,
+}
+
+/// A column of text.
+fn text_column(name: impl Into<String>, length: u32) -> ColumnMeta {
+    ColumnMeta::computed(name, SqlType::varchar(length, CollationId::DEFAULT))
+}
+
+/// A column of whole numbers.
+fn number_column(name: impl Into<String>) -> ColumnMeta {
+    ColumnMeta::computed(name, SqlType::bigint().unsigned())
+}
+
+/// Columns of text by their names, separated by commas.
+fn text_columns(names: &str) -> Vec<ColumnMeta> {
+    names.split(',').map(|name| text_column(name.trim(), 256)).collect()
+}
+
+fn text(text: impl Into<String>) -> Value {
+    Value::Text(text.into())
+}
+
+/// Runs SHOW.
+pub(crate) async fn run(session: &mut Session, show: &Show) -> Result<Outcome> {
+    let (listing, filter) = list(session, show).await?;
+    let listing = filtered(session, listing, filter).await?;
+    session.variables.set_row_count(-1);
+    session.variables.set_found_rows(listing.rows.len() as u64);
+    Ok(Outcome::rows(listing.columns, listing.rows))
+}
+
+async fn list<'a>(
+    session: &mut Session,
+    show: &'a Show,
+) -> Result<(Listing, Option<std::borrow::Cow<'a, ShowFilter>>)> {
+    use std::borrow::Cow::{Borrowed, Owned};
+    let like = |filter: &'a Option<ShowFilter>| filter.as_ref().map(Borrowed);
+    Ok(match show {
+        Show::Databases(filter) => {
+            (tables::databases(session, pattern(filter)).await?, like(filter))
+        }
+        Show::Tables { full, database, filter, .. } => {
+            let database = database.as_deref();
+            (tables::tables(session, database, *full, pattern(filter)).await?, like(filter))
+        }
+        Show::TableStatus { database, filter } => {
+            (tables::table_status(session, database.as_deref()).await?, like(filter))
+        }
+        Show::OpenTables { filter, .. } => {
+            (nothing("Database,Table,In_use,Name_locked"), like(filter))
+        }
+        Show::Columns { full, table, filter, .. } => {
+            (tables::columns(session, table, *full).await?, like(filter))
+        }
+        Show::Index { table, filter, .. } => {
+            let filter = filter.as_ref().map(|expr| Owned(ShowFilter::Where(expr.clone())));
+            (tables::indexes(session, table).await?, filter)
+        }
+        Show::CreateTable(table) => (tables::create_table(session, table).await?, None),
+        Show::CreateDatabase { if_not_exists, name } => {
+            (tables::create_database(session, name, *if_not_exists).await?, None)
+        }
+        Show::CreateUser(_) => {
+            return Err(Error::not_supported("SHOW CREATE USER: accounts are in SHOW GRANTS"));
+        }
+        Show::CreateObject { kind, name } => {
+            return Err(Error::no_such_object(kind, name));
+        }
+        Show::Warnings(_) | Show::Errors(_) | Show::CountWarnings | Show::CountErrors => {
+            return Err(Error::internal("SHOW WARNINGS is answered before the statement begins"));
+        }
+        Show::Variables { scope, filter } => (server::variables(session, *scope), like(filter)),
+        Show::Status { filter, .. } => (server::status(session), like(filter)),
+        Show::ProcessList { full } => (server::process_list(session, *full), None),
+        Show::Engines => (server::engines(), None),
+        Show::Engine { name, .. } => {
+            return Err(Error::not_supported(format!(
+                "SHOW ENGINE {name}: see SHOW SHARDS, SHOW STATUS and the metrics page"
+            )));
+        }
+        Show::Collation(filter) => (server::collations(), like(filter)),
+        Show::CharacterSet(filter) => (server::character_sets(), like(filter)),
+        Show::Plugins => (nothing("Name,Status,Type,Library,License"), None),
+        Show::Privileges => (nothing("Privilege,Context,Comment"), None),
+        Show::Grants { account, .. } => (server::grants(session, account.as_ref()).await?, None),
+        Show::Triggers { filter, .. } => (
+            nothing(
+                "Trigger,Event,Table,Statement,Timing,Created,sql_mode,Definer,character_set_client,\
+                 collation_connection,Database Collation",
+            ),
+            like(filter),
+        ),
+        Show::Events { filter, .. } => (
+            nothing(
+                "Db,Name,Definer,Time zone,Type,Execute at,Interval value,Interval field,Starts,Ends,\
+                 Status,Originator,character_set_client,collation_connection,Database Collation",
+            ),
+            like(filter),
+        ),
+        Show::RoutineStatus { filter, .. } => (
+            nothing(
+                "Db,Name,Type,Definer,Modified,Created,Security_type,Comment,character_set_client,\
+                 collation_connection,Database Collation",
+            ),
+            like(filter),
+        ),
+        Show::BinaryLogStatus => {
+            (nothing("File,Position,Binlog_Do_DB,Binlog_Ignore_DB,Executed_Gtid_Set"), None)
+        }
+        Show::BinaryLogs => return Err(Error::no_binary_log()),
+        Show::BinlogEvents => return Err(Error::no_binary_log()),
+        Show::ReplicaStatus { .. } | Show::Replicas => (nothing("Replica"), None),
+        Show::Profiles | Show::Profile => {
+            return Err(Error::not_supported("SHOW PROFILE: use EXPLAIN"));
+        }
+        Show::Shards { table, filter } => {
+            (server::shards(session, table.as_ref()).await?, like(filter))
+        }
+        Show::Nodes(filter) => (server::nodes(session), like(filter)),
+        Show::TablesBySharding(class) => (tables::by_sharding(session, *class).await?, None),
+        Show::DdlJobs => (nothing("Job,Statement,State"), None),
+        Show::TransactionStatus(_) => {
+            return Err(Error::not_supported("SHOW TRANSACTION STATUS: read the rows back"));
+        }
+    })
+}
+
+fn pattern(filter: &Option<ShowFilter>) -> Option<&str> {
+    match filter {
+        Some(ShowFilter::Like(pattern)) => Some(pattern),
+        _ => None,
+    }
+}
+
+/// A result that is rightly empty: there are no such things here.
+fn nothing(columns: &str) -> Listing {
+    Listing { columns: text_columns(columns), rows: Vec::new() }
+}
+
+async fn filtered(
+    session: &mut Session,
+    listing: Listing,
+    filter: Option<std::borrow::Cow<'_, ShowFilter>>,
+) -> Result<Listing> {
+    let Some(filter) = filter else { return Ok(listing) };
+    let Listing { columns, rows } = listing;
+    let condition = match filter.into_owned() {
+        ShowFilter::Where(expr) => expr,
+        ShowFilter::Like(pattern) => like(&columns[0].name, pattern),
+    };
+    let bound: Vec<BoundColumn> =
+        columns.iter().map(|column| BoundColumn { meta: column.clone(), ty: column.ty }).collect();
+    let scope = Scope::of_columns("", "", &bound);
+    let catalog = session.instance.catalog.current().await?;
+    let ctx = session.context(Vec::new());
+    let env = StatementContext { catalog, ctx };
+    let txn = session.own_transaction(Mode::Snapshot);
+    let list = [&condition];
+    let bound = bind::exprs(session, &list, &scope, "where clause", &env, &txn).await?;
+    let mut kept = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut accepted = true;
+        for expr in &bound {
+            accepted &= expr.truth(&row, &env.ctx)? == Some(true);
+        }
+        if accepted {
+            kept.push(row);
+        }
+    }
+    Ok(Listing { columns, rows: kept })
+}
+
+/// `name LIKE 'pattern'` without regard to case.
+fn like(name: &str, pattern: String) -> ast::Expr {
+    let literal = ast::Literal::String {
+        first: ast::SourceText(pattern.clone()),
+        value: pattern,
+        charset: None,
+    };
+    let column = ast::ColumnName::bare(name);
+    ast::Expr::new(ast::ExprKind::Like {
+        negated: false,
+        operand: Box::new(ast::Expr::new(ast::ExprKind::Column(column))),
+        pattern: Box::new(ast::Expr::new(ast::ExprKind::Literal(literal))),
+        escape: None,
+    })
+}
+
+/// DESCRIBE.
+pub(crate) async fn describe(
+    session: &mut Session,
+    table: &ast::TableName,
+    column: Option<&str>,
+) -> Result<Outcome> {
+    let filter = column.map(|pattern| ShowFilter::Like(pattern.to_string()));
+    let show = Show::Columns { extended: false, full: false, table: table.clone(), filter };
+    run(session, &show).await
+}
+
+/// The columns of a SHOW or DESCRIBE, for a client that prepares it.
+pub(crate) async fn columns(
+    session: &mut Session,
+    statement: &Statement,
+) -> Result<Vec<ColumnMeta>> {
+    let outcome = match statement {
+        Statement::Show(
+            Show::Warnings(_) | Show::Errors(_) | Show::CountWarnings | Show::CountErrors,
+        ) => diagnostics(session, statement)?,
+        Statement::Show(show) => run(session, show).await?,
+        Statement::Describe { table, column } => {
+            describe(session, table, column.as_deref()).await?
+        }
+        _ => return Ok(Vec::new()),
+    };
+    match outcome {
+        Outcome::Rows { columns, .. } => Ok(columns.to_vec()),
+        Outcome::Ok(_) | Outcome::LocalInfile { .. } => Ok(Vec::new()),
+    }
+}
+
+/// SHOW WARNINGS, SHOW ERRORS and their counts: the only statements that leave the list as it is.
+pub(crate) fn diagnostics(session: &mut Session, statement: &Statement) -> Result<Outcome> {
+    let list = session.diagnostics.list();
+    let (limit, errors_only) = match statement {
+        Statement::Show(Show::Warnings(limit)) => (limit, false),
+        Statement::Show(Show::Errors(limit)) => (limit, true),
+        Statement::Show(Show::CountWarnings) => {
+            let column = number_column("@@session.warning_count");
+            return Ok(Outcome::rows(
+                vec![column],
+                vec![vec![Value::UInt(session.diagnostics.count())]],
+            ));
+        }
+        _ => {
+            let column = number_column("@@session.error_count");
+            return Ok(Outcome::rows(
+                vec![column],
+                vec![vec![Value::UInt(session.diagnostics.errors())]],
+            ));
+        }
+    };
+    let number = |expr: &ast::Expr| match &expr.kind {
+        ast::ExprKind::Literal(ast::Literal::Integer(number)) => Ok(*number as usize),
+        _ => Err(Error::wrong_arguments("LIMIT")),
+    };
+    let (offset, count) = match limit {
+        None => (0, usize::MAX),
+        Some(limit) => (limit.offset.as_ref().map_or(Ok(0), number)?, number(&limit.count)?),
+    };
+    let rows = list
+        .into_iter()
+        .filter(|warning| !errors_only || warning.level == Level::Error)
+        .skip(offset)
+        .take(count)
+        .map(|warning| {
+            vec![
+                text(warning.level.name()),
+                Value::UInt(u64::from(warning.code)),
+                text(warning.message),
+            ]
+        })
+        .collect();
+    let columns = vec![text_column("Level", 7), number_column("Code"), text_column("Message", 512)];
+    Ok(Outcome::rows(columns, rows))
+}
+
+/// ANALYZE TABLE and its relatives.
+pub(crate) async fn administration(
+    session: &mut Session,
+    what: &ast::TableAdministration,
+) -> Result<Outcome> {
+    use ast::AdministrationAction::{Analyze, Check, Checksum, Optimize, Repair};
+    let (operation, kind, message) = match what.action {
+        Analyze => ("analyze", "status", "OK"),
+        Optimize => ("optimize", "note", "Storage is compacted in the background"),
+        Check | Repair | Checksum => {
+            return Err(Error::not_supported(format!(
+                "{} TABLE: every block is checked when it is read",
+                what.action.name()
+            )));
+        }
+    };
+    let catalog = session.instance.catalog.current().await?;
+    let mut rows = Vec::with_capacity(what.tables.len());
+    for name in &what.tables {
+        let table = crate::dml::find_table(name, session.database.as_deref(), &catalog)?;
+        rows.push(vec![text(table.qualified_name()), text(operation), text(kind), text(message)]);
+    }
+    let columns = text_columns("Table,Op,Msg_type,Msg_text");
+    Ok(Outcome::Rows { columns: columns.into(), rows: RowSource::Ready(rows) })
+}
+
+/// COM_FIELD_LIST.
+pub(crate) async fn field_list(
+    session: &mut Session,
+    table: &str,
+    wildcard: &str,
+) -> Result<Vec<ColumnMeta>> {
+    tables::field_list(session, table, wildcard).await
+}

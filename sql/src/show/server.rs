@@ -1,0 +1,268 @@
+//! SHOW about what runs: variables, status, sessions, shards, nodes, accounts.
+
+use super::{Listing, number_column, text, text_column, text_columns};
+use crate::ast::{AccountName, TableName, VariableScope};
+use crate::catalog::Sharding;
+use crate::collation::{CHARSETS, COLLATIONS, CollationId};
+use crate::ddl::account;
+use crate::dml::find_table;
+use crate::instance::Process;
+use crate::session::{ColumnMeta, Session};
+use crate::types::SqlType;
+use crate::value::{Row, Value};
+use crate::{Error, Result, sysvar, table_codec};
+use base::ShardId;
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+/// Characters of a statement that SHOW PROCESSLIST without FULL prints.
+const INFO_CHARS: usize = 100;
+
+/// SHOW VARIABLES.
+pub(super) fn variables(session: &Session, scope: Option<VariableScope>) -> Listing {
+    let global = scope == Some(VariableScope::Global);
+    let rows = sysvar::all()
+        .iter()
+        .filter(|variable| !global || variable.scope != sysvar::VariableScope::Session)
+        .map(|variable| vec![text(variable.name), text(session.variables.shown(variable, global))])
+        .collect();
+    Listing { columns: vec![text_column("Variable_name", 64), text_column("Value", 1024)], rows }
+}
+
+/// SHOW STATUS: what this node counts.
+pub(super) fn status(session: &Session) -> Listing {
+    let instance = &session.instance;
+    let uptime = instance.config.clock.monotonic().saturating_sub(instance.started).as_secs();
+    let sessions = instance.sessions.lock().len();
+    let running = instance.processes().iter().filter(|p| p.command == "Query").count();
+    let questions = instance.questions.load(Ordering::Relaxed);
+    let values = [
+        ("Connections", instance.connections.load(Ordering::Relaxed).to_string()),
+        ("Precinct_catalog_version", instance.catalog_version().to_string()),
+        ("Precinct_node", instance.node().0.to_string()),
+        ("Queries", questions.to_string()),
+        ("Questions", questions.to_string()),
+        ("Threads_connected", sessions.to_string()),
+        ("Threads_running", running.to_string()),
+        ("Uptime", uptime.to_string()),
+        ("Uptime_since_flush_status", uptime.to_string()),
+    ];
+    let rows = values.into_iter().map(|(name, value)| vec![text(name), text(value)]).collect();
+    Listing { columns: vec![text_column("Variable_name", 64), text_column("Value", 1024)], rows }
+}
+
+/// A line of SHOW PROCESSLIST.
+pub(crate) fn process_row(process: &Process, full: bool) -> Row {
+    let info = process.statement.as_ref().map(|statement| {
+        if full { statement.clone() } else { statement.chars().take(INFO_CHARS).collect() }
+    });
+    vec![
+        Value::UInt(u64::from(process.id)),
+        text(&process.user),
+        text(&process.host),
+        process.database.as_ref().map_or(Value::Null, text),
+        text(process.command),
+        Value::Int(process.seconds as i64),
+        text(if process.statement.is_some() { "executing" } else { "" }),
+        info.map_or(Value::Null, text),
+    ]
+}
+
+/// SHOW PROCESSLIST.
+pub(super) fn process_list(session: &Session, full: bool) -> Listing {
+    let rows = session.instance.processes().iter().map(|p| process_row(p, full)).collect();
+    let columns = vec![
+        number_column("Id"),
+        text_column("User", 32),
+        text_column("Host", 261),
+        text_column("db", 64),
+        text_column("Command", 16),
+        ColumnMeta::computed("Time", SqlType::int()),
+        text_column("State", 64),
+        text_column("Info", 1024),
+    ];
+    Listing { columns, rows }
+}
+
+/// The one line of SHOW ENGINES.
+pub(crate) fn engine_row() -> Row {
+    ["InnoDB", "DEFAULT", "Replicated, sharded tables with transactions", "YES", "NO", "YES"]
+        .into_iter()
+        .map(text)
+        .collect()
+}
+
+/// SHOW ENGINES.
+pub(super) fn engines() -> Listing {
+    let columns = text_columns("Engine,Support,Comment,Transactions,XA,Savepoints");
+    Listing { columns, rows: vec![engine_row()] }
+}
+
+/// SHOW COLLATION.
+pub(super) fn collations() -> Listing {
+    let rows = COLLATIONS
+        .iter()
+        .map(|collation| {
+            vec![
+                text(collation.name),
+                text(collation.charset),
+                Value::UInt(u64::from(collation.id.0)),
+                text(if collation.is_default { "Yes" } else { "" }),
+                text("Yes"),
+                Value::UInt(u64::from(collation.sort_length)),
+                text(if collation.pad_space { "PAD SPACE" } else { "NO PAD" }),
+            ]
+        })
+        .collect();
+    let columns = vec![
+        text_column("Collation", 64),
+        text_column("Charset", 64),
+        number_column("Id"),
+        text_column("Default", 3),
+        text_column("Compiled", 3),
+        number_column("Sortlen"),
+        text_column("Pad_attribute", 9),
+    ];
+    Listing { columns, rows }
+}
+
+/// SHOW CHARACTER SET.
+pub(super) fn character_sets() -> Listing {
+    let rows = CHARSETS
+        .iter()
+        .map(|charset| {
+            vec![
+                text(charset.name),
+                text(charset.description),
+                text(charset.default.name()),
+                Value::UInt(u64::from(charset.bytes_per_char)),
+            ]
+        })
+        .collect();
+    let columns = vec![
+        text_column("Charset", 64),
+        text_column("Description", 2048),
+        text_column("Default collation", 64),
+        number_column("Maxlen"),
+    ];
+    Listing { columns, rows }
+}
+
+/// SHOW GRANTS: every account has all privileges today.
+pub(super) async fn grants(
+    session: &mut Session,
+    account: Option<&AccountName>,
+) -> Result<Listing> {
+    let client = &session.instance.config.client;
+    let (user, host) = match account {
+        Some(AccountName { user: Some(user), host }) => {
+            let found = account::exists(client, user, host).await?;
+            if !found {
+                return Err(Error::no_such_grant(user, host));
+            }
+            (user.clone(), host.clone())
+        }
+        _ => {
+            let found = account::find(client, &session.info.user, &session.info.host).await?;
+            match found {
+                Some(account) => (account.user, account.host),
+                None => (session.info.user.clone(), session.info.host.clone()),
+            }
+        }
+    };
+    let title = format!("Grants for {user}@{host}");
+    let quote = |name: &str| name.replace('`', "``");
+    let grant = format!(
+        "GRANT ALL PRIVILEGES ON *.* TO `{}`@`{}` WITH GRANT OPTION",
+        quote(&user),
+        quote(&host)
+    );
+    Ok(Listing { columns: vec![text_column(title, 1024)], rows: vec![vec![text(grant)]] })
+}
+
+/// SHOW SHARDS: all of them, or those that a table has rows in.
+pub(super) async fn shards(session: &mut Session, table: Option<&TableName>) -> Result<Listing> {
+    let mut only: Option<BTreeSet<ShardId>> = None;
+    if let Some(name) = table {
+        let catalog = session.instance.catalog.current().await?;
+        let table = find_table(name, session.database.as_deref(), &catalog)?;
+        let client = &session.instance.config.client;
+        let mut shards: BTreeSet<ShardId> = BTreeSet::new();
+        match table.sharding {
+            Sharding::Single => {
+                let slot = table_codec::slot_of_sharding(&table, &[])?;
+                shards.insert(client.locate(&table_codec::key_in_slot(&table, slot))?.shard);
+            }
+            Sharding::Hash(_) | Sharding::Broadcast => {
+                shards.extend(client.data_shards()?.into_iter().map(|route| route.shard));
+            }
+        }
+        only = Some(shards);
+    }
+    let rows = session
+        .instance
+        .config
+        .cluster
+        .shards()
+        .into_iter()
+        .filter(|shard| only.as_ref().is_none_or(|only| only.contains(&shard.shard)))
+        .map(|shard| {
+            let replicas: Vec<String> =
+                shard.replicas.iter().map(|node| node.0.to_string()).collect();
+            vec![
+                Value::UInt(shard.shard.0),
+                Value::UInt(u64::from(shard.slots.start)),
+                Value::UInt(u64::from(shard.slots.end)),
+                Value::UInt(shard.epoch.0),
+                shard.leader.map_or(Value::Null, |node| Value::UInt(node.0)),
+                text(replicas.join(",")),
+                text(&shard.state),
+                Value::UInt(shard.applied_index),
+                Value::UInt(shard.term),
+            ]
+        })
+        .collect();
+    let columns = vec![
+        number_column("Shard"),
+        number_column("Slot_start"),
+        number_column("Slot_end"),
+        number_column("Epoch"),
+        number_column("Leader"),
+        text_column("Replicas", 256),
+        text_column("State", 64),
+        number_column("Applied_index"),
+        number_column("Term"),
+    ];
+    Ok(Listing { columns, rows })
+}
+
+/// SHOW NODES.
+pub(super) fn nodes(session: &Session) -> Listing {
+    let rows = session
+        .instance
+        .config
+        .cluster
+        .nodes()
+        .into_iter()
+        .map(|node| {
+            vec![
+                Value::UInt(node.node.0),
+                text(&node.sql_address),
+                text(&node.peer_address),
+                text(&node.state),
+                Value::UInt(u64::from(node.leaders)),
+                Value::UInt(u64::from(node.replicas)),
+            ]
+        })
+        .collect();
+    let wide = |name: &str| ColumnMeta::computed(name, SqlType::varchar(261, CollationId::DEFAULT));
+    let columns = vec![
+        number_column("Node"),
+        wide("Sql_address"),
+        wide("Peer_address"),
+        text_column("State", 64),
+        number_column("Leaders"),
+        number_column("Replicas"),
+    ];
+    Listing { columns, rows }
+}

@@ -1,0 +1,335 @@
+//! SHOW about what is defined: databases, tables, columns, indexes.
+
+use super::create_table;
+use super::{Listing, number_column, text, text_column, text_columns};
+use crate::ast::{ShardingClass, TableName};
+use crate::binder::scope::table_column_meta;
+use crate::binder::{VirtualRows, VirtualTables};
+use crate::catalog::information_schema::{
+    self, column_default, column_extra, column_key, moment, shown_indexes,
+};
+use crate::catalog::{Catalog, Sharding, TableDef};
+use crate::dml::find_table;
+use crate::session::{ColumnFlags, ColumnMeta, Session};
+use crate::types::SqlType;
+use crate::value::{Row, Value};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+fn with_pattern(name: &str, pattern: Option<&str>) -> String {
+    pattern.map_or_else(|| name.to_string(), |pattern| format!("{name} ({pattern})"))
+}
+
+/// SHOW DATABASES.
+pub(super) async fn databases(session: &mut Session, pattern: Option<&str>) -> Result<Listing> {
+    let catalog = session.instance.catalog.current().await?;
+    let mut names = vec![information_schema::NAME.to_string()];
+    names.extend(catalog.databases().map(|database| database.name.clone()));
+    names.sort();
+    let rows = names.into_iter().map(|name| vec![text(name)]).collect();
+    Ok(Listing { columns: vec![text_column(with_pattern("Database", pattern), 64)], rows })
+}
+
+/// The database of a SHOW … FROM, which must exist.
+fn database_of(session: &Session, database: Option<&str>, catalog: &Catalog) -> Result<String> {
+    let name = database.or(session.database.as_deref()).ok_or_else(Error::no_database)?;
+    if catalog.has_database(name) {
+        Ok(name.to_string())
+    } else {
+        Err(Error::unknown_database(name))
+    }
+}
+
+/// SHOW TABLES.
+pub(super) async fn tables(
+    session: &mut Session,
+    database: Option<&str>,
+    full: bool,
+    pattern: Option<&str>,
+) -> Result<Listing> {
+    let catalog = session.instance.catalog.current().await?;
+    let database = database_of(session, database, &catalog)?;
+    let title = with_pattern(&format!("Tables_in_{database}"), pattern);
+    let mut columns = vec![text_column(title, 64)];
+    if full {
+        columns.push(text_column("Table_type", 11));
+    }
+    let rows = catalog
+        .tables(&database)
+        .map(|table| {
+            let mut row = vec![text(&table.name)];
+            if full {
+                row.push(text("BASE TABLE"));
+            }
+            row
+        })
+        .collect();
+    Ok(Listing { columns, rows })
+}
+
+/// SHOW TABLE STATUS.
+pub(super) async fn table_status(session: &mut Session, database: Option<&str>) -> Result<Listing> {
+    let catalog = session.instance.catalog.current().await?;
+    let database = database_of(session, database, &catalog)?;
+    let found: Vec<Arc<TableDef>> = catalog.tables(&database).cloned().collect();
+    let mut rows = Vec::with_capacity(found.len());
+    for table in found {
+        let next = match table.auto_increment() {
+            Some(_) => Value::UInt(session.instance.auto_increment.peek(&table).await?),
+            None => Value::Null,
+        };
+        let mut row = vec![text(&table.name), text("InnoDB"), Value::UInt(10), text("Dynamic")];
+        // Sizes are not counted.
+        row.extend(vec![Value::Null; 6]);
+        row.push(next);
+        row.extend([moment(table.created_unix), Value::Null, Value::Null]);
+        row.extend([text(table.collation.name()), Value::Null]);
+        row.extend([text(table.options.trim_start()), text(&table.comment)]);
+        rows.push(row);
+    }
+    let number = |name: &str| number_column(name);
+    let date = |name: &str| ColumnMeta::computed(name, SqlType::datetime(0));
+    let columns = vec![
+        text_column("Name", 64),
+        text_column("Engine", 64),
+        number("Version"),
+        text_column("Row_format", 10),
+        number("Rows"),
+        number("Avg_row_length"),
+        number("Data_length"),
+        number("Max_data_length"),
+        number("Index_length"),
+        number("Data_free"),
+        number("Auto_increment"),
+        date("Create_time"),
+        date("Update_time"),
+        date("Check_time"),
+        text_column("Collation", 64),
+        number("Checksum"),
+        text_column("Create_options", 256),
+        text_column("Comment", 2048),
+    ];
+    Ok(Listing { columns, rows })
+}
+
+/// A stored table, or a computed one of information_schema.
+enum Shown {
+    Stored(Arc<TableDef>),
+    Computed(VirtualRows),
+}
+
+fn shown(session: &Session, name: &TableName, catalog: &Arc<Catalog>) -> Result<Shown> {
+    let database = name.database.as_deref().or(session.database.as_deref());
+    if let Some(database) = database
+        && information_schema::is_schema(database)
+        && catalog.database(database).is_none()
+        && let Some(table) = session.virtual_tables(catalog).table(database, &name.name)?
+    {
+        return Ok(Shown::Computed(table));
+    }
+    find_table(name, session.database.as_deref(), catalog).map(Shown::Stored)
+}
+
+/// SHOW COLUMNS.
+pub(super) async fn columns(
+    session: &mut Session,
+    name: &TableName,
+    full: bool,
+) -> Result<Listing> {
+    let catalog = session.instance.catalog.current().await?;
+    let names = if full {
+        "Field,Type,Collation,Null,Key,Default,Extra,Privileges,Comment"
+    } else {
+        "Field,Type,Null,Key,Default,Extra"
+    };
+    let rows: Vec<Row> = match shown(session, name, &catalog)? {
+        Shown::Stored(table) => table
+            .visible_columns()
+            .map(|(position, column)| {
+                let default = column_default(column).map_or(Value::Null, text);
+                let null = text(if column.ty.nullable { "YES" } else { "NO" });
+                let key = text(column_key(&table, position));
+                let extra = text(column_extra(column));
+                let mut row = vec![text(&column.name), text(&column.type_text)];
+                if full {
+                    row.push(match column.ty.is_text() {
+                        true => text(column.ty.collation.name()),
+                        false => Value::Null,
+                    });
+                }
+                row.extend([null, key, default, extra]);
+                if full {
+                    row.push(text("select,insert,update,references"));
+                    row.push(text(&column.comment));
+                }
+                row
+            })
+            .collect(),
+        Shown::Computed(table) => table
+            .columns
+            .iter()
+            .map(|(name, ty)| {
+                let mut row = vec![text(name), text(computed_type(ty))];
+                if full {
+                    row.push(if ty.is_text() { text(ty.collation.name()) } else { Value::Null });
+                }
+                row.extend([text("YES"), text(""), Value::Null, text("")]);
+                if full {
+                    row.extend([text("select"), text("")]);
+                }
+                row
+            })
+            .collect(),
+    };
+    Ok(Listing { columns: text_columns(names), rows })
+}
+
+fn computed_type(ty: &SqlType) -> String {
+    let name = ty.kind_name().to_ascii_lowercase();
+    if ty.is_string() && !ty.is_blob() {
+        format!("{name}({})", ty.length)
+    } else if ty.unsigned {
+        format!("{name} unsigned")
+    } else {
+        name
+    }
+}
+
+/// SHOW INDEX.
+pub(super) async fn indexes(session: &mut Session, name: &TableName) -> Result<Listing> {
+    let catalog = session.instance.catalog.current().await?;
+    let mut rows = Vec::new();
+    if let Shown::Stored(table) = shown(session, name, &catalog)? {
+        for index in shown_indexes(&table) {
+            for (sequence, part) in index.columns.iter().enumerate() {
+                let column = &table.columns[part.column];
+                rows.push(vec![
+                    text(&table.name),
+                    Value::Int(i64::from(!index.unique)),
+                    text(&index.name),
+                    Value::UInt(sequence as u64 + 1),
+                    text(&column.name),
+                    text("A"),
+                    Value::Null,
+                    part.prefix.map_or(Value::Null, |length| Value::UInt(u64::from(length))),
+                    Value::Null,
+                    text(if column.ty.nullable { "YES" } else { "" }),
+                    text("BTREE"),
+                    text(""),
+                    text(&index.comment),
+                    text("YES"),
+                    Value::Null,
+                ]);
+            }
+        }
+    }
+    let columns = vec![
+        text_column("Table", 64),
+        ColumnMeta::computed("Non_unique", SqlType::int()),
+        text_column("Key_name", 64),
+        number_column("Seq_in_index"),
+        text_column("Column_name", 64),
+        text_column("Collation", 1),
+        number_column("Cardinality"),
+        number_column("Sub_part"),
+        text_column("Packed", 10),
+        text_column("Null", 3),
+        text_column("Index_type", 11),
+        text_column("Comment", 8),
+        text_column("Index_comment", 2048),
+        text_column("Visible", 3),
+        text_column("Expression", 2048),
+    ];
+    Ok(Listing { columns, rows })
+}
+
+/// SHOW CREATE TABLE.
+pub(super) async fn create_table(session: &mut Session, name: &TableName) -> Result<Listing> {
+    let catalog = session.instance.catalog.current().await?;
+    let table = find_table(name, session.database.as_deref(), &catalog)?;
+    let next = match table.auto_increment() {
+        Some(_) => Some(session.instance.auto_increment.peek(&table).await?),
+        None => None,
+    };
+    let ctx = session.context(Vec::new());
+    let statement = create_table::text(&table, next, ctx.time_zone);
+    let columns = vec![text_column("Table", 64), text_column("Create Table", 1024)];
+    Ok(Listing { columns, rows: vec![vec![text(&table.name), text(statement)]] })
+}
+
+/// SHOW CREATE DATABASE.
+pub(super) async fn create_database(
+    session: &mut Session,
+    name: &str,
+    if_not_exists: bool,
+) -> Result<Listing> {
+    let catalog = session.instance.catalog.current().await?;
+    let database = catalog.database(name).ok_or_else(|| Error::unknown_database(name))?;
+    let mut collate = String::new();
+    let info = database.collation.info();
+    if !info.is_default || info.charset == "utf8mb4" {
+        collate = format!(" COLLATE {}", info.name);
+    }
+    let exists = if if_not_exists { "/*!32312 IF NOT EXISTS*/ " } else { "" };
+    let statement = format!(
+        "CREATE DATABASE {exists}{} /*!40100 DEFAULT CHARACTER SET {}{collate} */ \
+         /*!80016 DEFAULT ENCRYPTION='N' */",
+        create_table::quoted(name),
+        info.charset
+    );
+    let columns = vec![text_column("Database", 64), text_column("Create Database", 1024)];
+    Ok(Listing { columns, rows: vec![vec![text(name), text(statement)]] })
+}
+
+/// SHOW TABLE WITH SHARDKEY and its relatives.
+pub(super) async fn by_sharding(session: &mut Session, class: ShardingClass) -> Result<Listing> {
+    let catalog = session.instance.catalog.current().await?;
+    let database = database_of(session, None, &catalog)?;
+    let fits = |table: &&Arc<TableDef>| match class {
+        ShardingClass::Sharded => matches!(table.sharding, Sharding::Hash(_)),
+        ShardingClass::Broadcast => table.sharding == Sharding::Broadcast,
+        ShardingClass::Single => table.sharding == Sharding::Single,
+    };
+    let rows =
+        catalog.tables(&database).filter(fits).map(|table| vec![text(&table.name)]).collect();
+    Ok(Listing { columns: vec![text_column(format!("Tables_in_{database}"), 64)], rows })
+}
+
+/// COM_FIELD_LIST.
+pub(super) async fn field_list(
+    session: &mut Session,
+    table: &str,
+    wildcard: &str,
+) -> Result<Vec<ColumnMeta>> {
+    let catalog = session.instance.catalog.current().await?;
+    let name = TableName { database: None, name: table.to_string() };
+    let columns: Vec<ColumnMeta> = match shown(session, &name, &catalog)? {
+        Shown::Stored(table) => table
+            .visible_columns()
+            .map(|(position, _)| table_column_meta(&table, position, &table.name))
+            .collect(),
+        Shown::Computed(rows) => rows
+            .columns
+            .iter()
+            .map(|(column, ty)| ColumnMeta {
+                database: information_schema::NAME.to_string(),
+                table: table.to_string(),
+                org_table: table.to_string(),
+                org_name: column.clone(),
+                flags: ColumnFlags::of_type(ty),
+                ..ColumnMeta::computed(column.clone(), *ty)
+            })
+            .collect(),
+    };
+    if wildcard.is_empty() {
+        return Ok(columns);
+    }
+    let rows = columns.iter().map(|column| vec![text(&column.name)]).collect();
+    let listing = Listing { columns: vec![text_column("Field", 64)], rows };
+    let filter = crate::ast::ShowFilter::Like(wildcard.to_string());
+    let kept = super::filtered(session, listing, Some(std::borrow::Cow::Owned(filter))).await?;
+    let is_kept = |column: &ColumnMeta| {
+        kept.rows.iter().any(|row| row[0].as_text() == Some(column.name.as_str()))
+    };
+    Ok(columns.into_iter().filter(is_kept).collect())
+}

@@ -1,0 +1,242 @@
+//! Statements against a session over four shards in memory: golden scripts in `src/testscripts/session`.
+//!
+//! A command is a statement after `>`; a prefix names the session that runs it (`b:> …`), the default one
+//! is `main`. The tag `[prepared]` prepares it and executes it with the parameters after ` -- params: `,
+//! separated by commas: integers, NULL, or text. The tag `[columns]` prints the result's columns.
+//! LOAD DATA LOCAL reads its file's *content* from the place of the file name.
+//!
+//! Output is what a client would show: rows, affected rows, errors, and warnings when there are any.
+
+use base::{Clock, NodeId};
+use goldenscript::{Command, Context, Runner};
+use sql::instance::{Cluster, Instance, InstanceConfig, NodeRow, ShardRow};
+use sql::session::{ColumnMeta, Outcome, Session, SessionInfo};
+use sql::value::{Row, Value};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+test_each_file::test_each_path! { in "sql/src/testscripts/session" as scripts => script }
+
+fn script(path: &std::path::Path) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let instance = runtime.block_on(instance());
+    let mut sessions = Sessions { runtime, instance, sessions: BTreeMap::new() };
+    goldenscript::run(&mut sessions, path).expect("the script runs");
+}
+
+/// 2026-01-02 03:04:05.678 UTC, standing still.
+struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn unix_micros(&self) -> u64 {
+        1_767_323_045_678_000
+    }
+}
+
+/// A cluster of one node.
+struct Alone {
+    announced: AtomicU64,
+}
+
+#[async_trait::async_trait]
+impl Cluster for Alone {
+    async fn announce_catalog(&self, version: u64) -> bool {
+        self.announced.store(version, Ordering::Relaxed);
+        true
+    }
+
+    fn shards(&self) -> Vec<ShardRow> {
+        Vec::new()
+    }
+
+    fn nodes(&self) -> Vec<NodeRow> {
+        Vec::new()
+    }
+}
+
+async fn instance() -> Arc<Instance> {
+    let clock = Arc::new(StoppedClock);
+    let client = txn::testing::MemoryCluster::new(4, clock.clone()).expect("a cluster in memory");
+    let instance = Instance::new(InstanceConfig {
+        client,
+        cluster: Arc::new(Alone { announced: AtomicU64::new(0) }),
+        clock,
+        node: NodeId(1),
+        version: "8.0.46-PrecinctDB".into(),
+        temp_dir: std::env::temp_dir().join("precinct-sql-tests"),
+        local_infile: true,
+        variables: BTreeMap::new(),
+    });
+    instance.bootstrap().await.expect("bootstrap");
+    instance
+}
+
+struct Sessions {
+    runtime: tokio::runtime::Runtime,
+    instance: Arc<Instance>,
+    sessions: BTreeMap<String, Session>,
+}
+
+impl Runner for Sessions {
+    type Command = Command;
+
+    fn run(&mut self, command: &Command, context: &Context) -> Result<String, Box<dyn Error>> {
+        let name = context.prefix.clone().unwrap_or_else(|| "main".into());
+        let Sessions { runtime, instance, sessions } = self;
+        let next_id = sessions.len() as u32 + 1;
+        let session = sessions.entry(name).or_insert_with(|| {
+            instance.session(SessionInfo {
+                connection_id: next_id,
+                user: "root".into(),
+                host: "localhost".into(),
+                found_rows: false,
+                interactive: false,
+            })
+        });
+        let prepared = context.tags.contains("prepared");
+        let columns = context.tags.contains("columns");
+        Ok(runtime.block_on(run(session, &command.name, prepared, columns)))
+    }
+}
+
+async fn run(session: &mut Session, sql: &str, prepared: bool, show_columns: bool) -> String {
+    let mut out = String::new();
+    let mut rest = Some(sql);
+    while let Some(text) = rest.take() {
+        let (result, next) = match prepared {
+            true => (execute_prepared(session, text).await, None),
+            false => session.execute(text).await,
+        };
+        let result = match result {
+            Ok(Outcome::LocalInfile { file_name }) => load(session, &file_name).await,
+            other => other,
+        };
+        match result {
+            Ok(outcome) => print(&mut out, outcome, show_columns).await,
+            Err(error) => writeln!(out, "{error}").expect("a String takes everything"),
+        }
+        rest = next.map(|at| &text[at..]);
+    }
+    let is_show = sql.trim_start().to_ascii_uppercase().starts_with("SHOW");
+    if session.status().warnings > 0 && !is_show {
+        let (warnings, _) = session.execute("SHOW WARNINGS").await;
+        if let Ok(Outcome::Rows { rows, .. }) = warnings {
+            for row in rows.collect().await.expect("warnings are in memory") {
+                if row[0] != Value::Text("Error".into()) {
+                    let texts: Vec<String> = row.iter().map(shown).collect();
+                    writeln!(out, "{}", texts.join(" ")).expect("a String takes everything");
+                }
+            }
+        }
+    }
+    out
+}
+
+async fn execute_prepared(session: &mut Session, text: &str) -> sql::Result<Outcome> {
+    let (sql, params) = text.split_once(" -- params: ").unwrap_or((text, ""));
+    let params = params.split(',').map(str::trim).filter(|param| !param.is_empty());
+    let params = params
+        .map(|param| match param.parse() {
+            Ok(number) => Value::Int(number),
+            Err(_) if param == "NULL" => Value::Null,
+            Err(_) => Value::Text(param.to_string()),
+        })
+        .collect();
+    let prepared = session.prepare(sql).await?;
+    let outcome = session.execute_prepared(prepared.id, params).await;
+    session.close_prepared(prepared.id);
+    outcome
+}
+
+async fn load(session: &mut Session, content: &str) -> sql::Result<Outcome> {
+    // Odd chunks, so that lines and escapes are cut anywhere.
+    for chunk in content.as_bytes().chunks(7) {
+        session.infile_data(chunk).await?;
+    }
+    session.infile_end().await.map(Outcome::Ok)
+}
+
+async fn print(out: &mut String, outcome: Outcome, show_columns: bool) {
+    match outcome {
+        Outcome::Ok(ok) => {
+            write!(out, "ok, {} affected", ok.affected_rows).expect("a String takes everything");
+            if ok.last_insert_id != 0 {
+                write!(out, ", id {}", ok.last_insert_id).expect("a String takes everything");
+            }
+            if !ok.info.is_empty() {
+                write!(out, ", {}", ok.info).expect("a String takes everything");
+            }
+            out.push('\n');
+        }
+        Outcome::Rows { columns, rows } => {
+            if show_columns {
+                for column in columns.iter() {
+                    writeln!(out, "{}", described(column)).expect("a String takes everything");
+                }
+            }
+            match rows.collect().await {
+                Ok(rows) => print_rows(out, &columns, rows),
+                Err(error) => writeln!(out, "{error}").expect("a String takes everything"),
+            }
+        }
+        Outcome::LocalInfile { file_name } => {
+            writeln!(out, "wants {file_name}").expect("a String takes everything");
+        }
+    }
+}
+
+fn described(column: &ColumnMeta) -> String {
+    format!(
+        "{}.{}.{} {:?}({}) flags {:#x}",
+        column.database,
+        column.org_table,
+        column.org_name,
+        column.ty.kind,
+        column.ty.length,
+        column.flags.0
+    )
+}
+
+fn print_rows(out: &mut String, columns: &[ColumnMeta], rows: Vec<Row>) {
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    writeln!(out, "{}", names.join(" | ")).expect("a String takes everything");
+    for row in rows {
+        let texts: Vec<String> = row
+            .iter()
+            .zip(columns)
+            .map(|(value, column)| value.to_text(&column.ty).unwrap_or_else(|| "NULL".into()))
+            .collect();
+        writeln!(out, "{}", texts.join(" | ")).expect("a String takes everything");
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.clone(),
+        Value::UInt(number) => number.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn futures_of_a_session_can_move_between_threads() {
+    fn is_send<T: Send>(_: &T) {}
+    let check = |session: &mut Session| {
+        is_send(&session.execute(""));
+        is_send(&session.execute_prepared(1, Vec::new()));
+        is_send(&session.infile_data(b""));
+    };
+    let _ = check;
+}
