@@ -20,6 +20,7 @@
 //! Not here: what tokens mean (`parser`); the text with literals taken out ([`digest`]).
 
 pub mod digest;
+pub mod raw;
 mod words;
 
 pub use words::{is_charset, is_reserved};

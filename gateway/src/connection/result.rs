@@ -31,10 +31,15 @@ pub(super) enum Form {
 impl Connection {
     /// COM_QUERY: every statement of the text, until one fails.
     pub(super) async fn query(&mut self, text: &[u8]) -> Result<(), Disconnect> {
-        let Ok(text) = str::from_utf8(text) else {
-            self.error(&invalid_text(text));
-            return Ok(());
+        let backslash_escapes = !self.session.status().no_backslash_escapes;
+        let text = match sql::lexer::raw::statement_text(text, backslash_escapes) {
+            Ok(text) => text,
+            Err(bytes) => {
+                self.error(&invalid_text(bytes));
+                return Ok(());
+            }
         };
+        let text = text.as_ref();
         let second = if self.multi_statements { None } else { self.second_statement(text) };
         if let Some(second) = second {
             self.error(&syntax_error(text, second));

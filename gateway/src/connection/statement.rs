@@ -47,7 +47,12 @@ struct Cursor {
 impl Connection {
     /// COM_STMT_PREPARE.
     pub(super) async fn prepare(&mut self, text: &[u8]) {
-        let Ok(text) = str::from_utf8(text) else { return self.error(&invalid_text(text)) };
+        let backslash_escapes = !self.session.status().no_backslash_escapes;
+        let text = match sql::lexer::raw::statement_text(text, backslash_escapes) {
+            Ok(text) => text,
+            Err(bytes) => return self.error(&invalid_text(bytes)),
+        };
+        let text = text.as_ref();
         let prepared = match self.session.prepare(text).await {
             Ok(prepared) => prepared,
             Err(error) => return self.error(&error),

@@ -204,7 +204,7 @@ impl Source<'_> {
                 };
                 self.maker.give(&mut row, *column, value, number, strict_null, ctx)?;
             }
-            batch.push(self.session.complete(self.maker, row, explicit).await?);
+            batch.push(self.session.complete_row(self.maker, row, explicit).await?);
             if batch.len() == BATCH_ROWS {
                 ctx.check_cancel()?;
                 store.put(&mut *self.txn.lock().await, std::mem::take(&mut batch)).await?;
@@ -279,13 +279,13 @@ impl Source<'_> {
             self.maker.give(&mut row, *column, value, number, false, ctx)?;
         }
         self.maker.fill(&mut row, &is_given, ctx)?;
-        self.session.complete(self.maker, row, explicit).await
+        self.session.complete_row(self.maker, row, explicit).await
     }
 }
 
 impl Session {
     /// Fills generated columns of a row.
-    pub(crate) async fn complete(
+    pub(crate) async fn complete_row(
         &self,
         maker: &RowMaker,
         row: Row,

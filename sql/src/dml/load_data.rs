@@ -234,7 +234,7 @@ impl Infile {
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH_ROWS));
         let mut rows = Vec::with_capacity(batch.len());
         for row in batch {
-            rows.push(session.complete(&self.maker, row, &mut self.explicit).await?);
+            rows.push(session.complete_row(&self.maker, row, &mut self.explicit).await?);
         }
         let mut store = Store {
             table: self.table.clone(),
