@@ -26,7 +26,7 @@ for (let id = 1; id <= 50; id += 1) {
   assert.equal(one.length, id <= 2 ? 1 : 0);
 }
 const [results] = await root.query('SELECT 1 AS a; SELECT 2 AS b');
-assert.deepEqual(results, [[{ a: 1 }], [{ b: 2 }]]);
+assert.deepEqual(results, [[{ a: '1' }], [{ b: '2' }]]);
 await fails(1054, () => root.execute('SELECT nope FROM t'));
 await fails(1146, () => root.query('SELECT * FROM nope'));
 await root.beginTransaction();
