@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Runs a node until SIGTERM, SIGINT or, for a supervised child, the end of standard input.
 pub fn run(flags: &StartFlags) -> Result<(), Failure> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("PRECINCT_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
     let config = Config::load(flags)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

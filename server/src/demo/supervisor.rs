@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::{Child, Command};
 
@@ -281,11 +282,7 @@ impl Demo {
     }
 
     fn failure(&self, node: u64, why: &str) -> String {
-        let path = self.log_path(node);
-        let log = std::fs::read_to_string(&path).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        let tail = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
-        format!("node {node} {why}; the end of {}:\n  {}", path.display(), tail.join("\n  "))
+        log_end(&self.log_path(node), &format!("node {node} {why}"))
     }
 
     fn state(&mut self) -> State {
@@ -327,7 +324,15 @@ impl Demo {
             Ok(Request::Status) => Ok("running".to_string()),
             Ok(Request::Stop) => Ok("stopping".to_string()),
             Ok(Request::Kill { node }) => self.kill(*node).await,
-            Ok(Request::Restart { node }) => self.restart(*node).await,
+            Ok(Request::Restart { node }) => match self.restart(*node) {
+                // Others may be asked for meanwhile: a node that starts may need them.
+                Ok(()) => {
+                    let restarted = self.restarted(*node);
+                    tokio::spawn(async move { restarted.report(&mut writer).await });
+                    return false;
+                }
+                Err(why) => Err(why),
+            },
             Err(error) => Err(format!("not a request: {error}")),
         };
         let ok = outcome.is_ok();
@@ -336,11 +341,7 @@ impl Demo {
         if ok && let Err(why) = write_ready_file(&self.plan, &state) {
             eprintln!("{why}");
         }
-        if let Ok(mut text) = serde_json::to_vec(&Answer { ok, message, state }) {
-            text.push(b'\n');
-            // The asker may be gone; what it asked for is done all the same.
-            let _ = writer.write_all(&text).await;
-        }
+        send(&mut writer, &Answer { ok, message, state }).await;
         matches!(request, Ok(Request::Stop))
     }
 
@@ -359,19 +360,29 @@ impl Demo {
         Ok(format!("killed node {node} (pid {pid}, SIGKILL)"))
     }
 
-    async fn restart(&mut self, node: u64) -> Result<String, String> {
+    /// Starts a killed node; it may take a while until it answers.
+    fn restart(&mut self, node: u64) -> Result<(), String> {
         if node == 0 || node > self.plan.nodes {
-            return Err(format!("there is no node {node}; the demo has nodes 1 to {}", self.plan.nodes));
+            let nodes = self.plan.nodes;
+            return Err(format!("there is no node {node}; the demo has nodes 1 to {nodes}"));
         }
         if let Some(child) = self.children.get_mut(&node)
             && let Ok(None) = child.try_wait()
         {
             return Err(format!("node {node} runs already; kill it first"));
         }
-        self.spawn(node)?;
-        self.await_sql(node).await?;
-        println!("✔ node {node} started again");
-        Ok(format!("node {node} runs again and answers SQL"))
+        self.spawn(node)
+    }
+
+    fn restarted(&mut self, node: u64) -> Restarted {
+        Restarted {
+            node,
+            port: self.plan.ports.mysql_of(node),
+            log: self.log_path(node),
+            plan: self.plan.clone(),
+            clock: self.clock.clone(),
+            state: self.state(),
+        }
     }
 
     async fn stop_all(&mut self) {
@@ -386,6 +397,63 @@ impl Demo {
             }
         }
     }
+}
+
+/// A node that was started again and whose first answer somebody waits for.
+struct Restarted {
+    node: u64,
+    port: u16,
+    log: PathBuf,
+    plan: Plan,
+    clock: SharedClock,
+    /// The demo right after the start.
+    state: State,
+}
+
+impl Restarted {
+    /// Waits until the node answers a query, and says so.
+    async fn report(self, writer: &mut OwnedWriteHalf) {
+        let node = self.node;
+        let deadline = self.clock.monotonic() + READY_WAIT_MAX;
+        let mut ok = false;
+        while !ok && self.clock.monotonic() < deadline && self.is_alive() {
+            ok = answers(self.port).await;
+            tokio::time::sleep(READY_RETRY_PAUSE).await;
+        }
+        let message = if ok {
+            println!("✔ node {node} started again");
+            format!("node {node} runs again and answers SQL")
+        } else {
+            log_end(&self.log, &format!("node {node} does not answer at port {}", self.port))
+        };
+        if let Err(why) = write_ready_file(&self.plan, &self.state) {
+            eprintln!("{why}");
+        }
+        send(writer, &Answer { ok, message, state: self.state }).await;
+    }
+
+    /// Whether the process runs: a dead child is a zombie (state Z in proc(5)) until the demo reaps it.
+    fn is_alive(&self) -> bool {
+        let pid = self.state.pids.get(&self.node).copied().unwrap_or_default();
+        std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().starts_with(" Z"))
+    }
+}
+
+async fn send(writer: &mut OwnedWriteHalf, answer: &Answer) {
+    if let Ok(mut text) = serde_json::to_vec(answer) {
+        text.push(b'\n');
+        // The asker may be gone; what it asked for is done all the same.
+        let _ = writer.write_all(&text).await;
+    }
+}
+
+/// What went wrong, and the end of a node's log.
+fn log_end(path: &Path, why: &str) -> String {
+    let log = std::fs::read_to_string(path).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    let tail = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+    format!("{why}; the end of {}:\n  {}", path.display(), tail.join("\n  "))
 }
 
 /// Whether a query on this port is answered.

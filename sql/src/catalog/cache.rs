@@ -4,10 +4,10 @@
 //! that read is acknowledged only when the lease is over or this node has loaded the change.
 
 use super::{Catalog, store};
-use crate::Result;
+use crate::{Error, Result};
 use base::SharedClock;
 use base::limits::CATALOG_LEASE;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::time::Duration;
 use txn::ShardClient;
@@ -22,6 +22,9 @@ pub struct CatalogCache {
     held: RwLock<Held>,
     /// Held while the meta shard is asked, so that many sessions ask once.
     renewing: tokio::sync::Mutex<()>,
+    /// Times the meta shard was asked, and how the last time failed. Who waited while it failed gets the
+    /// same error, and does not ask again: a hundred sessions that ask one after the other would hang.
+    asked: Mutex<(u64, Option<Error>)>,
 }
 
 /// A snapshot and how long it may be used.
@@ -40,6 +43,7 @@ impl CatalogCache {
             clock,
             held: RwLock::new(Held { catalog: Arc::default(), lease_end: Duration::ZERO }),
             renewing: tokio::sync::Mutex::new(()),
+            asked: Mutex::default(),
         }
     }
 
@@ -58,9 +62,15 @@ impl CatalogCache {
     }
 
     async fn current_after_lease(&self) -> Result<Arc<Catalog>> {
+        let before = self.asked.lock().0;
         let _one = self.renewing.lock().await;
         if let Some(catalog) = self.leased() {
             return Ok(catalog);
+        }
+        if let (count, Some(error)) = &*self.asked.lock()
+            && *count > before
+        {
+            return Err(error.clone());
         }
         self.read_version().await
     }
@@ -82,6 +92,13 @@ impl CatalogCache {
     }
 
     async fn read_version(&self) -> Result<Arc<Catalog>> {
+        let result = self.read_version_now().await;
+        let mut asked = self.asked.lock();
+        *asked = (asked.0 + 1, result.as_ref().err().cloned());
+        result
+    }
+
+    async fn read_version_now(&self) -> Result<Arc<Catalog>> {
         let lease_end = self.clock.monotonic() + CATALOG_LEASE;
         let version = store::version(&self.client).await?;
         let known = self.held.read().catalog.clone();

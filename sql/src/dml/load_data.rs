@@ -91,12 +91,9 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
     let reader = LineReader::new(&load.format, load.ignore_lines)?;
     let inside = session.statement_transaction().await?;
     let check = if inside.is_some() { Check::Now } else { Check::AtCommit };
-    let (txn, savepoint) = match inside {
-        Some(txn) => {
-            let savepoint = txn.lock().await.savepoint();
-            (txn, Some(savepoint))
-        }
-        None => (session.own_transaction(Mode::Latest), None),
+    let txn = match &inside {
+        Some(txn) => txn.clone(),
+        None => session.own_transaction(Mode::Latest),
     };
     // LOCAL behaves as IGNORE.
     let ctx = session.dml_context(Vec::new(), true);
@@ -142,8 +139,14 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
         LoadDuplicates::Replace => OnDuplicate::Replace,
         LoadDuplicates::Ignore | LoadDuplicates::Default => OnDuplicate::Ignore,
     };
+    let maker = RowMaker::new(&table, &env.ctx)?;
+    // Nothing can fail any more: a savepoint that is made is also released.
+    let savepoint = match &inside {
+        Some(txn) => Some(txn.lock().await.savepoint()),
+        None => None,
+    };
     Ok(Infile {
-        maker: RowMaker::new(&table, &env.ctx)?,
+        maker,
         changes: Changes { table: Some(table.clone()), ..Changes::default() },
         env,
         txn,

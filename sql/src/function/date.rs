@@ -74,10 +74,10 @@ pub static FUNCTIONS: &[Function] = &[
         let arg = day_argument(args.swap_remove(0), ctx);
         Ok(bound(SqlType::date(), vec![arg], last_day))
     }),
-    pure("hour", 1, 1, |args, ctx| time_part(args, ctx)),
-    pure("minute", 1, 1, |args, ctx| time_part(args, ctx)),
-    pure("second", 1, 1, |args, ctx| time_part(args, ctx)),
-    pure("microsecond", 1, 1, |args, ctx| time_part(args, ctx)),
+    pure("hour", 1, 1, time_part),
+    pure("minute", 1, 1, time_part),
+    pure("second", 1, 1, time_part),
+    pure("microsecond", 1, 1, time_part),
     pure("time_to_sec", 1, 1, |mut args, ctx| {
         let arg = time_argument(args.swap_remove(0), ctx);
         Ok(bound(SqlType::bigint_width(10), vec![arg], |call| {

@@ -68,8 +68,15 @@ fn texts(args: Vec<Expr>, strings: usize, ctx: &EvalContext) -> Result<Vec<Expr>
     Ok(args)
 }
 
-static KEPT: LazyLock<Mutex<VecDeque<(String, bool, String, Regex)>>> =
-    LazyLock::new(|| Mutex::new(VecDeque::new()));
+/// A compiled pattern and what it was compiled from.
+struct Kept {
+    pattern: String,
+    ignore_case: bool,
+    match_type: String,
+    regex: Regex,
+}
+
+static KEPT: LazyLock<Mutex<VecDeque<Kept>>> = LazyLock::new(|| Mutex::new(VecDeque::new()));
 
 /// The compiled pattern of a call.
 fn compile(call: &Call<'_>) -> Result<Regex> {
@@ -94,11 +101,13 @@ fn compile(call: &Call<'_>) -> Result<Regex> {
         }
     }
     let mut kept = KEPT.lock();
-    let hit = kept.iter().position(|(text, case, flags, _)| {
-        text == pattern && *case == ignore_case && flags == match_type
+    let hit = kept.iter().find(|known| {
+        known.pattern == pattern
+            && known.ignore_case == ignore_case
+            && known.match_type == match_type
     });
     if let Some(hit) = hit {
-        return Ok(kept[hit].3.clone());
+        return Ok(hit.regex.clone());
     }
     let regex = RegexBuilder::new(pattern)
         .case_insensitive(ignore_case)
@@ -114,7 +123,12 @@ fn compile(call: &Call<'_>) -> Result<Regex> {
     if kept.len() >= KEPT_MAX {
         kept.pop_back();
     }
-    kept.push_front((pattern.to_owned(), ignore_case, match_type.to_owned(), regex.clone()));
+    kept.push_front(Kept {
+        pattern: pattern.to_owned(),
+        ignore_case,
+        match_type: match_type.to_owned(),
+        regex: regex.clone(),
+    });
     Ok(regex)
 }
 

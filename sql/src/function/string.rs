@@ -11,8 +11,8 @@ use crate::value::Value;
 pub static FUNCTIONS: &[Function] = &[
     pure("concat", 1, super::MANY, concat),
     pure("concat_ws", 2, super::MANY, concat_ws),
-    pure("length", 1, 1, |args, ctx| length(args, ctx, |c| count(c, |v| byte_count(v)))),
-    pure("octet_length", 1, 1, |args, ctx| length(args, ctx, |c| count(c, |v| byte_count(v)))),
+    pure("length", 1, 1, |args, ctx| length(args, ctx, |c| count(c, byte_count))),
+    pure("octet_length", 1, 1, |args, ctx| length(args, ctx, |c| count(c, byte_count))),
     pure("bit_length", 1, 1, |args, ctx| length(args, ctx, |c| count(c, |v| byte_count(v) * 8))),
     pure("char_length", 1, 1, |args, ctx| length(args, ctx, |c| count(c, char_count))),
     pure("character_length", 1, 1, |args, ctx| length(args, ctx, |c| count(c, char_count))),

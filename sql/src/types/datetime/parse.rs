@@ -133,11 +133,11 @@ struct Fraction {
 fn fraction(bytes: &[u8]) -> (Fraction, usize) {
     let Some((b'.', digits)) = bytes.split_first() else { return (Fraction::default(), 0) };
     let count = digits.iter().take_while(|b| b.is_ascii_digit()).count();
-    let mut micro = 0;
-    for index in 0..6 {
-        let digit = if index < count { u32::from(digits[index] - b'0') } else { 0 };
-        micro = micro * 10 + digit;
-    }
+    let micro = digits[..count]
+        .iter()
+        .chain(std::iter::repeat(&b'0'))
+        .take(6)
+        .fold(0, |micro, digit| micro * 10 + u32::from(digit - b'0'));
     let round_up = count > 6 && digits[6] >= b'5';
     (Fraction { micro, round_up }, count + 1)
 }
