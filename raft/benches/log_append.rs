@@ -1,5 +1,7 @@
 //! What an append to the node's Raft log costs on a real disk: alone, and when many replicas share a sync.
 
+#![allow(missing_docs)] // `criterion_group!` makes a public function without words.
+
 use base::{ReplicaId, ShardId, SystemClock};
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -64,9 +66,5 @@ fn log_append(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(
-    /// Appends to the Raft log.
-    benches,
-    log_append
-);
+criterion_group!(benches, log_append);
 criterion_main!(benches);

@@ -20,51 +20,57 @@ use rand::SeedableRng;
 use std::time::Duration;
 
 /// Seeds of an ordinary run; each is run twice.
-const SEEDS: [u64; 3] = [1, 2, 3];
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=5;
 /// Seeds of a soak.
-const SOAK_SEEDS: std::ops::Range<u64> = 100..200;
+const SOAK_SEEDS: std::ops::RangeInclusive<u64> = 100..=199;
+/// Set in the child process that makes one run.
+const SEED_VARIABLE: &str = "PRECINCT_SEED";
+const REPORT: &str = "report: ";
 
 #[test]
 fn the_same_seed_gives_the_same_run_and_no_invariant_breaks() {
+    if let Ok(seed) = std::env::var(SEED_VARIABLE) {
+        let seed = seed.parse().expect("PRECINCT_SEED is a number");
+        println!("{REPORT}{}", simulate(seed));
+        return;
+    }
     let soak = std::env::var_os("PRECINCT_SOAK").is_some();
-    let seeds: Vec<u64> = match std::env::var("PRECINCT_SEED").map(|seed| seed.parse()) {
-        Ok(Ok(seed)) => vec![seed],
-        _ if soak => SOAK_SEEDS.collect(),
-        _ => SEEDS.to_vec(),
-    };
-    let mut hashes = Vec::new();
-    for seed in seeds {
-        let (first, second) = (simulate_alone(seed), simulate_alone(seed));
+    let mut reports = Vec::new();
+    for seed in if soak { SOAK_SEEDS } else { SEEDS } {
+        let (first, second) = (run_alone(seed), run_alone(seed));
         println!("seed {seed}: {first}");
         assert_eq!(first, second, "seed {seed} gave two different runs");
-        hashes.push(first.hash);
+        reports.push(first);
     }
-    let count = hashes.len();
-    hashes.sort_unstable();
-    hashes.dedup();
-    assert_eq!(hashes.len(), count, "different seeds gave equal runs: the seed decides nothing");
+    let count = reports.len();
+    reports.sort_unstable();
+    reports.dedup();
+    assert_eq!(reports.len(), count, "different seeds gave equal runs: the seed decides nothing");
 }
 
-/// One run on a thread of its own: hash maps draw their keys once per thread, and each run must draw anew.
-fn simulate_alone(seed: u64) -> world::Report {
-    let run = || {
-        let _clocks = mad_turmoil::time::SimClocksGuard::init();
-        simulate(seed)
-    };
-    std::thread::scope(|scope| match scope.spawn(run).join() {
-        Ok(report) => report,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
+/// One run in a process of its own: libraries keep counters for as long as a process lives.
+fn run_alone(seed: u64) -> String {
+    let this = std::env::current_exe().expect("a test knows its own path");
+    let output = std::process::Command::new(this)
+        .args(["--nocapture", "--test-threads=1"])
+        .env(SEED_VARIABLE, seed.to_string())
+        .output()
+        .expect("the test runs itself");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "seed {seed} failed:\n{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report = text.lines().find_map(|line| line.split_once(REPORT));
+    report.expect("a run prints its report").1.to_string()
 }
 
 /// One run.
 fn simulate(seed: u64) -> world::Report {
+    let _clocks = mad_turmoil::time::SimClocksGuard::init();
     // Everything that asks the kernel for entropy asks this generator.
-    let entropy = rand::rngs::StdRng::seed_from_u64(seed);
-    match mad_turmoil::rand::try_rng() {
-        Some(mut present) => *present = entropy,
-        None => mad_turmoil::rand::set_rng(entropy),
-    }
+    mad_turmoil::rand::set_rng(rand::rngs::StdRng::seed_from_u64(seed));
     raft::runtime::seed_thread(seed);
     let mut rng = Rng::seeded(seed);
     let mut builder = turmoil::Builder::new();

@@ -340,10 +340,9 @@ impl Index {
             match slot {
                 Some(slot) if matches!(slot.place, Place::Pending(_)) => break,
                 Some(slot) => {
-                    if slot.cached.take().is_some() {
-                        self.cached_bytes -= slot.bytes;
-                        self.cached_entries -= 1;
-                    }
+                    let was_cached = slot.cached.take().is_some();
+                    self.cached_bytes -= if was_cached { slot.bytes } else { 0 };
+                    self.cached_entries -= usize::from(was_cached);
                 }
                 None => {}
             }
