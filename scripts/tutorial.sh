@@ -5,11 +5,12 @@
 # the output that must follow. "…" at the end of a line matches anything; a line that is only "…" matches any lines.
 set -euo pipefail
 page=$(realpath "$1")
+[ -x "$PRECINCT_BIN" ] || { echo "no precinct at $PRECINCT_BIN" >&2; exit 1; }
 export PATH="$(dirname "$PRECINCT_BIN"):$PATH"
 work=$(mktemp -d)
 cd "$work"
 trap 'precinct demo stop >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
-python3 - "$page" <<'PY'
+timeout 300 python3 - "$page" <<'PY'
 import re, subprocess, sys
 
 text = open(sys.argv[1], encoding="utf-8").read()

@@ -60,9 +60,7 @@ impl Ledger {
         let lost: Vec<u64> = self
             .writes
             .iter()
-            .filter(|(write, outcome)| {
-                **outcome == Outcome::Acknowledged && !found.contains(write)
-            })
+            .filter(|(write, outcome)| **outcome == Outcome::Acknowledged && !found.contains(write))
             .map(|(write, _)| *write)
             .collect();
         let invented: Vec<u64> =
@@ -70,8 +68,13 @@ impl Ledger {
         if lost.is_empty() && invented.is_empty() {
             return Ok(());
         }
-        let few = |writes: &[u64]| format!("{} ({:?} …)", writes.len(), &writes[..writes.len().min(5)]);
-        Err(format!("acknowledged but lost: {}; there but never sent: {}", few(&lost), few(&invented)))
+        let few =
+            |writes: &[u64]| format!("{} ({:?} …)", writes.len(), &writes[..writes.len().min(5)]);
+        Err(format!(
+            "acknowledged but lost: {}; there but never sent: {}",
+            few(&lost),
+            few(&invented)
+        ))
     }
 }
 

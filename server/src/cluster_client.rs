@@ -18,7 +18,7 @@ use crate::oracle::LocalOracle;
 use crate::peers::{CallError, Peers};
 use crate::wire;
 use base::limits::{PROPOSE_WAIT_MAX, ROUTE_RETRY_PAUSE, ROUTE_WAIT_MAX};
-use base::{NodeId, SharedClock, ShardId, TableId, Timestamp};
+use base::{NodeId, ShardId, SharedClock, TableId, Timestamp};
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 use proto::node as pb;
@@ -241,7 +241,11 @@ impl ShardClient for ClusterClient {
 
     fn data_shards(&self) -> Result<Vec<Route>> {
         let map = self.map.read();
-        Ok(map.data_shards().iter().map(|info| Route { shard: info.id, epoch: info.epoch }).collect())
+        Ok(map
+            .data_shards()
+            .iter()
+            .map(|info| Route { shard: info.id, epoch: info.epoch })
+            .collect())
     }
 
     async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {

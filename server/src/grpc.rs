@@ -147,7 +147,9 @@ impl Node for Calls {
                     let same_cluster = frame.cluster == service.cluster;
                     tokio::spawn(async move {
                         let response = match call.request {
-                            Some(_) if !same_cluster => bad_call("the caller is of another cluster"),
+                            Some(_) if !same_cluster => {
+                                bad_call("the caller is of another cluster")
+                            }
                             Some(request) => service.answer(request).await,
                             None => bad_call("a call of an unknown kind"),
                         };

@@ -64,9 +64,7 @@ impl HttpState {
             term.get_or_create(&label).set(status.term as i64);
             last.get_or_create(&label).set(status.last_log_index as i64);
             applied.get_or_create(&label).set(status.applied_index as i64);
-            unflushed
-                .get_or_create(&label)
-                .set(local.group.engine().unflushed_bytes() as i64);
+            unflushed.get_or_create(&label).set(local.group.engine().unflushed_bytes() as i64);
         }
         let total = |registry: &mut Registry, name: &str, help: &str, value: u64| {
             let counter = prometheus_client::metrics::counter::Counter::<u64>::default();
@@ -111,7 +109,9 @@ impl HttpState {
             .iter()
             .map(|local| local.group.status())
             .filter(|status| status.role.starts_with("stopped"))
-            .map(|status| format!("replica {} of shard {}: {}", status.replica.0, status.shard.0, status.role))
+            .map(|status| {
+                format!("replica {} of shard {}: {}", status.replica.0, status.shard.0, status.role)
+            })
             .collect();
         if self.instance.get().is_none() {
             reasons.push("SQL is not served yet".into());
@@ -130,7 +130,9 @@ impl HttpState {
              td,th{{border:1px solid #999;padding:.3em .8em;text-align:left}}</style><h1>PrecinctDB, seen from node {0}</h1>",
             self.node.0
         );
-        page.push_str("<h2>Nodes 节点</h2><table><tr><th>Node<th>SQL<th>State<th>Leaders<th>Replicas</tr>");
+        page.push_str(
+            "<h2>Nodes 节点</h2><table><tr><th>Node<th>SQL<th>State<th>Leaders<th>Replicas</tr>",
+        );
         for node in self.cluster.nodes() {
             let _ = write!(
                 page,
@@ -144,7 +146,8 @@ impl HttpState {
         }
         page.push_str("</table><h2>Shards 分片</h2><table><tr><th>Shard<th>Slots<th>Leader<th>Replicas<th>State</tr>");
         for shard in self.cluster.shards() {
-            let replicas: Vec<String> = shard.replicas.iter().map(|node| node.0.to_string()).collect();
+            let replicas: Vec<String> =
+                shard.replicas.iter().map(|node| node.0.to_string()).collect();
             let leader = shard.leader.map_or("none".into(), |node| node.0.to_string());
             let _ = write!(
                 page,
@@ -155,7 +158,9 @@ impl HttpState {
                 escape(&shard.state)
             );
         }
-        page.push_str("</table><p><a href=\"/metrics\">metrics</a> · <a href=\"/healthz\">health</a></html>");
+        page.push_str(
+            "</table><p><a href=\"/metrics\">metrics</a> · <a href=\"/healthz\">health</a></html>",
+        );
         page
     }
 }

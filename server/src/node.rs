@@ -19,7 +19,7 @@ use crate::peers::Peers;
 use crate::shard_map_file;
 use crate::shard_state::{BatchMachine, GroupReplication};
 use base::limits::{CATALOG_LEASE, CATALOG_RENEW};
-use base::{NodeId, SharedClock, ShardId, SlotRange, SystemClock};
+use base::{NodeId, ShardId, SharedClock, SlotRange, SystemClock};
 use engine::folder;
 use engine::{RocksFactory, RocksOptions, RocksShared};
 use gateway::listener::{Gateway, GatewayConfig, GatewayHandle};
@@ -91,8 +91,7 @@ impl Node {
         };
         let StartedReplicas { host, groups } = started;
 
-        let peers =
-            Arc::new(Peers::new(config.node, cluster_id, addresses, raft_handle.clone()));
+        let peers = Arc::new(Peers::new(config.node, cluster_id, addresses, raft_handle.clone()));
         let local = Arc::new(LocalShards::default());
         let local_oracle = groups.get(&ShardId::META).map(|group| {
             let replication = Arc::new(GroupReplication::new(group.clone()));
@@ -107,8 +106,7 @@ impl Node {
             runtime: raft_handle.clone(),
             local_oracle: local_oracle.clone(),
         });
-        let oracle =
-            NodeOracle::start(local_oracle.clone(), Arc::downgrade(&client), &raft_handle);
+        let oracle = NodeOracle::start(local_oracle.clone(), Arc::downgrade(&client), &raft_handle);
         client.set_oracle(oracle.clone());
         for (id, group) in &groups {
             let replication = Arc::new(GroupReplication::new(group.clone()));
@@ -357,7 +355,10 @@ fn start_gateway(
         connections_max: base::limits::CONNECTIONS_MAX,
     });
     gateway.map_err(|error| {
-        format!("MySQL at {}: {error}; choose another with --listen-sql or --socket", config.listen_sql)
+        format!(
+            "MySQL at {}: {error}; choose another with --listen-sql or --socket",
+            config.listen_sql
+        )
     })
 }
 
@@ -408,8 +409,7 @@ impl ClusterView {
 impl Cluster for ClusterView {
     async fn announce_catalog(&self, version: u64) -> bool {
         let asked = self.peers.others().into_iter().map(|node| {
-            let request =
-                pb::call::Request::AnnounceCatalog(pb::AnnounceCatalog { version });
+            let request = pb::call::Request::AnnounceCatalog(pb::AnnounceCatalog { version });
             self.peers.call(node, request, CATALOG_LEASE)
         });
         futures::future::join_all(asked).await.into_iter().all(|answer| {

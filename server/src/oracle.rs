@@ -15,7 +15,7 @@
 
 use crate::cluster_client::ClusterClient;
 use base::limits::{ORACLE_WINDOW_MS, PROPOSE_WAIT_MAX};
-use base::{SharedClock, ShardId, Timestamp};
+use base::{ShardId, SharedClock, Timestamp};
 use engine::{Engine, WriteBatch, mvcc};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};

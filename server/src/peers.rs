@@ -153,8 +153,7 @@ impl Link {
             .initial_connection_window_size(16 << 20)
             .http2_keep_alive_interval(Duration::from_secs(5))
             .keep_alive_timeout(Duration::from_secs(3));
-        let channel =
-            endpoint.connect().await.map_err(|error| unreachable(error_chain(&error)))?;
+        let channel = endpoint.connect().await.map_err(|error| unreachable(error_chain(&error)))?;
         let mut client = NodeClient::new(channel)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
@@ -188,8 +187,7 @@ impl Link {
                         pb::Call { seq: next_seq, request: Some(request) }
                     })
                     .collect();
-                let frame =
-                    pb::CallFrame { from_node: self.from.0, cluster: self.cluster, calls };
+                let frame = pb::CallFrame { from_node: self.from.0, cluster: self.cluster, calls };
                 if frames.send(frame).await.is_err() {
                     return self.lose(pending, "the link went down");
                 }

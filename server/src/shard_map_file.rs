@@ -27,7 +27,8 @@ pub fn read(data: &Path) -> Result<Option<ShardMap>, String> {
     };
     let damaged = |what: &str| format!("{} is damaged: {what}", path.display());
     let (head, body) = bytes.split_at_checked(8).ok_or_else(|| damaged("it is too short"))?;
-    let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let number =
+        |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     if number(0) as usize != body.len() || number(4) != crc32fast::hash(body) {
         return Err(damaged("its checksum does not match"));
     }

@@ -13,9 +13,7 @@ use txn::{Error, Route};
 pub fn read_to_pb(route: Route, request: ReadRequest) -> pb::ShardRead {
     let (shard, epoch) = (route.shard.0, route.epoch.0);
     match request {
-        ReadRequest::Get { keys, ts } => {
-            pb::ShardRead { shard, epoch, ts: ts.0, keys, scan: None }
-        }
+        ReadRequest::Get { keys, ts } => pb::ShardRead { shard, epoch, ts: ts.0, keys, scan: None },
         ReadRequest::Scan { range, ts, reverse, limit } => pb::ShardRead {
             shard,
             epoch,
@@ -85,7 +83,10 @@ pub fn read_answer_to_pb(outcome: txn::Result<ReadResponse>) -> pb::answer::Resp
 }
 
 /// A message as the outcome of a read.
-pub fn read_answer_from_pb(shard: ShardId, response: pb::answer::Response) -> txn::Result<ReadResponse> {
+pub fn read_answer_from_pb(
+    shard: ShardId,
+    response: pb::answer::Response,
+) -> txn::Result<ReadResponse> {
     match response {
         pb::answer::Response::Values(values) => Ok(ReadResponse::Values(
             values
@@ -196,11 +197,9 @@ pub fn write_from_pb(message: pb::ShardWrite) -> Option<(Route, WriteRequest)> {
             primary: message.primary,
             expires_unix_ms: message.unix_ms,
         },
-        Kind::Bump => WriteRequest::Bump {
-            key: message.primary,
-            by: message.by,
-            at_least: message.at_least,
-        },
+        Kind::Bump => {
+            WriteRequest::Bump { key: message.primary, by: message.by, at_least: message.at_least }
+        }
     };
     Some((route, request))
 }

@@ -132,7 +132,8 @@ fn ask(which: &Which, request: &Request) -> Result<(), Failure> {
         return Err(Failure::from(answer.message));
     }
     if *request == Request::Status {
-        let text = serde_json::to_string_pretty(&answer.state).map_err(|error| error.to_string())?;
+        let text =
+            serde_json::to_string_pretty(&answer.state).map_err(|error| error.to_string())?;
         println!("{text}");
     } else {
         println!("{}", answer.message);

@@ -9,15 +9,21 @@ use mysql_async::{Conn, Opts, Row, Value};
 #[derive(Clone, Debug, Args)]
 pub struct Server {
     /// Where to connect: mysql://user:password@host:port/database
-    #[arg(long, env = "PRECINCT_URL", value_name = "URL", default_value = "mysql://root@127.0.0.1:4000")]
+    #[arg(
+        long,
+        env = "PRECINCT_URL",
+        value_name = "URL",
+        default_value = "mysql://root@127.0.0.1:4000"
+    )]
     pub url: String,
 }
 
 impl Server {
     /// Connects.
     pub async fn connect(&self) -> Result<Conn, Failure> {
-        let opts = Opts::from_url(&self.url)
-            .map_err(|error| Failure::from(format!("--url {}: {error}", without_password(&self.url))))?;
+        let opts = Opts::from_url(&self.url).map_err(|error| {
+            Failure::from(format!("--url {}: {error}", without_password(&self.url)))
+        })?;
         Conn::new(opts).await.map_err(|error| Failure {
             code: EXIT_UNREACHABLE,
             message: format!("cannot connect to {}: {error}", without_password(&self.url)),
@@ -51,7 +57,8 @@ pub fn run(args: &SqlArgs) -> Result<(), Failure> {
         let mut result = conn.query_iter(text).await.map_err(failed)?;
         loop {
             if let Some(columns) = result.columns().filter(|columns| !columns.is_empty()) {
-                let names: Vec<_> = columns.iter().map(|column| column.name_str().into_owned()).collect();
+                let names: Vec<_> =
+                    columns.iter().map(|column| column.name_str().into_owned()).collect();
                 println!("{}", names.join("\t"));
             }
             while let Some(row) = result.next().await.map_err(failed)? {

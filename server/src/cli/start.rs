@@ -10,7 +10,11 @@ use tokio::signal::unix::{SignalKind, signal};
 pub fn run(flags: &StartFlags) -> Result<(), Failure> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("PRECINCT_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,openraft=error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
     let config = Config::load(flags)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("node")

@@ -28,12 +28,32 @@ pub struct Invented {
 
 const NOTE: &str = "invented";
 const FAMILY: [(&str, &str); 12] = [
-    ("王", "Wang"), ("李", "Li"), ("张", "Zhang"), ("刘", "Liu"), ("陈", "Chan"), ("黄", "Wong"),
-    ("林", "Lam"), ("何", "Ho"), ("Silva", "Silva"), ("Smith", "Smith"), ("Ahmed", "Ahmed"), ("Jones", "Jones"),
+    ("王", "Wang"),
+    ("李", "Li"),
+    ("张", "Zhang"),
+    ("刘", "Liu"),
+    ("陈", "Chan"),
+    ("黄", "Wong"),
+    ("林", "Lam"),
+    ("何", "Ho"),
+    ("Silva", "Silva"),
+    ("Smith", "Smith"),
+    ("Ahmed", "Ahmed"),
+    ("Jones", "Jones"),
 ];
 const GIVEN: [(&str, &str); 12] = [
-    ("伟", "Wei"), ("芳", "Fang"), ("娜", "Na"), ("敏", "Min"), ("静", "Jing"), ("丽", "Li"),
-    ("强", "Qiang"), ("磊", "Lei"), ("Ana", "Ana"), ("James", "James"), ("Amira", "Amira"), ("Tom", "Tom"),
+    ("伟", "Wei"),
+    ("芳", "Fang"),
+    ("娜", "Na"),
+    ("敏", "Min"),
+    ("静", "Jing"),
+    ("丽", "Li"),
+    ("强", "Qiang"),
+    ("磊", "Lei"),
+    ("Ana", "Ana"),
+    ("James", "James"),
+    ("Amira", "Amira"),
+    ("Tom", "Tom"),
 ];
 const MAKES: [&str; 6] = ["BYD", "Ford", "Geely", "Toyota", "Vauxhall", "Volkswagen"];
 const COLOURS: [&str; 6] = ["black", "blue", "grey", "red", "silver", "white"];
@@ -46,14 +66,14 @@ pub fn invent(seed: u64, lsoa_codes: &[String]) -> Invented {
     let mut persons = String::new();
     let mut identities = Vec::with_capacity(PERSONS);
     for number in 0..PERSONS {
-        let (year, month, day) =
-            (1940 + rng.below(66), 1 + rng.below(12), 1 + rng.below(28));
+        let (year, month, day) = (1940 + rng.below(66), 1 + rng.below(12), 1 + rng.below(28));
         // The sequence's last digit is odd for men, even for women; region, day and sequence
         // together are unique because the region's last two digits count full rounds.
         let female = rng.chance(0.5);
         let sequence = (number as u64 % 499) * 2 + u64::from(!female);
         let region = 990_000 + number as u64 / 499;
-        let identity = identity_number(&format!("{region}{year:04}{month:02}{day:02}{sequence:03}"));
+        let identity =
+            identity_number(&format!("{region}{year:04}{month:02}{day:02}{sequence:03}"));
         let sex = if female { "F" } else { "M" };
         let (name, area) = (name(&mut rng), skewed(&mut rng, lsoa_codes));
         let phone = format!("+000 {:04} {:04}", rng.below(10_000), rng.below(10_000));
@@ -69,12 +89,14 @@ pub fn invent(seed: u64, lsoa_codes: &[String]) -> Invented {
         let owner = skewed(&mut rng, &identities);
         let vin = vehicle_number(&mut rng, number);
         let (make, colour) = (pick(&mut rng, &MAKES), pick(&mut rng, &COLOURS));
-        let registered =
-            format!("{:04}-{:02}-{:02}", 2005 + rng.below(14), 1 + rng.below(12), 1 + rng.below(28));
-        let _ = writeln!(
-            vehicles,
-            "{plate}\t{owner}\t{vin}\t{make}\t{colour}\t{registered}\t{NOTE}"
+        let registered = format!(
+            "{:04}-{:02}-{:02}",
+            2005 + rng.below(14),
+            1 + rng.below(12),
+            1 + rng.below(28)
         );
+        let _ =
+            writeln!(vehicles, "{plate}\t{owner}\t{vin}\t{make}\t{colour}\t{registered}\t{NOTE}");
     }
     let mut officers = String::new();
     for number in 0..OFFICERS {
@@ -106,7 +128,8 @@ fn vehicle_number(rng: &mut Rng, number: usize) -> String {
     let mut vin: Vec<u8> = b"ZZZ".to_vec();
     vin.extend((0..8).map(|_| ALPHABET[rng.below(ALPHABET.len() as u64) as usize]));
     vin.extend(format!("{number:06}").bytes());
-    let sum: u32 = vin.iter().zip(WEIGHTS).map(|(byte, weight)| transliterate(*byte) * weight).sum();
+    let sum: u32 =
+        vin.iter().zip(WEIGHTS).map(|(byte, weight)| transliterate(*byte) * weight).sum();
     vin[8] = b"0123456789X"[(sum % 11) as usize];
     String::from_utf8_lossy(&vin).into_owned()
 }

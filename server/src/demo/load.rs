@@ -121,8 +121,9 @@ pub async fn load(dsn: &str, clock: &SharedClock) -> Result<Option<Loaded>, Stri
     for (table, rows) in
         [("persons", people.persons), ("vehicles", people.vehicles), ("officers", people.officers)]
     {
-        let statement =
-            format!("LOAD DATA LOCAL INFILE '{table}.tsv' INTO TABLE police.{table} CHARACTER SET utf8mb4");
+        let statement = format!(
+            "LOAD DATA LOCAL INFILE '{table}.tsv' INTO TABLE police.{table} CHARACTER SET utf8mb4"
+        );
         loaded += infile(&mut conn, &statement, rows.into_bytes()).await?;
     }
     // The connection has done its work; a failure to close it loses nothing.

@@ -37,11 +37,8 @@ impl Ports {
     /// # Errors
     /// A sentence that names the port, its owner where it can be seen, and the flag.
     pub fn check(&self, nodes: u64) -> Result<(), String> {
-        let kinds = [
-            ("--mysql-port", self.mysql),
-            ("--http-port", self.http),
-            ("--node-port", self.node),
-        ];
+        let kinds =
+            [("--mysql-port", self.mysql), ("--http-port", self.http), ("--node-port", self.node)];
         let mut taken: Vec<(u16, &str)> = Vec::new();
         for (flag, first) in kinds {
             if first == 0 || u64::from(first) + nodes > 65_536 {

@@ -18,12 +18,22 @@ pub fn running(state: &State, sample: bool, mysql_port: u16) -> String {
     rows.push(("Data", format!("{} ({fate})", state.data)));
     rows.push(("Logs", format!("{}/node-N/node.log   Stop  Ctrl-C", state.data)));
     if sample {
-        rows.push(("Sample", "87,348 street crimes, West Yorkshire, July 2016-2018 (data.police.uk,".into()));
-        rows.push(("", "Open Government Licence v3.0); persons, vehicles, officers are invented".into()));
-        rows.push(("Try", "SELECT crime_type, COUNT(*) FROM crimes GROUP BY 1 ORDER BY 2 DESC;".into()));
+        rows.push((
+            "Sample",
+            "87,348 street crimes, West Yorkshire, July 2016-2018 (data.police.uk,".into(),
+        ));
+        rows.push((
+            "",
+            "Open Government Licence v3.0); persons, vehicles, officers are invented".into(),
+        ));
+        rows.push((
+            "Try",
+            "SELECT crime_type, COUNT(*) FROM crimes GROUP BY 1 ORDER BY 2 DESC;".into(),
+        ));
         rows.push(("", "SHOW SHARDS;".into()));
     }
-    let port = if mysql_port == 4000 { String::new() } else { format!(" --mysql-port {mysql_port}") };
+    let port =
+        if mysql_port == 4000 { String::new() } else { format!(" --mysql-port {mysql_port}") };
     if state.dsns.len() > 1 {
         rows.push(("Break it", format!("precinct demo kill 2{port}      then ask node 1 again")));
         rows.push(("Mend it", format!("precinct demo restart 2{port}")));

@@ -81,8 +81,9 @@ pub async fn run(mut plan: Plan) -> Result<(), String> {
 
 /// A second `precinct demo` shows the box of the first.
 fn attach(plan: &Plan) -> Result<(), String> {
-    let answer = control::ask(plan.ports.mysql, &Request::Status)
-        .map_err(|error| format!("a demo with port {} does not answer: {error}", plan.ports.mysql))?;
+    let answer = control::ask(plan.ports.mysql, &Request::Status).map_err(|error| {
+        format!("a demo with port {} does not answer: {error}", plan.ports.mysql)
+    })?;
     println!("a demo is running already:");
     println!("{}", screen::running(&answer.state, plan.sample, plan.ports.mysql));
     write_ready_file(plan, &answer.state)
@@ -469,5 +470,7 @@ async fn answers(port: u16) -> bool {
         conn.disconnect().await?;
         Ok::<_, mysql_async::Error>(one == Some(1))
     };
-    tokio::time::timeout(Duration::from_secs(2), attempt).await.is_ok_and(|done| done.unwrap_or(false))
+    tokio::time::timeout(Duration::from_secs(2), attempt)
+        .await
+        .is_ok_and(|done| done.unwrap_or(false))
 }

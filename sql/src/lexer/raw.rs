@@ -34,9 +34,14 @@ pub fn statement_text(bytes: &[u8], backslash_escapes: bool) -> Result<Cow<'_, s
                 quoted_length(rest, quote, backslash_escapes && quote != b'`').unwrap_or(rest.len())
             }
             b'_' => 1,
-            _ => rest.iter().position(|byte| matches!(byte, b'\'' | b'"' | b'`' | b'_')).unwrap_or(rest.len()),
+            _ => rest
+                .iter()
+                .position(|byte| matches!(byte, b'\'' | b'"' | b'`' | b'_'))
+                .unwrap_or(rest.len()),
         };
-        text.push_str(str::from_utf8(&rest[..length]).map_err(|error| &rest[error.valid_up_to()..])?);
+        text.push_str(
+            str::from_utf8(&rest[..length]).map_err(|error| &rest[error.valid_up_to()..])?,
+        );
         at += length;
     }
     Ok(Cow::Owned(text))
@@ -49,7 +54,8 @@ fn binary_literal(bytes: &[u8], backslash_escapes: bool) -> Option<(Vec<u8>, usi
     if !head.eq_ignore_ascii_case(INTRODUCER) {
         return None;
     }
-    let blanks = bytes[INTRODUCER.len()..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let blanks =
+        bytes[INTRODUCER.len()..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     let start = INTRODUCER.len() + blanks;
     let quote = *bytes.get(start).filter(|byte| matches!(byte, b'\'' | b'"'))?;
     let length = quoted_length(&bytes[start..], quote, backslash_escapes)?;

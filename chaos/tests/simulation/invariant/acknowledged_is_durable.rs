@@ -26,7 +26,9 @@ pub fn check(world: &World) {
                 drop(observed);
                 world.fail(
                     "durability",
-                    format!("write {write}, acknowledged at {at:?}, is not at node {node}: {status:?}"),
+                    format!(
+                        "write {write}, acknowledged at {at:?}, is not at node {node}: {status:?}"
+                    ),
                 );
             }
         }

@@ -12,7 +12,10 @@ pub fn serving(world: &World, node: u64, term: u64) {
     observed.serving_term = newest.max(term);
     drop(observed);
     if leader != node {
-        world.fail("election safety", format!("nodes {leader} and {node} both serve in term {term}"));
+        world.fail(
+            "election safety",
+            format!("nodes {leader} and {node} both serve in term {term}"),
+        );
     }
     if term < newest {
         world.fail(
