@@ -5,13 +5,14 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
-use base::NodeId;
+use base::{NodeId, ShardId};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use raft::host::Host;
 use sql::instance::{Cluster, Instance};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
 
@@ -25,6 +26,8 @@ pub struct HttpState {
     pub host: Arc<Host>,
     /// The cluster as SQL sees it.
     pub cluster: Arc<dyn Cluster>,
+    /// Replicas of this node that could not be started, and why.
+    pub lost: Arc<BTreeMap<ShardId, String>>,
     /// The SQL layer; set once it runs.
     pub instance: Arc<OnceLock<Arc<Instance>>>,
 }
@@ -113,6 +116,11 @@ impl HttpState {
                 format!("replica {} of shard {}: {}", status.replica.0, status.shard.0, status.role)
             })
             .collect();
+        reasons.extend(
+            self.lost
+                .iter()
+                .map(|(shard, why)| format!("replica of shard {} not started: {why}", shard.0)),
+        );
         if self.instance.get().is_none() {
             reasons.push("SQL is not served yet".into());
         }

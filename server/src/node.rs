@@ -89,7 +89,8 @@ impl Node {
                 .await
                 .map_err(|error| format!("starting replicas: {error}"))??
         };
-        let StartedReplicas { host, groups } = started;
+        let StartedReplicas { host, groups, lost } = started;
+        let lost = Arc::new(lost);
 
         let peers = Arc::new(Peers::new(config.node, cluster_id, addresses, raft_handle.clone()));
         let local = Arc::new(LocalShards::default());
@@ -142,7 +143,8 @@ impl Node {
             bootstrap_groups(&config, &host, &map, &raft_handle).await?;
         }
 
-        let view = ClusterView::new(&config, client.clone(), local.clone(), peers.clone());
+        let view =
+            ClusterView::new(&config, client.clone(), local.clone(), peers.clone(), lost.clone());
         background.push(raft_handle.spawn(view.clone().watch()));
         let instance = Instance::new(InstanceConfig {
             client: client.clone(),
@@ -159,6 +161,7 @@ impl Node {
             local: local.clone(),
             host: host.clone(),
             cluster: view.clone(),
+            lost,
             instance: instance_cell.clone(),
         });
         background.push(raft_handle.spawn(async move {
@@ -244,6 +247,8 @@ fn shard_map(config: &Config) -> Result<(ShardMap, bool), String> {
 struct StartedReplicas {
     host: Arc<Host>,
     groups: BTreeMap<ShardId, Arc<dyn raft::replica_group::ReplicaGroup>>,
+    /// Replicas that could not be started, and why.
+    lost: BTreeMap<ShardId, String>,
 }
 
 async fn start_replicas(
@@ -267,18 +272,28 @@ async fn start_replicas(
         Arc::new(TcpDialer::new(addresses)),
     )
     .map_err(|error| error.to_string())?;
-    let mut groups = BTreeMap::new();
+    let (mut groups, mut lost) = (BTreeMap::new(), BTreeMap::new());
     for info in map.shards() {
         let Some((replica, _)) = info.replicas.iter().find(|(_, node)| *node == config.node) else {
             continue;
         };
-        let group = host
-            .start_replica(info.id, *replica, Arc::new(BatchMachine))
-            .await
-            .map_err(|error| format!("replica {} of shard {}: {error}", replica.0, info.id.0))?;
-        groups.insert(info.id, group);
+        match host.start_replica(info.id, *replica, Arc::new(BatchMachine)).await {
+            Ok(group) => {
+                groups.insert(info.id, group);
+            }
+            // The other replicas of this node are sound: it serves them, and says which one it lost.
+            Err(error) => {
+                tracing::error!(shard = %info.id, replica = %replica, %error, "replica not started");
+                lost.insert(info.id, error.to_string());
+            }
+        }
     }
-    Ok(StartedReplicas { host, groups })
+    if groups.is_empty() && !lost.is_empty() {
+        let reasons: Vec<String> =
+            lost.iter().map(|(shard, why)| format!("shard {}: {why}", shard.0)).collect();
+        return Err(format!("no replica of this node can be started: {}", reasons.join("; ")));
+    }
+    Ok(StartedReplicas { host, groups, lost })
 }
 
 /// On a new cluster the first node of each shard's list starts its group, so leaders start spread.
@@ -369,6 +384,8 @@ pub struct ClusterView {
     client: Arc<ClusterClient>,
     local: Arc<LocalShards>,
     peers: Arc<Peers>,
+    /// Replicas of this node that could not be started, and why.
+    lost: Arc<BTreeMap<ShardId, String>>,
     /// Nodes that answered last time, this one included.
     pub alive: Arc<Mutex<BTreeSet<NodeId>>>,
 }
@@ -379,10 +396,11 @@ impl ClusterView {
         client: Arc<ClusterClient>,
         local: Arc<LocalShards>,
         peers: Arc<Peers>,
+        lost: Arc<BTreeMap<ShardId, String>>,
     ) -> Arc<ClusterView> {
         let alive = Arc::new(Mutex::new(BTreeSet::from([config.node])));
         let sql_address = config.listen_sql.to_string();
-        Arc::new(ClusterView { node: config.node, sql_address, client, local, peers, alive })
+        Arc::new(ClusterView { node: config.node, sql_address, client, local, peers, lost, alive })
     }
 
     /// Asks every other node how it is, for ever.
@@ -432,6 +450,12 @@ impl Cluster for ClusterView {
                     .collect();
                 let leader = self.client.leader(info.id);
                 let state = match (&status, leader) {
+                    _ if self.lost.contains_key(&info.id) => {
+                        format!(
+                            "replica of node {} not started: {}",
+                            self.node.0, self.lost[&info.id]
+                        )
+                    }
                     (Some(status), _) if status.role.starts_with("stopped") => status.role.clone(),
                     (_, None) => "no leader".to_string(),
                     _ if down.is_empty() => "ok".to_string(),

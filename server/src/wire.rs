@@ -336,7 +336,7 @@ fn key_write_to_pb(write: KeyWrite) -> pb::KeyWrite {
     pb::KeyWrite {
         key: write.key,
         is_delete: write.value.is_none(),
-        value: write.value.unwrap_or_else(Bytes::new),
+        value: write.value.unwrap_or_default(),
         expect: expect as i32,
         expect_ts,
     }

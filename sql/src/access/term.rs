@@ -121,11 +121,12 @@ impl Terms {
         let range = self.ranges.entry(column).or_default();
         let side = if is_lower { &mut range.lower } else { &mut range.upper };
         // Of two bounds on one side the first is kept; the other one is checked on the rows.
-        if side.is_none() && exact {
-            if let Some(bound) = bound {
-                *side = Some(bound);
-                range.conjuncts.push(number);
-            }
+        if side.is_none()
+            && exact
+            && let Some(bound) = bound
+        {
+            *side = Some(bound);
+            range.conjuncts.push(number);
         }
         Ok(())
     }

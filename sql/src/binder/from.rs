@@ -19,7 +19,7 @@ pub(crate) struct Source {
 
 impl BindContext<'_> {
     /// Everything that FROM lists, joined.
-    pub(crate) fn from_clause(&mut self, tables: &[TableRef], straight: bool) -> Result<Source> {
+    pub(crate) fn bind_from(&mut self, tables: &[TableRef], straight: bool) -> Result<Source> {
         let mut joined: Option<Source> = None;
         for table in tables {
             let source = self.table_ref(table, straight)?;

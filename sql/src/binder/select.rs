@@ -53,7 +53,7 @@ impl BindContext<'_> {
         if !select.windows.is_empty() {
             return Err(Error::not_supported("window functions; use GROUP BY or a subquery"));
         }
-        let source = self.from_clause(&select.from, select.options.straight_join)?;
+        let source = self.bind_from(&select.from, select.options.straight_join)?;
         let level = Level { scope: source.scope, ..Level::default() };
         let (clauses, level) = self.in_level(level, |bind| bind.clauses(select, order_by))?;
         let mut plan = source.plan;

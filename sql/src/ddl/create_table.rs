@@ -220,7 +220,13 @@ fn define_default(
         ast::DefaultValue::Expression(expr) => {
             // Binding now finds unknown functions and columns before the first INSERT does.
             super::constant_expr(expr, ctx)?;
-            DefaultValue::Expression(crate::printer::expr(expr))
+            // MySQL shows operators in parentheses of their own.
+            let text = crate::printer::expr(expr);
+            let is_operator = matches!(
+                expr.kind,
+                ast::ExprKind::Binary { .. } | ast::ExprKind::DateArithmetic { .. }
+            );
+            DefaultValue::Expression(if is_operator { format!("({text})") } else { text })
         }
     }))
 }

@@ -18,17 +18,16 @@ pub fn unwrap(error: DataFusionError) -> Error {
         if let Some(ours) = current.downcast_ref::<Error>() {
             return ours.clone();
         }
-        if let Some(DataFusionError::External(inner)) = current.downcast_ref::<DataFusionError>() {
-            if let Some(ours) = inner.downcast_ref::<Error>() {
-                return ours.clone();
-            }
+        if let Some(DataFusionError::External(inner)) = current.downcast_ref::<DataFusionError>()
+            && let Some(ours) = inner.downcast_ref::<Error>()
+        {
+            return ours.clone();
         }
         if let Some(arrow::error::ArrowError::ExternalError(inner)) =
             current.downcast_ref::<arrow::error::ArrowError>()
+            && let Some(ours) = inner.downcast_ref::<Error>()
         {
-            if let Some(ours) = inner.downcast_ref::<Error>() {
-                return ours.clone();
-            }
+            return ours.clone();
         }
         if let Some(io) = current.downcast_ref::<std::io::Error>() {
             return match io.kind() {

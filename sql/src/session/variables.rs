@@ -339,9 +339,10 @@ impl SessionVariables {
             self.state.lock().sql_mode = mode;
             return Ok(Effect::None);
         }
-        let (value, moved) = variable.accept(value.clone())?;
+        let given = plain_text(&value);
+        let (value, moved) = variable.accept(value)?;
         if moved {
-            ctx.warn(Error::truncated_wrong_value(variable.name, plain_text(&value)));
+            ctx.warn(Error::truncated_wrong_value(variable.name, given));
         }
         match variable.settable {
             Settable::ReadOnly => Err(Error::read_only_variable(variable.name)),
