@@ -2,7 +2,6 @@
 //! message that makes no sense becomes an error, not a guess.
 
 use base::{KeyRange, NodeId, ShardEpoch, ShardId, Timestamp};
-use bytes::Bytes;
 use proto::node as pb;
 use txn::command::{
     Expect, KeyWrite, ReadRequest, ReadResponse, TxnStatus, Version, WriteRequest, WriteResponse,
@@ -356,6 +355,7 @@ fn key_write_from_pb(write: pb::KeyWrite) -> Option<KeyWrite> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     fn route() -> Route {
         Route { shard: ShardId(3), epoch: ShardEpoch(9) }

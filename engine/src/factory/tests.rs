@@ -1,3 +1,5 @@
+//! Tests of engine factories: installs that a crash cut short.
+
 use super::*;
 use crate::{RocksOptions, RocksShared};
 use base::{ReplicaId, ShardId};

@@ -1,3 +1,5 @@
+//! Tests of the key codec: order and round trips.
+
 use super::*;
 use proptest::prelude::*;
 use std::cmp::Ordering;

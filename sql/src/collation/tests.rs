@@ -1,3 +1,5 @@
+//! Tests of collations.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Tests of assignment to a column.
+
 use super::*;
 use crate::types::datetime::TimeZone;
 

@@ -1,3 +1,5 @@
+//! Tests of DECIMAL.
+
 use super::*;
 use proptest::prelude::*;
 
