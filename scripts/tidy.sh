@@ -28,7 +28,7 @@ check_edges engine "base"
 check_edges raft "base engine proto"
 check_edges txn "base engine"
 check_edges shard-router "base"
-check_edges sql "base engine txn shard-router"
+check_edges sql "base engine txn"
 check_edges gateway "sql base"
 check_edges chaos "base engine raft txn shard-router"
 exit $failed

@@ -1,1 +1,5 @@
-//! bench
+//! Benchmarks.
+//!
+//! `quick.py` (`make bench-quick`) runs sysbench against this project and MariaDB, interleaved in one run,
+//! and writes `results/quick.md` and `results/quick.json`. The criterion benchmarks lie beside what they
+//! measure: `engine/benches/{codec,point_get}.rs`, `raft/benches/log_append.rs` (`make bench-micro`).
