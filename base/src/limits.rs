@@ -13,9 +13,9 @@ pub const PROPOSER_BYTES_MAX: usize = 64 << 20;
 /// Commands packed into one entry.
 pub const PROPOSER_BATCH_MAX: usize = 512;
 /// How long a write waits for its quorum before its outcome is reported as unknown.
-pub const PROPOSE_WAIT_MAX: Duration = Duration::from_millis(4500);
+pub const PROPOSE_WAIT_MAX: Duration = Duration::from_millis(4000);
 /// How long a request looks for a shard's leader before it gives up with a clear error.
-pub const ROUTE_WAIT_MAX: Duration = Duration::from_millis(4500);
+pub const ROUTE_WAIT_MAX: Duration = Duration::from_millis(4000);
 /// Pause between two looks for a leader.
 pub const ROUTE_RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// Largest buffered transaction, bytes of keys and values.

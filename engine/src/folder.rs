@@ -52,7 +52,7 @@ const IDENTITY_BYTES: usize = 8 + 4 + 8 + 8 + 4;
 /// Whose data folder it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeIdentity {
-    /// The cluster, drawn at random when it was created: nodes of two clusters never talk.
+    /// The cluster: a hash of its name. Nodes of two clusters never talk.
     pub cluster: u64,
     /// The node.
     pub node: NodeId,

@@ -30,7 +30,7 @@ use txn::command::{ReadRequest, ReadResponse, WriteRequest, WriteResponse};
 use txn::{Error, Oracle, Result, Route, ShardClient};
 
 /// Longest wait for one call's answer: the leader's own wait for its quorum, and a little more.
-const CALL_WAIT_MAX: Duration = Duration::from_millis(4700);
+const CALL_WAIT_MAX: Duration = Duration::from_millis(4300);
 
 const _: () = assert!(CALL_WAIT_MAX.as_millis() > PROPOSE_WAIT_MAX.as_millis());
 
