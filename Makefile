@@ -1,6 +1,7 @@
 # `make demo` and `make test` do all set-up themselves. The target directory lies outside the clone, so that a
 # second clone (CI, a review) builds warm.
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 export CARGO_TARGET_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/precinct/target
 export PRECINCT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/precinct
@@ -27,7 +28,7 @@ demo: build
 test:
 	@scripts/setup.sh test
 	$(MAKE) lint build rust-tests clients tutorial
-	@echo "make test: all passed"
+	@awk '/^test result: ok/ { passed += $$4 } END { print "tests: " passed " passed, 0 failed" }' $(CARGO_TARGET_DIR)/test.log
 
 lint:
 	cargo fmt --all -- --check
@@ -35,7 +36,7 @@ lint:
 	scripts/tidy.sh
 
 rust-tests: build
-	cargo test --release --workspace
+	cargo test --release --workspace --lib --bins --tests 2>&1 | tee $(CARGO_TARGET_DIR)/test.log
 
 clients: build
 	tests/clients/run.sh

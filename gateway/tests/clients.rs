@@ -138,12 +138,12 @@ impl RawClient {
         encoder.expect(sequence);
         encoder.message(|out| out.extend_from_slice(payload));
         self.stream.write_all(encoder.bytes()).unwrap();
+        // The answer goes on from there.
+        self.decoder.expect(encoder.sequence());
     }
 
-    /// Sends a command and expects the answer from sequence number 1 on.
     fn command(&mut self, payload: &[u8]) {
         self.send(0, payload);
-        self.decoder.expect(1);
     }
 
     /// The next message; `None` when the server closes.

@@ -86,7 +86,17 @@ impl Environment {
         ctx: Arc<EvalContext>,
         temp_dir: &Path,
     ) -> Result<Environment> {
-        let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(QUERY_BYTES_MAX));
+        Environment::with_memory(transaction, ctx, temp_dir, QUERY_BYTES_MAX)
+    }
+
+    /// The same with another limit of memory.
+    fn with_memory(
+        transaction: SharedTransaction,
+        ctx: Arc<EvalContext>,
+        temp_dir: &Path,
+        bytes: usize,
+    ) -> Result<Environment> {
+        let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(bytes));
         let runtime = RuntimeEnv { memory_pool: pool, ..base_runtime(temp_dir)? };
         let config = CONFIG.clone();
         let task = TaskContext::new(
@@ -222,5 +232,101 @@ pub(crate) fn plain_column(expr: &Expr) -> Option<usize> {
     match expr.kind {
         ExprKind::Column(column) => Some(column),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binder::subquery::column_expr;
+    use crate::collation::CollationId;
+    use crate::planner::plan::{Aggregate, AggregateFunction, Join, JoinKind, SortKey};
+    use crate::value::Value;
+    use base::SystemClock;
+    use txn::Mode;
+    use txn::testing::MemoryCluster;
+
+    /// What DataFusion's sort keeps for merging, and some room to work in.
+    const LITTLE_MEMORY: usize = 12 << 20;
+    const ROWS: i64 = 120_000;
+
+    fn types() -> Vec<SqlType> {
+        vec![SqlType::bigint(), SqlType::varchar(200, CollationId::DEFAULT)]
+    }
+
+    /// Numbers in an order that is none, each with a long text of its own.
+    fn shuffled() -> Plan {
+        let rows = (0..ROWS).map(|i| {
+            let number = i * 7_919 % ROWS;
+            vec![Value::Int(number), Value::text(format!("{number:0100}"))]
+        });
+        Plan::Rows { name: "rows".into(), types: types(), rows: Arc::new(rows.collect()) }
+    }
+
+    fn column(position: usize) -> Expr {
+        column_expr(position, types()[position], "")
+    }
+
+    fn run(plan: Plan, bytes: usize) -> Result<Vec<Row>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        let client = MemoryCluster::new(1, SystemClock::shared()).unwrap();
+        let transaction =
+            Arc::new(tokio::sync::Mutex::new(Transaction::begin(client, Mode::Snapshot)));
+        let ctx = Arc::new(EvalContext::detached(0));
+        let environment = Environment::with_memory(transaction, ctx, temp.path(), bytes)?;
+        runtime.block_on(collect_plan(plan, Vec::new(), &environment, usize::MAX))
+    }
+
+    #[test]
+    fn a_sort_beyond_its_memory_spills() {
+        let keys = vec![SortKey { expr: column(1), descending: false }];
+        let sort = Plan::Sort { input: Box::new(shuffled()), keys };
+        let numbers = Plan::Project { input: Box::new(sort), exprs: vec![column(0)] };
+        let rows = run(numbers, LITTLE_MEMORY).unwrap();
+        assert!(rows.into_iter().eq((0..ROWS).map(|number| vec![Value::Int(number)])));
+    }
+
+    #[test]
+    fn groups_beyond_their_memory_spill() {
+        let aggregate =
+            |function, args: Vec<Expr>, ty| Aggregate { function, distinct: false, args, ty };
+        let groups = Plan::Aggregate {
+            input: Box::new(Plan::Union { inputs: vec![shuffled(), shuffled()], types: types() }),
+            keys: vec![column(1)],
+            aggregates: vec![
+                aggregate(AggregateFunction::Count, Vec::new(), SqlType::bigint()),
+                aggregate(AggregateFunction::Sum, vec![column(0)], SqlType::decimal(41, 0)),
+            ],
+        };
+        let rows = run(groups, LITTLE_MEMORY).unwrap();
+        assert_eq!(rows.len() as i64, ROWS);
+        for row in rows {
+            let number: i64 = row[0].as_text().unwrap().parse().unwrap();
+            assert_eq!(row[1], Value::Int(2));
+            assert_eq!(row[2].to_text(&SqlType::decimal(41, 0)), Some((number * 2).to_string()));
+        }
+    }
+
+    #[test]
+    fn a_join_beyond_its_memory_is_1038() {
+        let on = crate::expr::build::binary(
+            crate::ast::BinaryOp::Equal,
+            column(0),
+            column_expr(2, types()[0], ""),
+            &EvalContext::detached(0),
+        );
+        let join = Plan::Join(Box::new(Join {
+            left: shuffled(),
+            right: shuffled(),
+            kind: JoinKind::Inner,
+            on: vec![on.unwrap()],
+            straight: false,
+        }));
+        let counted = Plan::Project {
+            input: Box::new(join),
+            exprs: vec![column(1), column_expr(3, types()[1], "")],
+        };
+        assert_eq!(run(counted, 4 << 20).unwrap_err().code, 1038);
     }
 }
