@@ -112,7 +112,7 @@ struct RawClient {
 }
 
 impl RawClient {
-    /// Connects and reads the greeting.
+    /// Connects; the greeting is the first message.
     fn connect(server: &Server) -> RawClient {
         let stream = TcpStream::connect(server.handle.address()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();

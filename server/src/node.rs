@@ -35,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
 
 /// Pause between two tries to reach the meta shard at start.
@@ -127,13 +128,15 @@ impl Node {
         };
         let mut background = Vec::new();
         let server = tonic::transport::Server::builder()
-            .tcp_nodelay(true)
             .initial_stream_window_size(4 << 20)
             .initial_connection_window_size(16 << 20)
             .add_service(host.service())
             .add_service(service.into_server());
         background.push(raft_handle.spawn(async move {
-            let incoming = TcpListenerStream::new(node_listener);
+            // The server builder's own setting does not reach sockets that are accepted outside of it.
+            let incoming = TcpListenerStream::new(node_listener).map(|accepted| {
+                accepted.and_then(|stream| stream.set_nodelay(true).map(|()| stream))
+            });
             if let Err(error) = server.serve_with_incoming(incoming).await {
                 tracing::error!(%error, "the listener for nodes stopped");
                 std::process::abort();

@@ -247,7 +247,7 @@ mod tests {
     use txn::testing::MemoryCluster;
 
     /// What DataFusion's sort keeps for merging, and some room to work in.
-    const LITTLE_MEMORY: usize = 12 << 20;
+    const LITTLE_MEMORY: usize = 24 << 20;
     const ROWS: i64 = 120_000;
 
     fn types() -> Vec<SqlType> {

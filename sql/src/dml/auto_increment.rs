@@ -13,7 +13,7 @@
 //! 3. A value given by hand lifts the counter when it is above it. When it lies in another node's range,
 //!    that node meets a duplicate key, throws its range away and redoes the statement.
 
-use crate::Result;
+use crate::{Error, Result};
 use crate::catalog::{TableDef, store};
 use base::TableId;
 use base::limits::AUTO_INCREMENT_BATCH;
@@ -21,6 +21,9 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use txn::ShardClient;
+
+/// A batch is at most this part of what the column's type can hold.
+const SMALL_TYPE_PARTS: u64 = 256;
 
 /// Which counter of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,10 +37,10 @@ pub(crate) enum Counter {
 /// Values a node still has.
 #[derive(Clone, Copy, Debug)]
 struct Range {
-    /// The next one.
-    next: u64,
+    /// The next one; one more than the largest number when the last has been handed out.
+    next: u128,
     /// The last one, included.
-    last: u64,
+    last: u128,
 }
 
 /// The ranges of a node.
@@ -63,7 +66,7 @@ impl AutoIncrement {
         if range.next > range.last {
             return None;
         }
-        let value = range.next;
+        let value = u64::try_from(range.next).ok()?;
         range.next += 1;
         Some(value)
     }
@@ -79,6 +82,10 @@ impl AutoIncrement {
             let has_some = self.ranges.lock().get(&key).is_some_and(|r| r.next <= r.last);
             if !has_some {
                 self.fetch(table, counter, 0).await?;
+                let left = self.ranges.lock().get(&key).is_some_and(|r| r.next <= r.last);
+                if !left {
+                    return Err(Error::auto_increment_failed());
+                }
             }
         }
     }
@@ -89,8 +96,8 @@ impl AutoIncrement {
         let is_known = || {
             let mut ranges = self.ranges.lock();
             match ranges.get_mut(&key) {
-                Some(range) if value <= range.last => {
-                    range.next = range.next.max(value + 1);
+                Some(range) if u128::from(value) <= range.last => {
+                    range.next = range.next.max(u128::from(value) + 1);
                     true
                 }
                 _ => false,
@@ -111,9 +118,10 @@ impl AutoIncrement {
         let at_least = at_least.max(start);
         let key = store::auto_increment_key(table.id, counter == Counter::RowId);
         // Near the end of BIGINT UNSIGNED a whole batch does not fit; then nothing is left to hand out.
-        let by = AUTO_INCREMENT_BATCH.min(u64::MAX - at_least);
-        let before = store::bump(&self.client, key, by, at_least).await?;
-        let range = Range { next: before.saturating_add(1), last: before.saturating_add(by) };
+        let by = batch_of(table, counter).min(u64::MAX - at_least);
+        let before = u128::from(store::bump(&self.client, key, by, at_least).await?);
+        let last = (before + u128::from(by)).min(u128::from(u64::MAX));
+        let range = Range { next: before + 1, last };
         self.ranges.lock().insert((table.id, counter), range);
         Ok(())
     }
@@ -130,11 +138,23 @@ impl AutoIncrement {
         if let Some(range) = self.ranges.lock().get(&(table.id, Counter::AutoIncrement))
             && range.next <= range.last
         {
-            return Ok(range.next);
+            return Ok(u64::try_from(range.next).unwrap_or(u64::MAX));
         }
         let key = store::auto_increment_key(table.id, false);
         let highest = store::bump(&self.client, key, 0, 0).await?;
         Ok(highest.max(table.auto_increment_start.saturating_sub(1)).saturating_add(1))
+    }
+}
+
+/// How many values a node takes at once: of a small type only a small part, so that every node gets some.
+fn batch_of(table: &TableDef, counter: Counter) -> u64 {
+    let column = table.columns.iter().find(|column| column.auto_increment);
+    match (counter, column) {
+        (Counter::AutoIncrement, Some(column)) => {
+            let largest = u64::try_from(column.ty.integer_range().1).unwrap_or(u64::MAX);
+            (largest / SMALL_TYPE_PARTS).clamp(1, AUTO_INCREMENT_BATCH)
+        }
+        _ => AUTO_INCREMENT_BATCH,
     }
 }
 

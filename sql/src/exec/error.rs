@@ -40,7 +40,7 @@ pub fn unwrap(error: DataFusionError) -> Error {
         cause = current.source();
     }
     match error.find_root() {
-        DataFusionError::ResourcesExhausted(m) => { eprintln!("DBG {m}"); out_of_memory() }
+        DataFusionError::ResourcesExhausted(_) => out_of_memory(),
         root => Error::internal(format!("query operator: {root}")),
     }
 }
