@@ -13,8 +13,8 @@
 //! 3. A value given by hand lifts the counter when it is above it. When it lies in another node's range,
 //!    that node meets a duplicate key, throws its range away and redoes the statement.
 
-use crate::{Error, Result};
 use crate::catalog::{TableDef, store};
+use crate::{Error, Result};
 use base::TableId;
 use base::limits::AUTO_INCREMENT_BATCH;
 use parking_lot::Mutex;
