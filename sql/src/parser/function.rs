@@ -83,7 +83,10 @@ impl Parser<'_> {
     pub(super) fn function_call(&mut self, name: String) -> Result<ExprKind> {
         let reserved = self.kind() == TokenKind::Reserved;
         let word = name.to_ascii_uppercase();
-        if reserved && let Some(kind) = AggregateKind::from_name(&word) {
+        // AVG is an ordinary word to MySQL's lexer, and an aggregate all the same.
+        if (reserved || word == "AVG")
+            && let Some(kind) = AggregateKind::from_name(&word)
+        {
             return self.aggregate(kind);
         }
         match word.as_str() {
