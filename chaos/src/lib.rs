@@ -6,4 +6,5 @@
 //! dev-dependencies, so that they never reach the shipped binary.
 
 pub mod cluster;
+pub mod fault;
 pub mod ledger;
