@@ -6,14 +6,24 @@
 //!   └─ journal        what was changed on this machine, undone whatever happens
 //! ```
 //!
-//! Reading order: `lab`, `network`, `disk`, `journal`, then the small parts `process`, `tool`, `kernel`,
-//! `error`. Everything here blocks the calling thread, and every wait has a limit.
+//! Reading order: `lab`, `network`, `disk`, `journal`; `kind` (the faults by name) and `inject` with its means
+//! `strace`, `shape`, `damage`, `clock`; `view`; `health`; `deadman`; then the small parts `process`, `tool`, `kernel`, `error`.
+//! Everything here blocks the calling thread, and every wait has a limit.
 
+pub mod clock;
+pub mod damage;
+pub mod deadman;
 pub mod disk;
 pub mod error;
+pub mod health;
+pub mod inject;
 pub mod journal;
 pub mod kernel;
+pub mod kind;
 pub mod lab;
 pub mod network;
 pub mod process;
+pub mod shape;
+pub mod strace;
 pub mod tool;
+pub mod view;

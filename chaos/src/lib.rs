@@ -7,7 +7,9 @@
 //! that they never reach the shipped binary.
 
 pub mod cluster;
+pub mod drill;
 pub mod fault;
 pub mod history;
 pub mod ledger;
+pub mod soak;
 pub mod workload;

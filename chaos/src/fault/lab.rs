@@ -9,83 +9,35 @@
 //! 2. Only processes that the lab started are signalled.
 //! 3. Client traffic stays in the lab's namespaces, or on loopback where there are none.
 
+mod nodes;
+mod plan;
+
+pub use nodes::READY_WAIT_MAX;
+pub use plan::{Disks, Links, Plan};
+
 use super::disk::Disk;
 use super::error::Error;
-use super::journal::{Journal, PREFIX, Undo, recover, wake};
-use super::kernel::Signal;
+use super::journal::{Journal, PREFIX, Undo, recover};
 use super::network::Network;
 use super::process::ProcessId;
-use super::{disk, network};
 use base::{Clock, Rng, SystemClock};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
+use nodes::READY_PAUSE;
 use parking_lot::Mutex;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// Longest wait for a node to answer SQL after its start.
-pub const READY_WAIT_MAX: Duration = Duration::from_secs(60);
-/// Pause between two looks.
-const READY_PAUSE: Duration = Duration::from_millis(50);
 /// Longest wait for one question to a node.
 const ASK_WAIT_MAX: Duration = Duration::from_secs(3);
 /// Lines of a node's log in an error message.
 const LOG_LINES_SHOWN: usize = 12;
-/// Ports of labs on loopback.
-const LOOPBACK_FIRST: u16 = 14_000;
-/// The last of them.
-const LOOPBACK_LAST: u16 = 15_000;
 /// The account of clients in a lab.
 const ACCOUNT: &str = "drill";
-
-/// Where nodes keep their data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disks {
-    /// Plain folders.
-    Folders,
-    /// An ext4 image of this size each.
-    Images {
-        /// Bytes of each.
-        bytes: u64,
-    },
-}
-
-/// How nodes are joined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Links {
-    /// A namespace each; fails without root.
-    Namespaces,
-    /// Ports of loopback from this one on.
-    Loopback {
-        /// SQL port of node 1.
-        port: u16,
-    },
-}
-
-/// What a lab shall be.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The `precinct` binary.
-    pub binary: PathBuf,
-    /// Number of nodes.
-    pub nodes: u64,
-    /// Shards of user data.
-    pub shards: u32,
-    /// Where nodes keep their data.
-    pub disks: Disks,
-    /// How they are joined.
-    pub links: Links,
-    /// Where the lab's folder is made.
-    pub folder: PathBuf,
-    /// Where journals lie.
-    pub journals: PathBuf,
-    /// Environment variables of the nodes.
-    pub environment: Vec<(String, String)>,
-}
 
 /// State of a node's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,35 +82,6 @@ pub struct Lab {
     /// Clients run here; its threads live in the clients' namespace.
     runtime: Option<Runtime>,
     clock: SystemClock,
-}
-
-impl Plan {
-    /// Namespaces and folders if this process is root, else loopback.
-    pub fn best(binary: PathBuf, nodes: u64) -> Plan {
-        let links = match network::probe() {
-            Ok(()) => Links::Namespaces,
-            Err(_) => Links::Loopback { port: free_port() },
-        };
-        Plan {
-            binary,
-            nodes,
-            shards: 8,
-            disks: Disks::Folders,
-            links,
-            folder: std::env::temp_dir(),
-            journals: super::journal::default_folder(),
-            environment: Vec::new(),
-        }
-    }
-
-    /// With an image per node, where that works.
-    #[must_use]
-    pub fn with_images(mut self, bytes: u64) -> Plan {
-        if disk::probe().is_ok() {
-            self.disks = Disks::Images { bytes };
-        }
-        self
-    }
 }
 
 impl Lab {
@@ -288,6 +211,17 @@ impl Lab {
         self.folder.join(format!("node-{node}.log"))
     }
 
+    /// The file that moves a node's wall clock.
+    ///
+    /// # Errors
+    /// `Unavailable` when the lab was not made with movable clocks.
+    pub fn clock_file(&self, node: u64) -> Result<PathBuf, Error> {
+        if self.plan.clocks {
+            return Ok(self.folder.join(format!("node-{node}.clock")));
+        }
+        Err(Error::unavailable("clock jumps", "this lab was made without movable clocks"))
+    }
+
     /// The last lines of a node's log.
     pub fn log_end(&self, node: u64) -> String {
         let log = std::fs::read_to_string(self.log_path(node)).unwrap_or_default();
@@ -298,120 +232,6 @@ impl Lab {
     /// A node's process, when it runs.
     pub fn process(&self, node: u64) -> Option<ProcessId> {
         self.nodes[index(node)].running.as_ref().map(|running| running.process)
-    }
-
-    /// What a node's process does.
-    ///
-    /// # Errors
-    /// When the journal cannot be written.
-    pub fn state(&mut self, node: u64) -> Result<NodeState, Error> {
-        self.reap(node)?;
-        let node = self.node_mut(node);
-        Ok(match (&node.running, node.held, node.ended) {
-            (Some(_), true, _) => NodeState::Held,
-            (Some(_), false, _) => NodeState::Up,
-            (None, _, Some(status)) => NodeState::Ended(status),
-            (None, _, None) => NodeState::Down,
-        })
-    }
-
-    /// Kills a node with SIGKILL; nothing when it is down.
-    ///
-    /// # Errors
-    /// When it is still there after 10 s, as on a frozen disk.
-    pub fn kill(&mut self, node: u64) -> Result<(), Error> {
-        self.reap(node)?;
-        let journal = self.journal()?;
-        let node_number = node;
-        let node = self.node_mut(node);
-        node.held = false;
-        node.ended = None;
-        let Some(mut running) = node.running.take() else { return Ok(()) };
-        let what = |error| Error::system(format!("killing node {node_number}"), error);
-        running.child.kill().map_err(what)?;
-        running.process.await_end(READY_WAIT_MAX).map_err(what)?;
-        running.child.wait().map_err(what)?;
-        journal.lock().gone(running.made)
-    }
-
-    /// Starts a node on its data. Does not wait for it.
-    ///
-    /// # Errors
-    /// When it runs already or the system refuses.
-    pub fn spawn(&mut self, node: u64) -> Result<(), Error> {
-        self.reap(node)?;
-        if self.process(node).is_some() {
-            return Err(Error::Refused(format!("node {node} runs already")));
-        }
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.log_path(node))
-            .map_err(|error| Error::system(format!("log of node {node}"), error))?;
-        let errors = log.try_clone().map_err(|error| Error::system("log", error))?;
-        let data = self.data(node);
-        let nodes: Vec<String> = (1..=self.plan.nodes)
-            .map(|peer| format!("{peer}={}", self.network.node(peer)))
-            .collect();
-        // A socket file of a killed process would be in the way of nobody but a reader of the folder.
-        let _ = std::fs::remove_file(self.socket(node));
-        let mut command = self.network.command(node, &self.plan.binary);
-        command
-            .arg("start")
-            .args(["--exit-with-parent", "--insecure-links"])
-            .args(["--cluster", &format!("lab-{}", self.name)])
-            .args(["--node-id", &node.to_string(), "--nodes", &nodes.join(",")])
-            .args(["--shards", &self.plan.shards.to_string()])
-            .arg("--data")
-            .arg(&data)
-            .arg("--socket")
-            .arg(self.socket(node))
-            .args(["--listen-sql", &self.network.sql(node).to_string()])
-            .args(["--listen-http", &self.network.http(node).to_string()])
-            .args(["--listen-node", &self.network.node(node).to_string()])
-            .envs(self.plan.environment.iter().cloned())
-            .stdin(Stdio::piped())
-            .stdout(log)
-            .stderr(errors);
-        let mut child = command
-            .spawn()
-            .map_err(|error| Error::system(format!("starting node {node}"), error))?;
-        let process = ProcessId::of(child.id());
-        let Some(process) = process else {
-            let _ = child.kill();
-            return Err(Error::system(format!("starting node {node}"), "it was gone at once"));
-        };
-        let made = self.journal()?.lock().made(Undo::Process(process))?;
-        let node = self.node_mut(node);
-        node.running = Some(Running { child, process, made });
-        node.ended = None;
-        Ok(())
-    }
-
-    /// Waits until a node answers a query on its socket.
-    ///
-    /// # Errors
-    /// When it ends or does not answer in time; the message holds the end of its log.
-    pub fn await_sql(&mut self, node: u64, wait: Duration) -> Result<(), Error> {
-        let deadline = self.clock.monotonic() + wait;
-        loop {
-            if self.answers(node) {
-                return Ok(());
-            }
-            let state = self.state(node)?;
-            let late = self.clock.monotonic() > deadline;
-            if state != NodeState::Up || late {
-                let why = match state {
-                    NodeState::Up => format!("no answer on its socket after {wait:?}"),
-                    NodeState::Held => "is held by SIGSTOP".to_string(),
-                    NodeState::Down => "does not run".to_string(),
-                    NodeState::Ended(status) => format!("ended by itself with {status}"),
-                };
-                let log = self.log_end(node);
-                return Err(Error::Node { node, why: format!("{why}; its log ends:\n  {log}") });
-            }
-            std::thread::sleep(READY_PAUSE);
-        }
     }
 
     /// Whether a node answers `SELECT 1` on its socket now.
@@ -438,97 +258,6 @@ impl Lab {
             Err(_) => format!("no answer after {ASK_WAIT_MAX:?}"),
         };
         Err(Error::Node { node, why: format!("{statement}: {why}") })
-    }
-
-    /// Stops a node with SIGSTOP.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub fn hold(&mut self, node: u64) -> Result<(), Error> {
-        let Some(process) = self.process(node) else {
-            return Err(Error::Refused(format!("node {node} does not run, so it cannot be held")));
-        };
-        process
-            .signal(Signal::Stop)
-            .map_err(|error| Error::system(format!("stopping node {node}"), error))?;
-        self.node_mut(node).held = true;
-        Ok(())
-    }
-
-    /// Lets a held node go on; nothing when it is not held.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn release(&mut self, node: u64) -> Result<(), Error> {
-        if let Some(process) = self.process(node) {
-            wake(process)?;
-        }
-        self.node_mut(node).held = false;
-        Ok(())
-    }
-
-    /// Cuts the power of nodes one after the other, disks first: what was not on them is lost.
-    ///
-    /// # Errors
-    /// `Unavailable` without images; otherwise when the system refuses.
-    pub fn cut_power(&mut self, nodes: &[u64]) -> Result<(), Error> {
-        for node in nodes {
-            self.disk(*node).as_image()?.cut_power()?;
-        }
-        nodes.iter().try_for_each(|node| self.kill(*node))
-    }
-
-    /// Gives a node without power its disk back, without starting it.
-    ///
-    /// # Errors
-    /// When the disk cannot be mounted.
-    pub fn power_on(&mut self, node: u64) -> Result<(), Error> {
-        self.disk(node).as_image()?.power_on()
-    }
-
-    /// Removes everything a node has stored; it must be down.
-    ///
-    /// # Errors
-    /// When it runs or the system refuses.
-    pub fn wipe(&mut self, node: u64) -> Result<(), Error> {
-        if self.process(node).is_some() {
-            return Err(Error::Refused(format!(
-                "node {node} runs; a wiped disk belongs to a dead node"
-            )));
-        }
-        let data = self.data(node);
-        std::fs::remove_dir_all(&data)
-            .map_err(|error| Error::system(format!("wiping {}", data.display()), error))
-    }
-
-    /// Makes everything work again: thaws, frees, mends, wakes, starts. Returns when every node answers.
-    ///
-    /// # Errors
-    /// When something cannot be mended; everything else has been tried.
-    pub fn heal(&mut self) -> Result<(), Error> {
-        let mut first: Result<(), Error> = Ok(());
-        let mut keep = |outcome: Result<(), Error>| {
-            if first.is_ok() {
-                first = outcome;
-            }
-        };
-        for node in 1..=self.nodes() {
-            if let Disk::Image(image) = self.disk(node) {
-                keep(image.thaw());
-                keep(image.free());
-            }
-            keep(self.release(node));
-        }
-        keep(self.network.mend_all());
-        for node in 1..=self.nodes() {
-            if matches!(self.state(node), Ok(NodeState::Down | NodeState::Ended(_))) {
-                keep(self.spawn(node));
-            }
-        }
-        for node in 1..=self.nodes() {
-            keep(self.await_sql(node, READY_WAIT_MAX));
-        }
-        first
     }
 
     /// Ends the lab: everything that it made is undone.
@@ -559,7 +288,11 @@ impl Lab {
         journal.lock().close().into_iter().next().map_or(Ok(()), Err)
     }
 
-    fn journal(&self) -> Result<Arc<Mutex<Journal>>, Error> {
+    /// The lab's journal, for whoever changes something else on the machine.
+    ///
+    /// # Errors
+    /// When the lab is closed.
+    pub fn journal(&self) -> Result<Arc<Mutex<Journal>>, Error> {
         let journal = self.journal.as_ref();
         journal.cloned().ok_or_else(|| Error::Refused("the lab is closed".into()))
     }
@@ -570,25 +303,6 @@ impl Lab {
 
     fn socket(&self, node: u64) -> PathBuf {
         self.folder.join(format!("{node}.sock"))
-    }
-
-    /// Notices a node that ended by itself.
-    fn reap(&mut self, number: u64) -> Result<(), Error> {
-        let journal = self.journal()?;
-        let node = self.node_mut(number);
-        let Some(running) = &mut node.running else { return Ok(()) };
-        let ended = running
-            .child
-            .try_wait()
-            .map_err(|error| Error::system(format!("looking at node {number}"), error))?;
-        if let Some(status) = ended {
-            let made = running.made;
-            node.running = None;
-            node.held = false;
-            node.ended = Some(status);
-            journal.lock().gone(made)?;
-        }
-        Ok(())
     }
 
     fn make_account(&mut self) -> Result<(), Error> {
@@ -636,12 +350,6 @@ impl Drop for Lab {
             eprintln!("{error}");
         }
     }
-}
-
-/// First port of a hundred that no other lab seems to use.
-fn free_port() -> u16 {
-    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    (LOOPBACK_FIRST..LOOPBACK_LAST).step_by(100).find(free).unwrap_or(LOOPBACK_FIRST)
 }
 
 fn index(node: u64) -> usize {

@@ -1,6 +1,7 @@
-//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not reachable.
+//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not reachable, 4 refused beforehand.
 
 pub mod demo;
+pub mod drill;
 pub mod sql;
 pub mod start;
 pub mod status;
@@ -10,6 +11,8 @@ use std::process::ExitCode;
 
 /// Failed.
 pub const EXIT_FAILED: u8 = 1;
+/// A guard refused, or this machine cannot do it; nothing was changed.
+pub const EXIT_REFUSED: u8 = 4;
 /// The server cannot be reached.
 pub const EXIT_UNREACHABLE: u8 = 3;
 
@@ -27,6 +30,8 @@ enum Command {
     Start(crate::config::StartFlags),
     /// Run a cluster on this machine with sample data, and break it
     Demo(demo::DemoArgs),
+    /// Rehearse disasters on a throw-away cluster, with a measured report
+    Drill(drill::DrillArgs),
     /// Show a cluster's nodes and shards
     Status(status::StatusArgs),
     /// Run SQL statements
@@ -59,6 +64,7 @@ pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Start(flags) => start::run(&flags),
         Command::Demo(args) => demo::run(args),
+        Command::Drill(args) => drill::run(args),
         Command::Status(args) => status::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::Version { json } => {

@@ -96,9 +96,9 @@ mod tests {
     #[test]
     fn the_slot_of_a_key_is_the_storage_codecs() {
         for key in [0, 1, -1, 77, i64::MAX, i64::MIN] {
-            let mut encoded = Vec::new();
-            engine::codec::key::encode_i64(&mut encoded, key);
-            assert_eq!(slot_of(key), Slot::of(&encoded), "{key}");
+            let mut encoded = engine::key::KeyBuilder::columns();
+            encoded.put_i64(key);
+            assert_eq!(slot_of(key), encoded.slot(), "{key}");
         }
     }
 }
