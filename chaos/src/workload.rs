@@ -17,9 +17,16 @@
 //! 3. An operation is `fail` only when the server says so with a code of [`certainly_not_executed`], or
 //!    when it was a transaction whose COMMIT had not been sent.
 
+mod append;
+mod bank;
 mod client;
+mod counter;
+mod keys;
+mod ledger;
 pub mod probe;
+mod register;
 mod run;
+mod set;
 
 pub use client::certainly_not_executed;
 pub use run::{Finished, Run};
@@ -99,5 +106,18 @@ pub trait Workload: Send + Sync {
 
 /// Every workload: each by primary key and, where that differs, by secondary index.
 pub fn all() -> Vec<Arc<dyn Workload>> {
-    Vec::new()
+    vec![
+        Arc::new(register::Register::by_primary_key()),
+        Arc::new(register::Register::by_index()),
+        Arc::new(set::Set::by_primary_key()),
+        Arc::new(set::Set::by_index()),
+        Arc::new(bank::Bank::by_primary_key()),
+        Arc::new(bank::Bank::by_index()),
+        Arc::new(append::Append::by_primary_key()),
+        Arc::new(append::Append::by_index()),
+        Arc::new(counter::Counter::by_primary_key()),
+        Arc::new(counter::Counter::by_index()),
+        Arc::new(ledger::Ledger::by_primary_key()),
+        Arc::new(ledger::Ledger::by_index()),
+    ]
 }

@@ -1,7 +1,6 @@
 //! One line of a history, and the operations of all workloads.
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// Something that a client did or learnt.
@@ -106,8 +105,8 @@ pub enum Op {
     },
     /// bank: reads all accounts in one snapshot.
     ReadAccounts {
-        /// Account → balance.
-        balances: Option<BTreeMap<i64, i64>>,
+        /// Accounts and balances, as often as they were shown.
+        balances: Option<Vec<(i64, i64)>>,
     },
     /// append: a transaction of reads and appends.
     Txn {
@@ -139,8 +138,8 @@ pub enum Op {
     ReadRows {
         /// The table.
         table: String,
-        /// Row → version.
-        rows: Option<BTreeMap<i64, i64>>,
+        /// Rows and versions, as often as they were shown.
+        rows: Option<Vec<(i64, i64)>>,
     },
 }
 

@@ -182,7 +182,7 @@ mod tests {
         let txn =
             Op::Txn { actions: vec![Action::Append(1, 2), Action::Read(1, Some(vec![2, -3]))] };
         let lost = Failure { code: 2013, message: "gone".into() };
-        let rows = Op::ReadRows { table: "t".into(), rows: Some(BTreeMap::from([(-1, 2)])) };
+        let rows = Op::ReadRows { table: "t".into(), rows: Some(vec![(-1, 2)]) };
         recorder.invoke(1, &read_op(None));
         recorder.ok(1, &read_op(Some(5)));
         recorder.invoke(2, &txn);

@@ -2,18 +2,23 @@
 //! means.
 
 use super::{Stop, Target};
-use crate::history::Failure;
+use crate::history::{Failure, Op, Recorder};
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, Params};
 use std::future::Future;
 use std::time::Duration;
 
+/// Makes the database of all workloads.
+pub(super) const DATABASE: &str = "CREATE DATABASE IF NOT EXISTS chaos";
 /// Code of "cannot connect" (MySQL's CR_CONN_HOST_ERROR).
 const CANNOT_CONNECT: u16 = 2003;
 /// Code of "connection lost during the query" (MySQL's CR_SERVER_LOST).
 const CONNECTION_LOST: u16 = 2013;
 /// Code of "no answer within the statement's wait".
 const NO_ANSWER: u16 = 0;
+/// Code of an operation that the client itself gave up before it changed anything (MySQL's code of a CHECK
+/// that does not hold).
+pub(super) const GAVE_UP: u16 = 3819;
 /// How long a connection may take to come up.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
 /// Pause after a failure, so that a dead cluster is not hammered.
@@ -41,6 +46,26 @@ pub fn certainly_not_executed(code: u16) -> bool {
         | 1792 // read-only
         | 2003 // never connected
     )
+}
+
+/// A failed operation: what was said, and whether it certainly did not happen.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) failure: Failure,
+    pub(super) sure: bool,
+}
+
+impl Trouble {
+    /// Of a statement that commits by itself, or of COMMIT.
+    pub(super) fn committing(failure: Failure) -> Trouble {
+        Trouble { sure: certainly_not_executed(failure.code), failure }
+    }
+
+    /// Of a statement that changes nothing by itself: a read, or a step of a transaction whose COMMIT was
+    /// not sent.
+    pub(super) fn before_commit(failure: Failure) -> Trouble {
+        Trouble { failure, sure: true }
+    }
 }
 
 /// One connection that heals itself.
@@ -112,11 +137,36 @@ impl<'a> Client<'a> {
         tokio::time::sleep(FAILURE_PAUSE).await;
     }
 
-    /// After a failed operation: a connection that may be in the middle of something is not used again.
-    pub(super) async fn after(&mut self, failure: &Failure) {
-        match failure.code {
-            // Lost a conflict: the node is well.
-            1213 | 1062 | 1205 => {}
+    /// Writes down what came of an operation and gets ready for the next one.
+    pub(super) async fn settle(
+        &mut self,
+        recorder: &Recorder,
+        process: u64,
+        called: &Op,
+        answer: Result<Op, Trouble>,
+    ) {
+        match answer {
+            Ok(answered) => recorder.ok(process, &answered),
+            Err(trouble) => {
+                let code = trouble.failure.code;
+                if trouble.sure {
+                    recorder.fail(process, called, trouble.failure);
+                } else {
+                    recorder.info(process, called, trouble.failure);
+                }
+                self.after(code).await;
+            }
+        }
+    }
+
+    /// After a failure: a connection that may be within a transaction is not used again, and a node that
+    /// is not well is left.
+    pub(super) async fn after(&mut self, code: u16) {
+        match code {
+            // The server has rolled back; the node is well.
+            1213 => {}
+            // The transaction may still be open; the node is well.
+            1062 | 1205 | GAVE_UP => self.forget(),
             _ => self.leave().await,
         }
     }
@@ -164,28 +214,36 @@ pub(super) async fn prepare(target: &Target, statements: &[&str]) -> Result<(), 
     Ok(())
 }
 
-/// Rows of a statement that only reads, from one node; tries again until the cluster is well.
-pub(super) async fn steady_rows<R: FromRow + Send + 'static>(
-    target: &Target,
-    node: usize,
-    sql: &str,
-    params: impl Into<Params> + Clone + Send,
-) -> Result<Vec<R>, Failure> {
-    let mut client = Client::new(target, node as u64);
-    let mut tries = 0;
-    loop {
-        match client.rows(sql, params.clone()).await {
-            Ok(rows) => return Ok(rows),
-            Err(failure) => {
-                tries += 1;
-                if tries == STEADY_TRIES {
-                    return Err(Failure {
-                        message: format!("{sql}: {}", failure.message),
-                        ..failure
-                    });
+/// A client of one node after a run: tries again until the node is well.
+pub(super) struct Steady<'a> {
+    client: Client<'a>,
+}
+
+impl<'a> Steady<'a> {
+    /// A client that stays at this node.
+    pub(super) fn new(target: &'a Target, node: usize) -> Steady<'a> {
+        Steady { client: Client::new(target, node as u64) }
+    }
+
+    /// Rows of a statement that only reads.
+    pub(super) async fn rows<R: FromRow + Send + 'static>(
+        &mut self,
+        sql: &str,
+        params: impl Into<Params> + Clone + Send,
+    ) -> Result<Vec<R>, Failure> {
+        let mut tries = 0;
+        loop {
+            match self.client.rows(sql, params.clone()).await {
+                Ok(rows) => return Ok(rows),
+                Err(failure) => {
+                    tries += 1;
+                    if tries == STEADY_TRIES {
+                        let message = format!("{sql}: {}", failure.message);
+                        return Err(Failure { message, ..failure });
+                    }
+                    self.client.forget();
+                    tokio::time::sleep(STEADY_PAUSE).await;
                 }
-                client.forget();
-                tokio::time::sleep(STEADY_PAUSE).await;
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::Lane;
 use super::measure::Measure;
 use crate::history::Failure;
-use crate::workload::client::{self, Client};
+use crate::workload::client::{self, Client, Steady};
 use crate::workload::{Stop, Target};
 use base::Slot;
 use mysql_async::Row;
@@ -20,7 +20,7 @@ const CREATE: &str = "CREATE TABLE chaos.probe (id BIGINT PRIMARY KEY, beat BIGI
 
 /// A key in every shard that has slots.
 pub(super) async fn per_shard(target: &Target) -> Result<Vec<Lane>, Failure> {
-    let rows: Vec<Row> = client::steady_rows(target, 0, "SHOW SHARDS", ()).await?;
+    let rows: Vec<Row> = Steady::new(target, 0).rows("SHOW SHARDS", ()).await?;
     let mut lanes = Vec::new();
     for row in &rows {
         let number = |column: &str| -> Result<u64, Failure> {
@@ -48,8 +48,8 @@ fn slot_of(key: i64) -> Slot {
 
 /// The probe's table with the lanes' rows.
 pub(super) async fn prepare(target: &Target, lanes: &[Lane]) -> Result<(), Failure> {
-    let database = "CREATE DATABASE IF NOT EXISTS chaos";
-    client::prepare(target, &[database, "DROP TABLE IF EXISTS chaos.probe", CREATE]).await?;
+    client::prepare(target, &[client::DATABASE, "DROP TABLE IF EXISTS chaos.probe", CREATE])
+        .await?;
     for lane in lanes {
         let insert = format!("REPLACE INTO chaos.probe VALUES ({}, 0)", lane.key);
         client::prepare(target, &[&insert]).await?;
@@ -71,7 +71,7 @@ pub(super) async fn run(lane: Lane, target: Target, stop: Stop) -> Measure {
             Ok(()) => measure.ok(sent, clock.monotonic()),
             Err(failure) => {
                 measure.failed(sent, clock.monotonic(), &failure);
-                client.after(&failure).await;
+                client.after(failure.code).await;
             }
         }
     }
