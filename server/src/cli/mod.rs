@@ -2,6 +2,7 @@
 //! out while the work goes on, 7 a node that its cluster does not take.
 
 pub mod demo;
+pub mod drill;
 pub mod node;
 pub mod sql;
 pub mod start;
@@ -33,6 +34,8 @@ enum Command {
     Start(crate::config::StartFlags),
     /// Run a cluster on this machine with sample data, and break it
     Demo(demo::DemoArgs),
+    /// Rehearse disasters on a throw-away cluster, with a measured report
+    Drill(drill::DrillArgs),
     /// Show a cluster's nodes and shards
     Status(status::StatusArgs),
     /// List nodes, and let them go: drain, decommission
@@ -70,6 +73,7 @@ pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Start(flags) => start::run(&flags),
         Command::Demo(args) => demo::run(args),
+        Command::Drill(args) => drill::run(args),
         Command::Status(args) => status::run(&args),
         Command::Node(args) => node::run(&args),
         Command::Sql(args) => sql::run(&args),
