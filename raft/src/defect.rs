@@ -2,7 +2,7 @@
 //!
 //! A defect point is one `if` with the defect's name. In the product every point is `if false`: the
 //! function is constant and nothing of it is in the binary. The same sources compiled as the package
-//! `raft-with-defects` (`chaos/defects`) switch on the one that `PRECINCT_DEFECT` names; only the
+//! `raft-with-defects` (`defects/`) switch on the one that `PRECINCT_DEFECT` names; only the
 //! simulation links that package. The list of defects, and which invariant must find each, is in
 //! `chaos/tests/bug_bank`.
 

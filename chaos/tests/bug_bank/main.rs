@@ -82,10 +82,10 @@ fn the_second_build_has_the_dependencies_of_the_first() {
         lines.filter_map(|line| Some(line.split(['.', ' ', '=']).next()?.to_string())).collect()
     };
     let first = names(include_str!("../../../raft/Cargo.toml"));
-    let second = names(include_str!("../../defects/Cargo.toml"));
-    assert_eq!(first, second, "raft/Cargo.toml and chaos/defects/Cargo.toml differ");
+    let second = names(include_str!("../../../defects/Cargo.toml"));
+    assert_eq!(first, second, "raft/Cargo.toml and defects/Cargo.toml differ");
     let workspace = include_str!("../../../Cargo.toml");
-    for line in include_str!("../../defects/Cargo.toml")
+    for line in include_str!("../../../defects/Cargo.toml")
         .lines()
         .filter(|line| line.contains("version = \""))
     {
