@@ -15,6 +15,7 @@
 
 use crate::applier::{Applier, ApplierContext, blocking, read_applied};
 use crate::config::{GATE_SPREAD, VOTE_GATE, raft_config};
+use crate::defect;
 use crate::engine_slot::EngineSlot;
 use crate::error::{Error, Result};
 use crate::log::disk::LogDisk;
@@ -259,7 +260,8 @@ impl Host {
         let (applied, _) = read_applied(engine.get(APPLIED_KEY))
             .map_err(|error| Error::raft(key, format!("applied record: {error}")))?;
         let (purged, last) = self.log.bounds(&key);
-        if let Some(shortfall) = self.log.shortfall(&key) {
+        let shortfall = self.log.shortfall(&key);
+        if let Some(shortfall) = shortfall.filter(|_| !defect::active("vote-while-recovering")) {
             let wanted = shortfall.acknowledged.last_log_id;
             let what = match shortfall {
                 _ if shortfall.vote_lost => Some("its vote".to_string()),
@@ -304,7 +306,8 @@ impl Host {
         let voters: Vec<u64> = membership.effective().voter_ids().collect();
         let alone = voters == [key.1.0];
         let has_state = self.log.vote(&key).is_some() || applied.is_some();
-        let closed_for = if has_state && !alone { VOTE_GATE } else { Duration::ZERO };
+        let gated = has_state && !alone && !defect::active("no-vote-gate");
+        let closed_for = if gated { VOTE_GATE } else { Duration::ZERO };
 
         let network = Network::new(self.peers.clone(), self.factory.clone(), key);
         let raft = Raft::build(key.1.0, raft_config(), network, store, applier).await;

@@ -22,6 +22,7 @@
 pub mod applier;
 pub mod codec;
 pub mod config;
+pub(crate) mod defect;
 pub mod engine_slot;
 pub mod error;
 pub mod host;

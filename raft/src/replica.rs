@@ -1,6 +1,7 @@
 //! One running replica: openraft with our log, engine and transport, seen as a `ReplicaGroup`.
 
 use crate::applier::{Applier, ApplierContext};
+use crate::defect;
 use crate::engine_slot::EngineSlot;
 use crate::lease;
 use crate::log::record::Key;
@@ -213,6 +214,9 @@ impl ReplicaGroup for Replica {
             return None;
         }
         self.with_metrics(|metrics| metrics.state == ServerState::Leader).then_some(())?;
+        if defect::active("read-index-skipped") {
+            return self.with_metrics(lease::leading_term);
+        }
         // ReadIndex: one heartbeat round serves everybody who asks meanwhile.
         let option = LinearizerOption::new(Some(Duration::ZERO), true)
             .with_wait_timeout(limits::ELECTION_TIMEOUT_MAX);
@@ -241,8 +245,9 @@ impl ReplicaGroup for Replica {
         let Ok(Ok(_room)) = room.await else { return Err(ProposeError::NotLeader) };
         let (answer, outcome) = Answer::pair();
         // The fence: accepted only while this replica leads in that term.
+        let write = self.raft.write(Command(command)).responder(answer);
         let write =
-            self.raft.write(Command(command)).with_leader(Term::new(term)).responder(answer);
+            if defect::active("no-fence") { write } else { write.with_leader(Term::new(term)) };
         if write.await.is_err() {
             let reason = self.stop_reason().unwrap_or_else(|| "Raft has stopped".to_string());
             return Err(ProposeError::Stopped(reason));
@@ -254,6 +259,7 @@ impl ReplicaGroup for Replica {
             Ok(Ok(Err(ClientWriteError::PreconditionFailed(_)))) => Err(ProposeError::NotLeader),
             Ok(Ok(Err(ClientWriteError::ChangeMembershipError(_)))) => Err(ProposeError::NotLeader),
             Ok(Ok(Err(ClientWriteError::LogEntryDiscarded(_)))) => Err(ProposeError::Unknown),
+            Ok(Err(_)) | Err(_) if defect::active("unknown-is-acknowledged") => Ok(()),
             // Raft ended while the command was on its way, or no quorum answered in time.
             Ok(Err(_)) | Err(_) => Err(ProposeError::Unknown),
         }
@@ -277,7 +283,9 @@ impl ReplicaGroup for Replica {
         };
         // Reads end here, before anyone else can be elected: a transfer ignores leases. Writes end too,
         // so that the target can catch up. Once asked, openraft does not take a transfer back.
-        self.revoked_term.store(term, Ordering::Release);
+        if !defect::active("reads-during-transfer") {
+            self.revoked_term.store(term, Ordering::Release);
+        }
         if !self.wait_caught_up(target).await {
             self.revoked_term.store(0, Ordering::Release);
             return Err(ProposeError::NotLeader);

@@ -19,6 +19,7 @@ use crate::founding::{self, Begin, Founding, StartError};
 use crate::gossip::{self, Gossip};
 use crate::grpc::{NodeService, Running};
 use crate::http::{self, HttpState};
+use crate::incoming::incoming;
 use crate::local_shards::LocalShards;
 use crate::members::Members;
 use crate::meta_store::MetaStore;
@@ -41,8 +42,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::TcpListenerStream;
 
 /// Pause between two tries to reach the meta shard at start.
 const BOOTSTRAP_RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -372,10 +371,7 @@ fn serve_nodes(
         .add_service(host.service())
         .add_service(service.into_server());
     runtime.spawn(async move {
-        // The server builder's own setting does not reach sockets that are accepted outside of it.
-        let incoming = TcpListenerStream::new(listener)
-            .map(|accepted| accepted.and_then(|stream| stream.set_nodelay(true).map(|()| stream)));
-        if let Err(error) = server.serve_with_incoming(incoming).await {
+        if let Err(error) = server.serve_with_incoming(incoming(listener)).await {
             tracing::error!(%error, "the listener for nodes stopped");
             std::process::abort();
         }
