@@ -127,11 +127,6 @@ impl Cluster {
         (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
     }
 
-    /// The data folder of a node.
-    pub fn node_folder(&self, node: u16) -> PathBuf {
-        self.folder.path().join(format!("data/node-{node}"))
-    }
-
     /// The demo's output and the end of each node's log.
     pub fn logs(&self) -> String {
         let mut text =

@@ -133,7 +133,7 @@ impl ClusterClient {
     fn search(&self, shard: ShardId) -> Search<'_> {
         let deadline = self.clock.monotonic() + ROUTE_WAIT_MAX;
         let why = "no replica of it answered".to_string();
-        Search { client: self, shard, deadline, next_replica: 0, told: None, why }
+        Search { client: self, shard, deadline, next_replica: 0, told: None, avoid: None, why }
     }
 
     fn replicas(&self, shard: ShardId) -> Vec<NodeId> {
@@ -153,6 +153,8 @@ struct Search<'a> {
     next_replica: usize,
     /// What the last replica said about the leader.
     told: Option<NodeId>,
+    /// Who did not lead or did not answer: not asked again on this node's own word alone, which may be old.
+    avoid: Option<NodeId>,
     /// Why the last attempt failed, for the error.
     why: String,
 }
@@ -160,7 +162,8 @@ struct Search<'a> {
 impl Search<'_> {
     /// The node to try now.
     fn target(&mut self) -> NodeId {
-        if let Some(node) = self.told.take().or_else(|| self.client.leader(self.shard)) {
+        let known = || self.client.leader(self.shard).filter(|node| Some(*node) != self.avoid);
+        if let Some(node) = self.told.take().or_else(known) {
             return node;
         }
         let replicas = self.client.replicas(self.shard);
@@ -172,6 +175,7 @@ impl Search<'_> {
     /// `target` does not lead; perhaps it knows who does.
     fn learned(&mut self, target: NodeId, leader: Option<NodeId>) {
         self.why = format!("node {} does not lead it", target.0);
+        self.avoid = Some(target);
         match leader.filter(|leader| *leader != target) {
             Some(leader) => {
                 self.client.hints.lock().insert(self.shard, leader);
@@ -184,8 +188,9 @@ impl Search<'_> {
     }
 
     /// `target` could not be reached.
-    fn failed(&mut self, _target: NodeId, why: &str) {
+    fn failed(&mut self, target: NodeId, why: &str) {
         self.why = why.to_string();
+        self.avoid = Some(target);
         self.client.hints.lock().remove(&self.shard);
     }
 

@@ -20,7 +20,7 @@ use crate::local_shards::LocalShards;
 use crate::members::Members;
 use crate::meta_store::{ChangeError, MetaStore};
 use base::limits::{COORDINATE_PAUSE, LOST_WAIT};
-use base::{NodeId, ReplicaId, ShardId, SharedClock};
+use base::{ReplicaId, ShardId, SharedClock};
 use parking_lot::Mutex;
 use shard_router::change::{Step, next_step};
 use shard_router::repair::{Health, NewJob, repairs};
@@ -196,10 +196,7 @@ impl Coordinator {
 
     /// Writes down where nodes are and which data folders they have, as they say themselves.
     async fn keep_nodes(&self, state: Arc<ClusterState>) -> Result<Arc<ClusterState>, ChangeError> {
-        let me = (self.directory.node(), self.directory.myself().clone());
-        let heard = self.gossip.heard().into_iter().filter(|(_, heard)| heard.answers);
-        let details: BTreeMap<NodeId, _> =
-            heard.map(|(node, heard)| (node, heard.node)).chain([me]).collect();
+        let details = self.gossip.details();
         let edit = |state: &mut ClusterState| {
             for (node, said) in &details {
                 let Some(known) = state.nodes.get_mut(node) else { continue };

@@ -29,8 +29,6 @@ pub struct Heard {
     pub at: Duration,
     /// Whether the last question was answered.
     pub answers: bool,
-    /// As it wants to be known; empty until it was heard.
-    pub node: NodeInfo,
     /// Replicas that cannot run there, and why.
     pub lost: BTreeMap<ShardId, (ReplicaId, String)>,
 }
@@ -47,8 +45,10 @@ pub struct Gossip {
     replicas: OnceLock<Arc<Replicas>>,
     /// Time.
     clock: SharedClock,
-    /// Others.
+    /// Others, as they answered.
     heard: Mutex<BTreeMap<NodeId, Heard>>,
+    /// Others, as they introduced themselves when they asked; a node that moved is found by that.
+    introduced: Mutex<BTreeMap<NodeId, NodeInfo>>,
     /// Wakes the talk: this node has something new to tell.
     news: Notify,
     /// Why this node may not take part.
@@ -70,6 +70,7 @@ impl Gossip {
             replicas: OnceLock::new(),
             clock,
             heard: Mutex::default(),
+            introduced: Mutex::default(),
             news: Notify::new(),
             refused: watch::channel(None).0,
         })
@@ -102,15 +103,16 @@ impl Gossip {
         let known = heard.entry(node).or_insert_with(|| Heard {
             at: now,
             answers: false,
-            node: NodeInfo::default(),
             lost: BTreeMap::new(),
         });
         if known.answers { Duration::ZERO } else { now.saturating_sub(known.at) }
     }
 
-    /// What is known of the others.
-    pub fn heard(&self) -> BTreeMap<NodeId, Heard> {
-        self.heard.lock().clone()
+    /// Nodes as they want to be known, this one included.
+    pub fn details(&self) -> BTreeMap<NodeId, NodeInfo> {
+        let mut details = self.introduced.lock().clone();
+        details.insert(self.directory.node(), self.directory.myself().clone());
+        details
     }
 
     /// Replicas that cannot run, on every node that answers.
@@ -191,13 +193,7 @@ impl Gossip {
             .lost
             .into_iter()
             .map(|lost| (ShardId(lost.shard), (ReplicaId(lost.replica), lost.why)));
-        let info = status.sender.and_then(|sender| cw::node_from_pb(sender).ok());
-        let heard = Heard {
-            at: self.clock.monotonic(),
-            answers: true,
-            node: info.map(|(_, info)| info).unwrap_or_default(),
-            lost: lost.collect(),
-        };
+        let heard = Heard { at: self.clock.monotonic(), answers: true, lost: lost.collect() };
         self.heard.lock().insert(node, heard);
     }
 
@@ -244,6 +240,9 @@ impl Gossip {
             answer.your_incarnation = state.nodes.get(&node).map_or(0, |known| known.incarnation);
             answer.refused =
                 refusal(&state, node, &info, request.cluster_version).unwrap_or_default();
+            if answer.refused.is_empty() {
+                self.introduced.lock().insert(node, info);
+            }
             if answer.refused.is_empty() && request.cluster_version > state.version {
                 let (gossip, version) = (self.clone(), request.cluster_version);
                 tokio::spawn(async move { gossip.catch_up(version, node).await });

@@ -2,13 +2,13 @@
 //! that reads configuration.
 //!
 //! Reading order: `config`, `node` (assembly of a node), `shard_state` (plugs `txn` into `raft`),
-//! `local_shards`, `cluster_client` (from a transaction to a shard's leader), `peers`, `incoming`, `grpc` and `wire`
-//! (calls between nodes), `oracle`, `balancer`, `http`.
+//! `local_shards`, `cluster_client` (from a transaction to a shard's leader), `peers`, `incoming`, `grpc` and
+//! `wire` (calls between nodes), `oracle`, `balancer`, `http`.
 //!
 //! What the cluster is: `founding` (how a node comes to its first view), `cluster_file` and `directory` (the
 //! view), `meta_store` (the truth), `gossip` (how news spreads), `replicas` (a node does what the view says),
-//! `node_control` (what administrators ask), `coordinator` and `members` (replicas are replaced), `cluster_view` (what SQL shows), `cluster_wire`.
-//! Then `cli` and `demo`.
+//! `node_control` (what administrators ask), `coordinator` and `members` (replicas are replaced),
+//! `cluster_view` (what SQL shows), `cluster_wire`. Then `cli` and `demo`.
 
 pub mod balancer;
 pub mod cli;
