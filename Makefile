@@ -8,7 +8,7 @@ export PRECINCT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache
 PRECINCT := $(CARGO_TARGET_DIR)/release/precinct
 export PRECINCT_BIN := $(PRECINCT)
 
-.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro soak fmt
+.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro soak chaos fmt
 
 help:
 	@echo "make demo         build, start a three-node cluster on this machine, load real data"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench-quick  sysbench beside MariaDB in one run, results in bench/results/"
 	@echo "make bench-micro  criterion benchmarks: codec, point get, log append"
 	@echo "make soak         the chaos test and the simulation for longer"
+	@echo "make chaos        random faults on real processes, histories judged: MINUTES=5 NODES=3 SEED=…"
 
 build:
 	@scripts/setup.sh build
@@ -46,6 +47,9 @@ tutorial: build
 
 soak: build
 	PRECINCT_SOAK=1 cargo test --release --workspace --test kill_nodes --test simulation -- --nocapture
+
+chaos: build
+	$(PRECINCT) drill soak --minutes $(or $(MINUTES),5) --nodes $(or $(NODES),3) $(if $(SEED),--seed $(SEED)) $(CHAOS_FLAGS)
 
 bench-quick:
 	@scripts/setup.sh build

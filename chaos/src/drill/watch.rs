@@ -3,7 +3,7 @@
 
 use crate::fault::lab::Lab;
 use crate::fault::view::View;
-use base::{Clock, SharedClock};
+use base::SharedClock;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, Row};
 use parking_lot::Mutex;

@@ -148,7 +148,7 @@ impl Fault {
 }
 
 impl Injected {
-    /// Takes the fault out. Nodes that died of it are started again; damage stays for the cluster to repair.
+    /// Takes the fault out. Targets that died of it are started again; damage stays for the cluster to repair.
     ///
     /// # Errors
     /// When the system refuses; [`Lab::heal`] then mends what it can.
@@ -177,9 +177,10 @@ impl Injected {
                 nodes.iter().try_for_each(|node| clock::set(&lab.clock_file(*node)?, 0))?;
             }
         }
-        for node in 1..=lab.nodes() {
-            if matches!(lab.state(node)?, NodeState::Down | NodeState::Ended(_)) {
-                lab.spawn(node)?;
+        // Only its own nodes: others may be down by a fault that still acts.
+        for node in nodes {
+            if matches!(lab.state(*node)?, NodeState::Down | NodeState::Ended(_)) {
+                lab.spawn(*node)?;
             }
         }
         Ok(())
