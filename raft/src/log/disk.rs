@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A folder of log files.
 pub trait LogDisk: Send + Sync + 'static {
@@ -31,6 +32,12 @@ pub trait LogDisk: Send + Sync + 'static {
 
     /// How to name a file to people.
     fn place(&self, name: &str) -> String;
+
+    /// How long the next sync takes on a disk that is simulated: the flusher task waits for that long before
+    /// it writes.
+    fn sync_time(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// An open file of a [`LogDisk`].
@@ -147,6 +154,8 @@ struct SimState {
     files: BTreeMap<String, Arc<Mutex<SimFile>>>,
     /// Syncs until a copy is kept, with the copy once it is.
     copy: Option<(u64, Option<SimLogDisk>)>,
+    /// How long a sync takes.
+    sync_time: Duration,
 }
 
 /// Content of one simulated file.
@@ -216,6 +225,11 @@ impl SimLogDisk {
             file.content.truncate(length as usize);
             file.synced.truncate(length as usize);
         }
+    }
+
+    /// From now on a sync takes this long.
+    pub fn set_sync_time(&self, sync_time: Duration) {
+        self.state.lock().sync_time = sync_time;
     }
 
     /// Keeps a copy of the disk as it is right before the sync after the next `syncs`: to cut the power
@@ -301,6 +315,10 @@ impl LogDisk for SimLogDisk {
 
     fn place(&self, name: &str) -> String {
         format!("log/{name}")
+    }
+
+    fn sync_time(&self) -> Duration {
+        self.state.lock().sync_time
     }
 }
 

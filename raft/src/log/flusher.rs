@@ -20,6 +20,7 @@ use super::segment::{Position, Writer};
 use super::watermark::{Acknowledged, Watermark, WatermarkFiles};
 use super::{Done, Shared};
 use crate::codec::vote_to_wire;
+use crate::defect;
 use crate::type_config::{LogId, Vote};
 use base::limits;
 use prost::Message;
@@ -208,7 +209,7 @@ impl Flusher {
         loop {
             let shared = self.shared.clone();
             let wake = shared.wake_task.notified();
-            let (operations, stop) = {
+            let (mut operations, stop) = {
                 let mut queue = shared.queue.lock();
                 (std::mem::take(&mut queue.operations), queue.stop)
             };
@@ -222,6 +223,17 @@ impl Flusher {
                     }
                 }
                 continue;
+            }
+            if defect::active("acknowledge-before-sync") {
+                operations
+                    .iter_mut()
+                    .filter_map(|operation| operation.done.take())
+                    .for_each(|done| done());
+            }
+            // A real disk takes its time inside the sync.
+            let sync_time = shared.disk.sync_time();
+            if !sync_time.is_zero() {
+                tokio::time::sleep(sync_time).await;
             }
             self.turn(operations, stop);
             if stop {

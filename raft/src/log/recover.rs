@@ -22,6 +22,7 @@ use super::record::{self, ALIGNMENT, HEADER_BYTES, Key, Kind, Record};
 use super::segment::{self, Position, SEGMENT_HEADER_BYTES};
 use super::watermark::{Acknowledged, Watermark};
 use crate::codec::{decode_entries, log_id_from_wire, vote_from_wire};
+use crate::defect;
 use crate::type_config::{LogId, Vote};
 use bytes::Bytes;
 use prost::Message;
@@ -199,6 +200,10 @@ impl Replay<'_> {
                     offset = next;
                 }
                 None if self.passed(position) => return Ok(Scan::EndsBefore(offset)),
+                None if defect::active("truncate-at-bad-checksum") => {
+                    self.checked = true;
+                    return Ok(Scan::EndsBefore(offset));
+                }
                 None => {
                     self.damaged(format!("{name} at byte {offset}"));
                     match next_record(&content, offset, number) {
