@@ -108,11 +108,15 @@ impl Fault {
             }
             Kind::FlipSst | Kind::FlipLog => {
                 for node in &self.nodes {
-                    lab.stop(*node)?;
                     let data = lab.data(*node);
-                    let lines = match self.kind {
-                        Kind::FlipSst => damage::flip_in_sst(&data, rng)?,
-                        _ => damage::flip_in_log(&data, rng)?,
+                    let lines = if self.kind == Kind::FlipSst {
+                        // In order, so that what is in memory is in SST files.
+                        lab.stop(*node)?;
+                        damage::flip_in_sst(&data, rng)?
+                    } else {
+                        // Killed, so that what is in memory is only in the log.
+                        lab.kill(*node)?;
+                        damage::flip_in_log(&data, rng)?
                     };
                     told.extend(lines.into_iter().map(|line| format!("node {node}: {line}")));
                     lab.spawn(*node)?;
