@@ -8,7 +8,7 @@ export PRECINCT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache
 PRECINCT := $(CARGO_TARGET_DIR)/release/precinct
 export PRECINCT_BIN := $(PRECINCT)
 
-.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication soak sim bugs fmt
+.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication soak chaos sim bugs fmt
 
 help:
 	@echo "make demo         build, start a three-node cluster on this machine, load real data"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench-micro  criterion benchmarks: codec, point get, log append"
 	@echo "make bench-replication  the log beside a bare fdatasync loop, replicated writes, idle replicas"
 	@echo "make soak         the chaos test and the simulation for longer"
+	@echo "make chaos        random faults on real processes, histories judged: MINUTES=5 NODES=3 SEED=…"
 	@echo "make sim          the simulation: SEEDS=200 seeds from FIRST=1 on"
 	@echo "make bugs         the bug bank: the simulation must find every defect put back"
 
@@ -49,6 +50,9 @@ tutorial: build
 
 soak: build
 	PRECINCT_SOAK=1 cargo test --release --workspace --test kill_nodes --test simulation -- --nocapture
+
+chaos: build
+	$(PRECINCT) drill soak --minutes $(or $(MINUTES),5) --nodes $(or $(NODES),3) $(if $(SEED),--seed $(SEED)) $(CHAOS_FLAGS)
 
 sim:
 	PRECINCT_SEEDS=$(or $(SEEDS),200) PRECINCT_FIRST_SEED=$(or $(FIRST),1) cargo test --release --workspace --test simulation -- --nocapture

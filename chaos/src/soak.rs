@@ -15,6 +15,7 @@ mod outcome;
 pub use nemesis::{Window, candidates};
 pub use outcome::Outcome;
 
+use crate::fault::deadman::Switch;
 use crate::fault::error::Error;
 use crate::fault::kind::Kind;
 use crate::fault::lab::{Lab, Plan as LabPlan};
@@ -75,7 +76,9 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Outcome, Error> {
         lab_plan = lab_plan.with_images(IMAGE_BYTES);
     }
     lab_plan.clocks = kinds.contains(&Kind::ClockJump);
+    let journals = lab_plan.journals.clone();
     let mut lab = Lab::start(lab_plan)?;
+    let switch = Switch::arm(&plan.binary, &journals)?;
     let outcome = soak(plan, &mut lab, kinds, say);
     for node in 1..=lab.nodes() {
         let kept = plan.folder.join(format!("node-{node}.log"));
@@ -85,6 +88,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Outcome, Error> {
     let mut outcome = outcome?;
     outcome.unavailable = unavailable;
     lab.close()?;
+    switch.disarm();
     Ok(outcome)
 }
 
@@ -114,16 +118,22 @@ fn soak(
         rng: Rng::seeded(plan.seed),
         clock: clock.clone(),
         begin,
-        all_within: None,
+        round: Vec::new(),
     };
     let mut windows = Vec::new();
     std::thread::sleep(plan.quiet);
     while clock.monotonic() - begin + plan.fault < plan.length {
-        windows.push(nemesis.one(lab, plan.fault, say)?);
+        let window = nemesis.one(lab, plan.fault, say)?;
+        let well = window.well.is_some();
+        windows.push(window);
+        if !well {
+            // A cluster that is not whole would be blamed for the next fault too.
+            break;
+        }
         std::thread::sleep(plan.quiet);
     }
-    lab.heal()?;
-    let settled = nemesis::settle(lab, &clock, SETTLE_WAIT_MAX);
+    let healed = lab.heal().map_err(|error| error.to_string());
+    let settled = healed.and_then(|()| nemesis::settle(lab, &clock, SETTLE_WAIT_MAX));
     let length = clock.monotonic() - begin;
     say(&format!("{:>6.1} s  healed; final reads", length.as_secs_f64()));
     let (probe, finished) = lab.call(async move { (probe.finish().await, run.finish().await) });

@@ -79,7 +79,7 @@ fn disks_without_power_room_or_speed_lose_nothing() {
             continue;
         }
         let node = 1 + turn as u64 % 3;
-        // Node 1 writes through a node that everybody can reach.
+        // Rows then go through the node that still reaches both.
         let nodes = if kind == Kind::Bridge { vec![node, 1 + (node + 1) % 3] } else { vec![node] };
         let injected = Fault { kind, nodes }.inject(&mut lab, &mut rng).unwrap();
         println!("{} on node {node}: {:?}", kind.name(), injected.told);

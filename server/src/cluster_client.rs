@@ -133,7 +133,16 @@ impl ClusterClient {
     fn search(&self, shard: ShardId) -> Search<'_> {
         let deadline = self.clock.monotonic() + ROUTE_WAIT_MAX;
         let why = "no replica of it answered".to_string();
-        Search { client: self, shard, deadline, next_replica: 0, told: None, avoid: None, why }
+        Search {
+            client: self,
+            shard,
+            deadline,
+            next_replica: 0,
+            told: None,
+            avoid: None,
+            why,
+            sent: false,
+        }
     }
 
     fn replicas(&self, shard: ShardId) -> Vec<NodeId> {
@@ -157,6 +166,8 @@ struct Search<'a> {
     avoid: Option<NodeId>,
     /// Why the last attempt failed, for the error.
     why: String,
+    /// Whether an attempt that decides a transaction was sent and nobody knows what became of it.
+    sent: bool,
 }
 
 impl Search<'_> {
@@ -197,14 +208,34 @@ impl Search<'_> {
     /// Waits a little, or gives up.
     async fn pause(&self) -> Result<()> {
         if self.client.clock.monotonic() + ROUTE_RETRY_PAUSE >= self.deadline {
-            return Err(self.unavailable(&self.why));
+            return Err(gave_up(self.shard, self.sent, &self.why));
         }
         tokio::time::sleep(ROUTE_RETRY_PAUSE).await;
         Ok(())
     }
 
     fn unavailable(&self, why: &str) -> Error {
-        Error::Unavailable { shard: self.shard, what: why.to_string() }
+        gave_up(self.shard, false, why)
+    }
+}
+
+/// The error of a search that ended without an answer: only what was never sent surely did not happen.
+fn gave_up(shard: ShardId, sent: bool, why: &str) -> Error {
+    if sent {
+        return Error::OutcomeUnknown { shard };
+    }
+    Error::Unavailable { shard, what: why.to_string() }
+}
+
+/// Whether a transaction is committed once this request is executed, even if nobody hears of it.
+fn decides(request: &WriteRequest) -> bool {
+    match request {
+        WriteRequest::CommitNow { .. } | WriteRequest::Commit { .. } => true,
+        WriteRequest::Bump { .. }
+        | WriteRequest::Prewrite { .. }
+        | WriteRequest::Rollback { .. }
+        | WriteRequest::CheckStatus { .. }
+        | WriteRequest::Heartbeat { .. } => false,
     }
 }
 
@@ -293,7 +324,13 @@ impl ShardClient for ClusterClient {
                     Err(CallError::Lost(_)) if !is_repeatable(&request) => {
                         return Err(Error::OutcomeUnknown { shard: route.shard });
                     }
-                    Err(CallError::NotSent(why) | CallError::Lost(why)) => {
+                    Err(CallError::Lost(why)) => {
+                        search.sent |= decides(&request);
+                        search.failed(target, &why);
+                        search.pause().await?;
+                        continue;
+                    }
+                    Err(CallError::NotSent(why)) => {
                         search.failed(target, &why);
                         search.pause().await?;
                         continue;
@@ -303,6 +340,7 @@ impl ShardClient for ClusterClient {
             match outcome {
                 Err(Error::NotServing { leader, .. }) => search.learned(target, leader),
                 Err(Error::OutcomeUnknown { .. }) if is_repeatable(&request) => {
+                    search.sent |= decides(&request);
                     search.failed(target, "its quorum did not answer");
                 }
                 other => return other,
@@ -331,5 +369,22 @@ impl ShardClient for ClusterClient {
 
     async fn pause(&self, pause: Duration) {
         tokio::time::sleep(pause).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_was_sent_is_never_said_not_to_have_happened() {
+        let commit =
+            WriteRequest::Commit { start_ts: Timestamp(1), commit_ts: Timestamp(2), keys: vec![] };
+        let rollback = WriteRequest::Rollback { start_ts: Timestamp(1), keys: vec![] };
+        assert!(decides(&commit) && !decides(&rollback));
+        let error = gave_up(ShardId(7), decides(&commit), "node 2 did not answer in time");
+        assert!(matches!(error, Error::OutcomeUnknown { shard: ShardId(7) }));
+        let error = gave_up(ShardId(7), decides(&rollback), "node 2 did not answer in time");
+        assert!(matches!(error, Error::Unavailable { .. }));
     }
 }

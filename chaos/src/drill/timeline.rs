@@ -166,13 +166,13 @@ fn leaders(svg: &mut String, report: &Report, scale: &Scale) {
 fn recovery(svg: &mut String, report: &Report, scale: &Scale) {
     let Some(total) = report.rto.total_s.filter(|total| *total > 0.0) else { return };
     let (from, to) = (scale.x(report.rto.cause_s), scale.x(report.rto.cause_s + total));
-    let y = FLOW_TOP + 8.0;
+    let y = FLOW_TOP - 6.0;
     let _ = write!(
         svg,
         "<line x1=\"{from:.1}\" x2=\"{to:.1}\" y1=\"{y}\" y2=\"{y}\" stroke=\"var(--bad)\" stroke-width=\"2\"/>\
          <line x1=\"{to:.1}\" x2=\"{to:.1}\" y1=\"{}\" y2=\"{}\" stroke=\"var(--bad)\"/>\
          <text x=\"{:.1}\" y=\"{}\" font-size=\"12\" font-weight=\"600\" fill=\"var(--bad)\">RTO {total:.2} s</text>",
-        FLOW_TOP - 2.0,
+        y - 4.0,
         FLOW_TOP + FLOW_HEIGHT,
         to + 5.0,
         y + 4.0

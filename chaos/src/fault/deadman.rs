@@ -8,6 +8,7 @@ use super::error::Error;
 use super::journal;
 use super::process::ProcessId;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -46,6 +47,8 @@ impl Switch {
             .arg(journals)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
+            // Ctrl-C is for the runner; this process is there for what comes after.
+            .process_group(0)
             .spawn()
             .map_err(what)?;
         let mut input = child.stdin.take();

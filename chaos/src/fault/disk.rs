@@ -7,13 +7,15 @@ use super::kernel;
 use super::tool;
 use parking_lot::Mutex;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// File that takes all free space of a full disk.
 const FILLER: &str = "filler";
+/// Smallest piece that is reserved instead of written.
+const RESERVE_BYTES_MIN: u64 = 1 << 20;
 /// Bytes written at once to the filler.
 const FILL_BYTES: usize = 1 << 20;
 /// Times that unmounting is tried: the last files of a killed process may close a moment later.
@@ -179,7 +181,8 @@ impl Image {
         self.mount()
     }
 
-    /// Writes a file until nothing more fits; returns its bytes.
+    /// Makes a file so large that nothing more fits; returns its bytes. Most of it is reserved, not written,
+    /// so that the image stays a hole and the machine's own disk is spared.
     ///
     /// # Errors
     /// Any other error than a full disk.
@@ -187,20 +190,30 @@ impl Image {
         let path = self.mount_point.join(FILLER);
         let what = |error| Error::system(format!("filling {}", path.display()), error);
         let mut file = File::create(&path).map_err(what)?;
+        let mut reserved = std::fs::metadata(&self.file).map_err(what)?.len();
+        let mut end = 0;
+        while reserved >= RESERVE_BYTES_MIN {
+            let (offset, length) = (end.to_string(), reserved.to_string());
+            match tool::run("fallocate", &["-o", &offset, "-l", &length, &text(&path)]) {
+                Ok(_) => end += reserved,
+                // Too much; the rest is written below.
+                Err(_) => reserved /= 2,
+            }
+        }
+        file.seek(SeekFrom::End(0)).map_err(what)?;
         let block = vec![0x5a; FILL_BYTES];
         let mut step = FILL_BYTES;
-        let mut bytes = 0;
         // Ever smaller pieces, so that the last block goes too.
         while step >= 512 {
             match file.write(&block[..step]) {
-                Ok(written) => bytes += written as u64,
+                Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::StorageFull => step /= 2,
                 Err(error) => return Err(what(error)),
             }
         }
         // A full disk may refuse this too; the space is taken either way.
         let _ = file.sync_all();
-        Ok(bytes)
+        file.metadata().map(|data| data.len()).map_err(what)
     }
 
     /// Removes the filler.

@@ -108,11 +108,15 @@ impl Fault {
             }
             Kind::FlipSst | Kind::FlipLog => {
                 for node in &self.nodes {
-                    lab.stop(*node)?;
                     let data = lab.data(*node);
-                    let lines = match self.kind {
-                        Kind::FlipSst => damage::flip_in_sst(&data, rng)?,
-                        _ => damage::flip_in_log(&data, rng)?,
+                    let lines = if self.kind == Kind::FlipSst {
+                        // In order, so that what is in memory is in SST files.
+                        lab.stop(*node)?;
+                        damage::flip_in_sst(&data, rng)?
+                    } else {
+                        // Killed, so that what is in memory is only in the log.
+                        lab.kill(*node)?;
+                        damage::flip_in_log(&data, rng)?
                     };
                     told.extend(lines.into_iter().map(|line| format!("node {node}: {line}")));
                     lab.spawn(*node)?;
@@ -148,7 +152,7 @@ impl Fault {
 }
 
 impl Injected {
-    /// Takes the fault out. Nodes that died of it are started again; damage stays for the cluster to repair.
+    /// Takes the fault out. Targets that died of it are started again; damage stays for the cluster to repair.
     ///
     /// # Errors
     /// When the system refuses; [`Lab::heal`] then mends what it can.
@@ -177,9 +181,10 @@ impl Injected {
                 nodes.iter().try_for_each(|node| clock::set(&lab.clock_file(*node)?, 0))?;
             }
         }
-        for node in 1..=lab.nodes() {
-            if matches!(lab.state(node)?, NodeState::Down | NodeState::Ended(_)) {
-                lab.spawn(node)?;
+        // Only its own nodes: others may be down by a fault that still acts.
+        for node in nodes {
+            if matches!(lab.state(*node)?, NodeState::Down | NodeState::Ended(_)) {
+                lab.spawn(*node)?;
             }
         }
         Ok(())

@@ -49,7 +49,13 @@ pub fn probe_loss() -> Result<LossBy, Error> {
         })
     });
     tried.map(|()| LossBy::Iptables).map_err(|error| {
-        Error::unavailable("packet loss", format!("the kernel has no netem, and iptables: {error}"))
+        let why = match error {
+            Error::Unavailable { .. } => {
+                "iptables is missing; install it: apt-get install iptables".into()
+            }
+            other => format!("iptables does not work: {other}"),
+        };
+        Error::unavailable("packet loss", format!("the kernel has no netem, and {why}"))
     })
 }
 

@@ -25,9 +25,23 @@ pub struct ShardView {
 }
 
 impl View {
-    /// Asks nodes in turn until one answers; `None` when none does.
+    /// Asks every node and puts the answers together; `None` when none answers. A node knows the leaders of
+    /// shards that it holds or has talked to lately, so that one node alone may know less.
     pub fn of(lab: &Lab) -> Option<View> {
-        (1..=lab.nodes()).find_map(|node| View::from(lab, node))
+        (1..=lab.nodes()).filter_map(|node| View::from(lab, node)).reduce(View::with)
+    }
+
+    /// What two nodes know together: of each shard, the leader of the higher term.
+    #[must_use]
+    pub fn with(mut self, other: View) -> View {
+        for (number, seen) in other.shards {
+            let known = self.shards.entry(number).or_default();
+            let newer = seen.term > known.term && seen.leader.is_some();
+            if newer || known.leader.is_none() {
+                *known = seen;
+            }
+        }
+        self
     }
 
     /// Asks one node.
@@ -86,6 +100,17 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_nodes_know_more_than_one() {
+        let view = |leader, term| View {
+            shards: BTreeMap::from([(1, ShardView { leader, term, replicas: vec![1, 2, 3] })]),
+        };
+        assert_eq!(view(None, 0).with(view(Some(2), 4)).leader(1), Some(2));
+        assert_eq!(view(Some(2), 4).with(view(None, 0)).leader(1), Some(2));
+        assert_eq!(view(Some(1), 3).with(view(Some(2), 4)).leader(1), Some(2));
+        assert_eq!(view(Some(2), 4).with(view(None, 5)).leader(1), Some(2));
+    }
 
     #[test]
     fn a_shard_without_majority_is_foreseen() {

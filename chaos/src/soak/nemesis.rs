@@ -75,8 +75,8 @@ pub(super) struct Nemesis {
     pub(super) clock: Arc<SystemClock>,
     /// Zero of the times that are told.
     pub(super) begin: Duration,
-    /// Kinds not yet used in this round: each comes once before any comes again.
-    pub(super) all_within: Option<Vec<Kind>>,
+    /// Kinds that have not come in this round: each comes once before any comes again.
+    pub(super) round: Vec<Kind>,
 }
 
 impl Nemesis {
@@ -127,12 +127,11 @@ impl Nemesis {
     }
 
     fn kind(&mut self) -> Kind {
-        let left = self.all_within.get_or_insert_default();
-        if left.is_empty() {
-            left.clone_from(&self.kinds);
+        if self.round.is_empty() {
+            self.round.clone_from(&self.kinds);
         }
-        let at = self.rng.below(left.len() as u64) as usize;
-        left.swap_remove(at)
+        let at = self.rng.below(self.round.len() as u64) as usize;
+        self.round.swap_remove(at)
     }
 
     fn targets(&mut self, lab: &Lab, kind: Kind) -> Vec<u64> {
