@@ -49,6 +49,9 @@ use std::time::Duration;
 /// Folder of the replicas, in the node's data folder.
 const REPLICAS_FOLDER: &str = "replicas";
 
+/// Folder of replicas that were given up and are kept as evidence, in the node's data folder.
+pub const SET_ASIDE_FOLDER: &str = "set-aside";
+
 /// What a host needs to know.
 #[derive(Clone)]
 pub struct HostConfig {
@@ -360,17 +363,41 @@ impl Host {
     pub async fn destroy_replica(&self, shard: ShardId, replica: ReplicaId) -> Result<()> {
         let _changing = self.changing.lock().await;
         let key = (shard, replica);
-        if let Some(running) = self.registry.get(shard).filter(|running| running.key == key) {
-            self.registry.remove(shard);
+        self.end_for_ever(key).await?;
+        let (factory, folder) = (self.factory.clone(), self.folder(key));
+        Ok(blocking(move || factory.remove(&folder)).await?)
+    }
+
+    /// Gives up a replica that must never run again, and keeps its folder as evidence; its log is forgotten.
+    /// Returns where the folder is now, or `None` when there was none. Its id must not come again.
+    ///
+    /// # Errors
+    /// When its folder cannot be moved.
+    pub async fn set_aside_replica(
+        &self,
+        shard: ShardId,
+        replica: ReplicaId,
+    ) -> Result<Option<PathBuf>> {
+        let _changing = self.changing.lock().await;
+        let key = (shard, replica);
+        self.end_for_ever(key).await?;
+        let folder = self.folder(key);
+        let aside = self.config.data_dir.join(SET_ASIDE_FOLDER);
+        let factory = self.factory.clone();
+        Ok(blocking(move || factory.set_aside(&folder, &aside)).await?)
+    }
+
+    /// Ends a replica if it runs, and makes the log forget it.
+    async fn end_for_ever(&self, key: Key) -> Result<()> {
+        if let Some(running) = self.registry.get(key.0).filter(|running| running.key == key) {
+            self.registry.remove(key.0);
             running.context.health.end("removed");
             running.shutdown().await;
             let closed = running.slot().close(&self.config.clock, limits::ENGINE_CLOSE_WAIT).await;
             closed?;
         }
         let synced = self.log.destroy(key).wait().await;
-        synced.map_err(|error| Error::raft(key, error))?;
-        let (factory, folder) = (self.factory.clone(), self.folder(key));
-        Ok(blocking(move || factory.remove(&folder)).await?)
+        synced.map_err(|error| Error::raft(key, error))
     }
 
     /// Ends everything: replicas, flushed engines, lanes, log. The router should have stopped before.

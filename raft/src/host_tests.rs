@@ -594,3 +594,6 @@ async fn real_disks_and_sockets_carry_a_group_and_a_checkpoint() {
         host.shutdown().await;
     }
 }
+
+#[path = "membership_tests.rs"]
+mod membership;

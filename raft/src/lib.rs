@@ -9,8 +9,8 @@
 //!
 //! Reading order: `replica_group` and `state_machine` (what others see), `host` (what `server` starts),
 //! `type_config`, `config` and `codec` (openraft made ours), `log` with `log_store` (the log),
-//! `applier`, `engine_slot` and `snapshot` (the state), `transport` (between nodes), `replica`, `lease`
-//! and `vote_gate` (when a replica may serve and vote), `purge` (keeping the log short).
+//! `applier`, `engine_slot` and `snapshot` (the state), `transport` (between nodes), `replica`, `membership`,
+//! `lease` and `vote_gate` (when a replica may serve and vote), `purge` (keeping the log short).
 //!
 //! Invariants:
 //! 1. Nothing here looks inside a command.
@@ -29,6 +29,7 @@ pub mod host;
 pub mod lease;
 pub mod log;
 pub mod log_store;
+pub mod membership;
 pub mod purge;
 pub mod replica;
 pub mod replica_group;
@@ -43,7 +44,10 @@ pub use error::{Error, Result};
 pub use host::{Host, HostConfig};
 pub use log::FlushMode;
 pub use log::disk::{FileDisk, LogDisk, LogFile, SimLogDisk};
-pub use replica_group::{ProposeError, ReplicaGroup, ReplicaStatus};
+pub use replica_group::{
+    GroupProgress, Member, MemberRole, MembershipError, MembershipVersion, ProposeError,
+    ReplicaGroup, ReplicaStatus,
+};
 pub use runtime::seed_thread;
 pub use state_machine::StateMachine;
 pub use transport::dialer::{Dialer, TcpDialer};
