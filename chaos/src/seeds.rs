@@ -92,7 +92,7 @@ pub fn main(run: fn(u64) -> String, tests: &[(&str, fn())]) {
     let (chosen, others): (Vec<_>, Vec<_>) = tests.iter().partition(|(name, _)| {
         filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
     });
-    println!("\nrunning {} tests", chosen.len());
+    println!("\nrunning {} tests of {}", chosen.len(), tests.len());
     for (name, test) in &chosen {
         test();
         println!("test {name} ... ok");
