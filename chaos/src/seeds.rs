@@ -2,6 +2,9 @@
 //!
 //! The test binary calls itself: the child finds its seed in `PRECINCT_SEED`, prints one line that begins with
 //! [`REPORT`], or one that begins with [`BROKEN`] and ends with [`BROKEN_STATUS`].
+//!
+//! Such a binary has no harness of the usual kind but [`main`]: where the clock is the simulation's, the usual one
+//! would wait for its tests in a busy loop.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -70,13 +73,34 @@ impl Report {
     }
 }
 
-/// The seed that this process shall run, if it is a child.
+/// The `main` of a test binary without the usual harness: a child runs its seed by `run`; else these tests run one
+/// after the other, as far as the command line's filters choose them, and their end is reported as usual.
 ///
 /// # Panics
-/// When `PRECINCT_SEED` is no number.
-pub fn own_seed() -> Option<u64> {
-    let seed = std::env::var(SEED_VARIABLE).ok()?;
-    Some(seed.parse().expect("PRECINCT_SEED is a number"))
+/// When a test does, or when `PRECINCT_SEED` is no number.
+pub fn main(run: fn(u64) -> String, tests: &[(&str, fn())]) {
+    if let Ok(seed) = std::env::var(SEED_VARIABLE) {
+        println!("{REPORT}{}", run(seed.parse().expect("PRECINCT_SEED is a number")));
+        return;
+    }
+    let filters: Vec<String> = std::env::args().skip(1).collect();
+    if filters.iter().any(|flag| flag == "--list") {
+        tests.iter().for_each(|(name, _)| println!("{name}: test"));
+        return;
+    }
+    let filters: Vec<&String> = filters.iter().filter(|word| !word.starts_with('-')).collect();
+    let (chosen, others): (Vec<_>, Vec<_>) = tests.iter().partition(|(name, _)| {
+        filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
+    });
+    println!("\nrunning {} tests of {}", chosen.len(), tests.len());
+    for (name, test) in &chosen {
+        test();
+        println!("test {name} ... ok");
+    }
+    let (passed, left) = (chosen.len(), others.len());
+    println!(
+        "\ntest result: ok. {passed} passed; 0 failed; 0 ignored; 0 measured; {left} filtered out\n"
+    );
 }
 
 /// Runs one seed in a child, with a defect or without.
@@ -86,7 +110,7 @@ pub fn own_seed() -> Option<u64> {
 pub fn run_seed(seed: u64, defect: Option<&str>) -> Outcome {
     let this = std::env::current_exe().expect("a test knows its own path");
     let mut command = Command::new(this);
-    command.args(["--nocapture", "--test-threads=1"]).env(SEED_VARIABLE, seed.to_string());
+    command.env(SEED_VARIABLE, seed.to_string());
     match defect {
         Some(defect) => command.env(DEFECT_VARIABLE, defect),
         None => command.env_remove(DEFECT_VARIABLE),

@@ -8,6 +8,7 @@ use crate::log::record::Key;
 use crate::replica_group::{
     GroupProgress, MembershipError, MembershipVersion, ProposeError, ReplicaGroup, ReplicaStatus,
 };
+use crate::snapshot::Receiving;
 use crate::type_config::{Answer, Command, Term, TypeConfig};
 use crate::vote_gate::VoteGate;
 use base::{NodeId, ReplicaId, ShardId, SharedClock, limits};
@@ -92,8 +93,8 @@ pub struct Replica {
     pub context: Arc<ApplierContext>,
     /// Elections after a start.
     pub gate: VoteGate,
-    /// Held while a Raft snapshot is being received.
-    pub receiving: tokio::sync::Mutex<()>,
+    /// The Raft snapshot that is being received.
+    pub receiving: Receiving,
     /// Held while the members are being changed.
     pub(crate) changing: Arc<tokio::sync::Mutex<()>>,
     /// What openraft published last.
@@ -114,7 +115,7 @@ impl Replica {
             metrics: raft.metrics(),
             raft,
             gate,
-            receiving: tokio::sync::Mutex::new(()),
+            receiving: Receiving::default(),
             changing: Arc::default(),
             revoked_term: AtomicU64::new(0),
             permits: Semaphore::new(limits::PROPOSER_BYTES_MAX / PERMIT_BYTES),

@@ -53,12 +53,15 @@ const DEFECTS: [Defect; 18] = [
     defect("whole-log-taken-for-committed", 200, &["state-machine safety"]),
 ];
 
-#[test]
-fn every_defect_is_found() {
-    if let Some(seed) = seeds::own_seed() {
-        println!("{}{}", seeds::REPORT, sim::run(seed));
-        return;
-    }
+fn main() {
+    let tests: &[(&str, fn())] = &[
+        ("the_second_build_has_the_dependencies_of_the_first", same_dependencies),
+        ("every_defect_is_found", every_defect),
+    ];
+    seeds::main(sim::run, tests);
+}
+
+fn every_defect() {
     let mut missed = Vec::new();
     for defect in chosen() {
         if let Err(why) = find(defect) {
@@ -70,15 +73,11 @@ fn every_defect_is_found() {
 }
 
 /// The second build must not drift from the first: same dependencies, same versions.
-#[test]
-fn the_second_build_has_the_dependencies_of_the_first() {
-    if seeds::own_seed().is_some() {
-        return;
-    }
+fn same_dependencies() {
     let names = |text: &str| -> BTreeSet<String> {
         let begin = text.find("[dependencies]").expect("a package has dependencies");
         let section = text[begin..].lines().skip(1).take_while(|line| !line.starts_with('['));
-        let lines = section.filter(|line| !line.starts_with('#'));
+        let lines = section.filter(|line| !line.is_empty() && !line.starts_with('#'));
         lines.filter_map(|line| Some(line.split(['.', ' ', '=']).next()?.to_string())).collect()
     };
     let first = names(include_str!("../../../raft/Cargo.toml"));

@@ -26,12 +26,13 @@ const FAILURES_MAX: usize = 5;
 /// Enough seeds that every fault and every invariant must have had its turn.
 const SEEDS_FOR_ALL: u64 = 100;
 
-#[test]
-fn no_invariant_breaks_and_the_same_seed_gives_the_same_run() {
-    if let Some(seed) = seeds::own_seed() {
-        println!("{}{}", seeds::REPORT, sim::run(seed));
-        return;
-    }
+fn main() {
+    let tests: &[(&str, fn())] =
+        &[("no_invariant_breaks_and_equal_seeds_give_equal_runs", many_seeds)];
+    seeds::main(sim::run, tests);
+}
+
+fn many_seeds() {
     let count = number("PRECINCT_SEEDS").unwrap_or(match std::env::var_os("PRECINCT_SOAK") {
         Some(_) => SOAK_SEEDS,
         None => SEEDS,

@@ -322,12 +322,14 @@ async fn receive_snapshot(
     };
     let key = (ShardId(head.shard), ReplicaId(head.to));
     let replica = registry.find(key).ok_or_else(|| Status::not_found("unknown replica"))?;
-    let _receiving = replica
-        .receiving
-        .try_lock()
-        .map_err(|_| Status::unavailable("another Raft snapshot is being received"))?;
     let vote = head.vote.as_ref().map(vote_from_wire);
     let vote = vote.ok_or_else(|| Status::invalid_argument("a Raft snapshot without a vote"))?;
+    let turn = tokio::time::timeout(limits::SNAPSHOT_STEP_WAIT, replica.receiving.begin(&vote));
+    let mut turn = match turn.await {
+        Ok(Some(turn)) => turn,
+        Ok(None) => return Err(Status::aborted("a newer leader sends a Raft snapshot")),
+        Err(_) => return Err(Status::unavailable("another Raft snapshot is being installed")),
+    };
     let last_log_id = head.last_log_id.as_ref().map(log_id_from_wire);
     let last_log_id =
         last_log_id.ok_or_else(|| Status::invalid_argument("a Raft snapshot without a log id"))?;
@@ -343,7 +345,15 @@ async fn receive_snapshot(
     let checkpoint =
         Arc::new(Checkpoint::new(dir.clone(), last_log_id, membership.clone(), factory));
     let mut received = vec![0u64; head.files.len()];
-    while let Some(part) = next_part(&mut parts).await? {
+    loop {
+        let part = tokio::select! {
+            biased;
+            () = turn.superseded() => {
+                return Err(Status::aborted("another Raft snapshot was begun"));
+            }
+            part = next_part(&mut parts) => part?,
+        };
+        let Some(part) = part else { break };
         let Part::Chunk(chunk) = part else {
             return Err(Status::invalid_argument("a second head in a Raft snapshot"));
         };

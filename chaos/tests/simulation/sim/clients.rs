@@ -46,6 +46,9 @@ async fn write(node: u64, world: Arc<World>, group: Arc<dyn ReplicaGroup>) {
         invariant::election_safety::serving(&world, node, term, &group);
         let write = {
             let mut observed = world.observed.lock();
+            if observed.quiet {
+                continue;
+            }
             observed.last_write += 1;
             let number = observed.last_write;
             observed.sent.insert(number);

@@ -3,7 +3,7 @@
 //! ```text
 //! plan      what the seed decides before the run: nodes, clocks, sizes, which faults
 //! schedule  faults while the nodes work ──> everything healed ──> a new write must pass
-//! node      what runs on a node: host, replica; clients: writers, readers, watchers beside it
+//! node      what runs on a node: host, replica; clients and churn: who writes, reads, watches, replaces members
 //! net, mail the simulated network: connections that break, messages that come late or twice
 //! disk      looks at, rots and tears what lies on a node's disk
 //! world     what the observer saw; invariant/: one file per invariant, checked while it goes on
@@ -11,6 +11,7 @@
 //!
 //! A broken invariant ends the process with a message that names it and says how to replay the run.
 
+mod churn;
 mod clients;
 mod clock;
 mod disk;

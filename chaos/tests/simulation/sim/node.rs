@@ -3,8 +3,8 @@
 use super::clock::{self, SimClock};
 use super::mail::Mail;
 use super::net::{self, SimDialer};
-use super::world::{SHARD, World, Write, first_replica};
-use super::{clients, invariant};
+use super::world::{SHARD, World, Write};
+use super::{churn, clients, invariant};
 use base::NodeId;
 use bytes::Bytes;
 use engine::{SimFactory, WriteBatch};
@@ -84,6 +84,10 @@ pub async fn run(node: u64, world: Arc<World>) -> turmoil::Result {
     let server = tonic::transport::Server::builder().add_service(mail);
     tokio::spawn(server.serve_with_incoming(net::incoming(listener)));
     let replica = world.replica(node);
+    for (shard, former) in host.local_replicas()?.into_iter().filter(|(_, id)| *id != replica) {
+        host.destroy_replica(shard, former).await?;
+        world.event(&format!("node {node} removes replica {former}"));
+    }
     let machine = Arc::new(Registers { node, world: world.clone() });
     let group = match host.start_replica(SHARD, replica, machine).await {
         Ok(group) => group,
@@ -97,11 +101,11 @@ pub async fn run(node: u64, world: Arc<World>) -> turmoil::Result {
     invariant::recovering_never_votes::started(&world, node);
     invariant::committed_never_changes::check(&world, node, &group);
     world.observed.lock().groups.insert(node, group.clone());
-    if node == 1 && replica == first_replica(node) {
+    if node == 1 && world.members().contains(&(replica, NodeId(node))) {
         host.bootstrap(SHARD, world.members()).await?;
     }
     world.event(&format!("node {node} runs replica {replica}"));
-    clients::run(node, world, group).await;
+    tokio::join!(clients::run(node, world.clone(), group.clone()), churn::run(node, world, group));
     drop(host);
     Ok(())
 }

@@ -33,16 +33,18 @@ pub enum Fault {
     Betrayal,
     /// The leader is isolated while its clients go on, loses power, and comes back isolated.
     OldLeader,
-    /// A synced record of the log changes, once in a run.
+    /// A synced record of the log changes; the replica is refused, and replaced by one with another id.
     Rot,
-    /// A node loses its disks, once in a run, and comes back with a new replica id.
+    /// A node loses its disks; its replica is replaced by one with another id.
     Wipe,
+    /// A node's replica is removed and replaced by one with another id.
+    Replace,
     /// No fault: all links heal.
     Repair,
 }
 
 /// All kinds with their weights.
-const FAULTS: [(Fault, u64); 15] = [
+const FAULTS: [(Fault, u64); 16] = [
     (Fault::PowerCut, 6),
     (Fault::PowerCutOfAll, 2),
     (Fault::PowerCutInSync, 4),
@@ -56,7 +58,8 @@ const FAULTS: [(Fault, u64); 15] = [
     (Fault::Betrayal, 3),
     (Fault::OldLeader, 3),
     (Fault::Rot, 2),
-    (Fault::Wipe, 1),
+    (Fault::Wipe, 2),
+    (Fault::Replace, 2),
     (Fault::Repair, 6),
 ];
 
@@ -102,7 +105,14 @@ impl Plan {
         let clock_rates = (1..=nodes).map(|node| (node, rate(rng))).collect();
         let mut faults: Vec<_> = FAULTS
             .into_iter()
-            .filter(|(fault, _)| *fault == Fault::Repair || rng.chance(0.6))
+            .filter(|(fault, _)| {
+                rng.chance(match fault {
+                    Fault::Repair => 1.0,
+                    // They cost the group a member for a while.
+                    Fault::Rot | Fault::Wipe | Fault::Replace => 0.35,
+                    _ => 0.6,
+                })
+            })
             .collect();
         if faults.len() < 4 {
             faults = FAULTS.to_vec();

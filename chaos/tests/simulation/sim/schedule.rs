@@ -14,8 +14,9 @@ use turmoil::Sim;
 const WARM_UP: Duration = Duration::from_secs(4);
 /// Longest pause between two faults, milliseconds of simulated time.
 const PAUSE_MS_MAX: u64 = 2500;
-/// Longest time from healing to the next acknowledged write: a lease, elections, and room.
-const HEALING_MAX: Duration = Duration::from_secs(40);
+/// Longest time from healing to the next acknowledged writes and the last replacement: a lease, elections, Raft
+/// snapshots, and room.
+const HEALING_MAX: Duration = Duration::from_secs(60);
 /// Writes that must pass after healing.
 const PROOF_OF_LIFE: usize = 10;
 /// Time for the slowest replica to catch up.
@@ -68,9 +69,13 @@ impl<'a, 'b> Course<'a, 'b> {
         let acknowledged = |world: &World| world.observed.lock().acknowledged.len();
         let wanted = acknowledged(self.world) + PROOF_OF_LIFE;
         let healed_at = self.sim.elapsed();
-        while acknowledged(self.world) < wanted {
+        while acknowledged(self.world) < wanted || !self.all_replaced() {
             if self.sim.elapsed() - healed_at > HEALING_MAX {
-                let what = format!("no writes passed within {HEALING_MAX:?} of healing");
+                let lacking = wanted.saturating_sub(acknowledged(self.world));
+                let lost = self.world.observed.lock().lost.clone();
+                let what = format!(
+                    "{HEALING_MAX:?} after healing {lacking} writes have not passed; not replaced: {lost:?}"
+                );
                 self.world.fail("liveness", what);
             }
             self.step();
@@ -122,7 +127,8 @@ impl<'a, 'b> Course<'a, 'b> {
             Fault::Betrayal => self.betrayal(),
             Fault::OldLeader => self.old_leader(),
             Fault::Rot => self.rot(),
-            Fault::Wipe => self.wipe(),
+            Fault::Wipe => self.replace(true),
+            Fault::Replace => self.replace(false),
             Fault::Repair => self.repair(),
         }
     }
@@ -202,14 +208,19 @@ impl<'a, 'b> Course<'a, 'b> {
         let minority = others.len() / 2;
         let (lonely, faithful) = others.split_at(minority);
         let (lonely, faithful) = (lonely.to_vec(), faithful.to_vec());
+        // While nobody writes, the lonely ones lack nothing and may be elected.
+        let quiet = self.rng.chance(0.6);
+        self.world.observed.lock().quiet = quiet;
+        self.pause(200, 200);
         self.cut_off(&[leader], &lonely);
         self.pause(1500, 3000);
         self.cut_off(&[leader], &faithful);
-        if self.rng.chance(0.8) {
+        if self.rng.chance(0.5) {
             self.power_cut(&faithful[..1]);
             self.restart_all();
         }
         self.pause(1000, 2500);
+        self.world.observed.lock().quiet = false;
     }
 
     /// The leader collects writes that nobody else has, loses power, and comes back among its memories.
@@ -225,30 +236,48 @@ impl<'a, 'b> Course<'a, 'b> {
         self.pause(500, 3500);
     }
 
-    /// Once in a run a synced record changes.
-    fn rot(&mut self) {
-        let node = self.any();
-        if !self.world.observed.lock().lost.is_empty() {
-            return;
-        }
-        self.power_cut(&[node]);
-        if let Some(lost) = disk::rot(self.world, node, self.rng) {
-            self.world.count("fault: rot", 1);
-            self.world.event(&format!("node {node} lost {lost}"));
-            self.world.observed.lock().lost.insert(node, lost);
-        }
+    /// Whether every replica that was lost has been replaced: one at a time, or a quorum is gone.
+    fn all_replaced(&self) -> bool {
+        self.world.observed.lock().lost.is_empty()
     }
 
-    /// Once in a run a node gets new disks, and with them a new replica.
-    fn wipe(&mut self) {
+    /// A synced record changes; its replica must be refused at the next start, and is replaced.
+    fn rot(&mut self) {
         let node = self.any();
-        if !self.world.observed.lock().lost.is_empty() {
+        if !self.all_replaced() {
             return;
         }
         self.power_cut(&[node]);
-        self.world.count("fault: wipe", 1);
-        self.world.event(&format!("node {node} lost its disks"));
-        self.world.wipe(node);
+        let Some(lost) = disk::rot(self.world, node, self.rng) else { return };
+        self.world.count("fault: rot", 1);
+        self.world.event(&format!("node {node} lost {lost}"));
+        self.world.observed.lock().lost.insert(node, lost.clone());
+        self.restart_all();
+        self.pause(500, 2000);
+        self.power_cut(&[node]);
+        self.replace_by_another(node, lost);
+    }
+
+    /// A node gets another replica, and new disks too when they are wiped.
+    fn replace(&mut self, wiped: bool) {
+        let node = self.any();
+        if !self.all_replaced() {
+            return;
+        }
+        self.power_cut(&[node]);
+        if wiped {
+            self.world.count("fault: wipe", 1);
+            self.world.wipe(node);
+        } else {
+            self.world.count("fault: replica removed", 1);
+        }
+        self.replace_by_another(node, "its replica".to_string());
+    }
+
+    fn replace_by_another(&mut self, node: u64, lost: String) {
+        self.world.event(&format!("the replica of node {node} is replaced: it lost {lost}"));
+        let welcome_at = self.sim.elapsed() + self.millis(0, 6000);
+        self.world.replace(node, lost, welcome_at);
     }
 
     fn power_cut(&mut self, nodes: &[u64]) {

@@ -14,9 +14,9 @@ use std::time::Duration;
 /// The shard that is replicated.
 pub const SHARD: ShardId = ShardId(1);
 
-/// The replica of a node at the beginning.
-pub fn first_replica(node: u64) -> ReplicaId {
-    ReplicaId(10 + node)
+/// The replica of a node, by how often it was replaced. Ids are never used again.
+fn replica_of(node: u64, replaced: u64) -> ReplicaId {
+    ReplicaId(100 * replaced + 10 + node)
 }
 
 /// A node's disks: they survive its crashes, but for what was not synced.
@@ -73,12 +73,16 @@ pub struct Observed {
     pub entries: BTreeMap<(u64, u64), u64>,
     /// Term of the entry before each log entry ever seen on a disk, by index and term.
     pub predecessors: BTreeMap<(u64, u64), u64>,
-    /// Nodes that lost something they had acknowledged, and what.
+    /// Nodes that lost something they had acknowledged, and what, until they are replaced.
     pub lost: BTreeMap<u64, String>,
-    /// Nodes whose replica was refused at a start.
-    pub recovering: BTreeSet<u64>,
-    /// Nodes whose disks were wiped: they hold a new replica that is no member.
-    pub wiped: BTreeSet<u64>,
+    /// How often each node's replica was replaced by one with another id.
+    pub replaced: BTreeMap<u64, u64>,
+    /// When a new replica may be made a member: until then it must hear nothing.
+    pub welcome_at: BTreeMap<u64, Duration>,
+    /// Replicas that some leader has tried to make a member.
+    pub welcomed: BTreeSet<ReplicaId>,
+    /// Whether clients hold their writes back.
+    pub quiet: bool,
     /// Leadership to give away: from, to.
     pub transfers: Vec<(u64, u64)>,
     /// How often what happened, and how often which invariant was checked on something.
@@ -117,7 +121,7 @@ impl World {
             observed: Mutex::new(Observed { hash: 0xcbf2_9ce4_8422_2325, ..Observed::default() }),
             disks: Mutex::new(nodes.iter().map(|node| (*node, Disks::new())).collect()),
             links: pairs
-                .filter(|(one, two)| one < two)
+                .filter(|(one, two)| one <= two)
                 .map(|link| (link, tokio::sync::watch::channel(0).0))
                 .collect(),
             rng: Mutex::new(Rng::seeded(seed ^ 0x5eed)),
@@ -131,31 +135,27 @@ impl World {
         (1..=self.plan.nodes).collect()
     }
 
-    /// The nodes that still hold a member of the group.
-    pub fn members_left(&self) -> Vec<u64> {
-        let observed = self.observed.lock();
-        self.nodes().into_iter().filter(|node| !observed.lost.contains_key(node)).collect()
-    }
-
     /// A node's disks.
     pub fn disks(&self, node: u64) -> Disks {
         self.disks.lock()[&node].clone()
     }
 
-    /// A node's replica: another one after its disks were wiped.
+    /// A node's replica.
     pub fn replica(&self, node: u64) -> ReplicaId {
-        match self.observed.lock().wiped.contains(&node) {
-            true => ReplicaId(100 + node),
-            false => first_replica(node),
-        }
+        replica_of(node, self.observed.lock().replaced.get(&node).copied().unwrap_or(0))
     }
 
     /// Replaces a node's disks by empty ones.
     pub fn wipe(&self, node: u64) {
         self.disks.lock().insert(node, Disks::new());
+    }
+
+    /// From its next start on a node has another replica, a member from `welcome_at` on.
+    pub fn replace(&self, node: u64, why: String, welcome_at: Duration) {
         let mut observed = self.observed.lock();
-        observed.wiped.insert(node);
-        observed.lost.insert(node, "its disks".to_string());
+        *observed.replaced.entry(node).or_default() += 1;
+        observed.lost.insert(node, why);
+        observed.welcome_at.insert(node, welcome_at);
         observed.promised.remove(&node);
     }
 
@@ -216,6 +216,6 @@ impl World {
 
     /// The members of the group at the beginning.
     pub fn members(&self) -> Vec<(ReplicaId, NodeId)> {
-        self.nodes().into_iter().map(|node| (first_replica(node), NodeId(node))).collect()
+        self.nodes().into_iter().map(|node| (replica_of(node, 0), NodeId(node))).collect()
     }
 }

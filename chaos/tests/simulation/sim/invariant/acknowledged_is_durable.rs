@@ -17,7 +17,7 @@ pub fn check(world: &World) {
     drop(observed);
     let newest = acknowledged.values().max().copied().unwrap_or_default();
     let settled = newest.saturating_sub(ON_THEIR_WAY);
-    for node in world.members_left() {
+    for node in world.nodes() {
         let Some(group) = groups.get(&node) else {
             world.fail("liveness", format!("node {node} does not run at the end"));
         };

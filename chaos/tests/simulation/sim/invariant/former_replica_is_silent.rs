@@ -1,21 +1,26 @@
-//! A message to a former replica never reaches its successor: a replica with a new id, which nobody has made a
-//! member, hears nothing (consensus, section 3: a reused id with an empty log is a split brain).
+//! A message to a former replica never reaches its successor: a replica with a new id hears nothing until somebody
+//! makes it a member (consensus, section 3: a reused id with an empty log is a split brain).
 
 use crate::sim::world::World;
-use raft::replica_group::ReplicaStatus;
+use base::ReplicaId;
 
-/// At the end of a run.
-pub fn check(world: &World) {
-    let observed = world.observed.lock();
-    let wiped = observed.wiped.iter().filter_map(|node| Some((*node, observed.groups.get(node)?)));
-    let found: Vec<(u64, ReplicaStatus)> =
-        wiped.map(|(node, group)| (node, group.status())).collect();
+/// A replica is about to be made a member for the first time.
+pub fn before_joining(world: &World, node: u64, replica: ReplicaId) {
+    let mut observed = world.observed.lock();
+    let first = observed.welcomed.insert(replica);
+    let group = observed.groups.get(&node).cloned();
     drop(observed);
-    for (node, status) in found {
-        world.count("check: former replica is silent", 1);
-        if (status.term, status.last_log_index, status.applied_index) != (0, 0, 0) {
-            let what = format!("node {node} was told things meant for its predecessor: {status:?}");
-            world.fail("former replica", what);
-        }
+    // One that a leader tried to add has heard of it, whether that became log-committed or not.
+    if !first {
+        return;
+    }
+    let Some(status) = group.map(|group| group.status()) else { return };
+    if status.replica != replica {
+        return;
+    }
+    world.count("check: former replica is silent", 1);
+    if (status.term, status.last_log_index, status.applied_index) != (0, 0, 0) {
+        let what = format!("node {node} was told things meant for its predecessor: {status:?}");
+        world.fail("former replica", what);
     }
 }

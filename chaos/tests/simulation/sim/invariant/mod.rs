@@ -24,8 +24,7 @@ pub fn after_power_cut(world: &World, node: u64) {
 /// After everything is healed and all replicas had time to catch up.
 pub fn at_the_end(world: &World) {
     acknowledged_is_durable::check(world);
-    former_replica_is_silent::check(world);
-    for node in world.members_left() {
+    for node in world.nodes() {
         log_matching::check(world, node);
         let group = world.observed.lock().groups.get(&node).cloned();
         if let Some(group) = group {
