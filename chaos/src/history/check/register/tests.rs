@@ -1,3 +1,5 @@
+//! Small histories of one register.
+
 use super::*;
 use crate::history::Failure;
 
