@@ -21,15 +21,14 @@ const TOLD_PER_KEY_MAX: usize = 4;
 struct Set<'a> {
     adds: BTreeMap<i64, &'a Operation<'a>>,
     removes: BTreeMap<i64, &'a Operation<'a>>,
-    reads: Vec<Read<'a>>,
+    reads: Vec<Read>,
 }
 
-struct Read<'a> {
+struct Read {
     call: usize,
     answer: usize,
     /// Sorted.
     elements: Vec<i64>,
-    operation: &'a Operation<'a>,
 }
 
 /// Judges adds, removals and reads. All sets are empty at the start.
@@ -69,7 +68,7 @@ pub fn set(history: &[Event]) -> Verdict {
                     elements.dedup();
                 }
                 let call = operation.call;
-                let read = Read { call, answer, elements, operation };
+                let read = Read { call, answer, elements };
                 sets.entry(*key).or_default().reads.push(read);
             }
             _ => {}
@@ -216,9 +215,8 @@ impl<'a> Life<'a> {
     }
 }
 
-impl Read<'_> {
+impl Read {
     fn shows(&self, element: i64) -> bool {
-        debug_assert_eq!(self.operation.call, self.call);
         self.elements.binary_search(&element).is_ok()
     }
 }

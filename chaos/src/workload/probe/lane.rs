@@ -9,10 +9,11 @@ use base::Slot;
 use mysql_async::Row;
 use std::time::Duration;
 
-/// Time between two writes of a lane.
+/// Writes per second of a lane.
 const RATE: u32 = 100;
-/// How long a lane waits for an answer: a statement that takes longer is a failure to whoever watches.
-const WAIT: Duration = Duration::from_secs(2);
+/// How long a lane waits for an answer before it asks another node: the resolution of an outage in which
+/// connections hang.
+const WAIT: Duration = Duration::from_millis(500);
 /// Keys that are tried to find one in each shard.
 const KEYS_TRIED_MAX: i64 = 100_000;
 
