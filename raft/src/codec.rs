@@ -134,19 +134,21 @@ pub fn entry_bytes(entry: &Entry) -> usize {
     }
 }
 
-/// Payload of a log record of type Entries.
-pub fn encode_entries(entries: &[Entry]) -> Vec<u8> {
-    wire::EntryBatch { entries: entries.iter().map(entry_to_wire).collect() }.encode_to_vec()
+/// Payload of a log record of type Entries. `prev` is what stood before the first of them.
+pub fn encode_entries(prev: Option<&LogId>, entries: &[Entry]) -> Vec<u8> {
+    wire::EntryBatch {
+        entries: entries.iter().map(entry_to_wire).collect(),
+        prev: prev.map(log_id_to_wire),
+    }
+    .encode_to_vec()
 }
 
-/// Entries of a log record.
-pub fn decode_entries(payload: Bytes) -> Result<Vec<Entry>, DecodeError> {
-    wire::EntryBatch::decode(payload)
-        .map_err(|error| DecodeError(format!("entries: {error}")))?
-        .entries
-        .into_iter()
-        .map(entry_from_wire)
-        .collect()
+/// Entries of a log record, and what stood before them.
+pub fn decode_entries(payload: Bytes) -> Result<(Option<LogId>, Vec<Entry>), DecodeError> {
+    let batch = wire::EntryBatch::decode(payload)
+        .map_err(|error| DecodeError(format!("entries: {error}")))?;
+    let entries = batch.entries.into_iter().map(entry_from_wire).collect::<Result<_, _>>()?;
+    Ok((batch.prev.as_ref().map(log_id_from_wire), entries))
 }
 
 /// Value of the applied key.
@@ -306,7 +308,10 @@ mod tests {
                 payload: EntryPayload::Normal(Command(Bytes::from_static(b"abc"))),
             },
         ];
-        assert_eq!(decode_entries(encode_entries(&entries).into()).unwrap(), entries);
+        for prev in [None, Some(log_id(0, 0)), Some(log_id(4, 2))] {
+            let payload = encode_entries(prev.as_ref(), &entries);
+            assert_eq!(decode_entries(payload.into()).unwrap(), (prev, entries.clone()));
+        }
     }
 
     #[test]

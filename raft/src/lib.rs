@@ -10,7 +10,7 @@
 //! Reading order: `replica_group` and `state_machine` (what others see), `host` (what `server` starts),
 //! `type_config`, `config` and `codec` (openraft made ours), `log` with `log_store` (the log),
 //! `applier`, `engine_slot` and `snapshot` (the state), `transport` (between nodes), `replica`, `lease`
-//! and `vote_gate` (when a replica may serve and vote), `purge` (keeping the log short).
+//! and `vote_gate` (when a replica may serve and vote), `purge` (keeping the log short), `scrub` (finding rot).
 //!
 //! Invariants:
 //! 1. Nothing here looks inside a command.
@@ -32,6 +32,7 @@ pub mod purge;
 pub mod replica;
 pub mod replica_group;
 pub mod runtime;
+pub mod scrub;
 pub mod snapshot;
 pub mod state_machine;
 pub mod transport;
@@ -42,6 +43,7 @@ pub use error::{Error, Result};
 pub use host::{Host, HostConfig};
 pub use log::FlushMode;
 pub use log::disk::{FileDisk, LogDisk, LogFile, SimLogDisk};
+pub use log::health::{DiskHealth, DiskState};
 pub use replica_group::{ProposeError, ReplicaGroup, ReplicaStatus};
 pub use runtime::seed_thread;
 pub use state_machine::StateMachine;

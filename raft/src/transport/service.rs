@@ -3,7 +3,7 @@
 use super::frame;
 use crate::applier::{blocking, receive_dir};
 use crate::codec::{
-    append_from_wire, append_reply_to_wire, log_id_from_wire, log_id_to_wire,
+    append_from_wire, append_reply_to_wire, entry_bytes, log_id_from_wire, log_id_to_wire,
     stored_membership_from_wire, transfer_from_wire, vote_from_wire, vote_reply_to_wire,
     vote_request_from_wire, vote_to_wire,
 };
@@ -228,6 +228,10 @@ async fn append_one(
         Ok(request) => request,
         Err(error) => return refuse(&item, error),
     };
+    let bytes = request.entries.iter().map(entry_bytes).sum();
+    if !replica.context.log.takes_entries(bytes) {
+        return refuse(&item, "its disk or its Raft log is full");
+    }
     match replica.raft.append_entries(request).await {
         Ok(reply) => reply_to(&item, Body::AppendReply(append_reply_to_wire(&reply))),
         Err(error) => refuse(&item, error),
