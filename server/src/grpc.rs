@@ -1,6 +1,7 @@
 //! The node's side of `node.proto`: calls of other nodes, answered as they finish.
 
 use crate::cluster_client::ClusterClient;
+use crate::disks::Disks;
 use crate::local_shards::LocalShards;
 use crate::oracle::LocalOracle;
 use crate::wire;
@@ -31,6 +32,8 @@ pub struct NodeService {
     pub client: Arc<ClusterClient>,
     /// The oracle, when this node holds a replica of the meta shard.
     pub oracle: Option<Arc<LocalOracle>>,
+    /// How the disks do.
+    pub disks: Arc<Disks>,
     /// The SQL layer; set once it runs.
     pub instance: Arc<OnceLock<Arc<Instance>>>,
 }
@@ -117,7 +120,8 @@ impl NodeService {
                 }
             })
             .collect();
-        pb::Status { node: self.node.0, replicas }
+        let disk = self.disks.text(self.node).unwrap_or_default();
+        pb::Status { node: self.node.0, replicas, disk }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod cluster_client;
 pub mod config;
 pub mod demo;
+pub mod disks;
 pub mod grpc;
 pub mod http;
 pub mod local_shards;

@@ -11,6 +11,7 @@
 use crate::balancer;
 use crate::cluster_client::{ClusterClient, ClusterClientParts};
 use crate::config::Config;
+use crate::disks::{self, Disks};
 use crate::grpc::NodeService;
 use crate::http::{self, HttpState};
 use crate::local_shards::{LocalShard, LocalShards};
@@ -27,6 +28,7 @@ use gateway::tls::TlsSource;
 use parking_lot::Mutex;
 use proto::node as pb;
 use raft::host::{Host, HostConfig};
+use raft::log::LogOptions;
 use raft::log::disk::FileDisk;
 use raft::transport::dialer::TcpDialer;
 use shard_router::{ShardMap, placement};
@@ -117,6 +119,7 @@ impl Node {
             local.add(*id, LocalShard { shard, group: group.clone() });
         }
 
+        let disks = Arc::new(Disks::new(config.node, host.clone()));
         let instance_cell: Arc<OnceLock<Arc<Instance>>> = Arc::default();
         let service = NodeService {
             node: config.node,
@@ -124,6 +127,7 @@ impl Node {
             local: local.clone(),
             client: client.clone(),
             oracle: local_oracle.clone(),
+            disks: disks.clone(),
             instance: instance_cell.clone(),
         };
         let mut background = Vec::new();
@@ -146,8 +150,14 @@ impl Node {
             bootstrap_groups(&config, &host, &map, &raft_handle).await?;
         }
 
-        let view =
-            ClusterView::new(&config, client.clone(), local.clone(), peers.clone(), lost.clone());
+        let view = ClusterView::new(
+            &config,
+            client.clone(),
+            local.clone(),
+            peers.clone(),
+            lost.clone(),
+            disks.clone(),
+        );
         background.push(raft_handle.spawn(view.clone().watch()));
         let instance = Instance::new(InstanceConfig {
             client: client.clone(),
@@ -187,6 +197,13 @@ impl Node {
         background.push(raft_handle.spawn(balancer::run(
             config.node,
             client.clone(),
+            local.clone(),
+            view.alive.clone(),
+            disks.clone(),
+        )));
+        background.push(raft_handle.spawn(disks::shed_leaders(
+            config.node,
+            disks,
             local.clone(),
             view.alive.clone(),
         )));
@@ -266,8 +283,10 @@ async fn start_replicas(
         ..RocksOptions::default()
     })
     .map_err(|error| error.to_string())?;
+    let usual = HostConfig::new(config.node, config.data.clone(), clock);
+    let log = LogOptions { reserve_bytes: config.reserve_bytes, ..usual.log.clone() };
     let host = Host::open(
-        HostConfig::new(config.node, config.data.clone(), clock),
+        HostConfig { log, ..usual },
         Arc::new(RocksFactory::new(shared)),
         Arc::new(FileDisk::open(&config.data.join("log")).map_err(|error| {
             format!("the Raft log in {}: {error}", config.data.join("log").display())
@@ -389,6 +408,8 @@ pub struct ClusterView {
     peers: Arc<Peers>,
     /// Replicas of this node that could not be started, and why.
     lost: Arc<BTreeMap<ShardId, String>>,
+    /// How the nodes' disks do.
+    disks: Arc<Disks>,
     /// Nodes that answered last time, this one included.
     pub alive: Arc<Mutex<BTreeSet<NodeId>>>,
 }
@@ -400,21 +421,25 @@ impl ClusterView {
         local: Arc<LocalShards>,
         peers: Arc<Peers>,
         lost: Arc<BTreeMap<ShardId, String>>,
+        disks: Arc<Disks>,
     ) -> Arc<ClusterView> {
         let alive = Arc::new(Mutex::new(BTreeSet::from([config.node])));
         let sql_address = config.listen_sql.to_string();
-        Arc::new(ClusterView { node: config.node, sql_address, client, local, peers, lost, alive })
+        let node = config.node;
+        Arc::new(ClusterView { node, sql_address, client, local, peers, lost, disks, alive })
     }
 
     /// Asks every other node how it is, for ever.
     async fn watch(self: Arc<ClusterView>) {
         loop {
             let asked = self.peers.others().into_iter().map(|node| {
-                let peers = self.peers.clone();
+                let (peers, disks) = (self.peers.clone(), self.disks.clone());
                 async move {
                     let request = pb::call::Request::Status(pb::StatusRequest {});
                     let answer = peers.call(node, request, STATUS_WAIT_MAX).await;
-                    matches!(answer, Ok(pb::answer::Response::Status(_))).then_some(node)
+                    let Ok(pb::answer::Response::Status(status)) = answer else { return None };
+                    disks.heard(node, &status.disk);
+                    Some(node)
                 }
             });
             let mut alive: BTreeSet<NodeId> =
@@ -494,7 +519,11 @@ impl Cluster for ClusterView {
                 node,
                 sql_address: if node == self.node { self.sql_address.clone() } else { "-".into() },
                 peer_address: self.peers.address(node).unwrap_or_default(),
-                state: if alive.contains(&node) { "up".into() } else { "does not answer".into() },
+                state: match (alive.contains(&node), self.disks.text(node)) {
+                    (false, _) => "does not answer".into(),
+                    (true, None) => "up".into(),
+                    (true, Some(disk)) => format!("up, disk {disk}"),
+                },
                 leaders: map
                     .shards()
                     .iter()
