@@ -8,14 +8,17 @@ export PRECINCT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache
 PRECINCT := $(CARGO_TARGET_DIR)/release/precinct
 export PRECINCT_BIN := $(PRECINCT)
 
-.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro soak fmt
+.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication soak sim bugs fmt
 
 help:
 	@echo "make demo         build, start a three-node cluster on this machine, load real data"
 	@echo "make test         everything CI runs"
 	@echo "make bench-quick  sysbench beside MariaDB in one run, results in bench/results/"
 	@echo "make bench-micro  criterion benchmarks: codec, point get, log append"
+	@echo "make bench-replication  the log beside a bare fdatasync loop, replicated writes, idle replicas"
 	@echo "make soak         the chaos test and the simulation for longer"
+	@echo "make sim          the simulation: SEEDS=200 seeds from FIRST=1 on"
+	@echo "make bugs         the bug bank: the simulation must find every defect put back"
 
 build:
 	@scripts/setup.sh build
@@ -47,6 +50,12 @@ tutorial: build
 soak: build
 	PRECINCT_SOAK=1 cargo test --release --workspace --test kill_nodes --test simulation -- --nocapture
 
+sim:
+	PRECINCT_SEEDS=$(or $(SEEDS),200) PRECINCT_FIRST_SEED=$(or $(FIRST),1) cargo test --release --workspace --test simulation -- --nocapture
+
+bugs:
+	PRECINCT_BUG=all cargo test --release --workspace --test bug_bank -- --nocapture
+
 bench-quick:
 	@scripts/setup.sh build
 	@scripts/setup.sh bench
@@ -56,6 +65,10 @@ bench-quick:
 bench-micro:
 	@scripts/setup.sh build
 	cargo bench --profile release --workspace --benches
+
+bench-replication:
+	@scripts/setup.sh build
+	cargo bench --profile release --workspace --bench replication
 
 fmt:
 	cargo fmt --all

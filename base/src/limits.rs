@@ -187,6 +187,10 @@ pub const SCRUB_STEP_BYTES: usize = 1 << 20;
 pub const ENGINE_CLOSE_WAIT: Duration = Duration::from_secs(10);
 /// How long a transfer of leadership waits for its target to have every entry.
 pub const TRANSFER_WAIT_MAX: Duration = Duration::from_millis(2000);
+/// Entries that a replica may lack when it becomes a voter.
+pub const MEMBER_LAG_MAX: u64 = 256;
+/// Silence after which a replica does not count as answering when voters are changed.
+pub const MEMBER_SILENT_MAX: Duration = Duration::from_millis(1000);
 
 const _: () = {
     assert!(ENTRY_BYTES_TARGET <= ENTRY_BYTES_MAX);

@@ -82,6 +82,10 @@ pub trait EngineFactory: Send + Sync + 'static {
     /// Removes a checkpoint, a half-received one, or a whole replica folder. Absent is no error.
     fn remove(&self, dir: &Path) -> Result<()>;
 
+    /// Moves a replica folder below `aside`, where nothing opens it again, and says where it is now; `None`
+    /// when there is none. May be repeated after a crash.
+    fn set_aside(&self, replica_folder: &Path, aside: &Path) -> Result<Option<PathBuf>>;
+
     /// Says which replica a replica folder holds, creating the folder.
     fn put_identity(&self, replica_folder: &Path, identity: &ReplicaIdentity) -> Result<()>;
 
@@ -209,6 +213,17 @@ impl EngineFactory for RocksFactory {
     fn remove(&self, dir: &Path) -> Result<()> {
         folder::remove_folder(&with_suffix(dir, PART_SUFFIX))?;
         folder::remove_folder(dir)
+    }
+
+    fn set_aside(&self, replica_folder: &Path, aside: &Path) -> Result<Option<PathBuf>> {
+        let Some(name) = replica_folder.file_name() else { return Ok(None) };
+        let kept = aside.join(name);
+        if !replica_folder.is_dir() {
+            return Ok(kept.is_dir().then_some(kept));
+        }
+        folder::create_folder(aside)?;
+        folder::rename(replica_folder, &kept)?;
+        Ok(Some(kept))
     }
 
     fn put_identity(&self, replica_folder: &Path, identity: &ReplicaIdentity) -> Result<()> {
@@ -342,6 +357,27 @@ impl EngineFactory for SimFactory {
         content.received.retain(|path, _| !path.starts_with(dir));
         content.identities.retain(|path, _| !path.starts_with(dir));
         Ok(())
+    }
+
+    fn set_aside(&self, replica_folder: &Path, aside: &Path) -> Result<Option<PathBuf>> {
+        let Some(name) = replica_folder.file_name() else { return Ok(None) };
+        let kept = aside.join(name);
+        let mut content = self.disk.content.lock();
+        let below = |path: &PathBuf| path.starts_with(replica_folder);
+        let moved: Vec<PathBuf> =
+            content.stores.keys().filter(|path| below(path)).cloned().collect();
+        for path in moved {
+            let Ok(rest) = path.strip_prefix(replica_folder) else { continue };
+            let to = kept.join(rest);
+            if let Some(store) = content.stores.remove(&path) {
+                content.stores.insert(to, store);
+            }
+        }
+        content.received.retain(|path, _| !path.starts_with(replica_folder));
+        if let Some(identity) = content.identities.remove(replica_folder) {
+            content.identities.insert(kept.clone(), identity);
+        }
+        Ok(content.identities.contains_key(&kept).then_some(kept))
     }
 
     fn put_identity(&self, replica_folder: &Path, identity: &ReplicaIdentity) -> Result<()> {

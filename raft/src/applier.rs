@@ -11,6 +11,7 @@
 //! clears up at the next start.
 
 use crate::codec::{DecodeError, decode_applied, encode_applied};
+use crate::defect;
 use crate::engine_slot::EngineSlot;
 use crate::log::SharedLog;
 use crate::log::record::Key;
@@ -157,6 +158,10 @@ impl RaftStateMachine<TypeConfig> for Applier {
         if let Some(membership) = membership {
             self.membership = membership;
         }
+        if defect::active("applied-apart") {
+            let state = std::mem::take(&mut batch);
+            self.context.slot.write(state).map_err(|error| self.stopped(&error))?;
+        }
         batch.put(APPLIED_KEY, encode_applied(applied.as_ref(), &self.membership));
         self.write(batch).await?;
         self.applied = applied;
@@ -183,6 +188,10 @@ impl RaftStateMachine<TypeConfig> for Applier {
             // A virtual one is never ahead of the state, so there is nothing to replace.
             return Ok(());
         };
+        if defect::active("snapshot-meta-without-content") {
+            self.applied = meta.last_log_id;
+            return Ok(());
+        }
         let context = &self.context;
         let (slot, factory) = (&context.slot, context.factory.clone());
         let closed = slot.close(&context.clock, limits::ENGINE_CLOSE_WAIT).await;
@@ -281,6 +290,9 @@ impl RaftSnapshotBuilder<TypeConfig> for VirtualBuilder {
         let flushed = loop {
             let slot = self.context.slot.clone();
             let flushed = blocking(move || {
+                if defect::active("purge-past-flushed") {
+                    return slot.get(APPLIED_KEY);
+                }
                 slot.flush()?;
                 slot.get_flushed(APPLIED_KEY)
             });

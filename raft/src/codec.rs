@@ -134,8 +134,13 @@ pub fn entry_bytes(entry: &Entry) -> usize {
     }
 }
 
+/// Entries as a log record holds them, without what stood before them.
+pub fn encode_entries(entries: &[Entry]) -> Vec<u8> {
+    encode_entry_batch(None, entries)
+}
+
 /// Payload of a log record of type Entries. `prev` is what stood before the first of them.
-pub fn encode_entries(prev: Option<&LogId>, entries: &[Entry]) -> Vec<u8> {
+pub fn encode_entry_batch(prev: Option<&LogId>, entries: &[Entry]) -> Vec<u8> {
     wire::EntryBatch {
         entries: entries.iter().map(entry_to_wire).collect(),
         prev: prev.map(log_id_to_wire),
@@ -143,8 +148,13 @@ pub fn encode_entries(prev: Option<&LogId>, entries: &[Entry]) -> Vec<u8> {
     .encode_to_vec()
 }
 
+/// Entries of a log record.
+pub fn decode_entries(payload: Bytes) -> Result<Vec<Entry>, DecodeError> {
+    decode_entry_batch(payload).map(|(_, entries)| entries)
+}
+
 /// Entries of a log record, and what stood before them.
-pub fn decode_entries(payload: Bytes) -> Result<(Option<LogId>, Vec<Entry>), DecodeError> {
+pub fn decode_entry_batch(payload: Bytes) -> Result<(Option<LogId>, Vec<Entry>), DecodeError> {
     let batch = wire::EntryBatch::decode(payload)
         .map_err(|error| DecodeError(format!("entries: {error}")))?;
     let entries = batch.entries.into_iter().map(entry_from_wire).collect::<Result<_, _>>()?;
@@ -309,9 +319,10 @@ mod tests {
             },
         ];
         for prev in [None, Some(log_id(0, 0)), Some(log_id(4, 2))] {
-            let payload = encode_entries(prev.as_ref(), &entries);
-            assert_eq!(decode_entries(payload.into()).unwrap(), (prev, entries.clone()));
+            let payload = encode_entry_batch(prev.as_ref(), &entries);
+            assert_eq!(decode_entry_batch(payload.into()).unwrap(), (prev, entries.clone()));
         }
+        assert_eq!(decode_entries(encode_entries(&entries).into()).unwrap(), entries);
     }
 
     #[test]

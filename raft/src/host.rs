@@ -15,6 +15,7 @@
 
 use crate::applier::{Applier, ApplierContext, blocking, read_applied};
 use crate::config::{GATE_SPREAD, VOTE_GATE, raft_config};
+use crate::defect;
 use crate::engine_slot::EngineSlot;
 use crate::error::{Error, Result};
 use crate::log::disk::LogDisk;
@@ -49,6 +50,9 @@ use std::time::Duration;
 
 /// Folder of the replicas, in the node's data folder.
 const REPLICAS_FOLDER: &str = "replicas";
+
+/// Folder of replicas that were given up and are kept as evidence, in the node's data folder.
+pub const SET_ASIDE_FOLDER: &str = "set-aside";
 
 /// What a host needs to know.
 #[derive(Clone)]
@@ -275,7 +279,8 @@ impl Host {
         let (applied, _) = read_applied(engine.get(APPLIED_KEY))
             .map_err(|error| Error::raft(key, format!("applied record: {error}")))?;
         let (purged, last) = self.log.bounds(&key);
-        if let Some(shortfall) = self.log.shortfall(&key) {
+        let shortfall = self.log.shortfall(&key);
+        if let Some(shortfall) = shortfall.filter(|_| !defect::active("vote-while-recovering")) {
             let wanted = shortfall.acknowledged.last_log_id;
             let what = match shortfall {
                 _ if shortfall.vote_lost => Some("its vote".to_string()),
@@ -320,7 +325,8 @@ impl Host {
         let voters: Vec<u64> = membership.effective().voter_ids().collect();
         let alone = voters == [key.1.0];
         let has_state = self.log.vote(&key).is_some() || applied.is_some();
-        let closed_for = if has_state && !alone { VOTE_GATE } else { Duration::ZERO };
+        let gated = has_state && !alone && !defect::active("no-vote-gate");
+        let closed_for = if gated { VOTE_GATE } else { Duration::ZERO };
 
         let network = Network::new(self.peers.clone(), self.factory.clone(), key);
         let raft = Raft::build(key.1.0, raft_config(), network, store, applier).await;
@@ -376,17 +382,41 @@ impl Host {
     pub async fn destroy_replica(&self, shard: ShardId, replica: ReplicaId) -> Result<()> {
         let _changing = self.changing.lock().await;
         let key = (shard, replica);
-        if let Some(running) = self.registry.get(shard).filter(|running| running.key == key) {
-            self.registry.remove(shard);
+        self.end_for_ever(key).await?;
+        let (factory, folder) = (self.factory.clone(), self.folder(key));
+        Ok(blocking(move || factory.remove(&folder)).await?)
+    }
+
+    /// Gives up a replica that must never run again, and keeps its folder as evidence; its log is forgotten.
+    /// Returns where the folder is now, or `None` when there was none. Its id must not come again.
+    ///
+    /// # Errors
+    /// When its folder cannot be moved.
+    pub async fn set_aside_replica(
+        &self,
+        shard: ShardId,
+        replica: ReplicaId,
+    ) -> Result<Option<PathBuf>> {
+        let _changing = self.changing.lock().await;
+        let key = (shard, replica);
+        self.end_for_ever(key).await?;
+        let folder = self.folder(key);
+        let aside = self.config.data_dir.join(SET_ASIDE_FOLDER);
+        let factory = self.factory.clone();
+        Ok(blocking(move || factory.set_aside(&folder, &aside)).await?)
+    }
+
+    /// Ends a replica if it runs, and makes the log forget it.
+    async fn end_for_ever(&self, key: Key) -> Result<()> {
+        if let Some(running) = self.registry.get(key.0).filter(|running| running.key == key) {
+            self.registry.remove(key.0);
             running.context.health.end("removed");
             running.shutdown().await;
             let closed = running.slot().close(&self.config.clock, limits::ENGINE_CLOSE_WAIT).await;
             closed?;
         }
         let synced = self.log.destroy(key).wait().await;
-        synced.map_err(|error| Error::raft(key, error))?;
-        let (factory, folder) = (self.factory.clone(), self.folder(key));
-        Ok(blocking(move || factory.remove(&folder)).await?)
+        synced.map_err(|error| Error::raft(key, error))
     }
 
     /// Ends everything: replicas, flushed engines, lanes, log. The router should have stopped before.

@@ -11,9 +11,11 @@
 //!
 //! No message and no channel: one read of a watched value.
 
+use crate::defect;
 use crate::type_config::{TypeConfig, term_of};
 use base::limits;
 use openraft::{Instant, RaftMetrics, ServerState};
+use std::time::Duration;
 
 /// The term in which the replica with these metrics may serve.
 pub fn serving_term(metrics: &RaftMetrics<TypeConfig>) -> Option<u64> {
@@ -21,8 +23,19 @@ pub fn serving_term(metrics: &RaftMetrics<TypeConfig>) -> Option<u64> {
     let lease = sole_voter(metrics)
         || metrics
             .last_quorum_acked
-            .is_some_and(|acknowledged| acknowledged.elapsed() < limits::LEASE_READ_MAX);
+            .is_some_and(|acknowledged| acknowledged.elapsed() < read_max());
     lease.then_some(term)
+}
+
+/// How long after a quorum's acknowledgement the lease may be used.
+fn read_max() -> Duration {
+    if defect::active("lease-without-margin") {
+        return limits::ELECTION_TIMEOUT_MAX * 11 / 10;
+    }
+    if defect::active("lease-without-end") {
+        return Duration::MAX;
+    }
+    limits::LEASE_READ_MAX
 }
 
 /// The term in which the replica leads and has applied an entry of its own: before that, it may not

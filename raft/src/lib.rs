@@ -9,8 +9,9 @@
 //!
 //! Reading order: `replica_group` and `state_machine` (what others see), `host` (what `server` starts),
 //! `type_config`, `config` and `codec` (openraft made ours), `log` with `log_store` (the log),
-//! `applier`, `engine_slot` and `snapshot` (the state), `transport` (between nodes), `replica`, `lease`
-//! and `vote_gate` (when a replica may serve and vote), `purge` (keeping the log short), `scrub` (finding rot).
+//! `applier`, `engine_slot` and `snapshot` (the state), `transport` (between nodes), `replica`, `membership`,
+//! `lease` and `vote_gate` (when a replica may serve and vote), `purge` (keeping the log short), `scrub`
+//! (finding rot).
 //!
 //! Invariants:
 //! 1. Nothing here looks inside a command.
@@ -22,12 +23,14 @@
 pub mod applier;
 pub mod codec;
 pub mod config;
+pub(crate) mod defect;
 pub mod engine_slot;
 pub mod error;
 pub mod host;
 pub mod lease;
 pub mod log;
 pub mod log_store;
+pub mod membership;
 pub mod purge;
 pub mod replica;
 pub mod replica_group;
@@ -44,7 +47,10 @@ pub use host::{Host, HostConfig};
 pub use log::FlushMode;
 pub use log::disk::{FileDisk, LogDisk, LogFile, SimLogDisk};
 pub use log::health::{DiskHealth, DiskState};
-pub use replica_group::{ProposeError, ReplicaGroup, ReplicaStatus};
+pub use replica_group::{
+    GroupProgress, Member, MemberRole, MembershipError, MembershipVersion, ProposeError,
+    ReplicaGroup, ReplicaStatus,
+};
 pub use runtime::seed_thread;
 pub use state_machine::StateMachine;
 pub use transport::dialer::{Dialer, TcpDialer};

@@ -31,7 +31,7 @@ pub mod scrub;
 pub mod segment;
 pub mod watermark;
 
-use crate::codec::{decode_entries, encode_entries, entry_bytes};
+use crate::codec::{decode_entries, encode_entry_batch, entry_bytes};
 use crate::type_config::{Entry, LogId, Vote};
 use base::{SharedClock, limits};
 use bytes::Bytes;
@@ -312,23 +312,26 @@ impl SharedLog {
         })
     }
 
-    /// Whether a replica may take so many bytes of entries from its leader. There is more room for them than
-    /// for new writes, because what was begun elsewhere should end; and for a few bytes there is room until the
-    /// disk is really full.
-    pub fn takes_entries(&self, bytes: usize) -> bool {
+    /// Whether a replica may take these entries from its leader. There is more room for them than for new
+    /// writes, because what was begun elsewhere should end; and for a few bytes there is room until the disk is
+    /// really full. What the log has already counts for nothing: a new leader sends it to find out.
+    pub fn takes_entries(&self, key: &Key, entries: &[Entry]) -> bool {
         let options = &self.shared.options;
         let watch = &self.shared.disk_watch;
-        if bytes == 0 {
-            return true;
-        }
-        if watch.waits_for_space() {
-            return false;
-        }
         let segments = self.shared.segments_in_use.load(Ordering::Relaxed);
         let used = segments.saturating_mul(options.segment_bytes);
-        let room = watch.space_level() < SpaceLevel::Exhausted
-            && used < options.bytes_max + options.bytes_max / 8 + options.segment_bytes;
-        room || bytes <= limits::SMALL_APPEND_BYTES
+        let limit = options.bytes_max + options.bytes_max / 8 + options.segment_bytes;
+        let waits = watch.waits_for_space();
+        if !waits && used < limit && watch.space_level() < SpaceLevel::Exhausted {
+            return true;
+        }
+        let state = self.shared.state.lock();
+        let log = state.index.get(key);
+        let is_new = |entry: &&Entry| {
+            log.and_then(|log| log.log_id_at(entry.log_id.index)) != Some(entry.log_id)
+        };
+        let bytes: usize = entries.iter().filter(is_new).map(entry_bytes).sum();
+        bytes == 0 || (!waits && bytes <= limits::SMALL_APPEND_BYTES)
     }
 
     /// Replicas that have something in the log.
@@ -574,8 +577,7 @@ impl SharedLog {
         let (record, _) = record::decode(&Bytes::from(bytes), 0, at.position.segment)
             .filter(|(record, _)| record.kind == Kind::Entries)
             .ok_or_else(|| self.bad_record(at))?;
-        let (_, entries) = decode_entries(record.payload).map_err(|_| self.bad_record(at))?;
-        Ok(entries)
+        decode_entries(record.payload).map_err(|_| self.bad_record(at))
     }
 
     /// Names a record that cannot be read.
@@ -630,7 +632,7 @@ fn encode_records(mut prev: Option<LogId>, entries: &[Entry]) -> Vec<(u64, u64, 
         let (chunk, others) = rest.split_at(fitting.max(1));
         rest = others;
         let last = chunk[chunk.len() - 1].log_id;
-        let payload = encode_entries(prev.as_ref(), chunk);
+        let payload = encode_entry_batch(prev.as_ref(), chunk);
         records.push((chunk[0].log_id.index, chunk.len() as u64, last, payload));
         prev = Some(last);
     }

@@ -1,5 +1,6 @@
 //! One replica's part of the node's log, as openraft wants to see it.
 
+use crate::defect;
 use crate::log::record::Key;
 use crate::log::{Done, SharedLog};
 use crate::type_config::{Entry, LogId, TypeConfig, Vote};
@@ -77,7 +78,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
-        self.log.save_vote(self.key, *vote).wait().await
+        let synced = self.log.save_vote(self.key, *vote);
+        if defect::active("vote-before-sync") {
+            return Ok(());
+        }
+        synced.wait().await
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
@@ -86,6 +91,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        if defect::active("whole-log-taken-for-committed") {
+            return Ok(self.log.bounds(&self.key).1);
+        }
         Ok(self.log.committed(&self.key))
     }
 

@@ -1,10 +1,13 @@
 //! One running replica: openraft with our log, engine and transport, seen as a `ReplicaGroup`.
 
 use crate::applier::{Applier, ApplierContext};
+use crate::defect;
 use crate::engine_slot::EngineSlot;
 use crate::lease;
 use crate::log::record::Key;
-use crate::replica_group::{ProposeError, ReplicaGroup, ReplicaStatus};
+use crate::replica_group::{
+    GroupProgress, MembershipError, MembershipVersion, ProposeError, ReplicaGroup, ReplicaStatus,
+};
 use crate::type_config::{Answer, Command, Term, TypeConfig};
 use crate::vote_gate::VoteGate;
 use base::{NodeId, ReplicaId, ShardId, SharedClock, limits};
@@ -14,6 +17,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::type_config::alias::WatchReceiverOf;
 use openraft::{LinearizerOption, RaftMetrics, ServerState};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -90,6 +94,8 @@ pub struct Replica {
     pub gate: VoteGate,
     /// Held while a Raft snapshot is being received.
     pub receiving: tokio::sync::Mutex<()>,
+    /// Held while the members are being changed.
+    pub(crate) changing: Arc<tokio::sync::Mutex<()>>,
     /// What openraft published last.
     metrics: WatchReceiverOf<TypeConfig, RaftMetrics<TypeConfig>>,
     /// The term whose leadership was given away or is being given away; 0 when none.
@@ -109,6 +115,7 @@ impl Replica {
             raft,
             gate,
             receiving: tokio::sync::Mutex::new(()),
+            changing: Arc::default(),
             revoked_term: AtomicU64::new(0),
             permits: Semaphore::new(limits::PROPOSER_BYTES_MAX / PERMIT_BYTES),
             clock: context.clock.clone(),
@@ -127,7 +134,7 @@ impl Replica {
     }
 
     /// Why the replica does not work, if it does not.
-    fn stop_reason(&self) -> Option<String> {
+    pub(crate) fn stop_reason(&self) -> Option<String> {
         let fatal = || {
             self.with_metrics(|metrics| metrics.running_state.clone().err())
                 .map(|fatal| fatal.to_string())
@@ -136,7 +143,7 @@ impl Replica {
     }
 
     /// Whether leadership of this term has been given away.
-    fn revoked(&self, term: u64) -> bool {
+    pub(crate) fn revoked(&self, term: u64) -> bool {
         self.revoked_term.load(Ordering::Acquire) == term
     }
 
@@ -207,6 +214,9 @@ impl ReplicaGroup for Replica {
             return None;
         }
         self.with_metrics(|metrics| metrics.state == ServerState::Leader).then_some(())?;
+        if defect::active("read-index-skipped") {
+            return self.with_metrics(lease::leading_term);
+        }
         // ReadIndex: one heartbeat round serves everybody who asks meanwhile.
         let option = LinearizerOption::new(Some(Duration::ZERO), true)
             .with_wait_timeout(limits::ELECTION_TIMEOUT_MAX);
@@ -239,8 +249,9 @@ impl ReplicaGroup for Replica {
         let Ok(Ok(_room)) = room.await else { return Err(ProposeError::NotLeader) };
         let (answer, outcome) = Answer::pair();
         // The fence: accepted only while this replica leads in that term.
+        let write = self.raft.write(Command(command)).responder(answer);
         let write =
-            self.raft.write(Command(command)).with_leader(Term::new(term)).responder(answer);
+            if defect::active("no-fence") { write } else { write.with_leader(Term::new(term)) };
         if write.await.is_err() {
             let reason = self.stop_reason().unwrap_or_else(|| "Raft has stopped".to_string());
             return Err(ProposeError::Stopped(reason));
@@ -252,6 +263,7 @@ impl ReplicaGroup for Replica {
             Ok(Ok(Err(ClientWriteError::PreconditionFailed(_)))) => Err(ProposeError::NotLeader),
             Ok(Ok(Err(ClientWriteError::ChangeMembershipError(_)))) => Err(ProposeError::NotLeader),
             Ok(Ok(Err(ClientWriteError::LogEntryDiscarded(_)))) => Err(ProposeError::Unknown),
+            Ok(Err(_)) | Err(_) if defect::active("unknown-is-acknowledged") => Ok(()),
             // Raft ended while the command was on its way, or no quorum answered in time.
             Ok(Err(_)) | Err(_) => Err(ProposeError::Unknown),
         }
@@ -264,15 +276,20 @@ impl ReplicaGroup for Replica {
         let Some(term) = self.serving_term() else { return Err(ProposeError::NotLeader) };
         let target = self.with_metrics(|metrics| {
             let membership = metrics.membership_config.membership();
-            let mut voters = membership.voter_ids();
-            voters.find(|id| membership.get_node(id).is_some_and(|home| home.node == to))
+            // While a replica is replaced on its own node, the node has two; one of them is empty or dead.
+            let on_node = |id: &u64| membership.get_node(id).is_some_and(|home| home.node == to);
+            let matched =
+                |id: &u64| metrics.replication.as_ref().and_then(|all| all.get(id).copied());
+            membership.voter_ids().filter(on_node).max_by_key(matched)
         });
         let Some(target) = target.filter(|target| *target != self.key.1.0) else {
             return Err(ProposeError::NotLeader);
         };
         // Reads end here, before anyone else can be elected: a transfer ignores leases. Writes end too,
         // so that the target can catch up. Once asked, openraft does not take a transfer back.
-        self.revoked_term.store(term, Ordering::Release);
+        if !defect::active("reads-during-transfer") {
+            self.revoked_term.store(term, Ordering::Release);
+        }
         if !self.wait_caught_up(target).await {
             self.revoked_term.store(0, Ordering::Release);
             return Err(ProposeError::NotLeader);
@@ -310,6 +327,35 @@ impl ReplicaGroup for Replica {
                 role: stopped.unwrap_or_else(|| role.to_string()),
             }
         })
+    }
+
+    fn progress(&self) -> Option<GroupProgress> {
+        self.group_progress()
+    }
+
+    async fn add_learner(
+        &self,
+        seen: MembershipVersion,
+        replica: ReplicaId,
+        node: NodeId,
+    ) -> Result<(), MembershipError> {
+        self.add_learner_at(seen, replica, node).await
+    }
+
+    async fn change_voters(
+        &self,
+        seen: MembershipVersion,
+        voters: BTreeSet<ReplicaId>,
+    ) -> Result<(), MembershipError> {
+        self.change_voters_at(seen, voters).await
+    }
+
+    async fn remove_member(
+        &self,
+        seen: MembershipVersion,
+        replica: ReplicaId,
+    ) -> Result<(), MembershipError> {
+        self.remove_member_at(seen, replica).await
     }
 }
 

@@ -1,9 +1,11 @@
 //! One shard's replication as the rest of the node sees it. openraft's types stop here.
 
-use base::{NodeId, ReplicaId, ShardId};
+use base::{NodeId, ReplicaId, ShardId, limits};
 use bytes::Bytes;
 use engine::Engine;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A replica of a shard together with its group.
 #[async_trait::async_trait]
@@ -43,6 +45,140 @@ pub trait ReplicaGroup: Send + Sync + 'static {
 
     /// A picture for `precinct status`, metrics and `SHOW SHARDS`.
     fn status(&self) -> ReplicaStatus;
+
+    /// The group as its leader sees it; `None` when this replica does not lead.
+    fn progress(&self) -> Option<GroupProgress>;
+
+    /// Adds a replica without a vote, if the membership is still the one `seen`. Adding it twice is no
+    /// error. The leader sends it everything, by a Raft snapshot where the log does not reach.
+    ///
+    /// # Errors
+    /// `Refused` when the id is known on another node; the others as they say.
+    async fn add_learner(
+        &self,
+        seen: MembershipVersion,
+        replica: ReplicaId,
+        node: NodeId,
+    ) -> Result<(), MembershipError>;
+
+    /// Makes these replicas the voters by joint consensus, if the membership is still the one `seen`.
+    /// Those who lose their vote stay as learners. Also finishes or undoes a change that a crash left
+    /// half-way.
+    ///
+    /// # Errors
+    /// `Behind` when a new voter has not caught up; `Refused` when this leader is not among them, or no
+    /// majority of them answers; the others as they say.
+    async fn change_voters(
+        &self,
+        seen: MembershipVersion,
+        voters: BTreeSet<ReplicaId>,
+    ) -> Result<(), MembershipError>;
+
+    /// Removes a learner, if the membership is still the one `seen`. Removing it twice is no error.
+    ///
+    /// # Errors
+    /// `Refused` when it has a vote; the others as they say.
+    async fn remove_member(
+        &self,
+        seen: MembershipVersion,
+        replica: ReplicaId,
+    ) -> Result<(), MembershipError>;
+}
+
+/// Which membership is in force: the place of its entry in the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MembershipVersion {
+    /// Term of the entry.
+    pub term: u64,
+    /// Index of the entry.
+    pub index: u64,
+}
+
+/// What a member counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberRole {
+    /// Has a vote, before and after a change that may be under way.
+    Voter,
+    /// Receives everything, has no vote.
+    Learner,
+    /// During a change of voters: has a vote in the new set only.
+    Joining,
+    /// During a change of voters: has a vote in the old set only.
+    Leaving,
+}
+
+/// One member, as the leader sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The replica.
+    pub replica: ReplicaId,
+    /// Its node.
+    pub node: NodeId,
+    /// What it counts for.
+    pub role: MemberRole,
+    /// Index up to which it has the leader's log; `None` when it has nothing or nothing is known.
+    pub matched: Option<u64>,
+    /// Time since it answered last; `None` when it never answered this leader.
+    pub silent_for: Option<Duration>,
+}
+
+/// A group, as its leader sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupProgress {
+    /// The leader's term.
+    pub term: u64,
+    /// Index of the last entry in its log.
+    pub last_log_index: u64,
+    /// The membership in force.
+    pub version: MembershipVersion,
+    /// Whether no change is under way: the membership is log-committed and not joint.
+    pub settled: bool,
+    /// Everyone.
+    pub members: Vec<Member>,
+}
+
+impl GroupProgress {
+    /// Those who have a vote when a change under way is done.
+    pub fn voters(&self) -> BTreeSet<ReplicaId> {
+        let voters = |role| matches!(role, MemberRole::Voter | MemberRole::Joining);
+        let members = self.members.iter().filter(|member| voters(member.role));
+        members.map(|member| member.replica).collect()
+    }
+
+    /// Whether a member has nearly every entry and answered lately.
+    pub fn keeps_up(&self, member: &Member) -> bool {
+        let near = |matched| matched + limits::MEMBER_LAG_MAX >= self.last_log_index;
+        let fresh = |silent: Duration| silent <= limits::MEMBER_SILENT_MAX;
+        member.matched.is_some_and(near) && member.silent_for.is_some_and(fresh)
+    }
+}
+
+/// Why the members were not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MembershipError {
+    /// This replica does not lead. Ask the leader.
+    #[error("not the leader")]
+    NotLeader,
+    /// Another change is under way, or the membership is not the one the caller saw. Look again.
+    #[error("another change of members is under way")]
+    Busy,
+    /// A new voter has not caught up. Wait and ask again.
+    #[error("replica {replica} lacks {entries} entries or does not answer")]
+    Behind {
+        /// Which one.
+        replica: ReplicaId,
+        /// How many entries it lacks.
+        entries: u64,
+    },
+    /// The change would break a rule. Ask for something else.
+    #[error("{0}")]
+    Refused(String),
+    /// No quorum answered in time, or leadership was lost meanwhile: it may have happened. Look again.
+    #[error("outcome unknown")]
+    Unknown,
+    /// The replica has stopped.
+    #[error("replica stopped: {0}")]
+    Stopped(String),
 }
 
 /// Why a command was not acknowledged.

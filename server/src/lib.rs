@@ -2,7 +2,7 @@
 //! that reads configuration.
 //!
 //! Reading order: `config`, `node` (assembly of a node), `shard_state` (plugs `txn` into `raft`),
-//! `local_shards`, `cluster_client` (from a transaction to a shard's leader), `peers`, `grpc` and `wire`
+//! `local_shards`, `cluster_client` (from a transaction to a shard's leader), `peers`, `incoming`, `grpc` and `wire`
 //! (calls between nodes), `oracle`, `balancer`, `http`, then `cli` and `demo`.
 
 pub mod balancer;
@@ -13,6 +13,7 @@ pub mod demo;
 pub mod disks;
 pub mod grpc;
 pub mod http;
+pub mod incoming;
 pub mod local_shards;
 pub mod node;
 pub mod oracle;

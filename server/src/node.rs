@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::disks::{self, Disks};
 use crate::grpc::NodeService;
 use crate::http::{self, HttpState};
+use crate::incoming::incoming;
 use crate::local_shards::{LocalShard, LocalShards};
 use crate::oracle::{LocalOracle, NodeOracle};
 use crate::peers::Peers;
@@ -37,8 +38,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::TcpListenerStream;
 
 /// Pause between two tries to reach the meta shard at start.
 const BOOTSTRAP_RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -137,11 +136,7 @@ impl Node {
             .add_service(host.service())
             .add_service(service.into_server());
         background.push(raft_handle.spawn(async move {
-            // The server builder's own setting does not reach sockets that are accepted outside of it.
-            let incoming = TcpListenerStream::new(node_listener).map(|accepted| {
-                accepted.and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-            });
-            if let Err(error) = server.serve_with_incoming(incoming).await {
+            if let Err(error) = server.serve_with_incoming(incoming(node_listener)).await {
                 tracing::error!(%error, "the listener for nodes stopped");
                 std::process::abort();
             }

@@ -3,7 +3,8 @@
 //! A script's command is a statement, written after `>`. Its output is the names of the columns, the
 //! rows, and the warnings, or the error. Tags before `>`: `sort` sorts the rows, for statements that
 //! promise no order; `types` shows what a client is told about the columns instead of the rows;
-//! `count` shows the number of rows only.
+//! `count` shows the number of rows only; `node2` to `node9` run the statement in a session of that node,
+//! which loads the catalog when it is first named.
 
 use base::{NodeId, SystemClock};
 use goldenscript::{Command, Context, Runner};
@@ -40,12 +41,13 @@ impl Cluster for Alone {
     }
 }
 
-/// A session over three data shards.
+/// A session of each node named so far, over three data shards.
 struct Queries {
     runtime: tokio::runtime::Runtime,
-    session: Session,
+    client: Arc<MemoryCluster>,
+    sessions: BTreeMap<u32, Session>,
     /// Spilled data of the script.
-    _temp: tempfile::TempDir,
+    temp: tempfile::TempDir,
 }
 
 impl Queries {
@@ -53,36 +55,50 @@ impl Queries {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let temp = tempfile::tempdir().expect("a folder");
-        let clock = SystemClock::shared();
-        let client = MemoryCluster::new(3, clock.clone()).expect("a cluster");
+        let client = MemoryCluster::new(3, SystemClock::shared()).expect("a cluster");
+        let mut queries = Queries { runtime, client, sessions: BTreeMap::new(), temp };
+        let session = queries.connect(1);
+        queries.sessions.insert(1, session);
+        queries.execute(1, "CREATE DATABASE test").expect("a new database");
+        queries.execute(1, "USE test").expect("the database is there");
+        queries
+    }
+
+    /// A session of a node that has just started.
+    fn connect(&self, node: u32) -> Session {
         let instance = Instance::new(InstanceConfig {
-            client,
+            client: self.client.clone(),
             cluster: Arc::new(Alone),
-            clock,
-            node: NodeId(1),
+            clock: SystemClock::shared(),
+            node: NodeId(node.into()),
             version: "8.0.46-PrecinctDB".to_string(),
-            temp_dir: temp.path().to_path_buf(),
+            temp_dir: self.temp.path().to_path_buf(),
             local_infile: false,
             variables: BTreeMap::new(),
         });
-        runtime.block_on(instance.bootstrap()).expect("a new cluster");
-        let mut session = instance.session(SessionInfo {
-            connection_id: 1,
+        self.runtime.block_on(instance.bootstrap()).expect("a cluster that answers");
+        instance.session(SessionInfo {
+            connection_id: node,
             user: "root".to_string(),
             host: "localhost".to_string(),
             found_rows: false,
             interactive: false,
-        });
-        for statement in ["CREATE DATABASE test", "USE test"] {
-            runtime.block_on(session.execute(statement)).0.expect(statement);
-        }
-        Queries { runtime, session, _temp: temp }
+        })
     }
 
-    fn rows(&mut self, sql: &str, context: &Context) -> sql::Result<String> {
-        let (outcome, _) = self.runtime.block_on(self.session.execute(sql));
+    fn execute(&mut self, node: u32, sql: &str) -> sql::Result<Outcome> {
+        if !self.sessions.contains_key(&node) {
+            let session = self.connect(node);
+            self.sessions.insert(node, session);
+            self.execute(node, "USE test")?;
+        }
+        let session = self.sessions.get_mut(&node).expect("just inserted");
+        self.runtime.block_on(session.execute(sql)).0
+    }
+
+    fn rows(&mut self, node: u32, sql: &str, context: &Context) -> sql::Result<String> {
         let mut out = String::new();
-        match outcome? {
+        match self.execute(node, sql)? {
             Outcome::Ok(ok) if ok.affected_rows > 0 => {
                 writeln!(out, "{} rows", ok.affected_rows).expect("a string");
             }
@@ -96,11 +112,10 @@ impl Queries {
         Ok(out)
     }
 
-    fn warnings(&mut self) -> String {
+    fn warnings(&mut self, node: u32) -> String {
         let mut out = String::new();
-        if self.session.status().warnings > 0
-            && let (Ok(Outcome::Rows { rows, .. }), _) =
-                self.runtime.block_on(self.session.execute("SHOW WARNINGS"))
+        if self.sessions[&node].status().warnings > 0
+            && let Ok(Outcome::Rows { rows, .. }) = self.execute(node, "SHOW WARNINGS")
         {
             for row in self.runtime.block_on(rows.collect()).unwrap_or_default() {
                 let cells: Vec<String> = row.iter().map(|value| format!("{value:?}")).collect();
@@ -162,11 +177,13 @@ impl Runner for Queries {
     type Command = Command;
 
     fn run(&mut self, command: &Command, context: &Context) -> Result<String, Box<dyn Error>> {
-        let mut out = match self.rows(&command.name, context) {
+        let tagged = context.tags.iter().find_map(|tag| tag.strip_prefix("node")?.parse().ok());
+        let node = tagged.unwrap_or(1);
+        let mut out = match self.rows(node, &command.name, context) {
             Ok(out) => out,
             Err(error) => return Ok(format!("{error}\n")),
         };
-        out.push_str(&self.warnings());
+        out.push_str(&self.warnings(node));
         Ok(out)
     }
 }

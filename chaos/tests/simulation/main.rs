@@ -1,96 +1,101 @@
-//! Three nodes in one process, replayed from a seed: `raft` over a simulated network (turmoil), simulated
-//! engines and a simulated Raft log, with partitions and power cuts.
+//! Many simulated runs of a cluster, each decided by its seed, in processes of their own.
 //!
-//! ```text
-//! safety phase: faults and writes ──> heal everything ──> liveness phase: a new write must pass
-//!        └── invariants checked at every step ─────────────────┘   then: what was acknowledged is there
-//! ```
+//! An ordinary run takes the seeds 1 to 200 and three of them twice: the same seed must give the same run.
+//! `PRECINCT_SEEDS` is another number of seeds, `PRECINCT_FIRST_SEED` another first one (`make sim SEEDS=2000`).
+//! To replay one: `PRECINCT_SEED=<seed> cargo test --release --workspace --test simulation -- --nocapture`; with
+//! `PRECINCT_TRACE=1` it prints every event. How it works: docs/explanation/simulation.md.
 //!
 //! The clock and entropy of the whole process are the simulation's (mad-turmoil), so this must be a test
-//! binary of its own. To replay a failure: `PRECINCT_SEED=<seed> cargo test --release --workspace --test simulation`.
+//! binary of its own.
 
-mod invariant;
-mod net;
-mod node;
-mod schedule;
-mod world;
+mod sim;
 
-use base::Rng;
-use rand::SeedableRng;
-use std::time::Duration;
+use chaos::seeds::{self, Outcome, Report};
+use std::collections::BTreeSet;
 
-/// Seeds of an ordinary run; each is run twice.
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=5;
+/// Seeds of an ordinary run.
+const SEEDS: u64 = 200;
 /// Seeds of a soak.
-const SOAK_SEEDS: std::ops::RangeInclusive<u64> = 100..=199;
-/// Set in the child process that makes one run.
-const SEED_VARIABLE: &str = "PRECINCT_SEED";
-const REPORT: &str = "report: ";
+const SOAK_SEEDS: u64 = 2000;
+/// How many seeds are run twice.
+const TWICE: u64 = 3;
+/// Seeds between two lines of progress.
+const PROGRESS_EVERY: u64 = 50;
+/// Seeds that fail before the rest is not run any more.
+const FAILURES_MAX: usize = 5;
+/// Enough seeds that every fault and every invariant must have had its turn.
+const SEEDS_FOR_ALL: u64 = 100;
 
 #[test]
-fn the_same_seed_gives_the_same_run_and_no_invariant_breaks() {
-    if let Ok(seed) = std::env::var(SEED_VARIABLE) {
-        let seed = seed.parse().expect("PRECINCT_SEED is a number");
-        println!("{REPORT}{}", simulate(seed));
+fn no_invariant_breaks_and_the_same_seed_gives_the_same_run() {
+    if let Some(seed) = seeds::own_seed() {
+        println!("{}{}", seeds::REPORT, sim::run(seed));
         return;
     }
-    let soak = std::env::var_os("PRECINCT_SOAK").is_some();
-    let mut reports = Vec::new();
-    for seed in if soak { SOAK_SEEDS } else { SEEDS } {
-        let (first, second) = (run_alone(seed), run_alone(seed));
-        println!("seed {seed}: {first}");
-        assert_eq!(first, second, "seed {seed} gave two different runs");
-        reports.push(first);
-    }
-    let count = reports.len();
-    reports.sort_unstable();
-    reports.dedup();
-    assert_eq!(reports.len(), count, "different seeds gave equal runs: the seed decides nothing");
-}
-
-/// One run in a process of its own: libraries keep counters for as long as a process lives.
-fn run_alone(seed: u64) -> String {
-    let this = std::env::current_exe().expect("a test knows its own path");
-    let output = std::process::Command::new(this)
-        .args(["--nocapture", "--test-threads=1"])
-        .env(SEED_VARIABLE, seed.to_string())
-        .output()
-        .expect("the test runs itself");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "seed {seed} failed:\n{text}{}",
-        String::from_utf8_lossy(&output.stderr)
+    let count = number("PRECINCT_SEEDS").unwrap_or(match std::env::var_os("PRECINCT_SOAK") {
+        Some(_) => SOAK_SEEDS,
+        None => SEEDS,
+    });
+    let first = number("PRECINCT_FIRST_SEED").unwrap_or(1);
+    let (mut total, mut failures, mut hashes) = (Report::default(), Vec::new(), BTreeSet::new());
+    let mut done = 0;
+    seeds::run_seeds(first..first + count, None, |seed, outcome| {
+        done += 1;
+        match outcome {
+            Outcome::Held(report) => {
+                total.add(&report);
+                let fresh = hashes.insert(report.hash);
+                assert!(fresh, "seed {seed} gave the run of another seed: seeds decide nothing");
+            }
+            Outcome::Broken { text, .. } => {
+                println!("{text}");
+                failures.push(seed);
+            }
+        }
+        if done % PROGRESS_EVERY == 0 {
+            println!("{done} of {count} seeds, {} failed", failures.len());
+        }
+        failures.len() < FAILURES_MAX
+    });
+    println!(
+        "{done} seeds, {} simulated seconds",
+        total.counts.get("simulated seconds").unwrap_or(&0)
     );
-    let report = text.lines().find_map(|line| line.split_once(REPORT));
-    report.expect("a run prints its report").1.to_string()
+    println!("faults: {}", total.line("fault:"));
+    println!("checks: {}", total.line("check:"));
+    println!("acknowledged writes: {}", total.counts.get("acknowledged writes").unwrap_or(&0));
+    assert!(failures.is_empty(), "failed seeds: {failures:?}; replay lines are above");
+    if count >= SEEDS_FOR_ALL {
+        every_invariant_was_checked(&total);
+    }
+    for seed in first..first + TWICE.min(count) {
+        let (one, two) = (seeds::run_seed(seed, None), seeds::run_seed(seed, None));
+        assert_eq!(one, two, "seed {seed} gave two different runs");
+    }
 }
 
-/// One run.
-fn simulate(seed: u64) -> world::Report {
-    let _clocks = mad_turmoil::time::SimClocksGuard::init();
-    // Everything that asks the kernel for entropy asks this generator.
-    mad_turmoil::rand::set_rng(rand::rngs::StdRng::seed_from_u64(seed));
-    raft::runtime::seed_thread(seed);
-    let mut rng = Rng::seeded(seed);
-    let mut builder = turmoil::Builder::new();
-    builder
-        .rng_seed(seed)
-        .enable_random_order()
-        .tick_duration(Duration::from_millis(5))
-        .simulation_duration(Duration::from_secs(600))
-        .min_message_latency(Duration::from_millis(1))
-        .max_message_latency(Duration::from_millis(20))
-        .tcp_capacity(1024);
-    let mut sim = builder.build();
-    let world = world::World::new(seed);
-    for id in world::NODES {
-        let world = world.clone();
-        sim.host(net::name(id), move || node::run(id, world.clone()));
+/// A check that never met what it checks proves nothing.
+fn every_invariant_was_checked(total: &Report) {
+    for invariant in [
+        "acknowledged is durable",
+        "committed never changes",
+        "election safety",
+        "fence",
+        "former replica is silent",
+        "leader completeness",
+        "lease safety",
+        "liveness",
+        "log matching",
+        "promises survive",
+        "recovering never votes",
+        "state-machine safety",
+    ] {
+        let count = total.counts.get(&format!("check: {invariant}")).copied().unwrap_or(0);
+        assert!(count > 0, "{invariant} was never checked on anything");
     }
-    schedule::unsafe_times(&mut sim, &world, &mut rng);
-    schedule::heal_and_settle(&mut sim, &world);
-    invariant::acknowledged_is_durable::check(&world);
-    invariant::state_machine_safety::check_replicas_agree(&world);
-    world.report()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }

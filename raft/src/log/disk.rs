@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A folder of log files.
 pub trait LogDisk: Send + Sync + 'static {
@@ -34,6 +35,12 @@ pub trait LogDisk: Send + Sync + 'static {
 
     /// How to name a file to people.
     fn place(&self, name: &str) -> String;
+
+    /// How long the next sync takes on a disk that is simulated: the flusher task waits for that long before
+    /// it writes.
+    fn sync_time(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// An open file of a [`LogDisk`].
@@ -158,6 +165,8 @@ struct SimState {
     copy: Option<(u64, Option<SimLogDisk>)>,
     /// Bytes it holds; `None` is without end.
     capacity: Option<u64>,
+    /// How long a sync takes.
+    sync_time: Duration,
 }
 
 /// Content of one simulated file.
@@ -244,6 +253,11 @@ impl SimLogDisk {
     fn left(&self) -> u64 {
         let capacity = self.state.lock().capacity;
         capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used_bytes()))
+    }
+
+    /// From now on a sync takes this long.
+    pub fn set_sync_time(&self, sync_time: Duration) {
+        self.state.lock().sync_time = sync_time;
     }
 
     /// Keeps a copy of the disk as it is right before the sync after the next `syncs`: to cut the power
@@ -333,6 +347,10 @@ impl LogDisk for SimLogDisk {
 
     fn place(&self, name: &str) -> String {
         format!("log/{name}")
+    }
+
+    fn sync_time(&self) -> Duration {
+        self.state.lock().sync_time
     }
 }
 

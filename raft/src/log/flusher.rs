@@ -23,6 +23,7 @@ use super::segment::{Position, WriteError, Writer, take_ballast};
 use super::watermark::{Acknowledged, Watermark, WatermarkFiles};
 use super::{Done, Shared};
 use crate::codec::vote_to_wire;
+use crate::defect;
 use crate::type_config::{LogId, Vote};
 use base::limits;
 use prost::Message;
@@ -249,7 +250,7 @@ impl Flusher {
                 let _ = tokio::time::timeout(limits::NO_SPACE_PAUSE, wake).await;
             }
             let wake = shared.wake_task.notified();
-            let (operations, stop) = {
+            let (mut operations, stop) = {
                 let mut queue = shared.queue.lock();
                 match self.batch {
                     Some(_) => (Vec::new(), queue.stop),
@@ -266,6 +267,19 @@ impl Flusher {
                     }
                 }
                 continue;
+            }
+            if defect::active("acknowledge-before-sync") {
+                operations
+                    .iter_mut()
+                    .filter_map(|operation| operation.done.take())
+                    .for_each(|done| done());
+            }
+            // A real disk takes its time inside the sync.
+            let sync_time = shared.disk.sync_time();
+            if !sync_time.is_zero() {
+                shared.disk_watch.sync_begins();
+                tokio::time::sleep(sync_time).await;
+                shared.disk_watch.sync_ends();
             }
             outcome = self.turn(operations, stop);
             if stop && (outcome == Outcome::NoSpace || shared.queue.lock().operations.is_empty()) {

@@ -21,6 +21,11 @@ async fn queue(log: &SharedLog, index: u64) -> oneshot::Receiver<()> {
     synced
 }
 
+/// Whether an entry of this index and size is taken from a leader.
+fn takes(log: &SharedLog, index: u64, bytes: usize) -> bool {
+    log.takes_entries(&A, &[entry(1, index, bytes)]) && log.takes_entries(&A, &[])
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_delays_and_loses_nothing() {
     let disk = SimLogDisk::new();
@@ -34,7 +39,7 @@ async fn a_full_disk_delays_and_loses_nothing() {
     assert!(first.try_recv().is_err() && second.try_recv().is_err(), "nothing is acknowledged");
     assert_eq!(log.disk_health().state, DiskState::Full);
     assert!(log.refuses_writes().unwrap().contains("waits for space"));
-    assert!(log.takes_entries(0) && !log.takes_entries(1), "only heartbeats");
+    assert!(takes(&log, 0, 1) && !takes(&log, 9, 1), "only heartbeats and what is there");
     assert_eq!(log.read(&A, 1, 2, 1).unwrap(), vec![entry(1, 1, 3000)], "reads go on");
 
     // A crash now loses what was not acknowledged, and nothing else.
@@ -129,10 +134,10 @@ async fn below_the_reserve_new_writes_are_refused_and_what_runs_may_end() {
         "{sentence}"
     );
     append(&log, A, vec![entry(1, 0, 10)]).await;
-    assert!(log.takes_entries(1 << 20));
+    assert!(takes(&log, 900, 1 << 20));
     free(reserve / 2 - 1);
-    assert!(!log.takes_entries(1 << 20));
-    assert!(log.takes_entries(100), "a commit, a timestamp window");
+    assert!(!takes(&log, 900, 1 << 20));
+    assert!(takes(&log, 900, 100), "a commit, a timestamp window");
     free(reserve);
     assert!(log.refuses_writes().is_some(), "a little more is wanted first");
     free(reserve + reserve / 8);
@@ -150,15 +155,15 @@ async fn a_log_at_its_limit_refuses_new_writes_until_it_is_purged() {
     }
     assert_eq!(log.pressure(), Pressure::Reached);
     assert!(log.refuses_writes().unwrap().contains("its limit of"));
-    assert!(log.takes_entries(1 << 20), "what was begun elsewhere may end");
+    assert!(takes(&log, 900, 1 << 20), "what was begun elsewhere may end");
     for index in 16..19 {
         append(&log, A, vec![entry(1, index, 3500)]).await;
     }
-    assert!(!log.takes_entries(1 << 20));
+    assert!(!takes(&log, 900, 1 << 20));
     log.purge(A, log_id(1, 17)).wait().await.unwrap();
     append(&log, A, vec![entry(1, 19, 10)]).await;
     tokio::task::yield_now().await;
-    assert_eq!((log.refuses_writes(), log.takes_entries(1 << 20)), (None, true));
+    assert_eq!((log.refuses_writes(), takes(&log, 900, 1 << 20)), (None, true));
 }
 
 #[tokio::test(start_paused = true)]

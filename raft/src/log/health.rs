@@ -155,11 +155,13 @@ impl DiskWatch {
         done
     }
 
-    fn sync_begins(&self) {
+    /// A sync begins.
+    pub fn sync_begins(&self) {
         self.sync_began.store(stamp(self.clock.monotonic()), Ordering::Release);
     }
 
-    fn sync_ends(&self) {
+    /// It has returned.
+    pub fn sync_ends(&self) {
         let took = self.sync_runs_for();
         self.sync_began.store(0, Ordering::Release);
         if took > limits::SYNC_SLOW {

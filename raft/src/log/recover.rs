@@ -27,7 +27,8 @@ use super::index::{Index, Place, RecordAt};
 use super::record::{self, ALIGNMENT, HEADER_BYTES, Key, Kind, Record};
 use super::segment::{self, Position, SEGMENT_HEADER_BYTES};
 use super::watermark::{Acknowledged, Watermark};
-use crate::codec::{decode_entries, log_id_from_wire, vote_from_wire};
+use crate::codec::{decode_entry_batch, log_id_from_wire, vote_from_wire};
+use crate::defect;
 use crate::type_config::{LogId, Vote};
 use bytes::Bytes;
 use prost::Message;
@@ -210,6 +211,10 @@ impl Replay<'_> {
                     offset = next;
                 }
                 None if self.passed(position) => return Ok(Scan::EndsBefore(offset)),
+                None if defect::active("truncate-at-bad-checksum") => {
+                    self.checked = true;
+                    return Ok(Scan::EndsBefore(offset));
+                }
                 None => {
                     self.damaged(format!("{name} at byte {offset}"));
                     match next_record(&content, offset, number) {
@@ -226,7 +231,8 @@ impl Replay<'_> {
         let Record { kind, key, payload } = record;
         match kind {
             Kind::Entries => {
-                let (prev, entries) = decode_entries(payload).map_err(|error| error.to_string())?;
+                let (prev, entries) =
+                    decode_entry_batch(payload).map_err(|error| error.to_string())?;
                 let fits = |index: &Index, next: u64| {
                     index.get(&key).is_none_or(|log| {
                         log.first_index() == log.next_index() || next <= log.next_index()

@@ -409,35 +409,39 @@ fn column_row(table: &TableDef, position: usize, column: &ColumnDef) -> Row {
     ]
 }
 
-fn statistics(catalog: &Catalog) -> VirtualTable {
+/// The rows of STATISTICS for one table: one per column of each index.
+pub(crate) fn statistics_rows(table: &TableDef) -> Vec<Row> {
     let mut rows = Vec::new();
-    for table in all_tables(catalog) {
-        for index in shown_indexes(table) {
-            for (sequence, part) in index.columns.iter().enumerate() {
-                let column = &table.columns[part.column];
-                rows.push(vec![
-                    text("def"),
-                    text(&table.database),
-                    text(&table.name),
-                    Value::Int(i64::from(!index.unique)),
-                    text(&table.database),
-                    text(&index.name),
-                    Value::UInt(sequence as u64 + 1),
-                    text(&column.name),
-                    text("A"),
-                    Value::Null,
-                    part.prefix.map_or(Value::Null, |length| Value::UInt(u64::from(length))),
-                    Value::Null,
-                    text(if column.ty.nullable { "YES" } else { "" }),
-                    text("BTREE"),
-                    text(""),
-                    text(&index.comment),
-                    text("YES"),
-                    Value::Null,
-                ]);
-            }
+    for index in shown_indexes(table) {
+        for (sequence, part) in index.columns.iter().enumerate() {
+            let column = &table.columns[part.column];
+            rows.push(vec![
+                text("def"),
+                text(&table.database),
+                text(&table.name),
+                Value::Int(i64::from(!index.unique)),
+                text(&table.database),
+                text(&index.name),
+                Value::UInt(sequence as u64 + 1),
+                text(&column.name),
+                text("A"),
+                Value::Null,
+                part.prefix.map_or(Value::Null, |length| Value::UInt(u64::from(length))),
+                Value::Null,
+                text(if column.ty.nullable { "YES" } else { "" }),
+                text("BTREE"),
+                text(""),
+                text(&index.comment),
+                text("YES"),
+                Value::Null,
+            ]);
         }
     }
+    rows
+}
+
+fn statistics(catalog: &Catalog) -> VirtualTable {
+    let rows = all_tables(catalog).flat_map(|table| statistics_rows(table)).collect();
     table(
         &[
             ("TABLE_CATALOG", name_type()),
@@ -561,8 +565,9 @@ fn character_sets() -> VirtualTable {
     )
 }
 
-fn collations() -> VirtualTable {
-    let rows = COLLATIONS
+/// The rows of COLLATIONS, which SHOW COLLATION shows as they are.
+pub(crate) fn collation_rows() -> Vec<Row> {
+    COLLATIONS
         .iter()
         .map(|collation| {
             vec![
@@ -575,7 +580,11 @@ fn collations() -> VirtualTable {
                 text(if collation.pad_space { "PAD SPACE" } else { "NO PAD" }),
             ]
         })
-        .collect();
+        .collect()
+}
+
+fn collations() -> VirtualTable {
+    let rows = collation_rows();
     table(
         &[
             ("COLLATION_NAME", name_type()),

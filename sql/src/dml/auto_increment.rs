@@ -117,9 +117,17 @@ impl AutoIncrement {
         };
         let at_least = at_least.max(start);
         let key = store::auto_increment_key(table.id, counter == Counter::RowId);
-        // Near the end of BIGINT UNSIGNED a whole batch does not fit; then nothing is left to hand out.
-        let by = batch_of(table, counter).min(u64::MAX - at_least);
-        let before = u128::from(store::bump(&self.client, key, by, at_least).await?);
+        let batch = batch_of(table, counter).min(u64::MAX - at_least);
+        let (before, by) = match store::bump(&self.client, key.clone(), batch, at_least).await {
+            Err(error) if error.code == Error::too_large("").code => {
+                // Near the end of BIGINT UNSIGNED a whole batch does not fit: take what is left.
+                let left = u64::MAX - store::bump(&self.client, key.clone(), 0, at_least).await?;
+                let taken = store::bump(&self.client, key, left, at_least).await;
+                (taken.map_err(|_| Error::auto_increment_failed())?, left)
+            }
+            before => (before?, batch),
+        };
+        let before = u128::from(before);
         let last = (before + u128::from(by)).min(u128::from(u64::MAX));
         let range = Range { next: before + 1, last };
         self.ranges.lock().insert((table.id, counter), range);

@@ -3,7 +3,8 @@
 use super::{Listing, number_column, text, text_column, text_columns};
 use crate::ast::{AccountName, TableName, VariableScope};
 use crate::catalog::Sharding;
-use crate::collation::{CHARSETS, COLLATIONS, CollationId};
+use crate::catalog::information_schema::collation_rows;
+use crate::collation::{CHARSETS, CollationId};
 use crate::ddl::account;
 use crate::dml::find_table;
 use crate::instance::Process;
@@ -100,20 +101,6 @@ pub(super) fn engines() -> Listing {
 
 /// SHOW COLLATION.
 pub(super) fn collations() -> Listing {
-    let rows = COLLATIONS
-        .iter()
-        .map(|collation| {
-            vec![
-                text(collation.name),
-                text(collation.charset),
-                Value::UInt(u64::from(collation.id.0)),
-                text(if collation.is_default { "Yes" } else { "" }),
-                text("Yes"),
-                Value::UInt(u64::from(collation.sort_length)),
-                text(if collation.pad_space { "PAD SPACE" } else { "NO PAD" }),
-            ]
-        })
-        .collect();
     let columns = vec![
         text_column("Collation", 64),
         text_column("Charset", 64),
@@ -123,7 +110,7 @@ pub(super) fn collations() -> Listing {
         number_column("Sortlen"),
         text_column("Pad_attribute", 9),
     ];
-    Listing { columns, rows }
+    Listing { columns, rows: collation_rows() }
 }
 
 /// SHOW CHARACTER SET.

@@ -6,7 +6,7 @@ use crate::ast::{ShardingClass, TableName};
 use crate::binder::scope::table_column_meta;
 use crate::binder::{VirtualRows, VirtualTables};
 use crate::catalog::information_schema::{
-    self, column_default, column_extra, column_key, moment, shown_indexes,
+    self, column_default, column_extra, column_key, moment, statistics_rows,
 };
 use crate::catalog::{Catalog, Sharding, TableDef};
 use crate::dml::find_table;
@@ -198,31 +198,12 @@ fn computed_type(ty: &SqlType) -> String {
 /// SHOW INDEX.
 pub(super) async fn indexes(session: &mut Session, name: &TableName) -> Result<Listing> {
     let catalog = session.instance.catalog.current().await?;
-    let mut rows = Vec::new();
-    if let Shown::Stored(table) = shown(session, name, &catalog)? {
-        for index in shown_indexes(&table) {
-            for (sequence, part) in index.columns.iter().enumerate() {
-                let column = &table.columns[part.column];
-                rows.push(vec![
-                    text(&table.name),
-                    Value::Int(i64::from(!index.unique)),
-                    text(&index.name),
-                    Value::UInt(sequence as u64 + 1),
-                    text(&column.name),
-                    text("A"),
-                    Value::Null,
-                    part.prefix.map_or(Value::Null, |length| Value::UInt(u64::from(length))),
-                    Value::Null,
-                    text(if column.ty.nullable { "YES" } else { "" }),
-                    text("BTREE"),
-                    text(""),
-                    text(&index.comment),
-                    text("YES"),
-                    Value::Null,
-                ]);
-            }
+    let rows = match shown(session, name, &catalog)? {
+        Shown::Stored(table) => {
+            statistics_rows(&table).into_iter().map(without_schema_columns).collect()
         }
-    }
+        _ => Vec::new(),
+    };
     let columns = vec![
         text_column("Table", 64),
         ColumnMeta::computed("Non_unique", SqlType::int()),
@@ -241,6 +222,13 @@ pub(super) async fn indexes(session: &mut Session, name: &TableName) -> Result<L
         text_column("Expression", 2048),
     ];
     Ok(Listing { columns, rows })
+}
+
+/// A row of information_schema.STATISTICS as SHOW INDEX has it: without catalog and schemas.
+fn without_schema_columns(row: Row) -> Row {
+    const LEFT_OUT: [usize; 3] = [0, 1, 4];
+    let kept = row.into_iter().enumerate().filter(|(column, _)| !LEFT_OUT.contains(column));
+    kept.map(|(_, value)| value).collect()
 }
 
 /// SHOW CREATE TABLE.

@@ -1,0 +1,193 @@
+//! A bank: transfers in transactions that read two balances and write what follows from them, and
+//! snapshots of all accounts, half of them by one statement, half by a transaction of many.
+//!
+//! A transfer sets balances that the client worked out, so a write that the transaction had not seen must
+//! end it with 1213; otherwise money appears or disappears.
+
+use super::client::{self, Client, DATABASE, GAVE_UP, Steady, Trouble};
+use super::{Stop, Target, Workload};
+use crate::history::check::{self, Verdict};
+use crate::history::{Event, Failure, Op, Recorder};
+use async_trait::async_trait;
+use base::Rng;
+
+/// Accounts.
+const ACCOUNTS: i64 = 8;
+/// What each holds at the start.
+const OPENING: i64 = 100;
+/// Largest transfer.
+const AMOUNT_MAX: u64 = 40;
+/// Clients.
+const CLIENTS: u64 = 3;
+/// First process of the final reads; one per node.
+const FINAL: u64 = 1000;
+
+/// The workload.
+pub(super) struct Bank {
+    statements: &'static Statements,
+}
+
+struct Statements {
+    name: &'static str,
+    drop: &'static str,
+    create: &'static str,
+    /// All accounts.
+    open: &'static str,
+    /// Account.
+    read: &'static str,
+    /// Balance, account.
+    write: &'static str,
+    read_all: &'static str,
+}
+
+const BY_PRIMARY_KEY: Statements = Statements {
+    name: "bank",
+    drop: "DROP TABLE IF EXISTS chaos.bank",
+    create: "CREATE TABLE chaos.bank (account BIGINT PRIMARY KEY, balance BIGINT NOT NULL)",
+    open: "INSERT INTO chaos.bank (account, balance) VALUES",
+    read: "SELECT balance FROM chaos.bank WHERE account = ?",
+    write: "UPDATE chaos.bank SET balance = ? WHERE account = ?",
+    read_all: "SELECT account, balance FROM chaos.bank",
+};
+
+const BY_INDEX: Statements = Statements {
+    name: "bank-index",
+    drop: "DROP TABLE IF EXISTS chaos.bank_index",
+    create: "CREATE TABLE chaos.bank_index (id BIGINT AUTO_INCREMENT PRIMARY KEY, account BIGINT NOT NULL,
+               balance BIGINT NOT NULL, UNIQUE KEY account (account), KEY balances (balance, account))",
+    open: "INSERT INTO chaos.bank_index (account, balance) VALUES",
+    read: "SELECT balance FROM chaos.bank_index WHERE account = ?",
+    write: "UPDATE chaos.bank_index SET balance = ? WHERE account = ?",
+    read_all: "SELECT account, balance FROM chaos.bank_index FORCE INDEX (balances) WHERE balance > -1000000",
+};
+
+impl Bank {
+    /// Accounts are found by their primary key.
+    pub(super) fn by_primary_key() -> Bank {
+        Bank { statements: &BY_PRIMARY_KEY }
+    }
+
+    /// Accounts are found by a unique index; snapshots are read from an index of the balances.
+    pub(super) fn by_index() -> Bank {
+        Bank { statements: &BY_INDEX }
+    }
+
+    async fn once(
+        &self,
+        client: &mut Client<'_>,
+        op: &Op,
+        by_one_statement: bool,
+    ) -> Result<Op, Trouble> {
+        match *op {
+            Op::Transfer { from, to, amount } => {
+                let transferred = self.transfer(client, from, to, amount).await;
+                transferred.map_err(Trouble::before_commit)?;
+                client.text("COMMIT").await.map_err(Trouble::committing)?;
+                Ok(op.clone())
+            }
+            _ if by_one_statement => {
+                let rows = client.rows(self.statements.read_all, ()).await;
+                let rows: Vec<(i64, i64)> = rows.map_err(Trouble::before_commit)?;
+                Ok(Op::ReadAccounts { balances: Some(rows) })
+            }
+            _ => {
+                let balances = self.one_by_one(client).await.map_err(Trouble::before_commit)?;
+                Ok(Op::ReadAccounts { balances: Some(balances) })
+            }
+        }
+    }
+
+    async fn transfer(
+        &self,
+        client: &mut Client<'_>,
+        from: i64,
+        to: i64,
+        amount: i64,
+    ) -> Result<(), Failure> {
+        client.text("BEGIN").await?;
+        let paying = self.balance(client, from).await?;
+        let receiving = self.balance(client, to).await?;
+        if paying < amount {
+            let message = format!("account {from} holds {paying}, not {amount}");
+            return Err(Failure { code: GAVE_UP, message });
+        }
+        for (account, balance) in [(from, paying - amount), (to, receiving + amount)] {
+            if client.change(self.statements.write, (balance, account)).await? != 1 {
+                let message = format!("UPDATE did not find account {account}");
+                return Err(Failure { code: GAVE_UP, message });
+            }
+        }
+        Ok(())
+    }
+
+    async fn balance(&self, client: &mut Client<'_>, account: i64) -> Result<i64, Failure> {
+        let rows: Vec<i64> = client.rows(self.statements.read, (account,)).await?;
+        rows.first().copied().ok_or_else(|| Failure {
+            code: GAVE_UP,
+            message: format!("there is no account {account}"),
+        })
+    }
+
+    /// All accounts in one transaction, in an order that differs from a scan's.
+    async fn one_by_one(&self, client: &mut Client<'_>) -> Result<Vec<(i64, i64)>, Failure> {
+        let mut balances = Vec::new();
+        client.text("BEGIN").await?;
+        for account in (0..ACCOUNTS).rev() {
+            let rows: Vec<i64> = client.rows(self.statements.read, (account,)).await?;
+            balances.extend(rows.into_iter().map(|balance| (account, balance)));
+        }
+        client.text("ROLLBACK").await?;
+        Ok(balances)
+    }
+}
+
+#[async_trait]
+impl Workload for Bank {
+    fn name(&self) -> &'static str {
+        self.statements.name
+    }
+
+    fn clients(&self) -> u64 {
+        CLIENTS
+    }
+
+    async fn prepare(&self, target: &Target) -> Result<(), Failure> {
+        let rows: Vec<String> =
+            (0..ACCOUNTS).map(|account| format!("({account}, {OPENING})")).collect();
+        let open = format!("{} {}", self.statements.open, rows.join(", "));
+        client::prepare(target, &[DATABASE, self.statements.drop, self.statements.create, &open])
+            .await
+    }
+
+    async fn run(&self, client: u64, target: &Target, recorder: &Recorder, stop: &Stop) {
+        let mut connection = Client::new(target, client);
+        let mut rng = Rng::seeded(client);
+        while connection.turn(stop).await {
+            let op = if rng.chance(0.6) {
+                let from = rng.below(ACCOUNTS as u64) as i64;
+                let to = (from + 1 + rng.below(ACCOUNTS as u64 - 1) as i64) % ACCOUNTS;
+                Op::Transfer { from, to, amount: 1 + rng.below(AMOUNT_MAX) as i64 }
+            } else {
+                Op::ReadAccounts { balances: None }
+            };
+            recorder.invoke(client, &op);
+            let answer = self.once(&mut connection, &op, rng.chance(0.5)).await;
+            connection.settle(recorder, client, &op, answer).await;
+        }
+    }
+
+    async fn final_read(&self, target: &Target, recorder: &Recorder) -> Result<(), Failure> {
+        for node in 0..target.nodes.len() {
+            let process = FINAL + node as u64;
+            recorder.invoke(process, &Op::ReadAccounts { balances: None });
+            let mut steady = Steady::new(target, node);
+            let rows: Vec<(i64, i64)> = steady.rows(self.statements.read_all, ()).await?;
+            recorder.ok(process, &Op::ReadAccounts { balances: Some(rows) });
+        }
+        Ok(())
+    }
+
+    fn check(&self, history: &[Event]) -> Verdict {
+        check::bank(history, check::Bank { accounts: ACCOUNTS, opening: OPENING, overdraft: false })
+    }
+}

@@ -1,0 +1,160 @@
+//! Sets: rows that are inserted, a few of them deleted again, and read all together.
+//!
+//! By the head of the primary key, or by a secondary index: there a read needs nothing but the index.
+
+use super::client::{self, Client, DATABASE, GAVE_UP, Steady, Trouble};
+use super::keys::Keys;
+use super::{Stop, Target, Workload};
+use crate::history::check::{self, Verdict};
+use crate::history::{Event, Failure, Op, Recorder};
+use async_trait::async_trait;
+use base::Rng;
+use std::time::Duration;
+
+/// How long a set is added to.
+const LIFE: Duration = Duration::from_secs(4);
+/// Clients; their elements differ modulo this.
+const CLIENTS: u64 = 3;
+/// First process of the final reads; one per node.
+const FINAL: u64 = 1000;
+
+/// The workload.
+pub(super) struct Set {
+    statements: &'static Statements,
+    keys: Keys,
+}
+
+struct Statements {
+    name: &'static str,
+    drop: &'static str,
+    create: &'static str,
+    /// Set, element.
+    add: &'static str,
+    /// Set, element.
+    remove: &'static str,
+    /// Set.
+    read: &'static str,
+}
+
+const BY_PRIMARY_KEY: Statements = Statements {
+    name: "set",
+    drop: "DROP TABLE IF EXISTS chaos.elements",
+    create: "CREATE TABLE chaos.elements (k BIGINT NOT NULL, element BIGINT NOT NULL, PRIMARY KEY (k, element))",
+    add: "INSERT INTO chaos.elements (k, element) VALUES (?, ?)",
+    remove: "DELETE FROM chaos.elements WHERE k = ? AND element = ?",
+    read: "SELECT element FROM chaos.elements WHERE k = ?",
+};
+
+const BY_INDEX: Statements = Statements {
+    name: "set-index",
+    drop: "DROP TABLE IF EXISTS chaos.elements_index",
+    create:
+        "CREATE TABLE chaos.elements_index (id BIGINT AUTO_INCREMENT PRIMARY KEY, k BIGINT NOT NULL,
+               element BIGINT NOT NULL, KEY elements (k, element))",
+    add: "INSERT INTO chaos.elements_index (k, element) VALUES (?, ?)",
+    remove: "DELETE FROM chaos.elements_index WHERE k = ? AND element = ?",
+    read: "SELECT element FROM chaos.elements_index WHERE k = ?",
+};
+
+impl Set {
+    /// Elements are part of the primary key.
+    pub(super) fn by_primary_key() -> Set {
+        Set { statements: &BY_PRIMARY_KEY, keys: Keys::new(LIFE, 1) }
+    }
+
+    /// Elements are found by a secondary index; the primary key is AUTO_INCREMENT.
+    pub(super) fn by_index() -> Set {
+        Set { statements: &BY_INDEX, keys: Keys::new(LIFE, 1) }
+    }
+
+    async fn once(&self, client: &mut Client<'_>, op: &Op) -> Result<Op, Trouble> {
+        match *op {
+            Op::Add { key, element } => {
+                let added = client.change(self.statements.add, (key, element)).await;
+                added.map_err(Trouble::committing)?;
+                Ok(op.clone())
+            }
+            Op::Remove { key, element } => {
+                let removed = client.change(self.statements.remove, (key, element)).await;
+                if removed.map_err(Trouble::committing)? == 0 {
+                    // Then it must still be there for all others: the checker looks.
+                    let message = "DELETE found no such row".into();
+                    return Err(Trouble::before_commit(Failure { code: GAVE_UP, message }));
+                }
+                Ok(op.clone())
+            }
+            Op::ReadSet { key, .. } => {
+                let rows = client.rows(self.statements.read, (key,)).await;
+                let elements = Some(rows.map_err(Trouble::before_commit)?);
+                Ok(Op::ReadSet { key, elements })
+            }
+            _ => Ok(op.clone()),
+        }
+    }
+}
+
+#[async_trait]
+impl Workload for Set {
+    fn name(&self) -> &'static str {
+        self.statements.name
+    }
+
+    fn clients(&self) -> u64 {
+        CLIENTS
+    }
+
+    async fn prepare(&self, target: &Target) -> Result<(), Failure> {
+        self.keys.clear();
+        client::prepare(target, &[DATABASE, self.statements.drop, self.statements.create]).await
+    }
+
+    async fn run(&self, client: u64, target: &Target, recorder: &Recorder, stop: &Stop) {
+        let mut connection = Client::new(target, client);
+        let mut rng = Rng::seeded(client);
+        let mut added = 0;
+        // The last element of this client that is surely there.
+        let mut present: Option<(i64, i64)> = None;
+        while connection.turn(stop).await {
+            let key = self.keys.pick(target, &mut rng);
+            let op = match (rng.below(10), present) {
+                (0, Some((key, element))) => {
+                    present = None;
+                    Op::Remove { key, element }
+                }
+                (1 | 2, _) => Op::ReadSet { key, elements: None },
+                (3, _) => {
+                    let earlier = self.keys.all();
+                    let key = rng.pick(&earlier).copied().unwrap_or(key);
+                    Op::ReadSet { key, elements: None }
+                }
+                _ => {
+                    added += 1;
+                    Op::Add { key, element: (added * CLIENTS + client) as i64 }
+                }
+            };
+            recorder.invoke(client, &op);
+            let answer = self.once(&mut connection, &op).await;
+            if let Ok(Op::Add { key, element }) = &answer {
+                present = Some((*key, *element));
+            }
+            connection.settle(recorder, client, &op, answer).await;
+        }
+    }
+
+    async fn final_read(&self, target: &Target, recorder: &Recorder) -> Result<(), Failure> {
+        for node in 0..target.nodes.len() {
+            let mut steady = Steady::new(target, node);
+            let process = FINAL + node as u64;
+            for key in self.keys.all() {
+                recorder.invoke(process, &Op::ReadSet { key, elements: None });
+                let elements = Some(steady.rows(self.statements.read, (key,)).await?);
+                recorder.ok(process, &Op::ReadSet { key, elements });
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, history: &[Event]) -> Verdict {
+        check::set(history)
+    }
+}
