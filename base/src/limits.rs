@@ -191,6 +191,22 @@ pub const TRANSFER_WAIT_MAX: Duration = Duration::from_millis(2000);
 pub const MEMBER_LAG_MAX: u64 = 256;
 /// Silence after which a replica does not count as answering when voters are changed.
 pub const MEMBER_SILENT_MAX: Duration = Duration::from_millis(1000);
+/// Times a change of the cluster's records is redone because another one was made meanwhile.
+pub const META_CHANGE_RETRIES_MAX: usize = 16;
+/// How often a node compares its replicas with what the cluster gives it, when nothing changed.
+pub const RECONCILE_PAUSE: Duration = Duration::from_millis(1000);
+/// How often the meta shard's leader looks at nodes, replicas and changes of members.
+pub const COORDINATE_PAUSE: Duration = Duration::from_millis(500);
+/// How often a node asks the others how they are.
+pub const STATUS_PAUSE: Duration = Duration::from_millis(1000);
+/// Longest wait for another node's answer to that.
+pub const STATUS_WAIT_MAX: Duration = Duration::from_millis(800);
+/// How long a replica may be unable to run before it is replaced: a node that restarts may mend it.
+pub const LOST_WAIT: Duration = Duration::from_secs(5);
+/// How long a node is waited for before its replicas are replaced, unless configured otherwise.
+pub const DEAD_AFTER_DEFAULT: Duration = Duration::from_secs(300);
+/// Pause between two attempts of a node with an empty data folder to be let in.
+pub const JOIN_RETRY_PAUSE: Duration = Duration::from_millis(300);
 
 const _: () = {
     assert!(ENTRY_BYTES_TARGET <= ENTRY_BYTES_MAX);

@@ -24,6 +24,14 @@ impl Cluster {
     /// # Panics
     /// When it does not answer SQL in time; the message holds the demo's output.
     pub fn start(nodes: u16, mysql_port: u16) -> Cluster {
+        Cluster::start_with(nodes, mysql_port, &[])
+    }
+
+    /// The same with more flags for `precinct demo`.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    pub fn start_with(nodes: u16, mysql_port: u16, flags: &[&str]) -> Cluster {
         let binary = binary();
         let folder = tempfile::tempdir().expect("a scratch folder");
         let output = std::fs::File::create(folder.path().join("demo.log")).expect("a log file");
@@ -37,6 +45,7 @@ impl Cluster {
             .arg(folder.path().join("data"))
             .arg("--ready-file")
             .arg(&ready)
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a second handle of the log"))
             .stderr(output)
@@ -75,11 +84,6 @@ impl Cluster {
         self.mysql_port + 20 + node - 1
     }
 
-    /// The data folder of a node.
-    pub fn node_folder(&self, node: u16) -> PathBuf {
-        self.folder.path().join(format!("data/node-{node}"))
-    }
-
     /// Kills a node with SIGKILL.
     pub fn kill(&self, node: u16) {
         self.control("kill", node);
@@ -88,6 +92,44 @@ impl Cluster {
     /// Starts a killed node on its old data; returns when it answers SQL.
     pub fn restart(&self, node: u16) {
         self.control("restart", node);
+    }
+
+    /// Starts one more node, which joins the cluster; returns when it answers SQL.
+    pub fn add(&mut self) {
+        let output = Command::new(&self.binary)
+            .args(["demo", "add", "--mysql-port", &self.mysql_port.to_string()])
+            .output()
+            .expect("the binary runs");
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "precinct demo add: {why}\n{}", self.logs());
+        self.nodes += 1;
+    }
+
+    /// Tries to start a killed node that may refuse; what the demo says.
+    pub fn try_restart(&self, node: u16) -> Result<(), String> {
+        let output = Command::new(&self.binary)
+            .args(["demo", "restart", &node.to_string()])
+            .args(["--mysql-port", &self.mysql_port.to_string()])
+            .output()
+            .expect("the binary runs");
+        let why = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(()) } else { Err(why) }
+    }
+
+    /// Runs `precinct` with these arguments against a node's SQL port; exit code, stdout, stderr.
+    pub fn precinct(&self, node: u16, args: &[&str]) -> (i32, String, String) {
+        let output = Command::new(&self.binary)
+            .args(args)
+            .args(["--url", &format!("mysql://root@127.0.0.1:{}", self.mysql_port + node - 1)])
+            .output()
+            .expect("the binary runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// The data folder of a node.
+    pub fn node_folder(&self, node: u16) -> PathBuf {
+        self.folder.path().join(format!("data/node-{node}"))
     }
 
     /// The demo's output and the end of each node's log.

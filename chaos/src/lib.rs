@@ -1,13 +1,17 @@
-//! Proof by breaking things: real processes that are really killed, and a simulation that replays from a
+//! Proof by breaking things: real processes that are really broken, and a simulation that replays from a
 //! seed.
 //!
-//! Here are the parts that tests share: `cluster` (a demo cluster of child processes), `workload` (clients
-//! that write histories), `history` (what they were told, and the checkers of it), `ledger` (the same in
-//! memory, for one test) and `seeds` (many simulated runs at once). The scenarios are in `tests/`; simulator
+//! Reading order: `fault` (labs of real processes and the ways to break them), `workload` (clients that write
+//! histories), `history` (what they were told, and the checkers of it), `soak` (mixed faults for a while),
+//! `drill` (scenarios with guards and a report), `cluster` (a demo cluster for a test), `ledger` (what clients
+//! were told, in memory) and `seeds` (many simulated runs at once). The simulation is in `tests/`; its
 //! dependencies are dev-dependencies, so that they never reach the shipped binary.
 
 pub mod cluster;
+pub mod drill;
+pub mod fault;
 pub mod history;
 pub mod ledger;
 pub mod seeds;
+pub mod soak;
 pub mod workload;

@@ -2,10 +2,11 @@
 //! map would rather see elsewhere. The plan is `shard_router::balance`; this is its hands.
 
 use crate::cluster_client::ClusterClient;
-use crate::disks::Disks;
+use crate::directory::Directory;
+use crate::gossip::Gossip;
 use crate::local_shards::LocalShards;
 use base::{NodeId, ShardId};
-use shard_router::balance;
+use shard_router::{ClusterState, NodeState, balance};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,24 +14,28 @@ use std::time::Duration;
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Runs until the node stops. `alive` tells which nodes answer now, `disks` which of them had better not lead.
+/// Pause while this node has leaderships that it is to give up.
+const LEAVE_PAUSE: Duration = Duration::from_millis(500);
+
+/// Runs until the node stops.
 pub async fn run(
-    node: NodeId,
     client: Arc<ClusterClient>,
     local: Arc<LocalShards>,
-    alive: Arc<parking_lot::Mutex<BTreeSet<NodeId>>>,
-    disks: Arc<Disks>,
+    directory: Arc<Directory>,
+    gossip: Arc<Gossip>,
 ) {
+    let node = directory.node();
     loop {
-        tokio::time::sleep(PAUSE).await;
+        let leaves = directory.state().node_state(node) != NodeState::Active;
+        tokio::time::sleep(if leaves { LEAVE_PAUSE } else { PAUSE }).await;
         let map = client.map();
         let leaders: BTreeMap<ShardId, NodeId> = map
             .shards()
             .iter()
             .filter_map(|info| client.leader(info.id).map(|leader| (info.id, leader)))
             .collect();
-        let alive_now = disks.well(&alive.lock());
-        let moves = balance::leader_moves(&map, &leaders, &alive_now);
+        let able = able_to_lead(&directory.state(), gossip.well());
+        let moves = balance::leader_moves(&map, &leaders, &able);
         let mine = moves.into_iter().find(|(shard, _)| leaders.get(shard) == Some(&node));
         let Some((shard, to)) = mine else { continue };
         let Some(replica) = local.get(shard) else { continue };
@@ -40,4 +45,9 @@ pub async fn run(
             Err(error) => tracing::debug!(%shard, %to, %error, "leadership not offered"),
         }
     }
+}
+
+/// Of these nodes, those that may lead: a draining or decommissioned one gives its leaders away.
+fn able_to_lead(state: &ClusterState, nodes: BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    nodes.into_iter().filter(|node| state.node_state(*node) == NodeState::Active).collect()
 }

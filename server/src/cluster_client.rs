@@ -13,14 +13,14 @@
 //!    (prewrite, commit, rollback, status, heartbeat, bump).
 //! 2. Every request ends within `ROUTE_WAIT_MAX` plus one call.
 
+use crate::directory::Directory;
 use crate::local_shards::LocalShards;
-use crate::oracle::LocalOracle;
 use crate::peers::{CallError, Peers};
 use crate::wire;
 use base::limits::{PROPOSE_WAIT_MAX, ROUTE_RETRY_PAUSE, ROUTE_WAIT_MAX};
 use base::{NodeId, ShardId, SharedClock, TableId, Timestamp};
 use futures::future::BoxFuture;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use proto::node as pb;
 use shard_router::ShardMap;
 use std::collections::BTreeMap;
@@ -37,14 +37,13 @@ const _: () = assert!(CALL_WAIT_MAX.as_millis() > PROPOSE_WAIT_MAX.as_millis());
 /// Finds leaders and talks to them.
 pub struct ClusterClient {
     node: NodeId,
-    map: RwLock<Arc<ShardMap>>,
+    directory: Arc<Directory>,
     local: Arc<LocalShards>,
     peers: Arc<Peers>,
     clock: SharedClock,
     runtime: tokio::runtime::Handle,
     /// Last known leader of shards without a local replica.
     hints: Mutex<BTreeMap<ShardId, NodeId>>,
-    local_oracle: Option<Arc<LocalOracle>>,
     oracle: OnceLock<Arc<dyn Oracle>>,
 }
 
@@ -52,8 +51,8 @@ pub struct ClusterClient {
 pub struct ClusterClientParts {
     /// This node.
     pub node: NodeId,
-    /// The shard map it starts with.
-    pub map: Arc<ShardMap>,
+    /// The shard map, and where nodes are.
+    pub directory: Arc<Directory>,
     /// Local replicas.
     pub local: Arc<LocalShards>,
     /// Ways to other nodes.
@@ -62,8 +61,6 @@ pub struct ClusterClientParts {
     pub clock: SharedClock,
     /// Where background work runs.
     pub runtime: tokio::runtime::Handle,
-    /// The oracle, when this node holds a replica of the meta shard.
-    pub local_oracle: Option<Arc<LocalOracle>>,
 }
 
 impl ClusterClient {
@@ -71,13 +68,12 @@ impl ClusterClient {
     pub fn new(parts: ClusterClientParts) -> Arc<ClusterClient> {
         Arc::new(ClusterClient {
             node: parts.node,
-            map: RwLock::new(parts.map),
+            directory: parts.directory,
             local: parts.local,
             peers: parts.peers,
             clock: parts.clock,
             runtime: parts.runtime,
             hints: Mutex::new(BTreeMap::new()),
-            local_oracle: parts.local_oracle,
             oracle: OnceLock::new(),
         })
     }
@@ -89,7 +85,7 @@ impl ClusterClient {
 
     /// The shard map in force.
     pub fn map(&self) -> Arc<ShardMap> {
-        self.map.read().clone()
+        self.directory.map()
     }
 
     /// The node that leads a shard, as far as this node knows.
@@ -106,7 +102,7 @@ impl ClusterClient {
         loop {
             let target = search.target();
             let outcome = if target == self.node {
-                match &self.local_oracle {
+                match self.local.oracle() {
                     Some(oracle) => oracle.timestamps(count).await,
                     None => Err(Error::NotServing { shard: ShardId::META, leader: None }),
                 }
@@ -226,7 +222,7 @@ impl ShardClient for ClusterClient {
     fn locate(&self, key: &[u8]) -> Result<Route> {
         let corrupt = |error: engine::Error| Error::Engine { what: error.to_string() };
         let table = engine::key::table_of_key(key).map_err(corrupt)?;
-        let map = self.map.read();
+        let map = self.directory.map();
         let shard = if table < TableId::FIRST_USER {
             map.meta()
         } else {
@@ -240,7 +236,7 @@ impl ShardClient for ClusterClient {
     }
 
     fn data_shards(&self) -> Result<Vec<Route>> {
-        let map = self.map.read();
+        let map = self.directory.map();
         Ok(map
             .data_shards()
             .iter()

@@ -3,11 +3,12 @@
 //! This is the only place of the product that reads configuration; other crates are handed values.
 
 use base::NodeId;
-use base::limits::DISK_RESERVE_BYTES;
+use base::limits::{DEAD_AFTER_DEFAULT, DISK_RESERVE_BYTES};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Shards of user data that a new cluster starts with.
 pub const DATA_SHARDS_DEFAULT: u32 = 8;
@@ -68,6 +69,12 @@ pub struct ClusterSection {
     pub shards: Option<u32>,
     /// Replicas of each shard in a new cluster.
     pub replication: Option<u32>,
+    /// Members to ask to be let in, `host:port`; for a node with an empty data folder.
+    pub join: Vec<String>,
+    /// Seconds that a silent node is waited for before its replicas are replaced.
+    pub dead_after_s: Option<u64>,
+    /// Where other nodes reach this one, `host:port`, when it is not the address it listens on.
+    pub advertise: Option<String>,
     /// Accept that links between nodes are neither encrypted nor authenticated.
     pub insecure_links: Option<bool>,
 }
@@ -132,6 +139,15 @@ pub struct StartFlags {
     /// All nodes of the cluster: 1=host:port,2=host:port,3=host:port
     #[arg(long, env = "PRECINCT_NODES", value_name = "LIST", value_delimiter = ',')]
     pub nodes: Vec<String>,
+    /// Members to ask to be let in, host:port,…: for a node with an empty data folder
+    #[arg(long, env = "PRECINCT_JOIN", value_name = "LIST", value_delimiter = ',')]
+    pub join: Vec<String>,
+    /// Where other nodes reach this one, when it is not the address it listens on
+    #[arg(long, env = "PRECINCT_ADVERTISE", value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+    /// Seconds that a silent node is waited for before its replicas are replaced
+    #[arg(long, env = "PRECINCT_DEAD_AFTER", value_name = "SECONDS")]
+    pub dead_after: Option<u64>,
     /// Shards of user data, when the cluster is new
     #[arg(long, env = "PRECINCT_SHARDS", value_name = "N")]
     pub shards: Option<u32>,
@@ -149,8 +165,17 @@ pub struct StartFlags {
 /// A node's settings, complete and checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Who it is.
+    /// Who it is. A node that was let in has its number in its data folder; `node_given` says whether a
+    /// number was asked for.
     pub node: NodeId,
+    /// Whether flags or file name a number.
+    pub node_given: bool,
+    /// Members to ask to be let in.
+    pub join: Vec<String>,
+    /// Where other nodes reach this one.
+    pub advertise: Option<String>,
+    /// How long a silent node is waited for before its replicas are replaced.
+    pub dead_after: Duration,
     /// Its data folder.
     pub data: PathBuf,
     /// MySQL clients.
@@ -195,15 +220,29 @@ impl Config {
     }
 
     fn assemble(flags: &StartFlags, file: ConfigFile) -> Result<Config, String> {
-        let node = NodeId(flags.node_id.or(file.node.id).unwrap_or(1));
+        let asked = flags.node_id.or(file.node.id);
+        let node = NodeId(asked.unwrap_or(1));
         if node.0 == 0 || node.0 > 999 {
             return Err(format!("node id {} is not in 1..=999 (--node-id)", node.0));
         }
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let listen_node = flags.listen_node.or(file.listen.node).unwrap_or(local(7800));
+        let join = if flags.join.is_empty() { file.cluster.join } else { flags.join.clone() };
+        if let Some(bad) = join.iter().find(|address| !address.contains(':')) {
+            return Err(format!("--join: '{bad}' is not HOST:PORT"));
+        }
+        let advertise = flags.advertise.clone().or(file.cluster.advertise);
         let mut nodes = parse_nodes(&flags.nodes, &file.cluster.nodes)?;
+        if !join.is_empty() && !nodes.is_empty() {
+            return Err(
+                "--nodes is for the first nodes of a new cluster and --join for a node that comes later; give one of \
+                 them"
+                    .into(),
+            );
+        }
         if nodes.is_empty() {
-            nodes.insert(node, listen_node.to_string());
+            let address = advertise.clone().unwrap_or_else(|| listen_node.to_string());
+            nodes.insert(node, address);
         }
         if !nodes.contains_key(&node) {
             return Err(format!(
@@ -212,7 +251,7 @@ impl Config {
             ));
         }
         let insecure = flags.insecure_links || file.cluster.insecure_links.unwrap_or(false);
-        if nodes.len() > 1 && !listen_node.ip().is_loopback() && !insecure {
+        if (nodes.len() > 1 || !join.is_empty()) && !listen_node.ip().is_loopback() && !insecure {
             return Err(format!(
                 "links between nodes are neither encrypted nor authenticated in this version, and {listen_node} can be reached from \
                  other machines; use a closed network and say --insecure-links, or listen on a loopback address"
@@ -234,6 +273,11 @@ impl Config {
         if !(1..=1024).contains(&shards) {
             return Err(format!("--shards {shards} is not in 1..=1024"));
         }
+        let dead_after = match flags.dead_after.or(file.cluster.dead_after_s) {
+            Some(0) => return Err("--dead-after must be at least 1 second".into()),
+            Some(seconds) => Duration::from_secs(seconds),
+            None => DEAD_AFTER_DEFAULT,
+        };
         let tls = match (file.tls.cert, file.tls.key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
@@ -244,6 +288,10 @@ impl Config {
         let write_buffer_bytes = mebibytes(write_buffer_mib)?;
         Ok(Config {
             node,
+            node_given: asked.is_some(),
+            join,
+            advertise,
+            dead_after,
             data: data.unwrap_or_else(|| PathBuf::from("precinct-data")),
             listen_sql: flags.listen_sql.or(file.listen.sql).unwrap_or(local(4000)),
             socket: flags.socket.clone().or(file.listen.socket),
@@ -259,6 +307,13 @@ impl Config {
             reserve_bytes: reserve(file.storage.reserve_mib, write_buffer_mib)?,
             local_infile: file.sql.local_infile.unwrap_or(true),
         })
+    }
+
+    /// Where other nodes reach this one.
+    pub fn advertised_node(&self) -> String {
+        let listed = || self.nodes.get(&self.node).cloned().filter(|_| self.join.is_empty());
+        let advertised = self.advertise.clone().or_else(listed);
+        advertised.unwrap_or_else(|| self.listen_node.to_string())
     }
 
     /// The cluster's number in frames and identity files: a hash of its name.
@@ -368,6 +423,20 @@ mod tests {
         assert_eq!(bytes("[storage]\nwrite_buffer_mib = 8\nreserve_mib = 16"), Ok(16));
         let error = bytes("[storage]\nreserve_mib = 127").unwrap_err();
         assert!(error.contains("not in 128 to"), "{error}");
+    }
+
+    #[test]
+    fn a_node_joins_or_founds_but_not_both() {
+        let join = StartFlags { join: vec!["a:7800".into()], ..Default::default() };
+        let config = assemble(join.clone(), "").unwrap();
+        assert_eq!((config.join.len(), config.node_given), (1, false));
+        assert_eq!(config.advertised_node(), "127.0.0.1:7800");
+        let both = StartFlags { nodes: vec!["1=a:1".into()], ..join.clone() };
+        assert!(assemble(both, "").unwrap_err().contains("give one of them"));
+        let bad = StartFlags { join: vec!["somewhere".into()], ..Default::default() };
+        assert!(assemble(bad, "").unwrap_err().contains("'somewhere' is not HOST:PORT"));
+        let open = StartFlags { listen_node: Some("0.0.0.0:7800".parse().unwrap()), ..join };
+        assert!(assemble(open, "").unwrap_err().contains("--insecure-links"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A node tells how its disk does in its answer to `Status`. One that is not well is not wanted as a leader, as
 //! long as there is another: the balancer gives it none, and it gives away those it has.
 
+use crate::gossip::Gossip;
 use crate::local_shards::LocalShards;
 use base::{NodeId, ShardId};
 use parking_lot::Mutex;
@@ -63,12 +64,12 @@ pub async fn shed_leaders(
     node: NodeId,
     disks: Arc<Disks>,
     local: Arc<LocalShards>,
-    alive: Arc<Mutex<BTreeSet<NodeId>>>,
+    gossip: Arc<Gossip>,
 ) {
     loop {
         tokio::time::sleep(PAUSE).await;
         let Some(why) = disks.text(node) else { continue };
-        let wanted = disks.well(&alive.lock());
+        let wanted = gossip.well();
         if wanted.contains(&node) {
             continue; // Nobody is better off.
         }

@@ -1,15 +1,19 @@
 //! The node's side of `node.proto`: calls of other nodes, answered as they finish.
 
-use crate::cluster_client::ClusterClient;
-use crate::disks::Disks;
-use crate::local_shards::LocalShards;
-use crate::oracle::LocalOracle;
+use crate::cluster_wire as cw;
+use crate::directory::Directory;
+use crate::founding::Founding;
+use crate::gossip::Gossip;
+use crate::local_shards::{LocalShard, LocalShards};
+use crate::members::Members;
+use crate::meta_store::MetaStore;
 use crate::wire;
 use base::limits::{LANE_QUEUE_MAX, MESSAGE_BYTES_MAX};
 use base::{NodeId, ShardId};
 use futures::Stream;
 use proto::node as pb;
 use proto::node::node_server::{Node, NodeServer};
+use shard_router::{ClusterState, NodeInfo, NodeState};
 use sql::instance::Instance;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -20,20 +24,28 @@ use txn::{Error, Oracle};
 /// Answers packed into one frame.
 const FRAME_ANSWERS_MAX: usize = 256;
 
-/// What answers need.
-pub struct NodeService {
-    /// This node.
-    pub node: NodeId,
-    /// Calls from another cluster are refused.
-    pub cluster: u64,
+/// What answers need once the node knows its cluster.
+pub struct Running {
     /// Local replicas.
     pub local: Arc<LocalShards>,
-    /// For the epochs of the shard map.
-    pub client: Arc<ClusterClient>,
-    /// The oracle, when this node holds a replica of the meta shard.
-    pub oracle: Option<Arc<LocalOracle>>,
-    /// How the disks do.
-    pub disks: Arc<Disks>,
+    /// The newest cluster state.
+    pub directory: Arc<Directory>,
+    /// How nodes are, and who may take part.
+    pub gossip: Arc<Gossip>,
+    /// Groups that are led here.
+    pub members: Arc<Members>,
+    /// Lets nodes in.
+    pub meta: MetaStore,
+}
+
+/// What answers need.
+pub struct NodeService {
+    /// Calls from another cluster are refused.
+    pub cluster: u64,
+    /// Answers while a new cluster begins.
+    pub founding: Arc<Founding>,
+    /// The rest; set once this node knows its cluster.
+    pub running: Arc<OnceLock<Running>>,
     /// The SQL layer; set once it runs.
     pub instance: Arc<OnceLock<Arc<Instance>>>,
 }
@@ -46,6 +58,38 @@ impl NodeService {
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
 
+    async fn answer(&self, request: pb::call::Request) -> pb::answer::Response {
+        match (self.running.get(), request) {
+            (_, pb::call::Request::AnnounceCatalog(announced)) => self.announced(announced).await,
+            (Some(running), request) => running.answer(request).await,
+            // A new cluster begins: its nodes look for each other.
+            (None, pb::call::Request::Status(request)) => {
+                pb::answer::Response::Status(self.founding.answer(&request))
+            }
+            (None, pb::call::Request::Cluster(_)) => match self.founding.state() {
+                Some(state) => pb::answer::Response::Cluster(cw::state_to_pb(&state)),
+                None => starting(),
+            },
+            (None, _) => starting(),
+        }
+    }
+
+    async fn announced(&self, announced: pb::AnnounceCatalog) -> pb::answer::Response {
+        use pb::answer::Response as Answer;
+        match self.instance.get() {
+            // A node whose SQL layer has not started holds no old catalog.
+            None => Answer::CatalogLoaded(pb::CatalogLoaded { version: announced.version }),
+            Some(instance) => match instance.catalog_announced(announced.version).await {
+                Ok(()) => {
+                    Answer::CatalogLoaded(pb::CatalogLoaded { version: instance.catalog_version() })
+                }
+                Err(error) => unavailable(error.to_string()),
+            },
+        }
+    }
+}
+
+impl Running {
     async fn answer(&self, request: pb::call::Request) -> pb::answer::Response {
         use pb::answer::Response as Answer;
         use pb::call::Request as Call;
@@ -67,7 +111,7 @@ impl NodeService {
                 })
             }
             Call::Timestamps(request) => {
-                let outcome = match &self.oracle {
+                let outcome = match self.local.oracle() {
                     Some(oracle) => oracle.timestamps(request.count).await,
                     None => Err(Error::NotServing { shard: ShardId::META, leader: None }),
                 };
@@ -76,53 +120,87 @@ impl NodeService {
                     Err(error) => Answer::Failure(wire::failure_to_pb(error)),
                 }
             }
-            Call::AnnounceCatalog(announced) => match self.instance.get() {
-                // A node whose SQL layer has not started holds no old catalog.
-                None => Answer::CatalogLoaded(pb::CatalogLoaded { version: announced.version }),
-                Some(instance) => match instance.catalog_announced(announced.version).await {
-                    Ok(()) => Answer::CatalogLoaded(pb::CatalogLoaded {
-                        version: instance.catalog_version(),
-                    }),
-                    Err(error) => Answer::Failure(pb::Failure {
-                        kind: pb::failure::Kind::Unavailable as i32,
-                        what: error.to_string(),
-                        ..Default::default()
-                    }),
-                },
+            // Answered before: it needs no cluster.
+            Call::AnnounceCatalog(_) => bad_call("an announcement out of place"),
+            Call::Status(request) => Answer::Status(self.gossip.answer(&request)),
+            Call::Cluster(_) => Answer::Cluster(cw::state_to_pb(&self.directory.state())),
+            Call::Group(request) => self.members.answer_group(ShardId(request.shard)),
+            Call::MemberChange(change) => self.members.answer_change(change).await,
+            Call::Join(request) => match self.let_in(request).await {
+                Ok(joined) => Answer::Joined(joined),
+                Err(what) => unavailable(what),
             },
-            Call::Status(_) => Answer::Status(self.status()),
         }
     }
 
-    fn local(&self, route: txn::Route) -> txn::Result<crate::local_shards::LocalShard> {
+    /// The local replica that a request is for. As long as only members change, a request routed by an older
+    /// map names the right shard; one routed by a newer map comes from a node that knows more.
+    fn local(&self, route: txn::Route) -> txn::Result<LocalShard> {
         let gone = || Error::NotServing { shard: route.shard, leader: None };
         let local = self.local.get(route.shard).ok_or_else(gone)?;
-        let map = self.client.map();
-        let info = map.shard(route.shard).ok_or_else(gone)?;
-        if info.epoch != route.epoch { Err(gone()) } else { Ok(local) }
+        let info = self.directory.shard(route.shard).ok_or_else(gone)?;
+        if info.epoch >= route.epoch {
+            return Ok(local);
+        }
+        // Whoever is ahead answers with what this node lacks.
+        self.gossip.tell();
+        Err(gone())
     }
 
-    fn status(&self) -> pb::Status {
-        let replicas = self
-            .local
-            .all()
-            .into_iter()
-            .map(|local| {
-                let status = local.group.status();
-                pb::ReplicaStatus {
-                    shard: status.shard.0,
-                    replica: status.replica.0,
-                    leader_node: status.leader.map_or(0, |node| node.0),
-                    term: status.term,
-                    last_log_index: status.last_log_index,
-                    applied_index: status.applied_index,
-                    role: status.role,
+    /// Lets a node with an empty data folder in, or tells it what it got when it asked before.
+    async fn let_in(&self, request: pb::JoinRequest) -> Result<pb::Joined, String> {
+        let record = request.node.ok_or("the node does not say who it is")?;
+        let (_, info) = cw::node_from_pb(record)?;
+        if info.incarnation == 0 || info.address.is_empty() {
+            return Err("the node does not say which folder it has and where it listens".into());
+        }
+        let of_folder = |state: &ClusterState| {
+            let mut nodes = state.nodes.iter();
+            nodes.find(|(_, known)| known.incarnation == info.incarnation).map(|(node, _)| *node)
+        };
+        let state = self.meta.load().await.map_err(|error| error.to_string())?;
+        let state = state.ok_or("the cluster is only just beginning; ask again")?;
+        if of_folder(&state).is_none() {
+            let node = self.meta.new_node_id(&state).await.map_err(|error| error.to_string())?;
+            let wanted = NodeInfo { state: NodeState::Active, ..info.clone() };
+            let alive = self.gossip.alive();
+            let changed = self.meta.change(|state| {
+                let twin = state.nodes.iter().find(|(_, known)| {
+                    known.state != NodeState::Left && known.address == wanted.address
+                });
+                // One that is silent may have lost its disk, and this is its machine.
+                let answers = |twin: NodeId| alive.contains(&twin) && of_folder(state).is_none();
+                if let Some((twin, _)) = twin.filter(|(twin, _)| answers(**twin)) {
+                    return Err(format!(
+                        "node {} answers at {} already; let this node listen elsewhere (--listen-node)",
+                        twin.0, wanted.address
+                    ));
                 }
-            })
-            .collect();
-        let disk = self.disks.text(self.node).unwrap_or_default();
-        pb::Status { node: self.node.0, replicas, disk }
+                if of_folder(state).is_none() {
+                    state.nodes.insert(node, wanted.clone());
+                }
+                Ok(())
+            });
+            self.gossip.adopt(changed.await.map_err(|error| error.to_string())?);
+        }
+        let state = self.directory.state();
+        let node =
+            of_folder(&state).ok_or("the node was let in, but this member cannot tell yet")?;
+        tracing::info!(%node, address = %info.address, "a node was let in");
+        Ok(pb::Joined { node: node.0, cluster: Some(cw::state_to_pb(&state)) })
     }
+}
+
+fn unavailable(what: String) -> pb::answer::Response {
+    let kind = pb::failure::Kind::Unavailable as i32;
+    pb::answer::Response::Failure(pb::Failure { kind, what, ..Default::default() })
+}
+
+/// Nothing was executed: whoever asked may try again, here or elsewhere.
+fn starting() -> pb::answer::Response {
+    let kind = pb::failure::Kind::NotServing as i32;
+    let what = "this node is starting".to_string();
+    pb::answer::Response::Failure(pb::Failure { kind, what, ..Default::default() })
 }
 
 fn bad_call(what: &str) -> pb::answer::Response {

@@ -1,11 +1,12 @@
 //! Metrics (Prometheus text format), health, and one plain page for people.
 
 use crate::local_shards::LocalShards;
+use crate::replicas::Replicas;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
-use base::{NodeId, ShardId};
+use base::NodeId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -13,7 +14,6 @@ use prometheus_client::registry::Registry;
 use raft::DiskState;
 use raft::host::Host;
 use sql::instance::{Cluster, Instance};
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
 
@@ -27,8 +27,8 @@ pub struct HttpState {
     pub host: Arc<Host>,
     /// The cluster as SQL sees it.
     pub cluster: Arc<dyn Cluster>,
-    /// Replicas of this node that could not be started, and why.
-    pub lost: Arc<BTreeMap<ShardId, String>>,
+    /// Replicas of this node that cannot run, and why.
+    pub replicas: Arc<Replicas>,
     /// The SQL layer; set once it runs.
     pub instance: Arc<OnceLock<Arc<Instance>>>,
 }
@@ -149,21 +149,12 @@ impl HttpState {
 
     /// 200 when SQL is served, every local replica runs and the disk does not hang, else 503 with the reasons.
     fn health(&self) -> (StatusCode, String) {
-        let mut reasons: Vec<String> = self
-            .local
-            .all()
-            .iter()
-            .map(|local| local.group.status())
-            .filter(|status| status.role.starts_with("stopped"))
-            .map(|status| {
-                format!("replica {} of shard {}: {}", status.replica.0, status.shard.0, status.role)
+        let lost = self.replicas.lost().into_iter();
+        let mut reasons: Vec<String> = lost
+            .map(|(shard, lost)| {
+                format!("replica {} of shard {}: {}", lost.replica.0, shard.0, lost.why)
             })
             .collect();
-        reasons.extend(
-            self.lost
-                .iter()
-                .map(|(shard, why)| format!("replica of shard {} not started: {why}", shard.0)),
-        );
         if self.instance.get().is_none() {
             reasons.push("SQL is not served yet".into());
         }

@@ -3,21 +3,37 @@
 //!
 //! Reading order: `config`, `node` (assembly of a node), `shard_state` (plugs `txn` into `raft`),
 //! `local_shards`, `cluster_client` (from a transaction to a shard's leader), `peers`, `incoming`, `grpc` and `wire`
-//! (calls between nodes), `oracle`, `balancer`, `http`, then `cli` and `demo`.
+//! (calls between nodes), `oracle`, `balancer`, `http`.
+//!
+//! What the cluster is: `founding` (how a node comes to its first view), `cluster_file` and `directory` (the
+//! view), `meta_store` (the truth), `gossip` (how news spreads), `replicas` (a node does what the view says),
+//! `node_control` (what administrators ask), `coordinator` and `members` (replicas are replaced), `cluster_view` (what SQL shows), `cluster_wire`.
+//! Then `cli` and `demo`.
 
 pub mod balancer;
 pub mod cli;
 pub mod cluster_client;
+pub mod cluster_file;
+pub mod cluster_view;
+pub mod cluster_wire;
 pub mod config;
+pub mod coordinator;
 pub mod demo;
+pub mod directory;
 pub mod disks;
+pub mod founding;
+pub mod gossip;
 pub mod grpc;
 pub mod http;
 pub mod incoming;
 pub mod local_shards;
+pub mod members;
+pub mod meta_store;
 pub mod node;
+pub mod node_control;
 pub mod oracle;
 pub mod peers;
+pub mod replicas;
 pub mod shard_map_file;
 pub mod shard_state;
 pub mod wire;

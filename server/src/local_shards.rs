@@ -1,5 +1,6 @@
-//! The shards that have a replica on this node.
+//! The shards that have a replica on this node. They come and go while the node runs.
 
+use crate::oracle::LocalOracle;
 use base::ShardId;
 use parking_lot::RwLock;
 use raft::replica_group::ReplicaGroup;
@@ -20,12 +21,19 @@ pub struct LocalShard {
 #[derive(Default)]
 pub struct LocalShards {
     shards: RwLock<BTreeMap<ShardId, LocalShard>>,
+    /// The oracle, while this node holds a replica of the meta shard.
+    oracle: RwLock<Option<Arc<LocalOracle>>>,
 }
 
 impl LocalShards {
     /// Adds one.
     pub fn add(&self, id: ShardId, shard: LocalShard) {
         self.shards.write().insert(id, shard);
+    }
+
+    /// Takes one out. Requests that have found it before end on their own.
+    pub fn remove(&self, id: ShardId) {
+        self.shards.write().remove(&id);
     }
 
     /// The local replica of a shard, if there is one.
@@ -36,5 +44,15 @@ impl LocalShards {
     /// The local replicas in order of their shards.
     pub fn all(&self) -> Vec<LocalShard> {
         self.shards.read().values().cloned().collect()
+    }
+
+    /// The oracle over the local replica of the meta shard, if there is one.
+    pub fn oracle(&self) -> Option<Arc<LocalOracle>> {
+        self.oracle.read().clone()
+    }
+
+    /// Sets or takes away the oracle, with the replica of the meta shard.
+    pub fn set_oracle(&self, oracle: Option<Arc<LocalOracle>>) {
+        *self.oracle.write() = oracle;
     }
 }

@@ -10,41 +10,43 @@
 
 use crate::balancer;
 use crate::cluster_client::{ClusterClient, ClusterClientParts};
+use crate::cluster_file::{self, ClusterFile};
+use crate::cluster_view::ClusterView;
 use crate::config::Config;
+use crate::coordinator::{Coordinator, CoordinatorParts};
+use crate::directory::{Directory, FIRST_VERSION};
 use crate::disks::{self, Disks};
-use crate::grpc::NodeService;
+use crate::founding::{self, Begin, Founding, StartError};
+use crate::gossip::{self, Gossip};
+use crate::grpc::{NodeService, Running};
 use crate::http::{self, HttpState};
 use crate::incoming::incoming;
-use crate::local_shards::{LocalShard, LocalShards};
-use crate::oracle::{LocalOracle, NodeOracle};
+use crate::local_shards::LocalShards;
+use crate::members::Members;
+use crate::meta_store::MetaStore;
+use crate::oracle::NodeOracle;
 use crate::peers::Peers;
-use crate::shard_map_file;
-use crate::shard_state::{BatchMachine, GroupReplication};
-use base::limits::{CATALOG_LEASE, CATALOG_RENEW};
-use base::{NodeId, ShardId, SharedClock, SlotRange, SystemClock};
+use crate::replicas::Replicas;
+use base::limits::CATALOG_RENEW;
+use base::{NodeId, ShardEpoch, SharedClock, SystemClock};
 use engine::folder;
 use engine::{RocksFactory, RocksOptions, RocksShared};
 use gateway::listener::{Gateway, GatewayConfig, GatewayHandle};
 use gateway::tls::TlsSource;
-use parking_lot::Mutex;
-use proto::node as pb;
 use raft::host::{Host, HostConfig};
 use raft::log::LogOptions;
 use raft::log::disk::FileDisk;
 use raft::transport::dialer::TcpDialer;
-use shard_router::{ShardMap, placement};
-use sql::instance::{Cluster, Instance, InstanceConfig, NodeRow, ShardRow};
-use std::collections::{BTreeMap, BTreeSet};
+use shard_router::{ClusterState, NodeInfo, NodeState};
+use sql::instance::{Instance, InstanceConfig};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// Pause between two tries to reach the meta shard at start.
 const BOOTSTRAP_RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// How often a node asks the others how they are.
-const STATUS_PAUSE: Duration = Duration::from_secs(1);
-/// Longest wait for another node's state.
-const STATUS_WAIT_MAX: Duration = Duration::from_millis(800);
 /// How often the oracle's leader looks at its window.
 const ORACLE_PAUSE: Duration = Duration::from_millis(200);
 /// Longest wait for running statements when the node stops.
@@ -54,8 +56,10 @@ const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
 pub struct Node {
     gateway: GatewayHandle,
     host: Arc<Host>,
-    raft_runtime: Option<tokio::runtime::Runtime>,
+    raft_runtime: RaftRuntime,
     background: Vec<tokio::task::JoinHandle<()>>,
+    /// Why the node may not take part any more.
+    refused: watch::Receiver<Option<String>>,
     /// Held so that no second process uses the folder.
     _lock: folder::FolderLock,
 }
@@ -65,95 +69,142 @@ impl Node {
     ///
     /// # Errors
     /// One sentence for people: which part failed, on which file or address, and why.
-    pub async fn start(config: Config) -> Result<Node, String> {
+    pub async fn start(mut config: Config) -> Result<Node, StartError> {
         let clock = SystemClock::shared();
-        let lock = open_folder(&config)?;
+        std::fs::create_dir_all(&config.data)
+            .map_err(|error| format!("data folder {}: {error}", config.data.display()))?;
+        let lock = folder::FolderLock::acquire(&config.data).map_err(|error| error.to_string())?;
         // Both listeners first: a taken port is noticed before anything else happens.
         let node_listener = bind(config.listen_node, "--listen-node").await?;
         let http_listener = bind(config.listen_http, "--listen-http").await?;
-        let (map, is_new) = shard_map(&config)?;
-        let map = Arc::new(map);
+        let begin = founding::begin(&config)?;
 
-        let raft_runtime = tokio::runtime::Builder::new_multi_thread()
-            .thread_name("raft")
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(|error| format!("cannot start the Raft runtime: {error}"))?;
-        let raft_handle = raft_runtime.handle().clone();
-        let cluster_id = config.cluster_id();
-        let addresses = config.nodes.clone();
-        let started = {
-            let (config, clock, map, addresses) =
-                (config.clone(), clock.clone(), map.clone(), addresses.clone());
-            raft_handle
-                .spawn(async move { start_replicas(&config, clock, &map, addresses).await })
-                .await
-                .map_err(|error| format!("starting replicas: {error}"))??
+        let (raft_runtime, raft_handle) = RaftRuntime::start()?;
+        let begin = find_node(&mut config, begin, &raft_handle).await?;
+        let log_gone = log_gone(&config, &begin);
+        let me = NodeInfo {
+            address: config.advertised_node(),
+            sql_address: config.listen_sql.to_string(),
+            incarnation: begin.incarnation,
+            ..NodeInfo::default()
         };
-        let StartedReplicas { host, groups, lost } = started;
-        let lost = Arc::new(lost);
+        let addresses = config.nodes.clone();
+        let peers = Arc::new(Peers::new(
+            config.node,
+            config.cluster_id(),
+            addresses.clone(),
+            raft_handle.clone(),
+        ));
+        let dialer = Arc::new(TcpDialer::new(addresses));
+        let host = {
+            let (config, clock, dialer) = (config.clone(), clock.clone(), dialer.clone());
+            raft_handle
+                .spawn(async move { open_host(&config, clock, dialer) })
+                .await
+                .map_err(|error| format!("opening the Raft log: {error}"))??
+        };
 
-        let peers = Arc::new(Peers::new(config.node, cluster_id, addresses, raft_handle.clone()));
+        let founding = Founding::new(config.node, me.clone());
+        let running: Arc<OnceLock<Running>> = Arc::default();
+        let instance_cell: Arc<OnceLock<Arc<Instance>>> = Arc::default();
+        let service = NodeService {
+            cluster: config.cluster_id(),
+            founding: founding.clone(),
+            running: running.clone(),
+            instance: instance_cell.clone(),
+        };
+        let mut background = vec![serve_nodes(node_listener, &host, service, &raft_handle)];
+        let state = match begin.state {
+            Some(state) => state,
+            None => found(&config, &founding, &peers, begin.incarnation).await?,
+        };
+        write_identity(&config)?;
+        if state.node_state(config.node) == NodeState::Left {
+            return Err(StartError::Refused(gossip::left(config.node)));
+        }
+
         let local = Arc::new(LocalShards::default());
-        let local_oracle = groups.get(&ShardId::META).map(|group| {
-            let replication = Arc::new(GroupReplication::new(group.clone()));
-            Arc::new(LocalOracle::new(replication, group.engine(), clock.clone()))
-        });
+        let me = (config.node, me);
+        let directory =
+            Directory::new(config.data.clone(), me, state, peers.clone(), dialer.clone());
         let client = ClusterClient::new(ClusterClientParts {
             node: config.node,
-            map: map.clone(),
+            directory: directory.clone(),
             local: local.clone(),
             peers: peers.clone(),
             clock: clock.clone(),
             runtime: raft_handle.clone(),
-            local_oracle: local_oracle.clone(),
         });
-        let oracle = NodeOracle::start(local_oracle.clone(), Arc::downgrade(&client), &raft_handle);
+        let oracle = NodeOracle::start(local.clone(), Arc::downgrade(&client), &raft_handle);
         client.set_oracle(oracle.clone());
-        for (id, group) in &groups {
-            let replication = Arc::new(GroupReplication::new(group.clone()));
-            let shard =
-                Arc::new(txn::shard::Shard::new(replication, group.engine(), oracle.clone()));
-            local.add(*id, LocalShard { shard, group: group.clone() });
-        }
-
         let disks = Arc::new(Disks::new(config.node, host.clone()));
-        let instance_cell: Arc<OnceLock<Arc<Instance>>> = Arc::default();
-        let service = NodeService {
-            node: config.node,
-            cluster: cluster_id,
-            local: local.clone(),
-            client: client.clone(),
-            oracle: local_oracle.clone(),
-            disks: disks.clone(),
-            instance: instance_cell.clone(),
-        };
-        let mut background = Vec::new();
-        let server = tonic::transport::Server::builder()
-            .initial_stream_window_size(4 << 20)
-            .initial_connection_window_size(16 << 20)
-            .add_service(host.service())
-            .add_service(service.into_server());
-        background.push(raft_handle.spawn(async move {
-            if let Err(error) = server.serve_with_incoming(incoming(node_listener)).await {
-                tracing::error!(%error, "the listener for nodes stopped");
-                std::process::abort();
-            }
-        }));
-        if is_new {
-            bootstrap_groups(&config, &host, &map, &raft_handle).await?;
-        }
-
-        let view = ClusterView::new(
-            &config,
-            client.clone(),
-            local.clone(),
+        let gossip = Gossip::new(
+            directory.clone(),
             peers.clone(),
-            lost.clone(),
+            local.clone(),
             disks.clone(),
+            clock.clone(),
         );
-        background.push(raft_handle.spawn(view.clone().watch()));
+        let replicas = Replicas::new(
+            host.clone(),
+            local.clone(),
+            directory.clone(),
+            oracle.clone(),
+            clock.clone(),
+        );
+        gossip.set_replicas(replicas.clone());
+        let members = Arc::new(Members {
+            node: config.node,
+            local: local.clone(),
+            peers: peers.clone(),
+            client: client.clone(),
+        });
+        let meta = MetaStore::new(client.clone());
+        let coordinator = Coordinator::new(CoordinatorParts {
+            meta: meta.clone(),
+            directory: directory.clone(),
+            gossip: gossip.clone(),
+            local: local.clone(),
+            members: members.clone(),
+            clock: clock.clone(),
+            dead_after: config.dead_after,
+        });
+        let parts = Running {
+            local: local.clone(),
+            directory: directory.clone(),
+            gossip: gossip.clone(),
+            members,
+            meta: meta.clone(),
+        };
+        // Nobody else may fail to set it: this is the only place that does.
+        let _ = running.set(parts);
+        {
+            let (replicas, host, directory) = (replicas.clone(), host.clone(), directory.clone());
+            let sound = log_gone.is_none();
+            let start = async move {
+                replicas.start_known(log_gone).await;
+                if sound { bootstrap_groups(&directory, &host).await } else { Ok(()) }
+            };
+            raft_handle
+                .spawn(start)
+                .await
+                .map_err(|error| format!("starting replicas: {error}"))??;
+        }
+        background.push(raft_handle.spawn(gossip.clone().run()));
+        background.push(raft_handle.spawn(replicas.clone().run()));
+        background.push(raft_handle.spawn(coordinator.clone().run()));
+        background.push(raft_handle.spawn(keep_oracle_ahead(local.clone())));
+
+        let view = Arc::new(ClusterView {
+            client: client.clone(),
+            local: local.clone(),
+            replicas: replicas.clone(),
+            peers: peers.clone(),
+            directory: directory.clone(),
+            gossip: gossip.clone(),
+            meta,
+            coordinator,
+        });
         let instance = Instance::new(InstanceConfig {
             client: client.clone(),
             cluster: view.clone(),
@@ -168,8 +219,8 @@ impl Node {
             node: config.node,
             local: local.clone(),
             host: host.clone(),
-            cluster: view.clone(),
-            lost,
+            cluster: view,
+            replicas,
             instance: instance_cell.clone(),
         });
         background.push(raft_handle.spawn(async move {
@@ -177,46 +228,178 @@ impl Node {
                 tracing::error!(%error, "the HTTP listener stopped");
             }
         }));
-        if let Some(oracle) = local_oracle {
-            background.push(raft_handle.spawn(async move {
-                loop {
-                    oracle.keep_ahead().await;
-                    tokio::time::sleep(ORACLE_PAUSE).await;
-                }
-            }));
+        let mut refused = gossip.refused();
+        tokio::select! {
+            () = await_bootstrap(&instance) => {}
+            why = refused_why(&mut refused) => return Err(StartError::Refused(why)),
         }
-        await_bootstrap(&instance).await;
-        // Nobody else may fail to set it: this is the only place that does.
+        // As above.
         let _ = instance_cell.set(instance.clone());
         background.push(raft_handle.spawn(renew_catalog(instance.clone())));
-        background.push(raft_handle.spawn(balancer::run(
-            config.node,
-            client.clone(),
-            local.clone(),
-            view.alive.clone(),
-            disks.clone(),
-        )));
         background.push(raft_handle.spawn(disks::shed_leaders(
             config.node,
             disks,
             local.clone(),
-            view.alive.clone(),
+            gossip.clone(),
         )));
+        background.push(raft_handle.spawn(balancer::run(client, local, directory, gossip)));
         let gateway = start_gateway(&config, instance, clock)?;
         tracing::info!(node = config.node.0, sql = %config.listen_sql, "serving SQL");
-        Ok(Node { gateway, host, raft_runtime: Some(raft_runtime), background, _lock: lock })
+        Ok(Node { gateway, host, raft_runtime, background, refused, _lock: lock })
+    }
+
+    /// Resolves with the reason when this node may not take part in its cluster any more.
+    pub async fn refused(&self) -> String {
+        refused_why(&mut self.refused.clone()).await
     }
 
     /// Stops in order: no new statements, running ones end, leaders go, engines flush.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         self.gateway.stop(STOP_WAIT_MAX).await;
         for task in &self.background {
             task.abort();
         }
         self.host.shutdown().await;
-        if let Some(runtime) = self.raft_runtime.take() {
+        drop(self.raft_runtime);
+    }
+}
+
+/// The runtime of Raft and the calls between nodes. Nobody waits for its tasks when it ends: what must end
+/// in order has ended before.
+struct RaftRuntime(Option<tokio::runtime::Runtime>);
+
+impl RaftRuntime {
+    fn start() -> Result<(RaftRuntime, tokio::runtime::Handle), String> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("raft")
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|error| format!("cannot start the Raft runtime: {error}"))?;
+        let handle = runtime.handle().clone();
+        Ok((RaftRuntime(Some(runtime)), handle))
+    }
+}
+
+impl Drop for RaftRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// Waits for the reason why a node may not take part.
+async fn refused_why(refused: &mut watch::Receiver<Option<String>>) -> String {
+    match refused.wait_for(|why| why.is_some()).await {
+        Ok(why) => why.clone().unwrap_or_default(),
+        // The talk between nodes has ended: the node is stopping for another reason.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Which node this is: as its folder says, as its flags say, or as a member of the cluster says.
+async fn find_node(
+    config: &mut Config,
+    mut begin: Begin,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Begin, String> {
+    let of_folder = |state: &ClusterState| {
+        let mut nodes = state.nodes.iter();
+        nodes.find(|(_, info)| info.incarnation == begin.incarnation).map(|(node, _)| *node)
+    };
+    let known = begin.node.or_else(|| begin.state.as_ref().and_then(of_folder));
+    let node = match (known, begin.state.is_some()) {
+        (Some(node), _) => node,
+        (None, false) if !config.join.is_empty() => {
+            let (cluster, address) = (config.cluster_id(), BTreeMap::new());
+            let peers = Peers::new(NodeId(0), cluster, address, runtime.clone());
+            let (node, state) = founding::join(config, begin.incarnation, &peers).await?;
+            let (incarnation, state) = (begin.incarnation, Some(state));
+            let file = ClusterFile { incarnation, state: state.clone() };
+            cluster_file::write(&config.data, &file)?;
+            tracing::info!(%node, "the cluster let this node in");
+            begin.state = state;
+            node
+        }
+        (None, _) => config.node,
+    };
+    if config.node_given && node != config.node {
+        return Err(format!(
+            "{} belongs to node {}, and --node-id says {}; leave --node-id away or choose another --data folder",
+            config.data.display(),
+            node.0,
+            config.node.0
+        ));
+    }
+    if node != config.node {
+        // The list of nodes was made for node 1; the folder knows the others.
+        let address = config.advertised_node();
+        config.nodes = BTreeMap::from([(node, address)]);
+        config.node = node;
+    }
+    Ok(begin)
+}
+
+/// Why the Raft log is not the one that this node's replicas wrote, if it is not. A cluster that is just
+/// beginning has none yet.
+fn log_gone(config: &Config, begin: &Begin) -> Option<String> {
+    let state = begin.state.as_ref()?;
+    let folder = config.data.join("log");
+    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten().count();
+    let gone = entries == 0 && state.version > FIRST_VERSION;
+    gone.then(|| format!("the Raft log in {} is gone", folder.display()))
+}
+
+/// A new cluster begins: waits for its other nodes, and keeps what was decided.
+async fn found(
+    config: &Config,
+    founding: &Founding,
+    peers: &Peers,
+    incarnation: u64,
+) -> Result<ClusterState, StartError> {
+    let state = founding.decide(config, peers).await?;
+    cluster_file::write(&config.data, &ClusterFile { incarnation, state: Some(state.clone()) })?;
+    founding.decided(&state);
+    Ok(state)
+}
+
+fn write_identity(config: &Config) -> Result<(), String> {
+    let wanted = folder::NodeIdentity { cluster: config.cluster_id(), node: config.node };
+    match folder::NodeIdentity::read(&config.data).map_err(|error| error.to_string())? {
+        None => wanted.write(&config.data).map_err(|error| error.to_string()),
+        // `founding::begin` and `find_node` have compared it.
+        Some(_) => Ok(()),
+    }
+}
+
+/// The listener for nodes: Raft lanes and calls.
+fn serve_nodes(
+    listener: TcpListener,
+    host: &Arc<Host>,
+    service: NodeService,
+    runtime: &tokio::runtime::Handle,
+) -> tokio::task::JoinHandle<()> {
+    let server = tonic::transport::Server::builder()
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(16 << 20)
+        .add_service(host.service())
+        .add_service(service.into_server());
+    runtime.spawn(async move {
+        if let Err(error) = server.serve_with_incoming(incoming(listener)).await {
+            tracing::error!(%error, "the listener for nodes stopped");
+            std::process::abort();
+        }
+    })
+}
+
+/// Keeps the oracle's window ahead of the clock while this node holds the meta shard.
+async fn keep_oracle_ahead(local: Arc<LocalShards>) {
+    loop {
+        if let Some(oracle) = local.oracle() {
+            oracle.keep_ahead().await;
+        }
+        tokio::time::sleep(ORACLE_PAUSE).await;
     }
 }
 
@@ -226,52 +409,11 @@ async fn bind(address: std::net::SocketAddr, flag: &str) -> Result<TcpListener, 
         .map_err(|error| format!("cannot listen on {address}: {error}; choose another with {flag}"))
 }
 
-fn open_folder(config: &Config) -> Result<folder::FolderLock, String> {
-    std::fs::create_dir_all(&config.data)
-        .map_err(|error| format!("data folder {}: {error}", config.data.display()))?;
-    let lock = folder::FolderLock::acquire(&config.data).map_err(|error| error.to_string())?;
-    let wanted = folder::NodeIdentity { cluster: config.cluster_id(), node: config.node };
-    match folder::NodeIdentity::read(&config.data).map_err(|error| error.to_string())? {
-        None => wanted.write(&config.data).map_err(|error| error.to_string())?,
-        Some(found) if found == wanted => {}
-        Some(found) => {
-            return Err(format!(
-                "{} belongs to node {} of another cluster or number; this is node {} of cluster '{}'; choose another --data folder",
-                config.data.display(),
-                found.node.0,
-                config.node.0,
-                config.cluster
-            ));
-        }
-    }
-    Ok(lock)
-}
-
-/// The shard map of an old node, or the initial one of a new cluster, and whether it is new.
-fn shard_map(config: &Config) -> Result<(ShardMap, bool), String> {
-    if let Some(map) = shard_map_file::read(&config.data)? {
-        return Ok((map, false));
-    }
-    let nodes: Vec<NodeId> = config.nodes.keys().copied().collect();
-    let plan = placement::initial(&nodes, config.shards, config.replication as usize)
-        .map_err(|error| error.to_string())?;
-    shard_map_file::write(&config.data, &plan.map)?;
-    Ok((plan.map, true))
-}
-
-struct StartedReplicas {
-    host: Arc<Host>,
-    groups: BTreeMap<ShardId, Arc<dyn raft::replica_group::ReplicaGroup>>,
-    /// Replicas that could not be started, and why.
-    lost: BTreeMap<ShardId, String>,
-}
-
-async fn start_replicas(
+fn open_host(
     config: &Config,
     clock: SharedClock,
-    map: &ShardMap,
-    addresses: BTreeMap<NodeId, String>,
-) -> Result<StartedReplicas, String> {
+    dialer: Arc<TcpDialer>,
+) -> Result<Arc<Host>, String> {
     let shared = RocksShared::new(RocksOptions {
         block_cache_bytes: config.block_cache_bytes,
         write_buffer_bytes: config.write_buffer_bytes,
@@ -280,58 +422,34 @@ async fn start_replicas(
     .map_err(|error| error.to_string())?;
     let usual = HostConfig::new(config.node, config.data.clone(), clock);
     let log = LogOptions { reserve_bytes: config.reserve_bytes, ..usual.log.clone() };
-    let host = Host::open(
+    Host::open(
         HostConfig { log, ..usual },
         Arc::new(RocksFactory::new(shared)),
         Arc::new(FileDisk::open(&config.data.join("log")).map_err(|error| {
             format!("the Raft log in {}: {error}", config.data.join("log").display())
         })?),
-        Arc::new(TcpDialer::new(addresses)),
+        dialer,
     )
-    .map_err(|error| error.to_string())?;
-    let (mut groups, mut lost) = (BTreeMap::new(), BTreeMap::new());
-    for info in map.shards() {
-        let Some((replica, _)) = info.replicas.iter().find(|(_, node)| *node == config.node) else {
-            continue;
-        };
-        match host.start_replica(info.id, *replica, Arc::new(BatchMachine)).await {
-            Ok(group) => {
-                groups.insert(info.id, group);
-            }
-            // The other replicas of this node are sound: it serves them, and says which one it lost.
-            Err(error) => {
-                tracing::error!(shard = %info.id, replica = %replica, %error, "replica not started");
-                lost.insert(info.id, error.to_string());
-            }
-        }
-    }
-    if groups.is_empty() && !lost.is_empty() {
-        let reasons: Vec<String> =
-            lost.iter().map(|(shard, why)| format!("shard {}: {why}", shard.0)).collect();
-        return Err(format!("no replica of this node can be started: {}", reasons.join("; ")));
-    }
-    Ok(StartedReplicas { host, groups, lost })
+    .map_err(|error| error.to_string())
 }
 
-/// On a new cluster the first node of each shard's list starts its group, so leaders start spread.
-async fn bootstrap_groups(
-    config: &Config,
-    host: &Arc<Host>,
-    map: &Arc<ShardMap>,
-    runtime: &tokio::runtime::Handle,
-) -> Result<(), String> {
-    let (node, host, map) = (config.node, host.clone(), map.clone());
-    let start = async move {
-        for info in map.shards() {
-            if info.replicas.first().is_some_and(|(_, first)| *first == node) {
-                host.bootstrap(info.id, info.replicas.clone())
-                    .await
-                    .map_err(|error| format!("starting shard {}: {error}", info.id.0))?;
-            }
+/// The first node of each shard's first list starts its group, so leaders start spread. A group that has begun
+/// is not begun again.
+async fn bootstrap_groups(directory: &Directory, host: &Arc<Host>) -> Result<(), String> {
+    let state = directory.state();
+    let first = state.map.shards().iter().filter(|info| {
+        info.epoch == ShardEpoch(1) && info.preferred_leader() == Some(directory.node())
+    });
+    for info in first {
+        // One that could not be started is lost, not new.
+        if host.group(info.id).is_none() {
+            continue;
         }
-        Ok(())
-    };
-    runtime.spawn(start).await.map_err(|error| error.to_string())?
+        host.bootstrap(info.id, info.replicas.clone())
+            .await
+            .map_err(|error| format!("starting shard {}: {error}", info.id.0))?;
+    }
+    Ok(())
 }
 
 /// Waits until the meta shard answers and the catalog is there.
@@ -392,144 +510,4 @@ fn start_gateway(
             config.listen_sql
         )
     })
-}
-
-/// The cluster as SQL sees it: SHOW SHARDS, SHOW NODES, announcements of the catalog.
-pub struct ClusterView {
-    node: NodeId,
-    sql_address: String,
-    client: Arc<ClusterClient>,
-    local: Arc<LocalShards>,
-    peers: Arc<Peers>,
-    /// Replicas of this node that could not be started, and why.
-    lost: Arc<BTreeMap<ShardId, String>>,
-    /// How the nodes' disks do.
-    disks: Arc<Disks>,
-    /// Nodes that answered last time, this one included.
-    pub alive: Arc<Mutex<BTreeSet<NodeId>>>,
-}
-
-impl ClusterView {
-    fn new(
-        config: &Config,
-        client: Arc<ClusterClient>,
-        local: Arc<LocalShards>,
-        peers: Arc<Peers>,
-        lost: Arc<BTreeMap<ShardId, String>>,
-        disks: Arc<Disks>,
-    ) -> Arc<ClusterView> {
-        let alive = Arc::new(Mutex::new(BTreeSet::from([config.node])));
-        let sql_address = config.listen_sql.to_string();
-        let node = config.node;
-        Arc::new(ClusterView { node, sql_address, client, local, peers, lost, disks, alive })
-    }
-
-    /// Asks every other node how it is, for ever.
-    async fn watch(self: Arc<ClusterView>) {
-        loop {
-            let asked = self.peers.others().into_iter().map(|node| {
-                let (peers, disks) = (self.peers.clone(), self.disks.clone());
-                async move {
-                    let request = pb::call::Request::Status(pb::StatusRequest {});
-                    let answer = peers.call(node, request, STATUS_WAIT_MAX).await;
-                    let Ok(pb::answer::Response::Status(status)) = answer else { return None };
-                    disks.heard(node, &status.disk);
-                    Some(node)
-                }
-            });
-            let mut alive: BTreeSet<NodeId> =
-                futures::future::join_all(asked).await.into_iter().flatten().collect();
-            alive.insert(self.node);
-            *self.alive.lock() = alive;
-            tokio::time::sleep(STATUS_PAUSE).await;
-        }
-    }
-}
-
-#[async_trait::async_trait]
-impl Cluster for ClusterView {
-    async fn announce_catalog(&self, version: u64) -> bool {
-        let asked = self.peers.others().into_iter().map(|node| {
-            let request = pb::call::Request::AnnounceCatalog(pb::AnnounceCatalog { version });
-            self.peers.call(node, request, CATALOG_LEASE)
-        });
-        futures::future::join_all(asked).await.into_iter().all(|answer| {
-            matches!(answer, Ok(pb::answer::Response::CatalogLoaded(loaded)) if loaded.version >= version)
-        })
-    }
-
-    fn shards(&self) -> Vec<ShardRow> {
-        let map = self.client.map();
-        let alive = self.alive.lock().clone();
-        map.shards()
-            .iter()
-            .map(|info| {
-                let status = self.local.get(info.id).map(|local| local.group.status());
-                let replicas: Vec<NodeId> = info.replicas.iter().map(|(_, node)| *node).collect();
-                let down: Vec<String> = replicas
-                    .iter()
-                    .filter(|node| !alive.contains(node))
-                    .map(|node| node.0.to_string())
-                    .collect();
-                let leader = self.client.leader(info.id);
-                let state = match (&status, leader) {
-                    _ if self.lost.contains_key(&info.id) => {
-                        format!(
-                            "replica of node {} not started: {}",
-                            self.node.0, self.lost[&info.id]
-                        )
-                    }
-                    (Some(status), _) if status.role.starts_with("stopped") => status.role.clone(),
-                    (_, None) => "no leader".to_string(),
-                    _ if down.is_empty() => "ok".to_string(),
-                    _ => format!("node {} does not answer", down.join(", ")),
-                };
-                ShardRow {
-                    shard: info.id,
-                    epoch: info.epoch,
-                    slots: if info.id == ShardId::META {
-                        SlotRange { start: 0, end: 0 }
-                    } else {
-                        info.slots
-                    },
-                    leader,
-                    replicas,
-                    state,
-                    applied_index: status.as_ref().map_or(0, |status| status.applied_index),
-                    term: status.as_ref().map_or(0, |status| status.term),
-                }
-            })
-            .collect()
-    }
-
-    fn nodes(&self) -> Vec<NodeRow> {
-        let map = self.client.map();
-        let alive = self.alive.lock().clone();
-        let mut nodes = self.peers.others();
-        nodes.push(self.node);
-        nodes.sort_unstable();
-        nodes
-            .into_iter()
-            .map(|node| NodeRow {
-                node,
-                sql_address: if node == self.node { self.sql_address.clone() } else { "-".into() },
-                peer_address: self.peers.address(node).unwrap_or_default(),
-                state: match (alive.contains(&node), self.disks.text(node)) {
-                    (false, _) => "does not answer".into(),
-                    (true, None) => "up".into(),
-                    (true, Some(disk)) => format!("up, disk {disk}"),
-                },
-                leaders: map
-                    .shards()
-                    .iter()
-                    .filter(|info| self.client.leader(info.id) == Some(node))
-                    .count() as u32,
-                replicas: map
-                    .shards()
-                    .iter()
-                    .filter(|info| info.replicas.iter().any(|(_, holder)| *holder == node))
-                    .count() as u32,
-            })
-            .collect()
-    }
 }

@@ -14,6 +14,7 @@
 //! Nodes that do not lead the meta shard ask its leader, many requests in one call.
 
 use crate::cluster_client::ClusterClient;
+use crate::local_shards::LocalShards;
 use base::limits::{ORACLE_WINDOW_MS, PROPOSE_WAIT_MAX};
 use base::{ShardId, SharedClock, Timestamp};
 use engine::{Engine, WriteBatch, mvcc};
@@ -175,7 +176,7 @@ impl Oracle for LocalOracle {
 /// The oracle as every part of a node uses it: local when the meta shard's leader is here, else merged
 /// calls to that leader.
 pub struct NodeOracle {
-    local: Option<Arc<LocalOracle>>,
+    local: Arc<LocalShards>,
     requests: mpsc::Sender<(u32, oneshot::Sender<Result<Timestamp>>)>,
 }
 
@@ -183,7 +184,7 @@ impl NodeOracle {
     /// Starts the task that merges requests to a remote leader. `client` finds that leader; it is weak
     /// because the client itself holds the oracle.
     pub fn start(
-        local: Option<Arc<LocalOracle>>,
+        local: Arc<LocalShards>,
         client: Weak<ClusterClient>,
         runtime: &tokio::runtime::Handle,
     ) -> Arc<NodeOracle> {
@@ -196,7 +197,7 @@ impl NodeOracle {
 #[async_trait::async_trait]
 impl Oracle for NodeOracle {
     async fn timestamps(&self, count: u32) -> Result<Timestamp> {
-        if let Some(first) = self.local.as_ref().and_then(|local| local.take(count)) {
+        if let Some(first) = self.local.oracle().and_then(|local| local.take(count)) {
             return Ok(first);
         }
         let stopping =

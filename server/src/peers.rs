@@ -58,7 +58,7 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Ways to the nodes of the address book.
+    /// Ways to the nodes of the address book, which may grow.
     pub fn new(
         node: NodeId,
         cluster: u64,
@@ -74,6 +74,39 @@ impl Peers {
         self.addresses.read().keys().copied().filter(|node| *node != self.node).collect()
     }
 
+    /// Says where a node listens for nodes; a link to its former address ends.
+    pub fn set_address(&self, node: NodeId, address: &str) {
+        let mut addresses = self.addresses.write();
+        if addresses.get(&node).is_none_or(|known| known != address) {
+            addresses.insert(node, address.to_string());
+            drop(addresses);
+            // The link's task ends with its queue.
+            self.queues.lock().remove(&node);
+        }
+    }
+
+    /// Forgets a node that has left.
+    pub fn forget(&self, node: NodeId) {
+        self.addresses.write().remove(&node);
+        self.queues.lock().remove(&node);
+    }
+
+    /// Asks whoever listens at an address, over a link of its own: for a node that knows nobody yet.
+    pub async fn call_address(
+        &self,
+        address: &str,
+        request: pb::call::Request,
+        wait_max: Duration,
+    ) -> Result<pb::answer::Response, CallError> {
+        let (sender, receiver) = mpsc::channel(1);
+        let (from, cluster) = (self.node, self.cluster);
+        let link = Link { from, cluster, to: NodeId(0), address: address.to_string() };
+        let task = self.runtime.spawn(link.run(receiver));
+        let answer = call_through(&sender, address, request, wait_max).await;
+        task.abort();
+        answer
+    }
+
     /// Where a node listens for nodes.
     pub fn address(&self, node: NodeId) -> Option<String> {
         self.addresses.read().get(&node).cloned()
@@ -87,15 +120,7 @@ impl Peers {
         wait_max: Duration,
     ) -> Result<pb::answer::Response, CallError> {
         let queue = self.queue(node)?;
-        let (answer, answered) = oneshot::channel();
-        queue
-            .try_send((request, answer))
-            .map_err(|_| CallError::NotSent(format!("too many calls wait for node {node}")))?;
-        match tokio::time::timeout(wait_max, answered).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(CallError::Lost(format!("the link to node {node} went down"))),
-            Err(_) => Err(CallError::Lost(format!("node {node} did not answer in time"))),
-        }
+        call_through(&queue, &format!("node {node}"), request, wait_max).await
     }
 
     fn queue(&self, node: NodeId) -> Result<mpsc::Sender<Queued>, CallError> {
@@ -111,6 +136,24 @@ impl Peers {
         self.runtime.spawn(link.run(receiver));
         queues.insert(node, sender.clone());
         Ok(sender)
+    }
+}
+
+/// Queues a call and waits for its answer.
+async fn call_through(
+    queue: &mpsc::Sender<Queued>,
+    whom: &str,
+    request: pb::call::Request,
+    wait_max: Duration,
+) -> Result<pb::answer::Response, CallError> {
+    let (answer, answered) = oneshot::channel();
+    queue
+        .try_send((request, answer))
+        .map_err(|_| CallError::NotSent(format!("too many calls wait for {whom}")))?;
+    match tokio::time::timeout(wait_max, answered).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Err(CallError::Lost(format!("the link to {whom} went down"))),
+        Err(_) => Err(CallError::Lost(format!("{whom} did not answer in time"))),
     }
 }
 

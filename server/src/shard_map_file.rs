@@ -1,14 +1,12 @@
-//! The node's own copy of the shard map, so that it knows its shards before it knows anyone.
+//! The shard map in data folders of versions before the file CLUSTER: read once, when such a folder is taken
+//! over (`founding`).
 //!
 //! ```text
 //! SHARDMAP = length(4 LE) │ crc32(4 LE) │ shard map (shard_router::shard_map encoding)
 //! ```
-//!
-//! Written aside, synced, renamed: a crash leaves the old or the new one.
 
 use shard_router::ShardMap;
-use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The file's name in the data folder.
@@ -33,26 +31,6 @@ pub fn read(data: &Path) -> Result<Option<ShardMap>, String> {
         return Err(damaged("its checksum does not match"));
     }
     ShardMap::decode(body).map(Some).map_err(|error| damaged(&error.to_string()))
-}
-
-/// Writes the map durably.
-///
-/// # Errors
-/// A sentence that names the file.
-pub fn write(data: &Path, map: &ShardMap) -> Result<(), String> {
-    let (path, aside) = (path(data), data.join("SHARDMAP.part"));
-    let body = map.encode();
-    let mut bytes = (body.len() as u32).to_le_bytes().to_vec();
-    bytes.extend(crc32fast::hash(&body).to_le_bytes());
-    bytes.extend_from_slice(&body);
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&aside)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&aside, &path)?;
-        File::open(data)?.sync_all()
-    };
-    write().map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn path(data: &Path) -> PathBuf {

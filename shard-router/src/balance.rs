@@ -9,7 +9,8 @@ use base::{NodeId, ShardId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The leader transfers that bring leaders to where they should be. `leaders` are the present ones;
-/// a shard without one is left to its election.
+/// a shard without one is left to its election. `alive` are the nodes that may lead: those that answer and
+/// are not about to go. A leader on another node that still leads gives its place to one of them.
 pub fn leader_moves(
     map: &ShardMap,
     leaders: &BTreeMap<ShardId, NodeId>,
@@ -22,7 +23,9 @@ pub fn leader_moves(
         .filter_map(|shard| {
             let present = *leaders.get(&shard.id)?;
             let preferred = shard.preferred_leader().filter(|node| alive.contains(node));
-            Some((shard, preferred.unwrap_or(present)))
+            let stays = Some(present).filter(|node| alive.contains(node));
+            let able = || shard.replicas.iter().map(|(_, node)| *node).find(|n| alive.contains(n));
+            Some((shard, preferred.or(stays).or_else(able).unwrap_or(present)))
         })
         .collect();
     even_out(&mut wanted, alive);
@@ -117,6 +120,16 @@ mod tests {
         let led = |node| leaders.values().filter(|leader| **leader == NodeId(node)).count();
         assert!(led(1).abs_diff(led(2)) <= 1, "{leaders:?}");
         assert_eq!(leader_moves(&map, &leaders, &alive), []);
+    }
+
+    #[test]
+    fn leaders_leave_a_node_that_may_not_lead() {
+        let map = map();
+        let leaders = all_led_by(&map, 3);
+        let able = alive(&[1, 2]);
+        let leaders = after(&leaders, leader_moves(&map, &leaders, &able));
+        assert!(leaders.values().all(|leader| *leader != NodeId(3)), "{leaders:?}");
+        assert_eq!(leader_moves(&map, &leaders, &able), []);
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! Where a key lives, and where it should: map in, plan out. Pure: no I/O, no time, no chance.
 //!
 //! Reading order: `shard_map` (slots to shards to nodes), `placement` (the first map of a cluster),
-//! `balance` (who should lead), `error`.
+//! `balance` (who should lead), `cluster` (nodes, map and changes of members), `repair` (who must be
+//! replaced, and where the successor goes), `change` (the next step of such a change), `error`.
 //!
 //! Not here: who keeps the map (the meta shard, through `txn`), who carries plans out (`server`).
 
 pub mod balance;
+pub mod change;
+pub mod cluster;
 pub mod error;
 pub mod placement;
+pub mod repair;
 pub mod shard_map;
 
 pub use balance::leader_moves;
+pub use cluster::{ClusterState, Job, JobStep, NodeInfo, NodeState, Reason};
 pub use error::{Error, Result};
 pub use placement::{Plan, initial};
 pub use shard_map::{ShardInfo, ShardMap};

@@ -193,6 +193,15 @@ pub enum Statement {
         /// The connection id.
         id: Expr,
     },
+    /// ALTER NODE: what is wanted of a node of the cluster.
+    AlterNode {
+        /// The node.
+        node: u64,
+        /// What is wanted.
+        action: NodeAction,
+        /// Only say what would happen.
+        dry_run: bool,
+    },
     /// CREATE, ALTER, DROP, RENAME of accounts and roles.
     Account(AccountStatement),
     /// GRANT.

@@ -160,6 +160,8 @@ errors! {
     unavailable(what) = 9001, "HY000", "{what}; nothing was executed, it is safe to retry";
     /// The outcome of a write is unknown.
     outcome_unknown(what) = 9002, "HY000", "{what}; it may or may not have been executed, check before you retry";
+    /// The cluster refuses what an administrator asked of it; `what` says why and what to do.
+    cluster_refuses(what) = 9005, "HY000", "{what}";
     /// The table's definition changed under the transaction.
     table_changed() = 1412, "HY000", "Table definition has changed, please retry transaction";
     /// A transaction, row or packet above a named limit.

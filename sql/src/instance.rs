@@ -5,6 +5,7 @@
 //!
 //! Not here: what one session remembers (`session`), sockets.
 
+use crate::ast::NodeAction;
 use crate::catalog::cache::CatalogCache;
 use crate::dml::auto_increment::AutoIncrement;
 use crate::session::{Session, SessionInfo};
@@ -50,6 +51,32 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// All nodes, for SHOW NODES.
     fn nodes(&self) -> Vec<NodeRow>;
+
+    /// Says what is wanted of a node, for ALTER NODE. Answers the shards that have to move; with `dry_run`
+    /// nothing else happens. The work itself goes on in the cluster.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    async fn alter_node(
+        &self,
+        node: NodeId,
+        action: NodeAction,
+        dry_run: bool,
+    ) -> std::result::Result<Vec<NodePlanRow>, String> {
+        let _ = (action, dry_run);
+        Err(format!("there is no node {} here: this server is not part of a cluster", node.0))
+    }
+}
+
+/// A line of ALTER NODE's answer: a shard that has to move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodePlanRow {
+    /// The shard.
+    pub shard: ShardId,
+    /// Where its replica goes, when that is known.
+    pub target: Option<NodeId>,
+    /// Why it cannot go; empty when it can.
+    pub blocked: String,
 }
 
 /// A line of SHOW SHARDS.

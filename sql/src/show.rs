@@ -322,6 +322,28 @@ pub(crate) async fn administration(
     Ok(Outcome::Rows { columns: columns.into(), rows: RowSource::Ready(rows) })
 }
 
+/// ALTER NODE: a row per shard that has to move, and where it goes or why it cannot.
+pub(crate) async fn alter_node(
+    session: &mut Session,
+    node: u64,
+    action: ast::NodeAction,
+    dry_run: bool,
+) -> Result<Outcome> {
+    let cluster = session.instance.config.cluster.clone();
+    let plan = cluster.alter_node(base::NodeId(node), action, dry_run).await;
+    let plan = plan.map_err(Error::cluster_refuses)?;
+    let rows = plan.into_iter().map(|row| {
+        vec![
+            Value::UInt(row.shard.0),
+            row.target.map_or(Value::Null, |target| Value::UInt(target.0)),
+            text(row.blocked),
+        ]
+    });
+    let columns =
+        vec![number_column("Shard"), number_column("Target"), text_column("Blocked", 1024)];
+    Ok(Outcome::rows(columns, rows.collect()))
+}
+
 /// COM_FIELD_LIST.
 pub(crate) async fn field_list(
     session: &mut Session,

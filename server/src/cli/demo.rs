@@ -35,6 +35,9 @@ pub struct DemoArgs {
     /// Port of node 1 for other nodes [default: 7800]
     #[arg(long, value_name = "PORT")]
     node_port: Option<u16>,
+    /// Seconds that the cluster waits for a silent node before it replaces its replicas
+    #[arg(long, value_name = "SECONDS")]
+    dead_after: Option<u64>,
     /// Sample data to load
     #[arg(long, value_enum, default_value_t = Sample::Police)]
     sample: Sample,
@@ -67,6 +70,8 @@ enum Action {
         #[command(flatten)]
         which: Which,
     },
+    /// Start one more node, which joins the cluster
+    Add(Which),
     /// Show the running demo as JSON
     Status(Which),
     /// Stop the running demo
@@ -86,6 +91,7 @@ pub fn run(args: DemoArgs) -> Result<(), Failure> {
         None => start(args),
         Some(Action::Kill { node, which }) => ask(&which, &Request::Kill { node }),
         Some(Action::Restart { node, which }) => ask(&which, &Request::Restart { node }),
+        Some(Action::Add(which)) => ask(&which, &Request::Add),
         Some(Action::Status(which)) => ask(&which, &Request::Status),
         Some(Action::Stop(which)) => ask(&which, &Request::Stop),
     }
@@ -105,6 +111,8 @@ fn start(args: DemoArgs) -> Result<(), Failure> {
     };
     let plan = Plan {
         nodes: args.nodes,
+        founders: args.nodes,
+        dead_after_s: args.dead_after,
         data,
         temp: args.temp,
         ports,

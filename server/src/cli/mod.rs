@@ -1,6 +1,9 @@
-//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not reachable.
+//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not reachable, 4 refused beforehand, 5 timed
+//! out while the work goes on, 7 a node that its cluster does not take.
 
 pub mod demo;
+pub mod drill;
+pub mod node;
 pub mod sql;
 pub mod start;
 pub mod status;
@@ -12,6 +15,10 @@ use std::process::ExitCode;
 pub const EXIT_FAILED: u8 = 1;
 /// The server cannot be reached.
 pub const EXIT_UNREACHABLE: u8 = 3;
+/// What was asked is refused before anything happened.
+pub const EXIT_REFUSED: u8 = 4;
+/// Waiting ended; the work goes on in the cluster.
+pub const EXIT_TIMED_OUT: u8 = 5;
 
 /// PrecinctDB: a distributed database for police records that speaks MySQL
 #[derive(Debug, Parser)]
@@ -27,8 +34,12 @@ enum Command {
     Start(crate::config::StartFlags),
     /// Run a cluster on this machine with sample data, and break it
     Demo(demo::DemoArgs),
+    /// Rehearse disasters on a throw-away cluster, with a measured report
+    Drill(drill::DrillArgs),
     /// Show a cluster's nodes and shards
     Status(status::StatusArgs),
+    /// List nodes, and let them go: drain, decommission
+    Node(node::NodeArgs),
     /// Run SQL statements
     Sql(sql::SqlArgs),
     /// Show the version
@@ -38,6 +49,9 @@ enum Command {
         json: bool,
     },
 }
+
+/// The node and its cluster do not belong together: it left, or has another disk.
+pub const EXIT_CONFLICT: u8 = 7;
 
 /// A failure for people, with the process's exit code.
 #[derive(Debug)]
@@ -59,7 +73,9 @@ pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Start(flags) => start::run(&flags),
         Command::Demo(args) => demo::run(args),
+        Command::Drill(args) => drill::run(args),
         Command::Status(args) => status::run(&args),
+        Command::Node(args) => node::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::Version { json } => {
             print_version(json);

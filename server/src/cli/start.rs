@@ -1,7 +1,8 @@
 //! `precinct start`: one node, until it is told to stop.
 
-use super::Failure;
+use super::{EXIT_CONFLICT, Failure};
 use crate::config::{Config, StartFlags};
+use crate::founding::StartError;
 use crate::node::Node;
 use std::io::Read;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,19 +36,23 @@ pub fn run(flags: &StartFlags) -> Result<(), Failure> {
         };
         tokio::pin!(parent_gone);
         let node = tokio::select! {
-            node = Node::start(config) => node?,
+            node = Node::start(config) => node.map_err(|error| match error {
+                StartError::Failed(why) => Failure::from(why),
+                StartError::Refused(message) => Failure { code: EXIT_CONFLICT, message },
+            })?,
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             () = &mut parent_gone => return Ok(()),
         };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            () = &mut parent_gone => {}
-        }
+        let refused = tokio::select! {
+            _ = terminate.recv() => None,
+            _ = interrupt.recv() => None,
+            () = &mut parent_gone => None,
+            why = node.refused() => Some(why),
+        };
         tracing::info!("stopping");
         node.stop().await;
-        Ok(())
+        refused.map_or(Ok(()), |message| Err(Failure { code: EXIT_CONFLICT, message }))
     })
 }
 

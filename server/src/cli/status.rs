@@ -17,7 +17,7 @@ pub struct StatusArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
+pub(super) enum Output {
     /// For people
     Table,
     /// For scripts
@@ -61,7 +61,7 @@ fn names(rows: &[Row]) -> Vec<String> {
     })
 }
 
-fn text(row: &Row, index: usize) -> String {
+pub(super) fn text(row: &Row, index: usize) -> String {
     match row.as_ref(index) {
         None | Some(Value::NULL) => "-".into(),
         Some(Value::Bytes(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
@@ -69,7 +69,7 @@ fn text(row: &Row, index: usize) -> String {
     }
 }
 
-fn table(rows: &[Row]) -> String {
+pub(super) fn table(rows: &[Row]) -> String {
     let mut lines = vec![names(rows)];
     lines.extend(rows.iter().map(|row| (0..row.len()).map(|index| text(row, index)).collect()));
     let widths: Vec<usize> = (0..lines[0].len())
@@ -87,7 +87,7 @@ fn table(rows: &[Row]) -> String {
     })
 }
 
-fn json(rows: &[Row]) -> Vec<serde_json::Value> {
+pub(super) fn json(rows: &[Row]) -> Vec<serde_json::Value> {
     let names = names(rows);
     rows.iter()
         .map(|row| {

@@ -1,4 +1,4 @@
-//! How `precinct demo kill | restart | status | stop` reach the running demo: one JSON line there, one
+//! How `precinct demo kill | restart | add | status | stop` reach the running demo: one JSON line there, one
 //! back, over a Unix socket in the abstract namespace named after the demo's first MySQL port.
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ pub enum Request {
         /// Its number.
         node: u64,
     },
+    /// Start one more node; the cluster lets it in.
+    Add,
     /// Say how things are.
     Status,
     /// Stop all nodes and the demo.

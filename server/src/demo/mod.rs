@@ -4,7 +4,7 @@
 //! precinct demo ──┬── precinct start (node 1)      each child: own process, data folder, log file
 //!  supervisor     ├── precinct start (node 2)
 //!  + control      └── precinct start (node 3)
-//!    socket  <──── precinct demo kill | restart | status | stop
+//!    socket  <──── precinct demo kill | restart | add | status | stop
 //! ```
 //!
 //! A kill is a real kill (SIGKILL of a process). Nothing outside the data folder is written; the control

@@ -3,6 +3,7 @@
 use super::control::{self, Answer, Request, State};
 use super::ports::Ports;
 use super::{load, screen};
+use crate::cli::EXIT_CONFLICT;
 use base::{SharedClock, SystemClock};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,14 +24,20 @@ const READY_RETRY_PAUSE: Duration = Duration::from_millis(50);
 const STOP_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Longest wait for a request on an open control connection.
 const CONTROL_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Nodes of a demo, at most.
+const NODES_MAX: u64 = 9;
 /// Lines of a node's log shown when it fails.
 const LOG_LINES_SHOWN: usize = 10;
 
 /// What the demo's flags say.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Number of nodes.
+    /// Number of nodes, those included that were added later.
     pub nodes: u64,
+    /// Number of nodes that the cluster began with.
+    pub founders: u64,
+    /// Seconds that the cluster waits for a silent node; `None` for its default.
+    pub dead_after_s: Option<u64>,
     /// Data folder.
     pub data: PathBuf,
     /// Whether the data folder is removed at the end.
@@ -48,7 +55,11 @@ pub struct Plan {
 /// What a data folder remembers of its demo.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Remembered {
+    /// Nodes that the cluster began with.
     nodes: u64,
+    /// Nodes that were added later.
+    #[serde(default)]
+    added: u64,
     ports: Ports,
 }
 
@@ -111,6 +122,7 @@ fn recall(plan: &mut Plan) -> Result<(), String> {
             remembered.nodes
         ));
     }
+    plan.nodes += remembered.added;
     if !plan.ports_given {
         plan.ports = remembered.ports;
     } else if plan.ports != remembered.ports {
@@ -128,7 +140,8 @@ fn recall(plan: &mut Plan) -> Result<(), String> {
 
 fn remember(plan: &Plan) -> Result<(), String> {
     let path = memory_file(&plan.data);
-    let remembered = Remembered { nodes: plan.nodes, ports: plan.ports };
+    let added = plan.nodes - plan.founders;
+    let remembered = Remembered { nodes: plan.founders, added, ports: plan.ports };
     let text = serde_json::to_string(&remembered).map_err(|error| error.to_string())?;
     std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
@@ -186,11 +199,15 @@ impl Demo {
             self.spawn(node)?;
         }
         for node in 1..=self.plan.nodes {
-            self.await_sql(node).await?;
-            self.step(&format!("node {node}"), "answers SQL", start);
+            let text = match self.await_sql(node).await? {
+                Started::Answers => "answers SQL",
+                Started::Left => "has left the cluster",
+            };
+            self.step(&format!("node {node}"), text, start);
         }
         if self.plan.sample {
-            let dsn = format!("mysql://root@127.0.0.1:{}", self.plan.ports.mysql);
+            let first = self.running().first().copied().unwrap_or(1);
+            let dsn = format!("mysql://root@127.0.0.1:{}", self.plan.ports.mysql_of(first));
             match load::load(&dsn, &self.clock).await? {
                 None => self.step("sample", "is there already", start),
                 Some(loaded) => {
@@ -233,15 +250,27 @@ impl Demo {
             .open(self.log_path(node))
             .map_err(|error| format!("log of node {node}: {error}"))?;
         let ports = self.plan.ports;
-        let nodes: Vec<String> = (1..=self.plan.nodes)
-            .map(|peer| format!("{peer}=127.0.0.1:{}", ports.node_of(peer)))
-            .collect();
+        let addresses = |named: bool| -> String {
+            let founders = 1..=self.plan.founders;
+            let address = |peer| match named {
+                true => format!("{peer}=127.0.0.1:{}", ports.node_of(peer)),
+                false => format!("127.0.0.1:{}", ports.node_of(peer)),
+            };
+            founders.map(address).collect::<Vec<_>>().join(",")
+        };
+        // The first nodes know each other; a later one asks them for its number.
+        let place = match node <= self.plan.founders {
+            true => vec!["--node-id".into(), node.to_string(), "--nodes".into(), addresses(true)],
+            false => vec!["--join".into(), addresses(false)],
+        };
+        let patience = self.plan.dead_after_s.map(|seconds| format!("--dead-after={seconds}"));
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let child = Command::new(program)
             .arg("start")
             .arg("--exit-with-parent")
-            .args(["--cluster", "demo", "--node-id", &node.to_string()])
-            .args(["--nodes", &nodes.join(",")])
+            .args(["--cluster", "demo"])
+            .args(place)
+            .args(patience)
             .arg("--data")
             .arg(&folder)
             .arg("--socket")
@@ -261,17 +290,22 @@ impl Demo {
         Ok(())
     }
 
-    /// Waits until the node answers a query.
-    async fn await_sql(&mut self, node: u64) -> Result<(), String> {
+    /// Waits until the node answers a query, or is found to have left.
+    async fn await_sql(&mut self, node: u64) -> Result<Started, String> {
         let deadline = self.clock.monotonic() + READY_WAIT_MAX;
         loop {
             let address = format!("http://127.0.0.1:{}", self.plan.ports.mysql_of(node));
             if answers(self.plan.ports.mysql_of(node)).await {
-                return Ok(());
+                return Ok(Started::Answers);
             }
             if let Some(child) = self.children.get_mut(&node)
                 && let Ok(Some(status)) = child.try_wait()
             {
+                if status.code() == Some(i32::from(EXIT_CONFLICT))
+                    && node_left(&self.log_path(node))
+                {
+                    return Ok(Started::Left);
+                }
                 return Err(self.failure(node, &format!("ended with {status}")));
             }
             if self.clock.monotonic() >= deadline {
@@ -289,6 +323,7 @@ impl Demo {
     fn state(&mut self) -> State {
         let ports = self.plan.ports;
         let database = if self.plan.sample { "/police" } else { "" };
+        let first = self.running().first().copied().unwrap_or(1);
         let dsn = |node| format!("mysql://root@127.0.0.1:{}{database}", ports.mysql_of(node));
         let pids = self
             .children
@@ -300,7 +335,7 @@ impl Demo {
             .collect();
         State {
             schema_version: 1,
-            dsn: dsn(1),
+            dsn: dsn(first),
             dsns: (1..=self.plan.nodes).map(dsn).collect(),
             pids,
             http: (1..=self.plan.nodes)
@@ -309,6 +344,26 @@ impl Demo {
             data: self.plan.data.display().to_string(),
             temp: self.plan.temp,
         }
+    }
+
+    /// The nodes whose processes run.
+    fn running(&mut self) -> Vec<u64> {
+        let children = self.children.iter_mut();
+        children
+            .filter_map(|(node, child)| matches!(child.try_wait(), Ok(None)).then_some(*node))
+            .collect()
+    }
+
+    /// Starts one more node.
+    fn add(&mut self) -> Result<u64, String> {
+        let node = self.plan.nodes + 1;
+        if node > NODES_MAX {
+            return Err(format!("a demo has at most {NODES_MAX} nodes"));
+        }
+        self.plan.nodes = node;
+        remember(&self.plan)?;
+        self.spawn(node)?;
+        Ok(node)
     }
 
     /// Serves one line of the control socket; true when the demo shall stop.
@@ -328,8 +383,16 @@ impl Demo {
             Ok(Request::Restart { node }) => match self.restart(*node) {
                 // Others may be asked for meanwhile: a node that starts may need them.
                 Ok(()) => {
-                    let restarted = self.restarted(*node);
+                    let restarted = self.restarted(*node, true);
                     tokio::spawn(async move { restarted.report(&mut writer).await });
+                    return false;
+                }
+                Err(why) => Err(why),
+            },
+            Ok(Request::Add) => match self.add() {
+                Ok(node) => {
+                    let added = self.restarted(node, false);
+                    tokio::spawn(async move { added.report(&mut writer).await });
                     return false;
                 }
                 Err(why) => Err(why),
@@ -375,9 +438,10 @@ impl Demo {
         self.spawn(node)
     }
 
-    fn restarted(&mut self, node: u64) -> Restarted {
+    fn restarted(&mut self, node: u64, again: bool) -> Restarted {
         Restarted {
             node,
+            again,
             port: self.plan.ports.mysql_of(node),
             log: self.log_path(node),
             plan: self.plan.clone(),
@@ -400,9 +464,20 @@ impl Demo {
     }
 }
 
+/// What came of a node's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Started {
+    /// It answers queries.
+    Answers,
+    /// It was decommissioned before.
+    Left,
+}
+
 /// A node that was started again and whose first answer somebody waits for.
 struct Restarted {
     node: u64,
+    /// Whether it ran before.
+    again: bool,
     port: u16,
     log: PathBuf,
     plan: Plan,
@@ -422,8 +497,9 @@ impl Restarted {
             tokio::time::sleep(READY_RETRY_PAUSE).await;
         }
         let message = if ok {
-            println!("✔ node {node} started again");
-            format!("node {node} runs again and answers SQL")
+            let again = if self.again { " again" } else { "" };
+            println!("✔ node {node} started{again}");
+            format!("node {node} runs{again} and answers SQL")
         } else {
             log_end(&self.log, &format!("node {node} does not answer at port {}", self.port))
         };
@@ -447,6 +523,12 @@ async fn send(writer: &mut OwnedWriteHalf, answer: &Answer) {
         // The asker may be gone; what it asked for is done all the same.
         let _ = writer.write_all(&text).await;
     }
+}
+
+/// Whether a node's last words are that it has left the cluster.
+fn node_left(path: &Path) -> bool {
+    let log = std::fs::read_to_string(path).unwrap_or_default();
+    log.lines().last().is_some_and(|line| line.contains("has left the cluster"))
 }
 
 /// What went wrong, and the end of a node's log.

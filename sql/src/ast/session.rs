@@ -593,3 +593,36 @@ impl Statement {
         }
     }
 }
+
+/// What ALTER NODE wants of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeAction {
+    /// It leads nothing any more: it is about to be stopped for a while.
+    Drain,
+    /// It leads again.
+    Undrain,
+    /// Its replicas go to other nodes, then it has left.
+    Decommission,
+    /// It stays after all.
+    Recommission,
+}
+
+impl NodeAction {
+    /// All of them.
+    pub const ALL: [NodeAction; 4] = [
+        NodeAction::Drain,
+        NodeAction::Undrain,
+        NodeAction::Decommission,
+        NodeAction::Recommission,
+    ];
+
+    /// The word in the statement.
+    pub fn name(self) -> &'static str {
+        match self {
+            NodeAction::Drain => "DRAIN",
+            NodeAction::Undrain => "UNDRAIN",
+            NodeAction::Decommission => "DECOMMISSION",
+            NodeAction::Recommission => "RECOMMISSION",
+        }
+    }
+}

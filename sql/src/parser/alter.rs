@@ -2,7 +2,9 @@
 
 use super::Parser;
 use super::column::TableConstraint;
-use crate::ast::{AlterDatabase, AlterTable, ColumnPlace, Statement, TableChange, TableOptions};
+use crate::ast::{
+    AlterDatabase, AlterTable, ColumnPlace, NodeAction, Statement, TableChange, TableOptions,
+};
 use crate::error::Result;
 use crate::lexer::TokenKind;
 
@@ -24,6 +26,16 @@ impl Parser<'_> {
                 Ok(Statement::AlterDatabase(AlterDatabase { name, options }))
             }
             "USER" => self.alter_account(),
+            "NODE" => {
+                self.at += 2;
+                let node = self.number()?;
+                let word = self.upper();
+                let action = NodeAction::ALL.into_iter().find(|action| action.name() == word);
+                let action = action.ok_or_else(|| self.error())?;
+                self.advance();
+                let dry_run = self.accept(&["DRY", "RUN"]);
+                Ok(Statement::AlterNode { node, action, dry_run })
+            }
             "EVENT" => Ok(self.unsupported_to_the_end("ALTER EVENT")),
             "DEFINER" | "ALGORITHM" | "SQL" | "VIEW" | "PROCEDURE" | "FUNCTION" | "SERVER"
             | "TABLESPACE" | "LOGFILE" | "UNDO" | "INSTANCE" | "RESOURCE" => {

@@ -63,6 +63,10 @@ impl Printer {
                 self.text(if *query_only { "KILL QUERY " } else { "KILL " });
                 self.expr(id);
             }
+            Statement::AlterNode { node, action, dry_run } => {
+                self.text(&format!("ALTER NODE {node} {}", action.name()));
+                self.when(*dry_run, " DRY RUN");
+            }
             Statement::Account(account) => self.account_statement(account),
             Statement::Grant(grant) => {
                 self.text("GRANT ");

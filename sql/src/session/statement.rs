@@ -251,6 +251,9 @@ impl Session {
                 self.instance.kill(id, !query_only)?;
                 self.done()
             }
+            Statement::AlterNode { node, action, dry_run } => {
+                show::alter_node(self, *node, *action, *dry_run).await
+            }
             Statement::Flush(flush) => self.flush(flush),
             Statement::LockTables(_) => Err(Error::not_supported(
                 "LOCK TABLES: use START TRANSACTION; for mysqldump add --single-transaction",

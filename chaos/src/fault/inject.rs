@@ -1,0 +1,192 @@
+//! Puts a fault into a lab and takes it out again.
+//!
+//! `inject` returns when the fault acts; `restore` when its cause is gone and the nodes' processes run.
+//! Neither waits for the cluster to be well: that time is what drills measure.
+
+use super::clock;
+use super::damage;
+use super::error::Error;
+use super::kind::Kind;
+use super::lab::{Lab, NodeState};
+use super::network::{Link, between};
+use super::shape::{self, Shape};
+use super::strace::{Injection, Tracer};
+use base::Rng;
+use std::time::Duration;
+
+/// How much longer a sync takes on a slow disk.
+const SLOW_SYNC: Duration = Duration::from_millis(200);
+/// Packets lost on a bad link, percent.
+const LOSS_PERCENT: u8 = 5;
+/// Delay of a bad link.
+const DELAY: Duration = Duration::from_millis(80);
+/// How far a clock jumps, seconds.
+const JUMP_SECONDS: i64 = 10;
+
+/// A fault to be injected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What.
+    pub kind: Kind,
+    /// Nodes, from 1.
+    pub nodes: Vec<u64>,
+}
+
+/// A fault that acts.
+#[derive(Debug)]
+pub struct Injected {
+    /// Which.
+    pub fault: Fault,
+    /// What exactly was done, for the report.
+    pub told: Vec<String>,
+    tracers: Vec<Tracer>,
+}
+
+impl Fault {
+    /// Lets it act.
+    ///
+    /// # Errors
+    /// `Unavailable` when this machine or lab cannot do it; `Refused` for targets that make no sense; otherwise
+    /// when the system refuses.
+    pub fn inject(self, lab: &mut Lab, rng: &mut Rng) -> Result<Injected, Error> {
+        if let Some(node) = self.nodes.iter().find(|node| **node == 0 || **node > lab.nodes()) {
+            return Err(Error::Refused(format!("there is no node {node}")));
+        }
+        if self.nodes.is_empty() {
+            return Err(Error::Refused(format!("{} without a target", self.kind.name())));
+        }
+        let mut told = Vec::new();
+        let mut tracers = Vec::new();
+        let all: Vec<u64> = (1..=lab.nodes()).collect();
+        let others: Vec<u64> =
+            all.iter().copied().filter(|node| !self.nodes.contains(node)).collect();
+        match self.kind {
+            Kind::Kill => self.each(|node| lab.kill(node))?,
+            Kind::Hold => self.each(|node| lab.hold(node))?,
+            Kind::Partition => {
+                let links = between(&self.nodes, lab.nodes());
+                lab.network().cut(links)?;
+            }
+            Kind::DropIn => lab.network().cut(pairs(&others, &self.nodes))?,
+            Kind::DropOut => lab.network().cut(pairs(&self.nodes, &others))?,
+            Kind::Bridge => {
+                let [one, two] = self.nodes[..] else {
+                    return Err(Error::Refused("a bridge has exactly two targets".into()));
+                };
+                lab.network().cut([Link { from: one, to: two }, Link { from: two, to: one }])?;
+            }
+            Kind::Loss => {
+                self.each(|node| {
+                    shape::bend(lab.network(), node, Shape::Loss { percent: LOSS_PERCENT })
+                })?;
+                told.push(format!("{LOSS_PERCENT} % of received packets are lost"));
+            }
+            Kind::Delay => {
+                self.each(|node| shape::bend(lab.network(), node, Shape::Delay { mean: DELAY }))?;
+                told.push(format!("sent packets come {} ms late", DELAY.as_millis()));
+            }
+            Kind::PowerCut => lab.cut_power(&self.nodes)?,
+            Kind::DiskFull => {
+                for node in &self.nodes {
+                    let bytes = lab.disk(*node).as_image()?.fill()?;
+                    told.push(format!("node {node}: the last {} MiB taken", bytes >> 20));
+                }
+            }
+            Kind::DiskStall => self.each(|node| lab.disk(node).as_image()?.freeze())?,
+            Kind::DiskSlow | Kind::SyncError => {
+                for node in &self.nodes {
+                    let log = lab.data(*node).join("log");
+                    let (injection, only) = match self.kind {
+                        Kind::DiskSlow => (Injection::Delay(SLOW_SYNC), None),
+                        _ => (Injection::FailOnce, Some(log.as_path())),
+                    };
+                    let process = lab.process(*node).ok_or_else(|| {
+                        Error::Refused(format!("node {node} does not run, so it cannot be traced"))
+                    })?;
+                    tracers.push(Tracer::attach(process, injection, only, &lab.journal()?)?);
+                }
+            }
+            Kind::FlipSst | Kind::FlipLog => {
+                for node in &self.nodes {
+                    lab.stop(*node)?;
+                    let data = lab.data(*node);
+                    let lines = match self.kind {
+                        Kind::FlipSst => damage::flip_in_sst(&data, rng)?,
+                        _ => damage::flip_in_log(&data, rng)?,
+                    };
+                    told.extend(lines.into_iter().map(|line| format!("node {node}: {line}")));
+                    lab.spawn(*node)?;
+                }
+            }
+            Kind::Helix => {
+                all.iter().try_for_each(|node| lab.stop(*node))?;
+                let folders: Vec<_> = all.iter().map(|node| lab.data(*node)).collect();
+                told = damage::helix(&folders, rng)?;
+                all.iter().try_for_each(|node| lab.spawn(*node))?;
+            }
+            Kind::Wipe => {
+                for node in &self.nodes {
+                    lab.kill(*node)?;
+                    lab.wipe(*node)?;
+                    lab.spawn(*node)?;
+                }
+            }
+            Kind::ClockJump => {
+                let seconds = if rng.chance(0.5) { JUMP_SECONDS } else { -JUMP_SECONDS };
+                for node in &self.nodes {
+                    clock::set(&lab.clock_file(*node)?, seconds)?;
+                }
+                told.push(format!("by {seconds:+} s"));
+            }
+        }
+        Ok(Injected { fault: self, told, tracers })
+    }
+
+    fn each(&self, work: impl FnMut(u64) -> Result<(), Error>) -> Result<(), Error> {
+        self.nodes.iter().copied().try_for_each(work)
+    }
+}
+
+impl Injected {
+    /// Takes the fault out. Nodes that died of it are started again; damage stays for the cluster to repair.
+    ///
+    /// # Errors
+    /// When the system refuses; [`Lab::heal`] then mends what it can.
+    pub fn restore(self, lab: &mut Lab) -> Result<(), Error> {
+        let nodes = &self.fault.nodes;
+        match self.fault.kind {
+            Kind::Kill | Kind::FlipSst | Kind::FlipLog | Kind::Helix | Kind::Wipe => {}
+            Kind::Hold => nodes.iter().try_for_each(|node| lab.release(*node))?,
+            Kind::Partition | Kind::DropIn | Kind::DropOut | Kind::Bridge => {
+                lab.network().mend_all()?;
+            }
+            Kind::Loss | Kind::Delay => {
+                nodes.iter().try_for_each(|node| shape::straighten(lab.network(), *node))?;
+            }
+            Kind::PowerCut => nodes.iter().try_for_each(|node| lab.power_on(*node))?,
+            Kind::DiskFull => {
+                nodes.iter().try_for_each(|node| lab.disk(*node).as_image()?.free())?;
+            }
+            Kind::DiskStall => {
+                nodes.iter().try_for_each(|node| lab.disk(*node).as_image()?.thaw())?;
+            }
+            Kind::DiskSlow | Kind::SyncError => {
+                self.tracers.into_iter().try_for_each(Tracer::detach)?;
+            }
+            Kind::ClockJump => {
+                nodes.iter().try_for_each(|node| clock::set(&lab.clock_file(*node)?, 0))?;
+            }
+        }
+        for node in 1..=lab.nodes() {
+            if matches!(lab.state(node)?, NodeState::Down | NodeState::Ended(_)) {
+                lab.spawn(node)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every link from one group to another.
+fn pairs(from: &[u64], to: &[u64]) -> Vec<Link> {
+    from.iter().flat_map(|from| to.iter().map(move |to| Link { from: *from, to: *to })).collect()
+}

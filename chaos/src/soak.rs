@@ -1,0 +1,140 @@
+//! A soak: every workload runs while faults come at random, one after the other; at the end everything is
+//! healed, read once more, and judged.
+//!
+//! ```text
+//! prepare │ quiet │ fault │ quiet │ fault │ … │ heal │ final reads │ verdicts
+//!         └──────────── workloads and probe ─────────┘
+//! ```
+//!
+//! The seed decides the faults, their order and their targets, not what the machine makes of them: real
+//! processes do not replay. (The simulation in `chaos/tests/simulation` does.)
+
+mod nemesis;
+mod outcome;
+
+pub use nemesis::{Window, candidates};
+pub use outcome::Outcome;
+
+use crate::fault::error::Error;
+use crate::fault::kind::Kind;
+use crate::fault::lab::{Lab, Plan as LabPlan};
+use crate::workload::probe::Probe;
+use crate::workload::{self, Run, Target};
+use base::{Clock, Rng, SystemClock};
+use nemesis::Nemesis;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Lanes of the probe: enough to see most shards, few enough to leave the processor to the workloads.
+const LANES_MAX: usize = 3;
+/// Longest time that the cluster may take to be whole again after the last fault.
+const SETTLE_WAIT_MAX: Duration = Duration::from_secs(90);
+/// Size of a node's disk when faults need disks of their own.
+const IMAGE_BYTES: u64 = 3 << 30;
+
+/// What a soak shall do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The `precinct` binary.
+    pub binary: PathBuf,
+    /// Number of nodes, 3 or 5.
+    pub nodes: u64,
+    /// How long faults go on.
+    pub length: Duration,
+    /// How long a fault lasts.
+    pub fault: Duration,
+    /// How long it is quiet between two.
+    pub quiet: Duration,
+    /// Decides the faults.
+    pub seed: u64,
+    /// Operations per second of each client of the workloads.
+    pub rate: u32,
+    /// Kinds of faults; empty for all that work here and that a cluster survives by itself.
+    pub kinds: Vec<Kind>,
+    /// Where histories and nodes' logs are kept.
+    pub folder: PathBuf,
+}
+
+/// Runs a soak. `say` hears what happens, line by line.
+///
+/// # Errors
+/// When the runner itself fails. What the database does wrong is in the outcome.
+pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Outcome, Error> {
+    std::fs::create_dir_all(&plan.folder)
+        .map_err(|error| Error::system(format!("folder {}", plan.folder.display()), error))?;
+    let mut lab_plan = LabPlan::best(plan.binary.clone(), plan.nodes);
+    let (kinds, unavailable) = candidates(&plan.kinds, &plan.binary);
+    for (kind, why) in &unavailable {
+        say(&format!("not here: {:<16} {why}", kind.name()));
+    }
+    if kinds.is_empty() {
+        return Err(Error::Refused("no kind of fault works here".into()));
+    }
+    if kinds.iter().any(|kind| kind.needs_images()) {
+        lab_plan = lab_plan.with_images(IMAGE_BYTES);
+    }
+    lab_plan.clocks = kinds.contains(&Kind::ClockJump);
+    let mut lab = Lab::start(lab_plan)?;
+    let outcome = soak(plan, &mut lab, kinds, say);
+    for node in 1..=lab.nodes() {
+        let kept = plan.folder.join(format!("node-{node}.log"));
+        std::fs::copy(lab.log_path(node), &kept)
+            .map_err(|error| Error::system(format!("keeping {}", kept.display()), error))?;
+    }
+    let mut outcome = outcome?;
+    outcome.unavailable = unavailable;
+    lab.close()?;
+    Ok(outcome)
+}
+
+fn soak(
+    plan: &Plan,
+    lab: &mut Lab,
+    kinds: Vec<Kind>,
+    say: &mut dyn FnMut(&str),
+) -> Result<Outcome, Error> {
+    let clock: Arc<SystemClock> = Arc::new(SystemClock::new());
+    let nodes = (1..=lab.nodes()).map(|node| lab.opts(node)).collect();
+    let mut target = Target::new(nodes, clock.clone());
+    target.rate = plan.rate;
+    let (for_run, folder) = (target.clone(), plan.folder.clone());
+    let started = lab.call(async move {
+        let run = Run::start(workload::all(), &for_run, &folder).await?;
+        let mut lanes = Probe::lane_per_shard(&for_run).await?;
+        lanes.truncate(LANES_MAX);
+        let probe = Probe::start(&for_run, lanes).await?;
+        Ok::<_, crate::history::Failure>((run, probe))
+    });
+    let (run, probe) = started.map_err(|error| Error::system("starting the workloads", error))?;
+
+    let begin = clock.monotonic();
+    let mut nemesis = Nemesis {
+        kinds,
+        rng: Rng::seeded(plan.seed),
+        clock: clock.clone(),
+        begin,
+        all_within: None,
+    };
+    let mut windows = Vec::new();
+    std::thread::sleep(plan.quiet);
+    while clock.monotonic() - begin + plan.fault < plan.length {
+        windows.push(nemesis.one(lab, plan.fault, say)?);
+        std::thread::sleep(plan.quiet);
+    }
+    lab.heal()?;
+    let settled = nemesis::settle(lab, &clock, SETTLE_WAIT_MAX);
+    let length = clock.monotonic() - begin;
+    say(&format!("{:>6.1} s  healed; final reads", length.as_secs_f64()));
+    let (probe, finished) = lab.call(async move { (probe.finish().await, run.finish().await) });
+    Ok(Outcome {
+        seed: plan.seed,
+        nodes: plan.nodes,
+        length,
+        windows,
+        finished,
+        probe,
+        unsettled: settled.err(),
+        unavailable: Vec::new(),
+    })
+}

@@ -1,0 +1,161 @@
+//! A lab of real processes is broken in every way that this machine offers, and must come back each time
+//! with every acknowledged row. Without root only kill and stop are tried, on loopback.
+
+use base::{Clock, Rng, SystemClock};
+use chaos::fault::inject::Fault;
+use chaos::fault::kind::Kind;
+use chaos::fault::lab::{Disks, Lab, Links, Plan};
+use chaos::fault::network::{Link, between};
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longest time until a row can be written again after a fault that leaves a majority.
+const OUTAGE_MAX: Duration = Duration::from_secs(10);
+/// A client gives up on a statement after this.
+const STATEMENT_WAIT_MAX: Duration = Duration::from_secs(6);
+/// Size of a node's image.
+const IMAGE_BYTES: u64 = 1 << 30;
+
+#[test]
+fn killed_held_and_cut_off_nodes_lose_nothing() {
+    let mut lab = lab();
+    let mut rows = Rows::make(&lab);
+    rows.insert(&lab, 1);
+
+    lab.kill(1).unwrap();
+    rows.insert(&lab, 2);
+    lab.spawn(1).unwrap();
+    lab.await_sql(1, Duration::from_secs(30)).unwrap();
+
+    lab.hold(2).unwrap();
+    rows.insert(&lab, 3);
+    lab.release(2).unwrap();
+    rows.insert(&lab, 2);
+
+    if lab.plan().links == Links::Namespaces {
+        // Alone, node 3 must refuse writes; the other two go on.
+        lab.network().cut(between(&[3], 3)).unwrap();
+        rows.insert(&lab, 1);
+        assert!(rows.try_insert(&lab, 3).is_err(), "a node without a majority took a write");
+        lab.network().mend_all().unwrap();
+        rows.insert(&lab, 3);
+        // One direction of one pair: node 1 sends to node 2 but hears nothing of it.
+        lab.network().cut([Link { from: 2, to: 1 }]).unwrap();
+        rows.insert(&lab, 3);
+        lab.network().mend_all().unwrap();
+    }
+    lab.heal().unwrap();
+    rows.check(&lab);
+    lab.close().unwrap();
+}
+
+/// Faults that leave a majority, one after the other, and then the power of all nodes at once. Kinds that do
+/// not work on this machine are named and left out.
+#[test]
+fn disks_without_power_room_or_speed_lose_nothing() {
+    let kinds = match std::env::var("PRECINCT_FAULTS") {
+        Ok(names) => names.split(',').map(|name| Kind::named(name).expect("a kind")).collect(),
+        Err(_) => vec![
+            Kind::PowerCut,
+            Kind::DiskFull,
+            Kind::DiskStall,
+            Kind::SyncError,
+            Kind::DropIn,
+            Kind::DropOut,
+            Kind::Bridge,
+        ],
+    };
+    let mut plan = plan().with_images(IMAGE_BYTES);
+    plan.clocks = kinds.contains(&Kind::ClockJump);
+    let images = matches!(plan.disks, Disks::Images { .. });
+    let mut lab = Lab::start(plan).unwrap();
+    let mut rows = Rows::make(&lab);
+    let mut rng = Rng::seeded(1);
+    for (turn, kind) in kinds.into_iter().enumerate() {
+        if let Err(why) = kind.probe(&lab.plan().binary) {
+            println!("{} not tried: {why}", kind.name());
+            continue;
+        }
+        let node = 1 + turn as u64 % 3;
+        // Node 1 writes through a node that everybody can reach.
+        let nodes = if kind == Kind::Bridge { vec![node, 1 + (node + 1) % 3] } else { vec![node] };
+        let injected = Fault { kind, nodes }.inject(&mut lab, &mut rng).unwrap();
+        println!("{} on node {node}: {:?}", kind.name(), injected.told);
+        let begin = SystemClock::new();
+        (0..5).for_each(|_| rows.insert(&lab, 1 + node % 3));
+        println!("  5 rows after {:?}", begin.monotonic());
+        injected.restore(&mut lab).unwrap();
+        (1..=3).for_each(|node| lab.await_sql(node, Duration::from_secs(60)).unwrap());
+        (1..=3).for_each(|node| rows.insert(&lab, node));
+        println!("  well after {:?}", begin.monotonic());
+    }
+    if images {
+        let fault = Fault { kind: Kind::PowerCut, nodes: vec![1, 2, 3] };
+        let injected = fault.inject(&mut lab, &mut rng).unwrap();
+        injected.restore(&mut lab).unwrap();
+        (1..=3).for_each(|node| lab.await_sql(node, Duration::from_secs(60)).unwrap());
+    }
+    rows.insert(&lab, 2);
+    rows.check(&lab);
+    lab.close().unwrap();
+}
+
+fn plan() -> Plan {
+    Plan::best(PathBuf::from(std::env::var_os("PRECINCT_BIN").expect("PRECINCT_BIN")), 3)
+}
+
+fn lab() -> Lab {
+    Lab::start(plan()).unwrap()
+}
+
+/// A table and what was acknowledged to be in it.
+struct Rows {
+    acknowledged: Vec<u64>,
+    next: u64,
+    clock: SystemClock,
+}
+
+impl Rows {
+    fn make(lab: &Lab) -> Rows {
+        lab.ask(1, "CREATE DATABASE lab").unwrap();
+        lab.ask(1, "CREATE TABLE lab.rows (id BIGINT PRIMARY KEY)").unwrap();
+        Rows { acknowledged: Vec::new(), next: 0, clock: SystemClock::new() }
+    }
+
+    /// Inserts one row through a node, again and again until it is acknowledged.
+    fn insert(&mut self, lab: &Lab, node: u64) {
+        let begin = self.clock.monotonic();
+        while let Err(why) = self.try_insert(lab, node) {
+            let waited = self.clock.monotonic() - begin;
+            assert!(waited < OUTAGE_MAX, "no row through node {node} for {waited:?}: {why}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn try_insert(&mut self, lab: &Lab, node: u64) -> Result<(), String> {
+        self.next += 1;
+        let (opts, id) = (lab.opts(node), self.next);
+        let work = async move {
+            let mut conn = Conn::new(opts).await?;
+            conn.query_drop(format!("INSERT INTO lab.rows VALUES ({id})")).await
+        };
+        lab.call(async move { tokio::time::timeout(STATEMENT_WAIT_MAX, work).await })
+            .map_err(|_| format!("no answer after {STATEMENT_WAIT_MAX:?}"))?
+            .map_err(|error| error.to_string())?;
+        self.acknowledged.push(id);
+        Ok(())
+    }
+
+    fn check(&self, lab: &Lab) {
+        for node in 1..=lab.nodes() {
+            let rows = lab.ask(node, "SELECT id FROM lab.rows").unwrap();
+            let found: Vec<u64> = rows.iter().filter_map(|row| row.get(0)).collect();
+            let missing: Vec<_> =
+                self.acknowledged.iter().filter(|id| !found.contains(id)).collect();
+            assert!(missing.is_empty(), "node {node} does not show {missing:?}");
+        }
+        println!("{} acknowledged rows are there on every node", self.acknowledged.len());
+    }
+}

@@ -1,0 +1,286 @@
+//! Nodes come and go while clients write: a node joins and another is decommissioned, a wiped replica is
+//! rebuilt, a silent node is replaced, and a node without its disk is refused. No acknowledged row is lost.
+
+use base::{Clock, SystemClock};
+use chaos::cluster::Cluster;
+use chaos::ledger::Ledger;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, Row};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+const CLIENTS: u64 = 4;
+/// Longest time a client may go without an acknowledgement.
+const OUTAGE_MAX: Duration = Duration::from_secs(10);
+/// A client gives up on a statement after this and tries another node.
+const STATEMENT_WAIT_MAX: Duration = Duration::from_secs(6);
+/// Longest wait for the cluster to come to rest.
+const SETTLE_WAIT_MAX: Duration = Duration::from_secs(90);
+
+#[test]
+fn a_node_joins_and_another_is_decommissioned_under_writes() {
+    let mut cluster = Cluster::start(3, 15_400);
+    let runtime = runtime();
+    runtime.block_on(prepare(cluster.opts(2)));
+
+    let (code, _, why) = cluster.precinct(2, &["node", "decommission", "1"]);
+    assert_eq!(code, 4, "three nodes have no room: {why}");
+    assert!(why.contains("no free node"), "{why}");
+
+    cluster.add();
+    let clients = Clients::start(&runtime, &cluster, &[2, 3, 4]);
+    std::thread::sleep(Duration::from_secs(1));
+    let (code, plan, _) = cluster.precinct(2, &["node", "decommission", "1", "--dry-run"]);
+    assert_eq!(code, 0);
+    assert_eq!(plan.lines().count(), 10, "nine shards and a header:\n{plan}");
+    let (code, out, progress) =
+        cluster.precinct(2, &["node", "decommission", "1", "--wait", "--timeout", "90"]);
+    assert_eq!(code, 0, "{out}\n{progress}\n{}", cluster.logs());
+    assert!(out.contains("left"), "{out}");
+    println!("decommission said:\n{progress}");
+
+    let shards = runtime.block_on(settled(cluster.opts(2)));
+    for (shard, replicas) in &shards {
+        let nodes: BTreeSet<&str> = replicas.split(',').collect();
+        assert_eq!(nodes, BTreeSet::from(["2", "3", "4"]), "shard {shard}");
+    }
+    // The node that left stops by itself, and does not come back under its number.
+    let refused = (0..50).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(200));
+        cluster.try_restart(1).err().filter(|why| why.contains("has left the cluster"))
+    });
+    assert!(refused.is_some(), "{}", cluster.logs());
+    // The newcomer's votes count: without one of the others there is still a quorum.
+    cluster.kill(2);
+    std::thread::sleep(Duration::from_secs(3));
+    cluster.restart(2);
+    std::thread::sleep(Duration::from_secs(1));
+    clients.finish(&runtime, cluster.opts(4));
+}
+
+#[test]
+fn a_wiped_replica_is_rebuilt_under_a_new_id_and_a_wiped_node_is_refused() {
+    let cluster = Cluster::start(3, 15_500);
+    let runtime = runtime();
+    runtime.block_on(prepare(cluster.opts(1)));
+    let clients = Clients::start(&runtime, &cluster, &[1, 2]);
+    std::thread::sleep(Duration::from_secs(1));
+
+    let replicas = cluster.node_folder(3).join("replicas");
+    let folder_of_one = || {
+        let entries = std::fs::read_dir(&replicas).expect("the replica folders").flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with("1-")).collect::<Vec<_>>()
+    };
+    let before = folder_of_one();
+    cluster.kill(3);
+    std::fs::remove_dir_all(replicas.join(&before[0])).expect("wiping one replica");
+    cluster.restart(3);
+    let waited = runtime.block_on(async {
+        for _ in 0..300 {
+            let after = folder_of_one();
+            if after.len() == 1 && after != before && all_ok(cluster.opts(2)).await {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        false
+    });
+    assert!(waited, "shard 1 was not rebuilt: {:?}\n{}", folder_of_one(), cluster.logs());
+    // The rebuilt replica has a vote: without node 1 there is still a quorum.
+    cluster.kill(1);
+    std::thread::sleep(Duration::from_secs(3));
+    cluster.restart(1);
+    std::thread::sleep(Duration::from_secs(1));
+    clients.finish(&runtime, cluster.opts(3));
+
+    // A whole disk is another matter: under its number the node could give a vote it has given before.
+    cluster.kill(3);
+    let folder = cluster.node_folder(3);
+    std::fs::remove_dir_all(&folder).expect("wiping the node");
+    let refused = cluster.try_restart(3).expect_err("a wiped node must not come back as it was");
+    assert!(refused.contains("must not vote under its old number"), "{refused}");
+    assert!(!folder.join("replicas").exists(), "it made no replica");
+}
+
+#[test]
+fn a_silent_node_is_replaced_and_comes_back_empty() {
+    let mut cluster = Cluster::start_with(3, 15_600, &["--dead-after", "3"]);
+    let runtime = runtime();
+    runtime.block_on(prepare(cluster.opts(1)));
+    cluster.add();
+    let clients = Clients::start(&runtime, &cluster, &[1, 2, 4]);
+    std::thread::sleep(Duration::from_secs(1));
+    cluster.kill(3);
+    let shards = runtime.block_on(async {
+        for _ in 0..450 {
+            let shards = shards(cluster.opts(1)).await;
+            if shards.iter().all(|(_, replicas, _)| !replicas.split(',').any(|node| node == "3")) {
+                return shards;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("node 3 was not replaced\n{}", cluster.logs());
+    });
+    assert!(shards.iter().all(|(_, replicas, _)| replicas.contains('4')), "{shards:?}");
+    cluster.restart(3);
+    let replicas = cluster.node_folder(3).join("replicas");
+    let empty = (0..50).any(|_| {
+        std::thread::sleep(Duration::from_millis(200));
+        std::fs::read_dir(&replicas).expect("the replica folders").count() == 0
+    });
+    assert!(empty, "node 3 keeps replicas that are no longer its own\n{}", cluster.logs());
+    clients.finish(&runtime, cluster.opts(3));
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+/// Number, replicas and state of each shard.
+async fn shards(node: Opts) -> Vec<(u64, String, String)> {
+    let Ok(mut conn) = Conn::new(node).await else { return Vec::new() };
+    let rows: Vec<Row> = conn.query("SHOW SHARDS").await.unwrap_or_default();
+    let _ = conn.disconnect().await;
+    let field = |row: &Row, name: &str| row.get::<String, _>(name).unwrap_or_default();
+    let rows = rows.iter();
+    rows.map(|row| {
+        let shard = row.get::<u64, _>("Shard").unwrap_or_default();
+        (shard, field(row, "Replicas"), field(row, "State"))
+    })
+    .collect()
+}
+
+async fn all_ok(node: Opts) -> bool {
+    let shards = shards(node).await;
+    !shards.is_empty() && shards.iter().all(|(_, _, state)| state == "ok")
+}
+
+/// Waits until every shard says `ok`; the replicas of each.
+async fn settled(node: Opts) -> Vec<(u64, String)> {
+    let pause = Duration::from_millis(200);
+    for _ in 0..SETTLE_WAIT_MAX.as_millis() / pause.as_millis() {
+        if all_ok(node.clone()).await {
+            let shards = shards(node).await.into_iter();
+            return shards.map(|(shard, replicas, _)| (shard, replicas)).collect();
+        }
+        tokio::time::sleep(pause).await;
+    }
+    panic!("the cluster did not come to rest: {:?}", shards(node).await);
+}
+
+async fn prepare(node: Opts) {
+    let mut conn = Conn::new(node).await.expect("the node answers");
+    for statement in [
+        "CREATE DATABASE ledger",
+        "CREATE TABLE ledger.writes (client INT NOT NULL, write_number BIGINT NOT NULL, note VARCHAR(40) NOT NULL,
+           PRIMARY KEY (client, write_number))",
+    ] {
+        conn.query_drop(statement).await.expect(statement);
+    }
+    conn.disconnect().await.expect("a clean goodbye");
+}
+
+/// Clients that insert, each with its ledger.
+struct Clients {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<Ledger>>,
+}
+
+impl Clients {
+    fn start(runtime: &Runtime, cluster: &Cluster, nodes: &[u16]) -> Clients {
+        let (stop, clock) = (Arc::new(AtomicBool::new(false)), Arc::new(SystemClock::new()));
+        let tasks = (0..CLIENTS).map(|client| {
+            let nodes = nodes.iter().map(|node| cluster.opts(*node)).collect();
+            runtime.spawn(insert_until_stopped(client, nodes, clock.clone(), stop.clone()))
+        });
+        let tasks = tasks.collect();
+        Clients { stop, tasks }
+    }
+
+    /// Stops and compares what was acknowledged with what a node reads.
+    fn finish(self, runtime: &Runtime, node: Opts) {
+        self.stop.store(true, Ordering::Relaxed);
+        for (client, task) in self.tasks.into_iter().enumerate() {
+            let ledger = runtime.block_on(task).expect("a client does not panic");
+            let found = runtime.block_on(rows_of(node.clone(), client as u64));
+            println!(
+                "client {client}: {} acknowledged, {} found, {} errors, longest gap {:?}",
+                ledger.acknowledged_count(),
+                found.len(),
+                ledger.errors,
+                ledger.longest_gap()
+            );
+            ledger.check(&found).unwrap_or_else(|why| panic!("client {client}: {why}"));
+            assert!(ledger.acknowledged_count() > 50, "client {client} hardly got to work");
+            assert!(
+                ledger.longest_gap() <= OUTAGE_MAX,
+                "client {client} had no acknowledgement for {:?}",
+                ledger.longest_gap()
+            );
+        }
+    }
+}
+
+async fn insert_until_stopped(
+    client: u64,
+    nodes: Vec<Opts>,
+    clock: Arc<SystemClock>,
+    stop: Arc<AtomicBool>,
+) -> Ledger {
+    let mut ledger = Ledger::default();
+    let mut node = client as usize;
+    let mut conn: Option<Conn> = None;
+    let mut write = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let mut connected = match conn.take() {
+            Some(conn) => conn,
+            None => {
+                node += 1;
+                let connect = Conn::new(nodes[node % nodes.len()].clone());
+                match tokio::time::timeout(Duration::from_secs(1), connect).await {
+                    Ok(Ok(conn)) => conn,
+                    _ => {
+                        ledger.errors += 1;
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        continue;
+                    }
+                }
+            }
+        };
+        write += 1;
+        ledger.sent(write);
+        let insert = connected.exec_drop(
+            "INSERT INTO ledger.writes VALUES (?, ?, ?)",
+            (client, write, format!("write {write} of client {client}")),
+        );
+        match tokio::time::timeout(STATEMENT_WAIT_MAX, insert).await {
+            Ok(Ok(())) => {
+                ledger.acknowledged(write, clock.monotonic());
+                conn = Some(connected);
+            }
+            // A refused or unanswered write counts as unknown; the client goes to another node.
+            Ok(Err(_)) | Err(_) => ledger.errors += 1,
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    ledger
+}
+
+async fn rows_of(node: Opts, client: u64) -> BTreeSet<u64> {
+    let mut conn = Conn::new(node).await.expect("the cluster answers afterwards");
+    let rows: Vec<u64> = conn
+        .exec("SELECT write_number FROM ledger.writes WHERE client = ?", (client,))
+        .await
+        .expect("reading the rows back");
+    conn.disconnect().await.expect("a clean goodbye");
+    rows.into_iter().collect()
+}

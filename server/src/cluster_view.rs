@@ -1,0 +1,177 @@
+//! The cluster as SQL sees it: SHOW SHARDS, SHOW NODES, announcements of the catalog.
+
+use crate::cluster_client::ClusterClient;
+use crate::coordinator::Coordinator;
+use crate::directory::Directory;
+use crate::gossip::Gossip;
+use crate::local_shards::LocalShards;
+use crate::meta_store::MetaStore;
+use crate::node_control;
+use crate::peers::Peers;
+use crate::replicas::Replicas;
+use base::limits::CATALOG_LEASE;
+use base::{NodeId, ShardId, SlotRange};
+use proto::node as pb;
+use shard_router::{ClusterState, NodeState, ShardInfo};
+use sql::ast::NodeAction;
+use sql::instance::{Cluster, NodePlanRow, NodeRow, ShardRow};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What the view looks at.
+pub struct ClusterView {
+    /// Who leads.
+    pub client: Arc<ClusterClient>,
+    /// Replicas of this node.
+    pub local: Arc<LocalShards>,
+    /// Those of them that cannot run.
+    pub replicas: Arc<Replicas>,
+    /// Ways to other nodes.
+    pub peers: Arc<Peers>,
+    /// The newest state.
+    pub directory: Arc<Directory>,
+    /// How nodes are.
+    pub gossip: Arc<Gossip>,
+    /// The cluster's records.
+    pub meta: MetaStore,
+    /// What shards wait for, where this node coordinates.
+    pub coordinator: Arc<Coordinator>,
+}
+
+impl ClusterView {
+    /// What is going on in a shard, in a few words; `ok` when nothing is.
+    fn shard_state(
+        &self,
+        state: &ClusterState,
+        info: &ShardInfo,
+        alive: &BTreeSet<NodeId>,
+    ) -> String {
+        let mut parts = Vec::new();
+        let lost = self.gossip.lost();
+        for ((_, replica), (node, why)) in lost.iter().filter(|((shard, _), _)| *shard == info.id) {
+            parts.push(format!("replica {} of node {} cannot run: {why}", replica.0, node.0));
+        }
+        if self.client.leader(info.id).is_none() {
+            parts.push("no leader".to_string());
+        }
+        let down: Vec<String> = info
+            .replicas
+            .iter()
+            .filter(|(_, node)| !alive.contains(node))
+            .map(|(_, node)| node.0.to_string())
+            .collect();
+        if !down.is_empty() {
+            let verb = if down.len() == 1 { "does" } else { "do" };
+            let noun = if down.len() == 1 { "node" } else { "nodes" };
+            parts.push(format!("{noun} {} {verb} not answer", down.join(", ")));
+        }
+        let note = self.coordinator.notes().get(&info.id).cloned();
+        match state.jobs.get(&info.id) {
+            Some(job) => {
+                let (replica, node) = job.add;
+                let old = job.remove.map_or(String::new(), |old| format!(" for {}", old.0));
+                let back = if job.cancelled { ", being taken back" } else { "" };
+                parts.push(format!(
+                    "replica {} comes to node {}{old}: {}{back}",
+                    replica.0,
+                    node.0,
+                    note.unwrap_or_else(|| job.step.name().to_string())
+                ));
+            }
+            None => parts.extend(note),
+        }
+        if parts.is_empty() {
+            parts.push("ok".to_string());
+        }
+        // Evidence on this node's disk, for whoever wants to know what happened.
+        parts.extend(self.replicas.set_aside().get(&info.id).cloned());
+        parts.join("; ")
+    }
+
+    fn node_state(&self, state: &ClusterState, node: NodeId, alive: &BTreeSet<NodeId>) -> String {
+        let wanted = state.node_state(node);
+        if wanted == NodeState::Left {
+            return "left".to_string();
+        }
+        let mut parts = Vec::new();
+        if !alive.contains(&node) {
+            parts.push(format!("does not answer for {} s", self.gossip.silent_for(node).as_secs()));
+        } else if wanted == NodeState::Active {
+            parts.push("up".to_string());
+        }
+        if let Some(disk) = self.gossip.disk(node).filter(|_| alive.contains(&node)) {
+            parts.push(format!("disk {disk}"));
+        }
+        if wanted != NodeState::Active {
+            parts.push(wanted.name().to_string());
+        }
+        parts.join(", ")
+    }
+}
+
+#[async_trait::async_trait]
+impl Cluster for ClusterView {
+    async fn announce_catalog(&self, version: u64) -> bool {
+        let asked = self.peers.others().into_iter().map(|node| {
+            let request = pb::call::Request::AnnounceCatalog(pb::AnnounceCatalog { version });
+            self.peers.call(node, request, CATALOG_LEASE)
+        });
+        futures::future::join_all(asked).await.into_iter().all(|answer| {
+            matches!(answer, Ok(pb::answer::Response::CatalogLoaded(loaded)) if loaded.version >= version)
+        })
+    }
+
+    fn shards(&self) -> Vec<ShardRow> {
+        let state = self.directory.state();
+        let alive = self.gossip.alive();
+        let shards = state.map.shards().iter();
+        shards
+            .map(|info| {
+                let status = self.local.get(info.id).map(|local| local.group.status());
+                let is_meta = info.id == ShardId::META;
+                ShardRow {
+                    shard: info.id,
+                    epoch: info.epoch,
+                    slots: if is_meta { SlotRange { start: 0, end: 0 } } else { info.slots },
+                    leader: self.client.leader(info.id),
+                    replicas: info.replicas.iter().map(|(_, node)| *node).collect(),
+                    state: self.shard_state(&state, info, &alive),
+                    applied_index: status.as_ref().map_or(0, |status| status.applied_index),
+                    term: status.as_ref().map_or(0, |status| status.term),
+                }
+            })
+            .collect()
+    }
+
+    async fn alter_node(
+        &self,
+        node: NodeId,
+        action: NodeAction,
+        dry_run: bool,
+    ) -> Result<Vec<NodePlanRow>, String> {
+        let health = self.coordinator.health(&self.directory.state());
+        node_control::alter(&self.meta, &self.gossip, &health, node, action, dry_run).await
+    }
+
+    fn nodes(&self) -> Vec<NodeRow> {
+        let state = self.directory.state();
+        let alive = self.gossip.alive();
+        let count = |holds: &dyn Fn(&ShardInfo) -> bool| {
+            state.map.shards().iter().filter(|info| holds(info)).count() as u32
+        };
+        let nodes = state.nodes.iter();
+        nodes
+            .map(|(node, info)| NodeRow {
+                node: *node,
+                sql_address: match info.sql_address.as_str() {
+                    "" => "-".to_string(),
+                    address => address.to_string(),
+                },
+                peer_address: info.address.clone(),
+                state: self.node_state(&state, *node, &alive),
+                leaders: count(&|info| self.client.leader(info.id) == Some(*node)),
+                replicas: count(&|info| info.is_on(*node)),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,234 @@
+//! Cluster states as messages: between nodes, in the meta shard's rows, and in the file CLUSTER.
+//!
+//! Reading a message checks everything: an unknown number or a map that contradicts itself is an error that
+//! says what, never a guess.
+
+use base::{NodeId, ReplicaId, ShardEpoch, ShardId, SlotRange};
+use proto::node as pb;
+use raft::{GroupProgress, MemberRole};
+use shard_router::change::{GroupView, MemberView, Role};
+use shard_router::{ClusterState, Job, JobStep, NodeInfo, NodeState, Reason, ShardInfo, ShardMap};
+use std::sync::Arc;
+
+/// What a message says that cannot be.
+type Result<T> = std::result::Result<T, String>;
+
+/// States by their number.
+const STATES: [NodeState; 4] =
+    [NodeState::Active, NodeState::Draining, NodeState::Decommissioning, NodeState::Left];
+/// Reasons by their number.
+const REASONS: [Reason; 4] = [Reason::Decommission, Reason::Silent, Reason::Lost, Reason::Missing];
+/// Steps by their number.
+const STEPS: [JobStep; 6] = [
+    JobStep::Adding,
+    JobStep::CatchingUp,
+    JobStep::MovingLeader,
+    JobStep::ChangingVoters,
+    JobStep::Removing,
+    JobStep::Finishing,
+];
+
+fn number<T: PartialEq>(all: &[T], value: &T) -> u32 {
+    // Every value is in its table: a test walks all of them.
+    all.iter().position(|known| known == value).unwrap_or_default() as u32
+}
+
+fn value<T: Copy>(all: &[T], number: u32, what: &str) -> Result<T> {
+    all.get(number as usize).copied().ok_or_else(|| format!("{what} {number} is unknown here"))
+}
+
+/// A node to its message.
+pub fn node_to_pb(id: NodeId, info: &NodeInfo) -> pb::NodeRecord {
+    pb::NodeRecord {
+        id: id.0,
+        address: info.address.clone(),
+        sql_address: info.sql_address.clone(),
+        state: number(&STATES, &info.state),
+        incarnation: info.incarnation,
+    }
+}
+
+/// A node from its message.
+pub fn node_from_pb(record: pb::NodeRecord) -> Result<(NodeId, NodeInfo)> {
+    let info = NodeInfo {
+        address: record.address,
+        sql_address: record.sql_address,
+        state: value(&STATES, record.state, "node state")?,
+        incarnation: record.incarnation,
+    };
+    Ok((NodeId(record.id), info))
+}
+
+/// A shard to its message.
+pub fn shard_to_pb(info: &ShardInfo) -> pb::ShardRecord {
+    let replicas = info.replicas.iter();
+    pb::ShardRecord {
+        id: info.id.0,
+        epoch: info.epoch.0,
+        first_slot: info.slots.start,
+        end_slot: info.slots.end,
+        replicas: replicas.map(|(replica, node)| replica_to_pb(*replica, *node)).collect(),
+    }
+}
+
+/// A shard from its message.
+pub fn shard_from_pb(record: pb::ShardRecord) -> ShardInfo {
+    let replicas = record.replicas.iter();
+    ShardInfo {
+        id: ShardId(record.id),
+        epoch: ShardEpoch(record.epoch),
+        slots: SlotRange { start: record.first_slot, end: record.end_slot },
+        replicas: replicas.map(|place| (ReplicaId(place.replica), NodeId(place.node))).collect(),
+    }
+}
+
+fn replica_to_pb(replica: ReplicaId, node: NodeId) -> pb::ReplicaRecord {
+    pb::ReplicaRecord { replica: replica.0, node: node.0 }
+}
+
+/// A job to its message.
+pub fn job_to_pb(shard: ShardId, job: &Job) -> pb::JobRecord {
+    pb::JobRecord {
+        shard: shard.0,
+        add: Some(replica_to_pb(job.add.0, job.add.1)),
+        remove: job.remove.map_or(0, |replica| replica.0),
+        reason: number(&REASONS, &job.reason),
+        step: number(&STEPS, &job.step),
+        cancelled: job.cancelled,
+        started_unix_ms: job.started_unix_ms,
+    }
+}
+
+/// A job from its message.
+pub fn job_from_pb(record: pb::JobRecord) -> Result<(ShardId, Job)> {
+    let add = record.add.ok_or("a job without a new replica")?;
+    let job = Job {
+        add: (ReplicaId(add.replica), NodeId(add.node)),
+        remove: (record.remove != 0).then_some(ReplicaId(record.remove)),
+        reason: value(&REASONS, record.reason, "reason")?,
+        step: value(&STEPS, record.step, "step")?,
+        cancelled: record.cancelled,
+        started_unix_ms: record.started_unix_ms,
+    };
+    Ok((ShardId(record.shard), job))
+}
+
+/// A state to its message.
+pub fn state_to_pb(state: &ClusterState) -> pb::ClusterState {
+    pb::ClusterState {
+        version: state.version,
+        replication: state.replication,
+        nodes: state.nodes.iter().map(|(id, info)| node_to_pb(*id, info)).collect(),
+        shards: state.map.shards().iter().map(shard_to_pb).collect(),
+        jobs: state.jobs.iter().map(|(shard, job)| job_to_pb(*shard, job)).collect(),
+    }
+}
+
+/// A state from its message.
+pub fn state_from_pb(message: pb::ClusterState) -> Result<ClusterState> {
+    let shards = message.shards.into_iter().map(shard_from_pb).collect();
+    let map = ShardMap::new(message.version, shards).map_err(|error| error.to_string())?;
+    Ok(ClusterState {
+        version: message.version,
+        replication: message.replication,
+        nodes: message.nodes.into_iter().map(node_from_pb).collect::<Result<_>>()?,
+        map: Arc::new(map),
+        jobs: message.jobs.into_iter().map(job_from_pb).collect::<Result<_>>()?,
+    })
+}
+
+/// What the leader knows of its group, as a message.
+pub fn group_to_pb(leader: ReplicaId, progress: &GroupProgress) -> pb::Group {
+    let members = progress.members.iter().map(|member| pb::GroupMember {
+        replica: member.replica.0,
+        node: member.node.0,
+        role: match member.role {
+            MemberRole::Voter => 0,
+            MemberRole::Learner => 1,
+            MemberRole::Joining => 2,
+            MemberRole::Leaving => 3,
+        },
+        keeps_up: progress.keeps_up(member),
+        lacks: progress.last_log_index.saturating_sub(member.matched.unwrap_or(0)),
+    });
+    pb::Group {
+        leader: leader.0,
+        term: progress.term,
+        last_log_index: progress.last_log_index,
+        settled: progress.settled,
+        version_term: progress.version.term,
+        version_index: progress.version.index,
+        members: members.collect(),
+    }
+}
+
+/// A group from its message.
+pub fn group_from_pb(group: &pb::Group) -> Result<GroupView> {
+    let roles = [Role::Voter, Role::Learner, Role::Joining, Role::Leaving];
+    let members = group.members.iter().map(|member| {
+        Ok(MemberView {
+            replica: ReplicaId(member.replica),
+            node: NodeId(member.node),
+            role: value(&roles, member.role, "role")?,
+            keeps_up: member.keeps_up,
+            lacks: member.lacks,
+        })
+    });
+    Ok(GroupView {
+        leader: ReplicaId(group.leader),
+        settled: group.settled,
+        members: members.collect::<Result<_>>()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn state() -> ClusterState {
+        let nodes: Vec<NodeId> = (1..=4).map(NodeId).collect();
+        let map = Arc::new(shard_router::initial(&nodes, 4, 3).unwrap().map);
+        let info = |id: u64| NodeInfo {
+            address: format!("h{id}:7800"),
+            sql_address: format!("h{id}:4000"),
+            state: STATES[id as usize - 1],
+            incarnation: id * 1000,
+        };
+        let job = |number: usize| Job {
+            add: (ReplicaId(100 + number as u64), NodeId(4)),
+            remove: (number > 0).then_some(ReplicaId(1)),
+            reason: REASONS[number % REASONS.len()],
+            step: STEPS[number],
+            cancelled: number.is_multiple_of(2),
+            started_unix_ms: 9,
+        };
+        ClusterState {
+            version: 1,
+            replication: 3,
+            nodes: nodes.iter().map(|id| (*id, info(id.0))).collect(),
+            map,
+            jobs: (0..STEPS.len())
+                .map(|at| (ShardId(at as u64), job(at)))
+                .collect::<BTreeMap<_, _>>(),
+        }
+    }
+
+    #[test]
+    fn states_survive_the_wire() {
+        assert_eq!(state_from_pb(state_to_pb(&state())).unwrap(), state());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_and_named() {
+        let refused = |change: &dyn Fn(&mut pb::ClusterState)| {
+            let mut message = state_to_pb(&state());
+            change(&mut message);
+            state_from_pb(message).unwrap_err()
+        };
+        assert!(refused(&|m| m.nodes[0].state = 9).contains("node state 9"));
+        assert!(refused(&|m| m.jobs[0].step = 9).contains("step 9"));
+        assert!(refused(&|m| m.jobs[0].add = None).contains("without a new replica"));
+        assert!(refused(&|m| drop(m.shards.remove(1))).contains("slot 0 is next"));
+    }
+}

@@ -1,0 +1,310 @@
+//! The coordinator: on the node that leads the meta shard, it replaces replicas that must go, one careful
+//! step after another.
+//!
+//! ```text
+//! every look:  records ─┬─> node details learned from nodes            ─┐
+//!                       ├─> shards that need another member → new jobs  ├─ one transaction each,
+//!                       ├─> jobs without a point → taken back           │  guarded by the version
+//!                       ├─> decommissioned nodes that are empty → left ─┘
+//!                       └─> each job: group as its leader sees it → next step → asked of that leader
+//! ```
+//!
+//! Nothing is remembered between two looks but for how long something has been wrong: a coordinator that
+//! takes over begins where the last one stopped. Two that overlap do no harm: records change only from the
+//! version that was read, members only from the membership that was seen, and a step that was taken is not
+//! the next one any more (`shard_router::change`).
+
+use crate::directory::{Directory, FIRST_VERSION};
+use crate::gossip::Gossip;
+use crate::local_shards::LocalShards;
+use crate::members::Members;
+use crate::meta_store::{ChangeError, MetaStore};
+use base::limits::{COORDINATE_PAUSE, LOST_WAIT};
+use base::{NodeId, ReplicaId, ShardId, SharedClock};
+use parking_lot::Mutex;
+use shard_router::change::{Step, next_step};
+use shard_router::repair::{Health, NewJob, repairs};
+use shard_router::{ClusterState, Job, JobStep, NodeState};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a coordinator works with.
+pub struct Coordinator {
+    /// The cluster's records.
+    pub meta: MetaStore,
+    /// The newest state seen.
+    pub directory: Arc<Directory>,
+    /// How nodes are.
+    pub gossip: Arc<Gossip>,
+    /// Whether this node leads the meta shard.
+    pub local: Arc<LocalShards>,
+    /// The way to groups' leaders.
+    pub members: Arc<Members>,
+    /// Time.
+    pub clock: SharedClock,
+    /// How long a silent node is waited for.
+    pub dead_after: Duration,
+    /// Since when replicas have been unable to run, monotonic.
+    lost_since: Mutex<BTreeMap<(ShardId, ReplicaId), Duration>>,
+    /// What each shard waits for; empty on a node that does not coordinate.
+    notes: Mutex<BTreeMap<ShardId, String>>,
+}
+
+/// What a coordinator is made of.
+pub struct CoordinatorParts {
+    /// The cluster's records.
+    pub meta: MetaStore,
+    /// The newest state seen.
+    pub directory: Arc<Directory>,
+    /// How nodes are.
+    pub gossip: Arc<Gossip>,
+    /// Replicas of this node.
+    pub local: Arc<LocalShards>,
+    /// The way to groups' leaders.
+    pub members: Arc<Members>,
+    /// Time.
+    pub clock: SharedClock,
+    /// How long a silent node is waited for.
+    pub dead_after: Duration,
+}
+
+impl Coordinator {
+    /// Does nothing until it runs.
+    pub fn new(parts: CoordinatorParts) -> Arc<Coordinator> {
+        Arc::new(Coordinator {
+            meta: parts.meta,
+            directory: parts.directory,
+            gossip: parts.gossip,
+            local: parts.local,
+            members: parts.members,
+            clock: parts.clock,
+            dead_after: parts.dead_after,
+            lost_since: Mutex::default(),
+            notes: Mutex::default(),
+        })
+    }
+
+    /// What shards wait for, as far as this node coordinates.
+    pub fn notes(&self) -> BTreeMap<ShardId, String> {
+        self.notes.lock().clone()
+    }
+
+    /// How nodes and replicas are, for plans.
+    pub fn health(&self, state: &ClusterState) -> Health {
+        let now = self.clock.monotonic();
+        let reported: BTreeSet<(ShardId, ReplicaId)> = self.gossip.lost().into_keys().collect();
+        let mut since = self.lost_since.lock();
+        since.retain(|key, _| reported.contains(key));
+        let lost = reported.iter().copied().filter(|key| {
+            let first = *since.entry(*key).or_insert(now);
+            now.saturating_sub(first) >= LOST_WAIT
+        });
+        let lost: BTreeSet<_> = lost.collect();
+        let here = state.nodes.iter().filter(|(_, info)| info.state != NodeState::Left);
+        let silent = here
+            .map(|(node, _)| *node)
+            .filter(|node| self.gossip.silent_for(*node) >= self.dead_after);
+        Health { alive: self.gossip.alive(), silent: silent.collect(), lost }
+    }
+
+    /// Looks again and again, for ever; only the meta shard's leader acts.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(COORDINATE_PAUSE).await;
+            let leads = self
+                .local
+                .get(ShardId::META)
+                .is_some_and(|meta| meta.group.serving_term().is_some());
+            if !leads {
+                self.notes.lock().clear();
+                continue;
+            }
+            if let Err(error) = self.look().await {
+                tracing::debug!(%error, "the coordinator could not act");
+            }
+        }
+    }
+
+    /// One look.
+    async fn look(&self) -> Result<(), ChangeError> {
+        let state = self.records().await?;
+        let state = self.keep_nodes(state).await?;
+        let plan = repairs(&state, &self.health(&state));
+        let mut notes = plan.blocked.clone();
+        let state = if plan.cancel.is_empty() && plan.emptied.is_empty() {
+            state
+        } else {
+            let (cancel, emptied) = (plan.cancel, plan.emptied);
+            self.change(|state| {
+                for shard in &cancel {
+                    if let Some(job) = state.jobs.get_mut(shard) {
+                        job.cancelled = true;
+                    }
+                }
+                for node in &emptied {
+                    if let Some(info) = state.nodes.get_mut(node) {
+                        info.state = NodeState::Left;
+                    }
+                }
+                Ok(())
+            })
+            .await?
+        };
+        for new in plan.start {
+            self.begin(&state, new).await?;
+        }
+        let state = self.directory.state();
+        for (shard, job) in &state.jobs {
+            let note = match self.advance(&state, *shard, job).await {
+                Ok(note) => note,
+                Err(why) => why,
+            };
+            notes.insert(*shard, note);
+        }
+        *self.notes.lock() = notes;
+        Ok(())
+    }
+
+    /// The newest records, written first if there are none.
+    async fn records(&self) -> Result<Arc<ClusterState>, ChangeError> {
+        let seen = self.directory.state();
+        match self.meta.version().await? {
+            Some(version) if version == seen.version => return Ok(seen),
+            Some(_) => {}
+            None => {
+                let first = ClusterState { version: FIRST_VERSION + 1, ..(*seen).clone() };
+                self.meta.bootstrap(&first).await?;
+                tracing::info!("the cluster's records begin");
+            }
+        }
+        if let Some(state) = self.meta.load().await? {
+            self.gossip.adopt(state);
+        }
+        Ok(self.directory.state())
+    }
+
+    /// Changes the records and takes the result over.
+    async fn change(
+        &self,
+        edit: impl FnMut(&mut ClusterState) -> Result<(), String>,
+    ) -> Result<Arc<ClusterState>, ChangeError> {
+        let state = self.meta.change(edit).await?;
+        self.gossip.adopt(state);
+        Ok(self.directory.state())
+    }
+
+    /// Writes down where nodes are and which data folders they have, as they say themselves.
+    async fn keep_nodes(&self, state: Arc<ClusterState>) -> Result<Arc<ClusterState>, ChangeError> {
+        let me = (self.directory.node(), self.directory.myself().clone());
+        let heard = self.gossip.heard().into_iter().filter(|(_, heard)| heard.answers);
+        let details: BTreeMap<NodeId, _> =
+            heard.map(|(node, heard)| (node, heard.node)).chain([me]).collect();
+        let edit = |state: &mut ClusterState| {
+            for (node, said) in &details {
+                let Some(known) = state.nodes.get_mut(node) else { continue };
+                // Another folder under the same number is refused, not written down.
+                if known.incarnation == 0 || known.incarnation == said.incarnation {
+                    known.incarnation = said.incarnation;
+                    known.address.clone_from(&said.address);
+                    known.sql_address.clone_from(&said.sql_address);
+                }
+            }
+            Ok(())
+        };
+        let mut after = (*state).clone();
+        match edit(&mut after) {
+            Ok(()) if after != *state => self.change(edit).await,
+            Ok(()) => Ok(state),
+            Err(why) => Err(ChangeError::Refused(why)),
+        }
+    }
+
+    /// Begins a job: its replica id is allocated, then the job is written, then anything happens.
+    async fn begin(&self, state: &ClusterState, new: NewJob) -> Result<(), ChangeError> {
+        let replica = self.meta.new_replica_id(state).await?;
+        let job = Job {
+            add: (replica, new.target),
+            remove: new.remove,
+            reason: new.reason,
+            step: JobStep::Adding,
+            cancelled: false,
+            started_unix_ms: self.clock.unix_ms(),
+        };
+        let shard = new.shard;
+        self.change(|state| {
+            let held = |id| {
+                state
+                    .map
+                    .shard(shard)
+                    .is_some_and(|info| info.replicas.iter().any(|(replica, _)| *replica == id))
+            };
+            if state.jobs.contains_key(&shard) || !job.remove.is_none_or(held) {
+                return Ok(()); // Somebody else was faster.
+            }
+            state.jobs.insert(shard, job.clone());
+            Ok(())
+        })
+        .await?;
+        let (target, reason) = (new.target, new.reason.name());
+        tracing::info!(%shard, %replica, %target, %reason, "a replica is to be replaced");
+        Ok(())
+    }
+
+    /// Takes the next step of a job. Answers what the shard now waits for.
+    async fn advance(
+        &self,
+        state: &ClusterState,
+        shard: ShardId,
+        job: &Job,
+    ) -> Result<String, String> {
+        let (node, seen) = self.members.group(shard, Some(job.add.1)).await?;
+        let group = crate::cluster_wire::group_from_pb(&seen)?;
+        let (name, step) = next_step(job, &group);
+        if name != job.step {
+            // Written before the step is taken: whoever looks knows what may be under way.
+            let change = self.change(|state| {
+                match state.jobs.get_mut(&shard) {
+                    Some(known) if known.add == job.add => known.step = name,
+                    _ => return Err("the job is gone".into()),
+                }
+                Ok(())
+            });
+            change.await.map_err(|error| error.to_string())?;
+        }
+        match &step {
+            Step::Wait(why) => return Ok(why.clone()),
+            Step::Finish => {
+                let done = state.finished(shard).map_err(|error| error.to_string())?;
+                let change = self.change(|state| {
+                    if state.jobs.get(&shard).is_none_or(|known| known.add != job.add) {
+                        return Ok(());
+                    }
+                    let done = state.finished(shard).map_err(|error| error.to_string())?;
+                    state.replace_shard(done).map_err(|error| error.to_string())?;
+                    state.jobs.remove(&shard);
+                    Ok(())
+                });
+                change.await.map_err(|error| error.to_string())?;
+                tracing::info!(%shard, epoch = done.epoch.0, "a replica was replaced");
+            }
+            Step::Drop => {
+                let change = self.change(|state| {
+                    if state.jobs.get(&shard).is_some_and(|known| known.add == job.add) {
+                        state.jobs.remove(&shard);
+                    }
+                    Ok(())
+                });
+                change.await.map_err(|error| error.to_string())?;
+                tracing::info!(%shard, "a change of members was taken back");
+            }
+            Step::AddLearner(..)
+            | Step::ChangeVoters(_)
+            | Step::RemoveMember(_)
+            | Step::TransferLeader(_) => {
+                self.members.step(shard, node, &seen, &step).await?;
+            }
+        }
+        Ok(name.name().to_string())
+    }
+}

@@ -1,0 +1,369 @@
+//! What nodes tell each other every second: how they are, and which version of the cluster's state they have.
+//!
+//! ```text
+//! this node ── "I am n4, at …, version 17" ──> every other node     (a lower version there: it asks for 17)
+//!           <── its replicas, its version, what it cannot run ──      (a higher one: this node asks for it)
+//! ```
+//!
+//! A node also learns here that it may not take part: it left, or its disk is not the one it had.
+
+use crate::cluster_wire as cw;
+use crate::directory::{Directory, FIRST_VERSION};
+use crate::disks::Disks;
+use crate::local_shards::LocalShards;
+use crate::peers::Peers;
+use crate::replicas::Replicas;
+use base::limits::{STATUS_PAUSE, STATUS_WAIT_MAX};
+use base::{NodeId, ReplicaId, ShardId, SharedClock};
+use parking_lot::Mutex;
+use proto::node as pb;
+use shard_router::{ClusterState, NodeInfo, NodeState};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// What is known of another node.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Monotonic time of its last answer, or of this node's start.
+    pub at: Duration,
+    /// Whether the last question was answered.
+    pub answers: bool,
+    /// As it wants to be known; empty until it was heard.
+    pub node: NodeInfo,
+    /// Replicas that cannot run there, and why.
+    pub lost: BTreeMap<ShardId, (ReplicaId, String)>,
+}
+
+/// This node's part in the talk.
+pub struct Gossip {
+    /// The newest state, and who this node is.
+    directory: Arc<Directory>,
+    /// Ways to other nodes.
+    peers: Arc<Peers>,
+    /// Replicas that serve.
+    local: Arc<LocalShards>,
+    /// Replicas that cannot; set once there are any.
+    replicas: OnceLock<Arc<Replicas>>,
+    /// How the nodes' disks do.
+    disks: Arc<Disks>,
+    /// Time.
+    clock: SharedClock,
+    /// Others.
+    heard: Mutex<BTreeMap<NodeId, Heard>>,
+    /// Wakes the talk: this node has something new to tell.
+    news: Notify,
+    /// Why this node may not take part.
+    refused: watch::Sender<Option<String>>,
+}
+
+impl Gossip {
+    /// Silent until it runs.
+    pub fn new(
+        directory: Arc<Directory>,
+        peers: Arc<Peers>,
+        local: Arc<LocalShards>,
+        disks: Arc<Disks>,
+        clock: SharedClock,
+    ) -> Arc<Gossip> {
+        Arc::new(Gossip {
+            directory,
+            peers,
+            local,
+            replicas: OnceLock::new(),
+            disks,
+            clock,
+            heard: Mutex::default(),
+            news: Notify::new(),
+            refused: watch::channel(None).0,
+        })
+    }
+
+    /// Says who knows of replicas that cannot run. Only the first call counts.
+    pub fn set_replicas(&self, replicas: Arc<Replicas>) {
+        let _ = self.replicas.set(replicas);
+    }
+
+    /// Resolves with the reason when this node may not take part any more.
+    pub fn refused(&self) -> watch::Receiver<Option<String>> {
+        self.refused.subscribe()
+    }
+
+    /// Nodes that answered last time, this one included.
+    pub fn alive(&self) -> BTreeSet<NodeId> {
+        let heard = self.heard.lock();
+        let others = heard.iter().filter(|(_, heard)| heard.answers).map(|(node, _)| *node);
+        others.chain([self.directory.node()]).collect()
+    }
+
+    /// How a node's disk does, unless it is well.
+    pub fn disk(&self, node: NodeId) -> Option<String> {
+        self.disks.text(node)
+    }
+
+    /// Of the nodes that answer those that had better lead: whose disks are well, or all when none is.
+    pub fn well(&self) -> BTreeSet<NodeId> {
+        self.disks.well(&self.alive())
+    }
+
+    /// How long a node has been silent. A node that never answered is silent since this node's start.
+    pub fn silent_for(&self, node: NodeId) -> Duration {
+        if node == self.directory.node() {
+            return Duration::ZERO;
+        }
+        let now = self.clock.monotonic();
+        let mut heard = self.heard.lock();
+        let known = heard.entry(node).or_insert_with(|| Heard {
+            at: now,
+            answers: false,
+            node: NodeInfo::default(),
+            lost: BTreeMap::new(),
+        });
+        if known.answers { Duration::ZERO } else { now.saturating_sub(known.at) }
+    }
+
+    /// What is known of the others.
+    pub fn heard(&self) -> BTreeMap<NodeId, Heard> {
+        self.heard.lock().clone()
+    }
+
+    /// Replicas that cannot run, on every node that answers.
+    pub fn lost(&self) -> BTreeMap<(ShardId, ReplicaId), (NodeId, String)> {
+        let mut all = BTreeMap::new();
+        for (node, heard) in self.heard.lock().iter().filter(|(_, heard)| heard.answers) {
+            for (shard, (replica, why)) in &heard.lost {
+                all.insert((*shard, *replica), (*node, why.clone()));
+            }
+        }
+        let me = self.directory.node();
+        for (shard, lost) in self.replicas.get().map(|replicas| replicas.lost()).unwrap_or_default()
+        {
+            all.insert((shard, lost.replica), (me, lost.why));
+        }
+        all
+    }
+
+    /// Tells everybody now instead of in a moment.
+    pub fn tell(&self) {
+        self.news.notify_one();
+    }
+
+    /// Talks for ever.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            self.round().await;
+            let pause = tokio::time::sleep(STATUS_PAUSE);
+            tokio::select! {
+                () = self.news.notified() => {}
+                () = pause => {}
+            }
+        }
+    }
+
+    /// Asks everybody once.
+    async fn round(&self) {
+        let request = || {
+            pb::call::Request::Status(pb::StatusRequest {
+                sender: Some(self.myself()),
+                cluster_version: self.directory.state().version,
+            })
+        };
+        let asked = self.peers.others().into_iter().map(|node| async move {
+            (node, self.peers.call(node, request(), STATUS_WAIT_MAX).await)
+        });
+        let mut newest: Option<(u64, NodeId)> = None;
+        for (node, answer) in futures::future::join_all(asked).await {
+            // At the address of a node that lost its disk another one may answer.
+            let status = match answer {
+                Ok(pb::answer::Response::Status(status)) if status.node == node.0 => Some(status),
+                _ => None,
+            };
+            let Some(status) = status else {
+                self.silent_for(node);
+                if let Some(heard) = self.heard.lock().get_mut(&node) {
+                    heard.answers = false;
+                }
+                continue;
+            };
+            if !status.refused.is_empty() {
+                self.refused.send_replace(Some(status.refused.clone()));
+            }
+            newest = newest.max(Some((status.cluster_version, node)));
+            self.remember(node, status);
+        }
+        if let Some((version, node)) = newest {
+            self.catch_up(version, node).await;
+        }
+    }
+
+    fn myself(&self) -> pb::NodeRecord {
+        cw::node_to_pb(self.directory.node(), self.directory.myself())
+    }
+
+    fn remember(&self, node: NodeId, status: pb::Status) {
+        self.disks.heard(node, &status.disk);
+        let lost = status
+            .lost
+            .into_iter()
+            .map(|lost| (ShardId(lost.shard), (ReplicaId(lost.replica), lost.why)));
+        let info = status.sender.and_then(|sender| cw::node_from_pb(sender).ok());
+        let heard = Heard {
+            at: self.clock.monotonic(),
+            answers: true,
+            node: info.map(|(_, info)| info).unwrap_or_default(),
+            lost: lost.collect(),
+        };
+        self.heard.lock().insert(node, heard);
+    }
+
+    /// Takes over a newer state that another node has.
+    async fn catch_up(&self, version: u64, node: NodeId) {
+        if version <= self.directory.state().version.max(FIRST_VERSION) {
+            return;
+        }
+        let request = pb::call::Request::Cluster(pb::ClusterRequest {});
+        let answer = self.peers.call(node, request, STATUS_WAIT_MAX).await;
+        let Ok(pb::answer::Response::Cluster(message)) = answer else { return };
+        match cw::state_from_pb(message) {
+            Ok(state) => self.adopt(state),
+            Err(error) => tracing::error!(%node, %error, "a node's cluster state is unreadable"),
+        }
+    }
+
+    /// Takes over a state and, when it was news, tells the others.
+    pub fn adopt(&self, state: ClusterState) {
+        match self.directory.adopt(state) {
+            Ok(true) => self.tell(),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the cluster's state cannot be kept"),
+        }
+        if self.directory.state().node_state(self.directory.node()) == NodeState::Left {
+            self.refused.send_replace(Some(left(self.directory.node())));
+        }
+    }
+
+    /// Answers another node's question, and remembers who asked.
+    pub fn answer(self: &Arc<Self>, request: &pb::StatusRequest) -> pb::Status {
+        let state = self.directory.state();
+        let sender = request.sender.clone().and_then(|sender| cw::node_from_pb(sender).ok());
+        let mut answer = pb::Status {
+            node: self.directory.node().0,
+            replicas: self.replica_statuses(),
+            cluster_version: state.version,
+            sender: Some(self.myself()),
+            lost: self.lost_here(),
+            your_incarnation: 0,
+            refused: String::new(),
+            disk: self.disks.text(self.directory.node()).unwrap_or_default(),
+        };
+        if let Some((node, info)) = sender {
+            answer.your_incarnation = state.nodes.get(&node).map_or(0, |known| known.incarnation);
+            answer.refused =
+                refusal(&state, node, &info, request.cluster_version).unwrap_or_default();
+            if answer.refused.is_empty() && request.cluster_version > state.version {
+                let (gossip, version) = (self.clone(), request.cluster_version);
+                tokio::spawn(async move { gossip.catch_up(version, node).await });
+            }
+        }
+        answer
+    }
+
+    fn replica_statuses(&self) -> Vec<pb::ReplicaStatus> {
+        let all = self.local.all().into_iter();
+        all.map(|local| {
+            let status = local.group.status();
+            pb::ReplicaStatus {
+                shard: status.shard.0,
+                replica: status.replica.0,
+                leader_node: status.leader.map_or(0, |node| node.0),
+                term: status.term,
+                last_log_index: status.last_log_index,
+                applied_index: status.applied_index,
+                role: status.role,
+            }
+        })
+        .collect()
+    }
+
+    fn lost_here(&self) -> Vec<pb::LostReplica> {
+        let lost = self.replicas.get().map(|replicas| replicas.lost()).unwrap_or_default();
+        let lost = lost.into_iter();
+        lost.map(|(shard, lost)| pb::LostReplica {
+            shard: shard.0,
+            replica: lost.replica.0,
+            why: lost.why,
+        })
+        .collect()
+    }
+}
+
+/// Why a node that has this version of the state may not take part, if it may not.
+pub fn refusal(
+    state: &ClusterState,
+    node: NodeId,
+    info: &NodeInfo,
+    version: u64,
+) -> Option<String> {
+    if state.version <= FIRST_VERSION {
+        return None;
+    }
+    let Some(known) = state.nodes.get(&node) else {
+        if version > state.version {
+            // It was let in by somebody who knows more than this node.
+            return None;
+        }
+        return Some(format!(
+            "the cluster has no node {}; start it with an empty data folder and --join, and it gets a number",
+            node.0
+        ));
+    };
+    if known.state == NodeState::Left {
+        return Some(left(node));
+    }
+    let other = known.incarnation != 0 && known.incarnation != info.incarnation;
+    other.then(|| wiped(node))
+}
+
+/// The sentence for a node that left.
+pub fn left(node: NodeId) -> String {
+    format!(
+        "node {} has left the cluster (decommissioned), and its number is not used again; its data folder can be \
+         removed; to add this machine again start with an empty data folder and --join",
+        node.0
+    )
+}
+
+/// The sentence for a node whose folder is not the one the cluster knows.
+pub fn wiped(node: NodeId) -> String {
+    format!(
+        "the cluster knows node {} by another data folder than this one: its disk was lost or replaced, or two \
+         processes use one number; a node without its old data must not vote under its old number; start it with an \
+         empty data folder and --join, and decommission node {}",
+        node.0, node.0
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_take_part_is_told_what_to_do() {
+        let ids: Vec<NodeId> = (1..=3).map(NodeId).collect();
+        let map = Arc::new(shard_router::initial(&ids, 2, 3).unwrap().map);
+        let known = NodeInfo { incarnation: 7, ..NodeInfo::default() };
+        let gone = NodeInfo { state: NodeState::Left, ..known.clone() };
+        let nodes = BTreeMap::from([(NodeId(1), known.clone()), (NodeId(2), gone)]);
+        let mut state =
+            ClusterState { version: 2, replication: 3, nodes, map, jobs: BTreeMap::new() };
+        assert_eq!(refusal(&state, NodeId(1), &known, 2), None);
+        let other = NodeInfo { incarnation: 8, ..known.clone() };
+        assert!(refusal(&state, NodeId(1), &other, 2).unwrap().contains("must not vote"));
+        assert!(refusal(&state, NodeId(2), &known, 9).unwrap().contains("has left"));
+        assert!(refusal(&state, NodeId(9), &known, 2).unwrap().contains("has no node 9"));
+        assert_eq!(refusal(&state, NodeId(9), &known, 3), None, "somebody newer let it in");
+        state.version = FIRST_VERSION;
+        assert_eq!(refusal(&state, NodeId(9), &known, 0), None, "nobody knows anything yet");
+    }
+}

@@ -1,0 +1,238 @@
+//! The replicas of this node: starts what the cluster's state gives it, removes what it no longer gives.
+//!
+//! ```text
+//! cluster state ──> wanted: s1→r17, s2→r8 ┐
+//! folders       ──> present: s1→r3, s2→r8 ┴─> remove s1/r3, start s1/r17
+//! ```
+//!
+//! A replica leaves in this order: no more requests, Raft ends, a Destroy record is synced, the folder goes
+//! to the trash. One that could not run is kept beside the others as evidence (`set-aside/`).
+//!
+//! Invariants:
+//! 1. Nothing is removed but on a state that the meta shard committed, and that knows the replica neither
+//!    in its map nor in a job; ids are never used twice, so it cannot be wanted later.
+//! 2. A replica that lost what it had acknowledged never runs again under its id.
+//! 3. A replica without a folder is created only when it is new. One that is gone is reported, and comes
+//!    back under another id.
+//! 4. A new replica starts empty and has no vote until its group gives it one.
+
+use crate::directory::{Directory, FIRST_VERSION};
+use crate::local_shards::{LocalShard, LocalShards};
+use crate::oracle::{LocalOracle, NodeOracle};
+use crate::shard_state::{BatchMachine, GroupReplication};
+use base::limits::RECONCILE_PAUSE;
+use base::{ReplicaId, ShardId, SharedClock};
+use parking_lot::RwLock;
+use raft::host::Host;
+use shard_router::ClusterState;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A replica that cannot run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostReplica {
+    /// The replica.
+    pub replica: ReplicaId,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// This node's replicas.
+pub struct Replicas {
+    /// Runs them.
+    host: Arc<Host>,
+    /// Those that serve.
+    local: Arc<LocalShards>,
+    /// What the cluster wants.
+    directory: Arc<Directory>,
+    /// Timestamps for their transactions.
+    oracle: Arc<NodeOracle>,
+    /// Time.
+    clock: SharedClock,
+    /// Those that could not be started, until they are replaced.
+    lost: RwLock<BTreeMap<ShardId, LostReplica>>,
+    /// What was set aside since the start, for people.
+    set_aside: RwLock<BTreeMap<ShardId, String>>,
+}
+
+impl Replicas {
+    /// No replica runs yet.
+    pub fn new(
+        host: Arc<Host>,
+        local: Arc<LocalShards>,
+        directory: Arc<Directory>,
+        oracle: Arc<NodeOracle>,
+        clock: SharedClock,
+    ) -> Arc<Replicas> {
+        let (lost, set_aside) = (RwLock::default(), RwLock::default());
+        Arc::new(Replicas { host, local, directory, oracle, clock, lost, set_aside })
+    }
+
+    /// Those that cannot run: not started, or stopped since.
+    pub fn lost(&self) -> BTreeMap<ShardId, LostReplica> {
+        let mut lost = self.lost.read().clone();
+        for local in self.local.all() {
+            let status = local.group.status();
+            if status.role.starts_with("stopped") {
+                let entry = LostReplica { replica: status.replica, why: status.role };
+                lost.insert(status.shard, entry);
+            }
+        }
+        lost
+    }
+
+    /// Replicas given up since the start and kept as evidence, with their folders.
+    pub fn set_aside(&self) -> BTreeMap<ShardId, String> {
+        self.set_aside.read().clone()
+    }
+
+    /// At the start, before anyone was heard: runs what has a folder here, and what the last known state
+    /// gives this node. `log_gone`: why the Raft log is not the one that the replicas wrote.
+    pub async fn start_known(&self, log_gone: Option<String>) {
+        let state = self.directory.state();
+        let mut wanted = state.replicas_on(self.directory.node());
+        for (shard, replica) in self.present() {
+            if log_gone.is_some() {
+                // At the next start nobody could tell that it has forgotten its votes.
+                self.set_aside_one(shard, replica).await;
+            } else {
+                // Of two folders of a shard the state's one runs; the other is looked at later.
+                wanted.entry(shard).or_insert(replica);
+            }
+        }
+        for (shard, replica) in wanted {
+            match &log_gone {
+                Some(why) => self.give_up(shard, replica, why.clone()),
+                None => self.start(&state, shard, replica).await,
+            }
+        }
+    }
+
+    /// The replicas that have a folder here.
+    fn present(&self) -> Vec<(ShardId, ReplicaId)> {
+        self.host.local_replicas().unwrap_or_else(|error| {
+            tracing::error!(%error, "the replica folders cannot be listed");
+            Vec::new()
+        })
+    }
+
+    fn give_up(&self, shard: ShardId, replica: ReplicaId, why: String) {
+        // The other replicas of this node are sound: it serves them, and says which one it lost.
+        tracing::error!(%shard, %replica, %why, "replica not started");
+        self.lost.write().insert(shard, LostReplica { replica, why });
+    }
+
+    /// Starts a replica; what prevents it is remembered and reported. One without a folder is created only
+    /// when it is new: in a cluster that begins, or brought by a job.
+    async fn start(&self, state: &ClusterState, shard: ShardId, replica: ReplicaId) {
+        let is_new = state.version <= FIRST_VERSION
+            || state.jobs.get(&shard).is_some_and(|job| job.add.0 == replica);
+        if !is_new && !self.present().contains(&(shard, replica)) {
+            return self.give_up(shard, replica, "its folder is gone".into());
+        }
+        match self.host.start_replica(shard, replica, Arc::new(BatchMachine)).await {
+            Ok(group) => {
+                self.lost.write().remove(&shard);
+                let replication = Arc::new(GroupReplication::new(group.clone()));
+                if shard == ShardId::META {
+                    let oracle =
+                        LocalOracle::new(replication.clone(), group.engine(), self.clock.clone());
+                    self.local.set_oracle(Some(Arc::new(oracle)));
+                }
+                let shard_at =
+                    txn::shard::Shard::new(replication, group.engine(), self.oracle.clone());
+                self.local.add(shard, LocalShard { shard: Arc::new(shard_at), group });
+                tracing::info!(%shard, %replica, "replica runs");
+            }
+            Err(error) => self.give_up(shard, replica, error.to_string()),
+        }
+    }
+
+    /// Brings the node in line with the cluster's state whenever that changes, for ever.
+    pub async fn run(self: Arc<Self>) {
+        let mut changes = self.directory.watch();
+        loop {
+            self.reconcile().await;
+            let pause = tokio::time::sleep(RECONCILE_PAUSE);
+            tokio::select! {
+                // The directory lives as long as this.
+                _ = changes.changed() => {}
+                () = pause => {}
+            }
+        }
+    }
+
+    /// One look.
+    async fn reconcile(&self) {
+        let state = self.directory.state();
+        if state.version <= FIRST_VERSION {
+            return;
+        }
+        let me = self.directory.node();
+        let wanted = state.replicas_on(me);
+        // One whose folder is gone is still known to the Raft log.
+        let lost: BTreeSet<(ShardId, ReplicaId)> =
+            self.lost().into_iter().map(|(shard, lost)| (shard, lost.replica)).collect();
+        let here: BTreeSet<_> = self.present().into_iter().chain(lost.iter().copied()).collect();
+        for (shard, replica) in here {
+            if wanted.get(&shard) == Some(&replica) {
+                continue;
+            }
+            let replaced_here = state
+                .jobs
+                .get(&shard)
+                .is_some_and(|job| job.remove == Some(replica) && job.add.1 == me);
+            if replaced_here {
+                self.set_aside_one(shard, replica).await;
+            } else if !state.knows(shard, replica) {
+                match lost.contains(&(shard, replica)) {
+                    true => self.set_aside_one(shard, replica).await,
+                    false => self.remove(shard, replica).await,
+                }
+            }
+        }
+        for (shard, replica) in &wanted {
+            let runs =
+                self.local.get(*shard).is_some_and(|local| local.group.replica() == *replica);
+            let known_lost = self.lost.read().get(shard).is_some_and(|l| l.replica == *replica);
+            if !runs && !known_lost {
+                self.start(&state, *shard, *replica).await;
+            }
+        }
+        self.lost.write().retain(|shard, lost| wanted.get(shard) == Some(&lost.replica));
+    }
+
+    /// No more requests reach a replica.
+    fn withdraw(&self, shard: ShardId, replica: ReplicaId) {
+        if self.local.get(shard).is_some_and(|local| local.group.replica() == replica) {
+            self.local.remove(shard);
+            if shard == ShardId::META {
+                self.local.set_oracle(None);
+            }
+        }
+    }
+
+    /// Removes a replica that the cluster knows no more.
+    async fn remove(&self, shard: ShardId, replica: ReplicaId) {
+        self.withdraw(shard, replica);
+        match self.host.destroy_replica(shard, replica).await {
+            Ok(()) => tracing::info!(%shard, %replica, "replica removed"),
+            Err(error) => tracing::error!(%shard, %replica, %error, "replica not removed"),
+        }
+    }
+
+    /// Gives a replica up that is replaced on this node, and keeps its folder.
+    async fn set_aside_one(&self, shard: ShardId, replica: ReplicaId) {
+        self.withdraw(shard, replica);
+        match self.host.set_aside_replica(shard, replica).await {
+            Ok(kept) => {
+                let kept = kept.map_or("nothing was left of it".to_string(), |kept| {
+                    format!("kept in {}", kept.display())
+                });
+                tracing::warn!(%shard, %replica, %kept, "replica given up");
+                self.set_aside.write().insert(shard, format!("replica {} {kept}", replica.0));
+            }
+            Err(error) => tracing::error!(%shard, %replica, %error, "replica not set aside"),
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What the meta shard knows of a cluster: its nodes, its shard map, and the changes of members under way.
+//!
+//! ```text
+//! nodes   n1 active   n2 decommissioning   n3 active   n4 active
+//! map     s1: r1@n1 r2@n2 r3@n3
+//! jobs    s1: replace r2 by r17@n4, catching up
+//! ```
+//!
+//! Every change makes a new version; of two states the one with the higher version is newer. A replica id
+//! or node id that was handed out once is never handed out again.
+
+use crate::{Error, Result, ShardInfo, ShardMap};
+use base::{NodeId, ReplicaId, ShardEpoch, ShardId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is wanted of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NodeState {
+    /// Holds replicas and leads.
+    #[default]
+    Active,
+    /// Holds replicas and leads nothing: it is about to be stopped for a while.
+    Draining,
+    /// Its replicas go to other nodes.
+    Decommissioning,
+    /// Holds nothing any more and never comes back under its number.
+    Left,
+}
+
+impl NodeState {
+    /// The word for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            NodeState::Active => "active",
+            NodeState::Draining => "draining",
+            NodeState::Decommissioning => "decommissioning",
+            NodeState::Left => "left",
+        }
+    }
+}
+
+/// A node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeInfo {
+    /// Where other nodes reach it, `host:port`.
+    pub address: String,
+    /// Where MySQL clients reach it.
+    pub sql_address: String,
+    /// What is wanted of it.
+    pub state: NodeState,
+    /// Number drawn when its data folder was made; 0 when it is not known. A node with the same id and
+    /// another number has lost its disk.
+    pub incarnation: u64,
+}
+
+/// Why a shard's members change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The replica's node is being decommissioned.
+    Decommission,
+    /// The replica's node has been silent for too long.
+    Silent,
+    /// The replica cannot run.
+    Lost,
+    /// The shard has fewer replicas than it should.
+    Missing,
+}
+
+impl Reason {
+    /// The words for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Decommission => "its node is decommissioned",
+            Reason::Silent => "its node does not answer",
+            Reason::Lost => "it cannot run",
+            Reason::Missing => "the shard has too few replicas",
+        }
+    }
+}
+
+/// How far a change of members has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JobStep {
+    /// The new replica becomes a learner.
+    #[default]
+    Adding,
+    /// It receives what it lacks.
+    CatchingUp,
+    /// Leadership leaves the old replica.
+    MovingLeader,
+    /// It gets its vote, the old replica loses its own.
+    ChangingVoters,
+    /// The old replica leaves the group.
+    Removing,
+    /// The map is updated.
+    Finishing,
+}
+
+impl JobStep {
+    /// The words for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            JobStep::Adding => "adding the new replica",
+            JobStep::CatchingUp => "the new replica catches up",
+            JobStep::MovingLeader => "leadership leaves the old replica",
+            JobStep::ChangingVoters => "the voters change",
+            JobStep::Removing => "removing the old replica",
+            JobStep::Finishing => "updating the map",
+        }
+    }
+}
+
+/// A change of one shard's members: one replica comes, and one may go for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The replica that comes, and its node.
+    pub add: (ReplicaId, NodeId),
+    /// The replica that goes.
+    pub remove: Option<ReplicaId>,
+    /// Why.
+    pub reason: Reason,
+    /// How far it has come.
+    pub step: JobStep,
+    /// Whether it is taken back: the new replica goes again, unless it has its vote already.
+    pub cancelled: bool,
+    /// When it began, Unix milliseconds.
+    pub started_unix_ms: u64,
+}
+
+/// All of it, at one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterState {
+    /// Grows with every change.
+    pub version: u64,
+    /// Replicas that every shard should have.
+    pub replication: u32,
+    /// Every node there ever was.
+    pub nodes: BTreeMap<NodeId, NodeInfo>,
+    /// Where slots live.
+    pub map: Arc<ShardMap>,
+    /// Changes of members under way, by shard.
+    pub jobs: BTreeMap<ShardId, Job>,
+}
+
+impl ClusterState {
+    /// The replica of a shard that a node should run: the one that a job brings to it, else the map's.
+    pub fn replica_on(&self, shard: ShardId, node: NodeId) -> Option<ReplicaId> {
+        let coming = self.jobs.get(&shard).filter(|job| job.add.1 == node).map(|job| job.add.0);
+        let held = || {
+            let info = self.map.shard(shard)?;
+            info.replicas.iter().find(|(_, at)| *at == node).map(|(replica, _)| *replica)
+        };
+        coming.or_else(held)
+    }
+
+    /// The replicas that a node should run, in order of their shards.
+    pub fn replicas_on(&self, node: NodeId) -> BTreeMap<ShardId, ReplicaId> {
+        let shards = self.map.shards().iter().map(|info| info.id);
+        shards.filter_map(|shard| Some((shard, self.replica_on(shard, node)?))).collect()
+    }
+
+    /// Whether a replica is part of the map or of a job, on whichever node.
+    pub fn knows(&self, shard: ShardId, replica: ReplicaId) -> bool {
+        let in_map = |info: &ShardInfo| info.replicas.iter().any(|(id, _)| *id == replica);
+        self.map.shard(shard).is_some_and(in_map)
+            || self.jobs.get(&shard).is_some_and(|job| job.add.0 == replica)
+    }
+
+    /// What is wanted of a node; `Left` for one that was never there.
+    pub fn node_state(&self, node: NodeId) -> NodeState {
+        self.nodes.get(&node).map_or(NodeState::Left, |info| info.state)
+    }
+
+    /// Puts a shard's new entry into the map.
+    ///
+    /// # Errors
+    /// `InvalidMap` when the map would contradict itself.
+    pub fn replace_shard(&mut self, info: ShardInfo) -> Result<()> {
+        let id = info.id;
+        let others = self.map.shards().iter().filter(|known| known.id != id);
+        let shards = others.cloned().chain([info]).collect();
+        self.map = Arc::new(ShardMap::new(self.map.version(), shards)?);
+        Ok(())
+    }
+
+    /// The shard's entry of the map once its job is done.
+    ///
+    /// # Errors
+    /// `InvalidMap` when there is no such shard or job.
+    pub fn finished(&self, shard: ShardId) -> Result<ShardInfo> {
+        let missing = || Error::InvalidMap { what: format!("shard {shard} has no job to finish") };
+        let info = self.map.shard(shard).ok_or_else(missing)?;
+        let job = self.jobs.get(&shard).ok_or_else(missing)?;
+        let mut replicas = info.replicas.clone();
+        match replicas.iter_mut().find(|(replica, _)| Some(*replica) == job.remove) {
+            // In the old one's place: so the preferred leader moves with it.
+            Some(place) => *place = job.add,
+            None => replicas.push(job.add),
+        }
+        let epoch = ShardEpoch(info.epoch.0 + 1);
+        Ok(ShardInfo { id: shard, epoch, slots: info.slots, replicas })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::initial;
+
+    /// A cluster of `nodes` active nodes, the first `founders` of which hold replicas.
+    pub(crate) fn state(founders: u64, nodes: u64, shards: u32) -> ClusterState {
+        let ids: Vec<NodeId> = (1..=founders).map(NodeId).collect();
+        let map = Arc::new(initial(&ids, shards, 3.min(founders as usize)).unwrap().map);
+        let node =
+            |id| (NodeId(id), NodeInfo { address: format!("h{id}:1"), ..NodeInfo::default() });
+        ClusterState {
+            version: 1,
+            replication: 3.min(founders as u32),
+            nodes: (1..=nodes).map(node).collect(),
+            map,
+            jobs: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn job(add: (u64, u64), remove: Option<u64>) -> Job {
+        Job {
+            add: (ReplicaId(add.0), NodeId(add.1)),
+            remove: remove.map(ReplicaId),
+            reason: Reason::Decommission,
+            step: JobStep::Adding,
+            cancelled: false,
+            started_unix_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_job_decides_what_its_node_runs_and_ends_in_the_map() {
+        let mut state = state(3, 4, 1);
+        let old = state.replica_on(ShardId(1), NodeId(2)).unwrap();
+        state.jobs.insert(ShardId(1), job((77, 4), Some(old.0)));
+        assert_eq!(state.replica_on(ShardId(1), NodeId(4)), Some(ReplicaId(77)));
+        assert_eq!(
+            state.replica_on(ShardId(1), NodeId(2)),
+            Some(old),
+            "until the map says otherwise"
+        );
+        assert!(state.knows(ShardId(1), ReplicaId(77)) && !state.knows(ShardId(0), ReplicaId(77)));
+        let done = state.finished(ShardId(1)).unwrap();
+        assert_eq!(done.epoch, ShardEpoch(2));
+        assert!(done.is_on(NodeId(4)) && !done.is_on(NodeId(2)));
+        assert!(state.finished(ShardId(0)).is_err());
+    }
+
+    #[test]
+    fn a_replica_rebuilt_in_place_runs_under_its_new_id() {
+        let mut state = state(3, 3, 1);
+        let old = state.replica_on(ShardId(1), NodeId(2)).unwrap();
+        state.jobs.insert(ShardId(1), job((77, 2), Some(old.0)));
+        assert_eq!(state.replica_on(ShardId(1), NodeId(2)), Some(ReplicaId(77)));
+        assert_eq!(state.replicas_on(NodeId(2)).len(), 2);
+        assert_eq!(state.node_state(NodeId(9)), NodeState::Left);
+    }
+}

@@ -1,0 +1,347 @@
+//! Which shards need another member, and where it goes: cluster state and health in, jobs out.
+//!
+//! A replica must be replaced when it cannot run, when its node has been silent for too long, or when its
+//! node is being decommissioned, in this order. Its successor goes to the active node that answers, has
+//! no replica of the shard and holds fewest; a replica that cannot run on a node that is otherwise sound is
+//! rebuilt there, under a new id, when no other node is free.
+//!
+//! Invariants:
+//! 1. One job per shard; at most `JOBS_MAX` in all and `JOBS_PER_NODE_MAX` towards one node.
+//! 2. What cannot be done now is named with its reason.
+
+use crate::ShardInfo;
+use crate::cluster::{ClusterState, Job, JobStep, NodeState, Reason};
+use base::{NodeId, ReplicaId, ShardId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Jobs under way at once.
+pub const JOBS_MAX: usize = 8;
+/// Jobs that bring replicas to one node at once.
+pub const JOBS_PER_NODE_MAX: usize = 2;
+
+/// How nodes and replicas are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Nodes that answer now.
+    pub alive: BTreeSet<NodeId>,
+    /// Nodes silent for longer than the cluster waits for one to come back.
+    pub silent: BTreeSet<NodeId>,
+    /// Replicas that cannot run, as their nodes report.
+    pub lost: BTreeSet<(ShardId, ReplicaId)>,
+}
+
+/// A job to begin; its replica id is still to be allocated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewJob {
+    /// The shard.
+    pub shard: ShardId,
+    /// Where the new replica goes.
+    pub target: NodeId,
+    /// The replica that goes.
+    pub remove: Option<ReplicaId>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repairs {
+    /// Jobs to begin.
+    pub start: Vec<NewJob>,
+    /// Jobs to take back.
+    pub cancel: Vec<ShardId>,
+    /// Decommissioned nodes that hold nothing any more.
+    pub emptied: Vec<NodeId>,
+    /// Shards that need a change that cannot begin, and why.
+    pub blocked: BTreeMap<ShardId, String>,
+}
+
+/// What the cluster needs now.
+pub fn repairs(state: &ClusterState, health: &Health) -> Repairs {
+    let mut repairs = Repairs::default();
+    let mut load = Load::new(state);
+    for (shard, job) in &state.jobs {
+        if !job.cancelled && is_futile(state, health, *shard, job) {
+            repairs.cancel.push(*shard);
+        }
+    }
+    for info in state.map.shards() {
+        if state.jobs.contains_key(&info.id) {
+            continue;
+        }
+        let Some((remove, reason)) = need(state, health, info) else { continue };
+        match place(state, health, info, remove, reason, &mut load) {
+            Ok(target) => {
+                repairs.start.push(NewJob { shard: info.id, target, remove, reason });
+            }
+            Err(why) => {
+                repairs.blocked.insert(info.id, why);
+            }
+        }
+    }
+    let going = state.nodes.iter().filter(|(_, info)| info.state == NodeState::Decommissioning);
+    let empty = |node: NodeId| {
+        state.map.shards().iter().all(|info| !info.is_on(node))
+            && state.jobs.values().all(|job| job.add.1 != node)
+    };
+    repairs.emptied = going.map(|(node, _)| *node).filter(|node| empty(*node)).collect();
+    repairs
+}
+
+/// Where each replica of a node would go, or why it cannot: what decommissioning the node would do.
+pub fn rehearse(
+    state: &ClusterState,
+    health: &Health,
+    node: NodeId,
+) -> BTreeMap<ShardId, Result<NodeId, String>> {
+    let mut without = state.clone();
+    without.jobs.clear();
+    if let Some(info) = without.nodes.get_mut(&node) {
+        info.state = NodeState::Decommissioning;
+    }
+    let mut load = Load { limited: false, ..Load::new(&without) };
+    let shards = without.map.shards().iter().filter(|info| info.is_on(node));
+    shards
+        .map(|info| {
+            let replica = info.replicas.iter().find(|(_, at)| *at == node).map(|(id, _)| *id);
+            let reason = Reason::Decommission;
+            (info.id, place(&without, health, info, replica, reason, &mut load))
+        })
+        .collect()
+}
+
+/// The replica of a shard that must go first, and why; or that one is missing.
+fn need(
+    state: &ClusterState,
+    health: &Health,
+    info: &ShardInfo,
+) -> Option<(Option<ReplicaId>, Reason)> {
+    let reason = |replica: ReplicaId, node: NodeId| match state.node_state(node) {
+        _ if health.lost.contains(&(info.id, replica)) => Some(Reason::Lost),
+        _ if health.silent.contains(&node) => Some(Reason::Silent),
+        NodeState::Decommissioning | NodeState::Left => Some(Reason::Decommission),
+        NodeState::Active | NodeState::Draining => None,
+    };
+    let rank = |reason: &Reason| match reason {
+        Reason::Lost => 0,
+        Reason::Silent => 1,
+        Reason::Decommission | Reason::Missing => 2,
+    };
+    let worst = info
+        .replicas
+        .iter()
+        .filter_map(|(replica, node)| Some((Some(*replica), reason(*replica, *node)?)))
+        .min_by_key(|(_, reason)| rank(reason));
+    let missing = info.replicas.len() < state.replication as usize;
+    worst.or(missing.then_some((None, Reason::Missing)))
+}
+
+/// Where a new replica goes.
+fn place(
+    state: &ClusterState,
+    health: &Health,
+    info: &ShardInfo,
+    remove: Option<ReplicaId>,
+    reason: Reason,
+    load: &mut Load,
+) -> Result<NodeId, String> {
+    let sound = |node: NodeId| {
+        state.node_state(node) == NodeState::Active
+            && health.alive.contains(&node)
+            && !health.silent.contains(&node)
+    };
+    let works = |(replica, node): &(ReplicaId, NodeId)| {
+        health.alive.contains(node) && !health.lost.contains(&(info.id, *replica))
+    };
+    let working = info.replicas.iter().filter(|replica| works(replica)).count();
+    if working <= info.replicas.len() / 2 {
+        return Err(format!(
+            "only {working} of its {} replicas work, and members change only with a majority; bring a node back",
+            info.replicas.len()
+        ));
+    }
+    let free: Vec<NodeId> =
+        state.nodes.keys().copied().filter(|node| sound(*node) && !info.is_on(*node)).collect();
+    let home = info.replicas.iter().find(|(replica, _)| Some(*replica) == remove).map(|at| at.1);
+    let in_place = home.filter(|node| reason == Reason::Lost && sound(*node));
+    if free.is_empty() && in_place.is_none() {
+        let nodes: Vec<String> = info.replicas.iter().map(|(_, node)| node.0.to_string()).collect();
+        return Err(format!(
+            "no free node: every active node that answers has a replica already (nodes {}); add a node with \
+             precinct start --join",
+            nodes.join(", ")
+        ));
+    }
+    load.take(free).or_else(|| in_place.and_then(|node| load.take(vec![node]))).ok_or_else(|| {
+        let under_way = load.jobs;
+        format!("waits for its turn: {under_way} changes are under way")
+    })
+}
+
+/// Whether a job has lost its point, or its target.
+fn is_futile(state: &ClusterState, health: &Health, shard: ShardId, job: &Job) -> bool {
+    let (replica, target) = job.add;
+    let target_bad = state.node_state(target) != NodeState::Active
+        || health.silent.contains(&target)
+        || health.lost.contains(&(shard, replica));
+    let home = state.map.shard(shard).and_then(|info| {
+        info.replicas
+            .iter()
+            .find(|(replica, _)| Some(*replica) == job.remove)
+            .map(|(_, node)| *node)
+    });
+    let early = job.step <= JobStep::CatchingUp;
+    let pointless = home.is_some_and(|home| match job.reason {
+        Reason::Decommission => state.node_state(home) == NodeState::Active,
+        Reason::Silent => early && health.alive.contains(&home),
+        Reason::Lost | Reason::Missing => false,
+    });
+    target_bad || pointless
+}
+
+/// Replicas held and coming, by node.
+struct Load {
+    /// Replicas held or on their way.
+    replicas: BTreeMap<NodeId, usize>,
+    /// Jobs that bring a replica.
+    coming: BTreeMap<NodeId, usize>,
+    /// Jobs in all.
+    jobs: usize,
+    /// Whether the limits of jobs count.
+    limited: bool,
+}
+
+impl Load {
+    fn new(state: &ClusterState) -> Load {
+        let (mut replicas, mut coming) = (BTreeMap::new(), BTreeMap::new());
+        let held = state.map.shards().iter().flat_map(|info| info.replicas.iter());
+        for (_, node) in held.chain(state.jobs.values().map(|job| &job.add)) {
+            *replicas.entry(*node).or_default() += 1;
+        }
+        for job in state.jobs.values() {
+            *coming.entry(job.add.1).or_default() += 1;
+        }
+        Load { replicas, coming, jobs: state.jobs.len(), limited: true }
+    }
+
+    /// The node of these that holds fewest and has room for one more job.
+    fn take(&mut self, nodes: Vec<NodeId>) -> Option<NodeId> {
+        if self.limited && self.jobs >= JOBS_MAX {
+            return None;
+        }
+        let count =
+            |counts: &BTreeMap<NodeId, usize>, node| counts.get(&node).copied().unwrap_or(0);
+        let room = |node: &NodeId| !self.limited || count(&self.coming, *node) < JOBS_PER_NODE_MAX;
+        let node = nodes
+            .into_iter()
+            .filter(room)
+            .min_by_key(|node| (count(&self.replicas, *node), *node))?;
+        *self.replicas.entry(node).or_default() += 1;
+        *self.coming.entry(node).or_default() += 1;
+        self.jobs += 1;
+        Some(node)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::tests::{job, state};
+
+    fn alive(nodes: &[u64]) -> Health {
+        Health { alive: nodes.iter().copied().map(NodeId).collect(), ..Health::default() }
+    }
+
+    #[test]
+    fn a_sound_cluster_needs_nothing() {
+        assert_eq!(repairs(&state(3, 4, 8), &alive(&[1, 2, 3, 4])), Repairs::default());
+    }
+
+    #[test]
+    fn a_decommissioned_node_is_emptied_within_the_limits_and_then_named() {
+        let mut state = state(3, 4, 8);
+        state.nodes.get_mut(&NodeId(2)).unwrap().state = NodeState::Decommissioning;
+        let all = alive(&[1, 2, 3, 4]);
+        let mut rounds = 0;
+        loop {
+            let repairs = repairs(&state, &all);
+            if repairs.emptied == [NodeId(2)] {
+                break;
+            }
+            assert!((1..=JOBS_PER_NODE_MAX).contains(&repairs.start.len()), "{repairs:?}");
+            for new in repairs.start {
+                let id = 1000 + new.shard.0;
+                state.jobs.insert(new.shard, job((id, new.target.0), new.remove.map(|r| r.0)));
+                let done = state.finished(new.shard).unwrap();
+                state.jobs.remove(&new.shard);
+                state.replace_shard(done).unwrap();
+            }
+            rounds += 1;
+            assert!(rounds < 20);
+        }
+        assert!(
+            state.map.shards().iter().all(|info| info.is_on(NodeId(4)) && info.replicas.len() == 3)
+        );
+    }
+
+    #[test]
+    fn without_a_free_node_every_shard_says_why() {
+        let mut state = state(3, 3, 2);
+        state.nodes.get_mut(&NodeId(2)).unwrap().state = NodeState::Decommissioning;
+        let repairs = repairs(&state, &alive(&[1, 2, 3]));
+        assert_eq!((repairs.start.len(), repairs.blocked.len()), (0, 3));
+        assert!(repairs.blocked.values().all(|why| why.contains("no free node")));
+        let rehearsed = rehearse(&state, &alive(&[1, 2, 3]), NodeId(1));
+        assert!(rehearsed.values().all(|outcome| outcome.is_err()));
+    }
+
+    #[test]
+    fn a_lost_replica_goes_to_a_free_node_or_is_rebuilt_in_place() {
+        let lost = |state: &ClusterState| {
+            let replica = state.replica_on(ShardId(1), NodeId(3)).unwrap();
+            let nodes: Vec<u64> = state.nodes.keys().map(|node| node.0).collect();
+            Health { lost: BTreeSet::from([(ShardId(1), replica)]), ..alive(&nodes) }
+        };
+        let four = state(3, 4, 2);
+        assert_eq!(repairs(&four, &lost(&four)).start[0].target, NodeId(4));
+        let three = state(3, 3, 2);
+        let plan = repairs(&three, &lost(&three));
+        assert_eq!((plan.start[0].target, plan.start[0].reason), (NodeId(3), Reason::Lost));
+    }
+
+    #[test]
+    fn a_silent_node_is_replaced_but_never_without_a_majority() {
+        let state = state(3, 5, 2);
+        let one = Health { silent: BTreeSet::from([NodeId(3)]), ..alive(&[1, 2, 4, 5]) };
+        let plan = repairs(&state, &one);
+        assert_eq!(plan.start.len(), 3);
+        assert!(plan.start.iter().all(|new| new.reason == Reason::Silent));
+        let two = Health { silent: BTreeSet::from([NodeId(2), NodeId(3)]), ..alive(&[1, 4, 5]) };
+        let plan = repairs(&state, &two);
+        assert_eq!(plan.start, []);
+        assert!(plan.blocked.values().all(|why| why.contains("only 1 of its 3")));
+    }
+
+    #[test]
+    fn a_job_that_lost_its_target_or_its_point_is_taken_back() {
+        let mut state = state(3, 4, 2);
+        let old = state.replica_on(ShardId(1), NodeId(2)).unwrap();
+        state.nodes.get_mut(&NodeId(2)).unwrap().state = NodeState::Decommissioning;
+        state.jobs.insert(ShardId(1), job((77, 4), Some(old.0)));
+        let all = alive(&[1, 2, 3, 4]);
+        assert_eq!(repairs(&state, &all).cancel, []);
+        let dead = Health { silent: BTreeSet::from([NodeId(4)]), ..alive(&[1, 2, 3]) };
+        assert_eq!(repairs(&state, &dead).cancel, [ShardId(1)]);
+        state.nodes.get_mut(&NodeId(2)).unwrap().state = NodeState::Active;
+        assert_eq!(repairs(&state, &all).cancel, [ShardId(1)], "recommissioned");
+    }
+
+    #[test]
+    fn a_shard_with_too_few_replicas_gets_one() {
+        let mut state = state(3, 4, 1);
+        state.replication = 4;
+        let plan = repairs(&state, &alive(&[1, 2, 3, 4]));
+        assert!(plan.start.iter().all(|new| new.remove.is_none() && new.target == NodeId(4)));
+        assert_eq!(plan.start.len(), 2);
+    }
+}
