@@ -143,8 +143,46 @@ pub const PURGE_INTERVAL: Duration = Duration::from_millis(1000);
 pub const LOG_TAIL_BYTES: u64 = 8 << 20;
 /// Bytes of applied entries above the tail that make a purge worth its while.
 pub const PURGE_BYTES_MIN: u64 = 8 << 20;
+/// A follower that has not answered for so long is not waited for when logs are purged.
+pub const LAGGARD_HEARD_MAX: Duration = Duration::from_secs(10);
 /// Raft log segments in use from which replicas that pin the oldest are flushed and purged whole.
 pub const LOG_SEGMENTS_PINNED_MAX: u64 = 8;
+/// Bytes of the Raft log's segments per node above which new writes are refused. From seven eighths of it
+/// on, logs are purged without regard for followers that lag (they get a Raft snapshot then).
+pub const LOG_BYTES_MAX: u64 = 4 << 30;
+/// Bytes of one replica's entries that are queued at the flusher before its appends wait.
+pub const REPLICA_QUEUE_BYTES_MAX: usize = 16 << 20;
+/// Free space of the data folder's disk, bytes, below which a node refuses new writes. Below half of it
+/// the node's replicas accept no entries either: what remains is for votes and for what is in memory.
+pub const DISK_RESERVE_BYTES: u64 = 256 << 20;
+/// Bytes of entries in one message that a replica takes from its leader also when its disk is nearly full.
+pub const SMALL_APPEND_BYTES: usize = 4 << 10;
+/// Bytes of the file in the log's folder that is given up when the disk is full.
+pub const LOG_BALLAST_BYTES: u64 = 4 << 20;
+/// How often the free space of the disk is looked at.
+pub const DISK_SPACE_INTERVAL: Duration = Duration::from_millis(1000);
+/// Pause before a write that met a full disk is tried again.
+pub const NO_SPACE_PAUSE: Duration = Duration::from_millis(200);
+/// How often a running sync is looked at.
+pub const DISK_WATCH_INTERVAL: Duration = Duration::from_millis(100);
+/// A sync that takes longer marks the node's disk as slow.
+pub const SYNC_SLOW: Duration = Duration::from_millis(500);
+/// A sync that takes longer ends reads under the leader lease until it returns.
+pub const SYNC_STALLED: Duration = Duration::from_secs(3);
+/// A sync that takes longer ends the process.
+pub const SYNC_DEAD: Duration = Duration::from_secs(10);
+/// How long a disk counts as slow after its last slow sync.
+pub const DISK_SLOW_HOLD: Duration = Duration::from_secs(10);
+/// How long after a start the first scrub begins.
+pub const SCRUB_FIRST: Duration = Duration::from_secs(600);
+/// How often a resting scrub looks whether the node has ended.
+pub const SCRUB_LOOK: Duration = Duration::from_secs(5);
+/// Pause between two scrubs of all that a node stores.
+pub const SCRUB_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+/// Bytes a scrub reads per second.
+pub const SCRUB_BYTES_PER_SECOND: u64 = 8 << 20;
+/// Bytes a scrub reads at once.
+pub const SCRUB_STEP_BYTES: usize = 1 << 20;
 /// How long an install of a Raft snapshot waits for readers of the old engine.
 pub const ENGINE_CLOSE_WAIT: Duration = Duration::from_secs(10);
 /// How long a transfer of leadership waits for its target to have every entry.
@@ -189,6 +227,13 @@ const _: () = {
         "a waiter outlived by the TTL would give up first"
     );
     assert!(SCAN_PAGE_ROWS <= SCAN_ROWS_MAX);
+    assert!(LOG_BYTES_MAX / LOG_SEGMENT_BYTES > 2 * LOG_SEGMENTS_PINNED_MAX);
+    assert!(REPLICA_QUEUE_BYTES_MAX > ENTRY_BYTES_MAX);
+    assert!(LOG_BALLAST_BYTES < DISK_RESERVE_BYTES / 2);
+    assert!(SYNC_SLOW.as_millis() < SYNC_STALLED.as_millis());
+    assert!(SYNC_STALLED.as_millis() < SYNC_DEAD.as_millis());
+    assert!(DISK_WATCH_INTERVAL.as_millis() * 2 < SYNC_SLOW.as_millis());
+    assert!(SCRUB_STEP_BYTES as u64 <= SCRUB_BYTES_PER_SECOND);
     assert!(LOGIN_PACKET_BYTES_MAX < PACKET_BYTES_MAX);
 };
 /// Nested rules while a statement is read: bounds the stack, whatever the text.

@@ -15,6 +15,32 @@ use std::sync::Arc;
 /// What a scan calls for each entry, in order. Returning `false` ends the scan.
 pub type Visitor<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool> + 'a;
 
+/// What a step of [`Engine::verify`] read, without finding damage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Bytes of keys and values.
+    pub bytes: u64,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Bytes>,
+}
+
+impl Verified {
+    /// Counts entries up to `bytes_max`, then notes where to go on. At least one entry is passed.
+    pub(crate) fn visitor(
+        &mut self,
+        bytes_max: usize,
+    ) -> impl FnMut(&[u8], &[u8]) -> Result<bool> + '_ {
+        move |key, value| {
+            if self.bytes > 0 && self.bytes >= bytes_max as u64 {
+                self.next = Some(Bytes::copy_from_slice(key));
+                return Ok(false);
+            }
+            self.bytes += (key.len() + value.len()) as u64;
+            Ok(true)
+        }
+    }
+}
+
 /// An ordered map of bytes with atomic batches, engine snapshots and checkpoints.
 pub trait Engine: Send + Sync + 'static {
     /// The value of a key, or `None`.
@@ -44,6 +70,17 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Flushes, then makes a hard-linked copy in `dir`, which must not exist; its parents are created.
     fn checkpoint(&self, dir: &Path) -> Result<()>;
+
+    /// Reads what is stored from key `from` on, about `bytes_max` bytes, past the cache, and checks it. For
+    /// a scrub, which goes on at [`Verified::next`].
+    fn verify(&self, from: &[u8], bytes_max: usize) -> Result<Verified> {
+        let range = KeyRange { start: Bytes::copy_from_slice(from), end: Bytes::new() };
+        let mut verified = Verified::default();
+        let mut visit = verified.visitor(bytes_max);
+        self.scan(&range, &mut visit)?;
+        drop(visit);
+        Ok(verified)
+    }
 
     /// Bytes written since the last flush, roughly: how much log a crash would have to replay.
     fn unflushed_bytes(&self) -> u64;

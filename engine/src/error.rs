@@ -24,6 +24,15 @@ pub enum Error {
         /// The system's words.
         what: String,
     },
+    /// The disk is full. Nothing was written; the engine goes on by itself when there is space again. Wait and
+    /// try again.
+    #[error("no space left at {path}: {what}")]
+    NoSpace {
+        /// File or folder.
+        path: PathBuf,
+        /// The system's words.
+        what: String,
+    },
     /// The folder belongs to someone else, or to another format version. Start nothing from it.
     #[error("cannot use {path}: {what}")]
     Folder {

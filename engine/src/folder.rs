@@ -230,7 +230,11 @@ pub fn has_suffix(path: &Path, suffix: &str) -> bool {
 
 /// The system's refusal as our error.
 pub fn io_error(path: &Path, error: &std::io::Error) -> Error {
-    Error::Io { path: path.to_path_buf(), what: error.to_string() }
+    let (path, what) = (path.to_path_buf(), error.to_string());
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::NoSpace { path, what },
+        _ => Error::Io { path, what },
+    }
 }
 
 /// Ending of a folder that waits for its deletion.

@@ -20,7 +20,7 @@
 //! Tried and left: pooled iterators for `seek_prefix`. They pin memtables and deleted files of idle
 //! replicas; a fresh iterator costs about a microsecond.
 
-use crate::engine::{Engine, EngineSnapshot, Visitor};
+use crate::engine::{Engine, EngineSnapshot, Verified, Visitor};
 use crate::mvcc::{DATA, TIMESTAMP_BYTES};
 use crate::{Error, Mutation, Result, WriteBatch, folder};
 use base::KeyRange;
@@ -34,6 +34,10 @@ use rocksdb::{
 use self_cell::self_cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// How RocksDB calls ENOSPC in the text of an error (`Status`, sub-code `kNoSpace`). Its background jobs try
+/// again by themselves once there is space, and until then writes fail with this and change nothing.
+const NO_SPACE: &str = "No space left on device";
 
 /// Memory, files and threads of a node's RocksDB instances together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -273,6 +277,21 @@ impl Engine for RocksEngine {
         checkpoint.create_checkpoint(dir).map_err(|error| rocks_error(dir, &error))
     }
 
+    fn verify(&self, from: &[u8], bytes_max: usize) -> Result<Verified> {
+        let mut options = ReadOptions::default();
+        options.set_total_order_seek(true);
+        options.set_verify_checksums(true);
+        options.fill_cache(false);
+        options.set_iterate_lower_bound(from.to_vec());
+        let iterator = self.instance.db.raw_iterator_opt(options);
+        let range = KeyRange { start: Bytes::copy_from_slice(from), end: Bytes::new() };
+        let mut verified = Verified::default();
+        let mut visit = verified.visitor(bytes_max);
+        walk(iterator, &self.instance.dir, &range, &mut visit)?;
+        drop(visit);
+        Ok(verified)
+    }
+
     fn unflushed_bytes(&self) -> u64 {
         // An empty memtable has a size too, so it is the entries that tell.
         let entries = self.property("rocksdb.num-entries-active-mem-table")
@@ -430,6 +449,8 @@ fn rocks_error(dir: &Path, error: &rocksdb::Error) -> Error {
             let place = file.map(|file| file.trim_end_matches([':', ',', ';']).to_string());
             Error::corrupt(place.unwrap_or_else(|| dir.display().to_string()), what)
         }
+        // The sub-code does not come through the C interface; its text is a constant of RocksDB's.
+        _ if what.contains(NO_SPACE) => Error::NoSpace { path: dir.to_path_buf(), what },
         _ => Error::Io { path: dir.to_path_buf(), what },
     }
 }

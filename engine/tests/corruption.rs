@@ -95,3 +95,35 @@ fn a_cut_file_is_an_error() {
     let name = sst.file_name().unwrap().to_str().unwrap();
     assert!(error.to_string().contains(name), "{error}");
 }
+
+/// Verifies all of it in small steps. Returns the bytes that were read.
+fn verify_all(dir: &Path) -> Result<u64> {
+    let engine = open(dir)?;
+    let (mut from, mut bytes) = (Vec::new(), 0);
+    loop {
+        let step = engine.verify(&from, 1000)?;
+        assert!(step.bytes < 2000, "steps are small");
+        bytes += step.bytes;
+        match step.next {
+            Some(next) => from = next.to_vec(),
+            None => return Ok(bytes),
+        }
+    }
+}
+
+#[test]
+fn verifying_reads_everything_and_names_the_damaged_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let sst = filled(folder.path());
+    let least = ROWS as u64 * "the value of row 0".len() as u64;
+    assert!(verify_all(folder.path()).unwrap() > least);
+    let bytes = std::fs::read(&sst).unwrap();
+    for at in [10, 3000, 9000] {
+        let mut bad = bytes.clone();
+        bad[at] ^= 0x01;
+        std::fs::write(&sst, bad).unwrap();
+        let error = verify_all(folder.path()).unwrap_err();
+        let name = sst.file_name().unwrap().to_str().unwrap();
+        assert!(matches!(&error, Error::Corrupt { place, .. } if place.contains(name)), "{error}");
+    }
+}

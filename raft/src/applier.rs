@@ -83,6 +83,19 @@ impl Applier {
         Ok(Applier { context, applied, membership })
     }
 
+    /// Writes a batch; waits while the disk is full. Nothing of the batch is written before all of it is, so
+    /// it may be tried again.
+    async fn write(&self, batch: WriteBatch) -> io::Result<()> {
+        loop {
+            match self.context.slot.write(batch.clone()) {
+                Err(engine::Error::NoSpace { .. }) if !self.context.health.stopped() => {
+                    tokio::time::sleep(limits::NO_SPACE_PAUSE).await;
+                }
+                written => return written.map_err(|error| self.stopped(&error)),
+            }
+        }
+    }
+
     /// Stops the replica and passes the reason on to openraft.
     fn stopped(&self, error: &engine::Error) -> io::Error {
         self.context.health.stop(error.to_string());
@@ -150,7 +163,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
             self.context.slot.write(state).map_err(|error| self.stopped(&error))?;
         }
         batch.put(APPLIED_KEY, encode_applied(applied.as_ref(), &self.membership));
-        self.context.slot.write(batch).map_err(|error| self.stopped(&error))?;
+        self.write(batch).await?;
         self.applied = applied;
         for responder in responders {
             responder.send(());
@@ -224,12 +237,20 @@ impl RaftStateMachine<TypeConfig> for Applier {
                     (context.slot.clone(), context.factory.clone(), dir.clone());
                 // No apply runs now: this is the state machine's task. So the checkpoint holds `applied`,
                 // and reading it back proves that.
-                let held = blocking(move || {
-                    factory.remove(&at)?;
-                    slot.checkpoint(&at)?;
-                    factory.open_checkpoint(&at)?.get(APPLIED_KEY)
-                })
-                .await;
+                let held = loop {
+                    let (slot, factory, at) = (slot.clone(), factory.clone(), at.clone());
+                    let held = blocking(move || {
+                        factory.remove(&at)?;
+                        slot.checkpoint(&at)?;
+                        factory.open_checkpoint(&at)?.get(APPLIED_KEY)
+                    });
+                    match held.await {
+                        Err(engine::Error::NoSpace { .. }) if !context.health.stopped() => {
+                            tokio::time::sleep(limits::NO_SPACE_PAUSE).await;
+                        }
+                        held => break held,
+                    }
+                };
                 let (last_log_id, membership) = read_applied(held)?;
                 let last_log_id = last_log_id.filter(|held| *held == applied).ok_or_else(|| {
                     let what = format!("the checkpoint in {} is not as cut", dir.display());
@@ -276,8 +297,11 @@ impl RaftSnapshotBuilder<TypeConfig> for VirtualBuilder {
                 slot.get_flushed(APPLIED_KEY)
             });
             match flushed.await {
-                // A received snapshot is just being installed: what it holds is flushed soon.
-                Err(engine::Error::Folder { .. }) if !self.context.health.stopped() => {
+                // A received snapshot is just being installed: what it holds is flushed soon. Or the disk is
+                // full: what is flushed can wait.
+                Err(engine::Error::Folder { .. } | engine::Error::NoSpace { .. })
+                    if !self.context.health.stopped() =>
+                {
                     tokio::time::sleep(limits::PURGE_INTERVAL).await;
                 }
                 flushed => break flushed,

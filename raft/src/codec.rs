@@ -134,19 +134,31 @@ pub fn entry_bytes(entry: &Entry) -> usize {
     }
 }
 
-/// Payload of a log record of type Entries.
+/// Entries as a log record holds them, without what stood before them.
 pub fn encode_entries(entries: &[Entry]) -> Vec<u8> {
-    wire::EntryBatch { entries: entries.iter().map(entry_to_wire).collect() }.encode_to_vec()
+    encode_entry_batch(None, entries)
+}
+
+/// Payload of a log record of type Entries. `prev` is what stood before the first of them.
+pub fn encode_entry_batch(prev: Option<&LogId>, entries: &[Entry]) -> Vec<u8> {
+    wire::EntryBatch {
+        entries: entries.iter().map(entry_to_wire).collect(),
+        prev: prev.map(log_id_to_wire),
+    }
+    .encode_to_vec()
 }
 
 /// Entries of a log record.
 pub fn decode_entries(payload: Bytes) -> Result<Vec<Entry>, DecodeError> {
-    wire::EntryBatch::decode(payload)
-        .map_err(|error| DecodeError(format!("entries: {error}")))?
-        .entries
-        .into_iter()
-        .map(entry_from_wire)
-        .collect()
+    decode_entry_batch(payload).map(|(_, entries)| entries)
+}
+
+/// Entries of a log record, and what stood before them.
+pub fn decode_entry_batch(payload: Bytes) -> Result<(Option<LogId>, Vec<Entry>), DecodeError> {
+    let batch = wire::EntryBatch::decode(payload)
+        .map_err(|error| DecodeError(format!("entries: {error}")))?;
+    let entries = batch.entries.into_iter().map(entry_from_wire).collect::<Result<_, _>>()?;
+    Ok((batch.prev.as_ref().map(log_id_from_wire), entries))
 }
 
 /// Value of the applied key.
@@ -306,6 +318,10 @@ mod tests {
                 payload: EntryPayload::Normal(Command(Bytes::from_static(b"abc"))),
             },
         ];
+        for prev in [None, Some(log_id(0, 0)), Some(log_id(4, 2))] {
+            let payload = encode_entry_batch(prev.as_ref(), &entries);
+            assert_eq!(decode_entry_batch(payload.into()).unwrap(), (prev, entries.clone()));
+        }
         assert_eq!(decode_entries(encode_entries(&entries).into()).unwrap(), entries);
     }
 

@@ -9,7 +9,7 @@
 
 use base::{KeyRange, SharedClock};
 use bytes::Bytes;
-use engine::engine::Visitor;
+use engine::engine::{Verified, Visitor};
 use engine::{Engine, EngineSnapshot, Error, Result, WriteBatch};
 use parking_lot::RwLock;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,8 @@ fn watch<T>(result: Result<T>, on_corrupt: &OnCorrupt) -> Result<T> {
             eprintln!("{error}; the node stops");
             std::process::abort();
         }
-        Err(Error::Folder { .. }) | Ok(_) => {}
+        // Whoever asked waits: the engine goes on when there is space.
+        Err(Error::NoSpace { .. } | Error::Folder { .. }) | Ok(_) => {}
     }
     result
 }
@@ -140,6 +141,10 @@ impl Engine for EngineSlot {
 
     fn checkpoint(&self, dir: &Path) -> Result<()> {
         self.with(|live| live.engine.checkpoint(dir))
+    }
+
+    fn verify(&self, from: &[u8], bytes_max: usize) -> Result<Verified> {
+        self.with(|live| live.engine.verify(from, bytes_max))
     }
 
     fn unflushed_bytes(&self) -> u64 {

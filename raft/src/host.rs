@@ -19,6 +19,7 @@ use crate::defect;
 use crate::engine_slot::EngineSlot;
 use crate::error::{Error, Result};
 use crate::log::disk::LogDisk;
+use crate::log::health::DiskHealth;
 use crate::log::record::Key;
 use crate::log::{FlushMode, LogMetrics, LogOptions, SharedLog};
 use crate::log_store::LogStore;
@@ -26,6 +27,7 @@ use crate::purge;
 use crate::replica::{Health, Raft, Replica, already_initialized};
 use crate::replica_group::{ReplicaGroup, ReplicaStatus};
 use crate::runtime::random_below;
+use crate::scrub::{self, ScrubCounters, ScrubMetrics};
 use crate::snapshot::Sending;
 use crate::state_machine::StateMachine;
 use crate::transport::dialer::Dialer;
@@ -42,8 +44,8 @@ use openraft::async_runtime::WatchReceiver;
 use proto::raft::raft_server::RaftServer;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Folder of the replicas, in the node's data folder.
@@ -85,6 +87,10 @@ impl HostConfig {
 pub struct HostMetrics {
     /// The log.
     pub log: LogMetrics,
+    /// The scrubs.
+    pub scrub: ScrubMetrics,
+    /// File and offset of damage to the log that was found at the start.
+    pub log_damage: Option<String>,
     /// Every replica that runs or has stopped since the start.
     pub replicas: Vec<ReplicaStatus>,
 }
@@ -97,6 +103,8 @@ pub struct Host {
     factory: Arc<dyn EngineFactory>,
     /// The log of all replicas.
     log: SharedLog,
+    /// Figures of the scrubs.
+    scrubs: Arc<ScrubCounters>,
     /// Lanes to other nodes.
     peers: Arc<Peers>,
     /// Replicas that run.
@@ -118,15 +126,19 @@ impl Host {
         dialer: Arc<dyn Dialer>,
     ) -> Result<Arc<Host>> {
         let place = disk.place("");
-        let log =
-            SharedLog::open(disk, config.log.clone(), config.flush_mode, config.clock.clone())
-                .map_err(|error| Error::Log { place, what: error.to_string() })?;
+        let options = LogOptions { owner: format!("node {}", config.node.0), ..config.log.clone() };
+        let log = SharedLog::open(disk, options, config.flush_mode, config.clock.clone())
+            .map_err(|error| Error::Log { place, what: error.to_string() })?;
         let registry = Arc::new(Registry::default());
         tokio::spawn(purge::run(Arc::downgrade(&registry), log.clone()));
+        tokio::spawn(watch_space(Arc::downgrade(&registry), log.clone()));
+        let scrubs = Arc::new(ScrubCounters::default());
+        tokio::spawn(scrub::run(Arc::downgrade(&registry), log.clone(), scrubs.clone()));
         Ok(Arc::new(Host {
             config,
             factory,
             log,
+            scrubs,
             peers: Arc::new(Peers::new(dialer)),
             registry,
             changing: tokio::sync::Mutex::new(()),
@@ -171,11 +183,18 @@ impl Host {
         all.map(|replica| replica as Arc<dyn ReplicaGroup>).collect()
     }
 
+    /// How the node's disk does.
+    pub fn disk_health(&self) -> DiskHealth {
+        self.log.disk_health()
+    }
+
     /// Numbers for metrics.
     pub fn metrics(&self) -> HostMetrics {
         let replicas = self.registry.all();
         HostMetrics {
             log: self.log.metrics(),
+            scrub: self.scrubs.metrics(),
+            log_damage: self.log.damage().map(str::to_string),
             replicas: replicas.iter().map(|replica| replica.status()).collect(),
         }
     }
@@ -423,6 +442,20 @@ async fn end(replica: &Arc<Replica>) -> Result<()> {
     let flushed = blocking(move || slot.flush()).await;
     replica.slot().close(&replica.context.clock, limits::ENGINE_CLOSE_WAIT).await?;
     Ok(flushed?)
+}
+
+/// Looks at the disk's free space, again and again, until the node has ended.
+async fn watch_space(registry: Weak<Registry>, log: SharedLog) {
+    loop {
+        tokio::time::sleep(limits::DISK_SPACE_INTERVAL).await;
+        if registry.strong_count() == 0 {
+            return;
+        }
+        let looking = log.clone();
+        if let Err(error) = blocking(move || looking.look_at_space()).await {
+            tracing::error!(%error, "the free space of the disk cannot be read");
+        }
+    }
 }
 
 /// Lets a replica stand for election when its vote gate has opened: a little later, each at another time,

@@ -491,7 +491,9 @@ async fn a_log_record_that_rots_stops_the_replica_that_needs_it() {
     cluster.crash(0).await;
     let disk = &cluster.nodes[0].disk;
     let name = disk.list().unwrap().into_iter().find(|name| name.ends_with(".seg")).unwrap();
-    disk.corrupt(&name, 600, 0xff);
+    for at in 600..640 {
+        disk.corrupt(&name, at, 0xff);
+    }
     let error = cluster.boot(0).await.unwrap_err();
     assert!(error.to_string().contains(&name), "{error}");
 }
@@ -595,5 +597,7 @@ async fn real_disks_and_sockets_carry_a_group_and_a_checkpoint() {
     }
 }
 
+#[path = "disk_tests.rs"]
+mod disk;
 #[path = "membership_tests.rs"]
 mod membership;

@@ -10,7 +10,8 @@
 //! Reading order: `replica_group` and `state_machine` (what others see), `host` (what `server` starts),
 //! `type_config`, `config` and `codec` (openraft made ours), `log` with `log_store` (the log),
 //! `applier`, `engine_slot` and `snapshot` (the state), `transport` (between nodes), `replica`, `membership`,
-//! `lease` and `vote_gate` (when a replica may serve and vote), `purge` (keeping the log short).
+//! `lease` and `vote_gate` (when a replica may serve and vote), `purge` (keeping the log short), `scrub`
+//! (finding rot).
 //!
 //! Invariants:
 //! 1. Nothing here looks inside a command.
@@ -34,6 +35,7 @@ pub mod purge;
 pub mod replica;
 pub mod replica_group;
 pub mod runtime;
+pub mod scrub;
 pub mod snapshot;
 pub mod state_machine;
 pub mod transport;
@@ -44,6 +46,7 @@ pub use error::{Error, Result};
 pub use host::{Host, HostConfig};
 pub use log::FlushMode;
 pub use log::disk::{FileDisk, LogDisk, LogFile, SimLogDisk};
+pub use log::health::{DiskHealth, DiskState};
 pub use replica_group::{
     GroupProgress, Member, MemberRole, MembershipError, MembershipVersion, ProposeError,
     ReplicaGroup, ReplicaStatus,

@@ -9,7 +9,8 @@
 //!
 //! One stream, because a sync costs the same for one replica and for hundreds. Reading order: `record`
 //! and `segment` (bytes), `disk` (files), `index` (what is where, in memory), `flusher` (the one
-//! writer), `watermark` and `recover` (what a crash may take and what it may not).
+//! writer), `watermark` and `recover` (what a crash may take and what it may not), `room` (back-pressure),
+//! `health` (a slow or full disk).
 //!
 //! Invariants:
 //! 1. Operations of one replica reach the disk in the order in which they were queued, votes included.
@@ -20,30 +21,37 @@
 
 pub mod disk;
 pub mod flusher;
+pub mod health;
 pub mod index;
+pub mod options;
 pub mod record;
 pub mod recover;
+pub mod room;
+pub mod scrub;
 pub mod segment;
 pub mod watermark;
 
-use crate::codec::{decode_entries, encode_entries, entry_bytes};
+use crate::codec::{decode_entries, encode_entry_batch, entry_bytes};
 use crate::type_config::{Entry, LogId, Vote};
 use base::{SharedClock, limits};
 use bytes::Bytes;
 use disk::{LogDisk, LogFile};
 use flusher::{Effect, FloorAfterPurge, Flusher, Operation};
+use health::{DiskHealth, DiskWatch, SpaceLevel, Watcher};
 use index::{Found, Index, Place, RecordAt};
+use options::Counters;
+pub use options::{LogMetrics, LogOptions, Pressure};
 use parking_lot::{Condvar, Mutex};
 use record::{Key, Kind};
 use recover::Shortfall;
+use room::Room;
 use segment::Writer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use watermark::WatermarkFiles;
 
 /// What to call when an operation is synced.
@@ -51,8 +59,6 @@ pub type Done = Box<dyn FnOnce() + Send>;
 
 /// Target size of a record of entries, bytes.
 const RECORD_BYTES_TARGET: usize = 1 << 20;
-/// Bytes that one permit of the flush queue stands for.
-const PERMIT_BYTES: usize = 1024;
 
 /// Who runs the flusher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,64 +69,6 @@ pub enum FlushMode {
     Task,
 }
 
-/// Sizes and intervals of a log.
-#[derive(Clone, Debug)]
-pub struct LogOptions {
-    /// Size of a segment, bytes.
-    pub segment_bytes: u64,
-    /// Entries kept in memory, bytes.
-    pub cache_bytes_max: usize,
-    /// Entries queued at the flusher before appenders wait, bytes.
-    pub queue_bytes_max: usize,
-    /// How far the watermark may lag.
-    pub watermark_interval: Duration,
-}
-
-impl Default for LogOptions {
-    fn default() -> LogOptions {
-        LogOptions {
-            segment_bytes: limits::LOG_SEGMENT_BYTES,
-            cache_bytes_max: limits::LOG_CACHE_BYTES,
-            queue_bytes_max: limits::FLUSH_QUEUE_MAX * PERMIT_BYTES,
-            watermark_interval: limits::WATERMARK_INTERVAL,
-        }
-    }
-}
-
-/// What happened since the start.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    /// Syncs of segments and watermark files.
-    syncs: AtomicU64,
-    /// Bytes of records.
-    bytes: AtomicU64,
-    /// Entries.
-    entries: AtomicU64,
-    /// Time of the last flush.
-    last_flush_micros: AtomicU64,
-    /// Time of the slowest flush.
-    slowest_flush_micros: AtomicU64,
-}
-
-/// Numbers of the log for metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LogMetrics {
-    /// Syncs of segments and watermark files since the start.
-    pub syncs: u64,
-    /// Bytes of records written since the start.
-    pub bytes: u64,
-    /// Entries appended since the start.
-    pub entries: u64,
-    /// Time of the last write and sync, microseconds.
-    pub last_flush_micros: u64,
-    /// Time of the slowest write and sync since the start, microseconds.
-    pub slowest_flush_micros: u64,
-    /// Segments in use.
-    pub segments: u64,
-    /// Bytes of entries in memory.
-    pub cached_bytes: u64,
-}
-
 /// The log as its users see it; the flusher changes places only.
 pub(crate) struct State {
     /// Votes and entries.
@@ -129,6 +77,8 @@ pub(crate) struct State {
     segments: BTreeMap<u64, Arc<dyn LogFile>>,
     /// Replicas whose entries keep the oldest segment from being freed.
     pinning: BTreeSet<Key>,
+    /// Segments below this one are complete, and the watermark on disk is past them.
+    sealed_below: u64,
 }
 
 /// Operations on their way to the flusher.
@@ -152,10 +102,14 @@ pub(crate) struct Shared {
     wake_thread: Condvar,
     /// Wakes a flusher task.
     wake_task: Notify,
-    /// Byte budget of the queue.
-    queue_permits: Semaphore,
+    /// Byte budgets of the queue.
+    room: Room,
+    /// How the disk does.
+    disk_watch: Arc<DiskWatch>,
     /// Ticket up to which everything is synced.
     durable_ticket: watch::Sender<u64>,
+    /// Number of segments in `state`: asked for each write, without the lock.
+    segments_in_use: AtomicU64,
     /// Counts.
     counters: Counters,
     /// The folder.
@@ -174,6 +128,11 @@ impl Shared {
         let ticket = queue.tickets;
         queue.operations.extend(ticketed(ticket));
         ticket
+    }
+
+    /// Keeps `segments_in_use` in step with the state.
+    fn count_segments(&self, state: &State) {
+        self.segments_in_use.store(state.segments.len() as u64, Ordering::Relaxed);
     }
 
     /// Tells the flusher that there is something to do.
@@ -203,7 +162,7 @@ impl Shared {
 
 /// An operation without entries.
 fn operation(key: Key, effect: Effect, ticket: u64, done: Option<Done>) -> Operation {
-    Operation { key, effect, payload: Vec::new(), ticket, done, permits: 0 }
+    Operation { key, effect, payload: Vec::new(), ticket, done, share: None }
 }
 
 /// What a replica needs of the log after a purge that the index has seen.
@@ -222,8 +181,12 @@ pub struct SharedLog {
     shared: Arc<Shared>,
     /// What replicas lost, as found at the start.
     shortfalls: Arc<BTreeMap<Key, Shortfall>>,
+    /// The first place before the watermark that could not be read at the start.
+    damage: Option<Arc<str>>,
     /// The flusher's thread, until it is joined.
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    /// The thread that watches the flusher's syncs, until it is joined.
+    watcher: Arc<Mutex<Option<Watcher>>>,
 }
 
 impl SharedLog {
@@ -239,23 +202,35 @@ impl SharedLog {
         clock: SharedClock,
     ) -> io::Result<SharedLog> {
         let (files, watermark) = WatermarkFiles::open(disk.clone())?;
-        let recovered = recover::recover(&disk, options.cache_bytes_max, &watermark)?;
-        let writer = Writer::begin(
-            disk.clone(),
-            options.segment_bytes,
-            recovered.spares,
-            recovered.next_segment,
-        )?;
+        let begin = || {
+            let mut recovered = recover::recover(&disk, options.cache_bytes_max, &watermark)?;
+            let spares = std::mem::take(&mut recovered.spares);
+            let (disk, number) = (disk.clone(), recovered.next_segment);
+            Writer::begin(disk, options.segment_bytes, spares, number).map(|w| (recovered, w))
+        };
+        let (recovered, writer) = match begin() {
+            // Reading back writes a seal: a node that stopped on a full disk must be able to start on it.
+            Err(error) if segment::is_no_space(&error) && segment::take_ballast(&*disk)? => {
+                begin()?
+            }
+            begun => begun?,
+        };
+        let disk_watch = Arc::new(DiskWatch::new(clock.clone(), options.reserve_bytes));
+        disk_watch.saw_free_bytes(disk.free_bytes()?);
+        let recovered_segments = recovered.segments.len() as u64;
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 index: recovered.index,
                 segments: recovered.segments,
                 pinning: BTreeSet::new(),
+                sealed_below: recovered.next_segment,
             }),
             queue: Mutex::new(Queue::default()),
             wake_thread: Condvar::new(),
             wake_task: Notify::new(),
-            queue_permits: Semaphore::new(options.queue_bytes_max / PERMIT_BYTES),
+            room: Room::new(options.queue_bytes_max, options.replica_queue_bytes_max),
+            disk_watch: disk_watch.clone(),
+            segments_in_use: AtomicU64::new(recovered_segments),
             durable_ticket: watch::channel(0).0,
             counters: Counters::default(),
             disk,
@@ -268,25 +243,106 @@ impl SharedLog {
             .map(|(key, shortfall)| (*key, shortfall.acknowledged.clone()))
             .collect();
         let flusher = Flusher::new(shared.clone(), writer, files, damaged);
-        let thread = match mode {
+        let (thread, watcher) = match mode {
             FlushMode::Thread => {
-                Some(base::thread::spawn("raft-log", move || flusher.run_as_thread()))
+                let thread = base::thread::spawn("raft-log", move || flusher.run_as_thread());
+                (Some(thread), Some(Watcher::start(disk_watch)))
             }
+            // A simulated disk answers at once.
             FlushMode::Task => {
                 tokio::spawn(flusher.run_as_task());
-                None
+                (None, None)
             }
         };
         Ok(SharedLog {
             shared,
             shortfalls: Arc::new(recovered.shortfalls),
+            damage: recovered.damage.map(Arc::from),
             thread: Arc::new(Mutex::new(thread)),
+            watcher: Arc::new(Mutex::new(watcher)),
         })
+    }
+
+    /// How the disk does.
+    pub fn disk_health(&self) -> DiskHealth {
+        self.shared.disk_watch.health()
+    }
+
+    /// Whether replicas may serve under their leases: not while the disk hangs.
+    pub fn serves(&self) -> bool {
+        self.shared.disk_watch.serves()
+    }
+
+    /// Looks at the free space of the disk, and puts the ballast back when there is enough of it.
+    ///
+    /// # Errors
+    /// When the disk does not answer.
+    pub fn look_at_space(&self) -> io::Result<()> {
+        let shared = &self.shared;
+        let watch = &shared.disk_watch;
+        watch.saw_free_bytes(shared.disk.free_bytes()?);
+        let bytes = shared.options.ballast_bytes;
+        if bytes > 0 && watch.space_level() == SpaceLevel::Ample && !watch.waits_for_space() {
+            segment::put_ballast(&*shared.disk, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// How much the log presses for being purged.
+    pub fn pressure(&self) -> Pressure {
+        Pressure::of(self.shared.segments_in_use.load(Ordering::Relaxed), &self.shared.options)
+    }
+
+    /// Why this node takes no new writes, a sentence for people, if it takes none.
+    pub fn refuses_writes(&self) -> Option<String> {
+        let options = &self.shared.options;
+        let owner = &options.owner;
+        if let Some(why) = self.shared.disk_watch.lacks_space() {
+            return Some(format!(
+                "{owner} takes no new writes: {why}; free space on its disk and writes go on by \
+                 themselves, reads are not concerned"
+            ));
+        }
+        (self.pressure() == Pressure::Reached).then(|| {
+            format!(
+                "{owner} takes no new writes: its Raft log has reached its limit of {} MiB; they go on \
+                 by themselves when the log is shorter, else look at the node's replicas and its disk",
+                options.bytes_max >> 20
+            )
+        })
+    }
+
+    /// Whether a replica may take these entries from its leader. There is more room for them than for new
+    /// writes, because what was begun elsewhere should end; and for a few bytes there is room until the disk is
+    /// really full. What the log has already counts for nothing: a new leader sends it to find out.
+    pub fn takes_entries(&self, key: &Key, entries: &[Entry]) -> bool {
+        let options = &self.shared.options;
+        let watch = &self.shared.disk_watch;
+        let segments = self.shared.segments_in_use.load(Ordering::Relaxed);
+        let used = segments.saturating_mul(options.segment_bytes);
+        let limit = options.bytes_max + options.bytes_max / 8 + options.segment_bytes;
+        let waits = watch.waits_for_space();
+        if !waits && used < limit && watch.space_level() < SpaceLevel::Exhausted {
+            return true;
+        }
+        let state = self.shared.state.lock();
+        let log = state.index.get(key);
+        let is_new = |entry: &&Entry| {
+            log.and_then(|log| log.log_id_at(entry.log_id.index)) != Some(entry.log_id)
+        };
+        let bytes: usize = entries.iter().filter(is_new).map(entry_bytes).sum();
+        bytes == 0 || (!waits && bytes <= limits::SMALL_APPEND_BYTES)
     }
 
     /// Replicas that have something in the log.
     pub fn replicas(&self) -> Vec<Key> {
         self.shared.state.lock().index.iter().map(|(key, _)| *key).collect()
+    }
+
+    /// File and offset of the first damage found at the start in what had been synced, whether or not a
+    /// replica lost something by it.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
     }
 
     /// What a replica had acknowledged and has lost; `None` when nothing.
@@ -310,15 +366,11 @@ impl SharedLog {
             return Ok(());
         };
         let bytes: usize = entries.iter().map(entry_bytes).sum();
-        let permits_max = shared.options.queue_bytes_max / PERMIT_BYTES;
-        let permits = (bytes / PERMIT_BYTES + 1).min(permits_max) as u32;
-        shared
-            .queue_permits
-            .acquire_many(permits)
-            .await
-            .map_err(|_| io::Error::other("the Raft log is closed"))?
-            .forget();
-        let records = encode_records(&entries);
+        let share = shared.room.take(key, bytes).await?;
+        // Nobody else changes this replica's log meanwhile: openraft does one thing after the other.
+        let before = entries[0].log_id.index.checked_sub(1);
+        let prev = before.and_then(|before| self.log_id_at(&key, before));
+        let records = encode_records(prev, &entries);
         {
             let mut state = shared.state.lock();
             let log = state.index.get_or_create(key);
@@ -328,7 +380,6 @@ impl SharedLog {
             for entry in entries {
                 let index = entry.log_id.index;
                 if let Err(expected) = state.index.append(key, entry, Place::Pending(ticket)) {
-                    shared.queue_permits.add_permits(permits as usize);
                     let what = format!("entry {index} appended where {expected} was expected");
                     return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
                 }
@@ -343,7 +394,7 @@ impl SharedLog {
                     Operation { payload, ..operation(key, effect, ticket, None) }
                 }));
                 let end = operation(key, Effect::Barrier, ticket, Some(done));
-                operations.push(Operation { permits, ..end });
+                operations.push(Operation { share: Some(share), ..end });
                 operations
             });
             state.index.evict();
@@ -394,6 +445,7 @@ impl SharedLog {
 
     /// Removes a replica's log for ever.
     pub fn destroy(&self, key: Key) -> Synced {
+        self.shared.room.forget(&key);
         self.submit(key, Effect::Destroy, |index| index.remove(&key))
     }
 
@@ -449,6 +501,8 @@ impl SharedLog {
     /// Numbers for metrics.
     pub fn metrics(&self) -> LogMetrics {
         let counters = &self.shared.counters;
+        let watch = &self.shared.disk_watch;
+        let (slow_syncs, no_space) = watch.counts();
         let state = self.shared.state.lock();
         LogMetrics {
             syncs: counters.syncs.load(Ordering::Relaxed),
@@ -458,6 +512,9 @@ impl SharedLog {
             slowest_flush_micros: counters.slowest_flush_micros.load(Ordering::Relaxed),
             segments: state.segments.len() as u64,
             cached_bytes: state.index.cached_bytes() as u64,
+            slow_syncs,
+            no_space,
+            free_bytes: watch.free_bytes().unwrap_or_default(),
         }
     }
 
@@ -539,6 +596,10 @@ impl SharedLog {
             // A flusher that panicked has aborted the process.
             let _ = thread.join();
         }
+        // Not before: the last sync can hang too.
+        if let Some(watcher) = self.watcher.lock().take() {
+            watcher.stop();
+        }
     }
 }
 
@@ -555,8 +616,8 @@ impl Synced {
     }
 }
 
-/// Cuts entries into records: first index, count, last log id, payload.
-fn encode_records(entries: &[Entry]) -> Vec<(u64, u64, LogId, Vec<u8>)> {
+/// Cuts entries that follow `prev` into records: first index, count, last log id, payload.
+fn encode_records(mut prev: Option<LogId>, entries: &[Entry]) -> Vec<(u64, u64, LogId, Vec<u8>)> {
     let mut records = Vec::new();
     let mut rest = entries;
     while !rest.is_empty() {
@@ -571,11 +632,22 @@ fn encode_records(entries: &[Entry]) -> Vec<(u64, u64, LogId, Vec<u8>)> {
         let (chunk, others) = rest.split_at(fitting.max(1));
         rest = others;
         let last = chunk[chunk.len() - 1].log_id;
-        records.push((chunk[0].log_id.index, chunk.len() as u64, last, encode_entries(chunk)));
+        let payload = encode_entry_batch(prev.as_ref(), chunk);
+        records.push((chunk[0].log_id.index, chunk.len() as u64, last, payload));
+        prev = Some(last);
     }
     records
 }
 
+#[cfg(test)]
+#[path = "log/damage_tests.rs"]
+mod damage_tests;
+#[cfg(test)]
+#[path = "log/full_tests.rs"]
+mod full_tests;
+#[cfg(test)]
+#[path = "log/oracle_tests.rs"]
+mod oracle_tests;
 #[cfg(test)]
 #[path = "log/tests.rs"]
 mod tests;

@@ -201,7 +201,7 @@ impl ReplicaGroup for Replica {
     }
 
     fn serving_term(&self) -> Option<u64> {
-        if self.context.health.stopped() {
+        if self.context.health.stopped() || !self.context.log.serves() {
             return None;
         }
         self.with_metrics(lease::serving_term).filter(|term| !self.revoked(*term))
@@ -211,7 +211,7 @@ impl ReplicaGroup for Replica {
         if let Some(term) = self.serving_term() {
             return Some(term);
         }
-        if self.context.health.stopped() {
+        if self.context.health.stopped() || !self.context.log.serves() {
             return None;
         }
         self.with_metrics(|metrics| metrics.state == ServerState::Leader).then_some(())?;
@@ -226,6 +226,10 @@ impl ReplicaGroup for Replica {
         let term = **read.committed_leader_id();
         let leads = self.with_metrics(lease::leading_term) == Some(term);
         (leads && !self.revoked(term)).then_some(term)
+    }
+
+    fn refuses_writes(&self) -> Option<String> {
+        self.context.log.refuses_writes()
     }
 
     async fn propose(&self, term: u64, command: Bytes) -> Result<(), ProposeError> {

@@ -30,6 +30,10 @@ pub trait ReplicaGroup: Send + Sync + 'static {
     /// As `serving_term`, but when only the lease is too old it asks a quorum first (ReadIndex).
     async fn confirm_term(&self) -> Option<u64>;
 
+    /// Why the node takes no new writes, a sentence for people, if it takes none: its disk or its log is
+    /// full. What was begun may still be proposed, and reads are not concerned. No I/O.
+    fn refuses_writes(&self) -> Option<String>;
+
     /// Replicates a command if this replica leads in `term` (openraft's `with_leader` fence).
     ///
     /// # Errors

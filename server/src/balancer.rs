@@ -34,7 +34,7 @@ pub async fn run(
             .iter()
             .filter_map(|info| client.leader(info.id).map(|leader| (info.id, leader)))
             .collect();
-        let able = able_to_lead(&directory.state(), gossip.alive());
+        let able = able_to_lead(&directory.state(), gossip.well());
         let moves = balance::leader_moves(&map, &leaders, &able);
         let mine = moves.into_iter().find(|(shard, _)| leaders.get(shard) == Some(&node));
         let Some((shard, to)) = mine else { continue };
@@ -47,7 +47,7 @@ pub async fn run(
     }
 }
 
-/// Of the nodes that answer, those that may lead: a draining or decommissioned one gives its leaders away.
-fn able_to_lead(state: &ClusterState, alive: BTreeSet<NodeId>) -> BTreeSet<NodeId> {
-    alive.into_iter().filter(|node| state.node_state(*node) == NodeState::Active).collect()
+/// Of these nodes, those that may lead: a draining or decommissioned one gives its leaders away.
+fn able_to_lead(state: &ClusterState, nodes: BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    nodes.into_iter().filter(|node| state.node_state(*node) == NodeState::Active).collect()
 }

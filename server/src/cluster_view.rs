@@ -99,6 +99,9 @@ impl ClusterView {
         } else if wanted == NodeState::Active {
             parts.push("up".to_string());
         }
+        if let Some(disk) = self.gossip.disk(node).filter(|_| alive.contains(&node)) {
+            parts.push(format!("disk {disk}"));
+        }
         if wanted != NodeState::Active {
             parts.push(wanted.name().to_string());
         }

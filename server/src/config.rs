@@ -3,7 +3,7 @@
 //! This is the only place of the product that reads configuration; other crates are handed values.
 
 use base::NodeId;
-use base::limits::DEAD_AFTER_DEFAULT;
+use base::limits::{DEAD_AFTER_DEFAULT, DISK_RESERVE_BYTES};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -97,6 +97,8 @@ pub struct StorageSection {
     pub block_cache_mib: Option<u64>,
     /// Memtables of all replicas of the node together, MiB.
     pub write_buffer_mib: Option<u64>,
+    /// Free space of the data folder's disk below which new writes are refused, MiB.
+    pub reserve_mib: Option<u64>,
 }
 
 /// SQL settings.
@@ -198,6 +200,8 @@ pub struct Config {
     pub block_cache_bytes: usize,
     /// Write buffers, bytes.
     pub write_buffer_bytes: usize,
+    /// Free disk space below which new writes are refused, bytes.
+    pub reserve_bytes: u64,
     /// LOAD DATA LOCAL allowed.
     pub local_infile: bool,
 }
@@ -280,6 +284,8 @@ impl Config {
             _ => return Err("[tls] needs both cert and key".into()),
         };
         let data = flags.data.clone().or(file.node.data);
+        let write_buffer_mib = file.storage.write_buffer_mib.unwrap_or(64);
+        let write_buffer_bytes = mebibytes(write_buffer_mib)?;
         Ok(Config {
             node,
             node_given: asked.is_some(),
@@ -297,7 +303,8 @@ impl Config {
             replication,
             tls,
             block_cache_bytes: mebibytes(file.storage.block_cache_mib.unwrap_or(64))?,
-            write_buffer_bytes: mebibytes(file.storage.write_buffer_mib.unwrap_or(64))?,
+            write_buffer_bytes,
+            reserve_bytes: reserve(file.storage.reserve_mib, write_buffer_mib)?,
             local_infile: file.sql.local_infile.unwrap_or(true),
         })
     }
@@ -317,6 +324,21 @@ impl Config {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         })
     }
+}
+
+/// The reserve of disk space, bytes. At half of it the node takes no entries any more, and all that is in
+/// memory must still fit.
+fn reserve(wanted_mib: Option<u64>, write_buffer_mib: u64) -> Result<u64, String> {
+    let least = write_buffer_mib.saturating_mul(2);
+    let usual = (DISK_RESERVE_BYTES >> 20).max(least.saturating_mul(2));
+    let mib = wanted_mib.unwrap_or(usual);
+    if mib < least || mib > 1 << 20 {
+        return Err(format!(
+            "[storage] reserve_mib = {mib} is not in {least} to 1048576: it must be at least twice \
+             write_buffer_mib ({write_buffer_mib}), so that what is in memory fits when the disk is nearly full"
+        ));
+    }
+    Ok(mib << 20)
 }
 
 fn mebibytes(count: u64) -> Result<usize, String> {
@@ -390,6 +412,17 @@ mod tests {
         };
         assert!(assemble(flags.clone(), "").unwrap_err().contains("--insecure-links"));
         assert!(assemble(StartFlags { insecure_links: true, ..flags }, "").is_ok());
+    }
+
+    #[test]
+    fn the_reserve_holds_what_is_in_memory() {
+        let bytes =
+            |toml: &str| assemble(StartFlags::default(), toml).map(|c| c.reserve_bytes >> 20);
+        assert_eq!(bytes(""), Ok(256));
+        assert_eq!(bytes("[storage]\nwrite_buffer_mib = 512"), Ok(2048));
+        assert_eq!(bytes("[storage]\nwrite_buffer_mib = 8\nreserve_mib = 16"), Ok(16));
+        let error = bytes("[storage]\nreserve_mib = 127").unwrap_err();
+        assert!(error.contains("not in 128 to"), "{error}");
     }
 
     #[test]

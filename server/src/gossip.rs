@@ -9,6 +9,7 @@
 
 use crate::cluster_wire as cw;
 use crate::directory::{Directory, FIRST_VERSION};
+use crate::disks::Disks;
 use crate::local_shards::LocalShards;
 use crate::peers::Peers;
 use crate::replicas::Replicas;
@@ -43,6 +44,8 @@ pub struct Gossip {
     local: Arc<LocalShards>,
     /// Replicas that cannot; set once there are any.
     replicas: OnceLock<Arc<Replicas>>,
+    /// How the nodes' disks do.
+    disks: Arc<Disks>,
     /// Time.
     clock: SharedClock,
     /// Others, as they answered.
@@ -61,6 +64,7 @@ impl Gossip {
         directory: Arc<Directory>,
         peers: Arc<Peers>,
         local: Arc<LocalShards>,
+        disks: Arc<Disks>,
         clock: SharedClock,
     ) -> Arc<Gossip> {
         Arc::new(Gossip {
@@ -68,6 +72,7 @@ impl Gossip {
             peers,
             local,
             replicas: OnceLock::new(),
+            disks,
             clock,
             heard: Mutex::default(),
             introduced: Mutex::default(),
@@ -91,6 +96,16 @@ impl Gossip {
         let heard = self.heard.lock();
         let others = heard.iter().filter(|(_, heard)| heard.answers).map(|(node, _)| *node);
         others.chain([self.directory.node()]).collect()
+    }
+
+    /// How a node's disk does, unless it is well.
+    pub fn disk(&self, node: NodeId) -> Option<String> {
+        self.disks.text(node)
+    }
+
+    /// Of the nodes that answer those that had better lead: whose disks are well, or all when none is.
+    pub fn well(&self) -> BTreeSet<NodeId> {
+        self.disks.well(&self.alive())
     }
 
     /// How long a node has been silent. A node that never answered is silent since this node's start.
@@ -189,6 +204,7 @@ impl Gossip {
     }
 
     fn remember(&self, node: NodeId, status: pb::Status) {
+        self.disks.heard(node, &status.disk);
         let lost = status
             .lost
             .into_iter()
@@ -235,6 +251,7 @@ impl Gossip {
             lost: self.lost_here(),
             your_incarnation: 0,
             refused: String::new(),
+            disk: self.disks.text(self.directory.node()).unwrap_or_default(),
         };
         if let Some((node, info)) = sender {
             answer.your_incarnation = state.nodes.get(&node).map_or(0, |known| known.incarnation);

@@ -11,6 +11,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use raft::DiskState;
 use raft::host::Host;
 use sql::instance::{Cluster, Instance};
 use std::fmt::Write;
@@ -46,6 +47,11 @@ struct ShardLabel {
     shard: u64,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DiskLabel {
+    state: String,
+}
+
 impl HttpState {
     fn metrics(&self) -> impl IntoResponse + use<> {
         let mut registry = Registry::with_prefix("precinct");
@@ -74,10 +80,47 @@ impl HttpState {
             counter.inc_by(value);
             registry.register(name, help, counter);
         };
-        let log = self.host.metrics().log;
+        let raft = self.host.metrics();
+        let log = raft.log;
         total(&mut registry, "log_syncs", "fdatasync calls of the Raft log", log.syncs);
         total(&mut registry, "log_bytes", "Bytes written to the Raft log", log.bytes);
         total(&mut registry, "log_entries", "Entries appended to the Raft log", log.entries);
+        total(
+            &mut registry,
+            "disk_slow_syncs",
+            "Syncs of the Raft log that took long",
+            log.slow_syncs,
+        );
+        total(&mut registry, "disk_full_waits", "Times the Raft log met a full disk", log.no_space);
+        let number = |registry: &mut Registry, name: &str, help: &str, value: u64| {
+            let gauge = Gauge::<i64>::default();
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+            registry.register(name, help, gauge);
+        };
+        number(&mut registry, "log_segments", "Raft log segments in use", log.segments);
+        number(
+            &mut registry,
+            "log_cached_bytes",
+            "Entries of the Raft log in memory",
+            log.cached_bytes,
+        );
+        let slowest = "Slowest write and sync of the Raft log since the start, microseconds";
+        number(&mut registry, "log_flush_slowest_micros", slowest, log.slowest_flush_micros);
+        let free = "Free space of the data folder's disk as last seen, bytes";
+        number(&mut registry, "disk_free_bytes", free, log.free_bytes);
+        total(&mut registry, "scrub_passes", "Scrubs ended", raft.scrub.passes);
+        total(&mut registry, "scrub_bytes", "Bytes read by scrubs, roughly", raft.scrub.bytes);
+        total(&mut registry, "scrub_damaged", "Damaged places found by scrubs", raft.scrub.damaged);
+        let damaged =
+            "1 when the Raft log was damaged where it had been synced, as found at the start";
+        number(&mut registry, "log_damaged", damaged, u64::from(raft.log_damage.is_some()));
+        let disk = self.host.disk_health();
+        let states = Family::<DiskLabel, Gauge>::default();
+        registry.register("disk_state", "1 for the state the disk is in", states.clone());
+        for state in [DiskState::Ok, DiskState::Slow, DiskState::Full, DiskState::Stalled] {
+            let label = DiskLabel { state: state.word().to_string() };
+            states.get_or_create(&label).set(i64::from(state == disk.state));
+        }
         if let Some(instance) = self.instance.get() {
             let (statements, connections) = instance.counters();
             total(&mut registry, "sql_statements", "Statements executed", statements);
@@ -104,7 +147,7 @@ impl HttpState {
         }
     }
 
-    /// 200 when SQL is served and every local replica runs, else 503 with the reasons.
+    /// 200 when SQL is served, every local replica runs and the disk does not hang, else 503 with the reasons.
     fn health(&self) -> (StatusCode, String) {
         let lost = self.replicas.lost().into_iter();
         let mut reasons: Vec<String> = lost
@@ -115,8 +158,17 @@ impl HttpState {
         if self.instance.get().is_none() {
             reasons.push("SQL is not served yet".into());
         }
+        let disk = self.host.disk_health();
+        let told = format!("disk {}: {}", disk.state.word(), disk.reason);
+        if disk.state == DiskState::Stalled {
+            reasons.push(told.clone());
+        }
         if reasons.is_empty() {
-            (StatusCode::OK, "ok\n".into())
+            match disk.state {
+                DiskState::Ok => (StatusCode::OK, "ok\n".into()),
+                // It answers, if not as it should: nobody is helped by taking it out.
+                _ => (StatusCode::OK, format!("ok\n{told}\n")),
+            }
         } else {
             (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
         }

@@ -20,6 +20,7 @@ pub mod config;
 pub mod coordinator;
 pub mod demo;
 pub mod directory;
+pub mod disks;
 pub mod founding;
 pub mod gossip;
 pub mod grpc;

@@ -15,6 +15,7 @@ use crate::cluster_view::ClusterView;
 use crate::config::Config;
 use crate::coordinator::{Coordinator, CoordinatorParts};
 use crate::directory::{Directory, FIRST_VERSION};
+use crate::disks::{self, Disks};
 use crate::founding::{self, Begin, Founding, StartError};
 use crate::gossip::{self, Gossip};
 use crate::grpc::{NodeService, Running};
@@ -33,6 +34,7 @@ use engine::{RocksFactory, RocksOptions, RocksShared};
 use gateway::listener::{Gateway, GatewayConfig, GatewayHandle};
 use gateway::tls::TlsSource;
 use raft::host::{Host, HostConfig};
+use raft::log::LogOptions;
 use raft::log::disk::FileDisk;
 use raft::transport::dialer::TcpDialer;
 use shard_router::{ClusterState, NodeInfo, NodeState};
@@ -135,7 +137,14 @@ impl Node {
         });
         let oracle = NodeOracle::start(local.clone(), Arc::downgrade(&client), &raft_handle);
         client.set_oracle(oracle.clone());
-        let gossip = Gossip::new(directory.clone(), peers.clone(), local.clone(), clock.clone());
+        let disks = Arc::new(Disks::new(config.node, host.clone()));
+        let gossip = Gossip::new(
+            directory.clone(),
+            peers.clone(),
+            local.clone(),
+            disks.clone(),
+            clock.clone(),
+        );
         let replicas = Replicas::new(
             host.clone(),
             local.clone(),
@@ -227,6 +236,12 @@ impl Node {
         // As above.
         let _ = instance_cell.set(instance.clone());
         background.push(raft_handle.spawn(renew_catalog(instance.clone())));
+        background.push(raft_handle.spawn(disks::shed_leaders(
+            config.node,
+            disks,
+            local.clone(),
+            gossip.clone(),
+        )));
         background.push(raft_handle.spawn(balancer::run(client, local, directory, gossip)));
         let gateway = start_gateway(&config, instance, clock)?;
         tracing::info!(node = config.node.0, sql = %config.listen_sql, "serving SQL");
@@ -405,8 +420,10 @@ fn open_host(
         ..RocksOptions::default()
     })
     .map_err(|error| error.to_string())?;
+    let usual = HostConfig::new(config.node, config.data.clone(), clock);
+    let log = LogOptions { reserve_bytes: config.reserve_bytes, ..usual.log.clone() };
     Host::open(
-        HostConfig::new(config.node, config.data.clone(), clock),
+        HostConfig { log, ..usual },
         Arc::new(RocksFactory::new(shared)),
         Arc::new(FileDisk::open(&config.data.join("log")).map_err(|error| {
             format!("the Raft log in {}: {error}", config.data.join("log").display())

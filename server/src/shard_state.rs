@@ -58,6 +58,10 @@ impl Replication for GroupReplication {
         self.group.leader()
     }
 
+    fn refuses_writes(&self) -> Option<String> {
+        self.group.refuses_writes()
+    }
+
     async fn replicate(&self, term: u64, batch: Bytes) -> Result<(), ReplicateError> {
         self.group.propose(term, batch).await.map_err(|error| match error {
             ProposeError::NotLeader => ReplicateError::NotLeader,

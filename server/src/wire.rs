@@ -283,6 +283,10 @@ pub fn failure_to_pb(error: Error) -> pb::Failure {
             failure.set_kind(Kind::TooLarge);
             failure.what = what;
         }
+        Error::DiskFull { what } => {
+            failure.set_kind(Kind::DiskFull);
+            failure.what = what;
+        }
         Error::Engine { what } => {
             failure.set_kind(Kind::Engine);
             failure.what = what;
@@ -311,6 +315,7 @@ pub fn failure_from_pb(failure: pb::Failure) -> Error {
         Ok(Kind::Unavailable) => Error::Unavailable { shard, what: failure.what },
         Ok(Kind::OutcomeUnknown) => Error::OutcomeUnknown { shard },
         Ok(Kind::TooLarge) => Error::TooLarge { what: failure.what },
+        Ok(Kind::DiskFull) => Error::DiskFull { what: failure.what },
         Ok(Kind::Engine) => Error::Engine { what: failure.what },
         Ok(Kind::BadCall) | Ok(Kind::Unspecified) | Err(_) => {
             Error::Unavailable { shard, what: failure.what }
@@ -390,6 +395,7 @@ mod tests {
             Error::NotServing { shard: ShardId(2), leader: Some(NodeId(1)) },
             Error::OutcomeUnknown { shard: ShardId(2) },
             Error::AlreadyExists { key: Bytes::from_static(b"k") },
+            Error::DiskFull { what: "node 3 takes no new writes".into() },
         ] {
             let back = failure_from_pb(failure_to_pb(error.clone()));
             assert_eq!(format!("{back:?}"), format!("{error:?}"));

@@ -345,6 +345,7 @@ impl From<txn::Error> for Error {
                 Error::outcome_unknown(format!("a quorum of shard {shard} did not answer in time"))
             }
             txn::Error::TooLarge { what } => Error::too_large(what),
+            txn::Error::DiskFull { what } => Error::disk_full(what),
             txn::Error::Engine { what } => Error::storage(what),
         }
     }

@@ -66,6 +66,13 @@ pub enum Error {
         /// Which limit, its value, and what to do.
         what: String,
     },
+    /// The node that leads the shard takes no new writes: its disk or its log is full. Nothing was
+    /// executed. Reads are not concerned, and what was begun may still end.
+    #[error("{what}")]
+    DiskFull {
+        /// Which node, why, and what to do.
+        what: String,
+    },
     /// Storage failed or is corrupt. The replica stops; nothing from it is answered.
     #[error("storage engine failed: {what}")]
     Engine {

@@ -24,6 +24,12 @@ pub trait Replication: Send + Sync + 'static {
     /// The leader's node, when known.
     fn leader(&self) -> Option<NodeId>;
 
+    /// Why this node takes no new writes, a sentence for people, if it takes none. What was begun may
+    /// still be replicated. No I/O.
+    fn refuses_writes(&self) -> Option<String> {
+        None
+    }
+
     /// Replicates an encoded write batch if this replica still leads in `term`. `Ok` after a quorum has
     /// synced it and it is applied here.
     async fn replicate(&self, term: u64, batch: Bytes) -> Result<(), ReplicateError>;

@@ -54,6 +54,7 @@ impl Error {
             | Error::Unavailable { .. }
             | Error::OutcomeUnknown { .. }
             | Error::TooLarge { .. }
+            | Error::DiskFull { .. }
             | Error::Engine { .. } => false,
         }
     }

@@ -180,11 +180,20 @@ struct State {
     limbo: Vec<Bytes>,
     /// Batches applied that changed something.
     entries: u64,
+    /// Why new writes are refused.
+    full: Option<String>,
 }
 
 impl Default for State {
     fn default() -> State {
-        State { leads: true, term: 1, fault: Fault::None, limbo: Vec::new(), entries: 0 }
+        State {
+            leads: true,
+            term: 1,
+            fault: Fault::None,
+            limbo: Vec::new(),
+            entries: 0,
+            full: None,
+        }
     }
 }
 
@@ -214,6 +223,11 @@ impl MemoryReplication {
     pub fn heal(&self) {
         self.state.lock().fault = Fault::None;
         self.released.notify_waiters();
+    }
+
+    /// From now on new writes are refused with this sentence, or no longer.
+    pub fn set_full(&self, why: Option<&str>) {
+        self.state.lock().full = why.map(str::to_string);
     }
 
     /// This replica loses its leadership.
@@ -279,6 +293,10 @@ impl Replication for MemoryReplication {
 
     fn leader(&self) -> Option<NodeId> {
         self.state.lock().leads.then_some(NODE)
+    }
+
+    fn refuses_writes(&self) -> Option<String> {
+        self.state.lock().full.clone()
     }
 
     async fn replicate(&self, term: u64, batch: Bytes) -> std::result::Result<(), ReplicateError> {

@@ -30,6 +30,9 @@ pub trait LogDisk: Send + Sync + 'static {
     /// Makes the folder's names durable.
     fn sync(&self) -> io::Result<()>;
 
+    /// Bytes that can still be written before the disk is full.
+    fn free_bytes(&self) -> io::Result<u64>;
+
     /// How to name a file to people.
     fn place(&self, name: &str) -> String;
 
@@ -105,6 +108,12 @@ impl LogDisk for FileDisk {
         File::open(&self.folder)?.sync_all()
     }
 
+    fn free_bytes(&self) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(&self.folder)?;
+        // What the system keeps for its administrator is not ours.
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     fn place(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
@@ -154,6 +163,8 @@ struct SimState {
     files: BTreeMap<String, Arc<Mutex<SimFile>>>,
     /// Syncs until a copy is kept, with the copy once it is.
     copy: Option<(u64, Option<SimLogDisk>)>,
+    /// Bytes it holds; `None` is without end.
+    capacity: Option<u64>,
     /// How long a sync takes.
     sync_time: Duration,
 }
@@ -225,6 +236,23 @@ impl SimLogDisk {
             file.content.truncate(length as usize);
             file.synced.truncate(length as usize);
         }
+    }
+
+    /// Gives the disk a size: files that would grow beyond it fail to.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.state.lock().capacity = bytes;
+    }
+
+    /// Bytes of all files.
+    pub fn used_bytes(&self) -> u64 {
+        let state = self.state.lock();
+        state.files.values().map(|file| file.lock().content.len() as u64).sum()
+    }
+
+    /// Bytes left of the size it was given.
+    fn left(&self) -> u64 {
+        let capacity = self.state.lock().capacity;
+        capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used_bytes()))
     }
 
     /// From now on a sync takes this long.
@@ -313,6 +341,10 @@ impl LogDisk for SimLogDisk {
         Ok(())
     }
 
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(self.left())
+    }
+
     fn place(&self, name: &str) -> String {
         format!("log/{name}")
     }
@@ -336,6 +368,10 @@ impl LogFile for SimHandle {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let grows = (offset + bytes.len() as u64).saturating_sub(self.length()?);
+        if grows > 0 && grows > self.disk.left() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let mut file = self.file.lock();
         if file.life == self.life {
             overwrite(&mut file.content, offset, bytes);
@@ -375,6 +411,27 @@ mod tests {
             assert!(b"kept11112222".starts_with(&content[..count]));
             assert!(count >= 4);
         }
+    }
+
+    #[test]
+    fn a_full_disk_takes_what_lies_in_a_file_and_nothing_more() {
+        let disk = SimLogDisk::new();
+        let file = disk.open("a").unwrap();
+        file.write_at(0, &[0; 100]).unwrap();
+        disk.set_capacity(Some(120));
+        assert_eq!(disk.free_bytes().unwrap(), 20);
+        file.write_at(40, &[1; 60]).unwrap();
+        let error = file.write_at(90, &[1; 31]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        disk.set_capacity(None);
+        file.write_at(90, &[1; 31]).unwrap();
+    }
+
+    #[test]
+    fn a_real_disk_tells_its_free_space() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = FileDisk::open(&folder.path().join("log")).unwrap();
+        assert!(disk.free_bytes().unwrap() > 0);
     }
 
     #[test]

@@ -8,15 +8,18 @@
 //! ```
 //!
 //! A write or sync that failed is never tried again: the kernel may have dropped the pages and call the
-//! next sync a success. The process stops.
+//! next sync a success. The process stops. The one exception is a full disk, which the writer meets before
+//! anything of the batch is synced: the batch waits and is tried again, and nobody is told anything meanwhile.
 //!
 //! It also frees segments. What a replica needs of the log is known only here, from records that *are*
 //! durable: the index runs ahead of the disk (a queued purge has already left it).
 
+use super::health::SpaceLevel;
 use super::index::RecordAt;
 use super::record::{Key, Kind};
 use super::recover::encode_log_id;
-use super::segment::{Position, Writer};
+use super::room::Share;
+use super::segment::{Position, WriteError, Writer, take_ballast};
 use super::watermark::{Acknowledged, Watermark, WatermarkFiles};
 use super::{Done, Shared};
 use crate::codec::vote_to_wire;
@@ -84,8 +87,29 @@ pub struct Operation {
     pub ticket: u64,
     /// Whom to tell.
     pub done: Option<Done>,
-    /// Permits of the queue's byte budget to give back.
-    pub permits: u32,
+    /// Its share of the bytes in flight; given back when the operation is synced.
+    pub share: Option<Share>,
+}
+
+/// Operations on their way to the disk together.
+struct Batch {
+    /// In order.
+    operations: Vec<Operation>,
+    /// Where they stand, as far as the writer has them.
+    places: Vec<Option<RecordAt>>,
+    /// When it was begun, monotonic.
+    begun_at: Duration,
+    /// Segment in which it begins.
+    start: u64,
+}
+
+/// How a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Everything that was taken is synced.
+    Done,
+    /// The disk is full: try again later.
+    NoSpace,
 }
 
 /// The segments that hold what one replica needs, as far as it is durable.
@@ -123,6 +147,8 @@ pub struct Flusher {
     floors: BTreeMap<Key, Floor>,
     /// Segment in which the flush before this one began.
     previous_start: u64,
+    /// What is being written.
+    batch: Option<Batch>,
 }
 
 /// Stops the process: the log cannot be trusted any more.
@@ -176,17 +202,21 @@ impl Flusher {
             floors,
             previous_start: position.segment,
             writer,
+            batch: None,
         }
     }
 
     /// Runs until the log is closed, on a thread of its own.
     pub fn run_as_thread(mut self) {
+        let mut outcome = Outcome::Done;
         loop {
             let (operations, stop) = {
                 let mut queue = self.shared.queue.lock();
-                while queue.operations.is_empty() && !queue.stop {
-                    let wait = self.watermark_due_in();
-                    match wait {
+                if outcome == Outcome::NoSpace && !queue.stop {
+                    self.shared.wake_thread.wait_for(&mut queue, limits::NO_SPACE_PAUSE);
+                }
+                while self.batch.is_none() && queue.operations.is_empty() && !queue.stop {
+                    match self.watermark_due_in() {
                         None => self.shared.wake_thread.wait(&mut queue),
                         Some(wait) => {
                             if self.shared.wake_thread.wait_for(&mut queue, wait).timed_out() {
@@ -195,10 +225,15 @@ impl Flusher {
                         }
                     }
                 }
-                (std::mem::take(&mut queue.operations), queue.stop)
+                match self.batch {
+                    Some(_) => (Vec::new(), queue.stop),
+                    None => (std::mem::take(&mut queue.operations), queue.stop),
+                }
             };
-            self.turn(operations, stop);
-            if stop {
+            outcome = self.turn(operations, stop);
+            if stop
+                && (outcome == Outcome::NoSpace || self.shared.queue.lock().operations.is_empty())
+            {
                 return;
             }
         }
@@ -206,19 +241,28 @@ impl Flusher {
 
     /// Runs until the log is closed, as a task.
     pub async fn run_as_task(mut self) {
+        let mut outcome = Outcome::Done;
         loop {
             let shared = self.shared.clone();
+            if outcome == Outcome::NoSpace {
+                let wake = shared.wake_task.notified();
+                // Woken or not, it tries again.
+                let _ = tokio::time::timeout(limits::NO_SPACE_PAUSE, wake).await;
+            }
             let wake = shared.wake_task.notified();
             let (mut operations, stop) = {
                 let mut queue = shared.queue.lock();
-                (std::mem::take(&mut queue.operations), queue.stop)
+                match self.batch {
+                    Some(_) => (Vec::new(), queue.stop),
+                    None => (std::mem::take(&mut queue.operations), queue.stop),
+                }
             };
-            if operations.is_empty() && !stop {
+            if self.batch.is_none() && operations.is_empty() && !stop {
                 match self.watermark_due_in() {
                     None => wake.await,
                     Some(wait) => {
                         if tokio::time::timeout(wait, wake).await.is_err() {
-                            self.write_watermark();
+                            outcome = self.write_watermark();
                         }
                     }
                 }
@@ -233,10 +277,12 @@ impl Flusher {
             // A real disk takes its time inside the sync.
             let sync_time = shared.disk.sync_time();
             if !sync_time.is_zero() {
+                shared.disk_watch.sync_begins();
                 tokio::time::sleep(sync_time).await;
+                shared.disk_watch.sync_ends();
             }
-            self.turn(operations, stop);
-            if stop {
+            outcome = self.turn(operations, stop);
+            if stop && (outcome == Outcome::NoSpace || shared.queue.lock().operations.is_empty()) {
                 return;
             }
             // Others on this thread get their turn between two flushes.
@@ -245,49 +291,76 @@ impl Flusher {
     }
 
     /// One round: flush what there is, write the watermark when it is due.
-    fn turn(&mut self, operations: Vec<Operation>, stop: bool) {
+    fn turn(&mut self, operations: Vec<Operation>, stop: bool) -> Outcome {
         if !operations.is_empty() {
-            self.flush(operations);
+            self.batch = Some(Batch {
+                places: Vec::with_capacity(operations.len()),
+                operations,
+                begun_at: self.shared.clock.monotonic(),
+                start: self.writer.position().segment,
+            });
+        }
+        if let Some(batch) = self.batch.take()
+            && self.flush(batch) == Outcome::NoSpace
+        {
+            return Outcome::NoSpace;
         }
         let due = self.watermark_due_in().is_some_and(|wait| wait.is_zero());
-        if due || (stop && self.watermark_stale) {
-            self.write_watermark();
+        match due || (stop && self.watermark_stale) {
+            true => self.write_watermark(),
+            false => Outcome::Done,
+        }
+    }
+
+    /// Hands what is missing of a batch to the writer and syncs it. Returns the syncs it took, or `None` when
+    /// the disk is full.
+    fn write(&mut self, batch: &mut Batch) -> Option<usize> {
+        loop {
+            let written = match batch.operations.get(batch.places.len()) {
+                Some(operation) => self.push(operation).map(|place| {
+                    batch.places.push(place);
+                    None
+                }),
+                None => {
+                    let writer = &mut self.writer;
+                    self.shared.disk_watch.syncing(|| writer.sync()).map(Some)
+                }
+            };
+            match written {
+                Ok(None) => {}
+                Ok(Some(syncs)) => {
+                    self.shared.disk_watch.space_found();
+                    return Some(syncs);
+                }
+                Err(WriteError::Failed(error)) => fatal(Err(error), "be written and synced"),
+                Err(WriteError::NoSpace(error)) => {
+                    if fatal(take_ballast(&*self.shared.disk), "give up its ballast") {
+                        tracing::warn!(%error, "the disk is full; the log goes on in its ballast");
+                        continue;
+                    }
+                    self.shared.disk_watch.space_missing();
+                    return None;
+                }
+            }
         }
     }
 
     /// Writes and syncs a batch, then tells those who wait.
-    fn flush(&mut self, mut operations: Vec<Operation>) {
-        let begin = self.shared.clock.monotonic();
-        let start = self.writer.position().segment;
-        let mut places = Vec::with_capacity(operations.len());
-        let mut bytes = 0;
-        let mut entries = 0;
-        for operation in &operations {
-            let place = self.push(operation);
-            if let Some(place) = place {
-                bytes += u64::from(place.bytes);
-            }
-            if let Effect::Entries { count, .. } = operation.effect {
-                entries += count;
-            }
-            places.push(place);
-        }
-        let syncs = fatal(self.writer.sync(), "be written and synced");
+    fn flush(&mut self, mut batch: Batch) -> Outcome {
+        let Some(syncs) = self.write(&mut batch) else {
+            self.batch = Some(batch);
+            return Outcome::NoSpace;
+        };
+        let Batch { mut operations, places, begun_at, start } = batch;
         self.position = self.writer.position();
         self.watermark_stale = true;
-        let took = self.shared.clock.monotonic().saturating_sub(begin);
-        let counters = &self.shared.counters;
-        counters.syncs.fetch_add(syncs as u64, Ordering::Relaxed);
-        counters.bytes.fetch_add(bytes, Ordering::Relaxed);
-        counters.entries.fetch_add(entries, Ordering::Relaxed);
-        counters.last_flush_micros.store(took.as_micros() as u64, Ordering::Relaxed);
-        counters.slowest_flush_micros.fetch_max(took.as_micros() as u64, Ordering::Relaxed);
-
+        self.count(&operations, &places, syncs, begun_at);
         {
             let mut state = self.shared.state.lock();
             for (number, file) in self.writer.take_begun() {
                 state.segments.insert(number, file);
             }
+            self.shared.count_segments(&state);
             for (operation, place) in operations.iter().zip(&places) {
                 if let (Effect::Entries { first, count, .. }, Some(place)) =
                     (&operation.effect, place)
@@ -304,18 +377,38 @@ impl Flusher {
         if let Some(last) = operations.last() {
             self.shared.durable_ticket.send_replace(last.ticket);
         }
-        let mut permits = 0;
         for operation in &mut operations {
-            permits += operation.permits as usize;
             if let Some(done) = operation.done.take() {
                 done();
             }
         }
-        self.shared.queue_permits.add_permits(permits);
+        Outcome::Done
+    }
+
+    /// Counts a flush.
+    fn count(
+        &self,
+        operations: &[Operation],
+        places: &[Option<RecordAt>],
+        syncs: usize,
+        begun_at: Duration,
+    ) {
+        let took = self.shared.clock.monotonic().saturating_sub(begun_at);
+        let bytes: u64 = places.iter().flatten().map(|place| u64::from(place.bytes)).sum();
+        let entries = operations.iter().map(|operation| match operation.effect {
+            Effect::Entries { count, .. } => count,
+            _ => 0,
+        });
+        let counters = &self.shared.counters;
+        counters.syncs.fetch_add(syncs as u64, Ordering::Relaxed);
+        counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+        counters.entries.fetch_add(entries.sum(), Ordering::Relaxed);
+        counters.last_flush_micros.store(took.as_micros() as u64, Ordering::Relaxed);
+        counters.slowest_flush_micros.fetch_max(took.as_micros() as u64, Ordering::Relaxed);
     }
 
     /// Hands one operation to the writer.
-    fn push(&mut self, operation: &Operation) -> Option<RecordAt> {
+    fn push(&mut self, operation: &Operation) -> Result<Option<RecordAt>, WriteError> {
         let encoded;
         let (kind, payload) = match &operation.effect {
             Effect::Entries { .. } => (Kind::Entries, operation.payload.as_slice()),
@@ -336,11 +429,11 @@ impl Flusher {
                 encoded = encode_log_id(Some(committed));
                 (Kind::CommitHint, encoded.as_slice())
             }
-            Effect::Barrier => return None,
+            Effect::Barrier => return Ok(None),
         };
-        let position = fatal(self.writer.push(kind, operation.key, payload), "begin a segment");
+        let position = self.writer.push(kind, operation.key, payload)?;
         let bytes = super::record::record_bytes(payload.len()) as u32;
-        Some(RecordAt { position, bytes })
+        Ok(Some(RecordAt { position, bytes }))
     }
 
     /// Notes what is durable now.
@@ -405,11 +498,15 @@ impl Flusher {
             let mut state = self.shared.state.lock();
             let keep = state.segments.split_off(&needed);
             let free = std::mem::replace(&mut state.segments, keep);
+            self.shared.count_segments(&state);
             free.into_keys().collect()
         };
+        let spares_max = match self.shared.disk_watch.space_level() {
+            SpaceLevel::Ample => limits::LOG_SEGMENTS_SPARE,
+            SpaceLevel::Low | SpaceLevel::Exhausted => 0,
+        };
         for number in free {
-            let retired = self.writer.retire(number, limits::LOG_SEGMENTS_SPARE);
-            fatal(retired, "free a segment");
+            fatal(self.writer.retire(number, spares_max), "free a segment");
         }
         let oldest = self.shared.state.lock().segments.keys().next().copied();
         if let Some(oldest) = oldest.filter(|oldest| *oldest < current) {
@@ -446,13 +543,25 @@ impl Flusher {
         self.watermark_stale.then(|| due.saturating_sub(self.shared.clock.monotonic()))
     }
 
-    /// Writes the watermark.
-    fn write_watermark(&mut self) {
+    /// Writes the watermark. It may lag, so on a full disk it does.
+    fn write_watermark(&mut self) -> Outcome {
         let watermark = Watermark { position: self.position, replicas: self.acknowledged.clone() };
-        fatal(self.files.write(&watermark), "write its watermark");
+        let files = &mut self.files;
+        match self.shared.disk_watch.syncing(|| files.write(&watermark)) {
+            Err(WriteError::NoSpace(_)) => {
+                if !fatal(take_ballast(&*self.shared.disk), "give up its ballast") {
+                    self.shared.disk_watch.space_missing();
+                }
+                return Outcome::NoSpace;
+            }
+            Err(WriteError::Failed(error)) => fatal(Err(error), "write its watermark"),
+            Ok(()) => self.shared.disk_watch.space_found(),
+        }
         self.shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
         self.watermark_stale = false;
         self.watermark_at = self.shared.clock.monotonic();
+        self.shared.state.lock().sealed_below = self.position.segment;
         self.reclaim();
+        Outcome::Done
     }
 }

@@ -118,6 +118,11 @@ impl ReplicaLog {
         self.slots.get(offset).map(|slot| slot.place)
     }
 
+    /// Where each entry stands.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        self.slots.iter().map(|slot| slot.place)
+    }
+
     /// Log id of an entry that is in the log, or of the purge point.
     pub fn log_id_at(&self, index: u64) -> Option<LogId> {
         if let Some(purged) = self.purged.filter(|purged| purged.index == index) {

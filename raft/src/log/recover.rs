@@ -13,6 +13,12 @@
 //! replica may have a hole. A replica that fails either check is reported with the file and offset of the
 //! damage, and must not take part in its group under its id.
 //!
+//! Each record of entries also names the log id before its first entry. If another one stands there, a
+//! truncation with what followed it was lost in between: the indexes fit, the log does not.
+//!
+//! What was written but never synced is read back too when the process died and the system did not. It is
+//! synced before anyone relies on it.
+//!
 //! Freed segments are always the oldest, so what remains is a suffix of the log: a replica's first
 //! entries found may begin anywhere, and the record that says up to where it was purged may come later.
 
@@ -21,7 +27,7 @@ use super::index::{Index, Place, RecordAt};
 use super::record::{self, ALIGNMENT, HEADER_BYTES, Key, Kind, Record};
 use super::segment::{self, Position, SEGMENT_HEADER_BYTES};
 use super::watermark::{Acknowledged, Watermark};
-use crate::codec::{decode_entries, log_id_from_wire, vote_from_wire};
+use crate::codec::{decode_entry_batch, log_id_from_wire, vote_from_wire};
 use crate::defect;
 use crate::type_config::{LogId, Vote};
 use bytes::Bytes;
@@ -56,6 +62,8 @@ pub struct Recovered {
     pub next_segment: u64,
     /// Replicas that lost something.
     pub shortfalls: BTreeMap<Key, Shortfall>,
+    /// The first place that is damaged where it was synced.
+    pub damage: Option<String>,
 }
 
 /// Replays the log of this disk.
@@ -98,6 +106,9 @@ pub fn recover(
         let file = disk.open(&segment::segment_name(number))?;
         let outcome = replay.segment(number, &file)?;
         match outcome {
+            // A process that was killed may have written what it never synced. It was read back, so it
+            // counts from now on, and must not go with the next power cut.
+            Scan::Sealed if number >= replay.watermark.position.segment => file.sync()?,
             Scan::Sealed => {}
             Scan::EndsBefore(offset) if offset <= SEGMENT_HEADER_BYTES => {
                 // Nothing in it was ever synced; a begun segment may even lack its header.
@@ -125,12 +136,12 @@ pub fn recover(
         .next_back()
         .map_or(1, |last| last + 1)
         .max(spares.iter().max().map_or(1, |last| last + 1));
-    let Replay { mut index, shortfalls, .. } = replay.finish();
+    let Replay { mut index, shortfalls, damage, .. } = replay.finish();
     for key in shortfalls.keys() {
         let log = index.get_or_create(*key);
         log.damage = shortfalls.get(key).map(|shortfall| shortfall.place.clone());
     }
-    Ok(Recovered { index, segments, spares, next_segment, shortfalls })
+    Ok(Recovered { index, segments, spares, next_segment, shortfalls, damage })
 }
 
 /// How a segment ended.
@@ -220,26 +231,30 @@ impl Replay<'_> {
         let Record { kind, key, payload } = record;
         match kind {
             Kind::Entries => {
-                for entry in decode_entries(payload).map_err(|error| error.to_string())? {
-                    if self.holes.contains_key(&key) {
-                        break;
-                    }
-                    let index = entry.log_id.index;
-                    let fits = self.index.get(&key).is_none_or(|log| {
-                        log.first_index() == log.next_index() || index <= log.next_index()
+                let (prev, entries) =
+                    decode_entry_batch(payload).map_err(|error| error.to_string())?;
+                let fits = |index: &Index, next: u64| {
+                    index.get(&key).is_none_or(|log| {
+                        log.first_index() == log.next_index() || next <= log.next_index()
+                    })
+                };
+                let follows = prev.is_none_or(|prev| {
+                    let found = self.index.get(&key).and_then(|log| log.log_id_at(prev.index));
+                    found.is_none_or(|found| found == prev)
+                });
+                let next = entries.first().map(|first| first.log_id.index);
+                if !follows || next.is_some_and(|next| !fits(&self.index, next)) {
+                    let place = self.damage.clone().unwrap_or_else(|| {
+                        let name = segment::segment_name(at.position.segment);
+                        format!("{} at byte {}", self.disk.place(&name), at.position.offset)
                     });
-                    if !fits {
-                        let place = self.damage.clone().unwrap_or_else(|| {
-                            format!(
-                                "{} at byte {}",
-                                self.disk.place(&segment::segment_name(at.position.segment)),
-                                at.position.offset
-                            )
-                        });
-                        self.holes.insert(key, place);
-                        break;
+                    self.holes.entry(key).or_insert(place);
+                }
+                // What follows a hole is evidence, not a log.
+                if !self.holes.contains_key(&key) {
+                    for entry in entries {
+                        self.index.append_recovered(key, entry, Place::Disk(at));
                     }
-                    self.index.append_recovered(key, entry, Place::Disk(at));
                 }
             }
             Kind::Vote => {
@@ -280,6 +295,16 @@ impl Replay<'_> {
             return;
         }
         self.checked = true;
+        if self.damage.is_some() {
+            // The watermark names every replica there was. Others come from before a removal that was lost.
+            let known = |key: &Key| self.watermark.replicas.contains_key(key);
+            let ghosts: Vec<Key> =
+                self.index.iter().map(|(key, _)| *key).filter(|key| !known(key)).collect();
+            for key in ghosts {
+                self.index.remove(&key);
+                self.holes.remove(&key);
+            }
+        }
         for (key, acknowledged) in &self.watermark.replicas {
             let log = self.index.get(key);
             let vote = log.and_then(|log| log.vote);
@@ -329,7 +354,7 @@ impl Replay<'_> {
 }
 
 /// The next valid record behind a bad one.
-fn next_record(content: &Bytes, bad: u64, epoch: u64) -> Option<u64> {
+pub fn next_record(content: &Bytes, bad: u64, epoch: u64) -> Option<u64> {
     let mut offset = bad + ALIGNMENT;
     while offset + HEADER_BYTES as u64 <= content.len() as u64 {
         if record::decode(content, offset, epoch).is_some() {

@@ -14,6 +14,11 @@
 //! and lives again under a new number: its blocks are allocated already, so syncs stay cheap. A new
 //! segment is filled with zeros a step ahead of the writer for the same reason.
 //!
+//! Filling and beginning segments are the places where the log can meet a full disk: what has been filled
+//! can always be written. The writer then says so ([`WriteError::NoSpace`]), changes nothing, and may be asked
+//! again; a small file of zeros, the ballast, is there to be given up at that moment, so that votes and small
+//! records still fit. A sync is never tried again, whatever it says.
+//!
 //! Invariant: nothing follows a `Seal` record in its segment, and a segment that is not the last one
 //! ends with one (or has no room for one).
 
@@ -22,6 +27,30 @@ use super::record::{self, HEADER_BYTES, Key, Kind, record_bytes};
 use base::{ReplicaId, ShardId};
 use std::io;
 use std::sync::Arc;
+
+/// Why the writer did not do what it was asked.
+#[derive(Debug)]
+pub enum WriteError {
+    /// The disk is full. Nothing was lost and nothing is half done: ask again when there is space.
+    NoSpace(io::Error),
+    /// The disk failed. What was written may be gone: stop.
+    Failed(io::Error),
+}
+
+impl WriteError {
+    /// The error of anything but a sync.
+    pub fn of(error: io::Error) -> WriteError {
+        match is_no_space(&error) {
+            true => WriteError::NoSpace(error),
+            false => WriteError::Failed(error),
+        }
+    }
+}
+
+/// Whether an error says that the disk, or the owner's share of it, is full.
+pub fn is_no_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
 
 /// First bytes of every segment.
 const MAGIC: &[u8; 8] = b"PRECLOG\0";
@@ -35,6 +64,10 @@ const FILL_STEP_BYTES: u64 = 4 << 20;
 const SUFFIX: &str = ".seg";
 /// Beginning of the names of segments that wait for another life.
 const SPARE: &str = "spare.";
+/// The file that is given up when the disk is full.
+pub const BALLAST: &str = "ballast";
+/// Bytes written at once when a file is filled with zeros.
+const ZEROS_BYTES: u64 = 1 << 20;
 
 /// A place in the log. Ordered as the log is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,6 +147,8 @@ pub struct Writer {
     unsynced: Vec<Arc<dyn LogFile>>,
     /// Segments begun since they were last taken.
     begun: Vec<(u64, Arc<dyn LogFile>)>,
+    /// Whether the segment being written has its seal, and only the next one is missing.
+    sealed: bool,
 }
 
 impl Writer {
@@ -136,8 +171,11 @@ impl Writer {
             filled: 0,
             unsynced: Vec::new(),
             begun: Vec::new(),
+            sealed: false,
         };
-        writer.start(number, file)?;
+        writer.start(number, file).map_err(|error| match error {
+            WriteError::NoSpace(error) | WriteError::Failed(error) => error,
+        })?;
         Ok(writer)
     }
 
@@ -147,12 +185,12 @@ impl Writer {
     }
 
     /// Adds a record; it is on disk after the next [`Writer::sync`]. Returns where it stands.
-    pub fn push(&mut self, kind: Kind, key: Key, payload: &[u8]) -> io::Result<Position> {
+    pub fn push(&mut self, kind: Kind, key: Key, payload: &[u8]) -> Result<Position, WriteError> {
         let seal = record_bytes(0);
         let needed = record_bytes(payload.len()) + seal;
-        if self.position().offset + needed > self.segment_bytes
-            && self.position().offset > SEGMENT_HEADER_BYTES
-        {
+        let full = self.position().offset + needed > self.segment_bytes
+            && self.position().offset > SEGMENT_HEADER_BYTES;
+        if self.sealed || full {
             self.roll()?;
         }
         let position = self.position();
@@ -160,49 +198,53 @@ impl Writer {
         Ok(position)
     }
 
-    /// Ends this segment and begins the next.
-    fn roll(&mut self) -> io::Result<()> {
-        let key = (ShardId(0), ReplicaId(0));
-        record::encode(&mut self.buffer, self.number, Kind::Seal, key, &[]);
+    /// Ends this segment and begins the next. Goes on where it was when the disk was full.
+    fn roll(&mut self) -> Result<(), WriteError> {
+        if !self.sealed {
+            let key = (ShardId(0), ReplicaId(0));
+            record::encode(&mut self.buffer, self.number, Kind::Seal, key, &[]);
+            self.sealed = true;
+        }
         self.write()?;
         let number = self.number + 1;
         let name = segment_name(number);
-        if let Some(spare) = self.spares.pop() {
-            self.disk.rename(&spare_name(spare), &name)?;
+        if let Some(spare) = self.spares.last() {
+            self.disk.rename(&spare_name(*spare), &name).map_err(WriteError::of)?;
+            self.spares.pop();
         }
-        let file = self.disk.open(&name)?;
+        let file = self.disk.open(&name).map_err(WriteError::of)?;
         self.start(number, file)
     }
 
     /// Makes `file` the segment being written.
-    fn start(&mut self, number: u64, file: Arc<dyn LogFile>) -> io::Result<()> {
-        self.filled = file.length()?;
+    fn start(&mut self, number: u64, file: Arc<dyn LogFile>) -> Result<(), WriteError> {
+        self.filled = file.length().map_err(WriteError::Failed)?;
         self.number = number;
         self.written = 0;
+        self.sealed = false;
         self.begun.push((number, file.clone()));
         self.file = file;
         self.buffer.extend_from_slice(&encode_header(number));
         // The name must not be lost while records in it are acknowledged.
-        self.disk.sync()
+        self.disk.sync().map_err(WriteError::Failed)
     }
 
     /// Writes what has been added, without syncing it.
-    fn write(&mut self) -> io::Result<()> {
+    fn write(&mut self) -> Result<(), WriteError> {
         if self.buffer.is_empty() {
             return Ok(());
         }
         let end = self.written + self.buffer.len() as u64;
         if self.filled < end {
             // A step ahead: the file's size and blocks then change once per step, and the syncs between
-            // need no journal commit of the file system.
-            let target = end.next_multiple_of(FILL_STEP_BYTES).min(self.segment_bytes).max(end);
-            while self.filled < target {
-                let zeros = vec![0; (target - self.filled).min(1 << 20) as usize];
-                self.file.write_at(self.filled, &zeros)?;
-                self.filled += zeros.len() as u64;
+            // need no journal commit of the file system. With little space left, only what is needed.
+            let ahead = end.next_multiple_of(FILL_STEP_BYTES).min(self.segment_bytes).max(end);
+            match self.fill(ahead) {
+                Err(WriteError::NoSpace(_)) => self.fill(end)?,
+                filled => filled?,
             }
         }
-        self.file.write_at(self.written, &self.buffer)?;
+        self.file.write_at(self.written, &self.buffer).map_err(WriteError::of)?;
         self.written = end;
         self.buffer.clear();
         if !self.unsynced.iter().any(|file| Arc::ptr_eq(file, &self.file)) {
@@ -211,12 +253,22 @@ impl Writer {
         Ok(())
     }
 
+    /// Fills the segment with zeros up to `target`.
+    fn fill(&mut self, target: u64) -> Result<(), WriteError> {
+        while self.filled < target {
+            let zeros = vec![0; (target - self.filled).min(ZEROS_BYTES) as usize];
+            self.file.write_at(self.filled, &zeros).map_err(WriteError::of)?;
+            self.filled += zeros.len() as u64;
+        }
+        Ok(())
+    }
+
     /// Writes and syncs everything that has been added. Returns the number of syncs it took.
-    pub fn sync(&mut self) -> io::Result<usize> {
+    pub fn sync(&mut self) -> Result<usize, WriteError> {
         self.write()?;
         let files = std::mem::take(&mut self.unsynced);
         for file in &files {
-            file.sync()?;
+            file.sync().map_err(WriteError::Failed)?;
         }
         Ok(files.len())
     }
@@ -228,13 +280,50 @@ impl Writer {
 
     /// Takes a segment that nobody needs: keeps it for another life, or removes it.
     pub fn retire(&mut self, number: u64, spares_max: usize) -> io::Result<()> {
-        if self.spares.len() < spares_max {
-            self.disk.rename(&segment_name(number), &spare_name(number))?;
-            self.spares.push(number);
-        } else {
-            self.disk.remove(&segment_name(number))?;
+        let kept = self.spares.len() < spares_max
+            && match self.disk.rename(&segment_name(number), &spare_name(number)) {
+                // A new name may need space; a removal needs none.
+                Err(error) if is_no_space(&error) => false,
+                renamed => renamed.map(|()| true)?,
+            };
+        match kept {
+            true => self.spares.push(number),
+            false => self.disk.remove(&segment_name(number))?,
         }
         self.disk.sync()
+    }
+}
+
+/// Creates the ballast of `bytes` unless it is there. Returns whether it is whole now: a full disk is no
+/// error, there is just no ballast then.
+pub fn put_ballast(disk: &dyn LogDisk, bytes: u64) -> io::Result<bool> {
+    let fill = || {
+        let file = disk.open(BALLAST)?;
+        let mut filled = file.length()?;
+        let fresh = filled < bytes;
+        while filled < bytes {
+            let zeros = vec![0; (bytes - filled).min(ZEROS_BYTES) as usize];
+            file.write_at(filled, &zeros)?;
+            filled += zeros.len() as u64;
+        }
+        if fresh { file.sync() } else { Ok(()) }
+    };
+    match fill() {
+        Ok(()) => Ok(true),
+        Err(error) if is_no_space(&error) => {
+            take_ballast(disk)?;
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives the ballast up. Returns whether there was one.
+pub fn take_ballast(disk: &dyn LogDisk) -> io::Result<bool> {
+    match disk.remove(BALLAST) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

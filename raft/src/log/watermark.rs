@@ -19,7 +19,7 @@
 
 use super::disk::LogDisk;
 use super::record::Key;
-use super::segment::Position;
+use super::segment::{Position, WriteError};
 use crate::codec::{log_id_from_wire, log_id_to_wire, vote_from_wire, vote_to_wire};
 use crate::type_config::{LogId, Vote};
 use base::{ReplicaId, ShardId};
@@ -58,6 +58,8 @@ pub struct WatermarkFiles {
     disk: Arc<dyn LogDisk>,
     /// Number of the last write.
     generation: u64,
+    /// Names that are known to be durable.
+    named: [bool; NAMES.len()],
 }
 
 impl WatermarkFiles {
@@ -92,20 +94,23 @@ impl WatermarkFiles {
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         let (generation, watermark) = newest.unwrap_or_default();
-        Ok((WatermarkFiles { disk, generation }, watermark))
+        Ok((WatermarkFiles { disk, generation, named: [false; NAMES.len()] }, watermark))
     }
 
-    /// Writes a watermark and syncs it.
-    pub fn write(&mut self, watermark: &Watermark) -> io::Result<()> {
-        self.generation += 1;
-        let name = NAMES[(self.generation % 2) as usize];
-        let fresh = !self.disk.list()?.iter().any(|other| other == name);
-        let file = self.disk.open(name)?;
-        file.write_at(0, &encode(self.generation, watermark))?;
-        file.sync()?;
-        if fresh {
-            self.disk.sync()?;
+    /// Writes a watermark and syncs it. On a full disk the other file stays the newer one, and the next
+    /// call writes to the same file again.
+    pub fn write(&mut self, watermark: &Watermark) -> Result<(), WriteError> {
+        let generation = self.generation + 1;
+        let turn = (generation % NAMES.len() as u64) as usize;
+        let name = NAMES[turn];
+        let file = self.disk.open(name).map_err(WriteError::of)?;
+        file.write_at(0, &encode(generation, watermark)).map_err(WriteError::of)?;
+        file.sync().map_err(WriteError::Failed)?;
+        if !self.named[turn] {
+            self.disk.sync().map_err(WriteError::Failed)?;
+            self.named[turn] = true;
         }
+        self.generation = generation;
         Ok(())
     }
 }

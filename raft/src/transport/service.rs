@@ -231,6 +231,9 @@ async fn append_one(
         Ok(request) => request,
         Err(error) => return refuse(&item, error),
     };
+    if !replica.context.log.takes_entries(&replica.key, &request.entries) {
+        return refuse(&item, "its disk or its Raft log is full");
+    }
     match replica.raft.append_entries(request).await {
         Ok(reply) => reply_to(&item, Body::AppendReply(append_reply_to_wire(&reply))),
         Err(error) => refuse(&item, error),

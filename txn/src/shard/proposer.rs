@@ -121,6 +121,12 @@ impl Proposer {
         answer: oneshot::Sender<Result<WriteResponse>>,
     ) -> Result<Task> {
         let tenure = self.core.tenure().await?;
+        // After the look at the tenure: a node that does not lead says that, and not how its disk does.
+        if begins(&request)
+            && let Some(what) = self.core.replication.refuses_writes()
+        {
+            return Err(Error::DiskFull { what });
+        }
         let permit = match self.bytes.clone().acquire_many_owned(bytes).await {
             Ok(permit) => permit,
             Err(_) => return Err(self.busy("the shard is closing")),
@@ -354,6 +360,19 @@ fn keys(request: &WriteRequest) -> Vec<Bytes> {
             vec![primary.clone()]
         }
         WriteRequest::Bump { key, .. } => vec![key.clone()],
+    }
+}
+
+/// Whether a request begins something. The others end what was begun, and free what it holds.
+fn begins(request: &WriteRequest) -> bool {
+    match request {
+        WriteRequest::CommitNow { .. }
+        | WriteRequest::Prewrite { .. }
+        | WriteRequest::Bump { .. } => true,
+        WriteRequest::Commit { .. }
+        | WriteRequest::Rollback { .. }
+        | WriteRequest::CheckStatus { .. }
+        | WriteRequest::Heartbeat { .. } => false,
     }
 }
 
