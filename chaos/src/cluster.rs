@@ -84,6 +84,11 @@ impl Cluster {
         self.mysql_port + 20 + node - 1
     }
 
+    /// The data folder of a node.
+    pub fn node_folder(&self, node: u16) -> PathBuf {
+        self.folder.path().join(format!("data/node-{node}"))
+    }
+
     /// Kills a node with SIGKILL.
     pub fn kill(&self, node: u16) {
         self.control("kill", node);

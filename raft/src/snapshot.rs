@@ -159,10 +159,11 @@ mod tests {
     #[tokio::test]
     async fn who_begins_anew_ends_what_was_begun_unless_it_is_older() {
         let receiving = Receiving::default();
-        let mut first = receiving.begin(&Vote::new_committed(3, 1)).await.unwrap();
+        let leader = Vote::new_committed(3, 1);
+        let mut first = receiving.begin(&leader).await.unwrap();
         assert!(receiving.begin(&Vote::new_committed(2, 2)).await.is_none(), "an older leader");
         assert!(!first.is_superseded());
-        let again = receiving.begin(&Vote::new_committed(3, 1));
+        let again = receiving.begin(&leader);
         let let_go = async {
             first.superseded().await;
             drop(first);

@@ -130,8 +130,8 @@ pub fn rot(world: &World, node: u64, rng: &mut Rng) -> Option<String> {
         })
         .collect();
     let all = records(&disks.log);
-    let votes = all.iter().filter(|stands| stands.record.kind == Kind::Vote);
-    let last_vote = votes.filter(|stands| stands.record.key == key).next_back();
+    let is_vote = |stands: &&Stands| stands.record.kind == Kind::Vote && stands.record.key == key;
+    let last_vote = all.iter().rfind(is_vote);
     let mut candidates: Vec<&Stands> = all
         .iter()
         .filter(|stands| needed.contains(&stands.position))
