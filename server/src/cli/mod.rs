@@ -30,7 +30,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a node
-    Start(crate::config::StartFlags),
+    Start(Box<crate::config::StartFlags>),
     /// Run a cluster on this machine with sample data, and break it
     Demo(demo::DemoArgs),
     /// Show a cluster's nodes and shards
