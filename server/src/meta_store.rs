@@ -13,7 +13,7 @@
 //! bases its write on is no longer the version.
 
 use crate::cluster_wire as cw;
-use base::limits::META_CHANGE_RETRIES_MAX;
+use base::limits::{COORDINATE_PAUSE, META_CHANGE_RETRIES_MAX};
 use base::{IndexId, KeyRange, NodeId, ReplicaId, ShardId, Slot, TableId};
 use bytes::Bytes;
 use engine::key::{KeyBuilder, table_prefix};
@@ -117,6 +117,11 @@ impl MetaStore {
                     | Error::KeyLocked { .. }
                     | Error::RolledBack { .. },
                 )) if attempt < META_CHANGE_RETRIES_MAX => attempt += 1,
+                // The coordinator of a cluster that has just begun writes them in a moment.
+                Err(ChangeError::NotBegun) if attempt < META_CHANGE_RETRIES_MAX => {
+                    attempt += 1;
+                    self.client.pause(COORDINATE_PAUSE).await;
+                }
                 outcome => return outcome,
             }
         }
@@ -128,10 +133,7 @@ impl MetaStore {
     ) -> Result<ClusterState, ChangeError> {
         let mut txn = Transaction::begin(self.client.clone(), Mode::Snapshot);
         let Some(before) = load_in(&mut txn).await? else {
-            return Err(ChangeError::Refused(
-                "the cluster has only just begun to write its records; try again in a moment"
-                    .into(),
-            ));
+            return Err(ChangeError::NotBegun);
         };
         let mut after = before.clone();
         edit(&mut after).map_err(ChangeError::Refused)?;
@@ -192,6 +194,9 @@ pub enum ChangeError {
     /// It makes no sense; a sentence for people.
     #[error("{0}")]
     Refused(String),
+    /// There are no records yet. Try again in a moment.
+    #[error("the cluster has only just begun and has no records yet")]
+    NotBegun,
     /// The meta shard did not take it.
     #[error("{0}")]
     Meta(#[from] Error),

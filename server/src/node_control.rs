@@ -51,7 +51,7 @@ pub async fn alter(
     match meta.change(edit).await {
         Ok(state) => gossip.adopt(state),
         Err(ChangeError::Refused(why)) => return Err(why),
-        Err(ChangeError::Meta(error)) => {
+        Err(error @ (ChangeError::Meta(_) | ChangeError::NotBegun)) => {
             return Err(format!("the meta shard did not take it: {error}; ask again"));
         }
     }
