@@ -19,8 +19,10 @@ const WATCH_PAUSE: Duration = Duration::from_millis(10);
 const STATE_CHECK_EVERY: u64 = 200;
 /// Number of registers.
 const REGISTERS: u64 = 4;
-/// How long a client may dwell between the steps of what it does, milliseconds.
-const DWELL_MS_MAX: u64 = 1600;
+/// How long a reader may dwell between the steps of what it does, milliseconds.
+const READER_DWELL_MS_MAX: u64 = 1600;
+/// The same for a writer: long enough that its node may have lost leadership and won it again.
+const WRITER_DWELL_MS_MAX: u64 = 15_000;
 
 /// Runs until the node's power is cut.
 pub async fn run(node: u64, world: Arc<World>, group: Arc<dyn ReplicaGroup>) {
@@ -32,9 +34,9 @@ pub async fn run(node: u64, world: Arc<World>, group: Arc<dyn ReplicaGroup>) {
 }
 
 /// Waits as a thread would that is not scheduled for a while; mostly not at all.
-async fn dwell(rng: &mut Rng, chance: f64) {
+async fn dwell(rng: &mut Rng, chance: f64, ms_max: u64) {
     if rng.chance(chance) {
-        tokio::time::sleep(Duration::from_millis(rng.below(DWELL_MS_MAX))).await;
+        tokio::time::sleep(Duration::from_millis(rng.below(ms_max))).await;
     }
 }
 
@@ -62,7 +64,7 @@ async fn write(node: u64, world: Arc<World>, group: Arc<dyn ReplicaGroup>) {
         // Writes overlap, so that several are on their way when the power goes.
         tokio::spawn(async move {
             // What was evaluated in a term must be in no log of another, however late it is proposed.
-            dwell(&mut slow, 0.05).await;
+            dwell(&mut slow, 0.05, WRITER_DWELL_MS_MAX).await;
             let outcome = group.propose(term, encode(&write, padding)).await;
             let now = world_time();
             world.event(&format!("{now:?} node {node} {write:?}: {outcome:?}"));
@@ -90,7 +92,7 @@ async fn read(node: u64, world: Arc<World>, group: Arc<dyn ReplicaGroup>) {
             // As `txn` reads: the term, the state, the term again.
             let Some(before) = term().await else { return };
             let snapshot = group.engine().snapshot();
-            dwell(&mut slow, 0.1).await;
+            dwell(&mut slow, 0.1, READER_DWELL_MS_MAX).await;
             if term().await != Some(before) {
                 return;
             }
