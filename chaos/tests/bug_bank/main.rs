@@ -49,7 +49,7 @@ const DEFECTS: [Defect; 18] = [
     defect("purge-past-flushed", 100, &["recovering"]),
     defect("snapshot-meta-without-content", 100, &["committed never changes"]),
     defect("former-replica-answers", 200, &["former replica"]),
-    defect("recycled-records-accepted", 200, &["log matching", "durability"]),
+    defect("recycled-records-accepted", 200, &["recovering", "promises survive", "log matching"]),
     defect("whole-log-taken-for-committed", 200, &["state-machine safety"]),
 ];
 
