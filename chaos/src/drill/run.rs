@@ -36,6 +36,8 @@ const COOL_DOWN: Duration = Duration::from_secs(3);
 const TICK: Duration = Duration::from_millis(50);
 /// How often figures are read and conditions judged.
 const READING: Duration = Duration::from_secs(1);
+/// Longest wait for the final reads and the checkers.
+const FINAL_WAIT_MAX: Duration = Duration::from_secs(180);
 /// Pause between two looks whether the cluster is whole.
 const WHOLE_PAUSE: Duration = Duration::from_millis(200);
 /// Size of a node's disk when a fault needs one.
@@ -161,8 +163,15 @@ fn in_lab(
     say("  final reads and checks");
     let Running { run, probe, watch, .. } = running;
     let end = clock.monotonic();
-    let (probe, finished, changes) =
-        lab.call(async move { (probe.finish().await, run.finish().await, watch.finish().await) });
+    let (probe, finished, changes) = lab.call(async move {
+        let (probe, changes) = (probe.finish().await, watch.finish().await);
+        (probe, tokio::time::timeout(FINAL_WAIT_MAX, run.finish()).await, changes)
+    });
+    let finished = finished.unwrap_or_else(|_| {
+        // Shards that nobody serves any more: then nothing can be judged, and no verdict is made up.
+        breaks.notes.push(format!("the final reads did not end within {FINAL_WAIT_MAX:?}"));
+        Vec::new()
+    });
     Report::of(Materials {
         id,
         scenario,

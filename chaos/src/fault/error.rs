@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// This machine cannot do it. Leave the fault out, and tell the operator how to get it.
-    #[error("{what} is not available here: {why}")]
+    #[error("{what}: not available here: {why}")]
     Unavailable {
         /// The fault or tool.
         what: String,
