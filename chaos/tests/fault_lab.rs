@@ -15,11 +15,14 @@ use std::time::Duration;
 const OUTAGE_MAX: Duration = Duration::from_secs(10);
 /// A client gives up on a statement after this.
 const STATEMENT_WAIT_MAX: Duration = Duration::from_secs(6);
+/// Held by the test whose lab runs: on loopback two labs would take the same ports.
+static ONE_LAB: parking_lot::Mutex<()> = parking_lot::const_mutex(());
 /// Size of a node's image.
 const IMAGE_BYTES: u64 = 1 << 30;
 
 #[test]
 fn killed_held_and_cut_off_nodes_lose_nothing() {
+    let _turn = ONE_LAB.lock();
     let mut lab = lab();
     let mut rows = Rows::make(&lab);
     rows.insert(&lab, 1);
@@ -55,6 +58,7 @@ fn killed_held_and_cut_off_nodes_lose_nothing() {
 /// not work on this machine are named and left out.
 #[test]
 fn disks_without_power_room_or_speed_lose_nothing() {
+    let _turn = ONE_LAB.lock();
     let kinds = match std::env::var("PRECINCT_FAULTS") {
         Ok(names) => names.split(',').map(|name| Kind::named(name).expect("a kind")).collect(),
         Err(_) => vec![

@@ -30,6 +30,7 @@ use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where `ip netns` keeps namespaces.
 const NAMESPACES: &str = "/run/netns";
@@ -86,7 +87,10 @@ pub fn probe() -> Result<(), Error> {
     }
     tool::need("ip", "iproute2")?;
     tool::need("nsenter", "util-linux")?;
-    let name = format!("{PREFIX}probe-{}", std::process::id());
+    // Several threads may probe at once; none may take another's half-made namespace for a refusal.
+    static PROBES: AtomicU64 = AtomicU64::new(0);
+    let probe = PROBES.fetch_add(1, Ordering::Relaxed);
+    let name = format!("{PREFIX}probe-{}-{probe}", std::process::id());
     let made = tool::run("ip", &["netns", "add", &name]);
     let bridge = made.and_then(|_| {
         tool::run("ip", &["-n", &name, "link", "add", "name", "sw0", "type", "bridge"])?;
