@@ -4,7 +4,7 @@
 //! Reading order: `fault` (labs of real processes and the ways to break them), `workload` (clients that write
 //! histories), `history` (what they were told, and the checkers of it), `soak` (mixed faults for a while),
 //! `drill` (scenarios with guards and a report), `cluster` (a demo cluster for a test), `ledger` (what clients
-//! were told, in memory) and `seeds` (many simulated runs at once). The simulation is in `tests/`; its
+//! were told, in memory), `writers` (clients with such ledgers) and `seeds` (many simulated runs at once). The simulation is in `tests/`; its
 //! dependencies are dev-dependencies, so that they never reach the shipped binary.
 
 pub mod cluster;
@@ -15,3 +15,4 @@ pub mod ledger;
 pub mod seeds;
 pub mod soak;
 pub mod workload;
+pub mod writers;

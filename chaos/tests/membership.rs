@@ -1,23 +1,19 @@
 //! Nodes come and go while clients write: a node joins and another is decommissioned, a wiped replica is
 //! rebuilt, a silent node is replaced, and a node without its disk is refused. No acknowledged row is lost.
 
-use base::{Clock, SystemClock};
 use chaos::cluster::Cluster;
-use chaos::ledger::Ledger;
+use chaos::writers::Writers;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, Row};
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
 
 const CLIENTS: u64 = 4;
-/// Longest time a client may go without an acknowledgement.
-const OUTAGE_MAX: Duration = Duration::from_secs(10);
-/// A client gives up on a statement after this and tries another node.
-const STATEMENT_WAIT_MAX: Duration = Duration::from_secs(6);
+/// Pause of a client after each row: the nodes have other work here.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Acknowledgements that each client must have had, so that the test means something.
+const WRITES_MIN: usize = 50;
 /// Longest wait for the cluster to come to rest.
 const SETTLE_WAIT_MAX: Duration = Duration::from_secs(90);
 
@@ -25,14 +21,14 @@ const SETTLE_WAIT_MAX: Duration = Duration::from_secs(90);
 fn a_node_joins_and_another_is_decommissioned_under_writes() {
     let mut cluster = Cluster::start(3, 15_400);
     let runtime = runtime();
-    runtime.block_on(prepare(cluster.opts(2)));
+    Writers::prepare(&runtime, cluster.opts(2));
 
     let (code, _, why) = cluster.precinct(2, &["node", "decommission", "1"]);
     assert_eq!(code, 4, "three nodes have no room: {why}");
     assert!(why.contains("no free node"), "{why}");
 
     cluster.add();
-    let clients = Clients::start(&runtime, &cluster, &[2, 3, 4]);
+    let clients = writers(&runtime, &cluster, &[2, 3, 4]);
     std::thread::sleep(Duration::from_secs(1));
     let (code, plan, _) = cluster.precinct(2, &["node", "decommission", "1", "--dry-run"]);
     assert_eq!(code, 0);
@@ -59,15 +55,15 @@ fn a_node_joins_and_another_is_decommissioned_under_writes() {
     std::thread::sleep(Duration::from_secs(3));
     cluster.restart(2);
     std::thread::sleep(Duration::from_secs(1));
-    clients.finish(&runtime, cluster.opts(4));
+    clients.finish(&runtime, &cluster.opts(4), WRITES_MIN);
 }
 
 #[test]
 fn a_wiped_replica_is_rebuilt_under_a_new_id_and_a_wiped_node_is_refused() {
     let cluster = Cluster::start(3, 15_500);
     let runtime = runtime();
-    runtime.block_on(prepare(cluster.opts(1)));
-    let clients = Clients::start(&runtime, &cluster, &[1, 2]);
+    Writers::prepare(&runtime, cluster.opts(1));
+    let clients = writers(&runtime, &cluster, &[1, 2]);
     std::thread::sleep(Duration::from_secs(1));
 
     let replicas = cluster.node_folder(3).join("replicas");
@@ -96,7 +92,7 @@ fn a_wiped_replica_is_rebuilt_under_a_new_id_and_a_wiped_node_is_refused() {
     std::thread::sleep(Duration::from_secs(3));
     cluster.restart(1);
     std::thread::sleep(Duration::from_secs(1));
-    clients.finish(&runtime, cluster.opts(3));
+    clients.finish(&runtime, &cluster.opts(3), WRITES_MIN);
 
     // A whole disk is another matter: under its number the node could give a vote it has given before.
     cluster.kill(3);
@@ -111,9 +107,9 @@ fn a_wiped_replica_is_rebuilt_under_a_new_id_and_a_wiped_node_is_refused() {
 fn a_silent_node_is_replaced_and_comes_back_empty() {
     let mut cluster = Cluster::start_with(3, 15_600, &["--dead-after", "3"]);
     let runtime = runtime();
-    runtime.block_on(prepare(cluster.opts(1)));
+    Writers::prepare(&runtime, cluster.opts(1));
     cluster.add();
-    let clients = Clients::start(&runtime, &cluster, &[1, 2, 4]);
+    let clients = writers(&runtime, &cluster, &[1, 2, 4]);
     std::thread::sleep(Duration::from_secs(1));
     cluster.kill(3);
     let shards = runtime.block_on(async {
@@ -134,7 +130,7 @@ fn a_silent_node_is_replaced_and_comes_back_empty() {
         std::fs::read_dir(&replicas).expect("the replica folders").count() == 0
     });
     assert!(empty, "node 3 keeps replicas that are no longer its own\n{}", cluster.logs());
-    clients.finish(&runtime, cluster.opts(3));
+    clients.finish(&runtime, &cluster.opts(3), WRITES_MIN);
 }
 
 fn runtime() -> Runtime {
@@ -177,110 +173,8 @@ async fn settled(node: Opts) -> Vec<(u64, String)> {
     panic!("the cluster did not come to rest: {:?}", shards(node).await);
 }
 
-async fn prepare(node: Opts) {
-    let mut conn = Conn::new(node).await.expect("the node answers");
-    for statement in [
-        "CREATE DATABASE ledger",
-        "CREATE TABLE ledger.writes (client INT NOT NULL, write_number BIGINT NOT NULL, note VARCHAR(40) NOT NULL,
-           PRIMARY KEY (client, write_number))",
-    ] {
-        conn.query_drop(statement).await.expect(statement);
-    }
-    conn.disconnect().await.expect("a clean goodbye");
-}
-
-/// Clients that insert, each with its ledger.
-struct Clients {
-    stop: Arc<AtomicBool>,
-    tasks: Vec<JoinHandle<Ledger>>,
-}
-
-impl Clients {
-    fn start(runtime: &Runtime, cluster: &Cluster, nodes: &[u16]) -> Clients {
-        let (stop, clock) = (Arc::new(AtomicBool::new(false)), Arc::new(SystemClock::new()));
-        let tasks = (0..CLIENTS).map(|client| {
-            let nodes = nodes.iter().map(|node| cluster.opts(*node)).collect();
-            runtime.spawn(insert_until_stopped(client, nodes, clock.clone(), stop.clone()))
-        });
-        let tasks = tasks.collect();
-        Clients { stop, tasks }
-    }
-
-    /// Stops and compares what was acknowledged with what a node reads.
-    fn finish(self, runtime: &Runtime, node: Opts) {
-        self.stop.store(true, Ordering::Relaxed);
-        for (client, task) in self.tasks.into_iter().enumerate() {
-            let ledger = runtime.block_on(task).expect("a client does not panic");
-            let found = runtime.block_on(rows_of(node.clone(), client as u64));
-            println!(
-                "client {client}: {} acknowledged, {} found, {} errors, longest gap {:?}",
-                ledger.acknowledged_count(),
-                found.len(),
-                ledger.errors,
-                ledger.longest_gap()
-            );
-            ledger.check(&found).unwrap_or_else(|why| panic!("client {client}: {why}"));
-            assert!(ledger.acknowledged_count() > 50, "client {client} hardly got to work");
-            assert!(
-                ledger.longest_gap() <= OUTAGE_MAX,
-                "client {client} had no acknowledgement for {:?}",
-                ledger.longest_gap()
-            );
-        }
-    }
-}
-
-async fn insert_until_stopped(
-    client: u64,
-    nodes: Vec<Opts>,
-    clock: Arc<SystemClock>,
-    stop: Arc<AtomicBool>,
-) -> Ledger {
-    let mut ledger = Ledger::default();
-    let mut node = client as usize;
-    let mut conn: Option<Conn> = None;
-    let mut write = 0;
-    while !stop.load(Ordering::Relaxed) {
-        let mut connected = match conn.take() {
-            Some(conn) => conn,
-            None => {
-                node += 1;
-                let connect = Conn::new(nodes[node % nodes.len()].clone());
-                match tokio::time::timeout(Duration::from_secs(1), connect).await {
-                    Ok(Ok(conn)) => conn,
-                    _ => {
-                        ledger.errors += 1;
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                        continue;
-                    }
-                }
-            }
-        };
-        write += 1;
-        ledger.sent(write);
-        let insert = connected.exec_drop(
-            "INSERT INTO ledger.writes VALUES (?, ?, ?)",
-            (client, write, format!("write {write} of client {client}")),
-        );
-        match tokio::time::timeout(STATEMENT_WAIT_MAX, insert).await {
-            Ok(Ok(())) => {
-                ledger.acknowledged(write, clock.monotonic());
-                conn = Some(connected);
-            }
-            // A refused or unanswered write counts as unknown; the client goes to another node.
-            Ok(Err(_)) | Err(_) => ledger.errors += 1,
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    ledger
-}
-
-async fn rows_of(node: Opts, client: u64) -> BTreeSet<u64> {
-    let mut conn = Conn::new(node).await.expect("the cluster answers afterwards");
-    let rows: Vec<u64> = conn
-        .exec("SELECT write_number FROM ledger.writes WHERE client = ?", (client,))
-        .await
-        .expect("reading the rows back");
-    conn.disconnect().await.expect("a clean goodbye");
-    rows.into_iter().collect()
+/// Clients of these nodes.
+fn writers(runtime: &Runtime, cluster: &Cluster, nodes: &[u16]) -> Writers {
+    let nodes: Vec<Opts> = nodes.iter().map(|node| cluster.opts(*node)).collect();
+    Writers::start(runtime, CLIENTS, &nodes, PAUSE)
 }
