@@ -57,6 +57,9 @@ pub(crate) struct Changes {
     pub(crate) explicit_id: Option<u64>,
     /// Whether every AUTO_INCREMENT value of the statement was generated.
     pub(crate) all_generated: bool,
+    /// Whether the statement says what happens at a duplicate key (IGNORE, REPLACE, ON DUPLICATE KEY UPDATE):
+    /// then one that only the commit meets is a conflict, not an error.
+    pub(crate) settles_duplicates: bool,
     /// The first inserted rows, to name the values of a duplicate key at commit.
     pub(crate) rows: Vec<Row>,
     /// What the OK packet's text counts.

@@ -145,6 +145,7 @@ impl Store<'_> {
     }
 
     async fn put_checked(&mut self, txn: &mut Transaction, rows: Vec<NewRow>) -> Result<()> {
+        self.changes.settles_duplicates = true;
         let mut known = Known::default();
         let mut keys = Vec::new();
         let mut encoded = Vec::with_capacity(rows.len());

@@ -442,6 +442,10 @@ impl Session {
                     self.instance.auto_increment.forget(table.id);
                     return Err(Error::deadlock());
                 }
+                if changes.settles_duplicates {
+                    // Somebody inserted the key after this statement looked; the next attempt sees it.
+                    return Err(Error::deadlock());
+                }
                 let client = &self.instance.config.client;
                 Err(dml::duplicate::describe(client, table, &key, &changes.rows, &env.ctx).await)
             }
