@@ -64,7 +64,7 @@ bench-quick:
 	@scripts/setup.sh build
 	@scripts/setup.sh bench
 	cargo build --release --workspace --bins
-	python3 bench/quick.py --precinct $(PRECINCT) --out bench/results
+	python3 bench/quick.py --precinct $(PRECINCT) --out bench/results $(BENCH_FLAGS)
 
 bench-micro:
 	@scripts/setup.sh build
