@@ -8,7 +8,7 @@ export PRECINCT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache
 PRECINCT := $(CARGO_TARGET_DIR)/release/precinct
 export PRECINCT_BIN := $(PRECINCT)
 
-.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication soak chaos sim bugs fmt
+.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication soak chaos sim bugs failover fmt
 
 help:
 	@echo "make demo         build, start a three-node cluster on this machine, load real data"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-replication  the log beside a bare fdatasync loop, replicated writes, idle replicas"
 	@echo "make soak         the chaos test and the simulation for longer"
 	@echo "make chaos        random faults on real processes, histories judged: MINUTES=5 NODES=3 SEED=…"
+	@echo "make failover     the time without a leader: KILLS=100 kills, SHARDS=100 shards"
 	@echo "make sim          the simulation: SEEDS=200 seeds from FIRST=1 on"
 	@echo "make bugs         the bug bank: the simulation must find every defect put back"
 
@@ -59,6 +60,9 @@ sim:
 
 bugs:
 	PRECINCT_BUG=all cargo test --release --workspace --test bug_bank -- --nocapture
+
+failover: build
+	PRECINCT_KILLS=$(or $(KILLS),100) PRECINCT_SHARDS=$(or $(SHARDS),100) cargo test --release --workspace --test failover -- --nocapture
 
 bench-quick:
 	@scripts/setup.sh build

@@ -16,6 +16,14 @@ pub const PROPOSER_BATCH_MAX: usize = 512;
 pub const PROPOSE_WAIT_MAX: Duration = Duration::from_millis(4000);
 /// How long a request looks for a shard's leader before it gives up with a clear error.
 pub const ROUTE_WAIT_MAX: Duration = Duration::from_millis(4000);
+/// How often a link between nodes asks for a sign of life while calls wait on it.
+pub const LINK_PING_INTERVAL: Duration = Duration::from_millis(250);
+/// Silence after which a link with waiting calls is given up: a little longer than an election.
+pub const LINK_SILENCE_MAX: Duration = Duration::from_millis(1500);
+/// Third nodes that are asked to pass a call on.
+pub const RELAYS_TRIED_MAX: usize = 3;
+/// How much longer than the call itself its way over a third node may take.
+pub const RELAY_MARGIN: Duration = Duration::from_millis(200);
 /// Pause between two looks for a leader.
 pub const ROUTE_RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// Largest buffered transaction, bytes of keys and values.

@@ -42,7 +42,7 @@ pub struct ClusterClient {
     peers: Arc<Peers>,
     clock: SharedClock,
     runtime: tokio::runtime::Handle,
-    /// Last known leader of shards without a local replica.
+    /// Last known leader of shards whose leader no local replica knows.
     hints: Mutex<BTreeMap<ShardId, NodeId>>,
     oracle: OnceLock<Arc<dyn Oracle>>,
 }
@@ -90,9 +90,10 @@ impl ClusterClient {
 
     /// The node that leads a shard, as far as this node knows.
     pub fn leader(&self, shard: ShardId) -> Option<NodeId> {
+        let hinted = || self.hints.lock().get(&shard).copied();
         match self.local.get(shard) {
-            Some(local) => local.group.leader(),
-            None => self.hints.lock().get(&shard).copied(),
+            Some(local) => local.group.leader().or_else(hinted),
+            None => hinted(),
         }
     }
 
@@ -108,7 +109,7 @@ impl ClusterClient {
                 }
             } else {
                 let request = pb::call::Request::Timestamps(pb::TimestampsRequest { count });
-                match self.peers.call(target, request, CALL_WAIT_MAX).await {
+                match self.peers.call_any_way(target, request, CALL_WAIT_MAX).await {
                     Ok(pb::answer::Response::Timestamps(answer)) => Ok(Timestamp(answer.first)),
                     Ok(pb::answer::Response::Failure(failure)) => {
                         Err(wire::failure_from_pb(failure))
@@ -291,7 +292,7 @@ impl ShardClient for ClusterClient {
                 }
             } else {
                 let call = pb::call::Request::Read(wire::read_to_pb(route, request.clone()));
-                match self.peers.call(target, call, CALL_WAIT_MAX).await {
+                match self.peers.call_any_way(target, call, CALL_WAIT_MAX).await {
                     Ok(answer) => wire::read_answer_from_pb(route.shard, answer),
                     Err(CallError::NotSent(why) | CallError::Lost(why)) => {
                         search.failed(target, &why);
@@ -319,7 +320,7 @@ impl ShardClient for ClusterClient {
                 }
             } else {
                 let call = pb::call::Request::Write(wire::write_to_pb(route, request.clone()));
-                match self.peers.call(target, call, CALL_WAIT_MAX).await {
+                match self.peers.call_any_way(target, call, CALL_WAIT_MAX).await {
                     Ok(answer) => wire::write_answer_from_pb(route.shard, answer),
                     Err(CallError::Lost(_)) if !is_repeatable(&request) => {
                         return Err(Error::OutcomeUnknown { shard: route.shard });

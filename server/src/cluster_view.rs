@@ -114,7 +114,7 @@ impl Cluster for ClusterView {
     async fn announce_catalog(&self, version: u64) -> bool {
         let asked = self.peers.others().into_iter().map(|node| {
             let request = pb::call::Request::AnnounceCatalog(pb::AnnounceCatalog { version });
-            self.peers.call(node, request, CATALOG_LEASE)
+            self.peers.call_any_way(node, request, CATALOG_LEASE)
         });
         futures::future::join_all(asked).await.into_iter().all(|answer| {
             matches!(answer, Ok(pb::answer::Response::CatalogLoaded(loaded)) if loaded.version >= version)

@@ -7,6 +7,7 @@ use crate::gossip::Gossip;
 use crate::local_shards::{LocalShard, LocalShards};
 use crate::members::Members;
 use crate::meta_store::MetaStore;
+use crate::peers::Peers;
 use crate::wire;
 use base::limits::{LANE_QUEUE_MAX, MESSAGE_BYTES_MAX};
 use base::{NodeId, ShardId};
@@ -36,6 +37,8 @@ pub struct Running {
     pub members: Arc<Members>,
     /// Lets nodes in.
     pub meta: MetaStore,
+    /// Passes calls on.
+    pub peers: Arc<Peers>,
 }
 
 /// What answers need.
@@ -61,6 +64,7 @@ impl NodeService {
     async fn answer(&self, request: pb::call::Request) -> pb::answer::Response {
         match (self.running.get(), request) {
             (_, pb::call::Request::AnnounceCatalog(announced)) => self.announced(announced).await,
+            (_, pb::call::Request::Ping(_)) => pb::answer::Response::Pong(pb::Pong {}),
             (Some(running), request) => running.answer(request).await,
             // A new cluster begins: its nodes look for each other.
             (None, pb::call::Request::Status(request)) => {
@@ -120,8 +124,9 @@ impl Running {
                     Err(error) => Answer::Failure(wire::failure_to_pb(error)),
                 }
             }
-            // Answered before: it needs no cluster.
-            Call::AnnounceCatalog(_) => bad_call("an announcement out of place"),
+            Call::Relay(relay) => Answer::Relayed(Box::new(self.peers.pass_on(*relay).await)),
+            // Answered before: they need no cluster.
+            Call::AnnounceCatalog(_) | Call::Ping(_) => bad_call("a call out of place"),
             Call::Status(request) => Answer::Status(self.gossip.answer(&request)),
             Call::Cluster(_) => Answer::Cluster(cw::state_to_pb(&self.directory.state())),
             Call::Group(request) => self.members.answer_group(ShardId(request.shard)),

@@ -53,7 +53,7 @@ impl Members {
                 Some(self.answer_group(shard))
             } else {
                 let request = pb::call::Request::Group(pb::GroupRequest { shard: shard.0 });
-                self.peers.call(node, request, STATUS_WAIT_MAX).await.ok()
+                self.peers.call_any_way(node, request, STATUS_WAIT_MAX).await.ok()
             };
             if let Some(pb::answer::Response::Group(group)) = answer {
                 return Ok((node, group));
@@ -95,7 +95,7 @@ impl Members {
             self.answer_change(change).await
         } else {
             let request = pb::call::Request::MemberChange(change);
-            match self.peers.call(node, request, CHANGE_WAIT_MAX).await {
+            match self.peers.call_any_way(node, request, CHANGE_WAIT_MAX).await {
                 Ok(answer) => answer,
                 Err(CallError::NotSent(why) | CallError::Lost(why)) => return Err(why),
             }

@@ -175,6 +175,7 @@ impl Node {
             gossip: gossip.clone(),
             members,
             meta: meta.clone(),
+            peers: peers.clone(),
         };
         // Nobody else may fail to set it: this is the only place that does.
         let _ = running.set(parts);
