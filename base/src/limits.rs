@@ -143,8 +143,56 @@ pub const FRAME_BYTES_TARGET: usize = 256 << 10;
 pub const DIAL_WAIT_MAX: Duration = Duration::from_millis(1000);
 /// Bytes of one piece of a Raft snapshot.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
-/// How long a piece of a Raft snapshot may take, and the install at its end.
+/// How long the slow steps of a Raft snapshot may take: connecting, and the install at its end.
 pub const SNAPSHOT_STEP_WAIT: Duration = Duration::from_secs(60);
+/// How long a receiver waits for the next piece of a Raft snapshot.
+pub const SNAPSHOT_PIECE_WAIT: Duration = Duration::from_secs(15);
+/// Bytes of Raft snapshots that a node sends per second, all transfers together; the same again that it
+/// receives.
+pub const SNAPSHOT_BYTES_PER_SECOND: u64 = 64 << 20;
+/// Raft snapshots that a node sends at once; others wait for their turn.
+pub const SNAPSHOTS_SENDING_MAX: usize = 2;
+/// Raft snapshots that a node receives at once; others are refused and asked again.
+pub const SNAPSHOTS_RECEIVING_MAX: usize = 2;
+/// Checkpoints that a node keeps for sending, all replicas together: each one keeps deleted files alive.
+pub const SNAPSHOT_CHECKPOINTS_MAX: usize = 4;
+/// How long a checkpoint is kept after the last attempt to send it, so that a broken transfer goes on.
+pub const SNAPSHOT_KEEP: Duration = Duration::from_secs(60);
+/// Age from which a checkpoint is sent no more, whatever the state of the transfer.
+pub const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(4 * 3600);
+/// How long a received part of a Raft snapshot waits for the rest.
+pub const SNAPSHOT_PART_KEEP: Duration = Duration::from_secs(600);
+/// Files in one Raft snapshot.
+pub const SNAPSHOT_FILES_MAX: usize = 100_000;
+/// How long a transfer keeps the sender's log from being purged behind the checkpoint.
+pub const SNAPSHOT_HOLD_MAX: Duration = Duration::from_secs(3600);
+/// Bytes of a replica's log from which a transfer no longer keeps it from being purged.
+pub const SNAPSHOT_HOLD_LOG_BYTES_MAX: u64 = 1 << 30;
+/// Unflushed bytes above which an engine is flushed before a checkpoint is cut, so that the cut is short.
+pub const SNAPSHOT_CUT_UNFLUSHED_MAX: u64 = 4 << 20;
+/// How often kept checkpoints and half-received Raft snapshots are looked at.
+pub const SNAPSHOT_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Bytes per second that a node reads to compare replicas, all together.
+pub const COMPARE_BYTES_PER_SECOND: u64 = 64 << 20;
+/// Bytes read at once while replicas are compared.
+pub const COMPARE_PAGE_BYTES: u64 = 1 << 20;
+/// How long a comparison of a shard's replicas may take.
+pub const COMPARE_TIME_MAX: Duration = Duration::from_secs(3600);
+/// How long a replica may fall silent during a comparison before it counts as unknown.
+pub const COMPARE_SILENCE_MAX: Duration = Duration::from_secs(10);
+/// Pause between two questions for a replica's digest.
+pub const COMPARE_ASK_PAUSE: Duration = Duration::from_millis(200);
+/// How long one question for a replica's digest may take.
+pub const COMPARE_REPLY_WAIT: Duration = Duration::from_millis(1000);
+/// Digests that a replica computes at once.
+pub const COMPARISONS_RUNNING_MAX: usize = 2;
+/// Digests that a replica remembers.
+pub const COMPARISONS_KEPT_MAX: usize = 8;
+/// Messages in one frame of a lane.
+pub const FRAME_ITEMS_MAX: usize = 65_536;
+/// How long the first message of a stream may take: who speaks. Above [`DIAL_WAIT_MAX`], so that it is the
+/// asking side that gives up first; a silent stranger costs one idle stream for so long.
+pub const HELLO_WAIT_MAX: Duration = Duration::from_millis(5000);
 /// How often each replica's log is looked at for purging.
 pub const PURGE_INTERVAL: Duration = Duration::from_millis(1000);
 /// Bytes of applied entries kept in the log for followers that lag a little.

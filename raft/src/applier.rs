@@ -11,12 +11,15 @@
 //! clears up at the next start.
 
 use crate::codec::{DecodeError, decode_applied, encode_applied};
+use crate::command::OwnCommand;
+use crate::compare::{digest::Digests, diverged_before};
 use crate::defect;
 use crate::engine_slot::EngineSlot;
 use crate::log::SharedLog;
 use crate::log::record::Key;
 use crate::replica::Health;
-use crate::snapshot::{Checkpoint, Sending, SnapshotData, incoming_dir, sending_dir};
+use crate::snapshot::transfers::Transfers;
+use crate::snapshot::{AheadFlush, Checkpoint, Sending, SnapshotData, incoming_dir, sending_dir};
 use crate::state_machine::StateMachine;
 use crate::type_config::{LogId, StoredMembership, TypeConfig};
 use base::{SharedClock, limits};
@@ -48,6 +51,10 @@ pub struct ApplierContext {
     pub clock: SharedClock,
     /// The checkpoint being sent.
     pub sending: Sending,
+    /// What the node's Raft snapshots share.
+    pub transfers: Arc<Transfers>,
+    /// Digests of its content.
+    pub digests: Arc<Digests>,
     /// Whether openraft runs: before, a snapshot is asked for its metadata only.
     pub running: AtomicBool,
     /// Whether the replica works.
@@ -62,6 +69,19 @@ pub struct Applier {
     applied: Option<LogId>,
     /// Membership as of `applied`.
     membership: StoredMembership,
+}
+
+/// What entries change that are not written yet.
+#[derive(Default)]
+struct Pending {
+    /// The changes.
+    batch: WriteBatch,
+    /// The last of the entries.
+    last: Option<LogId>,
+    /// The membership among them.
+    membership: Option<StoredMembership>,
+    /// The last of them that nobody here waits for: a follower's, to be applied when it is synced.
+    unasked: Option<u64>,
 }
 
 /// The applied record of an engine.
@@ -83,6 +103,26 @@ impl Applier {
         Ok(Applier { context, applied, membership })
     }
 
+    /// Writes what several entries change as one batch, together with the applied record.
+    async fn write_pending(&mut self, pending: Pending) -> io::Result<()> {
+        let Some(applied) = pending.last else { return Ok(()) };
+        if let Some(index) = pending.unasked {
+            self.context.log.wait_synced(&self.context.key, index).await;
+        }
+        if let Some(membership) = pending.membership {
+            self.membership = membership;
+        }
+        let mut batch = pending.batch;
+        if defect::active("applied-apart") {
+            let state = std::mem::take(&mut batch);
+            self.context.slot.write(state).map_err(|error| self.stopped(&error))?;
+        }
+        batch.put(APPLIED_KEY, encode_applied(Some(&applied), &self.membership));
+        self.write(batch).await?;
+        self.applied = Some(applied);
+        Ok(())
+    }
+
     /// Writes a batch; waits while the disk is full. Nothing of the batch is written before all of it is, so
     /// it may be tried again.
     async fn write(&self, batch: WriteBatch) -> io::Result<()> {
@@ -94,6 +134,13 @@ impl Applier {
                 written => return written.map_err(|error| self.stopped(&error)),
             }
         }
+    }
+
+    /// Begins the digest of the content as it is right now, after entry `index`.
+    fn compare(&self, id: u64, index: u64) {
+        let context = &self.context;
+        let (slot, transfers) = (context.slot.clone(), context.transfers.clone());
+        context.digests.begin(id, index, slot, context.slot.snapshot(), transfers);
     }
 
     /// Stops the replica and passes the reason on to openraft.
@@ -128,43 +175,39 @@ impl RaftStateMachine<TypeConfig> for Applier {
     where
         Strm: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + Send,
     {
-        let mut batch = WriteBatch::new();
+        let mut pending = Pending::default();
         let mut responders = Vec::new();
-        let mut unasked = None;
-        let mut applied = self.applied;
-        let mut membership = None;
         while let Some(entry) = entries.next().await {
             let (entry, responder) = entry?;
-            applied = Some(entry.log_id);
-            match entry.payload {
-                EntryPayload::Blank => {}
-                EntryPayload::Normal(command) => {
-                    let index = entry.log_id.index;
-                    let outcome = self.context.state_machine.apply(index, &command.0, &mut batch);
-                    outcome.map_err(|error| self.stopped(&error))?;
-                }
-                EntryPayload::Membership(members) => {
-                    membership = Some(StoredMembership::new(Some(entry.log_id), members));
-                }
-            }
+            let index = entry.log_id.index;
+            pending.last = Some(entry.log_id);
             match responder {
                 Some(responder) => responders.push(responder),
-                None => unasked = Some(entry.log_id.index),
+                None => pending.unasked = Some(index),
+            }
+            match entry.payload {
+                EntryPayload::Blank => {}
+                EntryPayload::Normal(command) => match OwnCommand::decode(&command.0) {
+                    Ok(None) => {
+                        let machine = &self.context.state_machine;
+                        let outcome = machine.apply(index, &command.0, &mut pending.batch);
+                        outcome.map_err(|error| self.stopped(&error))?;
+                    }
+                    Ok(Some(OwnCommand::Compare { id })) => {
+                        self.write_pending(std::mem::take(&mut pending)).await?;
+                        self.compare(id, index);
+                    }
+                    Err(why) => {
+                        self.context.health.stop(format!("entry {index}: {why}"));
+                        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+                    }
+                },
+                EntryPayload::Membership(members) => {
+                    pending.membership = Some(StoredMembership::new(Some(entry.log_id), members));
+                }
             }
         }
-        if let Some(index) = unasked {
-            self.context.log.wait_synced(&self.context.key, index).await;
-        }
-        if let Some(membership) = membership {
-            self.membership = membership;
-        }
-        if defect::active("applied-apart") {
-            let state = std::mem::take(&mut batch);
-            self.context.slot.write(state).map_err(|error| self.stopped(&error))?;
-        }
-        batch.put(APPLIED_KEY, encode_applied(applied.as_ref(), &self.membership));
-        self.write(batch).await?;
-        self.applied = applied;
+        self.write_pending(pending).await?;
         for responder in responders {
             responder.send(());
         }
@@ -227,38 +270,35 @@ impl RaftStateMachine<TypeConfig> for Applier {
             }));
         }
         let Some(applied) = self.applied else { return Ok(None) };
+        let now = context.clock.monotonic();
         let (purged, _) = context.log.bounds(&context.key);
+        let later = |why| Snapshot {
+            meta: SnapshotMeta {
+                last_log_id: Some(applied),
+                last_membership: self.membership.clone(),
+            },
+            snapshot: SnapshotData::Later(why),
+        };
         // The one being sent will do, while the log still holds everything behind it.
-        let checkpoint = match context.sending.current() {
-            Some(known) if Some(known.last_log_id) >= purged => known,
-            _ => {
-                let dir = sending_dir(&context.folder, &applied);
-                let (slot, factory, at) =
-                    (context.slot.clone(), context.factory.clone(), dir.clone());
-                // No apply runs now: this is the state machine's task. So the checkpoint holds `applied`,
-                // and reading it back proves that.
-                let held = loop {
-                    let (slot, factory, at) = (slot.clone(), factory.clone(), at.clone());
-                    let held = blocking(move || {
-                        factory.remove(&at)?;
-                        slot.checkpoint(&at)?;
-                        factory.open_checkpoint(&at)?.get(APPLIED_KEY)
-                    });
-                    match held.await {
-                        Err(engine::Error::NoSpace { .. }) if !context.health.stopped() => {
-                            tokio::time::sleep(limits::NO_SPACE_PAUSE).await;
-                        }
-                        held => break held,
-                    }
+        let known = context.sending.reuse(now).filter(|known| Some(known.last_log_id) >= purged);
+        let checkpoint = match known {
+            Some(known) => known,
+            None => {
+                // A place for the next one must not wait for the one before.
+                let before = context.sending.clear();
+                blocking(move || drop(before)).await;
+                let Some(place) = context.transfers.place_for_checkpoint() else {
+                    return Ok(Some(later("the node keeps as many checkpoints as it may")));
                 };
-                let (last_log_id, membership) = read_applied(held)?;
-                let last_log_id = last_log_id.filter(|held| *held == applied).ok_or_else(|| {
-                    let what = format!("the checkpoint in {} is not as cut", dir.display());
-                    io::Error::new(io::ErrorKind::InvalidData, what)
-                })?;
-                let factory = context.factory.clone();
-                let checkpoint = Arc::new(Checkpoint::new(dir, last_log_id, membership, factory));
-                context.sending.remember(&checkpoint);
+                if !flushed_ahead(context) {
+                    return Ok(Some(later("the engine is flushed before a checkpoint is cut")));
+                }
+                let id = context.transfers.next_id();
+                let Some(checkpoint) = cut(context, applied, id).await? else {
+                    return Ok(Some(later("the disk is full")));
+                };
+                let checkpoint = Arc::new(checkpoint.cut(id, now, place));
+                context.sending.keep(&checkpoint, now);
                 checkpoint
             }
         };
@@ -270,6 +310,64 @@ impl RaftStateMachine<TypeConfig> for Applier {
             snapshot: SnapshotData::Checkpoint(checkpoint),
         }))
     }
+}
+
+/// Whether the engine has little left to flush, so that a cut is short. When not, a flush begins in the
+/// background; after it, the cut comes whatever was written meanwhile.
+fn flushed_ahead(context: &Arc<ApplierContext>) -> bool {
+    match context.sending.ahead_flush() {
+        AheadFlush::Done => {
+            context.sending.set_ahead_flush(AheadFlush::None);
+            true
+        }
+        AheadFlush::Running => false,
+        AheadFlush::None => {
+            if context.slot.unflushed_bytes() <= limits::SNAPSHOT_CUT_UNFLUSHED_MAX {
+                return true;
+            }
+            context.sending.set_ahead_flush(AheadFlush::Running);
+            let context = context.clone();
+            tokio::spawn(async move {
+                let slot = context.slot.clone();
+                if let Err(error) = blocking(move || slot.flush()).await {
+                    // The cut meets the same error and reports it.
+                    tracing::warn!(%error, "the flush before a checkpoint failed");
+                }
+                context.sending.set_ahead_flush(AheadFlush::Done);
+            });
+            false
+        }
+    }
+}
+
+/// Cuts a checkpoint. No apply runs now: this is the state machine's task. So the checkpoint holds
+/// `applied`, and reading it back proves that. `None` when the disk is full.
+async fn cut(
+    context: &Arc<ApplierContext>,
+    applied: LogId,
+    id: u64,
+) -> io::Result<Option<Checkpoint>> {
+    let dir = sending_dir(&context.folder, &applied, id);
+    let (slot, factory, at) = (context.slot.clone(), context.factory.clone(), dir.clone());
+    let held = blocking(move || {
+        factory.remove(&at)?;
+        slot.checkpoint(&at)?;
+        let cut = factory.open_checkpoint(&at)?;
+        match diverged_before(cut.as_ref())? {
+            Some(why) => Err(engine::Error::corrupt(at.display().to_string(), why)),
+            None => cut.get(APPLIED_KEY),
+        }
+    })
+    .await;
+    if let Err(engine::Error::NoSpace { .. }) = held {
+        return Ok(None);
+    }
+    let (last_log_id, membership) = read_applied(held)?;
+    let last_log_id = last_log_id.filter(|held| *held == applied).ok_or_else(|| {
+        let what = format!("the checkpoint in {} is not as cut", dir.display());
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    })?;
+    Ok(Some(Checkpoint::new(dir, last_log_id, membership, context.factory.clone())))
 }
 
 /// Metadata of a Raft snapshot.

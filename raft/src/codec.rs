@@ -190,10 +190,26 @@ pub fn append_to_wire(request: &AppendEntriesRequest<TypeConfig>) -> wire::Appen
     }
 }
 
+/// Whether entries follow `prev` and each other: a log that took others would have a hole.
+fn check_order(prev: Option<&wire::LogId>, entries: &[wire::Entry]) -> Result<(), DecodeError> {
+    let (mut term, mut next) = prev.map_or((0, 0), |prev| (prev.term, prev.index.wrapping_add(1)));
+    for entry in entries {
+        if entry.index != next || entry.term < term {
+            return Err(DecodeError(format!(
+                "an append with entry {}-{} where index {next} of term {term} or later belongs",
+                entry.term, entry.index
+            )));
+        }
+        (term, next) = (entry.term, next.wrapping_add(1));
+    }
+    Ok(())
+}
+
 /// AppendEntries from wire.
 pub fn append_from_wire(
     message: wire::AppendRequest,
 ) -> Result<AppendEntriesRequest<TypeConfig>, DecodeError> {
+    check_order(message.prev.as_ref(), &message.entries)?;
     Ok(AppendEntriesRequest {
         vote: vote_from_wire(message.vote.as_ref().ok_or_else(|| missing("vote"))?),
         prev_log_id: message.prev.as_ref().map(log_id_from_wire),
@@ -336,6 +352,29 @@ mod tests {
     fn an_append_without_a_vote_is_refused() {
         let error = append_from_wire(wire::AppendRequest::default()).unwrap_err();
         assert_eq!(error.to_string(), "vote is missing");
+    }
+
+    #[test]
+    fn an_append_with_a_hole_or_an_older_term_is_refused() {
+        let entry = |term, index| wire::Entry { term, index, payload: None };
+        let append = |prev: Option<(u64, u64)>, entries: Vec<wire::Entry>| wire::AppendRequest {
+            vote: Some(wire::Vote { term: 3, voted_for: 1, committed: true }),
+            prev: prev.map(|(term, index)| wire::LogId { term, index }),
+            entries,
+            committed: None,
+        };
+        assert!(append_from_wire(append(Some((2, 4)), vec![entry(2, 5), entry(3, 6)])).is_ok());
+        assert!(append_from_wire(append(None, vec![entry(0, 0)])).is_ok());
+        for wrong in [
+            append(Some((2, 4)), vec![entry(2, 6)]),
+            append(Some((2, 4)), vec![entry(2, 5), entry(2, 5)]),
+            append(Some((2, 4)), vec![entry(1, 5)]),
+            append(None, vec![entry(1, 1)]),
+            append(Some((2, u64::MAX)), vec![entry(2, 5)]),
+        ] {
+            let error = append_from_wire(wrong).unwrap_err();
+            assert!(error.to_string().contains("an append with entry"), "{error}");
+        }
     }
 
     #[test]

@@ -71,6 +71,11 @@ impl EngineSlot {
         }
     }
 
+    /// Whether there is an engine in it.
+    pub fn is_open(&self) -> bool {
+        self.live.read().is_some()
+    }
+
     /// Empties the slot and waits until nobody holds the old engine.
     ///
     /// # Errors

@@ -14,6 +14,7 @@
 //! vote gate; run.
 
 use crate::applier::{Applier, ApplierContext, blocking, read_applied};
+use crate::compare;
 use crate::config::{GATE_SPREAD, VOTE_GATE, raft_config};
 use crate::defect;
 use crate::engine_slot::EngineSlot;
@@ -29,9 +30,12 @@ use crate::replica_group::{ReplicaGroup, ReplicaStatus};
 use crate::runtime::random_below;
 use crate::scrub::{self, ScrubCounters, ScrubMetrics};
 use crate::snapshot::Sending;
+use crate::snapshot::transfers::{SnapshotOptions, TransferMetrics, Transfers};
 use crate::state_machine::StateMachine;
 use crate::transport::dialer::Dialer;
+use crate::transport::hello::Identity;
 use crate::transport::network::{Network, Peers};
+use crate::transport::refusal::Refusals;
 use crate::transport::service::{RaftService, Registry};
 use crate::type_config::{Home, LogId};
 use crate::vote_gate::VoteGate;
@@ -43,22 +47,30 @@ use openraft::StorageHelper;
 use openraft::async_runtime::WatchReceiver;
 use proto::raft::raft_server::RaftServer;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Folder of the replicas, in the node's data folder.
-const REPLICAS_FOLDER: &str = "replicas";
+pub const REPLICAS_FOLDER: &str = "replicas";
 
 /// Folder of replicas that were given up and are kept as evidence, in the node's data folder.
 pub const SET_ASIDE_FOLDER: &str = "set-aside";
+
+/// The folder of a replica in a node's data folder.
+pub fn replica_folder(data_dir: &Path, key: Key) -> PathBuf {
+    let identity = ReplicaIdentity { shard: key.0, replica: key.1 };
+    data_dir.join(REPLICAS_FOLDER).join(identity.folder_name())
+}
 
 /// What a host needs to know.
 #[derive(Clone)]
 pub struct HostConfig {
     /// This node.
     pub node: NodeId,
+    /// Its cluster: a hash of the name. Nodes of two clusters never talk.
+    pub cluster: u64,
     /// Its data folder. The log's folder is the disk's business.
     pub data_dir: PathBuf,
     /// Time.
@@ -67,6 +79,8 @@ pub struct HostConfig {
     pub flush_mode: FlushMode,
     /// Sizes and intervals of the log.
     pub log: LogOptions,
+    /// How fast and how many Raft snapshots move.
+    pub snapshots: SnapshotOptions,
 }
 
 impl HostConfig {
@@ -74,10 +88,12 @@ impl HostConfig {
     pub fn new(node: NodeId, data_dir: impl Into<PathBuf>, clock: SharedClock) -> HostConfig {
         HostConfig {
             node,
+            cluster: 0,
             data_dir: data_dir.into(),
             clock,
             flush_mode: FlushMode::Thread,
             log: LogOptions::default(),
+            snapshots: SnapshotOptions::default(),
         }
     }
 }
@@ -93,6 +109,10 @@ pub struct HostMetrics {
     pub log_damage: Option<String>,
     /// Every replica that runs or has stopped since the start.
     pub replicas: Vec<ReplicaStatus>,
+    /// Raft snapshots.
+    pub transfers: TransferMetrics,
+    /// What came from outside and was refused: reason and count.
+    pub refused: Vec<(&'static str, u64)>,
 }
 
 /// All replicas of a node.
@@ -109,6 +129,10 @@ pub struct Host {
     peers: Arc<Peers>,
     /// Replicas that run.
     registry: Arc<Registry>,
+    /// What Raft snapshots share.
+    transfers: Arc<Transfers>,
+    /// What was refused.
+    refusals: Arc<Refusals>,
     /// One start or stop at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -134,13 +158,18 @@ impl Host {
         tokio::spawn(watch_space(Arc::downgrade(&registry), log.clone()));
         let scrubs = Arc::new(ScrubCounters::default());
         tokio::spawn(scrub::run(Arc::downgrade(&registry), log.clone(), scrubs.clone()));
+        let transfers = Arc::new(Transfers::new(config.snapshots.clone(), config.clock.clone()));
+        tokio::spawn(sweep(Arc::downgrade(&registry)));
+        let identity = Identity { cluster: config.cluster, node: config.node };
         Ok(Arc::new(Host {
             config,
             factory,
             log,
             scrubs,
-            peers: Arc::new(Peers::new(dialer)),
+            peers: Arc::new(Peers::new(dialer, identity, transfers.clone())),
             registry,
+            transfers,
+            refusals: Arc::default(),
             changing: tokio::sync::Mutex::new(()),
         }))
     }
@@ -152,7 +181,13 @@ impl Host {
 
     /// The gRPC service to add to the node's router.
     pub fn service(&self) -> RaftServer<RaftService> {
-        RaftServer::new(RaftService::new(self.registry.clone()))
+        let service = RaftService {
+            registry: self.registry.clone(),
+            identity: Identity { cluster: self.config.cluster, node: self.config.node },
+            transfers: self.transfers.clone(),
+            refusals: self.refusals.clone(),
+        };
+        RaftServer::new(service)
             .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
             .max_encoding_message_size(limits::MESSAGE_BYTES_MAX)
     }
@@ -168,8 +203,7 @@ impl Host {
 
     /// The folder of a replica.
     fn folder(&self, key: Key) -> PathBuf {
-        let identity = ReplicaIdentity { shard: key.0, replica: key.1 };
-        self.config.data_dir.join(REPLICAS_FOLDER).join(identity.folder_name())
+        replica_folder(&self.config.data_dir, key)
     }
 
     /// The replica of a shard that runs here.
@@ -196,6 +230,8 @@ impl Host {
             scrub: self.scrubs.metrics(),
             log_damage: self.log.damage().map(str::to_string),
             replicas: replicas.iter().map(|replica| replica.status()).collect(),
+            transfers: self.transfers.metrics(),
+            refused: self.refusals.all(),
         }
     }
 
@@ -220,6 +256,10 @@ impl Host {
         }
         let folder = self.folder(key);
         let engine = self.open_engine(key, folder.clone()).await?;
+        if let Some(what) = compare::diverged_before(engine.as_ref())? {
+            let place = folder.display().to_string();
+            return Err(Error::Recovering { shard, replica, what, place });
+        }
         let applied = self.align(key, engine.as_ref()).await?;
 
         let health = Arc::new(Health::new(key));
@@ -234,6 +274,8 @@ impl Host {
             state_machine,
             clock: self.config.clock.clone(),
             sending: Sending::default(),
+            digests: Arc::default(),
+            transfers: self.transfers.clone(),
             running: AtomicBool::new(false),
             health,
         });
@@ -336,7 +378,7 @@ impl Host {
         }
         context.running.store(true, Ordering::Release);
         let gate = VoteGate::new(self.config.clock.clone(), closed_for);
-        let replica = Arc::new(Replica::new(raft, context, gate));
+        let replica = Arc::new(Replica::new(raft, context, gate, self.peers.clone()));
         replica.raft.run();
         if alone {
             // Nobody to wait for.
@@ -430,6 +472,27 @@ impl Host {
         self.peers.close();
         let log = self.log.clone();
         blocking(move || log.close()).await;
+    }
+}
+
+/// Lets go of checkpoints that nobody asks for any more and of Raft snapshots whose rest does not come,
+/// until the node has ended.
+async fn sweep(registry: Weak<Registry>) {
+    loop {
+        tokio::time::sleep(limits::SNAPSHOT_SWEEP_INTERVAL).await;
+        let Some(registry) = registry.upgrade() else { return };
+        for replica in registry.all() {
+            let now = replica.context.clock.monotonic();
+            let unused = match replica.context.health.stopped() {
+                true => replica.context.sending.clear(),
+                false => replica.context.sending.sweep(now),
+            };
+            let stopped = replica.context.health.stopped();
+            let stale = replica.receiving.sweep(stopped, now);
+            if unused.is_some() || stale.is_some() {
+                blocking(move || drop((unused, stale))).await;
+            }
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint, Server};
 
 const SHARD: ShardId = ShardId(7);
+const CLUSTER: u64 = 0xc1;
 
 /// The runtime's clock, which stands while the test runs.
 struct TestClock(tokio::time::Instant);
@@ -60,6 +61,10 @@ impl StateMachine for Settings {
 struct Wires {
     listeners: BTreeMap<NodeId, mpsc::Sender<DuplexStream>>,
     cut: BTreeSet<NodeId>,
+    /// Pairs that do not reach each other, both ways.
+    apart: BTreeSet<(NodeId, NodeId)>,
+    /// A connection to such a node breaks after so many bytes.
+    weak: BTreeMap<NodeId, u64>,
     open: Vec<(NodeId, NodeId, AbortHandle)>,
 }
 
@@ -74,16 +79,28 @@ impl Dialer for WireDialer {
         Box::pin(async move {
             let (near, mut near_end) = tokio::io::duplex(1 << 16);
             let (mut far_end, far) = tokio::io::duplex(1 << 16);
-            let listener = {
+            let (listener, weak) = {
                 let wires = wires.lock();
-                if wires.cut.contains(&node) || wires.cut.contains(&from) {
+                let apart = wires.apart.contains(&(from, node));
+                if apart || wires.cut.contains(&node) || wires.cut.contains(&from) {
                     return Err("cut".to_string());
                 }
-                wires.listeners.get(&node).cloned().ok_or("nobody listens")?
+                let listener = wires.listeners.get(&node).cloned().ok_or("nobody listens")?;
+                (listener, wires.weak.get(&node).copied())
             };
             listener.send(far).await.map_err(|_| "nobody listens")?;
             let carry = tokio::spawn(async move {
-                let _ = tokio::io::copy_bidirectional(&mut near_end, &mut far_end).await;
+                let Some(bytes) = weak else {
+                    let _ = tokio::io::copy_bidirectional(&mut near_end, &mut far_end).await;
+                    return;
+                };
+                let (from_near, mut to_near) = tokio::io::split(near_end);
+                let (mut from_far, mut to_far) = tokio::io::split(far_end);
+                let mut from_near = tokio::io::AsyncReadExt::take(from_near, bytes);
+                tokio::select! {
+                    _ = tokio::io::copy(&mut from_near, &mut to_far) => {}
+                    _ = tokio::io::copy(&mut from_far, &mut to_near) => {}
+                }
             });
             wires.lock().open.push((from, node, carry.abort_handle()));
             let near = Mutex::new(Some(near));
@@ -112,6 +129,13 @@ struct Cluster {
     wires: Arc<Mutex<Wires>>,
     clock: SharedClock,
     rng: Rng,
+    /// For nodes that boot from now on.
+    snapshots: SnapshotOptions,
+}
+
+/// Small pieces, so that a small checkpoint has many.
+fn small_pieces() -> SnapshotOptions {
+    SnapshotOptions { chunk_bytes: 1 << 10, ..SnapshotOptions::default() }
 }
 
 impl Cluster {
@@ -129,6 +153,7 @@ impl Cluster {
             wires: Arc::default(),
             clock: TestClock::shared(),
             rng: Rng::seeded(9),
+            snapshots: small_pieces(),
         };
         for position in 0..cluster.nodes.len() {
             cluster.boot(position).await.unwrap();
@@ -148,10 +173,13 @@ impl Cluster {
 
     async fn boot(&mut self, position: usize) -> Result<()> {
         let (wires, clock) = (self.wires.clone(), self.clock.clone());
+        let snapshots = self.snapshots.clone();
         let node = &mut self.nodes[position];
         let config = HostConfig {
+            cluster: CLUSTER,
             flush_mode: FlushMode::Task,
             log: LogOptions { segment_bytes: 1 << 16, ..LogOptions::default() },
+            snapshots,
             ..HostConfig::new(node.id, format!("/node{}", node.id.0), clock)
         };
         let factory = Arc::new(SimFactory::new(node.engines.clone()));
@@ -178,6 +206,25 @@ impl Cluster {
         };
         wires.open.retain(|(from, to, carry)| {
             let concerned = *from == id || *to == id;
+            if concerned {
+                carry.abort();
+            }
+            !concerned
+        });
+    }
+
+    /// Cuts these nodes off from the others, but not from each other; all are together with none.
+    fn partition(&self, minority: &[usize]) {
+        let mut wires = self.wires.lock();
+        wires.apart.clear();
+        let apart = |a: usize, b: usize| minority.contains(&a) != minority.contains(&b);
+        for (from, one) in self.nodes.iter().enumerate() {
+            let others = self.nodes.iter().enumerate().filter(|(to, _)| apart(from, *to));
+            wires.apart.extend(others.map(|(_, other)| (one.id, other.id)));
+        }
+        let Wires { apart, open, .. } = &mut *wires;
+        open.retain(|(from, to, carry)| {
+            let concerned = apart.contains(&(*from, *to));
             if concerned {
                 carry.abort();
             }
@@ -230,6 +277,24 @@ impl Cluster {
 
     fn get(&self, position: usize, key: &str) -> Option<Bytes> {
         self.group(position).engine().get(format!("k{key}").as_bytes()).unwrap()
+    }
+
+    /// What the purge driver does on every node that runs, without waiting for megabytes.
+    async fn purge_all(&self) {
+        for node in &self.nodes {
+            let Some(host) = &node.host else { continue };
+            let replica = host.registry.get(SHARD).unwrap();
+            let applied = replica.with_metrics(|metrics| metrics.last_applied.unwrap().index);
+            let purged = |replica: &Replica| {
+                replica.with_metrics(|metrics| metrics.purged.map(|purged| purged.index))
+            };
+            while purged(&replica) < Some(applied) {
+                replica.raft.trigger().snapshot().await.unwrap();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                replica.raft.trigger().purge_log(applied).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
     }
 
     /// Waits until a node has a key.
@@ -371,19 +436,7 @@ async fn a_follower_behind_the_purge_point_gets_a_checkpoint() {
     for number in 0..30 {
         cluster.set(&format!("a{number}"), "x").await;
     }
-    // What the purge driver does, without waiting for megabytes.
-    for position in 0..3 {
-        if position == follower {
-            continue;
-        }
-        let replica = cluster.host(position).registry.get(SHARD).unwrap();
-        let applied = replica.with_metrics(|metrics| metrics.last_applied.unwrap().index);
-        replica.raft.trigger().snapshot().await.unwrap();
-        while replica.with_metrics(|metrics| metrics.purged.is_none()) {
-            replica.raft.trigger().purge_log(applied).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
+    cluster.purge_all().await;
     cluster.boot(follower).await.unwrap();
     cluster.wait_for(follower, "a29", "x").await;
     cluster.wait_for(follower, "before", "1").await;
@@ -597,7 +650,20 @@ async fn real_disks_and_sockets_carry_a_group_and_a_checkpoint() {
     }
 }
 
+#[path = "host_transfer_tests.rs"]
+mod transfers;
+
+#[path = "host_stranger_tests.rs"]
+mod strangers;
+
+#[path = "host_follower_tests.rs"]
+mod followers;
+
+#[path = "host_compare_tests.rs"]
+mod comparisons;
+
 #[path = "disk_tests.rs"]
 mod disk;
 #[path = "membership_tests.rs"]
 mod membership;
+

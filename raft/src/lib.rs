@@ -10,11 +10,12 @@
 //! Reading order: `replica_group` and `state_machine` (what others see), `host` (what `server` starts),
 //! `type_config`, `config` and `codec` (openraft made ours), `log` with `log_store` (the log),
 //! `applier`, `engine_slot` and `snapshot` (the state), `transport` (between nodes), `replica`, `membership`,
-//! `lease` and `vote_gate` (when a replica may serve and vote), `purge` (keeping the log short), `scrub`
-//! (finding rot).
+//! `lease` and `vote_gate` (when a replica may serve and vote), `follower_read` (reads elsewhere), `compare`
+//! (whether replicas hold the same), `purge` (keeping the log short), `scrub` (finding rot).
 //!
 //! Invariants:
-//! 1. Nothing here looks inside a command.
+//! 1. Nothing here looks inside a command of a state machine; `raft`'s own begin with a byte that no
+//!    state machine uses (`command`).
 //! 2. openraft's types stop at this crate, generated proto types too (but for the service that `Host`
 //!    hands to the node's router).
 //! 3. Nothing is acknowledged before it is synced; a failed sync stops the process.
@@ -22,10 +23,13 @@
 
 pub mod applier;
 pub mod codec;
+pub mod command;
+pub mod compare;
 pub mod config;
 pub(crate) mod defect;
 pub mod engine_slot;
 pub mod error;
+pub mod follower_read;
 pub mod host;
 pub mod lease;
 pub mod log;
@@ -42,7 +46,9 @@ pub mod transport;
 pub mod type_config;
 pub mod vote_gate;
 
+pub use compare::Comparison;
 pub use error::{Error, Result};
+pub use follower_read::{FollowerReadError, FollowerSnapshot};
 pub use host::{Host, HostConfig};
 pub use log::FlushMode;
 pub use log::disk::{FileDisk, LogDisk, LogFile, SimLogDisk};

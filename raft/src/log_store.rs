@@ -127,6 +127,7 @@ mod tests {
     use crate::log::{FlushMode, LogOptions};
     use crate::replica::Health;
     use crate::snapshot::Sending;
+    use crate::snapshot::transfers::{SnapshotOptions, Transfers};
     use crate::state_machine::StateMachine;
     use base::{ReplicaId, ShardId, SystemClock};
     use engine::{EngineFactory, RocksFactory, RocksOptions, RocksShared, SimFactory, WriteBatch};
@@ -170,8 +171,10 @@ mod tests {
                 factory: self.factory.clone(),
                 log: log.clone(),
                 state_machine: Arc::new(Nothing),
-                clock,
                 sending: Sending::default(),
+                digests: Arc::default(),
+                transfers: Arc::new(Transfers::new(SnapshotOptions::default(), clock.clone())),
+                clock,
                 running: AtomicBool::new(true),
                 health: Arc::new(Health::new(key)),
             });

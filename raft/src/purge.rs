@@ -127,13 +127,14 @@ async fn look_at(replica: &Arc<Replica>, log: &SharedLog) {
     let (applied, flushed, purged) = replica.with_metrics(|metrics| {
         (index(&metrics.last_applied), index(&metrics.snapshot), index(&metrics.purged))
     });
+    let now = replica.context.clock.monotonic();
     let view = View {
         bytes: log.bytes(&key),
         pins_oldest: log.pins_oldest_segment(&key),
         applied,
         flushed,
         purged,
-        sending: replica.context.sending.current().map(|sending| sending.last_log_id.index),
+        sending: replica.context.sending.purge_bound(now, log.bytes(&key)),
         slowest: slowest_follower(replica),
         before_tail: log.index_before_tail(&key, limits::LOG_TAIL_BYTES),
         last: log.index_before_tail(&key, 0),

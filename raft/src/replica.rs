@@ -1,14 +1,18 @@
 //! One running replica: openraft with our log, engine and transport, seen as a `ReplicaGroup`.
 
 use crate::applier::{Applier, ApplierContext};
+use crate::command::OWN_TAG;
+use crate::compare::Comparison;
 use crate::defect;
 use crate::engine_slot::EngineSlot;
+use crate::follower_read::{FollowerReadError, FollowerSnapshot};
 use crate::lease;
 use crate::log::record::Key;
 use crate::replica_group::{
     GroupProgress, MembershipError, MembershipVersion, ProposeError, ReplicaGroup, ReplicaStatus,
 };
-use crate::snapshot::Receiving;
+use crate::snapshot::receiving::Receiving;
+use crate::transport::network::Peers;
 use crate::type_config::{Answer, Command, Term, TypeConfig};
 use crate::vote_gate::VoteGate;
 use base::{NodeId, ReplicaId, ShardId, SharedClock, limits};
@@ -95,6 +99,10 @@ pub struct Replica {
     pub gate: VoteGate,
     /// The Raft snapshot that is being received.
     pub receiving: Receiving,
+    /// The lanes to other nodes.
+    pub peers: Arc<Peers>,
+    /// Held while this replica compares its group.
+    pub comparing: tokio::sync::Mutex<()>,
     /// Held while the members are being changed.
     pub(crate) changing: Arc<tokio::sync::Mutex<()>>,
     /// What openraft published last.
@@ -109,8 +117,15 @@ pub struct Replica {
 
 impl Replica {
     /// A replica whose openraft has been built.
-    pub fn new(raft: Raft, context: Arc<ApplierContext>, gate: VoteGate) -> Replica {
+    pub fn new(
+        raft: Raft,
+        context: Arc<ApplierContext>,
+        gate: VoteGate,
+        peers: Arc<Peers>,
+    ) -> Replica {
         Replica {
+            peers,
+            comparing: tokio::sync::Mutex::new(()),
             key: context.key,
             metrics: raft.metrics(),
             raft,
@@ -152,6 +167,45 @@ impl Replica {
     pub async fn shutdown(&self) {
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(shard = %self.key.0, replica = %self.key.1, %error, "Raft ended badly");
+        }
+    }
+
+    /// Replicates a command, of the state machine or our own. Returns the index of its entry.
+    pub(crate) async fn replicate(&self, term: u64, command: Bytes) -> Result<u64, ProposeError> {
+        if let Some(reason) = self.stop_reason() {
+            return Err(ProposeError::Stopped(reason));
+        }
+        if command.len() > limits::ENTRY_BYTES_MAX {
+            let (bytes, max) = (command.len(), limits::ENTRY_BYTES_MAX);
+            let what = format!("a command of {bytes} bytes is above the limit of {max}; cut it");
+            return Err(ProposeError::Stopped(what));
+        }
+        if self.revoked(term) {
+            return Err(ProposeError::NotLeader);
+        }
+        let permits = (command.len() / PERMIT_BYTES + 1) as u32;
+        let room =
+            tokio::time::timeout(limits::PROPOSE_WAIT_MAX, self.permits.acquire_many(permits));
+        let Ok(Ok(_room)) = room.await else { return Err(ProposeError::NotLeader) };
+        let (answer, outcome) = Answer::pair();
+        // The fence: accepted only while this replica leads in that term.
+        let write = self.raft.write(Command(command)).responder(answer);
+        let write =
+            if defect::active("no-fence") { write } else { write.with_leader(Term::new(term)) };
+        if write.await.is_err() {
+            let reason = self.stop_reason().unwrap_or_else(|| "Raft has stopped".to_string());
+            return Err(ProposeError::Stopped(reason));
+        }
+        match tokio::time::timeout(limits::PROPOSE_WAIT_MAX, outcome).await {
+            Ok(Ok(Ok(applied))) => Ok(applied.log_id.index),
+            // Refused before it was appended.
+            Ok(Ok(Err(ClientWriteError::ForwardToLeader(_)))) => Err(ProposeError::NotLeader),
+            Ok(Ok(Err(ClientWriteError::PreconditionFailed(_)))) => Err(ProposeError::NotLeader),
+            Ok(Ok(Err(ClientWriteError::ChangeMembershipError(_)))) => Err(ProposeError::NotLeader),
+            Ok(Ok(Err(ClientWriteError::LogEntryDiscarded(_)))) => Err(ProposeError::Unknown),
+            Ok(Err(_)) | Err(_) if defect::active("unknown-is-acknowledged") => Ok(0),
+            // Raft ended while the command was on its way, or no quorum answered in time.
+            Ok(Err(_)) | Err(_) => Err(ProposeError::Unknown),
         }
     }
 
@@ -228,46 +282,27 @@ impl ReplicaGroup for Replica {
         (leads && !self.revoked(term)).then_some(term)
     }
 
+    async fn follower_snapshot(
+        &self,
+        wait_max: Duration,
+    ) -> Result<FollowerSnapshot, FollowerReadError> {
+        self.snapshot_of_all_acknowledged(wait_max).await
+    }
+
+    async fn compare(&self) -> Result<Comparison, ProposeError> {
+        self.compare_members().await
+    }
+
     fn refuses_writes(&self) -> Option<String> {
         self.context.log.refuses_writes()
     }
 
     async fn propose(&self, term: u64, command: Bytes) -> Result<(), ProposeError> {
-        if let Some(reason) = self.stop_reason() {
-            return Err(ProposeError::Stopped(reason));
-        }
-        if command.len() > limits::ENTRY_BYTES_MAX {
-            let (bytes, max) = (command.len(), limits::ENTRY_BYTES_MAX);
-            let what = format!("a command of {bytes} bytes is above the limit of {max}; cut it");
+        if command.first() == Some(&OWN_TAG) {
+            let what = "a command must not begin with ff: that byte is Raft's own".to_string();
             return Err(ProposeError::Stopped(what));
         }
-        if self.revoked(term) {
-            return Err(ProposeError::NotLeader);
-        }
-        let permits = (command.len() / PERMIT_BYTES + 1) as u32;
-        let room =
-            tokio::time::timeout(limits::PROPOSE_WAIT_MAX, self.permits.acquire_many(permits));
-        let Ok(Ok(_room)) = room.await else { return Err(ProposeError::NotLeader) };
-        let (answer, outcome) = Answer::pair();
-        // The fence: accepted only while this replica leads in that term.
-        let write = self.raft.write(Command(command)).responder(answer);
-        let write =
-            if defect::active("no-fence") { write } else { write.with_leader(Term::new(term)) };
-        if write.await.is_err() {
-            let reason = self.stop_reason().unwrap_or_else(|| "Raft has stopped".to_string());
-            return Err(ProposeError::Stopped(reason));
-        }
-        match tokio::time::timeout(limits::PROPOSE_WAIT_MAX, outcome).await {
-            Ok(Ok(Ok(_applied))) => Ok(()),
-            // Refused before it was appended.
-            Ok(Ok(Err(ClientWriteError::ForwardToLeader(_)))) => Err(ProposeError::NotLeader),
-            Ok(Ok(Err(ClientWriteError::PreconditionFailed(_)))) => Err(ProposeError::NotLeader),
-            Ok(Ok(Err(ClientWriteError::ChangeMembershipError(_)))) => Err(ProposeError::NotLeader),
-            Ok(Ok(Err(ClientWriteError::LogEntryDiscarded(_)))) => Err(ProposeError::Unknown),
-            Ok(Err(_)) | Err(_) if defect::active("unknown-is-acknowledged") => Ok(()),
-            // Raft ended while the command was on its way, or no quorum answered in time.
-            Ok(Err(_)) | Err(_) => Err(ProposeError::Unknown),
-        }
+        self.replicate(term, command).await.map(|_index| ())
     }
 
     async fn transfer_leader(&self, to: NodeId) -> Result<(), ProposeError> {

@@ -1,5 +1,7 @@
 //! One shard's replication as the rest of the node sees it. openraft's types stop here.
 
+use crate::compare::Comparison;
+use crate::follower_read::{FollowerReadError, FollowerSnapshot};
 use base::{NodeId, ReplicaId, ShardId, limits};
 use bytes::Bytes;
 use engine::Engine;
@@ -29,6 +31,23 @@ pub trait ReplicaGroup: Send + Sync + 'static {
 
     /// As `serving_term`, but when only the lease is too old it asks a quorum first (ReadIndex).
     async fn confirm_term(&self) -> Option<u64>;
+
+    /// A view of this replica's engine that misses nothing acknowledged before the call, on a follower too:
+    /// the leader says how far it must reach, and this replica waits until it has applied that.
+    ///
+    /// # Errors
+    /// When no leader can say, or the replica lags for longer than `wait_max`. Never an older view.
+    async fn follower_snapshot(
+        &self,
+        wait_max: Duration,
+    ) -> Result<FollowerSnapshot, FollowerReadError>;
+
+    /// Compares what all members hold at one entry of the log, and stops those that differ from the
+    /// majority. On the leader; takes as long as reading the content at a limited rate does.
+    ///
+    /// # Errors
+    /// As `propose`.
+    async fn compare(&self) -> Result<Comparison, ProposeError>;
 
     /// Why the node takes no new writes, a sentence for people, if it takes none: its disk or its log is
     /// full. What was begun may still be proposed, and reads are not concerned. No I/O.

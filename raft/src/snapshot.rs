@@ -2,15 +2,35 @@
 //!
 //! Two kinds share one type. A *virtual* one is metadata only: it lets openraft purge the log up to
 //! what the engine has flushed, and answers its questions at a start. A *checkpoint* is the real one, cut
-//! when a follower needs it: a hard-linked copy of the engine in `sending/`, removed when the last
-//! transfer lets go of it.
+//! when a follower needs it: a hard-linked copy of the engine in `sending/`.
+//!
+//! ```text
+//! openraft asks ─> flush in the background ─> asks again ─> cut ─> send ──ok──> kept a while ─> removed
+//!                  (Later)                                          └─broken─> asks again: the same one
+//! ```
+//!
+//! Invariants:
+//! 1. A checkpoint's log id and membership are read from the checkpoint itself.
+//! 2. A node keeps at most `limits::SNAPSHOT_CHECKPOINTS_MAX` of them, none longer than it is of use; a
+//!    start removes all.
+//! 3. While a transfer runs, the log behind its checkpoint stays, bounded by time and by bytes.
+//!
+//! Reading order: here, `transfers` (what a node's transfers share), `incoming` and
+//! `receiving` (the receiving side's checks, and what it keeps), then `transport::snapshot_send` and `transport::snapshot_receive`.
 
-use crate::type_config::{LogId, StoredMembership, Vote, term_of};
+pub mod incoming;
+pub mod receiving;
+pub mod transfers;
+
+use crate::type_config::{LogId, StoredMembership, term_of};
+use base::limits;
 use engine::EngineFactory;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
-use tokio::sync::watch;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Data of a Raft snapshot.
 #[derive(Clone)]
@@ -19,6 +39,8 @@ pub enum SnapshotData {
     Virtual,
     /// A complete checkpoint.
     Checkpoint(Arc<Checkpoint>),
+    /// Not now, and why; openraft asks again after a pause.
+    Later(&'static str),
 }
 
 /// A checkpoint in a folder of its own, removed with the last handle.
@@ -29,19 +51,53 @@ pub struct Checkpoint {
     pub last_log_id: LogId,
     /// Membership in it.
     pub membership: StoredMembership,
+    /// Tells this checkpoint from any other.
+    pub id: u64,
+    /// When it was cut, monotonic.
+    pub cut_at: Duration,
+    /// Set when it could not be read: another one is cut.
+    broken: AtomicBool,
     /// Removes the folder.
     factory: Arc<dyn EngineFactory>,
+    /// Its place among the node's checkpoints; none for a received one.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Checkpoint {
-    /// A checkpoint that exists in `dir`.
+    /// A checkpoint that exists, or comes to exist, in `dir`.
     pub fn new(
         dir: PathBuf,
         last_log_id: LogId,
         membership: StoredMembership,
         factory: Arc<dyn EngineFactory>,
     ) -> Checkpoint {
-        Checkpoint { dir, last_log_id, membership, factory }
+        Checkpoint {
+            dir,
+            last_log_id,
+            membership,
+            id: 0,
+            cut_at: Duration::ZERO,
+            broken: AtomicBool::new(false),
+            factory,
+            _place: None,
+        }
+    }
+
+    /// The same, cut here just now.
+    pub fn cut(mut self, id: u64, cut_at: Duration, place: OwnedSemaphorePermit) -> Checkpoint {
+        (self.id, self.cut_at, self._place) = (id, cut_at, Some(place));
+        self
+    }
+
+    /// Whether it is too old to be sent, or was found broken.
+    pub fn expired(&self, now: Duration) -> bool {
+        let old = now.saturating_sub(self.cut_at) > limits::SNAPSHOT_AGE_MAX;
+        old || self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Says that it cannot be read.
+    pub fn break_off(&self) {
+        self.broken.store(true, Ordering::Relaxed);
     }
 }
 
@@ -59,92 +115,98 @@ pub fn checkpoint_name(last_log_id: &LogId) -> String {
     format!("{}-{}", term_of(last_log_id), last_log_id.index)
 }
 
+/// A checkpoint that may be asked for again.
+struct Kept {
+    /// The checkpoint.
+    checkpoint: Arc<Checkpoint>,
+    /// When it was last asked for or seen in use, monotonic.
+    used_at: Duration,
+}
+
 /// The checkpoint that a replica is sending, if any: shared by followers and by repeated attempts.
 #[derive(Default)]
 pub struct Sending {
-    /// The last one cut.
-    last: Mutex<Weak<Checkpoint>>,
+    /// The last one cut, until it is of no more use.
+    kept: Mutex<Option<Kept>>,
+    /// A flush that makes the next cut short.
+    flush: Mutex<AheadFlush>,
+}
+
+/// The flush ahead of a cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AheadFlush {
+    /// None was asked for.
+    #[default]
+    None,
+    /// It runs.
+    Running,
+    /// It has ended: cut now.
+    Done,
 }
 
 impl Sending {
-    /// The checkpoint in use.
-    pub fn current(&self) -> Option<Arc<Checkpoint>> {
-        self.last.lock().upgrade()
+    /// The checkpoint to send again, when it is fresh.
+    pub fn reuse(&self, now: Duration) -> Option<Arc<Checkpoint>> {
+        let mut kept = self.kept.lock();
+        let kept = kept.as_mut().filter(|kept| !kept.checkpoint.expired(now))?;
+        kept.used_at = now;
+        Some(kept.checkpoint.clone())
     }
 
-    /// Remembers a checkpoint.
-    pub fn remember(&self, checkpoint: &Arc<Checkpoint>) {
-        *self.last.lock() = Arc::downgrade(checkpoint);
+    /// Keeps a checkpoint for further attempts, in place of the one before.
+    pub fn keep(&self, checkpoint: &Arc<Checkpoint>, now: Duration) {
+        let kept = Kept { checkpoint: checkpoint.clone(), used_at: now };
+        let before = self.kept.lock().replace(kept);
+        // Its folder goes outside the lock.
+        drop(before);
     }
-}
 
-/// The one Raft snapshot that a replica receives at a time.
-///
-/// A sender that lost its power says nothing more, and a broken connection may go unnoticed for long. So a
-/// sender that begins anew, or a newer leader, ends what an older one began.
-pub struct Receiving {
-    /// Held while one is received and installed.
-    turn: tokio::sync::Mutex<()>,
-    /// How many were begun, and the vote of the last one's sender.
-    begun: watch::Sender<(u64, Option<Vote>)>,
-}
-
-impl Default for Receiving {
-    fn default() -> Receiving {
-        Receiving { turn: tokio::sync::Mutex::default(), begun: watch::channel((0, None)).0 }
-    }
-}
-
-/// The right to receive.
-pub struct ReceivingTurn<'a> {
-    /// The number of this one.
-    number: u64,
-    /// Tells when another one was begun.
-    begun: watch::Receiver<(u64, Option<Vote>)>,
-    /// Until the end.
-    _turn: tokio::sync::MutexGuard<'a, ()>,
-}
-
-impl Receiving {
-    /// Begins to receive from a leader with this vote, once the one before has let go. `None` when a newer
-    /// leader has sent, or sends in the meantime.
-    pub async fn begin(&self, vote: &Vote) -> Option<ReceivingTurn<'_>> {
-        let mut number = 0;
-        self.begun.send_if_modified(|(count, newest)| {
-            if newest.is_some_and(|newest| *vote < newest) {
-                return false;
-            }
-            *count += 1;
-            *newest = Some(*vote);
-            number = *count;
-            true
-        });
-        if number == 0 {
+    /// Lets go of a checkpoint that nobody asks for any more. Returns it, so that its folder can go where
+    /// that holds up nobody.
+    pub fn sweep(&self, now: Duration) -> Option<Arc<Checkpoint>> {
+        let mut slot = self.kept.lock();
+        let kept = slot.as_mut()?;
+        if Arc::strong_count(&kept.checkpoint) > 1 {
+            kept.used_at = now;
+        }
+        let idle = now.saturating_sub(kept.used_at) > limits::SNAPSHOT_KEEP;
+        if !idle && !kept.checkpoint.expired(now) {
             return None;
         }
-        let turn = self.turn.lock().await;
-        let turn = ReceivingTurn { number, begun: self.begun.subscribe(), _turn: turn };
-        (!turn.is_superseded()).then_some(turn)
+        slot.take().map(|kept| kept.checkpoint)
+    }
+
+    /// Lets go of the checkpoint.
+    pub fn clear(&self) -> Option<Arc<Checkpoint>> {
+        self.kept.lock().take().map(|kept| kept.checkpoint)
+    }
+
+    /// The index up to which the log may be purged for the sake of the transfer; `None` when it does not
+    /// matter: nothing is being sent, or the transfer takes too long, or the log has grown too long.
+    pub fn purge_bound(&self, now: Duration, log_bytes: u64) -> Option<u64> {
+        let kept = self.kept.lock();
+        let checkpoint = &kept.as_ref()?.checkpoint;
+        let young = now.saturating_sub(checkpoint.cut_at) <= limits::SNAPSHOT_HOLD_MAX;
+        let short = log_bytes <= limits::SNAPSHOT_HOLD_LOG_BYTES_MAX;
+        (young && short).then_some(checkpoint.last_log_id.index)
+    }
+
+    /// How the flush ahead of the next cut stands.
+    pub fn ahead_flush(&self) -> AheadFlush {
+        *self.flush.lock()
+    }
+
+    /// Says how the flush ahead of the next cut stands.
+    pub fn set_ahead_flush(&self, state: AheadFlush) {
+        *self.flush.lock() = state;
     }
 }
 
-impl ReceivingTurn<'_> {
-    /// Whether another one was begun since.
-    fn is_superseded(&self) -> bool {
-        self.begun.borrow().0 != self.number
-    }
-
-    /// Waits until another one is begun.
-    pub async fn superseded(&mut self) {
-        let number = self.number;
-        // The sender lives as long as the replica.
-        let _ = self.begun.wait_for(|(count, _)| *count != number).await;
-    }
-}
-
-/// Where a replica's checkpoints being sent are.
-pub fn sending_dir(replica_folder: &Path, last_log_id: &LogId) -> PathBuf {
-    replica_folder.join(engine::folder::SENDING_FOLDER).join(checkpoint_name(last_log_id))
+/// Where a replica cuts a checkpoint to send. No two have the same folder: one may still be sent when the
+/// next is cut.
+pub fn sending_dir(replica_folder: &Path, last_log_id: &LogId, id: u64) -> PathBuf {
+    let name = format!("{}-{id:x}", checkpoint_name(last_log_id));
+    replica_folder.join(engine::folder::SENDING_FOLDER).join(name)
 }
 
 /// Where a replica receives a checkpoint.
@@ -155,20 +217,58 @@ pub fn incoming_dir(replica_folder: &Path, last_log_id: &LogId) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::type_config::log_id;
+    use engine::{SimDisk, SimFactory};
 
-    #[tokio::test]
-    async fn who_begins_anew_ends_what_was_begun_unless_it_is_older() {
-        let receiving = Receiving::default();
-        let leader = Vote::new_committed(3, 1);
-        let mut first = receiving.begin(&leader).await.unwrap();
-        assert!(receiving.begin(&Vote::new_committed(2, 2)).await.is_none(), "an older leader");
-        assert!(!first.is_superseded());
-        let again = receiving.begin(&leader);
-        let let_go = async {
-            first.superseded().await;
-            drop(first);
-        };
-        let (again, ()) = tokio::join!(again, let_go);
-        assert!(!again.unwrap().is_superseded());
+    fn checkpoint(index: u64, cut_at: Duration) -> Arc<Checkpoint> {
+        let factory = Arc::new(SimFactory::new(SimDisk::new()));
+        let place = Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (id, membership) = (log_id(1, index), StoredMembership::default());
+        Arc::new(Checkpoint::new("/x".into(), id, membership, factory).cut(7, cut_at, place))
+    }
+
+    #[test]
+    fn a_checkpoint_is_kept_while_it_is_used_and_a_while_longer() {
+        let sending = Sending::default();
+        let start = Duration::from_secs(100);
+        sending.keep(&checkpoint(9, start), start);
+        let using = sending.reuse(start).unwrap();
+        let later = start + limits::SNAPSHOT_KEEP * 3;
+        assert!(sending.sweep(later).is_none(), "it is in use");
+        drop(using);
+        assert!(sending.sweep(later + limits::SNAPSHOT_KEEP).is_none());
+        let end = later + limits::SNAPSHOT_KEEP + Duration::from_secs(1);
+        assert!(sending.sweep(end).is_some());
+        assert!(sending.reuse(end).is_none());
+    }
+
+    #[test]
+    fn an_old_checkpoint_is_sent_no_more_even_when_it_is_in_use() {
+        let sending = Sending::default();
+        sending.keep(&checkpoint(9, Duration::ZERO), Duration::ZERO);
+        let _using = sending.reuse(Duration::ZERO).unwrap();
+        let old = limits::SNAPSHOT_AGE_MAX + Duration::from_secs(1);
+        assert!(sending.reuse(old).is_none());
+        assert!(sending.sweep(old).is_some());
+    }
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_read_is_not_sent_again() {
+        let sending = Sending::default();
+        sending.keep(&checkpoint(9, Duration::ZERO), Duration::ZERO);
+        sending.reuse(Duration::ZERO).unwrap().break_off();
+        assert!(sending.reuse(Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_transfer_holds_the_purge_point_within_time_and_bytes() {
+        let sending = Sending::default();
+        assert_eq!(sending.purge_bound(Duration::ZERO, 0), None);
+        sending.keep(&checkpoint(9, Duration::ZERO), Duration::ZERO);
+        assert_eq!(sending.purge_bound(limits::SNAPSHOT_HOLD_MAX, 0), Some(9));
+        let late = limits::SNAPSHOT_HOLD_MAX + Duration::from_secs(1);
+        assert_eq!(sending.purge_bound(late, 0), None);
+        let long = limits::SNAPSHOT_HOLD_LOG_BYTES_MAX + 1;
+        assert_eq!(sending.purge_bound(Duration::ZERO, long), None);
     }
 }

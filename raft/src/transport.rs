@@ -18,11 +18,19 @@
 //! 3. Nothing here waits without a limit, and no queue grows without one: what is full refuses, what is
 //!    late counts as unreachable, and openraft tries again.
 //!
-//! Reading order: `dialer` (connections), `frame` (gathering messages), `lane` (the asking side),
-//! `network` (openraft's traits on lanes), `service` (the answering side).
+//! 4. Nothing from outside is trusted: a stream begins with who speaks, a message is checked against the
+//!    membership and against itself, and whatever is wrong is refused with a sentence and counted.
+//!
+//! Reading order: `dialer` (connections), `hello` (who speaks), `frame` (gathering messages), `lane` (the
+//! asking side), `network` (openraft's traits on lanes), `service` (the answering side), `refusal` (what
+//! it counts), `snapshot_send` and `snapshot_receive` (Raft snapshots).
 
 pub mod dialer;
 pub mod frame;
+pub mod hello;
 pub mod lane;
 pub mod network;
+pub mod refusal;
 pub mod service;
+pub mod snapshot_receive;
+pub mod snapshot_send;

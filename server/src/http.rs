@@ -8,6 +8,7 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use base::NodeId;
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -48,6 +49,11 @@ struct ShardLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DiskLabel {
     state: String,
 }
@@ -76,7 +82,7 @@ impl HttpState {
             unflushed.get_or_create(&label).set(local.group.engine().unflushed_bytes() as i64);
         }
         let total = |registry: &mut Registry, name: &str, help: &str, value: u64| {
-            let counter = prometheus_client::metrics::counter::Counter::<u64>::default();
+            let counter = Counter::<u64>::default();
             counter.inc_by(value);
             registry.register(name, help, counter);
         };
@@ -121,6 +127,25 @@ impl HttpState {
             let label = DiskLabel { state: state.word().to_string() };
             states.get_or_create(&label).set(i64::from(state == disk.state));
         }
+        let transfers = raft.transfers;
+        let moved = [
+            ("raft_snapshot_sent_bytes", "Bytes of Raft snapshots sent", transfers.sent_bytes),
+            ("raft_snapshot_received_bytes", "Bytes of them received", transfers.received_bytes),
+            ("raft_snapshot_resumed_bytes", "Bytes not sent again", transfers.resumed_bytes),
+            ("raft_snapshots_installed", "Raft snapshots installed", transfers.installed),
+        ];
+        for (name, help, value) in moved {
+            total(&mut registry, name, help, value);
+        }
+        let checkpoints = Gauge::<i64>::default();
+        checkpoints.set(transfers.checkpoints as i64);
+        registry.register("raft_checkpoints", "Checkpoints kept for sending", checkpoints);
+        let refusals = Family::<ReasonLabel, Counter>::default();
+        for (reason, count) in raft.refused {
+            refusals.get_or_create(&ReasonLabel { reason }).inc_by(count);
+        }
+        let help = "Streams and messages of other nodes that were refused";
+        registry.register("raft_refused", help, refusals);
         if let Some(instance) = self.instance.get() {
             let (statements, connections) = instance.counters();
             total(&mut registry, "sql_statements", "Statements executed", statements);

@@ -424,7 +424,7 @@ fn open_host(
     let usual = HostConfig::new(config.node, config.data.clone(), clock);
     let log = LogOptions { reserve_bytes: config.reserve_bytes, ..usual.log.clone() };
     Host::open(
-        HostConfig { log, ..usual },
+        HostConfig { cluster: config.cluster_id(), log, ..usual },
         Arc::new(RocksFactory::new(shared)),
         Arc::new(FileDisk::open(&config.data.join("log")).map_err(|error| {
             format!("the Raft log in {}: {error}", config.data.join("log").display())

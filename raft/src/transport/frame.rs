@@ -9,12 +9,12 @@ use tokio::sync::mpsc::Receiver;
 pub fn gather(first: Item, queue: &mut Receiver<Item>) -> Frame {
     let mut bytes = first.encoded_len();
     let mut items = vec![first];
-    while bytes < limits::FRAME_BYTES_TARGET {
+    while bytes < limits::FRAME_BYTES_TARGET && items.len() < limits::FRAME_ITEMS_MAX {
         let Ok(item) = queue.try_recv() else { break };
         bytes += item.encoded_len();
         items.push(item);
     }
-    Frame { items }
+    Frame { items, hello: None }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 
 use super::dialer::Dialer;
 use super::frame;
+use super::hello::Identity;
 use base::{NodeId, limits};
 use parking_lot::Mutex;
 use proto::raft::item::Body;
@@ -21,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tonic::{Code, Status, Streaming};
 
 /// Frames on their way into a stream.
 const FRAMES_IN_FLIGHT: usize = 8;
@@ -75,10 +76,10 @@ pub struct Reply {
 
 impl Lane {
     /// A lane to `node`. It ends when the last handle is gone.
-    pub fn new(node: NodeId, dialer: Arc<dyn Dialer>) -> Lane {
+    pub fn new(node: NodeId, dialer: Arc<dyn Dialer>, identity: Identity) -> Lane {
         let (queue, messages) = mpsc::channel(limits::LANE_QUEUE_MAX);
         let pending = Arc::new(Pending::default());
-        tokio::spawn(run(node, dialer, messages, pending.clone()));
+        tokio::spawn(run(node, dialer, identity, messages, pending.clone()));
         Lane { queue, pending }
     }
 
@@ -119,41 +120,71 @@ impl Drop for Reply {
 async fn run(
     node: NodeId,
     dialer: Arc<dyn Dialer>,
+    identity: Identity,
     mut messages: mpsc::Receiver<Item>,
     pending: Arc<Pending>,
 ) {
+    // Said once: a lane that is refused is dialled again with every message.
+    let mut refused = String::new();
     while let Some(first) = messages.recv().await {
-        match connect(node, &dialer).await {
+        match connect(node, &dialer, identity).await {
             Ok((frames, replies)) => {
                 let first = frame::gather(first, &mut messages);
                 let why = pump(first, &mut messages, frames, replies, &pending).await;
                 tracing::debug!(%node, %why, "lane ended");
             }
-            Err(why) => tracing::debug!(%node, %why, "lane cannot connect"),
+            Err(NoLane::Unreachable(why)) => tracing::debug!(%node, %why, "lane cannot connect"),
+            Err(NoLane::Refused(why)) if why != refused => {
+                tracing::warn!(%node, %why, "the lane was refused");
+                refused = why;
+            }
+            Err(NoLane::Refused(_)) => {}
         }
         while messages.try_recv().is_ok() {}
         pending.waiters.lock().clear();
     }
 }
 
-/// Opens the stream.
+/// Why a lane cannot be opened.
+enum NoLane {
+    /// The other side does not answer.
+    Unreachable(String),
+    /// The other side, or this one, does not want to speak to the other.
+    Refused(String),
+}
+
+/// Opens the stream: both sides say who they are first.
 async fn connect(
     node: NodeId,
     dialer: &Arc<dyn Dialer>,
-) -> Result<(mpsc::Sender<Frame>, Streaming<Frame>), String> {
+    identity: Identity,
+) -> Result<(mpsc::Sender<Frame>, Streaming<Frame>), NoLane> {
+    let failed = |status: Status| match status.code() {
+        Code::FailedPrecondition => NoLane::Refused(status.message().to_string()),
+        _ => NoLane::Unreachable(status.to_string()),
+    };
     let open = async {
-        let channel = dialer.dial(node).await?;
+        let channel = dialer.dial(node).await.map_err(NoLane::Unreachable)?;
         let mut client = RaftClient::new(channel)
             .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
             .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
         let (frames, outgoing) = mpsc::channel(FRAMES_IN_FLIGHT);
+        let hello = Frame { items: Vec::new(), hello: Some(identity.hello(node)) };
+        frames.try_send(hello).map_err(|_| NoLane::Unreachable("closed".to_string()))?;
         let answer = client.lane(ReceiverStream::new(outgoing)).await;
-        let replies = answer.map_err(|status| status.to_string())?.into_inner();
-        Ok((frames, replies))
+        let mut replies = answer.map_err(failed)?.into_inner();
+        let first = replies.message().await.map_err(failed)?;
+        let speaker = identity.check(first.and_then(|frame| frame.hello).as_ref());
+        match speaker.map_err(|(_, why)| NoLane::Refused(why))? {
+            speaker if speaker == node => Ok((frames, replies)),
+            speaker => {
+                Err(NoLane::Refused(format!("node {} answers for node {}", speaker.0, node.0)))
+            }
+        }
     };
     match tokio::time::timeout(limits::DIAL_WAIT_MAX, open).await {
         Ok(result) => result,
-        Err(_) => Err("it took too long".to_string()),
+        Err(_) => Err(NoLane::Unreachable("it took too long".to_string())),
     }
 }
 
@@ -172,6 +203,9 @@ async fn pump(
             reply = replies.message() => match reply {
                 Ok(Some(frame)) => {
                     for item in frame.items {
+                        if let (0, Some(Body::Refused(refused))) = (item.sequence, &item.body) {
+                            return refused.why.clone();
+                        }
                         let waiter = pending.waiters.lock().remove(&item.sequence);
                         if let (Some(waiter), Some(body)) = (waiter, item.body) {
                             // A waiter that gave up has dropped its end.

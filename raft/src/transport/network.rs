@@ -1,16 +1,18 @@
 //! openraft's network traits on lanes and snapshot streams.
 
 use super::dialer::Dialer;
+use super::hello::Identity;
 use super::lane::{CallError, Lane};
-use crate::applier::{SnapshotOf, blocking};
+use super::snapshot_send::SnapshotSender;
+use crate::applier::SnapshotOf;
 use crate::codec::{
-    append_reply_from_wire, append_to_wire, log_id_from_wire, log_id_to_wire,
-    stored_membership_to_wire, transfer_to_wire, vote_from_wire, vote_reply_from_wire,
-    vote_request_to_wire, vote_to_wire,
+    append_reply_from_wire, append_to_wire, log_id_from_wire, transfer_to_wire, vote_from_wire,
+    vote_reply_from_wire, vote_request_to_wire,
 };
 use crate::defect;
 use crate::log::record::Key;
-use crate::snapshot::{Checkpoint, SnapshotData};
+use crate::snapshot::SnapshotData;
+use crate::snapshot::transfers::Transfers;
 use crate::type_config::{Home, LogId, TypeConfig, Vote};
 use base::{NodeId, ShardId, limits};
 use engine::EngineFactory;
@@ -28,16 +30,11 @@ use openraft::raft::{
 use parking_lot::Mutex;
 use proto::raft as wire;
 use proto::raft::item::Body;
-use proto::raft::raft_client::RaftClient;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
 /// Append lanes per node.
 const APPEND_LANES: u64 = 2;
-/// Pieces of a Raft snapshot on their way into a stream.
-const CHUNKS_IN_FLIGHT: usize = 4;
 
 /// The lanes to one node.
 struct Peer {
@@ -51,25 +48,34 @@ struct Peer {
 pub struct Peers {
     /// Opens connections.
     dialer: Arc<dyn Dialer>,
+    /// Which node this is.
+    identity: Identity,
+    /// What the node's Raft snapshots share.
+    transfers: Arc<Transfers>,
     /// Lanes by node.
     peers: Mutex<BTreeMap<NodeId, Peer>>,
 }
 
 impl Peers {
     /// No lanes yet.
-    pub fn new(dialer: Arc<dyn Dialer>) -> Peers {
-        Peers { dialer, peers: Mutex::new(BTreeMap::new()) }
+    pub fn new(dialer: Arc<dyn Dialer>, identity: Identity, transfers: Arc<Transfers>) -> Peers {
+        Peers { dialer, identity, transfers, peers: Mutex::new(BTreeMap::new()) }
     }
 
     /// The liveness lane and a shard's append lane to a node.
     fn lanes(&self, node: NodeId, shard: ShardId) -> (Arc<Lane>, Arc<Lane>) {
         let mut peers = self.peers.lock();
         let peer = peers.entry(node).or_insert_with(|| {
-            let lane = || Arc::new(Lane::new(node, self.dialer.clone()));
+            let lane = || Arc::new(Lane::new(node, self.dialer.clone(), self.identity));
             Peer { liveness: lane(), appends: (0..APPEND_LANES).map(|_| lane()).collect() }
         });
         let append = &peer.appends[(shard.0 % APPEND_LANES) as usize];
         (peer.liveness.clone(), append.clone())
+    }
+
+    /// The liveness lane to a node.
+    pub fn liveness(&self, node: NodeId, shard: ShardId) -> Arc<Lane> {
+        self.lanes(node, shard).0
     }
 
     /// Closes all lanes.
@@ -100,7 +106,7 @@ impl Network {
             append: if heartbeats { liveness.clone() } else { append },
             liveness,
             heartbeats,
-            dialer: self.peers.dialer.clone(),
+            peers: self.peers.clone(),
             factory: self.factory.clone(),
             from: self.from,
             to: target,
@@ -130,7 +136,7 @@ pub struct Client {
     /// Whether this client carries heartbeats only.
     heartbeats: bool,
     /// For Raft snapshots.
-    dialer: Arc<dyn Dialer>,
+    peers: Arc<Peers>,
     /// Reads checkpoints.
     factory: Arc<dyn EngineFactory>,
     /// Who asks.
@@ -153,7 +159,8 @@ impl Client {
     }
 }
 
-fn item(from: Key, to: u64, body: Body) -> wire::Item {
+/// A request from one replica to another.
+pub(crate) fn item(from: Key, to: u64, body: Body) -> wire::Item {
     wire::Item { shard: from.0.0, from: from.1.0, to, sequence: 0, body: Some(body) }
 }
 
@@ -311,94 +318,34 @@ impl NetSnapshot<TypeConfig> for Client {
         cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let SnapshotData::Checkpoint(checkpoint) = snapshot.snapshot else {
-            let what = "a Raft snapshot without content cannot be sent";
-            return Err(StreamingError::Unreachable(Unreachable::from_string(what)));
+        let later = |what: String| StreamingError::Unreachable(Unreachable::from_string(what));
+        let checkpoint = match snapshot.snapshot {
+            SnapshotData::Checkpoint(checkpoint) => checkpoint,
+            SnapshotData::Later(why) => return Err(later(why.to_string())),
+            SnapshotData::Virtual => {
+                return Err(later("a Raft snapshot without content cannot be sent".to_string()));
+            }
         };
-        let sending = self.send_checkpoint(vote, checkpoint);
+        let sender = SnapshotSender {
+            dialer: self.peers.dialer.clone(),
+            factory: self.factory.clone(),
+            transfers: self.peers.transfers.clone(),
+            identity: self.peers.identity,
+            from: self.from,
+            to: self.to,
+            node: self.node,
+        };
         tokio::select! {
             biased;
             closed = cancel => Err(StreamingError::Closed(closed)),
-            sent = sending => sent
-                .map_err(|what| StreamingError::Unreachable(Unreachable::from_string(what))),
-        }
-    }
-}
-
-/// Gives a step of a transfer its time.
-async fn step<T>(work: impl Future<Output = T>) -> Result<T, String> {
-    let timed = tokio::time::timeout(limits::SNAPSHOT_STEP_WAIT, work).await;
-    timed.map_err(|_| "a step of the Raft snapshot took too long".to_string())
-}
-
-impl Client {
-    /// Sends a checkpoint and waits until it is installed.
-    async fn send_checkpoint(
-        &self,
-        vote: Vote,
-        checkpoint: Arc<Checkpoint>,
-    ) -> Result<SnapshotResponse<TypeConfig>, String> {
-        let channel = step(self.dialer.dial(self.node)).await??;
-        let mut client = RaftClient::new(channel)
-            .max_decoding_message_size(limits::MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(limits::MESSAGE_BYTES_MAX);
-        let (parts, outgoing) = mpsc::channel(CHUNKS_IN_FLIGHT);
-        let answer = client.snapshot(ReceiverStream::new(outgoing));
-        let (sent, answer) =
-            futures::future::join(self.send_parts(vote, checkpoint, parts), answer).await;
-        // What the other side says explains more than that it hung up.
-        let reply = answer.map_err(|status| status.to_string())?.into_inner();
-        sent?;
-        let vote = reply.vote.as_ref().ok_or("a snapshot reply without a vote")?;
-        Ok(SnapshotResponse::new(vote_from_wire(vote)))
-    }
-
-    /// Feeds the stream.
-    async fn send_parts(
-        &self,
-        vote: Vote,
-        checkpoint: Arc<Checkpoint>,
-        parts: mpsc::Sender<wire::SnapshotPart>,
-    ) -> Result<(), String> {
-        use wire::snapshot_part::Part;
-        let send = async |part: Part| {
-            let part = wire::SnapshotPart { part: Some(part) };
-            step(parts.send(part)).await?.map_err(|_| "the stream broke".to_string())
-        };
-        let (factory, dir) = (self.factory.clone(), checkpoint.dir.clone());
-        let files = blocking(move || factory.checkpoint_files(&dir)).await;
-        let files = files.map_err(|error| error.to_string())?;
-        let head = wire::SnapshotHead {
-            shard: self.from.0.0,
-            from: self.from.1.0,
-            to: self.to,
-            vote: Some(vote_to_wire(&vote)),
-            last_log_id: Some(log_id_to_wire(&checkpoint.last_log_id)),
-            membership: Some(stored_membership_to_wire(&checkpoint.membership)),
-            files: files
-                .iter()
-                .map(|file| wire::SnapshotFile { name: file.name.clone(), bytes: file.bytes })
-                .collect(),
-        };
-        send(Part::Head(head)).await?;
-        for (position, file) in files.into_iter().enumerate() {
-            let mut offset = 0;
-            while offset < file.bytes {
-                let (factory, dir) = (self.factory.clone(), checkpoint.dir.clone());
-                let name = file.name.clone();
-                let length = limits::SNAPSHOT_CHUNK_BYTES;
-                let data = blocking(move || factory.read_file(&dir, &name, offset, length)).await;
-                let data = data.map_err(|error| error.to_string())?;
-                if data.is_empty() {
-                    return Err(format!("{} ends before byte {}", file.name, file.bytes));
+            sent = sender.send(vote, checkpoint) => match sent {
+                Ok(vote) => Ok(SnapshotResponse::new(vote)),
+                Err(why) => {
+                    let (shard, to) = (self.from.0, self.to);
+                    tracing::info!(%shard, to, node = %self.node, %why, "a Raft snapshot broke off");
+                    Err(later(why))
                 }
-                let crc = crc32fast::hash(&data);
-                let bytes = data.len() as u64;
-                let file = position as u32;
-                send(Part::Chunk(wire::SnapshotChunk { file, offset, crc, data })).await?;
-                offset += bytes;
-            }
+            },
         }
-        Ok(())
     }
 }

@@ -1,22 +1,20 @@
 //! The answering side: hands messages to the replicas they name, and their answers back.
 
-use super::frame;
-use crate::applier::{blocking, receive_dir};
+use super::hello::Identity;
+use super::refusal::{Reason, Refusals};
+use super::{frame, snapshot_receive};
 use crate::codec::{
-    append_from_wire, append_reply_to_wire, log_id_from_wire, log_id_to_wire,
-    stored_membership_from_wire, transfer_from_wire, vote_from_wire, vote_reply_to_wire,
+    append_from_wire, append_reply_to_wire, log_id_to_wire, transfer_from_wire, vote_reply_to_wire,
     vote_request_from_wire, vote_to_wire,
 };
 use crate::defect;
 use crate::log::record::Key;
 use crate::replica::Replica;
-use crate::snapshot::{Checkpoint, SnapshotData};
-use base::{ReplicaId, ShardId, limits};
+use crate::snapshot::transfers::Transfers;
+use base::{NodeId, ReplicaId, ShardId, limits};
 use futures::stream::{BoxStream, FuturesOrdered};
 use futures::{Stream, StreamExt};
-use openraft::SnapshotMeta;
 use openraft::raft::TransferLeaderError;
-use openraft::storage::Snapshot;
 use parking_lot::RwLock;
 use proto::raft as wire;
 use proto::raft::item::Body;
@@ -24,7 +22,11 @@ use proto::raft::raft_server::Raft;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tonic::{Request, Response, Status, Streaming};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+/// Answers of one Raft snapshot on their way into a stream.
+const SNAPSHOT_ANSWERS_MAX: usize = 4;
 
 /// The replicas that run on this node: one per shard.
 #[derive(Default)]
@@ -66,13 +68,53 @@ impl Registry {
 #[derive(Clone)]
 pub struct RaftService {
     /// Who is here.
-    registry: Arc<Registry>,
+    pub registry: Arc<Registry>,
+    /// Which node this is.
+    pub identity: Identity,
+    /// What the node's Raft snapshots share.
+    pub transfers: Arc<Transfers>,
+    /// What was refused.
+    pub refusals: Arc<Refusals>,
 }
 
 impl RaftService {
-    /// A service for these replicas.
-    pub fn new(registry: Arc<Registry>) -> RaftService {
-        RaftService { registry }
+    /// Checks who opened a stream.
+    pub fn admit_hello(&self, hello: Option<&wire::Hello>) -> Result<NodeId, Status> {
+        self.identity.check(hello).map_err(|(reason, what)| {
+            let count = self.refusals.count(reason);
+            // A stranger tries again and again: rarer and rarer in the log, each time in the counter.
+            if count.is_power_of_two() {
+                let reason = reason.name();
+                tracing::warn!(reason, count, %what, "a stream from outside was refused");
+            }
+            Status::failed_precondition(what)
+        })
+    }
+
+    /// Checks that a replica in whose name a node speaks lives there, as far as the membership known here
+    /// says. A replica that is not known yet may speak: this one may lag.
+    pub fn check_home(&self, replica: &Replica, from: u64, sender: NodeId) -> Result<(), String> {
+        let home = replica.with_metrics(|metrics| {
+            metrics.membership_config.membership().get_node(&from).map(|home| home.node)
+        });
+        match home {
+            Some(home) if home != sender => {
+                self.refusals.count(Reason::WrongSender);
+                let (home, sender) = (home.0, sender.0);
+                Err(format!("replica {from} lives on node {home}, but node {sender} speaks for it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts why a stream from outside broke, when that is not the network's fault.
+    pub fn count_broken(&self, status: &Status) {
+        let network = status.message().starts_with("h2 protocol error");
+        match status.code() {
+            Code::OutOfRange => _ = self.refusals.count(Reason::TooLarge),
+            Code::Internal if !network => _ = self.refusals.count(Reason::Garbage),
+            _ => {}
+        }
     }
 }
 
@@ -108,22 +150,31 @@ fn envelope(item: &wire::Item) -> wire::Item {
 #[tonic::async_trait]
 impl Raft for RaftService {
     type LaneStream = BoxStream<'static, Result<wire::Frame, Status>>;
+    type SnapshotStream = ReceiverStream<Result<wire::SnapshotAnswer, Status>>;
 
     async fn lane(
         &self,
         request: Request<Streaming<wire::Frame>>,
     ) -> Result<Response<Self::LaneStream>, Status> {
+        let mut frames = request.into_inner();
+        let first = tokio::time::timeout(limits::HELLO_WAIT_MAX, frames.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("nobody said who speaks"))?;
+        let first = first.inspect_err(|status| self.count_broken(status))?;
+        let sender = self.admit_hello(first.and_then(|frame| frame.hello).as_ref())?;
+        let hello = wire::Frame { items: Vec::new(), hello: Some(self.identity.hello(sender)) };
         let (replies, outgoing) = mpsc::channel(limits::LANE_QUEUE_MAX);
-        tokio::spawn(read_lane(self.registry.clone(), request.into_inner(), replies));
-        Ok(Response::new(reply_frames(outgoing).boxed()))
+        tokio::spawn(read_lane(self.clone(), sender, frames, replies));
+        let hello = futures::stream::once(async move { Ok(hello) });
+        Ok(Response::new(hello.chain(reply_frames(outgoing)).boxed()))
     }
 
     async fn snapshot(
         &self,
         request: Request<Streaming<wire::SnapshotPart>>,
-    ) -> Result<Response<wire::SnapshotReply>, Status> {
-        let reply = receive_snapshot(&self.registry, request.into_inner()).await?;
-        Ok(Response::new(reply))
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
+        let (answers, outgoing) = mpsc::channel(SNAPSHOT_ANSWERS_MAX);
+        tokio::spawn(snapshot_receive::serve(self.clone(), request.into_inner(), answers));
+        Ok(Response::new(ReceiverStream::new(outgoing)))
     }
 }
 
@@ -139,50 +190,107 @@ fn reply_frames(
 
 /// Reads a lane until it ends. Appends of one shard go through one worker, in order.
 async fn read_lane(
-    registry: Arc<Registry>,
+    service: RaftService,
+    sender: NodeId,
     mut frames: Streaming<wire::Frame>,
     replies: mpsc::Sender<wire::Item>,
 ) {
     let mut workers: BTreeMap<Key, mpsc::Sender<QueuedAppend>> = BTreeMap::new();
-    while let Ok(Some(frame)) = frames.message().await {
-        for mut item in frame.items {
-            let key = (ShardId(item.shard), ReplicaId(item.to));
-            let body = item.body.take();
-            let Some(replica) = registry.find(key) else {
-                workers.remove(&key);
-                if replies.send(refuse(&item, "unknown replica")).await.is_err() {
-                    return;
-                }
-                continue;
-            };
-            let refused = match body {
-                Some(Body::Append(append)) => {
-                    let worker = workers.entry(key).or_insert_with(|| {
-                        let (sender, receiver) = mpsc::channel(limits::APPEND_PIPELINE_MAX);
-                        tokio::spawn(append_worker(replica, receiver, replies.clone()));
-                        sender
-                    });
-                    match worker.try_send((envelope(&item), append)) {
-                        Ok(()) => None,
-                        Err(mpsc::error::TrySendError::Full(_)) => Some("busy"),
-                        Err(mpsc::error::TrySendError::Closed(_)) => {
-                            workers.remove(&key);
-                            Some("unknown replica")
-                        }
-                    }
-                }
-                Some(body) => {
-                    tokio::spawn(answer(replica, envelope(&item), body, replies.clone()));
-                    None
-                }
-                None => Some("an empty message"),
-            };
-            if let Some(why) = refused
-                && replies.send(refuse(&item, why)).await.is_err()
+    loop {
+        let frame = match frames.message().await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return,
+            Err(status) => return service.count_broken(&status),
+        };
+        if frame.items.len() > limits::FRAME_ITEMS_MAX {
+            service.refusals.count(Reason::TooLarge);
+            let (count, max) = (frame.items.len(), limits::FRAME_ITEMS_MAX);
+            let why = format!("a frame of {count} messages is above the limit of {max}");
+            // Nobody waits for number 0: it ends the lane. A sender that is gone needs no reason.
+            let _ = replies.send(refuse(&wire::Item::default(), why)).await;
+            return;
+        }
+        for item in frame.items {
+            if let Err(refused) = hand_over(&service, sender, &mut workers, item, &replies)
+                && replies.send(*refused).await.is_err()
             {
                 return;
             }
         }
+    }
+}
+
+/// Hands a request to the replica it names, or says why not.
+fn hand_over(
+    service: &RaftService,
+    sender: NodeId,
+    workers: &mut BTreeMap<Key, mpsc::Sender<QueuedAppend>>,
+    mut item: wire::Item,
+    replies: &mpsc::Sender<wire::Item>,
+) -> Result<(), Box<wire::Item>> {
+    let key = (ShardId(item.shard), ReplicaId(item.to));
+    let body = item.body.take();
+    let bad = |item: &wire::Item, why: &str| {
+        service.refusals.count(Reason::BadMessage);
+        Box::new(refuse(item, why))
+    };
+    let Some(replica) = service.registry.find(key) else {
+        workers.remove(&key);
+        service.refusals.count(Reason::UnknownReplica);
+        return Err(Box::new(refuse(&item, "unknown replica")));
+    };
+    if let Err(why) = service.check_home(&replica, item.from, sender) {
+        return Err(Box::new(refuse(&item, why)));
+    }
+    let Some(body) = body else {
+        return Err(bad(&item, "a message of a kind that this program does not know"));
+    };
+    if let Err(why) = check_request(&item, &body) {
+        return Err(bad(&item, why));
+    }
+    let Body::Append(append) = body else {
+        tokio::spawn(answer(replica, item, body, replies.clone()));
+        return Ok(());
+    };
+    let worker = workers.entry(key).or_insert_with(|| {
+        let (worker, queue) = mpsc::channel(limits::APPEND_PIPELINE_MAX);
+        tokio::spawn(append_worker(replica, queue, replies.clone()));
+        worker
+    });
+    match worker.try_send((envelope(&item), append)) {
+        Ok(()) => Ok(()),
+        Err(mpsc::error::TrySendError::Full(_)) => Err(Box::new(refuse(&item, "busy"))),
+        Err(mpsc::error::TrySendError::Closed(_)) => {
+            workers.remove(&key);
+            Err(Box::new(refuse(&item, "unknown replica")))
+        }
+    }
+}
+
+/// Whether a request may come from the replica in whose name it was sent.
+fn check_request(item: &wire::Item, body: &Body) -> Result<(), &'static str> {
+    let speaks_for_itself = |vote: &Option<wire::Vote>| match vote {
+        Some(vote) if vote.voted_for != item.from => {
+            Err("a message with the vote of another replica than its sender")
+        }
+        Some(_) => Ok(()),
+        None => Err("a message without a vote"),
+    };
+    if item.sequence == 0 {
+        return Err("a request without a number");
+    }
+    match body {
+        Body::Append(request) => speaks_for_itself(&request.vote),
+        Body::Vote(request) | Body::PreVote(request) => speaks_for_itself(&request.vote),
+        Body::Transfer(request) => speaks_for_itself(&request.from_leader),
+        Body::ReadIndex(_) | Body::Digest(_) | Body::Diverged(_) => Ok(()),
+        Body::AppendReply(_)
+        | Body::VoteReply(_)
+        | Body::TransferReply(_)
+        | Body::ReadIndexReply(_)
+        | Body::DigestReply(_)
+        | Body::DivergedReply(_)
+        | Body::Refused(_) => Err("a reply where a request belongs"),
     }
 }
 
@@ -251,6 +359,14 @@ async fn answer(
         Body::Vote(request) => vote(&replica, &request, false).await,
         Body::PreVote(request) => vote(&replica, &request, true).await,
         Body::Transfer(request) => transfer(&replica, &request).await,
+        Body::ReadIndex(_) => replica
+            .read_index()
+            .await
+            .map(|index| Body::ReadIndexReply(wire::ReadIndexReply { index })),
+        Body::Digest(request) => Ok(replica.digest_reply(&request)),
+        Body::Diverged(found) => {
+            replica.diverged(&found).map(|()| Body::DivergedReply(wire::DivergedReply {}))
+        }
         _ => Err("a reply where a request belongs".to_string()),
     };
     let reply = match outcome {
@@ -298,98 +414,4 @@ async fn transfer(replica: &Replica, request: &wire::TransferRequest) -> Result<
         actual_vote,
         actual_log_id,
     }))
-}
-
-/// The next part of a snapshot, in time.
-async fn next_part(
-    parts: &mut Streaming<wire::SnapshotPart>,
-) -> Result<Option<wire::snapshot_part::Part>, Status> {
-    let part = tokio::time::timeout(limits::SNAPSHOT_STEP_WAIT, parts.message()).await;
-    let part =
-        part.map_err(|_| Status::deadline_exceeded("the Raft snapshot stopped coming"))??;
-    Ok(part.and_then(|part| part.part))
-}
-
-fn failed(error: impl ToString) -> Status {
-    Status::internal(error.to_string())
-}
-
-/// Receives a Raft snapshot, checks it and installs it.
-async fn receive_snapshot(
-    registry: &Registry,
-    mut parts: Streaming<wire::SnapshotPart>,
-) -> Result<wire::SnapshotReply, Status> {
-    use wire::snapshot_part::Part;
-    let Some(Part::Head(head)) = next_part(&mut parts).await? else {
-        return Err(Status::invalid_argument("a Raft snapshot begins with its head"));
-    };
-    let key = (ShardId(head.shard), ReplicaId(head.to));
-    let replica = registry.find(key).ok_or_else(|| Status::not_found("unknown replica"))?;
-    let vote = head.vote.as_ref().map(vote_from_wire);
-    let vote = vote.ok_or_else(|| Status::invalid_argument("a Raft snapshot without a vote"))?;
-    let turn = tokio::time::timeout(limits::SNAPSHOT_STEP_WAIT, replica.receiving.begin(&vote));
-    let mut turn = match turn.await {
-        Ok(Some(turn)) => turn,
-        Ok(None) => return Err(Status::aborted("a newer leader sends a Raft snapshot")),
-        Err(_) => return Err(Status::unavailable("another Raft snapshot is being installed")),
-    };
-    let last_log_id = head.last_log_id.as_ref().map(log_id_from_wire);
-    let last_log_id =
-        last_log_id.ok_or_else(|| Status::invalid_argument("a Raft snapshot without a log id"))?;
-    let membership = stored_membership_from_wire(head.membership.as_ref())
-        .map_err(|error| Status::invalid_argument(error.to_string()))?;
-
-    let context = &replica.context;
-    let dir = receive_dir(context, &last_log_id);
-    let (factory, at) = (context.factory.clone(), dir.clone());
-    blocking(move || factory.remove(&at)).await.map_err(failed)?;
-    let factory = context.factory.clone();
-    // From here on the folder goes when this handle goes, unless it was installed.
-    let checkpoint =
-        Arc::new(Checkpoint::new(dir.clone(), last_log_id, membership.clone(), factory));
-    let mut received = vec![0u64; head.files.len()];
-    loop {
-        let part = tokio::select! {
-            biased;
-            () = turn.superseded() => {
-                return Err(Status::aborted("another Raft snapshot was begun"));
-            }
-            part = next_part(&mut parts) => part?,
-        };
-        let Some(part) = part else { break };
-        let Part::Chunk(chunk) = part else {
-            return Err(Status::invalid_argument("a second head in a Raft snapshot"));
-        };
-        let position = chunk.file as usize;
-        let (Some(file), Some(have)) = (head.files.get(position), received.get_mut(position))
-        else {
-            return Err(Status::invalid_argument("a piece of a file that was not announced"));
-        };
-        if chunk.offset != *have || crc32fast::hash(&chunk.data) != chunk.crc {
-            let what = format!("a damaged piece of {} at byte {}", file.name, chunk.offset);
-            return Err(Status::data_loss(what));
-        }
-        *have += chunk.data.len() as u64;
-        let (factory, at, name) = (context.factory.clone(), dir.clone(), file.name.clone());
-        blocking(move || factory.receive_file(&at, &name, chunk.offset, &chunk.data))
-            .await
-            .map_err(failed)?;
-    }
-    // A file without content has no pieces.
-    for (file, have) in head.files.iter().zip(&received) {
-        if *have != file.bytes {
-            let what = format!("{} of {} bytes of {} came", have, file.bytes, file.name);
-            return Err(Status::data_loss(what));
-        }
-        if file.bytes == 0 {
-            let (factory, at, name) = (context.factory.clone(), dir.clone(), file.name.clone());
-            blocking(move || factory.receive_file(&at, &name, 0, &[])).await.map_err(failed)?;
-        }
-    }
-    let (factory, at) = (context.factory.clone(), dir);
-    blocking(move || factory.finish_receive(&at)).await.map_err(failed)?;
-    let meta = SnapshotMeta { last_log_id: Some(last_log_id), last_membership: membership };
-    let snapshot = Snapshot { meta, snapshot: SnapshotData::Checkpoint(checkpoint) };
-    let installed = replica.raft.install_full_snapshot(vote, snapshot).await.map_err(failed)?;
-    Ok(wire::SnapshotReply { vote: Some(vote_to_wire(&installed.vote)) })
 }
