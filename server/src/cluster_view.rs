@@ -1,6 +1,7 @@
 //! The cluster as SQL sees it: SHOW SHARDS, SHOW NODES, announcements of the catalog.
 
 use crate::cluster_client::ClusterClient;
+use crate::compare::Comparer;
 use crate::coordinator::Coordinator;
 use crate::directory::Directory;
 use crate::gossip::Gossip;
@@ -14,7 +15,7 @@ use base::{NodeId, ShardId, SlotRange};
 use proto::node as pb;
 use shard_router::{ClusterState, NodeState, ShardInfo};
 use sql::ast::NodeAction;
-use sql::instance::{Cluster, NodePlanRow, NodeRow, ShardRow};
+use sql::instance::{Cluster, ComparisonRow, NodePlanRow, NodeRow, ShardRow};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -151,6 +152,16 @@ impl Cluster for ClusterView {
     ) -> Result<Vec<NodePlanRow>, String> {
         let health = self.coordinator.health(&self.directory.state());
         node_control::alter(&self.meta, &self.gossip, &health, node, action, dry_run).await
+    }
+
+    async fn compare_shards(&self) -> Vec<ComparisonRow> {
+        let comparer = Comparer {
+            node: self.directory.node(),
+            client: self.client.clone(),
+            local: self.local.clone(),
+            peers: self.peers.clone(),
+        };
+        comparer.compare_all().await
     }
 
     fn nodes(&self) -> Vec<NodeRow> {

@@ -1,6 +1,7 @@
 //! The node's side of `node.proto`: calls of other nodes, answered as they finish.
 
 use crate::cluster_wire as cw;
+use crate::compare;
 use crate::directory::Directory;
 use crate::founding::Founding;
 use crate::gossip::Gossip;
@@ -135,6 +136,13 @@ impl Running {
                 Ok(joined) => Answer::Joined(joined),
                 Err(what) => unavailable(what),
             },
+            Call::Compare(request) => {
+                let compared = match self.local.get(ShardId(request.shard)) {
+                    Some(local) => compare::compare_led_here(&local.group).await,
+                    None => Err("it holds no replica of the shard".to_string()),
+                };
+                compared.map_or_else(unavailable, Answer::Compared)
+            }
         }
     }
 

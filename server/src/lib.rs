@@ -8,7 +8,8 @@
 //! What the cluster is: `founding` (how a node comes to its first view), `cluster_file` and `directory` (the
 //! view), `meta_store` (the truth), `gossip` (how news spreads), `replicas` (a node does what the view says),
 //! `node_control` (what administrators ask), `coordinator` and `members` (replicas are replaced),
-//! `cluster_view` (what SQL shows), `cluster_wire`. Then `cli` and `demo`.
+//! `cluster_view` (what SQL shows), `compare` (whether replicas hold the same), `cluster_wire`. Then `cli`
+//! and `demo`.
 
 pub mod balancer;
 pub mod cli;
@@ -16,6 +17,7 @@ pub mod cluster_client;
 pub mod cluster_file;
 pub mod cluster_view;
 pub mod cluster_wire;
+pub mod compare;
 pub mod config;
 pub mod coordinator;
 pub mod demo;

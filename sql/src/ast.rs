@@ -166,6 +166,8 @@ pub enum Statement {
     },
     /// EXPLAIN of a statement.
     Explain(Explain),
+    /// `ADMIN CHECKSUM CLUSTER`: compare the replicas of every shard.
+    ChecksumCluster,
     /// `HELP 'word'`.
     Help(String),
 

@@ -49,6 +49,12 @@ pub trait Cluster: Send + Sync + 'static {
     /// All shards, for SHOW SHARDS.
     fn shards(&self) -> Vec<ShardRow>;
 
+    /// Compares the replicas of every shard, for ADMIN CHECKSUM CLUSTER. Takes as long as reading every
+    /// replica at a limited rate does. A cluster without replicas has nothing to compare.
+    async fn compare_shards(&self) -> Vec<ComparisonRow> {
+        Vec::new()
+    }
+
     /// All nodes, for SHOW NODES.
     fn nodes(&self) -> Vec<NodeRow>;
 
@@ -98,6 +104,19 @@ pub struct ShardRow {
     pub applied_index: u64,
     /// Raft term at this node, 0 when it holds no replica.
     pub term: u64,
+}
+
+/// A line of ADMIN CHECKSUM CLUSTER.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComparisonRow {
+    /// The shard.
+    pub shard: ShardId,
+    /// The log index at which all replicas were looked at; none when they could not be.
+    pub index: Option<u64>,
+    /// What each replica holds.
+    pub replicas: String,
+    /// `equal`, or what is wrong.
+    pub verdict: String,
 }
 
 /// A line of SHOW NODES.

@@ -170,7 +170,7 @@ impl<'a> Parser<'a> {
             "REVOKE" => self.revoke(),
             "ANALYZE" | "OPTIMIZE" | "CHECK" | "REPAIR" | "CHECKSUM" => self.table_administration(),
             "PREPARE" | "EXECUTE" | "DEALLOCATE" | "KILL" | "FLUSH" | "LOCK" | "UNLOCK"
-            | "HELP" => self.server_statement(),
+            | "HELP" | "ADMIN" => self.server_statement(),
             "HANDLER" | "XA" | "SIGNAL" | "RESIGNAL" | "GET" | "INSTALL" | "UNINSTALL"
             | "PURGE" | "RESET" | "CHANGE" | "STOP" | "CLONE" | "RESTART" | "SHUTDOWN"
             | "BINLOG" | "CACHE" | "IMPORT" => Ok(self.unsupported(1)),

@@ -229,6 +229,14 @@ pub(crate) async fn describe(
     run(session, &show).await
 }
 
+/// ADMIN CHECKSUM CLUSTER: compares the replicas of every shard; one row per shard.
+pub(crate) async fn checksum_cluster(session: &mut Session) -> Result<Outcome> {
+    let listing = server::comparisons(session).await;
+    session.variables.set_row_count(-1);
+    session.variables.set_found_rows(listing.rows.len() as u64);
+    Ok(Outcome::rows(listing.columns, listing.rows))
+}
+
 /// The columns of a SHOW or DESCRIBE, for a client that prepares it.
 pub(crate) async fn columns(
     session: &mut Session,
@@ -242,6 +250,7 @@ pub(crate) async fn columns(
         Statement::Describe { table, column } => {
             describe(session, table, column.as_deref()).await?
         }
+        Statement::ChecksumCluster => return Ok(server::comparison_columns()),
         _ => return Ok(Vec::new()),
     };
     match outcome {

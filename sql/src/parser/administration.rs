@@ -44,6 +44,10 @@ impl Parser<'_> {
                 Ok(Statement::Kill { query_only, id: self.expr()? })
             }
             "FLUSH" => self.flush(),
+            "ADMIN" => match self.accept(&["CHECKSUM", "CLUSTER"]) {
+                true => Ok(Statement::ChecksumCluster),
+                false => Err(self.error()),
+            },
             "LOCK" => self.lock_tables(),
             "UNLOCK" => match self.accept_any(&["TABLES", "TABLE"]) {
                 Some(_) => Ok(Statement::UnlockTables),

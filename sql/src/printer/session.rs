@@ -41,6 +41,7 @@ impl Printer {
                 self.optional_string(" ", column);
             }
             Statement::Explain(explain) => self.explain(explain),
+            Statement::ChecksumCluster => self.text("ADMIN CHECKSUM CLUSTER"),
             Statement::Help(word) => {
                 self.text("HELP ");
                 self.string(word);

@@ -123,7 +123,9 @@ impl Session {
                 let env = StatementContext { catalog, ctx };
                 Ok(self.bind(query, &env)?.columns)
             }
-            Statement::Show(_) | Statement::Describe { .. } => show::columns(self, statement).await,
+            Statement::Show(_) | Statement::Describe { .. } | Statement::ChecksumCluster => {
+                show::columns(self, statement).await
+            }
             _ => Ok(Vec::new()),
         }
     }

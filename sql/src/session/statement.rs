@@ -228,6 +228,7 @@ impl Session {
                 show::describe(self, table, column.as_deref()).await
             }
             Statement::Explain(explain) => self.explain(explain, params).await,
+            Statement::ChecksumCluster => show::checksum_cluster(self).await,
             Statement::Help(_) => Err(Error::not_supported("HELP: see docs/ of the project")),
 
             Statement::Prepare { name, from } => {

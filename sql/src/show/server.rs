@@ -223,6 +223,33 @@ pub(super) async fn shards(session: &mut Session, table: Option<&TableName>) -> 
     Ok(Listing { columns, rows })
 }
 
+/// ADMIN CHECKSUM CLUSTER.
+pub(super) async fn comparisons(session: &Session) -> Listing {
+    let found = session.instance.config.cluster.compare_shards().await;
+    let rows = found
+        .into_iter()
+        .map(|row| {
+            vec![
+                Value::UInt(row.shard.0),
+                row.index.map_or(Value::Null, Value::UInt),
+                text(&row.replicas),
+                text(&row.verdict),
+            ]
+        })
+        .collect();
+    Listing { columns: comparison_columns(), rows }
+}
+
+/// The columns of ADMIN CHECKSUM CLUSTER.
+pub(super) fn comparison_columns() -> Vec<ColumnMeta> {
+    vec![
+        number_column("Shard"),
+        number_column("Log_index"),
+        text_column("Replicas", 1024),
+        text_column("Verdict", 256),
+    ]
+}
+
 /// SHOW NODES.
 pub(super) fn nodes(session: &Session) -> Listing {
     let rows = session
