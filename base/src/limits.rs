@@ -158,6 +158,9 @@ pub const SNAPSHOTS_RECEIVING_MAX: usize = 2;
 pub const SNAPSHOT_CHECKPOINTS_MAX: usize = 4;
 /// How long a checkpoint is kept after the last attempt to send it, so that a broken transfer goes on.
 pub const SNAPSHOT_KEEP: Duration = Duration::from_secs(60);
+/// How long no piece of a checkpoint has gone before another one may have its place: a follower that does not
+/// answer must not keep other replicas from getting theirs.
+pub const SNAPSHOT_YIELD_AFTER: Duration = Duration::from_secs(10);
 /// Age from which a checkpoint is sent no more, whatever the state of the transfer.
 pub const SNAPSHOT_AGE_MAX: Duration = Duration::from_secs(4 * 3600);
 /// How long a received part of a Raft snapshot waits for the rest.

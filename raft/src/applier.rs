@@ -287,7 +287,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
                 // A place for the next one must not wait for the one before.
                 let before = context.sending.clear();
                 blocking(move || drop(before)).await;
-                let Some(place) = context.transfers.place_for_checkpoint() else {
+                let Some(place) = context.transfers.place_for_checkpoint(now) else {
                     return Ok(Some(later("the node keeps as many checkpoints as it may")));
                 };
                 if !flushed_ahead(context) {
@@ -298,6 +298,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
                     return Ok(Some(later("the disk is full")));
                 };
                 let checkpoint = Arc::new(checkpoint.cut(id, now, place));
+                context.transfers.note(&checkpoint);
                 context.sending.keep(&checkpoint, now);
                 checkpoint
             }

@@ -12,7 +12,7 @@
 //! Invariants:
 //! 1. A checkpoint's log id and membership are read from the checkpoint itself.
 //! 2. A node keeps at most `limits::SNAPSHOT_CHECKPOINTS_MAX` of them, none longer than it is of use; a
-//!    start removes all.
+//!    start removes all. One that serves nobody gives its place to another replica's.
 //! 3. While a transfer runs, the log behind its checkpoint stays, bounded by time and by bytes.
 //!
 //! Reading order: here, `transfers` (what a node's transfers share), `incoming` and
@@ -28,7 +28,7 @@ use engine::EngineFactory;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -55,12 +55,16 @@ pub struct Checkpoint {
     pub id: u64,
     /// When it was cut, monotonic.
     pub cut_at: Duration,
-    /// Set when it could not be read: another one is cut.
+    /// Set when it could not be read, or another one needed its place: it is sent no more.
     broken: AtomicBool,
+    /// Set when a follower has installed it.
+    delivered: AtomicBool,
+    /// When a piece of it was last sent, monotonic microseconds.
+    sent_at_micros: AtomicU64,
     /// Removes the folder.
     factory: Arc<dyn EngineFactory>,
     /// Its place among the node's checkpoints; none for a received one.
-    _place: Option<OwnedSemaphorePermit>,
+    place: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Checkpoint {
@@ -78,15 +82,42 @@ impl Checkpoint {
             id: 0,
             cut_at: Duration::ZERO,
             broken: AtomicBool::new(false),
+            delivered: AtomicBool::new(false),
+            sent_at_micros: AtomicU64::new(0),
             factory,
-            _place: None,
+            place: Mutex::new(None),
         }
     }
 
     /// The same, cut here just now.
     pub fn cut(mut self, id: u64, cut_at: Duration, place: OwnedSemaphorePermit) -> Checkpoint {
-        (self.id, self.cut_at, self._place) = (id, cut_at, Some(place));
+        (self.id, self.cut_at, self.place) = (id, cut_at, Mutex::new(Some(place)));
+        self.sent(cut_at);
         self
+    }
+
+    /// Says that a piece of it was sent.
+    pub fn sent(&self, now: Duration) {
+        self.sent_at_micros.store(now.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    /// Says that a follower has installed it.
+    pub fn deliver(&self) {
+        self.delivered.store(true, Ordering::Relaxed);
+    }
+
+    /// When it last served anybody, if another checkpoint may have its place now: it was delivered, or no
+    /// piece of it has gone for a while.
+    fn yields(&self, now: Duration) -> Option<Duration> {
+        let sent_at = Duration::from_micros(self.sent_at_micros.load(Ordering::Relaxed));
+        let idle = now.saturating_sub(sent_at) > limits::SNAPSHOT_YIELD_AFTER;
+        (idle || self.delivered.load(Ordering::Relaxed)).then_some(sent_at)
+    }
+
+    /// Gives its place to another one; it is sent no more.
+    fn give_place(&self) -> Option<OwnedSemaphorePermit> {
+        self.break_off();
+        self.place.lock().take()
     }
 
     /// Whether it is too old to be sent, or was found broken.

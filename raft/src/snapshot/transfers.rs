@@ -9,10 +9,11 @@
 //! A transfer competes with the foreground for disk and network; the byte rate is what protects the
 //! foreground's latency, the number of transfers only bounds memory and open files.
 
+use super::Checkpoint;
 use base::{SharedClock, limits};
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -115,6 +116,8 @@ pub struct Transfers {
     receiving: Arc<Semaphore>,
     /// Places for checkpoints.
     checkpoints: Arc<Semaphore>,
+    /// Checkpoints that were given one.
+    kept: Mutex<Vec<Weak<Checkpoint>>>,
     /// Bytes sent.
     pub sent_bytes: AtomicU64,
     /// Bytes received.
@@ -143,6 +146,7 @@ impl Transfers {
             sending: semaphore(options.sending_max),
             receiving: semaphore(options.receiving_max),
             checkpoints: semaphore(options.checkpoints_max),
+            kept: Mutex::default(),
             options,
             clock,
             sent_bytes: AtomicU64::new(0),
@@ -169,9 +173,25 @@ impl Transfers {
         self.receiving.clone().try_acquire_owned().ok()
     }
 
-    /// A place for a checkpoint, if one is free.
-    pub fn place_for_checkpoint(&self) -> Option<OwnedSemaphorePermit> {
-        self.checkpoints.clone().try_acquire_owned().ok()
+    /// A place for a checkpoint, if one is free or held by one that serves nobody: the longest idle one goes.
+    pub fn place_for_checkpoint(&self, now: Duration) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = self.checkpoints.clone().try_acquire_owned() {
+            return Some(place);
+        }
+        let known: Vec<Arc<Checkpoint>> =
+            self.kept.lock().iter().filter_map(|kept| kept.upgrade()).collect();
+        // One handle is its keeper's and one is here; whoever sends it has a third.
+        let unused = known.iter().filter(|kept| Arc::strong_count(kept) <= 2);
+        let idle = unused.filter_map(|kept| Some((kept.yields(now)?, kept)));
+        let (_, longest) = idle.min_by_key(|(sent_at, kept)| (*sent_at, kept.id))?;
+        longest.give_place()
+    }
+
+    /// Takes note of a checkpoint that has a place.
+    pub fn note(&self, checkpoint: &Arc<Checkpoint>) {
+        let mut kept = self.kept.lock();
+        kept.retain(|known| known.strong_count() > 0);
+        kept.push(Arc::downgrade(checkpoint));
     }
 
     /// The numbers.
@@ -193,7 +213,9 @@ impl Transfers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::type_config::{StoredMembership, log_id};
     use base::Clock;
+    use engine::{SimDisk, SimFactory};
 
     struct HandClock(Mutex<Duration>);
 
@@ -226,6 +248,39 @@ mod tests {
             let options = SnapshotOptions { bytes_per_second: rate, ..SnapshotOptions::default() };
             assert_eq!(Transfers::new(options, clock.clone()).options.chunk_bytes, wanted);
         }
+    }
+
+    #[test]
+    fn a_checkpoint_that_serves_nobody_gives_its_place() {
+        let clock = Arc::new(HandClock(Mutex::new(Duration::ZERO)));
+        let options = SnapshotOptions { checkpoints_max: 2, ..SnapshotOptions::default() };
+        let transfers = Transfers::new(options, clock);
+        let now = Duration::from_secs(100);
+        let cut = |id| {
+            let factory = Arc::new(SimFactory::new(SimDisk::new()));
+            let place = transfers.place_for_checkpoint(now).unwrap();
+            let (last, members) = (log_id(1, id), StoredMembership::default());
+            let new = Checkpoint::new("/x".into(), last, members, factory).cut(id, now, place);
+            let new = Arc::new(new);
+            transfers.note(&new);
+            new
+        };
+        let (one, two) = (cut(1), cut(2));
+        assert!(transfers.place_for_checkpoint(now).is_none(), "both are fresh");
+        one.deliver();
+        let sending = one.clone();
+        assert!(transfers.place_for_checkpoint(now).is_none(), "the delivered one is sent again");
+        drop(sending);
+        let place = transfers.place_for_checkpoint(now).unwrap();
+        assert!(one.expired(now) && !two.expired(now));
+        let later = now + limits::SNAPSHOT_YIELD_AFTER + Duration::from_secs(1);
+        two.sent(later);
+        assert!(transfers.place_for_checkpoint(later).is_none(), "pieces of it go");
+        let later = later + limits::SNAPSHOT_YIELD_AFTER + Duration::from_secs(1);
+        assert!(transfers.place_for_checkpoint(later).is_some());
+        assert!(two.expired(later));
+        drop((one, place));
+        assert!(transfers.place_for_checkpoint(later).is_some(), "a place came back");
     }
 
     #[test]

@@ -116,7 +116,10 @@ impl SnapshotSender {
             return Err(words.ok().and_then(Result::err).unwrap_or(why));
         }
         match step(next(&mut answers)).await?? {
-            Answer::Done(reply) => done(&reply),
+            Answer::Done(reply) => {
+                checkpoint.deliver();
+                done(&reply)
+            }
             Answer::Have(_) => Err("the receiver answered twice".to_string()),
         }
     }
@@ -181,6 +184,7 @@ impl SnapshotSender {
                     data,
                 };
                 send(Part::Chunk(chunk)).await?;
+                checkpoint.sent(self.transfers.clock.monotonic());
                 self.transfers.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
                 offset += bytes;
             }
