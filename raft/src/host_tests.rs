@@ -667,3 +667,5 @@ mod disk;
 #[path = "membership_tests.rs"]
 mod membership;
 
+#[path = "host_recovery_tests.rs"]
+mod recovered;

@@ -11,7 +11,8 @@
 //! `type_config`, `config` and `codec` (openraft made ours), `log` with `log_store` (the log),
 //! `applier`, `engine_slot` and `snapshot` (the state), `transport` (between nodes), `replica`, `membership`,
 //! `lease` and `vote_gate` (when a replica may serve and vote), `follower_read` (reads elsewhere), `compare`
-//! (whether replicas hold the same), `purge` (keeping the log short), `scrub` (finding rot).
+//! (whether replicas hold the same), `purge` (keeping the log short), `scrub` (finding rot), `recovery`
+//! (after a lost majority).
 //!
 //! Invariants:
 //! 1. Nothing here looks inside a command of a state machine; `raft`'s own begin with a byte that no
@@ -36,6 +37,7 @@ pub mod log;
 pub mod log_store;
 pub mod membership;
 pub mod purge;
+pub mod recovery;
 pub mod replica;
 pub mod replica_group;
 pub mod runtime;
