@@ -103,7 +103,7 @@ impl Comparer {
 
     async fn ask(&self, leader: NodeId, shard: ShardId) -> Result<pb::Compared, String> {
         let request = pb::call::Request::Compare(pb::CompareRequest { shard: shard.0 });
-        match self.peers.call(leader, request, limits::COMPARE_TIME_MAX).await {
+        match self.peers.call_any_way(leader, request, limits::COMPARE_TIME_MAX).await {
             Ok(pb::answer::Response::Compared(found)) => Ok(found),
             Ok(pb::answer::Response::Failure(failure)) => Err(failure.what),
             Ok(_) => Err("it answers something else".to_string()),
