@@ -29,6 +29,7 @@ pub mod expression;
 pub mod lookup;
 pub mod operator;
 pub mod scan;
+mod spill;
 pub mod subquery;
 
 use crate::binder::BoundQuery;
@@ -43,7 +44,7 @@ use crate::{Error, Result};
 use arrow::record_batch::RecordBatch;
 use base::limits::QUERY_BYTES_MAX;
 use datafusion_execution::config::SessionConfig;
-use datafusion_execution::disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode};
+use datafusion_execution::disk_manager::DiskManager;
 use datafusion_execution::memory_pool::{FairSpillPool, MemoryPool};
 use datafusion_execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
@@ -122,7 +123,7 @@ impl Environment {
 static CONFIG: LazyLock<SessionConfig> =
     LazyLock::new(|| SessionConfig::new().with_batch_size(BATCH_ROWS).with_target_partitions(1));
 
-/// One set of spill folders per temporary directory: making them costs more than a small query.
+/// One spill folder per temporary directory.
 static RUNTIMES: LazyLock<Mutex<BTreeMap<PathBuf, RuntimeEnv>>> = LazyLock::new(Mutex::default);
 
 fn base_runtime(temp_dir: &Path) -> Result<RuntimeEnv> {
@@ -130,8 +131,8 @@ fn base_runtime(temp_dir: &Path) -> Result<RuntimeEnv> {
     if let Some(runtime) = runtimes.get(temp_dir) {
         return Ok(runtime.clone());
     }
-    let folders = DiskManagerMode::Directories(vec![temp_dir.to_path_buf()]);
-    let disk: DiskManagerBuilder = DiskManager::builder().with_mode(folders);
+    let folder = Arc::new(spill::SpillFolder::new(temp_dir.to_path_buf()));
+    let disk = DiskManager::builder().with_temp_file_factory(folder);
     let runtime =
         RuntimeEnvBuilder::new().with_disk_manager_builder(disk).build().map_err(error::unwrap)?;
     runtimes.insert(temp_dir.to_path_buf(), runtime.clone());
@@ -268,14 +269,30 @@ mod tests {
     }
 
     fn run(plan: Plan, bytes: usize) -> Result<Vec<Row>> {
+        run_in(tempfile::tempdir().unwrap().path(), plan, bytes)
+    }
+
+    fn run_in(temp_dir: &Path, plan: Plan, bytes: usize) -> Result<Vec<Row>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let temp = tempfile::tempdir().unwrap();
         let client = MemoryCluster::new(1, SystemClock::shared()).unwrap();
         let transaction =
             Arc::new(tokio::sync::Mutex::new(Transaction::begin(client, Mode::Snapshot)));
         let ctx = Arc::new(EvalContext::detached(0));
-        let environment = Environment::with_memory(transaction, ctx, temp.path(), bytes)?;
+        let environment = Environment::with_memory(transaction, ctx, temp_dir, bytes)?;
         runtime.block_on(collect_plan(plan, Vec::new(), &environment, usize::MAX))
+    }
+
+    #[test]
+    fn a_query_within_its_memory_needs_no_room_on_the_disk() {
+        let scratch = tempfile::tempdir().unwrap();
+        // No folder can be made below a file, as on a full disk none can be made at all.
+        let temp = scratch.path().join("tmp");
+        std::fs::write(&temp, b"").unwrap();
+        let below = temp.join("spill");
+        let keys = || vec![SortKey { expr: column(1), descending: false }];
+        let sort = || Plan::Sort { input: Box::new(shuffled()), keys: keys() };
+        assert_eq!(run_in(&below, sort(), QUERY_BYTES_MAX).unwrap().len() as i64, ROWS);
+        assert_eq!(run_in(&below, sort(), LITTLE_MEMORY).unwrap_err().code, 1030);
     }
 
     #[test]
