@@ -24,17 +24,21 @@ pub struct ProcessId {
 impl ProcessId {
     /// The process that has this number now, if any.
     pub fn of(pid: u32) -> Option<ProcessId> {
-        stat(pid).map(|(_, started)| ProcessId { pid, started })
+        stat(pid).map(|stat| ProcessId { pid, started: stat.started })
     }
 
-    /// Whether it is there and no zombie.
+    /// Whether it is there: until its last thread has ended, its files are open and its locks held.
     pub fn is_alive(&self) -> bool {
-        stat(self.pid).is_some_and(|(state, started)| started == self.started && state != 'Z')
+        self.stat().is_some_and(|stat| stat.state != 'Z' || stat.threads > 1)
     }
 
     /// Whether it is stopped by a signal.
     pub fn is_stopped(&self) -> bool {
-        stat(self.pid).is_some_and(|(state, started)| started == self.started && state == 'T')
+        self.stat().is_some_and(|stat| stat.state == 'T')
+    }
+
+    fn stat(&self) -> Option<Stat> {
+        stat(self.pid).filter(|stat| stat.started == self.started)
     }
 
     /// Sends it a signal; nothing when it is gone.
@@ -73,14 +77,27 @@ impl ProcessId {
     }
 }
 
-/// State letter and start time.
-fn stat(pid: u32) -> Option<(char, u64)> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// What proc(5) `stat` says of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    /// `R`, `S`, `T`, `Z` …; of its first thread, which may be a zombie while others still end.
+    state: char,
+    threads: u64,
+    started: u64,
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse(text: &str) -> Option<Stat> {
     // The second field is the name in parentheses, which may itself hold spaces and parentheses.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?.chars().next()?;
-    let started = fields.nth(18)?.parse().ok()?;
-    Some((state, started))
+    // Fields 20 and 22.
+    let threads = fields.nth(16)?.parse().ok()?;
+    let started = fields.nth(1)?.parse().ok()?;
+    Some(Stat { state, threads, started })
 }
 
 #[cfg(test)]
@@ -103,6 +120,16 @@ mod tests {
         process.kill().unwrap();
         assert!(!process.is_alive());
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn the_fields_are_those_of_the_manual() {
+        let text = "42 (a) b) Z 1 42 42 0 -1 4 0 0 0 0 0 0 0 0 20 0 3 0 777 0 0";
+        assert_eq!(parse(text), Some(Stat { state: 'Z', threads: 3, started: 777 }));
+        let own = stat(std::process::id()).expect("this process");
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().count() as u64;
+        assert!(own.state == 'R' || own.state == 'S', "{own:?}");
+        assert!(own.threads.abs_diff(tasks) <= 8 && own.threads >= 1, "{own:?}, {tasks} tasks");
     }
 
     #[test]
