@@ -6,14 +6,17 @@
 //! ```
 //!
 //! Reading order: `scenario` (what shall happen), `guard` (what must not), `metric` (what is looked at while it
-//! runs), `watch` (who leads what, all the time), `run`, `report`, `page` with its `timeline`.
+//! runs), `watch` (who leads what, all the time), `stop` (whether a damaged cluster stops loudly), `run`, `report`, `page` with its `timeline`,
+//! `index` (all reports).
 
 pub mod catalogue;
 pub mod guard;
+pub mod index;
 pub mod metric;
 pub mod page;
 pub mod report;
 pub mod run;
 pub mod scenario;
+mod stop;
 mod timeline;
 pub mod watch;

@@ -18,6 +18,7 @@
 //!    when it was a transaction whose COMMIT had not been sent.
 
 mod append;
+pub mod ballast;
 mod bank;
 mod client;
 mod counter;

@@ -151,7 +151,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn view() -> View {
-        let shard = |leader| ShardView { leader: Some(leader), term: 1, replicas: vec![1, 2, 3] };
+        let shard = |leader| ShardView {
+            leader: Some(leader),
+            term: 1,
+            replicas: vec![1, 2, 3],
+            state: "ok".into(),
+        };
         View { shards: BTreeMap::from([(0, shard(1)), (1, shard(2)), (2, shard(3))]) }
     }
 

@@ -5,7 +5,7 @@ use super::report::Report;
 use super::timeline;
 use std::fmt::Write;
 
-const STYLE: &str = "
+pub(super) const STYLE: &str = "
 :root{--ink:#1c2733;--soft:#5b6b7b;--line:#d9e0e7;--paper:#fff;--band:#f6f8fa;--good:#1a7f4b;--bad:#c0322b;--fault:#f3c9a5;--fault-ink:#9a4b0b;--flow:#2f6fb0;--flow-soft:#cfe1f3}
 @media(prefers-color-scheme:dark){:root{--ink:#e4eaf0;--soft:#9aa9b8;--line:#33404d;--paper:#141a21;--band:#1b232c;--good:#4cc38a;--bad:#ff7a70;--fault:#5a3a1e;--fault-ink:#f0b27a;--flow:#6aa9e6;--flow-soft:#21384f}}
 @media print{:root{--paper:#fff;--ink:#000}section{break-inside:avoid}}
@@ -15,6 +15,8 @@ main{max-width:1080px;margin:0 auto;padding:2.2rem 1.4rem 4rem}
 h1{font-size:1.65rem;line-height:1.25;margin:.2rem 0 .1rem}
 h2{font-size:1.08rem;margin:2.4rem 0 .7rem;padding-bottom:.3rem;border-bottom:1px solid var(--line)}
 .zh{color:var(--soft);font-weight:400;margin-left:.45em}
+h1 .zh{display:block;margin-left:0;font-size:1.15rem}
+td .zh,th .zh{display:inline-block}
 .sub{color:var(--soft);margin:0 0 1.1rem}
 .verdict{display:inline-block;padding:.22rem .8rem;border-radius:1rem;color:#fff;font-weight:600;letter-spacing:.02em}
 .pass{background:var(--good)}.fail{background:var(--bad)}
@@ -25,11 +27,15 @@ h2{font-size:1.08rem;margin:2.4rem 0 .7rem;padding-bottom:.3rem;border-bottom:1p
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:.38rem .7rem .38rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--soft);font-weight:500;font-size:.86rem}
-td.n,th.n{text-align:right}
+td.n,th.n{text-align:right;white-space:nowrap}
 .ok{color:var(--good);font-weight:600}.no{color:var(--bad);font-weight:600}
 pre{background:var(--band);border:1px solid var(--line);border-radius:.4rem;padding:.7rem .9rem;overflow:auto;font-size:.82rem;line-height:1.4}
 ul{padding-left:1.15rem;margin:.4rem 0}li{margin:.2rem 0}
 svg{width:100%;height:auto;display:block;font-family:inherit}
+.summary{font-size:1.06rem;margin:.9rem 0 .2rem}
+.bar{position:relative;height:.95rem;min-width:12rem;background:var(--band);border-radius:.2rem}
+.bar i{position:absolute;top:0;bottom:0;min-width:2px;background:var(--flow);border-radius:.2rem}
+a{color:var(--flow)}
 .note{color:var(--soft);font-size:.88rem}
 code{font-size:.88em;word-break:break-all}
 ";
@@ -89,18 +95,71 @@ fn head(page: &mut String, report: &Report) {
     if let Some(why) = &report.aborted {
         let _ = write!(page, "<p class=\"no\">Broken off: {}</p>", escape(why));
     }
+    let _ = write!(page, "<p class=\"summary\">{}</p>", escape(&summary(report)));
+    let _ = write!(page, "<p class=\"summary zh\" lang=\"zh\">{}</p>", summary_zh(report));
+}
+
+/// What happened, in sentences that can be read aloud.
+fn summary(report: &Report) -> String {
+    let outage = match (report.rto.total_s, report.rto.fault_out_s) {
+        (None, _) => "At least one client never worked again.".to_string(),
+        (Some(0.0), _) => "No client was without answers.".to_string(),
+        (Some(total), None) => format!("The worst client was without answers for {total:.2} s."),
+        (Some(total), Some(out)) => format!(
+            "The worst client was without answers for {total:.2} s: {out:.2} s while the fault lasted, and {:.2} s more.",
+            total - out
+        ),
+    };
+    let rows = match report.rpo.missing {
+        None => "Missing rows could not be counted.".to_string(),
+        Some(missing) => {
+            format!(
+                "{missing} of {} acknowledged rows are missing, counted one by one.",
+                report.rpo.acknowledged
+            )
+        }
+    };
+    let bad = report.workloads.iter().filter(|work| !work.valid).count();
+    let histories = match (bad, report.workloads.len()) {
+        (_, 0) => "No history was judged.".to_string(),
+        (0, all) => format!("All {all} histories are those of a correct database."),
+        (bad, all) => format!("{bad} of {all} histories are not, or could not be judged."),
+    };
+    let replicas = report.full_replication_s.map_or(String::new(), |seconds| {
+        format!(" Every shard had all its replicas again {seconds:.1} s after the loss.")
+    });
+    format!("{outage} {rows} {histories}{replicas}")
+}
+
+fn summary_zh(report: &Report) -> String {
+    let outage = match report.rto.total_s {
+        None => "至少一个客户端始终未恢复。".to_string(),
+        Some(0.0) => "客户端无中断。".to_string(),
+        Some(total) => format!("客户端最长中断 {total:.2} 秒。"),
+    };
+    let rows = match report.rpo.missing {
+        None => "丢失行数未能统计。".to_string(),
+        Some(missing) => {
+            format!("已确认 {} 行,丢失 {missing} 行(逐行清点)。", report.rpo.acknowledged)
+        }
+    };
+    let replicas = report
+        .full_replication_s
+        .map_or(String::new(), |seconds| format!("丢失后 {seconds:.1} 秒副本全部补齐。"));
+    format!("{outage}{rows}{replicas}")
 }
 
 fn figures(page: &mut String, report: &Report) {
     let failures: u64 = report.errors.values().sum();
+    let lost_of = format!("lost of {} rows", report.rpo.acknowledged);
     let boxes = [
-        (seconds(report.rto.total_s), "recovery time RTO", "恢复时间"),
+        (seconds(report.rto.total_s), "recovery time", "恢复时间 RTO"),
         (
             report.rpo.missing.map_or("?".into(), |rows| rows.to_string()),
-            "rows lost RPO",
-            "丢失行数",
+            lost_of.as_str(),
+            "丢失行数 RPO",
         ),
-        (format!("{:.2} s", report.p_max_s), "longest silence pMax", "最长无响应"),
+        (format!("{:.2} s", report.p_max_s), "longest silence", "最长无响应 pMax"),
         (failures.to_string(), "failed statements", "失败语句"),
         (format!("{:.1} ms", report.latency_ms.p99), "latency p99", "99 分位延迟"),
         (format!("{:.0} ms", report.latency_ms.max), "latency max", "最大延迟"),
@@ -136,6 +195,7 @@ fn expectations(page: &mut String, report: &Report) {
 fn recovery(page: &mut String, report: &Report) {
     section(page, "Recovery step by step", "恢复分解");
     let parts = [
+        (report.rto.fault_out_s, "fault ends", "故障解除", "the fault was taken out"),
         (report.rto.detect_s, "detect", "发现", "a node stops naming the old leader"),
         (report.rto.elect_s, "elect", "选主", "every shard that lost its leader has one again"),
         (
@@ -151,15 +211,35 @@ fn recovery(page: &mut String, report: &Report) {
             "every client works, and a second passes without failure",
         ),
     ];
-    page.push_str("<table><tr><th>Step<th class=\"n\">After the fault<th>Meaning</tr>");
-    for (time, name, zh, meaning) in parts {
+    let total = report.rto.total_s.unwrap_or_default();
+    page.push_str(
+        "<table><tr><th>Step 阶段<th class=\"n\">After the fault<th style=\"width:34%\"><th>Meaning 含义</tr>",
+    );
+    let mut before = 0.0;
+    for (time, name, zh, meaning) in in_time(parts) {
+        // Each bar begins where the step before it ended.
+        let bar = time.filter(|_| total > 0.0).map_or(String::new(), |time| {
+            let (left, width) = (100.0 * before / total, 100.0 * (time - before) / total);
+            before = time;
+            format!("<div class=\"bar\"><i style=\"left:{left:.1}%;width:{width:.1}%\"></i></div>")
+        });
         let _ = write!(
             page,
-            "<tr><td>{name}<span class=\"zh\">{zh}</span><td class=\"n\">{}<td>{meaning}</tr>",
+            "<tr><td>{name}<span class=\"zh\">{zh}</span><td class=\"n\">{}<td>{bar}<td>{meaning}</tr>",
             seconds(time)
         );
     }
-    page.push_str("</table><p class=\"note\">–: it was not seen, because no leader changed or no client failed.</p>");
+    page.push_str("</table><p class=\"note\">–: it was not seen, because no leader changed, no client failed, or the fault outlasted the outage.</p>");
+}
+
+/// Time, name, Chinese name and meaning of a step of the recovery.
+type Part = (Option<f64>, &'static str, &'static str, &'static str);
+
+/// Steps in the order of their times; those that were not seen come last.
+fn in_time<const N: usize>(mut parts: [Part; N]) -> [Part; N] {
+    let key = |part: &Part| part.0.unwrap_or(f64::INFINITY);
+    parts.sort_by(|one, other| key(one).total_cmp(&key(other)));
+    parts
 }
 
 fn faults(page: &mut String, report: &Report) {
@@ -323,6 +403,13 @@ pub(super) fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_of_a_recovery_stand_in_the_order_of_their_times() {
+        let part = |time, name| (time, name, "", "");
+        let parts = [part(None, "a"), part(Some(3.0), "b"), part(Some(1.0), "c")];
+        assert_eq!(in_time(parts).map(|part| part.1), ["c", "b", "a"]);
+    }
 
     #[test]
     fn text_from_outside_never_becomes_markup() {

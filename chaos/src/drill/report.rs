@@ -4,12 +4,14 @@
 use super::page;
 use super::run::civil;
 use super::scenario::{Meta, Scenario};
+use super::stop::Look;
 use super::watch::Change;
 use crate::fault::error::Error;
 use crate::fault::kind::Kind;
 use crate::history::check::loss;
 use crate::history::read;
 use crate::workload::Finished;
+use crate::workload::ballast::Found;
 use crate::workload::probe;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -55,12 +57,27 @@ pub(super) struct Materials<'a> {
     pub(super) notes: Vec<String>,
     pub(super) aborted: Option<String>,
     pub(super) whole: Result<Duration, String>,
+    /// `None` when the scenario does not ask for it.
+    pub(super) replicated: Option<Result<Replicated, String>>,
+    /// What was seen of a damaged cluster before the damage was taken out.
+    pub(super) look: Option<Look>,
+    /// What a read of all ballast rows found at the end; `None` without ballast.
+    pub(super) ballast: Option<Found>,
     pub(super) checks: Vec<StateCheck>,
     pub(super) probe: probe::Report,
     pub(super) finished: Vec<Finished>,
     pub(super) changes: Vec<Change>,
     pub(super) links: String,
     pub(super) disks: String,
+}
+
+/// How long it took until every shard had all its replicas again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Replicated {
+    /// Since replicas were lost.
+    pub(super) since_loss: Duration,
+    /// Since the machine was back with an empty disk.
+    pub(super) since_back: Duration,
 }
 
 /// A step as it happened. Times by the drill's clock.
@@ -105,6 +122,9 @@ pub struct Report {
     pub expectations: Vec<Expectation>,
     /// The recovery time.
     pub rto: Rto,
+    /// From the loss of replicas until every shard had all of them again; `None` when the drill loses none or
+    /// they did not come back.
+    pub full_replication_s: Option<f64>,
     /// Longest time between two good answers of a lane.
     pub p_max_s: f64,
     /// Missing rows.
@@ -158,6 +178,8 @@ pub struct Rto {
     pub cause_s: f64,
     /// Until every lane answers without failure; `None` when one never did.
     pub total_s: Option<f64>,
+    /// Until the fault was taken out, if clients had not recovered by then.
+    pub fault_out_s: Option<f64>,
     /// Until a node no longer named an old leader.
     pub detect_s: Option<f64>,
     /// Until every shard that changed had a leader again.
@@ -274,7 +296,7 @@ impl Report {
         let begin = from.begin;
         let seconds = |time: Duration| time.as_secs_f64() - begin.as_secs_f64();
         let rto = recovery(&from);
-        let rpo = lost_rows(&from.finished);
+        let rpo = lost_rows(&from.finished, from.ballast.as_ref());
         let expectations = expectations(&from, &rto, &rpo);
         // The last of `pick`s: no expectation at all would mean that nothing was looked at.
         let passed = from.aborted.is_none()
@@ -290,6 +312,10 @@ impl Report {
             aborted: from.aborted,
             expectations,
             rto,
+            full_replication_s: match &from.replicated {
+                Some(Ok(times)) => Some(times.since_loss.as_secs_f64()),
+                _ => None,
+            },
             p_max_s: from.probe.p_max().as_secs_f64(),
             rpo,
             faults: from
@@ -389,9 +415,12 @@ fn recovery(from: &Materials<'_>) -> Rto {
         .filter_map(|(_, outage)| outage.until)
         .min();
     let (detect, elect) = leaders_between(&from.changes, cause, until);
+    let mut caused_by = from.steps.iter().filter(|step| step.from == cause);
+    let fault_out = caused_by.find(|step| step.until < until).map(|step| step.until);
     Rto {
         cause_s: cause.saturating_sub(from.begin).as_secs_f64(),
         total_s: Some(total.as_secs_f64()),
+        fault_out_s: fault_out.map(since),
         detect_s: detect.map(since),
         elect_s: elect.map(since),
         route_s: route.map(since),
@@ -428,8 +457,13 @@ fn leaders_between(
     (detect, led.into_values().flatten().max())
 }
 
-fn lost_rows(finished: &[Finished]) -> Rpo {
+fn lost_rows(finished: &[Finished], ballast: Option<&Found>) -> Rpo {
     let mut rpo = Rpo::default();
+    if let Some(found) = ballast {
+        // A row that cannot be read at the end counts as lost, whatever the reason.
+        let missing = found.wrong + found.refused;
+        rpo = Rpo { acknowledged: found.good + missing, missing: Some(missing) };
+    }
     let ledgers = finished.iter().filter(|part| part.name.starts_with("ledger"));
     for part in ledgers {
         match read(&part.path).map_err(|error| error.to_string()).and_then(|all| loss(&all)) {
@@ -492,15 +526,42 @@ fn expectations(from: &Materials<'_>, rto: &Rto, rpo: &Rpo) -> Vec<Expectation> 
     }
     if expect.whole_again {
         let wait = from.scenario.restore.wait.as_secs_f64();
+        let kinds = from.scenario.kinds();
+        let by_itself = !kinds.contains(&Kind::Wipe) && !kinds.contains(&Kind::Helix);
+        let (what, what_zh) = match by_itself {
+            true => ("whole again by itself", "自行恢复完整"),
+            false => ("whole again", "恢复完整"),
+        };
         add(
-            "whole again by itself",
-            "自行恢复完整",
+            what,
+            what_zh,
             format!("≤ {wait:.0} s"),
             match &from.whole {
                 Ok(after) => format!("{:.1} s", after.as_secs_f64()),
                 Err(why) => why.clone(),
             },
             from.whole.is_ok(),
+        );
+    }
+    if let Some(look) = &from.look {
+        let (passed, measured) = look.judge();
+        let (what, bar) = ("loses nothing or stops loudly", "no wrong row".into());
+        add(what, "不丢数据,或明确停机", bar, measured, passed);
+    }
+    if let Some((bar, came)) = expect.full_replication.zip(from.replicated.as_ref()) {
+        add(
+            "every shard has all its replicas",
+            "副本全部补齐",
+            format!("≤ {:.0} s", bar.as_secs_f64()),
+            match came {
+                Ok(times) => format!(
+                    "{:.1} s after the loss, {:.1} s after the machine was back",
+                    times.since_loss.as_secs_f64(),
+                    times.since_back.as_secs_f64()
+                ),
+                Err(why) => why.clone(),
+            },
+            came.as_ref().is_ok_and(|times| times.since_loss <= bar),
         );
     }
     let ended: Vec<String> = from.ended.iter().map(|(node, _)| node.to_string()).collect();

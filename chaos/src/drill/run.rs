@@ -12,8 +12,9 @@
 
 use super::guard::{self, Targets};
 use super::metric::{Metric, Reading};
-use super::report::{Materials, Report, StateCheck, StepDone};
+use super::report::{Materials, Replicated, Report, StateCheck, StepDone};
 use super::scenario::{Mode, Scenario, SteadyState, Step};
+use super::stop::Look;
 use super::watch::Watch;
 use crate::fault::deadman::Switch;
 use crate::fault::error::Error;
@@ -22,6 +23,7 @@ use crate::fault::inject::{Fault, Injected};
 use crate::fault::lab::{Lab, NodeState, Plan};
 use crate::fault::view::View;
 use crate::history::Failure;
+use crate::workload::ballast::{Ballast, Found};
 use crate::workload::probe::{Lane, Probe};
 use crate::workload::{self, Run, Target};
 use base::{Rng, SharedClock, SystemClock};
@@ -65,6 +67,8 @@ struct Running {
     /// Figures of the last second.
     reading: Reading,
     last: Totals,
+    /// Rows that only lie there, and how to read them.
+    ballast: Option<(Ballast, Target)>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -158,9 +162,30 @@ fn in_lab(
         }
         Err(why) => say(&format!("  NOT whole: {why}")),
     }
+    let replicated = scenario.expect.full_replication.map(|wait| {
+        let lost = breaks.steps.first().map_or(healed, |step| step.from);
+        let outcome = fully_replicated(lab, clock, lost + wait, &view);
+        let since = |from: Duration| clock.monotonic().saturating_sub(from);
+        match outcome {
+            Ok(()) => {
+                let (loss, healed) = (since(lost), since(healed));
+                say(&format!(
+                    "  all replicas there {:.1} s after the loss, {:.1} s after the machine was back",
+                    loss.as_secs_f64(),
+                    healed.as_secs_f64()
+                ));
+                Ok(Replicated { since_loss: loss, since_back: healed })
+            }
+            Err(why) => {
+                say(&format!("  NOT all replicas there: {why}"));
+                Err(why)
+            }
+        }
+    });
     running.work(lab, clock.monotonic() + COOL_DOWN)?;
     look(scenario, Mode::Edge, "after", lab, &running.reading, &mut checks)?;
     say("  final reads and checks");
+    let ballast = running.read_ballast(lab);
     let Running { run, probe, watch, .. } = running;
     let end = clock.monotonic();
     let (probe, finished, changes) = lab.call(async move {
@@ -187,6 +212,9 @@ fn in_lab(
         notes: breaks.notes,
         aborted,
         whole: whole.map(|()| whole_after),
+        replicated,
+        look: breaks.look,
+        ballast,
         checks,
         probe,
         finished,
@@ -213,15 +241,20 @@ fn start(
     if workloads.len() < wanted.len() {
         return Err(Error::Refused(format!("not all workloads of {wanted:?} exist")));
     }
+    let ballast_mib = scenario.workload.ballast_mib;
     let (lanes_max, folder) = (scenario.workload.probe_lanes, folder.to_path_buf());
     let started = lab.call(async move {
         let run = Run::start(workloads, &target, &folder).await?;
         let mut lanes = Probe::lane_per_shard(&target).await?;
         lanes.truncate(lanes_max);
+        let ballast = match ballast_mib {
+            0 => None,
+            mib => Some((Ballast::write(&target, mib).await?, target.clone())),
+        };
         let probe = Probe::start(&target, lanes.clone()).await?;
-        Ok::<_, Failure>((run, probe, lanes))
+        Ok::<_, Failure>((run, probe, lanes, ballast))
     });
-    let (run, probe, lanes) =
+    let (run, probe, lanes, ballast) =
         started.map_err(|error| Error::system("starting the workloads", error))?;
     let watch = Watch::start(lab, clock);
     let now = clock.monotonic();
@@ -232,11 +265,18 @@ fn start(
         clock: clock.clone(),
         reading: Reading::default(),
         last: Totals { at: now, ok_at: now, ..Totals::default() },
+        ballast,
     };
     Ok((running, lanes))
 }
 
 impl Running {
+    /// Reads all ballast rows, whatever the cluster is like; `None` when there is no ballast.
+    fn read_ballast(&self, lab: &Lab) -> Option<Found> {
+        let (ballast, target) = self.ballast.clone()?;
+        Some(lab.call(async move { ballast.read(&target).await }))
+    }
+
     /// Lets the workloads work until then, reading figures every second.
     fn work(&mut self, lab: &mut Lab, until: Duration) -> Result<(), Error> {
         while self.clock.monotonic() < until {
@@ -283,6 +323,8 @@ struct Breaks {
     /// Nodes whose process ended by itself, and how.
     ended: Vec<(u64, String)>,
     notes: Vec<String>,
+    /// What was seen of a damaged cluster with ballast before the damage was taken out.
+    look: Option<Look>,
 }
 
 struct Steps<'a> {
@@ -316,7 +358,16 @@ impl Steps<'_> {
                     (now - begin).as_secs_f64(),
                     injected.fault.kind.name()
                 ));
-                injected.restore(lab)?;
+                if injected.fault.kind.rots()
+                    && let Some(found) = running.read_ballast(lab)
+                {
+                    let look = Look::at(lab, found);
+                    (self.say)(&format!("           {}", look.judge().1));
+                    breaks.look = Some(look);
+                }
+                let told = injected.restore(lab)?;
+                told.iter().for_each(|line| (self.say)(&format!("           {line}")));
+                breaks.steps[place].told.extend(told);
                 breaks.steps[place].until = running.clock.monotonic();
             }
             if waiting.last().is_some_and(|step| now >= begin + step.at)
@@ -443,6 +494,29 @@ fn whole(lab: &mut Lab) -> Result<(), String> {
     match view.leaderless() {
         0 => Ok(()),
         count => Err(format!("{count} shards have no leader that any node knows")),
+    }
+}
+
+/// Waits until some node says of every shard that nothing is the matter with it, and that it has as many replicas
+/// as it had before.
+fn fully_replicated(
+    lab: &Lab,
+    clock: &SharedClock,
+    deadline: Duration,
+    before: &View,
+) -> Result<(), String> {
+    loop {
+        let mut why = "no node answers SHOW SHARDS".to_string();
+        for view in (1..=lab.nodes()).filter_map(|node| View::from(lab, node)) {
+            match view.lacks_replicas(before) {
+                None => return Ok(()),
+                Some(lack) => why = lack,
+            }
+        }
+        if clock.monotonic() > deadline {
+            return Err(why);
+        }
+        std::thread::sleep(WHOLE_PAUSE);
     }
 }
 

@@ -3,11 +3,11 @@
 //! ```toml
 //! [meta]          id, name, title, title_zh, why
 //! [scope]         nodes, select, max_nodes, max_shards_without_quorum
-//! [workload]      names, rate, probe_lanes
+//! [workload]      names, rate, probe_lanes, ballast_mib
 //! [[steady_state]] metric or sql, min/max, mode = "edge" | "continuous"
 //! [[step]]        at, fault, target, for
 //! [abort]         any = ["nodes_down > 1", "no_answer_s > 60"]
-//! [expect]        rto, rpo_rows, errors_max, verdicts, node_ends
+//! [expect]        rto, rpo_rows, errors_max, node_ends, full_replication, whole_again
 //! [restore]       wait
 //! ```
 //!
@@ -21,6 +21,9 @@ use std::time::Duration;
 
 /// Longest drill: the sum of what its steps ask for.
 const LENGTH_MAX: Duration = Duration::from_secs(600);
+
+/// Largest ballast: a drill should take a minute, and lie on any disk.
+const BALLAST_MIB_MAX: u64 = 1024;
 
 /// A drill as written.
 #[derive(Clone, Debug, Deserialize)]
@@ -109,6 +112,8 @@ pub struct WorkloadSection {
     pub rate: u32,
     /// Shards that the probe writes to, one lane each.
     pub probe_lanes: usize,
+    /// MiB of rows that only lie there, read and compared before damage is taken out and at the end.
+    pub ballast_mib: u64,
 }
 
 /// `[[steady_state]]`
@@ -194,6 +199,10 @@ pub struct Expect {
     /// Whether a target must end its process by itself.
     #[serde(default)]
     pub node_ends: bool,
+    /// Longest time from the first fault until every shard has as many replicas as before, all of them on members
+    /// that run; not looked at when absent.
+    #[serde(default, deserialize_with = "some_duration")]
+    pub full_replication: Option<Duration>,
     /// Whether the nodes must be as many and as whole as before, without anybody's doing.
     #[serde(default = "yes")]
     pub whole_again: bool,
@@ -210,7 +219,7 @@ pub struct Restore {
 
 impl Default for WorkloadSection {
     fn default() -> WorkloadSection {
-        WorkloadSection { names: Vec::new(), rate: 20, probe_lanes: 3 }
+        WorkloadSection { names: Vec::new(), rate: 20, probe_lanes: 3, ballast_mib: 0 }
     }
 }
 
@@ -260,6 +269,9 @@ impl Scenario {
         if self.meta.name.is_empty() || !self.meta.name.chars().all(name_ok) {
             return Err(format!("meta.name '{}' has other signs than a-z and -", self.meta.name));
         }
+        if self.workload.ballast_mib > BALLAST_MIB_MAX {
+            return Err(format!("workload.ballast_mib is above {BALLAST_MIB_MAX}"));
+        }
         for state in &self.steady_state {
             match (&state.metric, &state.sql) {
                 (Some(metric), None) => {
@@ -292,6 +304,10 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 
 fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     parse_duration(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    duration(from).map(Some)
 }
 
 fn kind<'de, D: Deserializer<'de>>(from: D) -> Result<Kind, D::Error> {

@@ -18,6 +18,8 @@ const LEADERS_TOP: f64 = LATENCY_TOP + LATENCY_HEIGHT + 12.0;
 const LEADERS_HEIGHT: f64 = 16.0;
 const AXIS: f64 = LEADERS_TOP + LEADERS_HEIGHT + 6.0;
 const HEIGHT: f64 = AXIS + 26.0;
+/// Room that the label of the recovery time takes.
+const RTO_LABEL_WIDTH: f64 = 95.0;
 /// Seconds per tick.
 const TICK_S: f64 = 0.1;
 /// Latencies drawn, milliseconds.
@@ -62,7 +64,8 @@ fn faults(svg: &mut String, report: &Report, scale: &Scale) {
         let top = FLOW_TOP - 12.0;
         let row = 12.0 + 13.0 * (place % 2) as f64;
         let nodes: Vec<String> = fault.nodes.iter().map(u64::to_string).collect();
-        let label = format!("{} · node {}", fault.fault, nodes.join(", "));
+        let noun = if nodes.len() == 1 { "node" } else { "nodes" };
+        let label = format!("{} · {noun} {}", fault.fault, nodes.join(", "));
         // A label that would leave the picture ends at its right edge instead.
         let (anchor, x) = if left > WIDTH * 0.7 { ("end", WIDTH - RIGHT) } else { ("start", left) };
         let _ = write!(
@@ -167,15 +170,18 @@ fn recovery(svg: &mut String, report: &Report, scale: &Scale) {
     let Some(total) = report.rto.total_s.filter(|total| *total > 0.0) else { return };
     let (from, to) = (scale.x(report.rto.cause_s), scale.x(report.rto.cause_s + total));
     let y = FLOW_TOP - 6.0;
+    // Beside the line's end, or above it where that would leave the picture.
+    let (anchor, x, text_y) = match to + RTO_LABEL_WIDTH > WIDTH {
+        false => ("start", to + 5.0, y + 4.0),
+        true => ("end", to, y - 6.0),
+    };
     let _ = write!(
         svg,
         "<line x1=\"{from:.1}\" x2=\"{to:.1}\" y1=\"{y}\" y2=\"{y}\" stroke=\"var(--bad)\" stroke-width=\"2\"/>\
          <line x1=\"{to:.1}\" x2=\"{to:.1}\" y1=\"{}\" y2=\"{}\" stroke=\"var(--bad)\"/>\
-         <text x=\"{:.1}\" y=\"{}\" font-size=\"12\" font-weight=\"600\" fill=\"var(--bad)\">RTO {total:.2} s</text>",
+         <text x=\"{x:.1}\" y=\"{text_y}\" text-anchor=\"{anchor}\" font-size=\"12\" font-weight=\"600\" fill=\"var(--bad)\">RTO {total:.2} s</text>",
         y - 4.0,
-        FLOW_TOP + FLOW_HEIGHT,
-        to + 5.0,
-        y + 4.0
+        FLOW_TOP + FLOW_HEIGHT
     );
 }
 

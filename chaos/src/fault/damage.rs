@@ -69,20 +69,61 @@ pub fn flip_in_log(data: &Path, rng: &mut Rng) -> Result<Vec<String>, Error> {
     Err(Error::Refused("the log became shorter".into()))
 }
 
+/// A damaged place in a file, with what it takes to undo the damage.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Patch {
+    path: PathBuf,
+    at: u64,
+    good: Vec<u8>,
+    bad: Vec<u8>,
+}
+
+impl std::fmt::Debug for Patch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {}: {} bytes", self.path.display(), self.at, self.bad.len())
+    }
+}
+
+impl Patch {
+    /// Puts the good bytes back, if the file is still there with the bad ones; false when it is not, because the
+    /// node has replaced or set aside what was damaged.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn undo(&self) -> Result<bool, Error> {
+        let file = match OpenOptions::new().read(true).write(true).open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(system(&self.path, error)),
+        };
+        let mut found = vec![0; self.bad.len()];
+        match file.read_exact_at(&mut found, self.at) {
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                return Err(system(&self.path, error));
+            }
+            Ok(()) if found == self.bad => {}
+            _ => return Ok(false),
+        }
+        let written = file.write_all_at(&self.good, self.at).and_then(|()| file.sync_all());
+        written.map(|()| true).map_err(|error| system(&self.path, error))
+    }
+}
+
 /// Damages every 4 MiB of every shard's SST files on exactly one node. `nodes` are data folders; says how
-/// many parts were damaged on each.
+/// many parts were damaged on each, and how to undo it.
 ///
 /// # Errors
 /// When there is no SST file or one cannot be written.
-pub fn helix(nodes: &[PathBuf], rng: &mut Rng) -> Result<Vec<String>, Error> {
+pub fn helix(nodes: &[PathBuf], rng: &mut Rng) -> Result<(Vec<String>, Vec<Patch>), Error> {
     let mut damaged = vec![0_u64; nodes.len()];
+    let mut patches = Vec::new();
     for (place, data) in nodes.iter().enumerate() {
         // Per shard, the parts of its files in order; equal numbers are damaged on equal nodes.
         let mut parts: BTreeMap<String, u64> = BTreeMap::new();
         for path in sst_files(data)? {
             let part = parts.entry(shard_of(&path)).or_default();
             let bytes = length(&path)?;
-            let file = OpenOptions::new().write(true).open(&path);
+            let file = OpenOptions::new().read(true).write(true).open(&path);
             let file = file.map_err(|error| system(&path, error))?;
             for chunk in 0..bytes.div_ceil(HELIX_CHUNK_BYTES) {
                 let begin = chunk * HELIX_CHUNK_BYTES;
@@ -92,7 +133,12 @@ pub fn helix(nodes: &[PathBuf], rng: &mut Rng) -> Result<Vec<String>, Error> {
                         (0..HELIX_DAMAGE_BYTES).map(|_| rng.next_u64() as u8).collect();
                     let take = (room as usize).min(noise.len());
                     let at = begin + rng.below(room - take as u64 + 1);
-                    file.write_all_at(&noise[..take], at).map_err(|error| system(&path, error))?;
+                    let mut good = vec![0; take];
+                    file.read_exact_at(&mut good, at)
+                        .and_then(|()| file.write_all_at(&noise[..take], at))
+                        .map_err(|error| system(&path, error))?;
+                    let bad = noise[..take].to_vec();
+                    patches.push(Patch { path: path.clone(), at, good, bad });
                     damaged[place] += 1;
                 }
                 *part += 1;
@@ -102,11 +148,11 @@ pub fn helix(nodes: &[PathBuf], rng: &mut Rng) -> Result<Vec<String>, Error> {
     if damaged.iter().all(|count| *count == 0) {
         return Err(Error::Refused("no SST file on any node: nothing to damage".into()));
     }
-    Ok(damaged
-        .iter()
-        .enumerate()
-        .map(|(place, count)| format!("{count} parts of 4 MiB damaged on node {}", place + 1))
-        .collect())
+    let told = damaged.iter().enumerate();
+    let told = told.map(|(place, count)| {
+        format!("node {}: {count} parts of at most 4 MiB damaged", place + 1)
+    });
+    Ok((told.collect(), patches))
 }
 
 /// All SST files of a node, in a fixed order.
@@ -216,11 +262,19 @@ mod tests {
     fn the_helix_damages_each_part_on_exactly_one_node() {
         let scratch = tempfile::tempdir().unwrap();
         let nodes: Vec<_> = ["a", "b", "c"].iter().map(|name| node(scratch.path(), name)).collect();
-        helix(&nodes, &mut Rng::seeded(1)).unwrap();
+        let (_, patches) = helix(&nodes, &mut Rng::seeded(1)).unwrap();
         let mut all: Vec<usize> = nodes.iter().flat_map(|data| damaged_chunks(data)).collect();
         all.sort_unstable();
         assert_eq!(all, [0, 1, 2]);
         assert!(nodes.iter().all(|data| damaged_chunks(data).len() == 1));
+        // A file that the node has replaced since is not touched.
+        let replaced = nodes[0].join("replicas/5-17/db/000009.sst");
+        std::fs::write(&replaced, vec![9; 9 << 20]).unwrap();
+        std::fs::remove_file(nodes[1].join("replicas/5-17/db/000009.sst")).unwrap();
+        let undone: Vec<bool> = patches.iter().map(|patch| patch.undo().unwrap()).collect();
+        assert_eq!(undone, [false, false, true]);
+        assert_eq!(damaged_chunks(&nodes[2]), [0_usize; 0]);
+        assert!(std::fs::read(&replaced).unwrap().iter().all(|byte| *byte == 9));
     }
 
     #[test]

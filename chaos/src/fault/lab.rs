@@ -1,6 +1,7 @@
 //! A lab: a throw-away cluster of real `precinct start` processes that may be broken in every way.
 //!
-//! A node is *up*, *held* (SIGSTOP) or *down*. Its log and its administration socket lie in the lab's
+//! A node is *up*, *held* (SIGSTOP) or *down*. The lab counts machines: one that lost its disk and joined anew keeps
+//! its number here, whatever number the cluster gave it. Its log and its administration socket lie in the lab's
 //! folder, not on the node's disk, so that both can be reached while the disk is full, frozen or gone.
 //!
 //! Invariants:
@@ -57,6 +58,8 @@ struct Node {
     disk: Disk,
     running: Option<Running>,
     held: bool,
+    /// Whether its disk was lost and it came back as a new member, with a number that the cluster gave it.
+    joined: bool,
     /// How it ended, if nobody killed it.
     ended: Option<ExitStatus>,
 }
@@ -123,7 +126,7 @@ impl Lab {
                 Disks::Folders => Disk::folder(lab.folder.join(label))?,
                 Disks::Images { bytes } => Disk::image(&lab.folder, &label, bytes, &journal)?,
             };
-            lab.nodes.push(Node { disk, running: None, held: false, ended: None });
+            lab.nodes.push(Node { disk, running: None, held: false, joined: false, ended: None });
         }
         for node in 1..=lab.plan.nodes {
             lab.spawn(node)?;

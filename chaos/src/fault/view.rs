@@ -22,6 +22,8 @@ pub struct ShardView {
     pub term: u64,
     /// Nodes with a replica.
     pub replicas: Vec<u64>,
+    /// `ok`, or what the node says is the matter.
+    pub state: String,
 }
 
 impl View {
@@ -63,7 +65,8 @@ impl View {
             let replicas: String = row.get_opt("Replicas")?.ok()?;
             let replicas =
                 replicas.split(',').filter_map(|node| node.trim().parse().ok()).collect();
-            Some((number, ShardView { leader, term: term.unwrap_or_default(), replicas }))
+            let state = row.get_opt("State")?.ok()?;
+            Some((number, ShardView { leader, term: term.unwrap_or_default(), replicas, state }))
         };
         View { shards: rows.iter().filter_map(shard).collect() }
     }
@@ -71,6 +74,20 @@ impl View {
     /// The leader of a shard.
     pub fn leader(&self, shard: u64) -> Option<u64> {
         self.shards.get(&shard).and_then(|shard| shard.leader)
+    }
+
+    /// Why not every shard of an earlier view is well and has as many replicas as it had then, if so.
+    pub fn lacks_replicas(&self, before: &View) -> Option<String> {
+        before.shards.iter().find_map(|(number, then)| {
+            let Some(now) = self.shards.get(number) else {
+                return Some(format!("shard {number} is not listed"));
+            };
+            // The rest of the state may name evidence that was set aside.
+            let well = now.state == "ok" || now.state.starts_with("ok;");
+            let (has, had) = (now.replicas.len(), then.replicas.len());
+            (!well || has != had)
+                .then(|| format!("shard {number} has {has} replicas of {had}: {}", now.state))
+        })
     }
 
     /// The node that leads most shards.
@@ -101,10 +118,29 @@ impl View {
 mod tests {
     use super::*;
 
+    fn shard(leader: Option<u64>, term: u64, replicas: &[u64], state: &str) -> ShardView {
+        ShardView { leader, term, replicas: replicas.to_vec(), state: state.into() }
+    }
+
+    #[test]
+    fn a_shard_lacks_replicas_until_it_has_as_many_as_before_and_is_well() {
+        let of = |replicas: &[u64], state: &str| View {
+            shards: BTreeMap::from([(1, shard(Some(1), 1, replicas, state))]),
+        };
+        let before = of(&[1, 2, 3], "ok");
+        let lack = |now: View| now.lacks_replicas(&before);
+        assert_eq!(lack(of(&[1, 3, 4], "ok")), None);
+        assert_eq!(lack(of(&[1, 3, 4], "ok; damaged files kept in set-aside/1-2")), None);
+        assert!(lack(of(&[1, 3], "ok")).unwrap().contains("2 replicas of 3"));
+        let moving = lack(of(&[1, 2, 3], "replica 9 comes to node 4 for 2: filling"));
+        assert!(moving.unwrap().contains("filling"));
+        assert!(lack(View::default()).unwrap().contains("not listed"));
+    }
+
     #[test]
     fn two_nodes_know_more_than_one() {
         let view = |leader, term| View {
-            shards: BTreeMap::from([(1, ShardView { leader, term, replicas: vec![1, 2, 3] })]),
+            shards: BTreeMap::from([(1, shard(leader, term, &[1, 2, 3], "ok"))]),
         };
         assert_eq!(view(None, 0).with(view(Some(2), 4)).leader(1), Some(2));
         assert_eq!(view(Some(2), 4).with(view(None, 0)).leader(1), Some(2));
@@ -114,8 +150,7 @@ mod tests {
 
     #[test]
     fn a_shard_without_majority_is_foreseen() {
-        let shard =
-            |replicas: &[u64]| ShardView { leader: Some(1), term: 1, replicas: replicas.to_vec() };
+        let shard = |replicas: &[u64]| shard(Some(1), 1, replicas, "ok");
         let view =
             View { shards: BTreeMap::from([(0, shard(&[1, 2, 3])), (1, shard(&[3, 4, 5]))]) };
         assert_eq!(view.without_quorum(&[3]), [0_u64; 0]);

@@ -2,6 +2,8 @@
 
 use super::{EXIT_REFUSED, Failure};
 use chaos::drill::report::{JSON_FILE, PAGE_FILE, Report};
+use chaos::drill::index::{self, Line};
+use chaos::drill::scenario::Scenario;
 use chaos::drill::{catalogue, run};
 use chaos::fault::error::Error;
 use chaos::fault::kind::Kind;
@@ -134,31 +136,76 @@ fn run_drills(name: Option<&str>, seed: Option<u64>, reports: &Path) -> Result<(
         seed: seed.unwrap_or_else(any_seed),
     };
     let alone = drills.len() == 1;
-    let mut lines = Vec::new();
-    let mut all_passed = true;
+    let mut summary = Summary::default();
     for drill in &drills {
         match run::run(drill, &options, &mut |line| println!("{line}")) {
             Ok((report, folder)) => {
                 print_report(&report);
                 println!("report: {}\n", folder.join(PAGE_FILE).display());
-                all_passed &= report.passed;
-                let verdict = if report.passed { "passed" } else { "NOT PASSED" };
-                lines.push(format!("{:<5} {:<26} {verdict}", drill.meta.id, drill.meta.name));
+                summary.ended(&report);
             }
             Err(error) if alone => return Err(failure(error)),
-            // One that this machine cannot do does not keep the others from being run.
-            Err(error @ Error::Unavailable { .. }) => {
+            // It has taken back what it changed, or the next one does; the others are run all the same.
+            Err(error) => {
                 println!("{error}\n");
-                lines
-                    .push(format!("{:<5} {:<26} not run: {error}", drill.meta.id, drill.meta.name));
+                summary.failed(drill, &error);
             }
-            Err(error) => return Err(failure(error)),
         }
     }
+    let all = index::write(&options.reports).map_err(failure)?;
     if !alone {
-        println!("{}", lines.join("\n"));
+        println!("{}\nall reports: {}", summary.lines.join("\n"), all.display());
     }
-    if all_passed { Ok(()) } else { Err(Failure::from("a drill was not passed".to_string())) }
+    match (summary.bad, alone) {
+        (0, _) => Ok(()),
+        (_, true) => Err("the drill was not passed".to_string().into()),
+        (bad, false) => Err(format!("{bad} of {} drills were not passed", drills.len()).into()),
+    }
+}
+
+/// What came of several drills.
+struct Summary {
+    /// A table, line by line.
+    lines: Vec<String>,
+    /// Drills that were not passed, or could not be run to their end.
+    bad: usize,
+}
+
+impl Default for Summary {
+    fn default() -> Summary {
+        Summary { lines: vec![Summary::line("No", "Name", "Verdict", "RTO", "Rows lost")], bad: 0 }
+    }
+}
+
+impl Summary {
+    fn line(number: &str, name: &str, verdict: &str, rto: &str, rpo: &str) -> String {
+        format!("{number:<5} {name:<26} {verdict:<11} {rto:>8}  {rpo}")
+    }
+
+    fn ended(&mut self, report: &Report) {
+        let verdict = if report.passed { "passed" } else { "NOT PASSED" };
+        let line = Line::from(report);
+        let (meta, rto, rpo) = (&report.drill, line.rto(), line.rpo());
+        self.lines.push(Summary::line(&meta.id, &meta.name, verdict, &rto, &rpo));
+        if !report.passed {
+            self.bad += 1;
+            self.lines.extend(line.missed.iter().map(|missed| format!("      ✘ {missed}")));
+        }
+    }
+
+    fn failed(&mut self, drill: &Scenario, error: &Error) {
+        // One that this machine cannot do has not failed.
+        let verdict = match error {
+            Error::Unavailable { .. } => "not run",
+            _ => {
+                self.bad += 1;
+                "FAILED"
+            }
+        };
+        self.lines.push(Summary::line(&drill.meta.id, &drill.meta.name, verdict, "–", "–"));
+        let text = error.to_string();
+        self.lines.push(format!("      {}", text.lines().next().unwrap_or_default()));
+    }
 }
 
 fn print_report(report: &Report) {
@@ -174,23 +221,13 @@ fn print_report(report: &Report) {
 }
 
 fn report(id: Option<&str>, reports: &Path) -> Result<(), Failure> {
-    let mut ids: Vec<String> = match std::fs::read_dir(reports) {
-        Ok(entries) => entries
-            .filter_map(|entry| entry.ok())
-            .filter(|entry| entry.path().join(JSON_FILE).exists())
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(format!("{}: {error}", reports.display()).into()),
-    };
-    ids.sort();
+    let lines = index::lines(reports).map_err(failure)?;
     let Some(wanted) = id else {
-        for id in &ids {
-            let json = read_report(reports, id)?;
-            let passed = json["passed"].as_bool() == Some(true);
-            println!("{:<44} {}", id, if passed { "passed" } else { "NOT PASSED" });
+        for line in &lines {
+            let verdict = if line.passed { "passed" } else { "NOT PASSED" };
+            println!("{:<44} {verdict:<11} {:>8}  {}", line.id, line.rto(), line.rpo());
         }
-        if ids.is_empty() {
+        if lines.is_empty() {
             println!(
                 "no reports in {}; make one with 'precinct drill run NAME'",
                 reports.display()
@@ -198,9 +235,10 @@ fn report(id: Option<&str>, reports: &Path) -> Result<(), Failure> {
         }
         return Ok(());
     };
+    let ids: Vec<&String> = lines.iter().map(|line| &line.id).collect();
     let found = match wanted {
-        "last" => ids.last(),
-        _ => ids.iter().find(|id| id.starts_with(wanted)),
+        "last" => ids.last().copied(),
+        _ => ids.iter().copied().find(|id| id.starts_with(wanted)),
     };
     let Some(id) = found else {
         return Err(format!("no report '{wanted}' in {}", reports.display()).into());
@@ -305,4 +343,22 @@ fn failure(error: Error) -> Failure {
         Error::System { .. } | Error::Node { .. } => super::EXIT_FAILED,
     };
     Failure { code, message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drill_that_cannot_be_done_here_is_no_failure_and_a_broken_one_is() {
+        let drill = catalogue::named("D1").map_err(failure).expect("the first drill");
+        let mut summary = Summary::default();
+        summary.failed(&drill, &Error::unavailable("namespaces", "this process is not root"));
+        assert_eq!(summary.bad, 0);
+        assert!(summary.lines[1].contains("not run"), "{:?}", summary.lines);
+        summary.failed(&drill, &Error::Refused("another drill runs\nand more".into()));
+        assert_eq!(summary.bad, 1);
+        assert!(summary.lines[3].contains("FAILED"), "{:?}", summary.lines);
+        assert!(summary.lines[4].ends_with("another drill runs"), "{:?}", summary.lines);
+    }
 }

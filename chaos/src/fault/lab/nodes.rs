@@ -1,6 +1,6 @@
 //! The processes of a lab: started, stopped, killed, held, without power.
 
-use super::{Lab, NodeState, Running};
+use super::{Lab, NodeState, Running, index};
 use crate::fault::clock;
 use crate::fault::disk::Disk;
 use crate::fault::error::Error;
@@ -8,6 +8,8 @@ use crate::fault::journal::{Undo, wake};
 use crate::fault::kernel::Signal;
 use crate::fault::process::ProcessId;
 use base::Clock;
+use mysql_async::Row;
+use mysql_async::prelude::FromValue;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -86,9 +88,7 @@ impl Lab {
             .map_err(|error| Error::system(format!("log of node {node}"), error))?;
         let errors = log.try_clone().map_err(|error| Error::system("log", error))?;
         let data = self.data(node);
-        let nodes: Vec<String> = (1..=self.plan.nodes)
-            .map(|peer| format!("{peer}={}", self.network.node(peer)))
-            .collect();
+        let place = self.place(node);
         let environment = if self.plan.clocks {
             let file = self.clock_file(node)?;
             if !file.exists() {
@@ -105,8 +105,7 @@ impl Lab {
             .arg("start")
             .args(["--exit-with-parent", "--insecure-links"])
             .args(["--cluster", &format!("lab-{}", self.name)])
-            .args(["--node-id", &node.to_string(), "--nodes", &nodes.join(",")])
-            .args(["--shards", &self.plan.shards.to_string()])
+            .args(place)
             .arg("--data")
             .arg(&data)
             .arg("--socket")
@@ -131,6 +130,55 @@ impl Lab {
         node.running = Some(Running { child, process, made });
         node.ended = None;
         Ok(())
+    }
+
+    /// The flags that tell a node which cluster is its own.
+    fn place(&self, node: u64) -> Vec<String> {
+        let address = |peer: u64| self.network.node(peer);
+        if self.nodes[index(node)].joined {
+            let others = (1..=self.plan.nodes).filter(|peer| *peer != node);
+            let others: Vec<String> = others.map(|peer| address(peer).to_string()).collect();
+            return vec!["--join".into(), others.join(",")];
+        }
+        let first: Vec<String> =
+            (1..=self.plan.nodes).map(|peer| format!("{peer}={}", address(peer))).collect();
+        let (shards, first) = (self.plan.shards.to_string(), first.join(","));
+        let flags = ["--node-id", &node.to_string(), "--nodes", &first, "--shards", &shards];
+        flags.map(String::from).to_vec()
+    }
+
+    /// Does what an operator does with a machine whose disk is lost: empties its folder, starts it as a new member
+    /// and, when the cluster has let it in, decommissions the old number. Returns the new number; replicas come
+    /// to it afterwards.
+    ///
+    /// # Errors
+    /// When it runs, is not let in, or the old number cannot be decommissioned.
+    pub fn join_anew(&mut self, node: u64) -> Result<u64, Error> {
+        if self.data(node).exists() {
+            self.wipe(node)?;
+        }
+        self.node_mut(node).joined = true;
+        self.spawn(node)?;
+        self.await_sql(node, READY_WAIT_MAX)?;
+        let address = self.network.node(node).to_string();
+        let members = self.ask(node, "SHOW NODES")?;
+        let new = members.iter().filter_map(|row| {
+            let (number, at): (u64, String) = (field(row, "Node")?, field(row, "Peer_address")?);
+            (at == address && number != node).then_some(number)
+        });
+        let new = new.max().ok_or_else(|| {
+            let why = format!("it answers, but SHOW NODES has no new number at {address}");
+            Error::Node { node, why }
+        })?;
+        // Others may take a moment to hear of the newcomer; until then there is no room for what is to be moved.
+        let deadline = self.clock.monotonic() + READY_WAIT_MAX;
+        while let Err(error) = self.ask(node, &format!("ALTER NODE {node} DECOMMISSION")) {
+            if self.clock.monotonic() > deadline {
+                return Err(error);
+            }
+            std::thread::sleep(READY_PAUSE);
+        }
+        Ok(new)
     }
 
     /// Waits until a node answers a query on its socket.
@@ -268,4 +316,8 @@ impl Lab {
         }
         Ok(())
     }
+}
+
+fn field<T: FromValue>(row: &Row, name: &str) -> Option<T> {
+    row.get_opt(name)?.ok()
 }
