@@ -1,8 +1,8 @@
 //! `precinct drill`: rehearsed disasters on a throw-away cluster of this machine.
 
 use super::{EXIT_REFUSED, Failure};
-use chaos::drill::report::{JSON_FILE, PAGE_FILE, Report};
 use chaos::drill::index::{self, Line};
+use chaos::drill::report::{JSON_FILE, PAGE_FILE, Report};
 use chaos::drill::scenario::Scenario;
 use chaos::drill::{catalogue, run};
 use chaos::fault::error::Error;
