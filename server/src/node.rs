@@ -28,7 +28,7 @@ use crate::oracle::NodeOracle;
 use crate::peers::Peers;
 use crate::replicas::Replicas;
 use base::limits::CATALOG_RENEW;
-use base::{NodeId, ShardEpoch, SharedClock, SystemClock};
+use base::{NodeId, ReplicaId, ShardEpoch, SharedClock, SystemClock};
 use engine::folder;
 use engine::{RocksFactory, RocksOptions, RocksShared};
 use gateway::listener::{Gateway, GatewayConfig, GatewayHandle};
@@ -37,7 +37,7 @@ use raft::host::{Host, HostConfig};
 use raft::log::LogOptions;
 use raft::log::disk::FileDisk;
 use raft::transport::dialer::TcpDialer;
-use shard_router::{ClusterState, NodeInfo, NodeState};
+use shard_router::{ClusterState, NodeInfo, NodeState, ShardInfo};
 use sql::instance::{Instance, InstanceConfig};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -438,12 +438,9 @@ fn open_host(
 /// is not begun again.
 async fn bootstrap_groups(directory: &Directory, host: &Arc<Host>) -> Result<(), String> {
     let state = directory.state();
-    let first = state.map.shards().iter().filter(|info| {
-        info.epoch == ShardEpoch(1) && info.preferred_leader() == Some(directory.node())
-    });
-    for info in first {
-        // One that could not be started is lost, not new.
-        if host.group(info.id).is_none() {
+    for info in state.map.shards() {
+        let local = host.group(info.id).map(|group| group.replica());
+        if !starts_group(info, directory.node(), local) {
             continue;
         }
         host.bootstrap(info.id, info.replicas.clone())
@@ -451,6 +448,13 @@ async fn bootstrap_groups(directory: &Directory, host: &Arc<Host>) -> Result<(),
             .map_err(|error| format!("starting shard {}: {error}", info.id.0))?;
     }
     Ok(())
+}
+
+/// Whether this node starts a shard's group. `local` is the replica that runs here: one that could not be started is
+/// lost, not new, and one that comes in its place is filled by the others.
+fn starts_group(info: &ShardInfo, node: NodeId, local: Option<ReplicaId>) -> bool {
+    let first = info.replicas.first().copied();
+    info.epoch == ShardEpoch(1) && local.is_some_and(|local| first == Some((local, node)))
 }
 
 /// Waits until the meta shard answers and the catalog is there.
@@ -511,4 +515,28 @@ fn start_gateway(
             config.listen_sql
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::{ShardId, SlotRange};
+
+    #[test]
+    fn only_the_first_replica_of_a_new_shard_starts_its_group() {
+        let (one, two) = (NodeId(1), NodeId(2));
+        let replicas = vec![(ReplicaId(13), two), (ReplicaId(14), one)];
+        let info = |epoch| ShardInfo {
+            id: ShardId(4),
+            epoch,
+            slots: SlotRange::ALL,
+            replicas: replicas.clone(),
+        };
+        let new = info(ShardEpoch(1));
+        assert!(starts_group(&new, two, Some(ReplicaId(13))));
+        assert!(!starts_group(&new, one, Some(ReplicaId(14))), "the second of the list");
+        assert!(!starts_group(&new, two, None), "lost");
+        assert!(!starts_group(&new, two, Some(ReplicaId(32))), "it comes in place of the lost one");
+        assert!(!starts_group(&info(ShardEpoch(2)), two, Some(ReplicaId(13))));
+    }
 }
