@@ -16,7 +16,7 @@ h1{font-size:1.65rem;line-height:1.25;margin:.2rem 0 .1rem}
 h2{font-size:1.08rem;margin:2.4rem 0 .7rem;padding-bottom:.3rem;border-bottom:1px solid var(--line)}
 .zh{color:var(--soft);font-weight:400;margin-left:.45em}
 h1 .zh{display:block;margin-left:0;font-size:1.15rem}
-td .zh,th .zh{display:inline-block}
+td .zh{white-space:nowrap;margin-left:0}
 .sub{color:var(--soft);margin:0 0 1.1rem}
 .verdict{display:inline-block;padding:.22rem .8rem;border-radius:1rem;color:#fff;font-weight:600;letter-spacing:.02em}
 .pass{background:var(--good)}.fail{background:var(--bad)}
@@ -140,7 +140,7 @@ fn summary_zh(report: &Report) -> String {
     let rows = match report.rpo.missing {
         None => "丢失行数未能统计。".to_string(),
         Some(missing) => {
-            format!("已确认 {} 行,丢失 {missing} 行(逐行清点)。", report.rpo.acknowledged)
+            format!("已确认 {} 行，丢失 {missing} 行（逐行清点）。", report.rpo.acknowledged)
         }
     };
     let replicas = report
@@ -181,7 +181,7 @@ fn expectations(page: &mut String, report: &Report) {
     for expectation in &report.expectations {
         let _ = write!(
             page,
-            "<tr><td>{}<span class=\"zh\">{}</span><td>{}<td>{}<td>{}</tr>",
+            "<tr><td>{} <span class=\"zh\">{}</span><td>{}<td>{}<td>{}</tr>",
             expectation.what,
             expectation.what_zh,
             escape(&expectation.bar),
@@ -225,7 +225,7 @@ fn recovery(page: &mut String, report: &Report) {
         });
         let _ = write!(
             page,
-            "<tr><td>{name}<span class=\"zh\">{zh}</span><td class=\"n\">{}<td>{bar}<td>{meaning}</tr>",
+            "<tr><td>{name} <span class=\"zh\">{zh}</span><td class=\"n\">{}<td>{bar}<td>{meaning}</tr>",
             seconds(time)
         );
     }
@@ -250,7 +250,7 @@ fn faults(page: &mut String, report: &Report) {
         let told: Vec<String> = fault.told.iter().map(|line| escape(line)).collect();
         let _ = write!(
             page,
-            "<tr><td><code>{}</code> {}<span class=\"zh\">{}</span><td>{}<td class=\"n\">{:.1} s<td class=\"n\">{:.1} s<td>{}</tr>",
+            "<tr><td><code>{}</code> {} <span class=\"zh\">{}</span><td>{}<td class=\"n\">{:.1} s<td class=\"n\">{:.1} s<td>{}</tr>",
             fault.fault,
             fault.what,
             fault.what_zh,
@@ -348,7 +348,7 @@ fn setting(page: &mut String, report: &Report) {
         let value = escape(&value);
         let _ = write!(
             page,
-            "<tr><td>{what}<span class=\"zh\">{zh}</span><td><code>{value}</code></tr>"
+            "<tr><td>{what} <span class=\"zh\">{zh}</span><td><code>{value}</code></tr>"
         );
     }
     page.push_str("</table>");

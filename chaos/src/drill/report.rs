@@ -546,7 +546,7 @@ fn expectations(from: &Materials<'_>, rto: &Rto, rpo: &Rpo) -> Vec<Expectation> 
     if let Some(look) = &from.look {
         let (passed, measured) = look.judge();
         let (what, bar) = ("loses nothing or stops loudly", "no wrong row".into());
-        add(what, "不丢数据,或明确停机", bar, measured, passed);
+        add(what, "不丢数据，或明确停机", bar, measured, passed);
     }
     if let Some((bar, came)) = expect.full_replication.zip(from.replicated.as_ref()) {
         add(
