@@ -460,9 +460,15 @@ fn leaders_between(
 fn lost_rows(finished: &[Finished], ballast: Option<&Found>) -> Rpo {
     let mut rpo = Rpo::default();
     if let Some(found) = ballast {
-        // A row that cannot be read at the end counts as lost, whatever the reason.
-        let missing = found.wrong + found.refused;
-        rpo = Rpo { acknowledged: found.good + missing, missing: Some(missing) };
+        rpo.acknowledged = found.good + found.wrong + found.refused;
+        // A row that nobody can read is not known to be lost, and not known to be there.
+        if found.refused > 0 {
+            return rpo;
+        }
+        rpo.missing = Some(found.wrong);
+    }
+    if finished.is_empty() {
+        return Rpo { missing: None, ..rpo };
     }
     let ledgers = finished.iter().filter(|part| part.name.starts_with("ledger"));
     for part in ledgers {
@@ -507,10 +513,10 @@ fn expectations(from: &Materials<'_>, rto: &Rto, rpo: &Rpo) -> Vec<Expectation> 
         "histories judged valid",
         "一致性检验",
         "all".into(),
-        if bad.is_empty() {
-            format!("all {}", from.finished.len())
-        } else {
-            format!("not: {}", bad.join(", "))
+        match (bad.is_empty(), from.finished.len()) {
+            (_, 0) => "none was judged".to_string(),
+            (true, all) => format!("all {all}"),
+            (false, _) => format!("not: {}", bad.join(", ")),
         },
         bad.is_empty() && !from.finished.is_empty(),
     );
@@ -622,6 +628,7 @@ fn sha256(path: &Path) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::check::{Checked, Verdict};
 
     fn s(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -634,6 +641,24 @@ mod tests {
         assert_eq!(cause_of(&events, s(12)), s(10));
         assert_eq!(cause_of(&events, s(29)), s(30));
         assert_eq!(cause_of(&events, s(33)), s(30));
+    }
+
+    #[test]
+    fn rows_that_nobody_can_read_are_not_counted_as_lost_or_as_there() {
+        let found = |wrong, refused| Found { good: 5, wrong, refused, error: None };
+        let one = || {
+            let verdict = Verdict::Valid(Checked::default());
+            let counts = crate::history::Counts::default();
+            Finished { name: "set", path: "set.jsonl".into(), counts, verdict }
+        };
+        let rows = |finished: &[Finished], found: Found| {
+            let rpo = lost_rows(finished, Some(&found));
+            (rpo.acknowledged, rpo.missing)
+        };
+        assert_eq!(rows(&[one()], found(0, 0)), (5, Some(0)));
+        assert_eq!(rows(&[one()], found(2, 0)), (7, Some(2)));
+        assert_eq!(rows(&[one()], found(2, 1)), (8, None));
+        assert_eq!(rows(&[], found(0, 0)), (5, None), "the final reads did not end");
     }
 
     #[test]

@@ -215,7 +215,7 @@ fn print_report(report: &Report) {
     for expectation in &report.expectations {
         let mark = if expectation.passed { '✔' } else { '✘' };
         let (what, bar, measured) = (expectation.what, &expectation.bar, &expectation.measured);
-        println!("  {mark} {what:<34} expected {bar:<9} measured {measured}");
+        println!("  {mark} {what:<34} expected {bar:<12} measured {measured}");
     }
     println!("  {}", if report.passed { "passed" } else { "NOT PASSED" });
 }
@@ -250,7 +250,7 @@ fn report(id: Option<&str>, reports: &Path) -> Result<(), Failure> {
         let text = |name: &str| line[name].as_str().unwrap_or_default().to_string();
         let mark = if line["passed"].as_bool() == Some(true) { '✔' } else { '✘' };
         println!(
-            "  {mark} {:<34} expected {:<9} measured {}",
+            "  {mark} {:<34} expected {:<12} measured {}",
             text("what"),
             text("bar"),
             text("measured")
