@@ -106,9 +106,10 @@ impl Checkpoint {
         self.delivered.store(true, Ordering::Relaxed);
     }
 
-    /// When it last served anybody, if another checkpoint may have its place now: it was delivered, or no
-    /// piece of it has gone for a while.
+    /// When it last served anybody, if another checkpoint may have its place now: it has one, and it was
+    /// delivered, or no piece of it has gone for a while.
     fn yields(&self, now: Duration) -> Option<Duration> {
+        self.place.lock().as_ref()?;
         let sent_at = Duration::from_micros(self.sent_at_micros.load(Ordering::Relaxed));
         let idle = now.saturating_sub(sent_at) > limits::SNAPSHOT_YIELD_AFTER;
         (idle || self.delivered.load(Ordering::Relaxed)).then_some(sent_at)
