@@ -132,6 +132,13 @@ impl Cluster {
         (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
     }
 
+    /// Runs `precinct` with exactly these arguments; exit code, stdout, stderr.
+    pub fn offline(&self, args: &[&str]) -> (i32, String, String) {
+        let output = Command::new(&self.binary).args(args).output().expect("the binary runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    }
+
     /// The demo's output and the end of each node's log.
     pub fn logs(&self) -> String {
         let mut text =

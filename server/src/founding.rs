@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::directory::FIRST_VERSION;
 use crate::gossip;
 use crate::peers::{CallError, Peers};
+use crate::recover;
 use crate::shard_map_file;
 use base::limits::{JOIN_RETRY_PAUSE, PROPOSE_WAIT_MAX, STATUS_WAIT_MAX};
 use base::{NodeId, Rng};
@@ -77,6 +78,9 @@ pub struct Begin {
 /// A sentence that names the file and what to do.
 pub fn begin(config: &Config) -> Result<Begin, String> {
     let data = &config.data;
+    if let Some(why) = recover::unfinished(data) {
+        return Err(why);
+    }
     let identity = NodeIdentity::read(data).map_err(|error| error.to_string())?;
     if let Some(found) = &identity
         && found.cluster != config.cluster_id()

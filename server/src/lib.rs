@@ -8,8 +8,8 @@
 //! What the cluster is: `founding` (how a node comes to its first view), `cluster_file` and `directory` (the
 //! view), `meta_store` (the truth), `gossip` (how news spreads), `replicas` (a node does what the view says),
 //! `node_control` (what administrators ask), `coordinator` and `members` (replicas are replaced),
-//! `cluster_view` (what SQL shows), `compare` (whether replicas hold the same), `cluster_wire`. Then `cli`
-//! and `demo`.
+//! `cluster_view` (what SQL shows), `compare` (whether replicas hold the same), `cluster_wire`, `recover` (after
+//! a lost majority). Then `cli` and `demo`.
 
 pub mod balancer;
 pub mod cli;
@@ -35,6 +35,7 @@ pub mod node;
 pub mod node_control;
 pub mod oracle;
 pub mod peers;
+pub mod recover;
 pub mod replicas;
 pub mod shard_map_file;
 pub mod shard_state;

@@ -14,9 +14,10 @@
 
 use crate::cluster_wire as cw;
 use base::limits::{COORDINATE_PAUSE, META_CHANGE_RETRIES_MAX};
-use base::{IndexId, KeyRange, NodeId, ReplicaId, ShardId, Slot, TableId};
+use base::{IndexId, KeyRange, NodeId, ReplicaId, ShardId, Slot, TableId, Timestamp};
 use bytes::Bytes;
 use engine::key::{KeyBuilder, table_prefix};
+use engine::{Engine, WriteBatch, mvcc};
 use prost::Message;
 use proto::node as pb;
 use shard_router::{ClusterState, ShardMap};
@@ -234,6 +235,57 @@ impl Records {
         }
         Ok(())
     }
+}
+
+/// Everything, in the engine of a meta replica whose node is stopped; `None` before it was first written.
+///
+/// # Errors
+/// A sentence, when a record cannot be read.
+pub fn load_stopped(engine: &dyn Engine) -> Result<Option<ClusterState>, String> {
+    let cluster = rows_stopped::<pb::ClusterRecord>(engine, CLUSTER)?;
+    let Some(record) = cluster.into_iter().next() else { return Ok(None) };
+    let state = pb::ClusterState {
+        version: record.version,
+        replication: record.replication,
+        nodes: rows_stopped(engine, NODES)?,
+        shards: rows_stopped(engine, SHARDS)?,
+        jobs: rows_stopped(engine, JOBS)?,
+    };
+    cw::state_from_pb(state).map(Some).map_err(|error| corrupt(error).to_string())
+}
+
+/// Puts `after` in the place of `before` in a meta replica whose node is stopped, as of the timestamp `point`,
+/// which nobody else has.
+pub fn replace_stopped(
+    before: Option<&ClusterState>,
+    after: &ClusterState,
+    point: Timestamp,
+    batch: &mut WriteBatch,
+) {
+    let record = pb::ClusterRecord { version: after.version, replication: after.replication };
+    mvcc::put_version(batch, &key(CLUSTER, None), point, Some(&record.encode_to_vec()));
+    let (before, after) = (before.map(Records::of).unwrap_or_default(), Records::of(after));
+    for (key, value) in &after.0 {
+        mvcc::put_version(batch, key, point, Some(value));
+    }
+    for key in before.0.keys().filter(|key| !after.0.contains_key(*key)) {
+        mvcc::put_version(batch, key, point, None);
+    }
+}
+
+fn rows_stopped<T: Message + Default>(
+    engine: &dyn Engine,
+    table: TableId,
+) -> Result<Vec<T>, String> {
+    let range = KeyRange::prefix(table_prefix(table));
+    let mut rows = Vec::new();
+    mvcc::scan(engine, &range, Timestamp::MAX, false, |_, _, value| {
+        rows.push(Bytes::copy_from_slice(value));
+        Ok(true)
+    })
+    .map_err(|error| error.to_string())?;
+    let decoded = rows.into_iter().map(T::decode);
+    decoded.collect::<Result<_, _>>().map_err(|error| corrupt(error).to_string())
 }
 
 async fn load_in(txn: &mut Transaction) -> txn::Result<Option<ClusterState>> {

@@ -136,11 +136,7 @@ impl LocalOracle {
     }
 
     fn stored_end(&self) -> Result<u64> {
-        let Some(bytes) = self.engine.get(WINDOW_KEY)? else { return Ok(0) };
-        let bytes: [u8; 8] = bytes.as_ref().try_into().map_err(|_| Error::Engine {
-            what: format!("the oracle's window has {} bytes instead of 8", bytes.len()),
-        })?;
-        Ok(u64::from_be_bytes(bytes))
+        window_end(self.engine.as_ref())
     }
 
     /// Whether the window is more than half used, so that it should be extended in the background.
@@ -171,6 +167,33 @@ impl Oracle for LocalOracle {
         }
         Err(Error::NotServing { shard: ShardId::META, leader: self.replication.leader() })
     }
+}
+
+/// Moves the window of a stopped meta replica beyond every timestamp that can have been handed out: also
+/// beyond windows that other replicas took with them, which reach this far ahead of the clock at most.
+/// Answers a timestamp that nobody has had and nobody will get.
+///
+/// # Errors
+/// A sentence, when the window cannot be read.
+pub fn skip_window(
+    engine: &dyn Engine,
+    now_unix_ms: u64,
+    batch: &mut WriteBatch,
+) -> std::result::Result<Timestamp, String> {
+    let stored = window_end(engine).map_err(|error| error.to_string())?;
+    let reach = Timestamp::from_unix_ms(now_unix_ms + 2 * ORACLE_WINDOW_MS).0;
+    let point = stored.max(reach);
+    batch.put(WINDOW_KEY, (point + 1).to_be_bytes().to_vec());
+    Ok(Timestamp(point))
+}
+
+/// The end of the window that an engine holds; 0 when there is none.
+fn window_end(engine: &dyn Engine) -> Result<u64> {
+    let Some(bytes) = engine.get(WINDOW_KEY)? else { return Ok(0) };
+    let bytes: [u8; 8] = bytes.as_ref().try_into().map_err(|_| Error::Engine {
+        what: format!("the oracle's window has {} bytes instead of 8", bytes.len()),
+    })?;
+    Ok(u64::from_be_bytes(bytes))
 }
 
 /// The oracle as every part of a node uses it: local when the meta shard's leader is here, else merged

@@ -24,7 +24,7 @@ use base::limits::RECONCILE_PAUSE;
 use base::{ReplicaId, ShardId, SharedClock};
 use parking_lot::RwLock;
 use raft::host::Host;
-use shard_router::ClusterState;
+use shard_router::{ClusterState, NodeState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -169,6 +169,11 @@ impl Replicas {
             return;
         }
         let me = self.directory.node();
+        if state.node_state(me) == NodeState::Left {
+            // It is about to stop. What it still has may be all that is left of acknowledged writes: a cluster
+            // that was recovered without it lets it leave too.
+            return;
+        }
         let wanted = state.replicas_on(me);
         // One whose folder is gone is still known to the Raft log.
         let lost: BTreeSet<(ShardId, ReplicaId)> =

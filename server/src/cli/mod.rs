@@ -4,6 +4,7 @@
 pub mod demo;
 pub mod drill;
 pub mod node;
+pub mod recover_quorum;
 pub mod sql;
 pub mod start;
 pub mod status;
@@ -40,6 +41,8 @@ enum Command {
     Status(status::StatusArgs),
     /// List nodes, and let them go: drain, decommission
     Node(node::NodeArgs),
+    /// Go on from one stopped node after the majority was lost
+    RecoverQuorum(recover_quorum::RecoverArgs),
     /// Run SQL statements
     Sql(sql::SqlArgs),
     /// Show the version
@@ -76,6 +79,7 @@ pub fn run() -> ExitCode {
         Command::Drill(args) => drill::run(args),
         Command::Status(args) => status::run(&args),
         Command::Node(args) => node::run(&args),
+        Command::RecoverQuorum(args) => recover_quorum::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::Version { json } => {
             print_version(json);
