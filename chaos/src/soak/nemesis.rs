@@ -111,7 +111,17 @@ impl Nemesis {
         injected.restore(lab)?;
         let mut well = true;
         for node in 1..=lab.nodes() {
-            if let Err(why) = lab.await_sql(node, READY_WAIT_MAX) {
+            let mut answers = lab.await_sql(node, READY_WAIT_MAX);
+            // One that gave up on a disk that hangs ends only when the disk goes on, after the restore looked.
+            if answers.is_err()
+                && may_die(kind)
+                && nodes.contains(&node)
+                && matches!(lab.state(node)?, NodeState::Ended(_))
+            {
+                lab.spawn(node)?;
+                answers = lab.await_sql(node, READY_WAIT_MAX);
+            }
+            if let Err(why) = answers {
                 say(&format!("          {why}"));
                 well = false;
             }
