@@ -150,6 +150,8 @@ pub const SNAPSHOT_PIECE_WAIT: Duration = Duration::from_secs(15);
 /// Bytes of Raft snapshots that a node sends per second, all transfers together; the same again that it
 /// receives.
 pub const SNAPSHOT_BYTES_PER_SECOND: u64 = 64 << 20;
+/// Bytes per second that a transfer reads of its own engine before it begins, so that no damage is given away.
+pub const SNAPSHOT_READ_BYTES_PER_SECOND: u64 = 128 << 20;
 /// Raft snapshots that a node sends at once; others wait for their turn.
 pub const SNAPSHOTS_SENDING_MAX: usize = 2;
 /// Raft snapshots that a node receives at once; others are refused and asked again.
@@ -224,6 +226,8 @@ pub const DISK_SPACE_INTERVAL: Duration = Duration::from_millis(1000);
 pub const NO_SPACE_PAUSE: Duration = Duration::from_millis(200);
 /// How often a running sync is looked at.
 pub const DISK_WATCH_INTERVAL: Duration = Duration::from_millis(100);
+/// Gap between two such looks from which the process was held, not the disk slow.
+pub const DISK_WATCH_GAP_MAX: Duration = Duration::from_millis(1000);
 /// A sync that takes longer marks the node's disk as slow.
 pub const SYNC_SLOW: Duration = Duration::from_millis(500);
 /// A sync that takes longer ends reads under the leader lease until it returns.

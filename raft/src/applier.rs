@@ -297,7 +297,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
                 let Some(checkpoint) = cut(context, applied, id).await? else {
                     return Ok(Some(later("the disk is full")));
                 };
-                let checkpoint = Arc::new(checkpoint.cut(id, now, place));
+                let checkpoint = Arc::new(checkpoint.cut(id, now, place).of(&context.slot));
                 context.transfers.note(&checkpoint);
                 context.sending.keep(&checkpoint, now);
                 checkpoint

@@ -315,6 +315,27 @@ async fn a_bad_link_costs_attempts_but_no_byte_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sender_whose_engine_has_rotted_stops_and_a_sound_one_sends() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let follower = (leader + 1) % 3;
+    cluster.crash(follower).await;
+    for number in 0..40 {
+        cluster.set(&format!("a{number}"), "x").await;
+    }
+    // Before there is a checkpoint: its engine is read once, whether anybody listens or not.
+    let folder = cluster.host(leader).registry.get(SHARD).unwrap().context.folder.clone();
+    cluster.nodes[leader].engines.damage(&folder.join(engine::folder::ENGINE_FOLDER), b"ka33");
+    cluster.purge_all().await;
+    cluster.boot(follower).await.unwrap();
+    cluster.wait_for(follower, "a39", "x").await;
+    cluster.wait_for(follower, "a33", "x").await;
+    let role = cluster.group(leader).status().role;
+    assert!(role.starts_with("stopped: ") && role.contains("ka33"), "{role}");
+    assert_ne!(cluster.leader().await, leader);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_transfer_keeps_to_its_rate() {
     let mut cluster = Cluster::start(3).await;
     let leader = cluster.leader().await;

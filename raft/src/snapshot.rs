@@ -22,13 +22,14 @@ pub mod incoming;
 pub mod receiving;
 pub mod transfers;
 
+use crate::engine_slot::EngineSlot;
 use crate::type_config::{LogId, StoredMembership, term_of};
 use base::limits;
 use engine::EngineFactory;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -65,6 +66,10 @@ pub struct Checkpoint {
     factory: Arc<dyn EngineFactory>,
     /// Its place among the node's checkpoints; none for a received one.
     place: Mutex<Option<OwnedSemaphorePermit>>,
+    /// The engine it was cut from; none for a received one.
+    source: Weak<EngineSlot>,
+    /// Set when every block of that engine was read after the cut and none was damaged.
+    sound: AtomicBool,
 }
 
 impl Checkpoint {
@@ -86,6 +91,8 @@ impl Checkpoint {
             sent_at_micros: AtomicU64::new(0),
             factory,
             place: Mutex::new(None),
+            source: Weak::new(),
+            sound: AtomicBool::new(false),
         }
     }
 
@@ -94,6 +101,29 @@ impl Checkpoint {
         (self.id, self.cut_at, self.place) = (id, cut_at, Mutex::new(Some(place)));
         self.sent(cut_at);
         self
+    }
+
+    /// The same, cut from this engine.
+    pub fn of(mut self, source: &Arc<EngineSlot>) -> Checkpoint {
+        self.source = Arc::downgrade(source);
+        self
+    }
+
+    /// The engine whose blocks are to be read before this is sent; `None` when that was done.
+    ///
+    /// # Errors
+    /// A sentence, when that engine is gone.
+    pub fn unread_source(&self) -> Result<Option<Arc<EngineSlot>>, String> {
+        if self.sound.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let source = self.source.upgrade();
+        source.map(Some).ok_or_else(|| "the replica it was cut from has ended".to_string())
+    }
+
+    /// Says that every block of the engine was read since the cut.
+    pub fn is_sound(&self) {
+        self.sound.store(true, Ordering::Relaxed);
     }
 
     /// Says that a piece of it was sent.

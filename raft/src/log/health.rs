@@ -105,6 +105,8 @@ pub struct DiskWatch {
     reserve: u64,
     /// Begin of the sync under way, monotonic microseconds and one; 0 when there is none.
     sync_began: AtomicU64,
+    /// How much of that sync's time this process was held itself, microseconds.
+    sync_held: AtomicU64,
     /// End of the last slow sync, likewise.
     slow_ended: AtomicU64,
     /// How long that one took, microseconds.
@@ -136,6 +138,7 @@ impl DiskWatch {
             clock,
             reserve,
             sync_began: AtomicU64::new(0),
+            sync_held: AtomicU64::new(0),
             slow_ended: AtomicU64::new(0),
             slow_took: AtomicU64::new(0),
             free: AtomicU64::new(u64::MAX),
@@ -157,6 +160,7 @@ impl DiskWatch {
 
     /// A sync begins.
     pub fn sync_begins(&self) {
+        self.sync_held.store(0, Ordering::Release);
         self.sync_began.store(stamp(self.clock.monotonic()), Ordering::Release);
     }
 
@@ -171,14 +175,27 @@ impl DiskWatch {
         }
     }
 
-    /// How long the sync under way has been running; zero when there is none.
+    /// How long the sync under way has been running while this process ran, too; zero when there is none.
     pub fn sync_runs_for(&self) -> Duration {
         match self.sync_began.load(Ordering::Acquire) {
             0 => Duration::ZERO,
             began => {
                 let now = stamp(self.clock.monotonic());
-                Duration::from_micros(now.saturating_sub(began))
+                let held = self.sync_held.load(Ordering::Acquire);
+                Duration::from_micros(now.saturating_sub(began).saturating_sub(held))
             }
+        }
+    }
+
+    /// The watching thread slept from `before` until now. Much longer than it meant to is time in which nothing ran
+    /// here (SIGSTOP, a paused machine): the disk is not to blame for it.
+    fn slept_since(&self, before: Duration) {
+        let (before, now) = (stamp(before), stamp(self.clock.monotonic()));
+        let began = self.sync_began.load(Ordering::Acquire);
+        if began > 0
+            && Duration::from_micros(now.saturating_sub(before)) > limits::DISK_WATCH_GAP_MAX
+        {
+            self.sync_held.fetch_add(now.saturating_sub(before.max(began)), Ordering::AcqRel);
         }
     }
 
@@ -309,7 +326,9 @@ impl Watcher {
             let (stop, signal) = &*stopped;
             let mut stop = stop.lock();
             while !*stop {
+                let before = watch.clock.monotonic();
                 signal.wait_for(&mut stop, limits::DISK_WATCH_INTERVAL);
+                watch.slept_since(before);
                 if let Some(last_words) = watch.dead() {
                     eprintln!("{last_words}");
                     std::process::abort();
@@ -375,6 +394,32 @@ mod tests {
         let last_words = watch.dead().unwrap();
         assert!(last_words.contains("10.0s"), "{last_words}");
         assert_eq!(watch.health().since_unix_ms, 103_001, "the first look that saw the stall");
+    }
+
+    #[test]
+    fn a_disk_is_not_blamed_for_time_in_which_the_process_was_held() {
+        let (clock, watch) = watch(0);
+        watch.sync_begins();
+        clock.advance(200 * MS);
+        let before = clock.monotonic();
+        clock.advance(20_000 * MS);
+        watch.slept_since(before);
+        assert_eq!((watch.dead(), watch.health().state), (None, DiskState::Ok));
+        // What comes after counts, and so does a sleep that was only a little too long.
+        let before = clock.monotonic();
+        clock.advance(900 * MS);
+        watch.slept_since(before);
+        assert_eq!(watch.health().state, DiskState::Slow);
+        clock.advance(9_000 * MS);
+        assert!(watch.dead().unwrap().contains("10.1s"));
+        // A sync that began after the process went on gets nothing of it.
+        watch.sync_ends();
+        let before = clock.monotonic();
+        clock.advance(20_000 * MS);
+        watch.sync_begins();
+        watch.slept_since(before);
+        clock.advance(10_001 * MS);
+        assert!(watch.dead().is_some());
     }
 
     #[test]
