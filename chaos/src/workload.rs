@@ -83,17 +83,46 @@ impl Stop {
     }
 }
 
+/// What a workload needs before it begins.
+pub struct Setup {
+    /// Its name.
+    pub name: &'static str,
+    /// How many clients are sensible.
+    pub clients: u64,
+    /// Removes its table.
+    pub drop: &'static str,
+    /// Makes its table.
+    pub create: &'static str,
+}
+
 /// A kind of work with a property that a correct database keeps.
 #[async_trait]
 pub trait Workload: Send + Sync {
+    /// What it needs before it begins.
+    fn setup(&self) -> &'static Setup;
+
+    /// Forgets earlier runs; the statement that fills its new table, if any.
+    fn begin(&self) -> Option<String> {
+        None
+    }
+
     /// Its name, also of its tables and its history file: `bank`, `bank-index` …
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &'static str {
+        self.setup().name
+    }
 
     /// How many clients are sensible.
-    fn clients(&self) -> u64;
+    fn clients(&self) -> u64 {
+        self.setup().clients
+    }
 
-    /// Makes its tables anew on a healthy cluster.
-    async fn prepare(&self, target: &Target) -> Result<(), Failure>;
+    /// Makes its table anew on a healthy cluster.
+    async fn prepare(&self, target: &Target) -> Result<(), Failure> {
+        let Setup { drop, create, .. } = self.setup();
+        let fill = self.begin();
+        let statements = [client::DATABASE, drop, create].into_iter().chain(fill.as_deref());
+        client::prepare(target, &statements.collect::<Vec<_>>()).await
+    }
 
     /// One client's work until `stop`; `client` counts from 0 and is its process in the history.
     async fn run(&self, client: u64, target: &Target, recorder: &Recorder, stop: &Stop);

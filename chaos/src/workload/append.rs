@@ -3,9 +3,9 @@
 //! A list is a VARCHAR `,5,17,3`. One action alone commits by itself, several are one transaction; so both of
 //! the server's ways of meeting a conflict are used: redoing the statement, and 1213.
 
-use super::client::{self, Client, DATABASE, Steady, Trouble};
+use super::client::{self, Client, Steady, Trouble};
 use super::keys::Keys;
-use super::{Stop, Target, Workload};
+use super::{Setup, Stop, Target, Workload};
 use crate::history::check::{self, Level, Verdict};
 use crate::history::{Action, Event, Failure, Op, Recorder};
 use async_trait::async_trait;
@@ -30,9 +30,7 @@ pub(super) struct Append {
 }
 
 struct Statements {
-    name: &'static str,
-    drop: &'static str,
-    create: &'static str,
+    setup: Setup,
     /// List.
     read: &'static str,
     /// Element with its comma, list.
@@ -42,20 +40,26 @@ struct Statements {
 }
 
 const BY_PRIMARY_KEY: Statements = Statements {
-    name: "append",
-    drop: "DROP TABLE IF EXISTS chaos.lists",
-    create: "CREATE TABLE chaos.lists (k BIGINT PRIMARY KEY, v VARCHAR(12000) NOT NULL)",
+    setup: Setup {
+        name: "append",
+        clients: CLIENTS,
+        drop: "DROP TABLE IF EXISTS chaos.lists",
+        create: "CREATE TABLE chaos.lists (k BIGINT PRIMARY KEY, v VARCHAR(12000) NOT NULL)",
+    },
     read: "SELECT v FROM chaos.lists WHERE k = ?",
     append: "UPDATE chaos.lists SET v = CONCAT(v, ?) WHERE k = ?",
     insert: "INSERT INTO chaos.lists (k, v) VALUES (?, ?)",
 };
 
 const BY_INDEX: Statements = Statements {
-    name: "append-index",
-    drop: "DROP TABLE IF EXISTS chaos.lists_index",
-    create:
+    setup: Setup {
+        name: "append-index",
+        clients: CLIENTS,
+        drop: "DROP TABLE IF EXISTS chaos.lists_index",
+        create:
         "CREATE TABLE chaos.lists_index (id BIGINT AUTO_INCREMENT PRIMARY KEY, k BIGINT NOT NULL,
                v VARCHAR(12000) NOT NULL, UNIQUE KEY k (k))",
+    },
     read: "SELECT v FROM chaos.lists_index WHERE k = ?",
     append: "UPDATE chaos.lists_index SET v = CONCAT(v, ?) WHERE k = ?",
     insert: "INSERT INTO chaos.lists_index (k, v) VALUES (?, ?)",
@@ -115,17 +119,13 @@ fn elements(rows: &[String]) -> Vec<i64> {
 
 #[async_trait]
 impl Workload for Append {
-    fn name(&self) -> &'static str {
-        self.statements.name
+    fn setup(&self) -> &'static Setup {
+        &self.statements.setup
     }
 
-    fn clients(&self) -> u64 {
-        CLIENTS
-    }
-
-    async fn prepare(&self, target: &Target) -> Result<(), Failure> {
+    fn begin(&self) -> Option<String> {
         self.keys.clear();
-        client::prepare(target, &[DATABASE, self.statements.drop, self.statements.create]).await
+        None
     }
 
     async fn run(&self, client: u64, target: &Target, recorder: &Recorder, stop: &Stop) {

@@ -4,8 +4,8 @@
 //! A transfer sets balances that the client worked out, so a write that the transaction had not seen must
 //! end it with 1213; otherwise money appears or disappears.
 
-use super::client::{self, Client, DATABASE, GAVE_UP, Steady, Trouble};
-use super::{Stop, Target, Workload};
+use super::client::{self, Client, GAVE_UP, Steady, Trouble};
+use super::{Setup, Stop, Target, Workload};
 use crate::history::check::{self, Verdict};
 use crate::history::{Event, Failure, Op, Recorder};
 use async_trait::async_trait;
@@ -28,9 +28,7 @@ pub(super) struct Bank {
 }
 
 struct Statements {
-    name: &'static str,
-    drop: &'static str,
-    create: &'static str,
+    setup: Setup,
     /// All accounts.
     open: &'static str,
     /// Account.
@@ -41,9 +39,12 @@ struct Statements {
 }
 
 const BY_PRIMARY_KEY: Statements = Statements {
-    name: "bank",
-    drop: "DROP TABLE IF EXISTS chaos.bank",
-    create: "CREATE TABLE chaos.bank (account BIGINT PRIMARY KEY, balance BIGINT NOT NULL)",
+    setup: Setup {
+        name: "bank",
+        clients: CLIENTS,
+        drop: "DROP TABLE IF EXISTS chaos.bank",
+        create: "CREATE TABLE chaos.bank (account BIGINT PRIMARY KEY, balance BIGINT NOT NULL)",
+    },
     open: "INSERT INTO chaos.bank (account, balance) VALUES",
     read: "SELECT balance FROM chaos.bank WHERE account = ?",
     write: "UPDATE chaos.bank SET balance = ? WHERE account = ?",
@@ -51,10 +52,13 @@ const BY_PRIMARY_KEY: Statements = Statements {
 };
 
 const BY_INDEX: Statements = Statements {
-    name: "bank-index",
-    drop: "DROP TABLE IF EXISTS chaos.bank_index",
-    create: "CREATE TABLE chaos.bank_index (id BIGINT AUTO_INCREMENT PRIMARY KEY, account BIGINT NOT NULL,
+    setup: Setup {
+        name: "bank-index",
+        clients: CLIENTS,
+        drop: "DROP TABLE IF EXISTS chaos.bank_index",
+        create: "CREATE TABLE chaos.bank_index (id BIGINT AUTO_INCREMENT PRIMARY KEY, account BIGINT NOT NULL,
                balance BIGINT NOT NULL, UNIQUE KEY account (account), KEY balances (balance, account))",
+    },
     open: "INSERT INTO chaos.bank_index (account, balance) VALUES",
     read: "SELECT balance FROM chaos.bank_index WHERE account = ?",
     write: "UPDATE chaos.bank_index SET balance = ? WHERE account = ?",
@@ -143,20 +147,14 @@ impl Bank {
 
 #[async_trait]
 impl Workload for Bank {
-    fn name(&self) -> &'static str {
-        self.statements.name
+    fn setup(&self) -> &'static Setup {
+        &self.statements.setup
     }
 
-    fn clients(&self) -> u64 {
-        CLIENTS
-    }
-
-    async fn prepare(&self, target: &Target) -> Result<(), Failure> {
+    fn begin(&self) -> Option<String> {
         let rows: Vec<String> =
             (0..ACCOUNTS).map(|account| format!("({account}, {OPENING})")).collect();
-        let open = format!("{} {}", self.statements.open, rows.join(", "));
-        client::prepare(target, &[DATABASE, self.statements.drop, self.statements.create, &open])
-            .await
+        Some(format!("{} {}", self.statements.open, rows.join(", ")))
     }
 
     async fn run(&self, client: u64, target: &Target, recorder: &Recorder, stop: &Stop) {

@@ -1,7 +1,7 @@
 //! Counters: a few rows that all clients increment. What is done twice, or not at all, shows.
 
-use super::client::{self, Client, DATABASE, GAVE_UP, Steady, Trouble};
-use super::{Stop, Target, Workload};
+use super::client::{self, Client, GAVE_UP, Steady, Trouble};
+use super::{Setup, Stop, Target, Workload};
 use crate::history::check::{self, Verdict};
 use crate::history::{Event, Failure, Op, Recorder};
 use async_trait::async_trait;
@@ -20,9 +20,7 @@ pub(super) struct Counter {
 }
 
 struct Statements {
-    name: &'static str,
-    drop: &'static str,
-    create: &'static str,
+    setup: Setup,
     open: &'static str,
     /// Counter.
     increment: &'static str,
@@ -31,20 +29,26 @@ struct Statements {
 }
 
 const BY_PRIMARY_KEY: Statements = Statements {
-    name: "counter",
-    drop: "DROP TABLE IF EXISTS chaos.counters",
-    create: "CREATE TABLE chaos.counters (k BIGINT PRIMARY KEY, v BIGINT NOT NULL)",
+    setup: Setup {
+        name: "counter",
+        clients: CLIENTS,
+        drop: "DROP TABLE IF EXISTS chaos.counters",
+        create: "CREATE TABLE chaos.counters (k BIGINT PRIMARY KEY, v BIGINT NOT NULL)",
+    },
     open: "INSERT INTO chaos.counters (k, v) VALUES",
     increment: "UPDATE chaos.counters SET v = v + 1 WHERE k = ?",
     read: "SELECT v FROM chaos.counters WHERE k = ?",
 };
 
 const BY_INDEX: Statements = Statements {
-    name: "counter-index",
-    drop: "DROP TABLE IF EXISTS chaos.counters_index",
-    create:
+    setup: Setup {
+        name: "counter-index",
+        clients: CLIENTS,
+        drop: "DROP TABLE IF EXISTS chaos.counters_index",
+        create:
         "CREATE TABLE chaos.counters_index (id BIGINT AUTO_INCREMENT PRIMARY KEY, k BIGINT NOT NULL,
                v BIGINT NOT NULL, KEY kv (k, v))",
+    },
     open: "INSERT INTO chaos.counters_index (k, v) VALUES",
     increment: "UPDATE chaos.counters_index SET v = v + 1 WHERE k = ?",
     read: "SELECT v FROM chaos.counters_index WHERE k = ?",
@@ -92,19 +96,13 @@ fn value_read(key: i64, rows: &[i64]) -> Op {
 
 #[async_trait]
 impl Workload for Counter {
-    fn name(&self) -> &'static str {
-        self.statements.name
+    fn setup(&self) -> &'static Setup {
+        &self.statements.setup
     }
 
-    fn clients(&self) -> u64 {
-        CLIENTS
-    }
-
-    async fn prepare(&self, target: &Target) -> Result<(), Failure> {
+    fn begin(&self) -> Option<String> {
         let rows: Vec<String> = (0..COUNTERS).map(|counter| format!("({counter}, 0)")).collect();
-        let open = format!("{} {}", self.statements.open, rows.join(", "));
-        client::prepare(target, &[DATABASE, self.statements.drop, self.statements.create, &open])
-            .await
+        Some(format!("{} {}", self.statements.open, rows.join(", ")))
     }
 
     async fn run(&self, client: u64, target: &Target, recorder: &Recorder, stop: &Stop) {

@@ -1,8 +1,8 @@
 //! The ledger: rows that are inserted, some of them updated, each acknowledgement synced to the history
 //! before the client goes on. In the end every acknowledged row must be there.
 
-use super::client::{self, Client, DATABASE, GAVE_UP, Steady, Trouble};
-use super::{Stop, Target, Workload};
+use super::client::{self, Client, GAVE_UP, Steady, Trouble};
+use super::{Setup, Stop, Target, Workload};
 use crate::history::check::{self, Verdict};
 use crate::history::{Event, Failure, Op, Recorder};
 use async_trait::async_trait;
@@ -19,10 +19,8 @@ pub(super) struct Ledger {
 }
 
 struct Statements {
-    name: &'static str,
+    setup: Setup,
     table: &'static str,
-    drop: &'static str,
-    create: &'static str,
     /// Row.
     insert: &'static str,
     /// Version, row.
@@ -31,21 +29,27 @@ struct Statements {
 }
 
 const BY_PRIMARY_KEY: Statements = Statements {
-    name: "ledger",
+    setup: Setup {
+        name: "ledger",
+        clients: CLIENTS,
+        drop: "DROP TABLE IF EXISTS chaos.ledger",
+        create: "CREATE TABLE chaos.ledger (id BIGINT PRIMARY KEY, version BIGINT NOT NULL)",
+    },
     table: "ledger",
-    drop: "DROP TABLE IF EXISTS chaos.ledger",
-    create: "CREATE TABLE chaos.ledger (id BIGINT PRIMARY KEY, version BIGINT NOT NULL)",
     insert: "INSERT INTO chaos.ledger (id, version) VALUES (?, 1)",
     update: "UPDATE chaos.ledger SET version = ? WHERE id = ?",
     read_all: "SELECT id, version FROM chaos.ledger",
 };
 
 const BY_INDEX: Statements = Statements {
-    name: "ledger-index",
-    table: "ledger_index",
-    drop: "DROP TABLE IF EXISTS chaos.ledger_index",
-    create: "CREATE TABLE chaos.ledger_index (id BIGINT PRIMARY KEY, version BIGINT NOT NULL,
+    setup: Setup {
+        name: "ledger-index",
+        clients: CLIENTS,
+        drop: "DROP TABLE IF EXISTS chaos.ledger_index",
+        create: "CREATE TABLE chaos.ledger_index (id BIGINT PRIMARY KEY, version BIGINT NOT NULL,
                KEY versions (version, id))",
+    },
+    table: "ledger_index",
     insert: "INSERT INTO chaos.ledger_index (id, version) VALUES (?, 1)",
     update: "UPDATE chaos.ledger_index SET version = ? WHERE id = ?",
     read_all: "SELECT id, version FROM chaos.ledger_index FORCE INDEX (versions) WHERE version > 0",
@@ -82,16 +86,8 @@ impl Ledger {
 
 #[async_trait]
 impl Workload for Ledger {
-    fn name(&self) -> &'static str {
-        self.statements.name
-    }
-
-    fn clients(&self) -> u64 {
-        CLIENTS
-    }
-
-    async fn prepare(&self, target: &Target) -> Result<(), Failure> {
-        client::prepare(target, &[DATABASE, self.statements.drop, self.statements.create]).await
+    fn setup(&self) -> &'static Setup {
+        &self.statements.setup
     }
 
     async fn run(&self, client: u64, target: &Target, recorder: &Recorder, stop: &Stop) {

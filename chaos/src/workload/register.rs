@@ -3,9 +3,9 @@
 //! By primary key, or by a secondary index that holds the value too: there each write moves an index entry,
 //! and reads need nothing but the index.
 
-use super::client::{self, Client, DATABASE, Steady, Trouble};
+use super::client::{self, Client, Steady, Trouble};
 use super::keys::Keys;
-use super::{Stop, Target, Workload};
+use super::{Setup, Stop, Target, Workload};
 use crate::history::check::{self, Verdict};
 use crate::history::{Event, Failure, Op, Recorder};
 use async_trait::async_trait;
@@ -28,9 +28,7 @@ pub(super) struct Register {
 }
 
 struct Statements {
-    name: &'static str,
-    drop: &'static str,
-    create: &'static str,
+    setup: Setup,
     /// Key.
     read: &'static str,
     /// Key, value, value.
@@ -40,19 +38,25 @@ struct Statements {
 }
 
 const BY_PRIMARY_KEY: Statements = Statements {
-    name: "register",
-    drop: "DROP TABLE IF EXISTS chaos.register",
-    create: "CREATE TABLE chaos.register (k BIGINT PRIMARY KEY, v BIGINT NOT NULL)",
+    setup: Setup {
+        name: "register",
+        clients: CLIENTS,
+        drop: "DROP TABLE IF EXISTS chaos.register",
+        create: "CREATE TABLE chaos.register (k BIGINT PRIMARY KEY, v BIGINT NOT NULL)",
+    },
     read: "SELECT v FROM chaos.register WHERE k = ?",
     write: "INSERT INTO chaos.register (k, v) VALUES (?, ?) ON DUPLICATE KEY UPDATE v = ?",
     swap: "UPDATE chaos.register SET v = ? WHERE k = ? AND v = ?",
 };
 
 const BY_INDEX: Statements = Statements {
-    name: "register-index",
-    drop: "DROP TABLE IF EXISTS chaos.register_index",
-    create: "CREATE TABLE chaos.register_index (id BIGINT PRIMARY KEY, k BIGINT NOT NULL, v BIGINT NOT NULL,
+    setup: Setup {
+        name: "register-index",
+        clients: CLIENTS,
+        drop: "DROP TABLE IF EXISTS chaos.register_index",
+        create: "CREATE TABLE chaos.register_index (id BIGINT PRIMARY KEY, k BIGINT NOT NULL, v BIGINT NOT NULL,
                KEY kv (k, v))",
+    },
     read: "SELECT v FROM chaos.register_index WHERE k = ?",
     write: "INSERT INTO chaos.register_index (id, k, v) VALUES (? * 7919, ? , ?) ON DUPLICATE KEY UPDATE v = ?",
     swap: "UPDATE chaos.register_index SET v = ? WHERE k = ? AND v = ?",
@@ -114,17 +118,13 @@ fn value_read(key: i64, rows: &[i64]) -> Result<Op, Trouble> {
 
 #[async_trait]
 impl Workload for Register {
-    fn name(&self) -> &'static str {
-        self.statements.name
+    fn setup(&self) -> &'static Setup {
+        &self.statements.setup
     }
 
-    fn clients(&self) -> u64 {
-        CLIENTS
-    }
-
-    async fn prepare(&self, target: &Target) -> Result<(), Failure> {
+    fn begin(&self) -> Option<String> {
         self.keys.clear();
-        client::prepare(target, &[DATABASE, self.statements.drop, self.statements.create]).await
+        None
     }
 
     async fn run(&self, client: u64, target: &Target, recorder: &Recorder, stop: &Stop) {

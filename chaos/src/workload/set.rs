@@ -2,9 +2,9 @@
 //!
 //! By the head of the primary key, or by a secondary index: there a read needs nothing but the index.
 
-use super::client::{self, Client, DATABASE, GAVE_UP, Steady, Trouble};
+use super::client::{self, Client, GAVE_UP, Steady, Trouble};
 use super::keys::Keys;
-use super::{Stop, Target, Workload};
+use super::{Setup, Stop, Target, Workload};
 use crate::history::check::{self, Verdict};
 use crate::history::{Event, Failure, Op, Recorder};
 use async_trait::async_trait;
@@ -25,9 +25,7 @@ pub(super) struct Set {
 }
 
 struct Statements {
-    name: &'static str,
-    drop: &'static str,
-    create: &'static str,
+    setup: Setup,
     /// Set, element.
     add: &'static str,
     /// Set, element.
@@ -37,20 +35,26 @@ struct Statements {
 }
 
 const BY_PRIMARY_KEY: Statements = Statements {
-    name: "set",
-    drop: "DROP TABLE IF EXISTS chaos.elements",
-    create: "CREATE TABLE chaos.elements (k BIGINT NOT NULL, element BIGINT NOT NULL, PRIMARY KEY (k, element))",
+    setup: Setup {
+        name: "set",
+        clients: CLIENTS,
+        drop: "DROP TABLE IF EXISTS chaos.elements",
+        create: "CREATE TABLE chaos.elements (k BIGINT NOT NULL, element BIGINT NOT NULL, PRIMARY KEY (k, element))",
+    },
     add: "INSERT INTO chaos.elements (k, element) VALUES (?, ?)",
     remove: "DELETE FROM chaos.elements WHERE k = ? AND element = ?",
     read: "SELECT element FROM chaos.elements WHERE k = ?",
 };
 
 const BY_INDEX: Statements = Statements {
-    name: "set-index",
-    drop: "DROP TABLE IF EXISTS chaos.elements_index",
-    create:
+    setup: Setup {
+        name: "set-index",
+        clients: CLIENTS,
+        drop: "DROP TABLE IF EXISTS chaos.elements_index",
+        create:
         "CREATE TABLE chaos.elements_index (id BIGINT AUTO_INCREMENT PRIMARY KEY, k BIGINT NOT NULL,
                element BIGINT NOT NULL, KEY elements (k, element))",
+    },
     add: "INSERT INTO chaos.elements_index (k, element) VALUES (?, ?)",
     remove: "DELETE FROM chaos.elements_index WHERE k = ? AND element = ?",
     read: "SELECT element FROM chaos.elements_index WHERE k = ?",
@@ -95,17 +99,13 @@ impl Set {
 
 #[async_trait]
 impl Workload for Set {
-    fn name(&self) -> &'static str {
-        self.statements.name
+    fn setup(&self) -> &'static Setup {
+        &self.statements.setup
     }
 
-    fn clients(&self) -> u64 {
-        CLIENTS
-    }
-
-    async fn prepare(&self, target: &Target) -> Result<(), Failure> {
+    fn begin(&self) -> Option<String> {
         self.keys.clear();
-        client::prepare(target, &[DATABASE, self.statements.drop, self.statements.create]).await
+        None
     }
 
     async fn run(&self, client: u64, target: &Target, recorder: &Recorder, stop: &Stop) {
