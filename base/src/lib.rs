@@ -5,6 +5,7 @@
 //! one that draws randomness, so that a simulation can replay a whole cluster from one seed.
 
 pub mod clock;
+pub mod cluster_id;
 pub mod ids;
 pub mod key_range;
 pub mod limits;
@@ -14,6 +15,7 @@ pub mod thread;
 pub mod timestamp;
 
 pub use clock::{Clock, SharedClock, SystemClock};
+pub use cluster_id::ClusterId;
 pub use ids::{DatabaseId, IndexId, NodeId, ReplicaId, ShardEpoch, ShardId, TableId};
 pub use key_range::KeyRange;
 pub use rng::Rng;

@@ -109,6 +109,8 @@ impl RocksFactory {
 
 impl EngineFactory for RocksFactory {
     fn open(&self, replica_folder: &Path) -> Result<Arc<dyn Engine>> {
+        // Listing folders goes by names where this file is damaged: here it is found out, for one replica.
+        ReplicaIdentity::read(replica_folder)?;
         Ok(Arc::new(RocksEngine::open(&self.shared, &replica_folder.join(ENGINE_FOLDER))?))
     }
 
@@ -234,7 +236,14 @@ impl EngineFactory for RocksFactory {
         folder::remove_trash(replicas)?;
         let mut found = Vec::new();
         for path in folder::subfolders(replicas)? {
-            if let Some(identity) = ReplicaIdentity::read(&path)? {
+            let identity = match ReplicaIdentity::read(&path) {
+                // One damaged file says nothing about the node's other replicas.
+                Err(error @ Error::Corrupt { .. }) => {
+                    Some(ReplicaIdentity::from_folder_name(&path).ok_or(error)?)
+                }
+                other => other?,
+            };
+            if let Some(identity) = identity {
                 found.push((path, identity));
             }
         }

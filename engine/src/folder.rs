@@ -99,6 +99,13 @@ impl ReplicaIdentity {
         write_atomically(&replica_folder.join(REPLICA_FILE), &bytes)
     }
 
+    /// What the name of a replica folder says; `None` when it is no such name.
+    pub fn from_folder_name(replica_folder: &Path) -> Option<ReplicaIdentity> {
+        let (shard, replica) = replica_folder.file_name()?.to_str()?.split_once('-')?;
+        let (shard, replica) = (shard.parse().ok()?, replica.parse().ok()?);
+        Some(ReplicaIdentity { shard: ShardId(shard), replica: ReplicaId(replica) })
+    }
+
     /// The replica folder's name below `replicas/`.
     pub fn folder_name(&self) -> String {
         format!("{}-{}", self.shard.0, self.replica.0)

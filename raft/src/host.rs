@@ -39,7 +39,7 @@ use crate::transport::refusal::Refusals;
 use crate::transport::service::{RaftService, Registry};
 use crate::type_config::{Home, LogId};
 use crate::vote_gate::VoteGate;
-use base::{NodeId, ReplicaId, ShardId, SharedClock, limits};
+use base::{ClusterId, NodeId, ReplicaId, ShardId, SharedClock, limits};
 use engine::folder::ReplicaIdentity;
 use engine::mvcc::APPLIED_KEY;
 use engine::{Engine, EngineFactory};
@@ -69,8 +69,8 @@ pub fn replica_folder(data_dir: &Path, key: Key) -> PathBuf {
 pub struct HostConfig {
     /// This node.
     pub node: NodeId,
-    /// Its cluster: a hash of the name. Nodes of two clusters never talk.
-    pub cluster: u64,
+    /// Its cluster. Nodes of two clusters never talk.
+    pub cluster: ClusterId,
     /// Its data folder. The log's folder is the disk's business.
     pub data_dir: PathBuf,
     /// Time.
@@ -88,7 +88,7 @@ impl HostConfig {
     pub fn new(node: NodeId, data_dir: impl Into<PathBuf>, clock: SharedClock) -> HostConfig {
         HostConfig {
             node,
-            cluster: 0,
+            cluster: ClusterId::default(),
             data_dir: data_dir.into(),
             clock,
             flush_mode: FlushMode::Thread,
@@ -160,7 +160,7 @@ impl Host {
         tokio::spawn(scrub::run(Arc::downgrade(&registry), log.clone(), scrubs.clone()));
         let transfers = Arc::new(Transfers::new(config.snapshots.clone(), config.clock.clone()));
         tokio::spawn(sweep(Arc::downgrade(&registry)));
-        let identity = Identity { cluster: config.cluster, node: config.node };
+        let identity = Identity { cluster: config.cluster.clone(), node: config.node };
         Ok(Arc::new(Host {
             config,
             factory,
@@ -183,7 +183,7 @@ impl Host {
     pub fn service(&self) -> RaftServer<RaftService> {
         let service = RaftService {
             registry: self.registry.clone(),
-            identity: Identity { cluster: self.config.cluster, node: self.config.node },
+            identity: self.peers.identity.clone(),
             transfers: self.transfers.clone(),
             refusals: self.refusals.clone(),
         };

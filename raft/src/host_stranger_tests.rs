@@ -17,7 +17,7 @@ struct Stranger {
 }
 
 fn hello(from: u64) -> wire::Hello {
-    Identity { cluster: CLUSTER, node: NodeId(from) }.hello(NodeId(2))
+    Identity { cluster: ClusterId::new(CLUSTER), node: NodeId(from) }.hello(NodeId(2))
 }
 
 async fn client(cluster: &Cluster, from: u64) -> RaftClient<Channel> {

@@ -176,7 +176,7 @@ impl Cluster {
         let snapshots = self.snapshots.clone();
         let node = &mut self.nodes[position];
         let config = HostConfig {
-            cluster: CLUSTER,
+            cluster: ClusterId::new(CLUSTER),
             flush_mode: FlushMode::Task,
             log: LogOptions { segment_bytes: 1 << 16, ..LogOptions::default() },
             snapshots,

@@ -53,7 +53,9 @@ impl Source {
                 .iter()
                 .map(|file| wire::SnapshotFile { name: file.name.clone(), bytes: file.bytes })
                 .collect(),
-            hello: Some(Identity { cluster: CLUSTER, node: NodeId(9) }.hello(NodeId(1))),
+            hello: Some(
+                Identity { cluster: ClusterId::new(CLUSTER), node: NodeId(9) }.hello(NodeId(1)),
+            ),
             checkpoint: 5,
         }
     }

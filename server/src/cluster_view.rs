@@ -40,6 +40,12 @@ pub struct ClusterView {
 }
 
 impl ClusterView {
+    /// Who leads a shard: by this node's own replica or last request, else as the others say.
+    fn leader(&self, shard: ShardId) -> Option<NodeId> {
+        let told = || self.gossip.leader_of(shard).map(|led| led.node);
+        self.client.leader(shard).or_else(told)
+    }
+
     /// What is going on in a shard, in a few words; `ok` when nothing is.
     fn shard_state(
         &self,
@@ -52,7 +58,7 @@ impl ClusterView {
         for ((_, replica), (node, why)) in lost.iter().filter(|((shard, _), _)| *shard == info.id) {
             parts.push(format!("replica {} of node {} cannot run: {why}", replica.0, node.0));
         }
-        if self.client.leader(info.id).is_none() {
+        if self.leader(info.id).is_none() {
             parts.push("no leader".to_string());
         }
         let down: Vec<String> = info
@@ -129,16 +135,23 @@ impl Cluster for ClusterView {
         shards
             .map(|info| {
                 let status = self.local.get(info.id).map(|local| local.group.status());
+                let led = self.gossip.leader_of(info.id);
                 let is_meta = info.id == ShardId::META;
                 ShardRow {
                     shard: info.id,
                     epoch: info.epoch,
                     slots: if is_meta { SlotRange { start: 0, end: 0 } } else { info.slots },
-                    leader: self.client.leader(info.id),
+                    leader: self.leader(info.id),
                     replicas: info.replicas.iter().map(|(_, node)| *node).collect(),
                     state: self.shard_state(&state, info, &alive),
-                    applied_index: status.as_ref().map_or(0, |status| status.applied_index),
-                    term: status.as_ref().map_or(0, |status| status.term),
+                    applied_index: match (&status, led) {
+                        (Some(status), _) => status.applied_index,
+                        (None, led) => led.map_or(0, |led| led.applied),
+                    },
+                    term: match (&status, led) {
+                        (Some(status), _) => status.term,
+                        (None, led) => led.map_or(0, |led| led.term),
+                    },
                 }
             })
             .collect()
@@ -160,6 +173,7 @@ impl Cluster for ClusterView {
             client: self.client.clone(),
             local: self.local.clone(),
             peers: self.peers.clone(),
+            gossip: self.gossip.clone(),
         };
         comparer.compare_all().await
     }
@@ -180,7 +194,7 @@ impl Cluster for ClusterView {
                 },
                 peer_address: info.address.clone(),
                 state: self.node_state(&state, *node, &alive),
-                leaders: count(&|info| self.client.leader(info.id) == Some(*node)),
+                leaders: count(&|info| self.leader(info.id) == Some(*node)),
                 replicas: count(&|info| info.is_on(*node)),
             })
             .collect()

@@ -116,6 +116,7 @@ pub fn job_from_pb(record: pb::JobRecord) -> Result<(ShardId, Job)> {
 /// A state to its message.
 pub fn state_to_pb(state: &ClusterState) -> pb::ClusterState {
     pb::ClusterState {
+        id: state.id,
         version: state.version,
         replication: state.replication,
         nodes: state.nodes.iter().map(|(id, info)| node_to_pb(*id, info)).collect(),
@@ -129,6 +130,7 @@ pub fn state_from_pb(message: pb::ClusterState) -> Result<ClusterState> {
     let shards = message.shards.into_iter().map(shard_from_pb).collect();
     let map = ShardMap::new(message.version, shards).map_err(|error| error.to_string())?;
     Ok(ClusterState {
+        id: message.id,
         version: message.version,
         replication: message.replication,
         nodes: message.nodes.into_iter().map(node_from_pb).collect::<Result<_>>()?,
@@ -204,6 +206,7 @@ mod tests {
             started_unix_ms: 9,
         };
         ClusterState {
+            id: 77,
             version: 1,
             replication: 3,
             nodes: nodes.iter().map(|id| (*id, info(id.0))).collect(),

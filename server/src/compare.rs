@@ -3,6 +3,7 @@
 //! A shard whose leader cannot be found or falls silent is *unknown*, never equal.
 
 use crate::cluster_client::ClusterClient;
+use crate::gossip::Gossip;
 use crate::local_shards::LocalShards;
 use crate::peers::Peers;
 use base::{NodeId, ShardId, limits};
@@ -54,6 +55,8 @@ pub struct Comparer {
     pub local: Arc<LocalShards>,
     /// Ways to the other nodes.
     pub peers: Arc<Peers>,
+    /// Who says to lead what.
+    pub gossip: Arc<Gossip>,
 }
 
 impl Comparer {
@@ -85,7 +88,8 @@ impl Comparer {
             if attempt > 0 {
                 tokio::time::sleep(limits::ROUTE_RETRY_PAUSE).await;
             }
-            let Some(leader) = self.client.leader(shard) else {
+            let told = || self.gossip.leader_of(shard).map(|led| led.node);
+            let Some(leader) = self.client.leader(shard).or_else(told) else {
                 why = "the shard has no leader that is known here".to_string();
                 continue;
             };

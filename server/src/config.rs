@@ -316,14 +316,17 @@ impl Config {
         advertised.unwrap_or_else(|| self.listen_node.to_string())
     }
 
-    /// The cluster's number in frames and identity files: a hash of its name.
+    /// The cluster's number in identity files, and in frames until its own is known: a hash of its name.
     pub fn cluster_id(&self) -> u64 {
-        // Two slots' worth of the same stable hash would be too little; FNV-1a (RFC draft
-        // draft-eastlake-fnv) over the name gives all 64 bits and never changes.
-        self.cluster.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        hash(self.cluster.as_bytes())
     }
+}
+
+/// FNV-1a (draft-eastlake-fnv): 64 bits that never change.
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// The reserve of disk space, bytes. At half of it the node takes no entries any more, and all that is in

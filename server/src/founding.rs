@@ -19,7 +19,7 @@
 
 use crate::cluster_file::{self, ClusterFile};
 use crate::cluster_wire as cw;
-use crate::config::Config;
+use crate::config::{Config, hash};
 use crate::directory::FIRST_VERSION;
 use crate::gossip;
 use crate::peers::{CallError, Peers};
@@ -116,12 +116,21 @@ fn migrated(config: &Config, map: ShardMap) -> ClusterState {
         (*node, NodeInfo { address: address.clone(), ..NodeInfo::default() })
     });
     ClusterState {
+        id: 0,
         version: FIRST_VERSION,
         replication,
         nodes: nodes.collect(),
         map: Arc::new(map),
         jobs: BTreeMap::new(),
     }
+}
+
+/// The number of a new cluster. Every first node computes it by itself from what all have seen of all: the numbers
+/// that were drawn for their data folders.
+fn founded_id(name: u64, nodes: &BTreeMap<NodeId, NodeInfo>) -> u64 {
+    let words = nodes.iter().flat_map(|(node, info)| [node.0, info.incarnation]);
+    let bytes: Vec<u8> = std::iter::once(name).chain(words).flat_map(u64::to_le_bytes).collect();
+    hash(&bytes).max(1)
 }
 
 /// A folder without a map must hold nothing.
@@ -244,6 +253,7 @@ impl Founding {
                     let mut nodes = nodes;
                     nodes.insert(*node, info.clone());
                     let state = ClusterState {
+                        id: founded_id(config.cluster_id(), &nodes),
                         version: FIRST_VERSION,
                         replication: config.replication,
                         nodes,
@@ -341,6 +351,19 @@ enum Round {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clusters_of_one_name_have_numbers_of_their_own() {
+        let nodes = |incarnations: [u64; 3]| -> BTreeMap<NodeId, NodeInfo> {
+            let info = |incarnation| NodeInfo { incarnation, ..NodeInfo::default() };
+            (1..).map(NodeId).zip(incarnations.map(info)).collect()
+        };
+        let one = founded_id(7, &nodes([11, 12, 13]));
+        assert_eq!(one, founded_id(7, &nodes([11, 12, 13])), "every first node finds the same");
+        assert_ne!(one, founded_id(7, &nodes([11, 12, 14])));
+        assert_ne!(one, founded_id(7, &nodes([12, 11, 13])));
+        assert_ne!(one, founded_id(8, &nodes([11, 12, 13])));
+    }
     use crate::config::StartFlags;
     use std::path::Path;
 
@@ -413,7 +436,7 @@ mod tests {
         let known = NodeInfo { incarnation: 6, ..NodeInfo::default() };
         let nodes = BTreeMap::from([(NodeId(1), info), (NodeId(2), known)]);
         let (version, jobs) = (FIRST_VERSION, BTreeMap::new());
-        founding.decided(&ClusterState { version, replication: 2, nodes, map, jobs });
+        founding.decided(&ClusterState { id: 5, version, replication: 2, nodes, map, jobs });
         let decided = founding.answer(&request);
         assert_eq!((decided.cluster_version, decided.your_incarnation), (FIRST_VERSION, 6));
     }

@@ -32,6 +32,19 @@ pub struct Heard {
     pub answers: bool,
     /// Replicas that cannot run there, and why.
     pub lost: BTreeMap<ShardId, (ReplicaId, String)>,
+    /// Shards that it says to lead.
+    pub leads: BTreeMap<ShardId, Led>,
+}
+
+/// What a leader said of its shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Led {
+    /// The leader's node.
+    pub node: NodeId,
+    /// Its term.
+    pub term: u64,
+    /// The last entry that it had applied.
+    pub applied: u64,
 }
 
 /// This node's part in the talk.
@@ -119,6 +132,7 @@ impl Gossip {
             at: now,
             answers: false,
             lost: BTreeMap::new(),
+            leads: BTreeMap::new(),
         });
         if known.answers { Duration::ZERO } else { now.saturating_sub(known.at) }
     }
@@ -144,6 +158,13 @@ impl Gossip {
             all.insert((shard, lost.replica), (me, lost.why));
         }
         all
+    }
+
+    /// Who says to lead a shard, as of the last answers: for shards without a replica here.
+    pub fn leader_of(&self, shard: ShardId) -> Option<Led> {
+        let heard = self.heard.lock();
+        let told = heard.values().filter(|heard| heard.answers);
+        told.filter_map(|heard| heard.leads.get(&shard)).max_by_key(|led| led.term).copied()
     }
 
     /// Tells everybody now instead of in a moment.
@@ -209,7 +230,17 @@ impl Gossip {
             .lost
             .into_iter()
             .map(|lost| (ShardId(lost.shard), (ReplicaId(lost.replica), lost.why)));
-        let heard = Heard { at: self.clock.monotonic(), answers: true, lost: lost.collect() };
+        let leads =
+            status.replicas.iter().filter(|replica| replica.role == "leader").map(|replica| {
+                let (term, applied) = (replica.term, replica.applied_index);
+                (ShardId(replica.shard), Led { node, term, applied })
+            });
+        let heard = Heard {
+            at: self.clock.monotonic(),
+            answers: true,
+            lost: lost.collect(),
+            leads: leads.collect(),
+        };
         self.heard.lock().insert(node, heard);
     }
 
@@ -327,8 +358,9 @@ pub fn refusal(
 /// The sentence for a node that left.
 pub fn left(node: NodeId) -> String {
     format!(
-        "node {} has left the cluster (decommissioned), and its number is not used again; its data folder can be \
-         removed; to add this machine again start with an empty data folder and --join",
+        "node {} has left the cluster, and its number is not used again; if it was decommissioned its data folder can be \
+         removed; if the cluster was recovered without it (precinct recover-quorum) keep the folder: it may hold \
+         acknowledged rows that nobody else has; to add this machine again start with an empty data folder and --join",
         node.0
     )
 }
@@ -355,7 +387,7 @@ mod tests {
         let gone = NodeInfo { state: NodeState::Left, ..known.clone() };
         let nodes = BTreeMap::from([(NodeId(1), known.clone()), (NodeId(2), gone)]);
         let mut state =
-            ClusterState { version: 2, replication: 3, nodes, map, jobs: BTreeMap::new() };
+            ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs: BTreeMap::new() };
         assert_eq!(refusal(&state, NodeId(1), &known, 2), None);
         let other = NodeInfo { incarnation: 8, ..known.clone() };
         assert!(refusal(&state, NodeId(1), &other, 2).unwrap().contains("must not vote"));

@@ -11,7 +11,7 @@ use crate::meta_store::MetaStore;
 use crate::peers::Peers;
 use crate::wire;
 use base::limits::{LANE_QUEUE_MAX, MESSAGE_BYTES_MAX};
-use base::{NodeId, ShardId};
+use base::{ClusterId, NodeId, ShardId};
 use futures::Stream;
 use proto::node as pb;
 use proto::node::node_server::{Node, NodeServer};
@@ -45,7 +45,9 @@ pub struct Running {
 /// What answers need.
 pub struct NodeService {
     /// Calls from another cluster are refused.
-    pub cluster: u64,
+    pub cluster: ClusterId,
+    /// What nodes say that do not know the cluster's number yet: a hash of its name.
+    pub name: u64,
     /// Answers while a new cluster begins.
     pub founding: Arc<Founding>,
     /// The rest; set once this node knows its cluster.
@@ -60,6 +62,14 @@ impl NodeService {
         NodeServer::new(Calls(Arc::new(self)))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// Whether a call may be answered: it comes from this cluster, or from a node that has an empty folder and knows
+    /// no more than the cluster's name.
+    fn welcome(&self, cluster: u64, request: Option<&pb::call::Request>) -> bool {
+        use pb::call::Request as Call;
+        let asks = matches!(request, Some(Call::Status(_) | Call::Cluster(_) | Call::Join(_)));
+        cluster == self.cluster.get() || (asks && cluster == self.name)
     }
 
     async fn answer(&self, request: pb::call::Request) -> pb::answer::Response {
@@ -239,12 +249,10 @@ impl Node for Calls {
             while let Ok(Some(frame)) = frames.message().await {
                 for call in frame.calls {
                     let (service, answers) = (service.clone(), answers.clone());
-                    let same_cluster = frame.cluster == service.cluster;
+                    let welcome = service.welcome(frame.cluster, call.request.as_ref());
                     tokio::spawn(async move {
                         let response = match call.request {
-                            Some(_) if !same_cluster => {
-                                bad_call("the caller is of another cluster")
-                            }
+                            Some(_) if !welcome => bad_call("the caller is of another cluster"),
                             Some(request) => service.answer(request).await,
                             None => bad_call("a call of an unknown kind"),
                         };

@@ -90,7 +90,7 @@ impl MetaStore {
     /// As the meta shard says.
     pub async fn bootstrap(&self, state: &ClusterState) -> txn::Result<()> {
         let mut txn = Transaction::begin(self.client.clone(), Mode::Snapshot);
-        let record = pb::ClusterRecord { version: state.version, replication: state.replication };
+        let record = record_of(state);
         txn.put(key(CLUSTER, None), record.encode_to_vec(), Expect::Absent)?;
         let nothing = Records::default();
         nothing.write_change(&Records::of(state), &mut txn)?;
@@ -148,7 +148,7 @@ impl MetaStore {
         after.map = Arc::new(map);
         let version = key(CLUSTER, None);
         let expect = txn.expect_unchanged(&version);
-        let record = pb::ClusterRecord { version: after.version, replication: after.replication };
+        let record = record_of(&after);
         txn.put(version, record.encode_to_vec(), expect)?;
         Records::of(&before).write_change(&Records::of(&after), &mut txn)?;
         txn.commit().await?;
@@ -245,6 +245,7 @@ pub fn load_stopped(engine: &dyn Engine) -> Result<Option<ClusterState>, String>
     let cluster = rows_stopped::<pb::ClusterRecord>(engine, CLUSTER)?;
     let Some(record) = cluster.into_iter().next() else { return Ok(None) };
     let state = pb::ClusterState {
+        id: record.id,
         version: record.version,
         replication: record.replication,
         nodes: rows_stopped(engine, NODES)?,
@@ -262,7 +263,7 @@ pub fn replace_stopped(
     point: Timestamp,
     batch: &mut WriteBatch,
 ) {
-    let record = pb::ClusterRecord { version: after.version, replication: after.replication };
+    let record = record_of(after);
     mvcc::put_version(batch, &key(CLUSTER, None), point, Some(&record.encode_to_vec()));
     let (before, after) = (before.map(Records::of).unwrap_or_default(), Records::of(after));
     for (key, value) in &after.0 {
@@ -288,10 +289,17 @@ fn rows_stopped<T: Message + Default>(
     decoded.collect::<Result<_, _>>().map_err(|error| corrupt(error).to_string())
 }
 
+/// The row that every change writes.
+fn record_of(state: &ClusterState) -> pb::ClusterRecord {
+    let (id, version, replication) = (state.id, state.version, state.replication);
+    pb::ClusterRecord { id, version, replication }
+}
+
 async fn load_in(txn: &mut Transaction) -> txn::Result<Option<ClusterState>> {
     let Some(value) = txn.get(&key(CLUSTER, None)).await? else { return Ok(None) };
     let record = pb::ClusterRecord::decode(value).map_err(corrupt)?;
     let state = pb::ClusterState {
+        id: record.id,
         version: record.version,
         replication: record.replication,
         nodes: rows(txn, NODES).await?,

@@ -10,7 +10,7 @@ fn state() -> ClusterState {
     let map = Arc::new(shard_router::initial(&nodes, 4, 3).unwrap().map);
     let info = |id: u64| NodeInfo { address: format!("h{id}:1"), ..NodeInfo::default() };
     let nodes = nodes.into_iter().map(|id| (id, info(id.0))).collect();
-    ClusterState { version: 2, replication: 3, nodes, map, jobs: BTreeMap::new() }
+    ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs: BTreeMap::new() }
 }
 
 async fn store() -> MetaStore {

@@ -28,7 +28,7 @@ use crate::oracle::NodeOracle;
 use crate::peers::Peers;
 use crate::replicas::Replicas;
 use base::limits::CATALOG_RENEW;
-use base::{NodeId, ReplicaId, ShardEpoch, SharedClock, SystemClock};
+use base::{ClusterId, NodeId, ReplicaId, ShardEpoch, SharedClock, SystemClock};
 use engine::folder;
 use engine::{RocksFactory, RocksOptions, RocksShared};
 use gateway::listener::{Gateway, GatewayConfig, GatewayHandle};
@@ -89,17 +89,22 @@ impl Node {
             ..NodeInfo::default()
         };
         let addresses = config.nodes.clone();
+        let cluster = ClusterId::new(config.cluster_id());
+        if let Some(state) = &begin.state {
+            say_number(&cluster, state);
+        }
         let peers = Arc::new(Peers::new(
             config.node,
-            config.cluster_id(),
+            cluster.clone(),
             addresses.clone(),
             raft_handle.clone(),
         ));
         let dialer = Arc::new(TcpDialer::new(addresses));
         let host = {
             let (config, clock, dialer) = (config.clone(), clock.clone(), dialer.clone());
+            let cluster = cluster.clone();
             raft_handle
-                .spawn(async move { open_host(&config, clock, dialer) })
+                .spawn(async move { open_host(&config, cluster, clock, dialer) })
                 .await
                 .map_err(|error| format!("opening the Raft log: {error}"))??
         };
@@ -108,7 +113,8 @@ impl Node {
         let running: Arc<OnceLock<Running>> = Arc::default();
         let instance_cell: Arc<OnceLock<Arc<Instance>>> = Arc::default();
         let service = NodeService {
-            cluster: config.cluster_id(),
+            cluster: cluster.clone(),
+            name: config.cluster_id(),
             founding: founding.clone(),
             running: running.clone(),
             instance: instance_cell.clone(),
@@ -118,6 +124,7 @@ impl Node {
             Some(state) => state,
             None => found(&config, &founding, &peers, begin.incarnation).await?,
         };
+        say_number(&cluster, &state);
         write_identity(&config)?;
         if state.node_state(config.node) == NodeState::Left {
             return Err(StartError::Refused(gossip::left(config.node)));
@@ -183,6 +190,8 @@ impl Node {
             let (replicas, host, directory) = (replicas.clone(), host.clone(), directory.clone());
             let sound = log_gone.is_none();
             let start = async move {
+                // Nothing is given up because a folder cannot be read: by a newer program, say.
+                host.local_replicas().map_err(|error| error.to_string())?;
                 replicas.start_known(log_gone).await;
                 if sound { bootstrap_groups(&directory, &host).await } else { Ok(()) }
             };
@@ -313,7 +322,12 @@ async fn find_node(
     let node = match (known, begin.state.is_some()) {
         (Some(node), _) => node,
         (None, false) if !config.join.is_empty() => {
-            let (cluster, address) = (config.cluster_id(), BTreeMap::new());
+            if config.node_given {
+                return Err(
+                    "the cluster gives a node that joins its number; leave --node-id away".into()
+                );
+            }
+            let (cluster, address) = (ClusterId::new(config.cluster_id()), BTreeMap::new());
             let peers = Peers::new(NodeId(0), cluster, address, runtime.clone());
             let (node, state) = founding::join(config, begin.incarnation, &peers).await?;
             let (incarnation, state) = (begin.incarnation, Some(state));
@@ -365,6 +379,13 @@ async fn found(
     Ok(state)
 }
 
+/// From now on links say the cluster's own number, which another cluster of the same name does not have.
+fn say_number(cluster: &ClusterId, state: &ClusterState) {
+    if state.id != 0 {
+        cluster.set(state.id);
+    }
+}
+
 fn write_identity(config: &Config) -> Result<(), String> {
     let wanted = folder::NodeIdentity { cluster: config.cluster_id(), node: config.node };
     match folder::NodeIdentity::read(&config.data).map_err(|error| error.to_string())? {
@@ -412,6 +433,7 @@ async fn bind(address: std::net::SocketAddr, flag: &str) -> Result<TcpListener, 
 
 fn open_host(
     config: &Config,
+    cluster: ClusterId,
     clock: SharedClock,
     dialer: Arc<TcpDialer>,
 ) -> Result<Arc<Host>, String> {
@@ -424,7 +446,7 @@ fn open_host(
     let usual = HostConfig::new(config.node, config.data.clone(), clock);
     let log = LogOptions { reserve_bytes: config.reserve_bytes, ..usual.log.clone() };
     Host::open(
-        HostConfig { cluster: config.cluster_id(), log, ..usual },
+        HostConfig { cluster, log, ..usual },
         Arc::new(RocksFactory::new(shared)),
         Arc::new(FileDisk::open(&config.data.join("log")).map_err(|error| {
             format!("the Raft log in {}: {error}", config.data.join("log").display())

@@ -130,7 +130,7 @@ mod tests {
             ..NodeInfo::default()
         };
         let nodes = (1..=nodes).map(|id| (NodeId(id), info(id))).collect();
-        ClusterState { version: 2, replication: 3, nodes, map, jobs: BTreeMap::new() }
+        ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs: BTreeMap::new() }
     }
 
     #[test]

@@ -21,8 +21,8 @@ mod relay;
 
 use link::{Link, LinkState, Queued};
 
-use base::NodeId;
 use base::limits::LANE_QUEUE_MAX;
+use base::{ClusterId, NodeId};
 use parking_lot::{Mutex, RwLock};
 use proto::node as pb;
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ pub struct Peers {
     /// This node.
     node: NodeId,
     /// The cluster, checked by the receiver.
-    cluster: u64,
+    cluster: ClusterId,
     /// Where each node listens for nodes: `host:port`.
     addresses: RwLock<BTreeMap<NodeId, String>>,
     /// One way per peer that was ever called.
@@ -66,7 +66,7 @@ impl Peers {
     /// Ways to the nodes of the address book, which may grow.
     pub fn new(
         node: NodeId,
-        cluster: u64,
+        cluster: ClusterId,
         addresses: BTreeMap<NodeId, String>,
         runtime: tokio::runtime::Handle,
     ) -> Peers {
@@ -104,7 +104,7 @@ impl Peers {
         wait_max: Duration,
     ) -> Result<pb::answer::Response, CallError> {
         let (sender, receiver) = mpsc::channel(1);
-        let (from, cluster) = (self.node, self.cluster);
+        let (from, cluster) = (self.node, self.cluster.clone());
         let state = Arc::new(LinkState::default());
         let link = Link { from, cluster, to: NodeId(0), address: address.to_string(), state };
         let task = self.runtime.spawn(link.run(receiver));
@@ -142,7 +142,7 @@ impl Peers {
             .ok_or_else(|| CallError::NotSent(format!("node {node} has no known address")))?;
         let (queue, receiver) = mpsc::channel(LANE_QUEUE_MAX);
         let state = Arc::new(LinkState::default());
-        let (from, cluster) = (self.node, self.cluster);
+        let (from, cluster) = (self.node, self.cluster.clone());
         let link = Link { from, cluster, to: node, address, state: state.clone() };
         self.runtime.spawn(link.run(receiver));
         let way = Way { queue, state };

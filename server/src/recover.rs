@@ -422,6 +422,7 @@ fn recovered(before: &ClusterState, plan: &Plan) -> Result<ClusterState, String>
         info.state = if *node == plan.node { NodeState::Active } else { NodeState::Left };
     }
     Ok(ClusterState {
+        id: before.id,
         version,
         replication: before.replication,
         nodes,
@@ -440,7 +441,8 @@ mod tests {
         let ids: Vec<NodeId> = (1..=3).map(NodeId).collect();
         let map = Arc::new(shard_router::initial(&ids, 2, 3).unwrap().map);
         let nodes = ids.iter().map(|id| (*id, NodeInfo::default())).collect();
-        let before = ClusterState { version: 7, replication: 3, nodes, map, jobs: BTreeMap::new() };
+        let before =
+            ClusterState { id: 9, version: 7, replication: 3, nodes, map, jobs: BTreeMap::new() };
         let shards = before.map.shards().iter().map(|info| ShardPlan {
             shard: info.id,
             survivor: info.replicas[0].0,

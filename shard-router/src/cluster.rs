@@ -131,6 +131,9 @@ pub struct Job {
 /// All of it, at one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterState {
+    /// Drawn when the cluster was founded, never changed: two clusters of one name differ in it. 0 in clusters that
+    /// are older than it.
+    pub id: u64,
     /// Grows with every change.
     pub version: u64,
     /// Replicas that every shard should have.
@@ -215,6 +218,7 @@ pub(crate) mod tests {
         let node =
             |id| (NodeId(id), NodeInfo { address: format!("h{id}:1"), ..NodeInfo::default() });
         ClusterState {
+            id: 1,
             version: 1,
             replication: 3.min(founders as u32),
             nodes: (1..=nodes).map(node).collect(),

@@ -3,7 +3,7 @@
 //! A list is a VARCHAR `,5,17,3`. One action alone commits by itself, several are one transaction; so both of
 //! the server's ways of meeting a conflict are used: redoing the statement, and 1213.
 
-use super::client::{self, Client, Steady, Trouble};
+use super::client::{Client, Steady, Trouble};
 use super::keys::Keys;
 use super::{Setup, Stop, Target, Workload};
 use crate::history::check::{self, Level, Verdict};

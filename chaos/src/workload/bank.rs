@@ -4,7 +4,7 @@
 //! A transfer sets balances that the client worked out, so a write that the transaction had not seen must
 //! end it with 1213; otherwise money appears or disappears.
 
-use super::client::{self, Client, GAVE_UP, Steady, Trouble};
+use super::client::{Client, GAVE_UP, Steady, Trouble};
 use super::{Setup, Stop, Target, Workload};
 use crate::history::check::{self, Verdict};
 use crate::history::{Event, Failure, Op, Recorder};

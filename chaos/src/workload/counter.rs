@@ -1,6 +1,6 @@
 //! Counters: a few rows that all clients increment. What is done twice, or not at all, shows.
 
-use super::client::{self, Client, GAVE_UP, Steady, Trouble};
+use super::client::{Client, GAVE_UP, Steady, Trouble};
 use super::{Setup, Stop, Target, Workload};
 use crate::history::check::{self, Verdict};
 use crate::history::{Event, Failure, Op, Recorder};

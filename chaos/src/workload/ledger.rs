@@ -1,7 +1,7 @@
 //! The ledger: rows that are inserted, some of them updated, each acknowledgement synced to the history
 //! before the client goes on. In the end every acknowledged row must be there.
 
-use super::client::{self, Client, GAVE_UP, Steady, Trouble};
+use super::client::{Client, GAVE_UP, Steady, Trouble};
 use super::{Setup, Stop, Target, Workload};
 use crate::history::check::{self, Verdict};
 use crate::history::{Event, Failure, Op, Recorder};

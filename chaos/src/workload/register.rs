@@ -3,7 +3,7 @@
 //! By primary key, or by a secondary index that holds the value too: there each write moves an index entry,
 //! and reads need nothing but the index.
 
-use super::client::{self, Client, Steady, Trouble};
+use super::client::{Client, Steady, Trouble};
 use super::keys::Keys;
 use super::{Setup, Stop, Target, Workload};
 use crate::history::check::{self, Verdict};

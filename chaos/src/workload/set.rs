@@ -2,7 +2,7 @@
 //!
 //! By the head of the primary key, or by a secondary index: there a read needs nothing but the index.
 
-use super::client::{self, Client, GAVE_UP, Steady, Trouble};
+use super::client::{Client, GAVE_UP, Steady, Trouble};
 use super::keys::Keys;
 use super::{Setup, Stop, Target, Workload};
 use crate::history::check::{self, Verdict};

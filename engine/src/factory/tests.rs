@@ -152,3 +152,39 @@ fn replica_folders_are_found_and_removed_with_all_they_hold() {
         assert_eq!(value(factory, &data.join("1-10")), None, "a new, empty engine");
     });
 }
+
+#[test]
+fn a_damaged_identity_takes_out_its_own_replica_and_a_newer_one_is_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let shared = RocksShared::new(RocksOptions::default()).unwrap();
+    let factory = RocksFactory::new(shared);
+    let identities = [(1, 10), (2, 20)].map(|(shard, replica)| ReplicaIdentity {
+        shard: ShardId(shard),
+        replica: ReplicaId(replica),
+    });
+    for identity in &identities {
+        let replica = data.path().join(identity.folder_name());
+        factory.put_identity(&replica, identity).unwrap();
+        set(&*factory.open(&replica).unwrap(), "x");
+    }
+    let file = data.path().join("1-10").join("REPLICA");
+    let sound = std::fs::read(&file).unwrap();
+    for at in 0..sound.len() {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x10;
+        std::fs::write(&file, &bytes).unwrap();
+        let found = factory.replica_folders(data.path()).unwrap();
+        assert_eq!(found.iter().map(|(_, identity)| *identity).collect::<Vec<_>>(), identities);
+        let refused = factory.open(&data.path().join("1-10"));
+        assert!(matches!(refused, Err(Error::Corrupt { .. })), "byte {at}");
+    }
+    assert_eq!(value(&factory, &data.path().join("2-20")).as_deref(), Some(&b"x"[..]));
+    let mut newer = sound.clone();
+    newer[8] += 1;
+    let end = newer.len() - 4;
+    let crc = crc32fast::hash(&newer[..end]).to_le_bytes();
+    newer[end..].copy_from_slice(&crc);
+    std::fs::write(&file, &newer).unwrap();
+    let refused = factory.replica_folders(data.path()).unwrap_err().to_string();
+    assert!(refused.contains("start it with the program that wrote it"), "{refused}");
+}

@@ -9,7 +9,7 @@
 //! program: each ends here with a sentence, before any message reaches a replica.
 
 use super::refusal::Reason;
-use base::NodeId;
+use base::{ClusterId, NodeId};
 use proto::raft as wire;
 
 /// Version of the protocol between replicas. Counts up with every change that an older node would
@@ -17,10 +17,10 @@ use proto::raft as wire;
 pub const PROTOCOL_VERSION: u32 = 1;
 
 /// Who this node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Identity {
-    /// Hash of the cluster's name.
-    pub cluster: u64,
+    /// Its cluster.
+    pub cluster: ClusterId,
     /// This node.
     pub node: NodeId,
 }
@@ -32,7 +32,7 @@ impl Identity {
     /// What this node says first to another.
     pub fn hello(&self, to: NodeId) -> wire::Hello {
         wire::Hello {
-            cluster: self.cluster,
+            cluster: self.cluster.get(),
             from_node: self.node.0,
             to_node: to.0,
             protocol: PROTOCOL_VERSION,
@@ -49,10 +49,9 @@ impl Identity {
             return Err((Reason::NoHello, what));
         };
         let (from, node) = (hello.from_node, self.node.0);
-        if hello.cluster != self.cluster {
+        if hello.cluster != self.cluster.get() {
             let what = format!(
-                "node {node} belongs to another cluster than node {from}; correct the address or the \
-                 cluster's name"
+                "node {node} belongs to another cluster than node {from}; correct the address"
             );
             return Err((Reason::WrongCluster, what));
         }
@@ -85,8 +84,8 @@ mod tests {
 
     #[test]
     fn only_the_right_speaker_is_let_in() {
-        let here = Identity { cluster: 7, node: NodeId(3) };
-        let there = Identity { cluster: 7, node: NodeId(2) };
+        let here = Identity { cluster: ClusterId::new(7), node: NodeId(3) };
+        let there = Identity { cluster: ClusterId::new(7), node: NodeId(2) };
         let good = there.hello(NodeId(3));
         assert_eq!(here.check(Some(&good)), Ok(NodeId(2)));
         let cases = [

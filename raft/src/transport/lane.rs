@@ -127,7 +127,7 @@ async fn run(
     // Said once: a lane that is refused is dialled again with every message.
     let mut refused = String::new();
     while let Some(first) = messages.recv().await {
-        match connect(node, &dialer, identity).await {
+        match connect(node, &dialer, identity.clone()).await {
             Ok((frames, replies)) => {
                 let first = frame::gather(first, &mut messages);
                 let why = pump(first, &mut messages, frames, replies, &pending).await;

@@ -49,7 +49,7 @@ pub struct Peers {
     /// Opens connections.
     dialer: Arc<dyn Dialer>,
     /// Which node this is.
-    identity: Identity,
+    pub(crate) identity: Identity,
     /// What the node's Raft snapshots share.
     transfers: Arc<Transfers>,
     /// Lanes by node.
@@ -66,7 +66,7 @@ impl Peers {
     fn lanes(&self, node: NodeId, shard: ShardId) -> (Arc<Lane>, Arc<Lane>) {
         let mut peers = self.peers.lock();
         let peer = peers.entry(node).or_insert_with(|| {
-            let lane = || Arc::new(Lane::new(node, self.dialer.clone(), self.identity));
+            let lane = || Arc::new(Lane::new(node, self.dialer.clone(), self.identity.clone()));
             Peer { liveness: lane(), appends: (0..APPEND_LANES).map(|_| lane()).collect() }
         });
         let append = &peer.appends[(shard.0 % APPEND_LANES) as usize];
@@ -330,7 +330,7 @@ impl NetSnapshot<TypeConfig> for Client {
             dialer: self.peers.dialer.clone(),
             factory: self.factory.clone(),
             transfers: self.peers.transfers.clone(),
-            identity: self.peers.identity,
+            identity: self.peers.identity.clone(),
             from: self.from,
             to: self.to,
             node: self.node,

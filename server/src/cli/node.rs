@@ -213,6 +213,11 @@ async fn wait(conn: Conn, change: &Change, action: &str) -> Result<(), Failure> 
                     told = left;
                 }
             }
+            // Asked of the node itself: with its last replica it leaves, and ends.
+            Err(_) if action == "DECOMMISSION" && told == holds_none(change.node) => {
+                eprintln!("node {} answers no more: it holds nothing, and leaves", change.node);
+                return Ok(());
+            }
             Err(failure) if failed >= FAILED_LOOKS_MAX => return Err(failure),
             Err(_) => failed += 1,
         }
@@ -227,6 +232,10 @@ async fn wait(conn: Conn, change: &Change, action: &str) -> Result<(), Failure> 
         }
         tokio::time::sleep(LOOK_PAUSE).await;
     }
+}
+
+fn holds_none(node: u64) -> String {
+    format!("node {node}: 0 replicas left")
 }
 
 /// What is still to be done; `None` when it is done.
@@ -246,7 +255,10 @@ async fn look(mut conn: Conn, node: u64, action: &str) -> Result<(Conn, Option<S
         return Ok((conn, None));
     }
     let held: Vec<&Row> = shards.iter().filter(|row| holds(row, node)).collect();
-    let mut text = format!("node {node}: {} replicas left", held.len());
+    let mut text = match held.len() {
+        0 => holds_none(node),
+        held => format!("node {node}: {held} replicas left"),
+    };
     for row in held.iter().filter(|row| column(row, "State") != "ok") {
         text.push_str(&format!("\n  shard {}: {}", column(row, "Shard"), column(row, "State")));
     }

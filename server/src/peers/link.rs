@@ -16,8 +16,8 @@
 //! 2. A call that was handed to a connection is never refused as not sent.
 
 use super::{CallError, error_chain};
-use base::NodeId;
 use base::limits::{LINK_PING_INTERVAL, LINK_SILENCE_MAX, MESSAGE_BYTES_MAX};
+use base::{ClusterId, NodeId};
 use parking_lot::Mutex;
 use proto::node as pb;
 use proto::node::node_client::NodeClient;
@@ -69,7 +69,7 @@ pub(super) struct Link {
     /// This node.
     pub(super) from: NodeId,
     /// The cluster, checked by the receiver.
-    pub(super) cluster: u64,
+    pub(super) cluster: ClusterId,
     /// The peer; 0 when its number is not known yet.
     pub(super) to: NodeId,
     /// Where it listens for nodes.
@@ -197,7 +197,7 @@ impl Link {
 
     /// A frame of calls; none of no calls.
     fn frame(&self, calls: Vec<pb::Call>) -> Option<pb::CallFrame> {
-        let (from_node, cluster) = (self.from.0, self.cluster);
+        let (from_node, cluster) = (self.from.0, self.cluster.get());
         (!calls.is_empty()).then_some(pb::CallFrame { from_node, cluster, calls })
     }
 

@@ -69,7 +69,7 @@ async fn nobody() -> String {
 fn peers(node: u64, addresses: &[(u64, &str)]) -> Arc<Peers> {
     let addresses = addresses.iter().map(|(node, address)| (NodeId(*node), address.to_string()));
     let runtime = tokio::runtime::Handle::current();
-    Arc::new(Peers::new(NodeId(node), CLUSTER, addresses.collect(), runtime))
+    Arc::new(Peers::new(NodeId(node), ClusterId::new(CLUSTER), addresses.collect(), runtime))
 }
 
 fn ping() -> pb::call::Request {
