@@ -28,7 +28,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use txn::command::{Expect, KeyWrite, WriteRequest};
 use txn::shard::Shard;
 
@@ -233,7 +232,7 @@ impl Nodes {
             )
             .expect("a new host");
             let server = tonic::transport::Server::builder().add_service(host.service());
-            tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+            tokio::spawn(server.serve_with_incoming(server::incoming::incoming(listener)));
             for shard in 1..=shards {
                 let replica = ReplicaId(shard * 10 + node.0);
                 let started = host.start_replica(ShardId(shard), replica, Arc::new(BatchMachine));
