@@ -1,5 +1,7 @@
 //! A three-process cluster for a test: `precinct demo` as users run it, driven by its own commands.
 
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -77,6 +79,23 @@ impl Cluster {
             .tcp_port(self.mysql_port + node - 1)
             .user(Some("root"))
             .into()
+    }
+
+    /// Makes `t.rows_` with rows `(id, n)` of `n` 0, numbered from 1, through a node.
+    ///
+    /// # Panics
+    /// When the node refuses it.
+    pub async fn fill(&self, node: u16, rows: u64) {
+        let mut conn = Conn::new(self.opts(node)).await.expect("the node answers");
+        let values: Vec<String> = (1..=rows).map(|id| format!("({id}, 0)")).collect();
+        for statement in [
+            "CREATE DATABASE t".to_string(),
+            "CREATE TABLE t.rows_ (id INT PRIMARY KEY, n INT NOT NULL)".to_string(),
+            format!("INSERT INTO t.rows_ VALUES {}", values.join(",")),
+        ] {
+            conn.query_drop(statement).await.expect("the rows are made");
+        }
+        conn.disconnect().await.expect("a clean goodbye");
     }
 
     /// Where a node serves metrics and health.

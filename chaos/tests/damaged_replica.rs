@@ -23,7 +23,7 @@ const PAGE_WAIT_MAX: Duration = Duration::from_secs(10);
 fn a_node_goes_on_without_a_damaged_replica_and_it_is_rebuilt() {
     let cluster = Cluster::start(3, 15_200);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(fill(&cluster));
+    runtime.block_on(cluster.fill(1, ROWS));
 
     cluster.kill(NODE);
     let damaged = damage_a_data_replica(&cluster.node_folder(NODE));
@@ -60,18 +60,6 @@ async fn shard_state(cluster: &Cluster, shard: u64) -> String {
         .find(|row| row.get::<u64, _>("Shard") == Some(shard))
         .unwrap_or_else(|| panic!("shard {shard} is not in SHOW SHARDS"));
     row.get("State").expect("a state")
-}
-
-async fn fill(cluster: &Cluster) {
-    let mut conn = Conn::new(cluster.opts(1)).await.expect("the first node answers");
-    conn.query_drop("CREATE DATABASE t").await.expect("a database");
-    conn.query_drop("CREATE TABLE t.rows_ (id INT PRIMARY KEY, n INT NOT NULL)")
-        .await
-        .expect("a table");
-    let values: Vec<String> = (1..=ROWS).map(|id| format!("({id}, 0)")).collect();
-    conn.query_drop(format!("INSERT INTO t.rows_ VALUES {}", values.join(",")))
-        .await
-        .expect("the rows");
 }
 
 /// Overwrites the manifest of one data shard's engine; returns the shard.

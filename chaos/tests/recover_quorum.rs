@@ -28,8 +28,7 @@ fn a_survivor_goes_on_and_the_cluster_grows_again() {
     let mut cluster = Cluster::start(3, 15_600);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut conn = Conn::new(cluster.opts(1)).await.expect("the first node answers");
-        fill(&mut conn).await;
+        cluster.fill(1, ROWS).await;
         tokio::time::sleep(QUIET).await;
     });
     let data = cluster.node_folder(SURVIVOR);
@@ -114,17 +113,6 @@ fn a_survivor_goes_on_and_the_cluster_grows_again() {
         conn.query_drop("UPDATE t.rows_ SET n = n + 1").await.expect("a quorum of new nodes");
         assert_eq!(sums(&mut conn).await, (ROWS, 2 * ROWS));
     });
-}
-
-async fn fill(conn: &mut Conn) {
-    conn.query_drop("CREATE DATABASE t").await.expect("a database");
-    conn.query_drop("CREATE TABLE t.rows_ (id INT PRIMARY KEY, n INT NOT NULL)")
-        .await
-        .expect("a table");
-    let values: Vec<String> = (1..=ROWS).map(|id| format!("({id}, 0)")).collect();
-    conn.query_drop(format!("INSERT INTO t.rows_ VALUES {}", values.join(",")))
-        .await
-        .expect("the rows");
 }
 
 /// Number of rows, and the sum of their `n`.

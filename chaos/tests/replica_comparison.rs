@@ -21,8 +21,8 @@ fn a_changed_replica_is_found_named_and_stopped() {
     let cluster = Cluster::start(3, 15_400);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
+        cluster.fill(1, ROWS).await;
         let mut conn = Conn::new(cluster.opts(1)).await.expect("the first node answers");
-        fill(&mut conn).await;
         for (shard, verdict, replicas) in compare(&mut conn).await {
             assert_eq!(verdict, "equal", "shard {shard}: {replicas}");
         }
@@ -67,17 +67,6 @@ fn a_changed_replica_is_found_named_and_stopped() {
         });
         assert!(kept, "the evidence is gone");
     });
-}
-
-async fn fill(conn: &mut Conn) {
-    conn.query_drop("CREATE DATABASE t").await.expect("a database");
-    conn.query_drop("CREATE TABLE t.rows_ (id INT PRIMARY KEY, n INT NOT NULL)")
-        .await
-        .expect("a table");
-    let values: Vec<String> = (1..=ROWS).map(|id| format!("({id}, 0)")).collect();
-    conn.query_drop(format!("INSERT INTO t.rows_ VALUES {}", values.join(",")))
-        .await
-        .expect("the rows");
 }
 
 /// Shard, verdict and what its replicas hold.

@@ -31,6 +31,8 @@ pub(crate) mod defect;
 pub mod engine_slot;
 pub mod error;
 pub mod follower_read;
+#[cfg(test)]
+mod hand_clock;
 pub mod host;
 pub mod lease;
 pub mod log;

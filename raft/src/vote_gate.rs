@@ -41,21 +41,9 @@ impl VoteGate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::Clock;
+    use crate::hand_clock::HandClock;
     use parking_lot::Mutex;
     use std::sync::Arc;
-
-    struct HandClock(Mutex<Duration>);
-
-    impl Clock for HandClock {
-        fn monotonic(&self) -> Duration {
-            *self.0.lock()
-        }
-
-        fn unix_micros(&self) -> u64 {
-            0
-        }
-    }
 
     #[test]
     fn votes_pass_when_the_gate_has_opened_and_transfers_always() {

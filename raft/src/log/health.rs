@@ -350,25 +350,8 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hand_clock::HandClock;
     use base::Clock;
-
-    struct HandClock(Mutex<Duration>);
-
-    impl HandClock {
-        fn advance(&self, by: Duration) {
-            *self.0.lock() += by;
-        }
-    }
-
-    impl Clock for HandClock {
-        fn monotonic(&self) -> Duration {
-            *self.0.lock()
-        }
-
-        fn unix_micros(&self) -> u64 {
-            self.0.lock().as_micros() as u64
-        }
-    }
 
     fn watch(reserve: u64) -> (Arc<HandClock>, DiskWatch) {
         let clock = Arc::new(HandClock(Mutex::new(Duration::from_secs(100))));

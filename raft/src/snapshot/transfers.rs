@@ -213,21 +213,9 @@ impl Transfers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hand_clock::HandClock;
     use crate::type_config::{StoredMembership, log_id};
-    use base::Clock;
     use engine::{SimDisk, SimFactory};
-
-    struct HandClock(Mutex<Duration>);
-
-    impl Clock for HandClock {
-        fn monotonic(&self) -> Duration {
-            *self.0.lock()
-        }
-
-        fn unix_micros(&self) -> u64 {
-            0
-        }
-    }
 
     #[test]
     fn bytes_pass_at_the_rate_and_a_pause_gives_no_credit() {

@@ -11,10 +11,13 @@
 
 use super::{CallError, Peers};
 use base::NodeId;
-use base::limits::{RELAY_MARGIN, RELAYS_TRIED_MAX};
+use base::limits::{COMPARE_TIME_MAX, RELAY_MARGIN, RELAYS_TRIED_MAX};
 use proto::node as pb;
 use proto::node::relayed::Outcome;
 use std::time::Duration;
+
+/// Longest wait for a call of another node: that of the longest call there is.
+const RELAY_WAIT_MAX: Duration = COMPARE_TIME_MAX;
 
 impl Peers {
     /// Sends a call to `node` over this node's own link, or over a third node while that link is down;
@@ -77,7 +80,8 @@ impl Peers {
                 Outcome::NotSent("calls are passed on once, and not without content".into())
             }
             Some(request) => {
-                match self.call(node, request, Duration::from_millis(relay.wait_ms)).await {
+                let wait_max = Duration::from_millis(relay.wait_ms).min(RELAY_WAIT_MAX);
+                match self.call(node, request, wait_max).await {
                     Ok(response) => {
                         Outcome::Answer(Box::new(pb::Answer { seq: 0, response: Some(response) }))
                     }
