@@ -11,7 +11,7 @@ work=$(mktemp -d)
 cd "$work"
 trap 'precinct demo stop >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
 timeout 300 python3 - "$page" <<'PY'
-import re, subprocess, sys
+import glob, os, re, subprocess, sys
 
 text = open(sys.argv[1], encoding="utf-8").read()
 shell = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -45,5 +45,13 @@ for block in re.findall(r"```console\n(.*?)```", text, re.S):
             sys.exit(f"$ {command}\nwanted:\n" + "\n".join(lines) + f"\ngot (status {status}):\n{output}")
         count += 1
         print(f"tutorial: ok  $ {command}", flush=True)
+# The page ends with `demo stop`, which answers when no node runs any more.
+for path in glob.glob("/proc/[0-9]*/cmdline"):
+    try:
+        command = open(path, "rb").read().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        continue
+    if f"--data {os.getcwd()}/" in command:
+        sys.exit(f"still runs after the last command: {command}")
 print(f"tutorial: {count} commands did what the page says")
 PY

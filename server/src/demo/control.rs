@@ -28,7 +28,7 @@ pub enum Request {
     Add,
     /// Say how things are.
     Status,
-    /// Stop all nodes and the demo.
+    /// Stop all nodes and the demo; answered when none runs any more.
     Stop,
 }
 

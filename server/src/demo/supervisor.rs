@@ -83,11 +83,21 @@ pub async fn run(mut plan: Plan) -> Result<(), String> {
     let mut demo = Demo { plan, clock, children: BTreeMap::new() };
     let outcome = demo.serve(listener).await;
     demo.stop_all().await;
-    if demo.plan.temp {
-        std::fs::remove_dir_all(&demo.plan.data)
-            .map_err(|error| format!("removing {}: {error}", demo.plan.data.display()))?;
+    let removed = match demo.plan.temp {
+        true => std::fs::remove_dir_all(&demo.plan.data)
+            .map_err(|error| format!("removing {}: {error}", demo.plan.data.display())),
+        false => Ok(()),
+    };
+    // Answered only now: after `demo stop`, no node runs, and the folder and the ports are free.
+    if let Ok(Some(mut asker)) = outcome {
+        let (ok, message) = match &removed {
+            Ok(()) => (true, "stopped".to_string()),
+            Err(why) => (false, why.clone()),
+        };
+        send(&mut asker, &Answer { ok, message, state: demo.state() }).await;
+        return removed;
     }
-    outcome
+    outcome.and(removed)
 }
 
 /// A second `precinct demo` shows the box of the first.
@@ -164,7 +174,11 @@ struct Demo {
 }
 
 impl Demo {
-    async fn serve(&mut self, listener: std::os::unix::net::UnixListener) -> Result<(), String> {
+    /// Serves until the demo shall stop; returns who asked for it over the control socket and waits for the answer.
+    async fn serve(
+        &mut self,
+        listener: std::os::unix::net::UnixListener,
+    ) -> Result<Option<OwnedWriteHalf>, String> {
         listener.set_nonblocking(true).map_err(|error| error.to_string())?;
         let listener = UnixListener::from_std(listener).map_err(|error| error.to_string())?;
         let mut terminated =
@@ -177,15 +191,15 @@ impl Demo {
         }
         loop {
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => return Ok(()),
-                _ = terminated.recv() => return Ok(()),
+                _ = tokio::signal::ctrl_c() => return Ok(None),
+                _ = terminated.recv() => return Ok(None),
                 accepted = listener.accept() => {
                     let (stream, _) = accepted.map_err(|error| format!("control socket: {error}"))?;
                     tokio::select! {
-                        _ = tokio::signal::ctrl_c() => return Ok(()),
-                        _ = terminated.recv() => return Ok(()),
-                        stop = self.obey(stream) => if stop {
-                            return Ok(());
+                        _ = tokio::signal::ctrl_c() => return Ok(None),
+                        _ = terminated.recv() => return Ok(None),
+                        asker = self.obey(stream) => if asker.is_some() {
+                            return Ok(asker);
                         }
                     }
                 }
@@ -366,26 +380,26 @@ impl Demo {
         Ok(node)
     }
 
-    /// Serves one line of the control socket; true when the demo shall stop.
-    async fn obey(&mut self, stream: UnixStream) -> bool {
+    /// Serves one line of the control socket; returns who asked when the demo shall stop.
+    async fn obey(&mut self, stream: UnixStream) -> Option<OwnedWriteHalf> {
         let (reader, mut writer) = stream.into_split();
         let mut line = String::new();
         let mut reader = BufReader::new(reader.take(control::LINE_BYTES_MAX as u64));
         let read = tokio::time::timeout(CONTROL_WAIT_MAX, reader.read_line(&mut line)).await;
         if !matches!(read, Ok(Ok(_))) {
-            return false;
+            return None;
         }
         let request: Result<Request, _> = serde_json::from_str(&line);
         let outcome = match &request {
             Ok(Request::Status) => Ok("running".to_string()),
-            Ok(Request::Stop) => Ok("stopping".to_string()),
+            Ok(Request::Stop) => return Some(writer),
             Ok(Request::Kill { node }) => self.kill(*node).await,
             Ok(Request::Restart { node }) => match self.restart(*node) {
                 // Others may be asked for meanwhile: a node that starts may need them.
                 Ok(()) => {
                     let restarted = self.restarted(*node, true);
                     tokio::spawn(async move { restarted.report(&mut writer).await });
-                    return false;
+                    return None;
                 }
                 Err(why) => Err(why),
             },
@@ -393,7 +407,7 @@ impl Demo {
                 Ok(node) => {
                     let added = self.restarted(node, false);
                     tokio::spawn(async move { added.report(&mut writer).await });
-                    return false;
+                    return None;
                 }
                 Err(why) => Err(why),
             },
@@ -406,7 +420,7 @@ impl Demo {
             eprintln!("{why}");
         }
         send(&mut writer, &Answer { ok, message, state }).await;
-        matches!(request, Ok(Request::Stop))
+        None
     }
 
     async fn kill(&mut self, node: u64) -> Result<String, String> {
