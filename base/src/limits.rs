@@ -71,7 +71,7 @@ pub const CONFLICT_RETRIES_MAX: usize = 32;
 /// Raft heartbeat interval.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(200);
 /// Shortest election timeout.
-pub const ELECTION_TIMEOUT_MIN: Duration = Duration::from_millis(800);
+pub const ELECTION_TIMEOUT_MIN: Duration = Duration::from_millis(500);
 /// Longest election timeout, and the length of the leader lease.
 pub const ELECTION_TIMEOUT_MAX: Duration = Duration::from_millis(1200);
 /// Part of the lease that reads may use: covers a clock that runs 10 % wrong on either side.
@@ -148,10 +148,11 @@ pub const SNAPSHOT_STEP_WAIT: Duration = Duration::from_secs(60);
 /// How long a receiver waits for the next piece of a Raft snapshot.
 pub const SNAPSHOT_PIECE_WAIT: Duration = Duration::from_secs(15);
 /// Bytes of Raft snapshots that a node sends per second, all transfers together; the same again that it
-/// receives.
-pub const SNAPSHOT_BYTES_PER_SECOND: u64 = 64 << 20;
-/// Bytes per second that a transfer reads of its own engine before it begins, so that no damage is given away.
-pub const SNAPSHOT_READ_BYTES_PER_SECOND: u64 = 128 << 20;
+/// receives; unless `[storage] rebuild_mib_per_s` says otherwise.
+pub const SNAPSHOT_BYTES_PER_SECOND: u64 = 128 << 20;
+/// How many times as fast as it sends a transfer reads its own engine before it begins, so that no damage is given
+/// away.
+pub const SNAPSHOT_READ_SPEEDUP: u64 = 2;
 /// Raft snapshots that a node sends at once; others wait for their turn.
 pub const SNAPSHOTS_SENDING_MAX: usize = 2;
 /// Raft snapshots that a node receives at once; others are refused and asked again.

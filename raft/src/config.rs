@@ -37,7 +37,8 @@ pub fn raft_config() -> Arc<Config> {
         election_timeout_max: limits::ELECTION_TIMEOUT_MAX.as_millis() as u64,
         // Also the time an AppendEntries may take, so not below 200 ms.
         heartbeat_interval: heartbeat,
-        heartbeat_min_interval: Some(heartbeat),
+        // Below the interval, so that one heartbeat that comes a little early is not left out.
+        heartbeat_min_interval: Some(heartbeat * 3 / 4),
         // Snapshots travel by our own transport, which has its own limits.
         install_snapshot_timeout: 200,
         send_snapshot_timeout: 0,

@@ -24,6 +24,7 @@ use crate::log::health::DiskHealth;
 use crate::log::record::Key;
 use crate::log::{FlushMode, LogMetrics, LogOptions, SharedLog};
 use crate::log_store::LogStore;
+use crate::pacer;
 use crate::purge;
 use crate::replica::{Health, Raft, Replica, already_initialized};
 use crate::replica_group::{ReplicaGroup, ReplicaStatus};
@@ -160,6 +161,7 @@ impl Host {
         tokio::spawn(scrub::run(Arc::downgrade(&registry), log.clone(), scrubs.clone()));
         let transfers = Arc::new(Transfers::new(config.snapshots.clone(), config.clock.clone()));
         tokio::spawn(sweep(Arc::downgrade(&registry)));
+        tokio::spawn(pacer::run(Arc::downgrade(&registry), config.clock.clone()));
         let identity = Identity { cluster: config.cluster.clone(), node: config.node };
         Ok(Arc::new(Host {
             config,

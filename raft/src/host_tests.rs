@@ -351,6 +351,29 @@ async fn another_leads_when_the_leader_is_gone_and_nothing_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn timers_stand_still_while_the_leader_speaks_and_run_when_it_is_gone() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.set("before", "1").await;
+    let leader = cluster.leader().await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let ticks = |cluster: &Cluster, position: usize| {
+        cluster.host(position).registry.get(SHARD).is_some_and(|replica| replica.ticks())
+    };
+    for position in 0..3 {
+        assert!(!ticks(&cluster, position), "node {position}, 30 s after the last write");
+    }
+    assert_eq!(cluster.leader().await, leader, "heartbeats have kept the lease");
+    assert!(cluster.group(leader).serving_term().is_some());
+    cluster.crash(leader).await;
+    tokio::time::sleep(crate::pacer::LEADER_HEARD_MAX * 2).await;
+    for position in (0..3).filter(|position| *position != leader) {
+        assert!(ticks(&cluster, position), "node {position}, without its leader");
+    }
+    assert_ne!(cluster.leader().await, leader);
+    cluster.set("after", "2").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn all_nodes_lose_power_at_once_and_keep_what_was_acknowledged() {
     let mut cluster = Cluster::start(3).await;
     for number in 0..50 {

@@ -38,6 +38,7 @@ pub mod lease;
 pub mod log;
 pub mod log_store;
 pub mod membership;
+pub mod pacer;
 pub mod purge;
 pub mod recovery;
 pub mod replica;

@@ -24,7 +24,7 @@ use openraft::type_config::alias::WatchReceiverOf;
 use openraft::{LinearizerOption, RaftMetrics, ServerState};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
@@ -109,6 +109,10 @@ pub struct Replica {
     metrics: WatchReceiverOf<TypeConfig, RaftMetrics<TypeConfig>>,
     /// The term whose leadership was given away or is being given away; 0 when none.
     revoked_term: AtomicU64,
+    /// When a leader's append was last taken, microseconds of the clock plus one; 0 before the first.
+    leader_heard_at: AtomicU64,
+    /// Whether openraft looks at its timers.
+    ticks: AtomicBool,
     /// Budget of commands in flight.
     permits: Semaphore,
     /// Time.
@@ -133,6 +137,8 @@ impl Replica {
             receiving: Receiving::default(),
             changing: Arc::default(),
             revoked_term: AtomicU64::new(0),
+            leader_heard_at: AtomicU64::new(0),
+            ticks: AtomicBool::new(true),
             permits: Semaphore::new(limits::PROPOSER_BYTES_MAX / PERMIT_BYTES),
             clock: context.clock.clone(),
             context,
@@ -161,6 +167,31 @@ impl Replica {
     /// Whether leadership of this term has been given away.
     pub(crate) fn revoked(&self, term: u64) -> bool {
         self.revoked_term.load(Ordering::Acquire) == term
+    }
+
+    /// Notes that an append of a leader of this term or a newer one was taken: the lease runs anew.
+    pub(crate) fn hear_leader(&self) {
+        let now = self.clock.monotonic().as_micros() as u64 + 1;
+        self.leader_heard_at.store(now, Ordering::Relaxed);
+    }
+
+    /// When a leader was last heard, monotonic.
+    pub(crate) fn leader_heard_at(&self) -> Option<Duration> {
+        let heard = self.leader_heard_at.load(Ordering::Relaxed);
+        heard.checked_sub(1).map(Duration::from_micros)
+    }
+
+    /// Whether openraft looks at its timers.
+    #[cfg(test)]
+    pub(crate) fn ticks(&self) -> bool {
+        self.ticks.load(Ordering::Relaxed)
+    }
+
+    /// Lets openraft look at its timers, or not.
+    pub(crate) fn tick(&self, on: bool) {
+        if self.ticks.swap(on, Ordering::Relaxed) != on {
+            self.raft.runtime_config().tick(on);
+        }
     }
 
     /// Ends openraft. The engine stays open for those who hold it.

@@ -32,7 +32,7 @@ const fn defect(name: &'static str, budget: u64, invariants: &'static [&'static 
     Defect { name, invariants, budget }
 }
 
-const DEFECTS: [Defect; 18] = [
+const DEFECTS: [Defect; 19] = [
     defect("acknowledge-before-sync", 100, &["durability", "leader completeness"]),
     defect("vote-before-sync", 100, &["promises survive"]),
     defect("vote-while-recovering", 200, &["recovering"]),
@@ -50,6 +50,7 @@ const DEFECTS: [Defect; 18] = [
     defect("snapshot-meta-without-content", 100, &["committed never changes"]),
     defect("former-replica-answers", 200, &["former replica"]),
     defect("recycled-records-accepted", 200, &["recovering", "promises survive", "log matching"]),
+    defect("timers-stay-off", 100, &["liveness"]),
     defect("whole-log-taken-for-committed", 200, &["state-machine safety"]),
 ];
 

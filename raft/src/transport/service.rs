@@ -14,7 +14,7 @@ use crate::snapshot::transfers::Transfers;
 use base::{NodeId, ReplicaId, ShardId, limits};
 use futures::stream::{BoxStream, FuturesOrdered};
 use futures::{Stream, StreamExt};
-use openraft::raft::TransferLeaderError;
+use openraft::raft::{AppendEntriesResponse, TransferLeaderError};
 use parking_lot::RwLock;
 use proto::raft as wire;
 use proto::raft::item::Body;
@@ -343,7 +343,13 @@ async fn append_one(
         return refuse(&item, "its disk or its Raft log is full");
     }
     match replica.raft.append_entries(request).await {
-        Ok(reply) => reply_to(&item, Body::AppendReply(append_reply_to_wire(&reply))),
+        Ok(reply) => {
+            // Only a newer vote keeps an append from renewing the lease.
+            if !matches!(reply, AppendEntriesResponse::HigherVote(_)) {
+                replica.hear_leader();
+            }
+            reply_to(&item, Body::AppendReply(append_reply_to_wire(&reply)))
+        }
         Err(error) => refuse(&item, error),
     }
 }

@@ -136,7 +136,7 @@ impl SnapshotSender {
             let at = from.clone();
             let step = blocking(move || engine.verify(&at, limits::SCRUB_STEP_BYTES)).await;
             let step = step.map_err(|error| format!("the sender's own engine: {error}"))?;
-            let rate = limits::SNAPSHOT_READ_BYTES_PER_SECOND;
+            let rate = self.transfers.options.bytes_per_second * limits::SNAPSHOT_READ_SPEEDUP;
             tokio::time::sleep(Duration::from_micros(step.bytes * 1_000_000 / rate)).await;
             checkpoint.sent(self.transfers.clock.monotonic());
             match step.next {
