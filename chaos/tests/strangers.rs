@@ -1,15 +1,22 @@
 //! Two clusters of one name on one machine, and a node of the second on the address of a node of the first: the
 //! first must not listen to it, the second must not be talked into anything, and both keep their rows.
+//! And two processes on copies of one data folder: one of them must end, whichever is there first.
 
 use chaos::cluster::Cluster;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
 const FIRST: u16 = 15_800;
 const SECOND: u16 = 16_000;
+const COPIED: u16 = 16_200;
+/// Ports of the process that runs on a copy.
+const COPY: u16 = 16_300;
+/// How long a process on a copy may run before it is told to end.
+const NOTICED_MAX: Duration = Duration::from_secs(20);
 /// How long the stranger is there: many rounds of talk between nodes, and several elections.
 const VISIT: Duration = Duration::from_secs(6);
 /// Statements that may fail in a row while leaders move.
@@ -53,6 +60,93 @@ fn a_node_of_another_cluster_of_the_same_name_changes_nothing() {
             assert_eq!(read(&runtime, cluster, node), expected, "node {node}\n{}", cluster.logs());
         }
     }
+}
+
+#[test]
+fn of_two_processes_on_copies_of_one_data_folder_one_ends() {
+    let cluster = Cluster::start(3, COPIED);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    make_table(&runtime, &cluster);
+    insert(&runtime, &cluster, 1, 1);
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let copy = scratch.path().join("copy");
+    // A node in the middle of its work is copied, as a virtual machine's snapshot does it.
+    cluster.kill(2);
+    copy_folder(&cluster.node_folder(2), &copy);
+    cluster.restart(2);
+    insert(&runtime, &cluster, 2, 2);
+
+    // The original runs: the copy ends before it takes part.
+    let why = ended(
+        start_on(&copy, &scratch.path().join("first.err")),
+        &scratch.path().join("first.err"),
+    );
+    assert!(why.contains("another process runs as node 2"), "{why}");
+    assert!(why.contains(&format!("127.0.0.1:{}", COPIED + 41)), "names where: {why}");
+
+    // The original is down: the copy is node 2 at a new address, and the original is refused when it comes.
+    cluster.kill(2);
+    let log = scratch.path().join("second.err");
+    let mut moved = start_on(&copy, &log);
+    insert(&runtime, &cluster, 1, 3);
+    answers_at(&runtime, COPY);
+    // Long enough that every node has learned the new address.
+    std::thread::sleep(VISIT);
+    let why = cluster.try_restart(2).expect_err("the copy runs");
+    assert!(why.contains("another process runs as node 2"), "{why}\n{}", cluster.logs());
+    insert(&runtime, &cluster, 3, 4);
+    assert!(moved.try_wait().expect("a process of this test").is_none(), "the copy goes on");
+    moved.kill().expect("it is a process of this test");
+    moved.wait().expect("it ends");
+    assert_eq!(read(&runtime, &cluster, 1), [1, 2, 3, 4], "{}", cluster.logs());
+}
+
+/// Starts a process on a data folder, on ports of its own; what it says goes to `log`.
+fn start_on(data: &Path, log: &Path) -> Child {
+    let listen = |port: u16| format!("127.0.0.1:{port}");
+    let log = std::fs::File::create(log).expect("a file");
+    Command::new(std::env::var_os("PRECINCT_BIN").expect("PRECINCT_BIN"))
+        .args(["start", "--cluster", "demo", "--data"])
+        .arg(data)
+        .args(["--listen-sql", &listen(COPY), "--listen-http", &listen(COPY + 20)])
+        .args(["--listen-node", &listen(COPY + 40)])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a file"))
+        .stderr(log)
+        .spawn()
+        .expect("the binary runs")
+}
+
+/// Waits until a process ends by itself; answers what it said.
+fn ended(mut process: Child, log: &Path) -> String {
+    let looks = NOTICED_MAX.as_millis() / 100;
+    for _ in 0..looks {
+        if let Some(status) = process.try_wait().expect("a process of this test") {
+            assert!(!status.success());
+            return std::fs::read_to_string(log).expect("its words");
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    process.kill().expect("a process of this test");
+    panic!("it still runs after {NOTICED_MAX:?}: {}", std::fs::read_to_string(log).expect("words"));
+}
+
+/// Waits until SQL is answered on a port.
+fn answers_at(runtime: &Runtime, port: u16) {
+    let url = format!("mysql://root@127.0.0.1:{port}");
+    for _ in 0..TRIES {
+        let asked = async { Conn::from_url(&url).await?.query_drop("SELECT 1").await };
+        if runtime.block_on(asked).is_ok() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("nobody answers on port {port}");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status().expect("cp runs");
+    assert!(copied.success(), "cp -a {from:?} {to:?}");
 }
 
 fn make_table(runtime: &Runtime, cluster: &Cluster) {

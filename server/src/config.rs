@@ -3,7 +3,7 @@
 //! This is the only place of the product that reads configuration; other crates are handed values.
 
 use base::NodeId;
-use base::limits::{DEAD_AFTER_DEFAULT, DISK_RESERVE_BYTES};
+use base::limits::{DEAD_AFTER_DEFAULT, DISK_RESERVE_BYTES, SNAPSHOT_BYTES_PER_SECOND};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,6 +14,9 @@ use std::time::Duration;
 pub const DATA_SHARDS_DEFAULT: u32 = 8;
 /// Replicas of each shard.
 pub const REPLICATION_DEFAULT: u32 = 3;
+
+/// Fastest `rebuild_mib_per_s`.
+const REBUILD_MIB_PER_S_MAX: u64 = 10_240;
 
 /// The TOML file, all optional. Unknown names are refused, so that a typing error is noticed.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -99,6 +102,8 @@ pub struct StorageSection {
     pub write_buffer_mib: Option<u64>,
     /// Free space of the data folder's disk below which new writes are refused, MiB.
     pub reserve_mib: Option<u64>,
+    /// Raft snapshots sent per second, all together, and as much received, MiB.
+    pub rebuild_mib_per_s: Option<u64>,
 }
 
 /// SQL settings.
@@ -202,6 +207,8 @@ pub struct Config {
     pub write_buffer_bytes: usize,
     /// Free disk space below which new writes are refused, bytes.
     pub reserve_bytes: u64,
+    /// Bytes of Raft snapshots per second in each direction.
+    pub rebuild_bytes_per_second: u64,
     /// LOAD DATA LOCAL allowed.
     pub local_infile: bool,
 }
@@ -305,6 +312,7 @@ impl Config {
             block_cache_bytes: mebibytes(file.storage.block_cache_mib.unwrap_or(64))?,
             write_buffer_bytes,
             reserve_bytes: reserve(file.storage.reserve_mib, write_buffer_mib)?,
+            rebuild_bytes_per_second: rebuild_rate(file.storage.rebuild_mib_per_s)?,
             local_infile: file.sql.local_infile.unwrap_or(true),
         })
     }
@@ -327,6 +335,17 @@ pub fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
+}
+
+/// How fast Raft snapshots may travel, bytes per second.
+fn rebuild_rate(wanted_mib: Option<u64>) -> Result<u64, String> {
+    match wanted_mib {
+        None => Ok(SNAPSHOT_BYTES_PER_SECOND),
+        Some(mib) if (1..=REBUILD_MIB_PER_S_MAX).contains(&mib) => Ok(mib << 20),
+        Some(mib) => Err(format!(
+            "[storage] rebuild_mib_per_s = {mib} is not in 1 to {REBUILD_MIB_PER_S_MAX}"
+        )),
+    }
 }
 
 /// The reserve of disk space, bytes. At half of it the node takes no entries any more, and all that is in
@@ -415,6 +434,20 @@ mod tests {
         };
         assert!(assemble(flags.clone(), "").unwrap_err().contains("--insecure-links"));
         assert!(assemble(StartFlags { insecure_links: true, ..flags }, "").is_ok());
+    }
+
+    #[test]
+    fn the_rate_of_rebuilds_has_bounds() {
+        let rate = |toml: &str| {
+            assemble(StartFlags::default(), toml)
+                .map(|config| config.rebuild_bytes_per_second >> 20)
+        };
+        assert_eq!(rate(""), Ok(128));
+        assert_eq!(rate("[storage]\nrebuild_mib_per_s = 400"), Ok(400));
+        for wrong in ["0", "20000"] {
+            let error = rate(&format!("[storage]\nrebuild_mib_per_s = {wrong}")).unwrap_err();
+            assert!(error.contains("rebuild_mib_per_s"), "{error}");
+        }
     }
 
     #[test]

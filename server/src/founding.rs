@@ -39,6 +39,8 @@ use std::time::Duration;
 const JOIN_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Attempts to be let in before the node gives up.
 const JOIN_ATTEMPTS_MAX: usize = 40;
+/// Files named in a refusal.
+const FOREIGN_NAMED_MAX: usize = 3;
 /// Pause between two looks for the other nodes of a new cluster.
 const ROUND_PAUSE: Duration = Duration::from_millis(50);
 
@@ -150,7 +152,37 @@ fn refuse_data(config: &Config) -> Result<(), String> {
             ));
         }
     }
-    Ok(())
+    let foreign = foreign_files(&config.data)?;
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let named = &foreign[..foreign.len().min(FOREIGN_NAMED_MAX)];
+    let more = if foreign.len() > named.len() { ", …" } else { "" };
+    Err(format!(
+        "{} holds what is not of this program ({}{more}); a node begins in an empty data folder: choose another --data \
+         folder, or move these away",
+        config.data.display(),
+        named.join(", ")
+    ))
+}
+
+/// What lies in a data folder that has no cluster yet and was not put there by this program or its operator: logs,
+/// sockets and configuration may lie there, and what a file system or a container leaves.
+fn foreign_files(data: &std::path::Path) -> Result<Vec<String>, String> {
+    let listed = |error: std::io::Error| format!("data folder {}: {error}", data.display());
+    let mut foreign = Vec::new();
+    for entry in std::fs::read_dir(data).map_err(listed)? {
+        let name = entry.map_err(listed)?.file_name().to_string_lossy().into_owned();
+        let ours = ["LOCK", "log", "replicas", "tmp", "lost+found"].contains(&name.as_str());
+        let beside = [".log", ".sock", ".toml"].iter().any(|ending| name.ends_with(ending));
+        // A file that was being written when the process died is written anew.
+        let part = name.ends_with(".part") || name.ends_with(".new");
+        if !(ours || beside || part || name.starts_with('.')) {
+            foreign.push(name);
+        }
+    }
+    foreign.sort();
+    Ok(foreign)
 }
 
 /// Asks to be let in until somebody does.
@@ -205,14 +237,16 @@ pub async fn join(
 pub struct Founding {
     /// This node and its incarnation.
     me: (NodeId, NodeInfo),
+    /// Drawn when this process started.
+    process: u64,
     /// What this node has decided; `None` while it waits.
     decided: Mutex<Option<ClusterState>>,
 }
 
 impl Founding {
     /// Nothing is decided yet.
-    pub fn new(node: NodeId, info: NodeInfo) -> Arc<Founding> {
-        Arc::new(Founding { me: (node, info), decided: Mutex::new(None) })
+    pub fn new(node: NodeId, info: NodeInfo, process: u64) -> Arc<Founding> {
+        Arc::new(Founding { me: (node, info), process, decided: Mutex::new(None) })
     }
 
     /// Answers another node's question while this one has no directory.
@@ -225,6 +259,7 @@ impl Founding {
             cluster_version: decided.as_ref().map_or(0, |state| state.version),
             sender: Some(cw::node_to_pb(self.me.0, &self.me.1)),
             your_incarnation: known.map_or(0, |info| info.incarnation),
+            process: self.process,
             ..Default::default()
         }
     }
@@ -287,7 +322,8 @@ impl Founding {
         let (me, info) = &self.me;
         let asked = config.nodes.keys().filter(|node| *node != me).map(|node| async move {
             let sender = Some(cw::node_to_pb(*me, info));
-            let request = pb::StatusRequest { sender, cluster_version: 0 };
+            let process = self.process;
+            let request = pb::StatusRequest { sender, cluster_version: 0, process };
             let request = pb::call::Request::Status(request);
             (*node, peers.call(*node, request, STATUS_WAIT_MAX).await)
         });
@@ -309,6 +345,9 @@ impl Founding {
                 }
             };
             if status.cluster_version > 0 {
+                if !status.refused.is_empty() {
+                    return Err(StartError::Refused(status.refused));
+                }
                 if status.your_incarnation != info.incarnation {
                     return Err(StartError::Refused(gossip::wiped(*me)));
                 }
@@ -415,6 +454,23 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_with_files_of_others_is_not_taken_for_an_empty_one() {
+        let data = tempfile::tempdir().unwrap();
+        for name in ["ibdata1", "PG_VERSION", "a", "b"] {
+            std::fs::write(data.path().join(name), "x").unwrap();
+        }
+        let refused = begin(&config(data.path())).unwrap_err();
+        assert!(refused.contains("(PG_VERSION, a, b, …)"), "{refused}");
+        assert!(!data.path().join(cluster_file::NAME).exists(), "nothing was written");
+        let data = tempfile::tempdir().unwrap();
+        for name in ["node.log", "mysql.sock", "node.toml", ".snapshot", "LOCK"] {
+            std::fs::write(data.path().join(name), "x").unwrap();
+        }
+        std::fs::create_dir(data.path().join("lost+found")).unwrap();
+        assert!(begin(&config(data.path())).is_ok());
+    }
+
+    #[test]
     fn a_folder_of_another_cluster_is_refused() {
         let data = tempfile::tempdir().unwrap();
         let identity = NodeIdentity { cluster: 1, node: NodeId(2) };
@@ -426,9 +482,9 @@ mod tests {
     #[test]
     fn a_node_that_waits_says_what_it_is_and_then_what_was_decided() {
         let info = NodeInfo { incarnation: 5, ..NodeInfo::default() };
-        let founding = Founding::new(NodeId(1), info.clone());
+        let founding = Founding::new(NodeId(1), info.clone(), 3);
         let asker = cw::node_to_pb(NodeId(2), &NodeInfo { incarnation: 6, ..info.clone() });
-        let request = pb::StatusRequest { sender: Some(asker), cluster_version: 0 };
+        let request = pb::StatusRequest { sender: Some(asker), ..Default::default() };
         let waiting = founding.answer(&request);
         assert_eq!((waiting.cluster_version, waiting.your_incarnation), (0, 0));
         let nodes: Vec<NodeId> = (1..=2).map(NodeId).collect();

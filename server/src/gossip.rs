@@ -13,6 +13,7 @@ use crate::disks::Disks;
 use crate::local_shards::LocalShards;
 use crate::peers::Peers;
 use crate::replicas::Replicas;
+use crate::twin::{self, Twins};
 use base::limits::{STATUS_PAUSE, STATUS_WAIT_MAX};
 use base::{NodeId, ReplicaId, ShardId, SharedClock};
 use parking_lot::Mutex;
@@ -65,6 +66,10 @@ pub struct Gossip {
     heard: Mutex<BTreeMap<NodeId, Heard>>,
     /// Others, as they introduced themselves when they asked; a node that moved is found by that.
     introduced: Mutex<BTreeMap<NodeId, NodeInfo>>,
+    /// Drawn when this process started.
+    process: u64,
+    /// Whether two processes use one node's number.
+    twins: Twins,
     /// Wakes the talk: this node has something new to tell.
     news: Notify,
     /// Why this node may not take part.
@@ -79,6 +84,7 @@ impl Gossip {
         local: Arc<LocalShards>,
         disks: Arc<Disks>,
         clock: SharedClock,
+        process: u64,
     ) -> Arc<Gossip> {
         Arc::new(Gossip {
             directory,
@@ -89,6 +95,8 @@ impl Gossip {
             clock,
             heard: Mutex::default(),
             introduced: Mutex::default(),
+            process,
+            twins: Twins::default(),
             news: Notify::new(),
             refused: watch::channel(None).0,
         })
@@ -190,6 +198,7 @@ impl Gossip {
             pb::call::Request::Status(pb::StatusRequest {
                 sender: Some(self.myself()),
                 cluster_version: self.directory.state().version,
+                process: self.process,
             })
         };
         let asked = self.peers.others().into_iter().map(|node| async move {
@@ -226,6 +235,7 @@ impl Gossip {
 
     fn remember(&self, node: NodeId, status: pb::Status) {
         self.disks.heard(node, &status.disk);
+        self.twins.answered(node, status.process, self.clock.monotonic());
         let lost = status
             .lost
             .into_iter()
@@ -283,12 +293,19 @@ impl Gossip {
             your_incarnation: 0,
             refused: String::new(),
             disk: self.disks.text(self.directory.node()).unwrap_or_default(),
+            process: self.process,
         };
         if let Some((node, info)) = sender {
             answer.your_incarnation = state.nodes.get(&node).map_or(0, |known| known.incarnation);
-            answer.refused =
-                refusal(&state, node, &info, request.cluster_version).unwrap_or_default();
-            if answer.refused.is_empty() {
+            let twin = self.twins.speaks(node, request.process, self.clock.monotonic());
+            let address = || state.nodes.get(&node).map_or("", |known| known.address.as_str());
+            answer.refused = refusal(&state, node, &info, request.cluster_version)
+                .or_else(|| twin.then(|| twin::sentence(node, address())))
+                .unwrap_or_default();
+            // A node that moved is believed when nobody answers any more where it was.
+            let answers = self.heard.lock().get(&node).is_some_and(|heard| heard.answers);
+            let elsewhere = answers && self.twins.other_answered(node, request.process);
+            if answer.refused.is_empty() && !elsewhere {
                 self.introduced.lock().insert(node, info);
             }
             if answer.refused.is_empty() && request.cluster_version > state.version {
@@ -368,8 +385,8 @@ pub fn left(node: NodeId) -> String {
 /// The sentence for a node whose folder is not the one the cluster knows.
 pub fn wiped(node: NodeId) -> String {
     format!(
-        "the cluster knows node {} by another data folder than this one: its disk was lost or replaced, or two \
-         processes use one number; a node without its old data must not vote under its old number; start it with an \
+        "the cluster knows node {} by another data folder than this one: its disk was lost or replaced, or another \
+         machine has that number; a node without its old data must not vote under its old number; start it with an \
          empty data folder and --join, and decommission node {}",
         node.0, node.0
     )

@@ -1,4 +1,4 @@
-//! Connections from other nodes as they are accepted.
+//! Connections from other nodes as they are accepted, and the server that serves them.
 //!
 //! Nagle's algorithm is off: it holds a small answer back until the peer acknowledges the one before, and the
 //! peer delays that acknowledgement by up to 40 ms (RFC 1122, 4.2.3.2). tonic's own setting reaches only
@@ -9,6 +9,22 @@ use std::io;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+
+/// HTTP/2 window of one stream, bytes.
+const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+/// HTTP/2 window of one connection, bytes.
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// Largest HTTP/2 frame that a peer may send, bytes: a piece of a Raft snapshot travels in one, not in 64.
+const FRAME_BYTES_MAX: u32 = 1 << 20;
+
+/// A server for other nodes, without services.
+pub fn node_server() -> Server {
+    Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES_MAX)
+}
 
 /// The listener's connections, each without Nagle's algorithm.
 pub fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> {

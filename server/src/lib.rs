@@ -39,6 +39,7 @@ pub mod recover;
 pub mod replicas;
 pub mod shard_map_file;
 pub mod shard_state;
+pub mod twin;
 pub mod wire;
 
 /// Version of this build.

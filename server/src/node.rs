@@ -12,6 +12,7 @@ use crate::balancer;
 use crate::cluster_client::{ClusterClient, ClusterClientParts};
 use crate::cluster_file::{self, ClusterFile};
 use crate::cluster_view::ClusterView;
+use crate::cluster_wire;
 use crate::config::Config;
 use crate::coordinator::{Coordinator, CoordinatorParts};
 use crate::directory::{Directory, FIRST_VERSION};
@@ -20,26 +21,29 @@ use crate::founding::{self, Begin, Founding, StartError};
 use crate::gossip::{self, Gossip};
 use crate::grpc::{NodeService, Running};
 use crate::http::{self, HttpState};
-use crate::incoming::incoming;
+use crate::incoming::{incoming, node_server};
 use crate::local_shards::LocalShards;
 use crate::members::Members;
 use crate::meta_store::MetaStore;
 use crate::oracle::NodeOracle;
 use crate::peers::Peers;
 use crate::replicas::Replicas;
-use base::limits::CATALOG_RENEW;
-use base::{ClusterId, NodeId, ReplicaId, ShardEpoch, SharedClock, SystemClock};
+use crate::twin;
+use base::limits::{CATALOG_RENEW, STATUS_WAIT_MAX};
+use base::{ClusterId, NodeId, ReplicaId, Rng, ShardEpoch, SharedClock, SystemClock};
 use engine::folder;
 use engine::{RocksFactory, RocksOptions, RocksShared};
 use gateway::listener::{Gateway, GatewayConfig, GatewayHandle};
 use gateway::tls::TlsSource;
+use proto::node as pb;
 use raft::host::{Host, HostConfig};
 use raft::log::LogOptions;
 use raft::log::disk::FileDisk;
+use raft::snapshot::transfers::SnapshotOptions;
 use raft::transport::dialer::TcpDialer;
 use shard_router::{ClusterState, NodeInfo, NodeState, ShardInfo};
 use sql::instance::{Instance, InstanceConfig};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -109,7 +113,8 @@ impl Node {
                 .map_err(|error| format!("opening the Raft log: {error}"))??
         };
 
-        let founding = Founding::new(config.node, me.clone());
+        let process = Rng::from_entropy().next_u64().max(1);
+        let founding = Founding::new(config.node, me.clone(), process);
         let running: Arc<OnceLock<Running>> = Arc::default();
         let instance_cell: Arc<OnceLock<Arc<Instance>>> = Arc::default();
         let service = NodeService {
@@ -134,6 +139,8 @@ impl Node {
         let me = (config.node, me);
         let directory =
             Directory::new(config.data.clone(), me, state, peers.clone(), dialer.clone());
+        // Before any replica runs: two processes under one number could both vote.
+        refuse_twin(&config, &directory.state(), &peers, process).await?;
         let client = ClusterClient::new(ClusterClientParts {
             node: config.node,
             directory: directory.clone(),
@@ -151,6 +158,7 @@ impl Node {
             local.clone(),
             disks.clone(),
             clock.clone(),
+            process,
         );
         let replicas = Replicas::new(
             host.clone(),
@@ -366,6 +374,43 @@ fn log_gone(config: &Config, begin: &Begin) -> Option<String> {
     gone.then(|| format!("the Raft log in {} is gone", folder.display()))
 }
 
+/// Asks at the addresses that this node and the others know it by, when that is not the one it has now: if another
+/// process answers for this node there, this one runs on a copy of its data folder. Who does not answer says nothing.
+async fn refuse_twin(
+    config: &Config,
+    state: &ClusterState,
+    peers: &Peers,
+    process: u64,
+) -> Result<(), StartError> {
+    let address_in = |state: &ClusterState| {
+        state.nodes.get(&config.node).map(|info| info.address.clone()).unwrap_or_default()
+    };
+    let others = peers.others().into_iter().map(|node| async move {
+        let request = pb::call::Request::Cluster(pb::ClusterRequest {});
+        match peers.call(node, request, STATUS_WAIT_MAX).await {
+            Ok(pb::answer::Response::Cluster(state)) => cluster_wire::state_from_pb(state).ok(),
+            _ => None,
+        }
+    });
+    let told = futures::future::join_all(others).await.into_iter().flatten();
+    let mut addresses: BTreeSet<String> = told.map(|state| address_in(&state)).collect();
+    addresses.insert(address_in(state));
+    for address in addresses {
+        if address.is_empty() || address == config.advertised_node() {
+            continue;
+        }
+        let request = pb::call::Request::Status(pb::StatusRequest::default());
+        let answer = peers.call_address(&address, request, STATUS_WAIT_MAX).await;
+        if let Ok(pb::answer::Response::Status(status)) = answer
+            && status.node == config.node.0
+            && ![0, process].contains(&status.process)
+        {
+            return Err(StartError::Refused(twin::sentence(config.node, &address)));
+        }
+    }
+    Ok(())
+}
+
 /// A new cluster begins: waits for its other nodes, and keeps what was decided.
 async fn found(
     config: &Config,
@@ -402,11 +447,7 @@ fn serve_nodes(
     service: NodeService,
     runtime: &tokio::runtime::Handle,
 ) -> tokio::task::JoinHandle<()> {
-    let server = tonic::transport::Server::builder()
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(16 << 20)
-        .add_service(host.service())
-        .add_service(service.into_server());
+    let server = node_server().add_service(host.service()).add_service(service.into_server());
     runtime.spawn(async move {
         if let Err(error) = server.serve_with_incoming(incoming(listener)).await {
             tracing::error!(%error, "the listener for nodes stopped");
@@ -445,8 +486,12 @@ fn open_host(
     .map_err(|error| error.to_string())?;
     let usual = HostConfig::new(config.node, config.data.clone(), clock);
     let log = LogOptions { reserve_bytes: config.reserve_bytes, ..usual.log.clone() };
+    let snapshots = SnapshotOptions {
+        bytes_per_second: config.rebuild_bytes_per_second,
+        ..usual.snapshots.clone()
+    };
     Host::open(
-        HostConfig { cluster, log, ..usual },
+        HostConfig { cluster, log, snapshots, ..usual },
         Arc::new(RocksFactory::new(shared)),
         Arc::new(FileDisk::open(&config.data.join("log")).map_err(|error| {
             format!("the Raft log in {}: {error}", config.data.join("log").display())

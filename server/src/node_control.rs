@@ -70,6 +70,17 @@ fn next_state(state: &ClusterState, node: NodeId, action: NodeAction) -> Result<
         (NodeAction::Drain, NodeState::Decommissioning) => Err(format!(
             "node {number} is being decommissioned, which moves its leaders too; recommission it first to keep it"
         )),
+        (NodeAction::Drain, _)
+            if !state
+                .nodes
+                .iter()
+                .any(|(other, info)| *other != node && info.state == NodeState::Active) =>
+        {
+            Err(format!(
+                "no other node may lead: node {number} is the last one that is neither drained nor being decommissioned; \
+                 undrain another one first"
+            ))
+        }
         (NodeAction::Drain, _) => Ok(NodeState::Draining),
         (NodeAction::Undrain, NodeState::Decommissioning) => {
             Err(format!("node {number} is being decommissioned; recommission takes that back"))
@@ -148,6 +159,10 @@ mod tests {
         assert!(next(Decommissioning, Undrain).unwrap_err().contains("recommission"));
         assert!(next(Draining, Recommission).unwrap_err().contains("undrain"));
         assert!(next(Left, Recommission).unwrap_err().contains("left already"));
+        let mut alone = state(Draining, 3);
+        alone.nodes.get_mut(&NodeId(3)).unwrap().state = Decommissioning;
+        let last = next_state(&alone, NodeId(1), Drain).unwrap_err();
+        assert!(last.contains("undrain another one first"), "{last}");
         let unknown = next_state(&state(Active, 4), NodeId(9), Drain).unwrap_err();
         assert!(unknown.contains("there are 1, 2, 3, 4"), "{unknown}");
     }

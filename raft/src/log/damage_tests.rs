@@ -2,12 +2,13 @@
 
 use super::disk::{LogDisk, SimLogDisk};
 use super::record::{self, HEADER_BYTES, Key, Kind};
-use super::segment::{SEGMENT_HEADER_BYTES, segment_number};
+use super::segment::{SEGMENT_HEADER_BYTES, newer_header, segment_number};
 use super::tests::{A, B, HOUR, append, close, entry, ids, open, options};
-use super::{LogOptions, SharedLog};
+use super::{FlushMode, LogOptions, SharedLog};
 use crate::type_config::{Vote, log_id};
 use base::{ReplicaId, ShardId};
 use bytes::Bytes;
+use std::sync::Arc;
 
 const GONE: Key = (ShardId(3), ReplicaId(31));
 
@@ -109,6 +110,23 @@ fn check_reported(
         );
     }
     log
+}
+
+#[tokio::test]
+async fn a_segment_of_a_newer_program_is_refused_and_nothing_is_changed() {
+    let (disk, _) = full_log().await;
+    let names = disk.list().unwrap();
+    let name = names.iter().rfind(|name| segment_number(name).is_some()).unwrap();
+    let header = newer_header(segment_number(name).unwrap());
+    disk.open(name).unwrap().write_at(0, &header).unwrap();
+    let before: Vec<Bytes> = names.iter().map(|name| content(&disk, name)).collect();
+    let shared: Arc<dyn LogDisk> = Arc::new(disk.clone());
+    let opened = SharedLog::open(shared, small(), FlushMode::Task, base::SystemClock::shared());
+    let why = opened.err().expect("a newer format").to_string();
+    assert!(why.contains("format version 2") && why.contains("newer program"), "{why}");
+    assert_eq!(disk.list().unwrap(), names);
+    let after: Vec<Bytes> = names.iter().map(|name| content(&disk, name)).collect();
+    assert!(before == after, "the log has been changed");
 }
 
 #[tokio::test]

@@ -81,6 +81,7 @@ pub fn recover(
             spares.push(number);
         }
     }
+    refuse_newer(disk, &numbers)?;
     let mut replay = Replay {
         disk: disk.clone(),
         watermark,
@@ -142,6 +143,25 @@ pub fn recover(
         log.damage = shortfalls.get(key).map(|shortfall| shortfall.place.clone());
     }
     Ok(Recovered { index, segments, spares, next_segment, shortfalls, damage })
+}
+
+/// A segment of a newer program is no damage: nothing may be read past it, and nothing changed.
+fn refuse_newer(disk: &Arc<dyn LogDisk>, numbers: &[u64]) -> io::Result<()> {
+    for number in numbers {
+        let name = segment::segment_name(*number);
+        let mut header = vec![0; SEGMENT_HEADER_BYTES as usize];
+        let count = disk.open(&name)?.read_at(0, &mut header)?;
+        if let Some(version) = segment::newer_version(&header[..count]) {
+            let what = format!(
+                "{} has format version {version}, which a newer program wrote, and this one knows up to {}; start the \
+                 newer program again; nothing was changed",
+                disk.place(&name),
+                segment::VERSION
+            );
+            return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+        }
+    }
+    Ok(())
 }
 
 /// How a segment ended.

@@ -55,7 +55,7 @@ pub fn is_no_space(error: &io::Error) -> bool {
 /// First bytes of every segment.
 const MAGIC: &[u8; 8] = b"PRECLOG\0";
 /// Version of the segment format.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 /// Bytes before the first record.
 pub const SEGMENT_HEADER_BYTES: u64 = 64;
 /// How far ahead of the writer a new segment is filled with zeros.
@@ -100,13 +100,19 @@ pub fn spare_number(name: &str) -> Option<u64> {
 }
 
 /// The header of a segment.
-fn encode_header(epoch: u64) -> [u8; SEGMENT_HEADER_BYTES as usize] {
+fn encode_header(version: u32, epoch: u64) -> [u8; SEGMENT_HEADER_BYTES as usize] {
     let mut header = [0; SEGMENT_HEADER_BYTES as usize];
     header[0..8].copy_from_slice(MAGIC);
-    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[8..12].copy_from_slice(&version.to_le_bytes());
     header[16..24].copy_from_slice(&epoch.to_le_bytes());
-    header[12..16].copy_from_slice(&header_crc(VERSION, epoch).to_le_bytes());
+    header[12..16].copy_from_slice(&header_crc(version, epoch).to_le_bytes());
     header
+}
+
+/// The header that the next format's program would write.
+#[cfg(test)]
+pub(super) fn newer_header(epoch: u64) -> [u8; SEGMENT_HEADER_BYTES as usize] {
+    encode_header(VERSION + 1, epoch)
 }
 
 fn header_crc(version: u32, epoch: u64) -> u32 {
@@ -118,11 +124,23 @@ fn header_crc(version: u32, epoch: u64) -> u32 {
 
 /// The epoch in a segment's header; `None` when the header is not valid or of another version.
 pub fn decode_header(bytes: &[u8]) -> Option<u64> {
+    let (version, epoch) = sound_header(bytes)?;
+    (version == VERSION).then_some(epoch)
+}
+
+/// The format version of a segment that a newer program wrote; `None` for all others, damaged ones included.
+pub fn newer_version(bytes: &[u8]) -> Option<u32> {
+    let (version, _) = sound_header(bytes)?;
+    (version > VERSION).then_some(version)
+}
+
+/// Version and epoch of a header whose checksum is right.
+fn sound_header(bytes: &[u8]) -> Option<(u32, u64)> {
     let version = u32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?);
     let crc = u32::from_le_bytes(bytes.get(12..16)?.try_into().ok()?);
     let epoch = u64::from_le_bytes(bytes.get(16..24)?.try_into().ok()?);
-    let valid = &bytes[..8] == MAGIC && version == VERSION && crc == header_crc(version, epoch);
-    valid.then_some(epoch)
+    let sound = &bytes[..8] == MAGIC && crc == header_crc(version, epoch);
+    sound.then_some((version, epoch))
 }
 
 /// The end of the log: where records are added.
@@ -224,7 +242,7 @@ impl Writer {
         self.sealed = false;
         self.begun.push((number, file.clone()));
         self.file = file;
-        self.buffer.extend_from_slice(&encode_header(number));
+        self.buffer.extend_from_slice(&encode_header(VERSION, number));
         // The name must not be lost while records in it are acknowledged.
         self.disk.sync().map_err(WriteError::Failed)
     }

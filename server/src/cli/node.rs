@@ -138,6 +138,12 @@ async fn show(at: &LookAt) -> Result<(), Failure> {
     if nodes.is_empty() {
         return Err(Failure::from(format!("there is no node {}; see precinct node ls", at.node)));
     }
+    // A rehearsal says where each shard would go now, and why one cannot.
+    let mut blocked = match nodes.iter().any(|row| column(row, "State") == "decommissioning") {
+        true => ask(&mut conn, &format!("ALTER NODE {} DECOMMISSION DRY RUN", at.node)).await?,
+        false => Vec::new(),
+    };
+    blocked.retain(|row| !column(row, "Blocked").is_empty());
     match at.look.output {
         Output::Table => {
             print!("{}", table(&nodes));
@@ -145,10 +151,14 @@ async fn show(at: &LookAt) -> Result<(), Failure> {
                 println!();
                 print!("{}", table(&shards));
             }
+            if !blocked.is_empty() {
+                println!("\nShards that cannot leave now; the cluster tries again by itself:");
+                print!("{}", table(&blocked));
+            }
         }
         Output::Json => {
             let all = serde_json::json!({
-                "schema_version": 1, "nodes": json(&nodes), "shards": json(&shards),
+                "schema_version": 1, "nodes": json(&nodes), "shards": json(&shards), "blocked": json(&blocked),
             });
             println!("{all}");
         }
