@@ -14,6 +14,10 @@ const RATE: u32 = 100;
 /// How long a lane waits for an answer before it asks another node: the resolution of an outage in which
 /// connections hang.
 const WAIT: Duration = Duration::from_millis(500);
+/// How long a lane that fails when it is stopped goes on: an outage has an end, or is one.
+const TAIL_MAX: Duration = Duration::from_secs(5);
+/// Pause between two statements of the tail.
+const TAIL_PAUSE: Duration = Duration::from_millis(20);
 /// Keys that are tried to find one in each shard.
 const KEYS_TRIED_MAX: i64 = 100_000;
 
@@ -65,7 +69,15 @@ pub(super) async fn run(lane: Lane, target: Target, stop: Stop) -> Measure {
     let mut measure = Measure::new(lane.name, clock.monotonic());
     let mut client = Client::new(&target, lane.key.unsigned_abs());
     let mut beat = 0;
-    while client.turn(&stop).await {
+    let mut tail_ends = None;
+    loop {
+        if !client.turn(&stop).await {
+            let now = clock.monotonic();
+            if !measure.failing() || now > *tail_ends.get_or_insert(now + TAIL_MAX) {
+                break;
+            }
+            tokio::time::sleep(TAIL_PAUSE).await;
+        }
         let sent = clock.monotonic();
         beat += 1;
         match once(&mut client, lane.key, beat).await {

@@ -118,6 +118,11 @@ impl Measure {
         }
     }
 
+    /// Whether the last outage has no end yet.
+    pub(super) fn failing(&self) -> bool {
+        self.outages.last().is_some_and(|outage| outage.until.is_none())
+    }
+
     /// The lane ends: a time without answer that lasts until now counts too.
     pub(super) fn end(&mut self, now: Duration) {
         self.close_gap(now);

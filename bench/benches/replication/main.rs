@@ -1,4 +1,4 @@
-//! What replication costs: the log beside a bare fdatasync loop, a replicated write, and idle replicas.
+//! What replication costs: the log beside a bare fdatasync loop, a replicated write, idle replicas, a rebuild.
 //!
 //! ```text
 //! 64 clients ─> txn::Shard ─> leader's log + 2 followers over loopback TCP, each with its own sync ─> answer
@@ -8,26 +8,27 @@
 //! log and of the bare loop alternate, because disks of shared machines change from minute to minute.
 //! Run by `make bench-replication`; the table goes to `bench/results/replication.md`.
 
-use base::{NodeId, ReplicaId, ShardId, SharedClock, SystemClock, TableId, Timestamp};
+mod nodes;
+mod rebuild;
+
+use base::{ReplicaId, ShardId, SharedClock, SystemClock, TableId};
 use bytes::Bytes;
 use engine::key::KeyBuilder;
-use engine::{RocksFactory, RocksOptions, RocksShared};
+use nodes::{Counter, Nodes};
 use openraft::EntryPayload;
 use parking_lot::Mutex;
-use raft::host::{Host, HostConfig};
 use raft::log::{LogOptions, SharedLog};
-use raft::transport::dialer::TcpDialer;
+use raft::snapshot::transfers::SnapshotOptions;
 use raft::type_config::{Command, Entry, log_id};
 use raft::{FileDisk, FlushMode};
-use server::shard_state::{BatchMachine, GroupReplication};
+use server::shard_state::GroupReplication;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::net::TcpListener;
 use txn::command::{Expect, KeyWrite, WriteRequest};
 use txn::shard::Shard;
 
@@ -43,8 +44,6 @@ const ROUND: Duration = Duration::from_secs(4);
 const IDLE: Duration = Duration::from_secs(20);
 /// Replicas of the idle node.
 const IDLE_REPLICAS: u64 = 200;
-/// Longest wait for leaders.
-const LEADERS_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Kernel clock ticks per second in /proc (USER_HZ).
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -62,10 +61,26 @@ fn main() {
             .build()
             .expect("a runtime")
     };
-    log_beside_a_bare_loop(&runtime(), &mut report);
-    runtime().block_on(replicated_writes(&mut report));
-    runtime().block_on(idle_replicas(&mut report));
+    // `cargo bench --bench replication -- idle` measures one part and leaves the table of the last whole run.
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let part = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    if part("log") {
+        log_beside_a_bare_loop(&runtime(), &mut report);
+    }
+    if part("writes") {
+        runtime().block_on(replicated_writes(&mut report));
+    }
+    if part("idle") {
+        runtime().block_on(idle_replicas(&mut report));
+    }
+    if part("rebuild") {
+        runtime().block_on(rebuild::rebuild(&mut report));
+    }
     println!("{report}");
+    if !wanted.is_empty() {
+        return;
+    }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/replication.md");
     std::fs::write(&path, report).expect("the results folder can be written");
 }
@@ -194,89 +209,12 @@ fn bare_syncs_per_second(folder: &Path, bytes: usize, clock: &SharedClock) -> f6
     f64::from(syncs) / (clock.monotonic() - start).as_secs_f64()
 }
 
-/// Timestamps from a counter: the oracle's own cost is not measured here.
-struct Counter(AtomicU64);
-
-#[async_trait::async_trait]
-impl txn::Oracle for Counter {
-    async fn timestamps(&self, count: u32) -> txn::Result<Timestamp> {
-        Ok(Timestamp(self.0.fetch_add(count.into(), Ordering::Relaxed)))
-    }
-}
-
-/// Three nodes with real disks and real sockets.
-struct Nodes {
-    hosts: Vec<Arc<Host>>,
-    _folders: Vec<tempfile::TempDir>,
-}
-
-impl Nodes {
-    async fn start(shards: u64) -> Nodes {
-        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
-        for node in 1..=3 {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            addresses.push((NodeId(node), listener.local_addr().expect("bound").to_string()));
-            listeners.push(listener);
-        }
-        let clock: SharedClock = SystemClock::shared();
-        let (mut hosts, mut folders) = (Vec::new(), Vec::new());
-        for (node, listener) in (1..=3).map(NodeId).zip(listeners) {
-            let folder = tempfile::tempdir().expect("a scratch folder");
-            let options = RocksOptions { write_buffer_bytes: 64 << 20, ..RocksOptions::default() };
-            let shared = RocksShared::new(options).expect("options");
-            let host = Host::open(
-                HostConfig::new(node, folder.path(), clock.clone()),
-                Arc::new(RocksFactory::new(shared)),
-                Arc::new(FileDisk::open(&folder.path().join("log")).expect("a folder")),
-                Arc::new(TcpDialer::new(addresses.clone())),
-            )
-            .expect("a new host");
-            let server = tonic::transport::Server::builder().add_service(host.service());
-            tokio::spawn(server.serve_with_incoming(server::incoming::incoming(listener)));
-            for shard in 1..=shards {
-                let replica = ReplicaId(shard * 10 + node.0);
-                let started = host.start_replica(ShardId(shard), replica, Arc::new(BatchMachine));
-                started.await.expect("a new replica");
-            }
-            hosts.push(host);
-            folders.push(folder);
-        }
-        for shard in 1..=shards {
-            let members =
-                (1..=3).map(|node| (ReplicaId(shard * 10 + node), NodeId(node))).collect();
-            let first = &hosts[(shard % 3) as usize];
-            first.bootstrap(ShardId(shard), members).await.expect("a new group");
-        }
-        let nodes = Nodes { hosts, _folders: folders };
-        let deadline = clock.monotonic() + LEADERS_WAIT_MAX;
-        for shard in 1..=shards {
-            while nodes.leader(ShardId(shard)).is_none() {
-                assert!(clock.monotonic() < deadline, "shard {shard} has no leader");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-        nodes
-    }
-
-    fn leader(&self, shard: ShardId) -> Option<usize> {
-        self.hosts
-            .iter()
-            .position(|host| host.group(shard).is_some_and(|group| group.serving_term().is_some()))
-    }
-
-    async fn stop(self) {
-        for host in &self.hosts {
-            host.shutdown().await;
-        }
-    }
-}
-
 /// Writes of 200 bytes by 64 clients to one shard of three replicas.
 async fn replicated_writes(report: &mut String) {
-    let nodes = Nodes::start(1).await;
+    let nodes = Nodes::start(1, SnapshotOptions::default()).await;
     let leader = nodes.leader(ShardId(1)).expect("waited for");
     let group = nodes.hosts[leader].group(ShardId(1)).expect("just found");
-    let oracle = Arc::new(Counter(AtomicU64::new(1)));
+    let oracle = Arc::new(Counter::default());
     let replication = Arc::new(GroupReplication::new(group.clone()));
     let shard = Arc::new(Shard::new(replication, group.engine(), oracle));
     let clock = SystemClock::shared();
@@ -348,7 +286,7 @@ async fn replicated_writes(report: &mut String) {
 
 /// Many replicas that do nothing.
 async fn idle_replicas(report: &mut String) {
-    let nodes = Nodes::start(IDLE_REPLICAS).await;
+    let nodes = Nodes::start(IDLE_REPLICAS, SnapshotOptions::default()).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let clock = SystemClock::shared();
     let (cpu_before, start) = (cpu_seconds(), clock.monotonic());
