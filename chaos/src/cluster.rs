@@ -108,6 +108,24 @@ impl Cluster {
         self.folder.path().join(format!("data/node-{node}"))
     }
 
+    /// The process of a node, if it runs.
+    pub fn try_pid(&self, node: u16) -> Option<u32> {
+        let output = Command::new(&self.binary)
+            .args(["demo", "status", "--mysql-port", &self.mysql_port.to_string()])
+            .output()
+            .expect("the binary runs");
+        let state: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+        u32::try_from(state["pids"][node.to_string()].as_u64()?).ok()
+    }
+
+    /// The process of a node.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pid(&self, node: u16) -> u32 {
+        self.try_pid(node).unwrap_or_else(|| panic!("node {node} does not run:\n{}", self.logs()))
+    }
+
     /// Kills a node with SIGKILL.
     pub fn kill(&self, node: u16) {
         self.control("kill", node);

@@ -77,17 +77,39 @@ fn of_two_processes_on_copies_of_one_data_folder_one_ends() {
     insert(&runtime, &cluster, 2, 2);
 
     // The original runs: the copy ends before it takes part.
-    let why = ended(
-        start_on(&copy, &scratch.path().join("first.err")),
-        &scratch.path().join("first.err"),
-    );
+    let log = scratch.path().join("first.err");
+    let why = ended(start_on(&copy, &log, &[]), &log);
     assert!(why.contains("another process runs as node 2"), "{why}");
     assert!(why.contains(&format!("127.0.0.1:{}", COPIED + 41)), "names where: {why}");
 
+    // With the configuration of the original too, so that it asks and is asked at the original's address.
+    let log = scratch.path().join("same.err");
+    let same = format!("127.0.0.1:{}", COPIED + 41);
+    let why = ended(start_on(&copy, &log, &["--advertise", &same]), &log);
+    assert!(why.contains("another process runs as node 2"), "{why}");
+
+    // The original hangs while the copy comes, and wakes up when the copy is known: the original ends.
+    let pid = cluster.pid(2);
+    signal("STOP", pid);
+    let log = scratch.path().join("hung.err");
+    let mut copied = start_on(&copy, &log, &[]);
+    answers_at(&runtime, COPY);
+    std::thread::sleep(VISIT);
+    signal("CONT", pid);
+    let looks = NOTICED_MAX.as_millis() / 100;
+    let gone = (0..looks).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        cluster.try_pid(2).is_none()
+    });
+    assert!(gone, "the original runs beside its copy\n{}", cluster.logs());
+    assert!(copied.try_wait().expect("a process of this test").is_none(), "the copy goes on");
+    insert(&runtime, &cluster, 1, 5);
+    copied.kill().expect("it is a process of this test");
+    copied.wait().expect("it ends");
+
     // The original is down: the copy is node 2 at a new address, and the original is refused when it comes.
-    cluster.kill(2);
     let log = scratch.path().join("second.err");
-    let mut moved = start_on(&copy, &log);
+    let mut moved = start_on(&copy, &log, &[]);
     insert(&runtime, &cluster, 1, 3);
     answers_at(&runtime, COPY);
     // Long enough that every node has learned the new address.
@@ -98,11 +120,17 @@ fn of_two_processes_on_copies_of_one_data_folder_one_ends() {
     assert!(moved.try_wait().expect("a process of this test").is_none(), "the copy goes on");
     moved.kill().expect("it is a process of this test");
     moved.wait().expect("it ends");
-    assert_eq!(read(&runtime, &cluster, 1), [1, 2, 3, 4], "{}", cluster.logs());
+    assert_eq!(read(&runtime, &cluster, 1), [1, 2, 3, 4, 5], "{}", cluster.logs());
+}
+
+/// Sends a signal to a process.
+fn signal(name: &str, pid: u32) {
+    let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status();
+    assert!(sent.expect("kill runs").success(), "kill -{name} {pid}");
 }
 
 /// Starts a process on a data folder, on ports of its own; what it says goes to `log`.
-fn start_on(data: &Path, log: &Path) -> Child {
+fn start_on(data: &Path, log: &Path, flags: &[&str]) -> Child {
     let listen = |port: u16| format!("127.0.0.1:{port}");
     let log = std::fs::File::create(log).expect("a file");
     Command::new(std::env::var_os("PRECINCT_BIN").expect("PRECINCT_BIN"))
@@ -110,6 +138,7 @@ fn start_on(data: &Path, log: &Path) -> Child {
         .arg(data)
         .args(["--listen-sql", &listen(COPY), "--listen-http", &listen(COPY + 20)])
         .args(["--listen-node", &listen(COPY + 40)])
+        .args(flags)
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a file"))
         .stderr(log)

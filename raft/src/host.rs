@@ -161,7 +161,7 @@ impl Host {
         tokio::spawn(scrub::run(Arc::downgrade(&registry), log.clone(), scrubs.clone()));
         let transfers = Arc::new(Transfers::new(config.snapshots.clone(), config.clock.clone()));
         tokio::spawn(sweep(Arc::downgrade(&registry)));
-        tokio::spawn(pacer::run(Arc::downgrade(&registry), config.clock.clone()));
+        pacer::spawn(Arc::downgrade(&registry), config.clock.clone());
         let identity = Identity { cluster: config.cluster.clone(), node: config.node };
         Ok(Arc::new(Host {
             config,

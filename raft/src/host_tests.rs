@@ -374,6 +374,35 @@ async fn timers_stand_still_while_the_leader_speaks_and_run_when_it_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_group_hears_its_leader_however_many_a_node_leads() {
+    // More than the 128 messages that tokio lets a task send at one go.
+    const MORE: u64 = 140;
+    let cluster = Cluster::start(3).await;
+    let shards: Vec<ShardId> = (100..100 + MORE).map(ShardId).collect();
+    for shard in &shards {
+        let members = (0..3).map(|position: u64| {
+            (ReplicaId(shard.0 * 10 + position), cluster.host(position as usize).node())
+        });
+        let members: Vec<_> = members.collect();
+        for (position, (replica, _)) in members.iter().enumerate() {
+            let started =
+                cluster.host(position).start_replica(*shard, *replica, Arc::new(Settings));
+            started.await.unwrap();
+        }
+        cluster.host(0).bootstrap(*shard, members).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let host = cluster.host(0);
+    let terms = || -> Vec<Option<u64>> {
+        shards.iter().map(|shard| host.group(*shard).unwrap().serving_term()).collect()
+    };
+    let before = terms();
+    assert!(before.iter().all(Option::is_some), "one node leads them all: {before:?}");
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(terms(), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn all_nodes_lose_power_at_once_and_keep_what_was_acknowledged() {
     let mut cluster = Cluster::start(3).await;
     for number in 0..50 {

@@ -35,8 +35,22 @@ const _: () = {
     assert!(limits::HEARTBEAT_INTERVAL.as_millis().is_multiple_of(LOOK_INTERVAL.as_millis()));
 };
 
-/// Paces the replicas of a node until it has ended.
-pub async fn run(registry: Weak<Registry>, clock: SharedClock) {
+/// Paces the replicas of a node until it has ended. When it panics the process ends: nobody would elect any more.
+pub fn spawn(registry: Weak<Registry>, clock: SharedClock) {
+    // Without a budget: one pass sends as many heartbeats as there are leaders, and tokio would let a task send 128
+    // messages and make it wait before the rest.
+    let pacer = tokio::spawn(tokio::task::unconstrained(run(registry, clock)));
+    tokio::spawn(async move {
+        if let Err(error) = pacer.await
+            && error.is_panic()
+        {
+            tracing::error!(%error, "the pacer of the replicas failed; the process ends");
+            std::process::abort();
+        }
+    });
+}
+
+async fn run(registry: Weak<Registry>, clock: SharedClock) {
     let mut next_heartbeat = clock.monotonic();
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
@@ -55,10 +69,12 @@ pub async fn run(registry: Weak<Registry>, clock: SharedClock) {
 
 /// Looks at one replica.
 fn pace(replica: &Arc<Replica>, now: Duration, heartbeat: bool) {
-    if replica.context.health.stopped() {
+    let (leads, ended) = replica.with_metrics(|metrics| {
+        (metrics.state == ServerState::Leader, metrics.running_state.is_err())
+    });
+    if ended || replica.context.health.stopped() {
         return;
     }
-    let leads = replica.with_metrics(|metrics| metrics.state == ServerState::Leader);
     replica.tick(!leads && !heard_lately(replica.leader_heard_at(), now));
     if leads && heartbeat {
         // A replica whose queue is full is busy replicating, which says the same as a heartbeat; one that has

@@ -169,10 +169,10 @@ impl Replica {
         self.revoked_term.load(Ordering::Acquire) == term
     }
 
-    /// Notes that an append of a leader of this term or a newer one was taken: the lease runs anew.
-    pub(crate) fn hear_leader(&self) {
-        let now = self.clock.monotonic().as_micros() as u64 + 1;
-        self.leader_heard_at.store(now, Ordering::Relaxed);
+    /// Notes that an append of a leader of this term or a newer one, which came at a time, was taken: the lease runs
+    /// anew.
+    pub(crate) fn hear_leader(&self, came: Duration) {
+        self.leader_heard_at.fetch_max(came.as_micros() as u64 + 1, Ordering::Relaxed);
     }
 
     /// When a leader was last heard, monotonic.

@@ -39,6 +39,9 @@ use std::time::Duration;
 const JOIN_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Attempts to be let in before the node gives up.
 const JOIN_ATTEMPTS_MAX: usize = 40;
+/// Endings of files that may lie beside a node's own.
+const BESIDE: [&str; 9] =
+    [".log", ".sock", ".toml", ".pid", ".out", ".pem", ".crt", ".key", ".env"];
 /// Files named in a refusal.
 const FOREIGN_NAMED_MAX: usize = 3;
 /// Pause between two looks for the other nodes of a new cluster.
@@ -173,10 +176,10 @@ fn foreign_files(data: &std::path::Path) -> Result<Vec<String>, String> {
     let mut foreign = Vec::new();
     for entry in std::fs::read_dir(data).map_err(listed)? {
         let name = entry.map_err(listed)?.file_name().to_string_lossy().into_owned();
-        let ours = ["LOCK", "log", "replicas", "tmp", "lost+found"].contains(&name.as_str());
-        let beside = [".log", ".sock", ".toml"].iter().any(|ending| name.ends_with(ending));
+        let ours = ["LOCK", "log", "replicas", "tmp", "tls", "lost+found"].contains(&name.as_str());
+        let beside = BESIDE.iter().any(|ending| name.ends_with(ending)) || name.contains(".log.");
         // A file that was being written when the process died is written anew.
-        let part = name.ends_with(".part") || name.ends_with(".new");
+        let part = [".part", ".tmp", ".new"].iter().any(|ending| name.ends_with(ending));
         if !(ours || beside || part || name.starts_with('.')) {
             foreign.push(name);
         }
@@ -463,7 +466,9 @@ mod tests {
         assert!(refused.contains("(PG_VERSION, a, b, …)"), "{refused}");
         assert!(!data.path().join(cluster_file::NAME).exists(), "nothing was written");
         let data = tempfile::tempdir().unwrap();
-        for name in ["node.log", "mysql.sock", "node.toml", ".snapshot", "LOCK"] {
+        for name in
+            ["node.log", "node.log.1", "mysql.sock", "node.toml", "node.pid", ".snapshot", "LOCK"]
+        {
             std::fs::write(data.path().join(name), "x").unwrap();
         }
         std::fs::create_dir(data.path().join("lost+found")).unwrap();

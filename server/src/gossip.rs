@@ -204,6 +204,7 @@ impl Gossip {
         let asked = self.peers.others().into_iter().map(|node| async move {
             (node, self.peers.call(node, request(), STATUS_WAIT_MAX).await)
         });
+        let began = self.clock.monotonic();
         let mut newest: Option<(u64, NodeId)> = None;
         for (node, answer) in futures::future::join_all(asked).await {
             // At the address of a node that lost its disk another one may answer.
@@ -222,6 +223,7 @@ impl Gossip {
                 self.refused.send_replace(Some(status.refused.clone()));
             }
             newest = newest.max(Some((status.cluster_version, node)));
+            self.twins.answered(node, status.process, began);
             self.remember(node, status);
         }
         if let Some((version, node)) = newest {
@@ -235,7 +237,6 @@ impl Gossip {
 
     fn remember(&self, node: NodeId, status: pb::Status) {
         self.disks.heard(node, &status.disk);
-        self.twins.answered(node, status.process, self.clock.monotonic());
         let lost = status
             .lost
             .into_iter()

@@ -34,7 +34,7 @@ pub async fn alter(
 ) -> Result<Vec<NodePlanRow>, String> {
     let mut plan = Vec::new();
     let edit = |state: &mut ClusterState| {
-        let next = next_state(state, node, action)?;
+        let next = next_state(state, health, node, action)?;
         plan = match action {
             NodeAction::Decommission => moves(state, health, node),
             _ => Vec::new(),
@@ -59,7 +59,12 @@ pub async fn alter(
 }
 
 /// The state that an action leads to.
-fn next_state(state: &ClusterState, node: NodeId, action: NodeAction) -> Result<NodeState, String> {
+fn next_state(
+    state: &ClusterState,
+    health: &Health,
+    node: NodeId,
+    action: NodeAction,
+) -> Result<NodeState, String> {
     let Some(info) = state.nodes.get(&node) else {
         let known: Vec<String> = state.nodes.keys().map(|node| node.0.to_string()).collect();
         return Err(format!("there is no node {}; there are {}", node.0, known.join(", ")));
@@ -70,17 +75,10 @@ fn next_state(state: &ClusterState, node: NodeId, action: NodeAction) -> Result<
         (NodeAction::Drain, NodeState::Decommissioning) => Err(format!(
             "node {number} is being decommissioned, which moves its leaders too; recommission it first to keep it"
         )),
-        (NodeAction::Drain, _)
-            if !state
-                .nodes
-                .iter()
-                .any(|(other, info)| *other != node && info.state == NodeState::Active) =>
-        {
-            Err(format!(
-                "no other node may lead: node {number} is the last one that is neither drained nor being decommissioned; \
-                 undrain another one first"
-            ))
-        }
+        (NodeAction::Drain, _) if !others_may_lead(state, health, node) => Err(format!(
+            "no other node may lead: node {number} is the last one that answers, holds replicas and is neither drained \
+             nor being decommissioned; undrain or start another one first"
+        )),
         (NodeAction::Drain, _) => Ok(NodeState::Draining),
         (NodeAction::Undrain, NodeState::Decommissioning) => {
             Err(format!("node {number} is being decommissioned; recommission takes that back"))
@@ -92,6 +90,20 @@ fn next_state(state: &ClusterState, node: NodeId, action: NodeAction) -> Result<
         }
         (NodeAction::Recommission, _) => Ok(NodeState::Active),
     }
+}
+
+/// Whether a node that answers and has replicas is left to lead when this one does not.
+fn others_may_lead(state: &ClusterState, health: &Health, node: NodeId) -> bool {
+    let holds = |other: NodeId| {
+        let mut replicas = state.map.shards().iter().flat_map(|info| &info.replicas);
+        replicas.any(|(_, home)| *home == other)
+    };
+    state.nodes.iter().any(|(other, info)| {
+        *other != node
+            && info.state == NodeState::Active
+            && health.alive.contains(other)
+            && holds(*other)
+    })
 }
 
 /// Where the replicas of a node would go.
@@ -148,7 +160,8 @@ mod tests {
     fn each_action_leads_where_it_should_or_says_why_not() {
         use NodeAction::{Decommission, Drain, Recommission, Undrain};
         use NodeState::{Active, Decommissioning, Draining, Left};
-        let next = |from, action| next_state(&state(from, 4), NodeId(2), action);
+        let all = Health { alive: (1..=4).map(NodeId).collect(), ..Health::default() };
+        let next = |from, action| next_state(&state(from, 4), &all, NodeId(2), action);
         assert_eq!(next(Active, Drain), Ok(Draining));
         assert_eq!(next(Draining, Drain), Ok(Draining));
         assert_eq!(next(Draining, Undrain), Ok(Active));
@@ -161,9 +174,13 @@ mod tests {
         assert!(next(Left, Recommission).unwrap_err().contains("left already"));
         let mut alone = state(Draining, 3);
         alone.nodes.get_mut(&NodeId(3)).unwrap().state = Decommissioning;
-        let last = next_state(&alone, NodeId(1), Drain).unwrap_err();
-        assert!(last.contains("undrain another one first"), "{last}");
-        let unknown = next_state(&state(Active, 4), NodeId(9), Drain).unwrap_err();
+        let last = next_state(&alone, &all, NodeId(1), Drain).unwrap_err();
+        assert!(last.contains("undrain or start another one first"), "{last}");
+        // Node 4 has no replica, node 3 does not answer.
+        let dead = Health { alive: [1, 2, 4].map(NodeId).into(), ..Health::default() };
+        let last = next_state(&state(Draining, 4), &dead, NodeId(1), Drain).unwrap_err();
+        assert!(last.contains("no other node may lead"), "{last}");
+        let unknown = next_state(&state(Active, 4), &all, NodeId(9), Drain).unwrap_err();
         assert!(unknown.contains("there are 1, 2, 3, 4"), "{unknown}");
     }
 

@@ -3,33 +3,36 @@
 //! Each process draws a number when it starts, and says it when it asks and when it answers:
 //!
 //! ```text
-//! "I am n2, process a"   from somewhere            remembered: a speaks for n2 since t
-//! "I am n2, process b"   from n2's known address   asked after t: two processes live at the same time
+//! "I am n2, process a"  from somewhere                       first heard at t
+//! "I am n2, process b"  the answer at n2's known address to  what was asked after t: both live at the same time
 //! ```
 //!
 //! A restart looks like one process after the other: the old one answers nothing that was asked after the new one
-//! spoke. So whoever speaks for a node whose address is answered by another process is refused. The process at the
-//! known address stays: it is the one that the others talk to.
+//! spoke, and speaks no more. So whoever speaks for a node whose address another process answers is refused, however
+//! often both of them speak. The process at the known address stays: it is the one that the others talk to.
 
 use base::NodeId;
-use base::limits::STATUS_WAIT_MAX;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+
+/// Processes remembered per node: of two that speak by turns neither is forgotten.
+const PROCESSES_MAX: usize = 8;
 
 /// Who spoke for which node, and since when; and who answered for it.
 #[derive(Default)]
 pub struct Twins {
-    /// The process that asked last, and when it was first heard.
-    spoke: Mutex<BTreeMap<NodeId, (u64, Duration)>>,
-    /// The process that answered last at the node's address, and when.
+    /// Processes that asked, and when each was first heard, oldest first.
+    spoke: Mutex<BTreeMap<NodeId, VecDeque<(u64, Duration)>>>,
+    /// The process that answered last at the node's address, and when it was asked.
     answered: Mutex<BTreeMap<NodeId, (u64, Duration)>>,
 }
 
 impl Twins {
-    /// A process answered at a node's address; 0 is one of an older version, which says no number.
-    pub fn answered(&self, node: NodeId, process: u64, now: Duration) {
-        self.answered.lock().insert(node, (process, now));
+    /// A process answered at a node's address what it was asked at a time; 0 is one of an older version, which says
+    /// no number.
+    pub fn answered(&self, node: NodeId, process: u64, asked: Duration) {
+        self.answered.lock().insert(node, (process, asked));
     }
 
     /// Whether another process than this one answered last for a node.
@@ -42,19 +45,22 @@ impl Twins {
         if process == 0 {
             return false;
         }
-        let since = {
+        let first_heard = {
             let mut spoke = self.spoke.lock();
-            let known = spoke.entry(node).or_insert((process, now));
-            if known.0 != process {
-                *known = (process, now);
+            let known = spoke.entry(node).or_default();
+            match known.iter().find(|(other, _)| *other == process) {
+                Some((_, first_heard)) => *first_heard,
+                None => {
+                    if known.len() >= PROCESSES_MAX {
+                        known.pop_front();
+                    }
+                    known.push_back((process, now));
+                    now
+                }
             }
-            known.1
         };
         let answered = self.answered.lock().get(&node).copied();
-        // Asked after the first word of this process, so that one that ended before it cannot have answered.
-        answered.is_some_and(|(other, at)| {
-            other != 0 && other != process && at > since + STATUS_WAIT_MAX
-        })
+        answered.is_some_and(|(other, asked)| ![0, process].contains(&other) && asked > first_heard)
     }
 }
 
@@ -95,8 +101,8 @@ mod tests {
     fn an_answer_on_its_way_when_the_process_ended_is_no_twin() {
         let twins = Twins::default();
         assert!(!twins.speaks(NODE, 8, s(10)));
-        twins.answered(NODE, 7, s(10) + STATUS_WAIT_MAX);
-        assert!(!twins.speaks(NODE, 8, s(11)));
+        twins.answered(NODE, 7, s(10));
+        assert!(!twins.speaks(NODE, 8, s(11)), "asked before the new one spoke");
     }
 
     #[test]
@@ -108,6 +114,30 @@ mod tests {
         twins.answered(NODE, 7, s(12));
         assert!(twins.speaks(NODE, 8, s(13)));
         assert!(!twins.speaks(NodeId(3), 8, s(13)), "another node");
+    }
+
+    #[test]
+    fn two_that_speak_by_turns_are_told_apart_and_the_one_that_does_not_answer_is_refused() {
+        let twins = Twins::default();
+        let mut refused = (0, 0);
+        for second in 1..20 {
+            refused.0 += u32::from(twins.speaks(NODE, 7, s(second)));
+            refused.1 += u32::from(twins.speaks(NODE, 8, s(second) + Duration::from_millis(500)));
+            twins.answered(NODE, 7, s(second) + Duration::from_millis(700));
+        }
+        assert_eq!(refused, (0, 18), "8 from its second word on");
+    }
+
+    #[test]
+    fn an_original_that_wakes_up_after_its_copy_took_over_is_refused() {
+        let twins = Twins::default();
+        assert!(!twins.speaks(NODE, 7, s(1)));
+        twins.answered(NODE, 7, s(2));
+        // It hangs. The copy comes, and the others talk to it from now on.
+        assert!(!twins.speaks(NODE, 8, s(10)));
+        twins.answered(NODE, 8, s(12));
+        assert!(!twins.speaks(NODE, 8, s(13)));
+        assert!(twins.speaks(NODE, 7, s(14)));
     }
 
     #[test]

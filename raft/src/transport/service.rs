@@ -342,11 +342,12 @@ async fn append_one(
     if !replica.context.log.takes_entries(&replica.key, &request.entries) {
         return refuse(&item, "its disk or its Raft log is full");
     }
+    let came = replica.context.clock.monotonic();
     match replica.raft.append_entries(request).await {
         Ok(reply) => {
             // Only a newer vote keeps an append from renewing the lease.
             if !matches!(reply, AppendEntriesResponse::HigherVote(_)) {
-                replica.hear_leader();
+                replica.hear_leader(came);
             }
             reply_to(&item, Body::AppendReply(append_reply_to_wire(&reply)))
         }
