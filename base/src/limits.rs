@@ -68,6 +68,22 @@ pub const INDEX_KEY_BYTES_MAX: usize = 3072;
 pub const ROW_BYTES_MAX: usize = ENTRY_BYTES_MAX - (64 << 10);
 /// Times the gateway redoes an autocommit statement that met a write conflict.
 pub const CONFLICT_RETRIES_MAX: usize = 32;
+/// Versions that one entry of the log drops, at most.
+pub const COLLECT_VERSIONS_MAX: usize = 4096;
+/// Bytes of versions that one step of the collector passes.
+pub const COLLECT_STEP_BYTES: u64 = 1 << 20;
+/// Keys with dead versions that one step of the collector takes.
+pub const COLLECT_STEP_KEYS: usize = 512;
+/// Bytes of versions that the collector passes per second on a node.
+pub const COLLECT_BYTES_PER_SECOND: u64 = 32 << 20;
+/// How often the collector looks whether a shard is due.
+pub const COLLECT_LOOK_PAUSE: Duration = Duration::from_secs(5);
+/// Shortest time between two passes of the collector over one shard.
+pub const COLLECT_PASS_PAUSE_MIN: Duration = Duration::from_secs(30);
+/// A pass over a shard is followed by a pause of this many times its length.
+pub const COLLECT_PASS_PAUSE_FACTOR: u32 = 20;
+/// How long versions stay that a newer one has replaced.
+pub const RETENTION_DEFAULT: Duration = Duration::from_secs(3600);
 /// Raft heartbeat interval.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(200);
 /// Shortest election timeout.

@@ -26,15 +26,16 @@
 //!    after `key`", which pages of a scan use).
 //! 3. A key holds at most one version per `commit_ts` and at most one lock.
 //!
-//! Not here: who may read or write when (`txn`), dropping versions nobody can see (garbage
-//! collection has no owner yet: old versions stay).
+//! Not here: who may read or write when, and when versions are dropped (`txn`).
 
 mod batch;
+mod collect;
 mod lock;
 mod scan;
 mod version;
 
 pub use batch::{decode_batch, encode_batch};
+pub use collect::{Dead, delete_dead, find_dead};
 pub use lock::{
     Lock, LockExpect, TxnRecord, all_locks, delete_lock, delete_txn_record, get_lock,
     get_txn_record, put_lock, put_txn_record, scan_locks,
@@ -43,8 +44,8 @@ pub use scan::scan;
 pub use version::{Found, get, newest, put_version, version_key};
 
 use crate::engine::Visitor;
-use crate::{Engine, EngineSnapshot, Result};
-use base::KeyRange;
+use crate::{Engine, EngineSnapshot, Result, WriteBatch};
+use base::{KeyRange, Timestamp};
 use bytes::Bytes;
 
 /// First byte of what a replica knows of itself.
@@ -59,6 +60,22 @@ pub const TXN: u8 = b't';
 pub const TIMESTAMP_BYTES: usize = 8;
 /// The engine key under which `raft` keeps the applied log id and the membership.
 pub const APPLIED_KEY: &[u8] = b"a/applied";
+/// The engine key of the safe point: versions that only reads before it could see may be gone.
+const SAFE_POINT_KEY: &[u8] = b"a/safe_point";
+
+/// The safe point of a shard; zero when nothing was ever dropped.
+pub fn safe_point<V: View + ?Sized>(view: &V) -> Result<Timestamp> {
+    let Some(stored) = view.get(SAFE_POINT_KEY)? else { return Ok(Timestamp::ZERO) };
+    match <[u8; 8]>::try_from(&stored[..]) {
+        Ok(bytes) => Ok(Timestamp(u64::from_be_bytes(bytes))),
+        Err(_) => Err(crate::Error::corrupt("the safe point", format!("{} bytes", stored.len()))),
+    }
+}
+
+/// Adds a new safe point to a batch. It goes with the first removal that it allows, in the same batch.
+pub fn put_safe_point(batch: &mut WriteBatch, safe_point: Timestamp) {
+    batch.put(SAFE_POINT_KEY, safe_point.0.to_be_bytes().to_vec());
+}
 
 /// The engine key of something a replica knows of itself.
 pub fn meta_key(name: &[u8]) -> Bytes {

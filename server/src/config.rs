@@ -3,10 +3,13 @@
 //! This is the only place of the product that reads configuration; other crates are handed values.
 
 use base::NodeId;
-use base::limits::{DEAD_AFTER_DEFAULT, DISK_RESERVE_BYTES, SNAPSHOT_BYTES_PER_SECOND};
+use base::limits::{
+    DEAD_AFTER_DEFAULT, DISK_RESERVE_BYTES, RETENTION_DEFAULT, SNAPSHOT_BYTES_PER_SECOND,
+};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +18,8 @@ pub const DATA_SHARDS_DEFAULT: u32 = 8;
 /// Replicas of each shard.
 pub const REPLICATION_DEFAULT: u32 = 3;
 
+/// What `retention_s` may be: up to a year.
+const RETENTION_S: RangeInclusive<u64> = 10..=365 * 24 * 3600;
 /// Fastest `rebuild_mib_per_s`.
 const REBUILD_MIB_PER_S_MAX: u64 = 10_240;
 
@@ -102,6 +107,8 @@ pub struct StorageSection {
     pub write_buffer_mib: Option<u64>,
     /// Free space of the data folder's disk below which new writes are refused, MiB.
     pub reserve_mib: Option<u64>,
+    /// Seconds that versions of rows are kept which newer ones have replaced.
+    pub retention_s: Option<u64>,
     /// Raft snapshots sent per second, all together, and as much received, MiB.
     pub rebuild_mib_per_s: Option<u64>,
 }
@@ -153,6 +160,9 @@ pub struct StartFlags {
     /// Seconds that a silent node is waited for before its replicas are replaced
     #[arg(long, env = "PRECINCT_DEAD_AFTER", value_name = "SECONDS")]
     pub dead_after: Option<u64>,
+    /// Seconds that versions of rows are kept which newer ones have replaced
+    #[arg(long, env = "PRECINCT_RETENTION", value_name = "SECONDS")]
+    pub retention: Option<u64>,
     /// Shards of user data, when the cluster is new
     #[arg(long, env = "PRECINCT_SHARDS", value_name = "N")]
     pub shards: Option<u32>,
@@ -207,6 +217,8 @@ pub struct Config {
     pub write_buffer_bytes: usize,
     /// Free disk space below which new writes are refused, bytes.
     pub reserve_bytes: u64,
+    /// How long versions of rows are kept which newer ones have replaced.
+    pub retention: Duration,
     /// Bytes of Raft snapshots per second in each direction.
     pub rebuild_bytes_per_second: u64,
     /// LOAD DATA LOCAL allowed.
@@ -312,6 +324,7 @@ impl Config {
             block_cache_bytes: mebibytes(file.storage.block_cache_mib.unwrap_or(64))?,
             write_buffer_bytes,
             reserve_bytes: reserve(file.storage.reserve_mib, write_buffer_mib)?,
+            retention: retention(flags.retention.or(file.storage.retention_s))?,
             rebuild_bytes_per_second: rebuild_rate(file.storage.rebuild_mib_per_s)?,
             local_infile: file.sql.local_infile.unwrap_or(true),
         })
@@ -335,6 +348,19 @@ pub fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
+}
+
+/// How long old versions are kept.
+fn retention(wanted_s: Option<u64>) -> Result<Duration, String> {
+    match wanted_s {
+        None => Ok(RETENTION_DEFAULT),
+        Some(seconds) if RETENTION_S.contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        Some(seconds) => Err(format!(
+            "--retention ([storage] retention_s) = {seconds} is not in {} to {}",
+            RETENTION_S.start(),
+            RETENTION_S.end()
+        )),
+    }
 }
 
 /// How fast Raft snapshots may travel, bytes per second.
@@ -434,6 +460,19 @@ mod tests {
         };
         assert!(assemble(flags.clone(), "").unwrap_err().contains("--insecure-links"));
         assert!(assemble(StartFlags { insecure_links: true, ..flags }, "").is_ok());
+    }
+
+    #[test]
+    fn the_retention_has_bounds() {
+        let retention = |toml: &str| {
+            assemble(StartFlags::default(), toml).map(|config| config.retention.as_secs())
+        };
+        assert_eq!(retention(""), Ok(3600));
+        assert_eq!(retention("[storage]\nretention_s = 86400"), Ok(86_400));
+        for wrong in ["0", "9", "31536001"] {
+            let error = retention(&format!("[storage]\nretention_s = {wrong}")).unwrap_err();
+            assert!(error.contains("retention_s"), "{error}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Metrics (Prometheus text format), health, and one plain page for people.
 
+use crate::collector::CollectorCounters;
 use crate::local_shards::LocalShards;
 use crate::replicas::Replicas;
 use axum::Router;
@@ -16,6 +17,7 @@ use raft::DiskState;
 use raft::host::Host;
 use sql::instance::{Cluster, Instance};
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 /// What the pages show.
@@ -32,6 +34,8 @@ pub struct HttpState {
     pub replicas: Arc<Replicas>,
     /// The SQL layer; set once it runs.
     pub instance: Arc<OnceLock<Arc<Instance>>>,
+    /// What the collector of old versions did.
+    pub collected: Arc<CollectorCounters>,
 }
 
 /// The routes.
@@ -86,6 +90,13 @@ impl HttpState {
             counter.inc_by(value);
             registry.register(name, help, counter);
         };
+        for (name, help, counter) in [
+            ("gc_versions_dropped", "Old versions of rows dropped", &self.collected.dropped),
+            ("gc_versions_passed", "Versions of rows looked at", &self.collected.passed),
+            ("gc_passes", "Passes over a shard that came to its end", &self.collected.passes),
+        ] {
+            total(&mut registry, name, help, counter.load(Ordering::Relaxed));
+        }
         let raft = self.host.metrics();
         let log = raft.log;
         total(&mut registry, "log_syncs", "fdatasync calls of the Raft log", log.syncs);

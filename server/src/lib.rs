@@ -17,6 +17,7 @@ pub mod cluster_client;
 pub mod cluster_file;
 pub mod cluster_view;
 pub mod cluster_wire;
+pub mod collector;
 pub mod compare;
 pub mod config;
 pub mod coordinator;

@@ -13,6 +13,7 @@ use crate::cluster_client::{ClusterClient, ClusterClientParts};
 use crate::cluster_file::{self, ClusterFile};
 use crate::cluster_view::ClusterView;
 use crate::cluster_wire;
+use crate::collector::{self, CollectorCounters};
 use crate::config::Config;
 use crate::coordinator::{Coordinator, CoordinatorParts};
 use crate::directory::{Directory, FIRST_VERSION};
@@ -212,6 +213,14 @@ impl Node {
         background.push(raft_handle.spawn(replicas.clone().run()));
         background.push(raft_handle.spawn(coordinator.clone().run()));
         background.push(raft_handle.spawn(keep_oracle_ahead(local.clone())));
+        let collected = Arc::new(CollectorCounters::default());
+        background.push(raft_handle.spawn(collector::run(
+            client.clone(),
+            local.clone(),
+            clock.clone(),
+            config.retention,
+            collected.clone(),
+        )));
 
         let view = Arc::new(ClusterView {
             client: client.clone(),
@@ -240,6 +249,7 @@ impl Node {
             cluster: view,
             replicas,
             instance: instance_cell.clone(),
+            collected,
         });
         background.push(raft_handle.spawn(async move {
             if let Err(error) = axum::serve(http_listener, http::router(state)).await {
@@ -374,8 +384,9 @@ fn log_gone(config: &Config, begin: &Begin) -> Option<String> {
     gone.then(|| format!("the Raft log in {} is gone", folder.display()))
 }
 
-/// Asks at the addresses that this node and the others know it by, when that is not the one it has now: if another
-/// process answers for this node there, this one runs on a copy of its data folder. Who does not answer says nothing.
+/// Asks at the addresses that this node and the others know it by: if another process answers for this node there,
+/// this one runs on a copy of its data folder. Who does not answer says nothing; the talk between nodes notices later
+/// what was missed here.
 async fn refuse_twin(
     config: &Config,
     state: &ClusterState,
@@ -394,9 +405,9 @@ async fn refuse_twin(
     });
     let told = futures::future::join_all(others).await.into_iter().flatten();
     let mut addresses: BTreeSet<String> = told.map(|state| address_in(&state)).collect();
-    addresses.insert(address_in(state));
+    addresses.extend([address_in(state), config.advertised_node()]);
     for address in addresses {
-        if address.is_empty() || address == config.advertised_node() {
+        if address.is_empty() {
             continue;
         }
         let request = pb::call::Request::Status(pb::StatusRequest::default());

@@ -287,6 +287,12 @@ pub fn failure_to_pb(error: Error) -> pb::Failure {
             failure.set_kind(Kind::DiskFull);
             failure.what = what;
         }
+        Error::SnapshotTooOld { shard, ts, safe_point } => {
+            failure.set_kind(Kind::SnapshotTooOld);
+            failure.shard = shard.0;
+            failure.ts = ts.0;
+            failure.safe_point = safe_point.0;
+        }
         Error::Engine { what } => {
             failure.set_kind(Kind::Engine);
             failure.what = what;
@@ -316,6 +322,11 @@ pub fn failure_from_pb(failure: pb::Failure) -> Error {
         Ok(Kind::OutcomeUnknown) => Error::OutcomeUnknown { shard },
         Ok(Kind::TooLarge) => Error::TooLarge { what: failure.what },
         Ok(Kind::DiskFull) => Error::DiskFull { what: failure.what },
+        Ok(Kind::SnapshotTooOld) => Error::SnapshotTooOld {
+            shard,
+            ts: Timestamp(failure.ts),
+            safe_point: Timestamp(failure.safe_point),
+        },
         Ok(Kind::Engine) => Error::Engine { what: failure.what },
         Ok(Kind::BadCall) | Ok(Kind::Unspecified) | Err(_) => {
             Error::Unavailable { shard, what: failure.what }
@@ -396,6 +407,7 @@ mod tests {
             Error::OutcomeUnknown { shard: ShardId(2) },
             Error::AlreadyExists { key: Bytes::from_static(b"k") },
             Error::DiskFull { what: "node 3 takes no new writes".into() },
+            Error::SnapshotTooOld { shard: ShardId(2), ts: Timestamp(7), safe_point: Timestamp(9) },
         ] {
             let back = failure_from_pb(failure_to_pb(error.clone()));
             assert_eq!(format!("{back:?}"), format!("{error:?}"));

@@ -160,6 +160,8 @@ errors! {
     unavailable(what) = 9001, "HY000", "{what}; nothing was executed, it is safe to retry";
     /// The outcome of a write is unknown.
     outcome_unknown(what) = 9002, "HY000", "{what}; it may or may not have been executed, check before you retry";
+    /// The transaction reads versions that are not kept any more.
+    snapshot_too_old() = 9006, "HY000", "The transaction began longer ago than old versions of rows are kept; roll it back and begin anew ([storage] retention_s says how long they are kept)";
     /// The cluster refuses what an administrator asked of it; `what` says why and what to do.
     cluster_refuses(what) = 9005, "HY000", "{what}";
     /// The table's definition changed under the transaction.
@@ -346,6 +348,7 @@ impl From<txn::Error> for Error {
             }
             txn::Error::TooLarge { what } => Error::too_large(what),
             txn::Error::DiskFull { what } => Error::disk_full(what),
+            txn::Error::SnapshotTooOld { .. } => Error::snapshot_too_old(),
             txn::Error::Engine { what } => Error::storage(what),
         }
     }

@@ -154,7 +154,7 @@ pub enum WriteResponse {
     },
     /// To `CheckStatus`, and to a `Rollback` that came after the commit.
     Status(TxnStatus),
-    /// To `Bump`: the counter before the addition.
+    /// To `Bump`: the counter before the addition. To a shard's own collector: the versions dropped.
     Counter(u64),
 }
 

@@ -73,6 +73,16 @@ pub enum Error {
         /// Which node, why, and what to do.
         what: String,
     },
+    /// The read point is older than the versions that are kept. Begin anew. Nothing was executed.
+    #[error("the read point {ts} is before the safe point {safe_point} of shard {shard}")]
+    SnapshotTooOld {
+        /// The shard.
+        shard: ShardId,
+        /// The read point.
+        ts: Timestamp,
+        /// The earliest read point that is still served.
+        safe_point: Timestamp,
+    },
     /// Storage failed or is corrupt. The replica stops; nothing from it is answered.
     #[error("storage engine failed: {what}")]
     Engine {

@@ -19,8 +19,10 @@
 //!    the term is over.
 //! 4. No answer leaves when the term changed while it was made.
 //!
-//! Not here: Raft, routing, retries. Transaction records are kept for ever, and versions are not
-//! collected: both wait for garbage collection.
+//! 5. The safe point rises in memory before a removal that it allows is replicated, and on disk with it.
+//!
+//! Not here: Raft, routing, retries, when to collect. Transaction records are kept for ever: a lock that nobody
+//! has resolved yet may still ask for them.
 
 mod evaluate;
 mod proposer;
@@ -30,8 +32,10 @@ mod tenure;
 use crate::command::{ReadRequest, ReadResponse, Version, WriteRequest, WriteResponse};
 use crate::replication::Replication;
 use crate::{Error, Oracle, Result};
-use base::{ShardId, Timestamp};
+use base::{ShardId, Timestamp, limits};
+use bytes::Bytes;
 use engine::Engine;
+use engine::mvcc::{self, Dead};
 use proposer::Proposer;
 use std::sync::Arc;
 use tenure::Tenure;
@@ -90,6 +94,32 @@ impl Shard {
     /// before the read point holds a key; `Unavailable` when a pending write stayed pending too long.
     pub async fn read(&self, request: ReadRequest) -> Result<ReadResponse> {
         reader::read(&self.core, request).await
+    }
+
+    /// Passes versions from the engine key `from` on (empty: from the first) and names keys with versions that no read
+    /// at `safe_point` or later can see. Reads the engine on the caller's thread, a step at a time.
+    ///
+    /// # Errors
+    /// `Engine`.
+    pub fn find_dead(&self, from: &[u8], safe_point: Timestamp) -> Result<Dead> {
+        let (bytes_max, keys_max) = (limits::COLLECT_STEP_BYTES, limits::COLLECT_STEP_KEYS);
+        Ok(mvcc::find_dead(&*self.core.engine, from, safe_point, bytes_max, keys_max)?)
+    }
+
+    /// Drops the dead versions of some keys, at most `base::limits::COLLECT_STEP_KEYS`; reads before `safe_point` are
+    /// refused from now on with `SnapshotTooOld`. Returns how many were dropped.
+    ///
+    /// # Errors
+    /// As `write`. After `OutcomeUnknown` it may be repeated.
+    pub async fn drop_dead(&self, keys: Vec<Bytes>, safe_point: Timestamp) -> Result<u64> {
+        let mut dropped = 0;
+        loop {
+            let part = self.proposer.collect(keys.clone(), safe_point).await?;
+            dropped += part;
+            if part < limits::COLLECT_VERSIONS_MAX as u64 {
+                return Ok(dropped);
+            }
+        }
     }
 
     /// Runs a write; `Ok` after it is replicated and applied here.

@@ -55,6 +55,7 @@ impl Error {
             | Error::OutcomeUnknown { .. }
             | Error::TooLarge { .. }
             | Error::DiskFull { .. }
+            | Error::SnapshotTooOld { .. }
             | Error::Engine { .. } => false,
         }
     }

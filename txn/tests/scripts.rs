@@ -8,7 +8,7 @@
 //! t1: await                               what a step that "waits" came to
 //! prewrite T a1=x b2=y primary=a1         raw steps of a transaction T whose coordinator the script plays
 //! commit T a1 | rollback T a1 | check T primary=a1 | heartbeat T primary=a1
-//! put a1=x | read a1 [ts=T] | bump c by=10 at_least=5
+//! put a1=x | read a1 [ts=T] | collect 1 ts=T | bump c by=10 at_least=5
 //! hold 1 | lose-quorum 1 | heal 1 | depose 1 | elect 1 [lost]
 //! entries | state | advance ms=n
 //! ```
@@ -381,6 +381,26 @@ impl ScriptRunner {
                     Err(error) => describe(error),
                 })
             }
+            "collect" => {
+                let id = ShardId(words.first().ok_or("which shard?")?.parse()?);
+                let safe_point = self.start_ts(options.get("ts").ok_or("which safe point?")?)?;
+                let cluster = self.cluster.clone();
+                let dropped = self.run_now(async {
+                    let shard = &cluster.shard(id)?.shard;
+                    let (mut from, mut dropped) = (Bytes::new(), 0);
+                    loop {
+                        let dead = shard.find_dead(&from, safe_point)?;
+                        if !dead.keys.is_empty() {
+                            dropped += shard.drop_dead(dead.keys, safe_point).await?;
+                        }
+                        match dead.next {
+                            Some(next) => from = next,
+                            None => return Ok(dropped),
+                        }
+                    }
+                });
+                Ok(dropped.map_or_else(describe, |dropped: u64| format!("dropped {dropped}")))
+            }
             "timestamp" => {
                 let ts = self.run_now(self.cluster.timestamp())?;
                 self.raw.insert(named()?, (ts, None));
@@ -533,6 +553,7 @@ fn describe(error: txn::Error) -> String {
         txn::Error::WriteConflict { key } => format!("error: write conflict on {}", name_of(&key)),
         txn::Error::AlreadyExists { key } => format!("error: {} already exists", name_of(&key)),
         txn::Error::RolledBack { .. } => "error: rolled back".into(),
+        txn::Error::SnapshotTooOld { .. } => "error: snapshot too old".into(),
         other => format!("error: {other}"),
     }
 }

@@ -38,6 +38,9 @@ pub struct DemoArgs {
     /// Seconds that the cluster waits for a silent node before it replaces its replicas
     #[arg(long, value_name = "SECONDS")]
     dead_after: Option<u64>,
+    /// Seconds that versions of rows are kept which newer ones have replaced
+    #[arg(long, value_name = "SECONDS")]
+    retention: Option<u64>,
     /// Sample data to load
     #[arg(long, value_enum, default_value_t = Sample::Police)]
     sample: Sample,
@@ -113,6 +116,7 @@ fn start(args: DemoArgs) -> Result<(), Failure> {
         nodes: args.nodes,
         founders: args.nodes,
         dead_after_s: args.dead_after,
+        retention_s: args.retention,
         data,
         temp: args.temp,
         ports,

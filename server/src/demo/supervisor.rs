@@ -38,6 +38,8 @@ pub struct Plan {
     pub founders: u64,
     /// Seconds that the cluster waits for a silent node; `None` for its default.
     pub dead_after_s: Option<u64>,
+    /// Seconds that replaced versions of rows are kept; `None` for the default.
+    pub retention_s: Option<u64>,
     /// Data folder.
     pub data: PathBuf,
     /// Whether the data folder is removed at the end.
@@ -278,6 +280,7 @@ impl Demo {
             false => vec!["--join".into(), addresses(false)],
         };
         let patience = self.plan.dead_after_s.map(|seconds| format!("--dead-after={seconds}"));
+        let retention = self.plan.retention_s.map(|seconds| format!("--retention={seconds}"));
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let child = Command::new(program)
             .arg("start")
@@ -285,6 +288,7 @@ impl Demo {
             .args(["--cluster", "demo"])
             .args(place)
             .args(patience)
+            .args(retention)
             .arg("--data")
             .arg(&folder)
             .arg("--socket")

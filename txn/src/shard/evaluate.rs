@@ -41,6 +41,8 @@ pub(super) struct Evaluator<'a> {
     pub(super) engine: &'a dyn Engine,
     /// The tenure's locks.
     pub(super) locks: &'a LockTable,
+    /// Versions and tombstones that only earlier reads could see may be gone.
+    pub(super) safe_point: Timestamp,
 }
 
 impl Evaluator<'_> {
@@ -238,6 +240,24 @@ impl Evaluator<'_> {
         Ok(result)
     }
 
+    /// Drops the dead versions of some keys.
+    pub(super) fn collect(&self, keys: &[Bytes], safe_point: Timestamp) -> Result<Evaluation> {
+        let mut result = Evaluation::answering(WriteResponse::Counter(0));
+        let mut left = limits::COLLECT_VERSIONS_MAX;
+        for key in keys {
+            left -= mvcc::delete_dead(self.engine, &mut result.batch, key, safe_point, left)?;
+            if left == 0 {
+                break;
+            }
+        }
+        let dropped = limits::COLLECT_VERSIONS_MAX - left;
+        result.response = WriteResponse::Counter(dropped as u64);
+        if dropped > 0 {
+            mvcc::put_safe_point(&mut result.batch, safe_point);
+        }
+        Ok(result)
+    }
+
     /// Adds to a counter.
     fn bump(&self, key: &Bytes, by: u64, at_least: u64) -> Result<Evaluation> {
         let stored = mvcc::newest(self.engine, key)?.and_then(|found| found.value);
@@ -268,7 +288,15 @@ impl Evaluator<'_> {
             if write.expect == Expect::Any {
                 continue;
             }
-            let Some(newest) = mvcc::newest(self.engine, &write.key)? else { continue };
+            let Some(newest) = mvcc::newest(self.engine, &write.key)? else {
+                // A row was seen before the safe point, and even its tombstone is gone.
+                let deleted = matches!(write.expect, Expect::NotNewerThan(ts)
+                    if ts != Timestamp::ZERO && ts < self.safe_point);
+                if deleted && conflict.is_none() {
+                    conflict = Some(Error::WriteConflict { key: write.key.clone() });
+                }
+                continue;
+            };
             let refused = match write.expect {
                 Expect::Any => false,
                 Expect::Absent if newest.value.is_some() => {

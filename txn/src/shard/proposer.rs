@@ -54,12 +54,25 @@ struct Queue {
     workers: usize,
 }
 
+/// What a task does.
+enum Work {
+    /// A coordinator's write.
+    Write(WriteRequest),
+    /// Drops versions that nobody may read any more.
+    Collect {
+        /// Keys that have some.
+        keys: Vec<Bytes>,
+        /// The earliest read point from now on.
+        safe_point: Timestamp,
+    },
+}
+
 /// An admitted write.
 struct Task {
     /// The leadership it is latched under.
     tenure: Arc<Tenure>,
     /// What to do.
-    request: WriteRequest,
+    work: Work,
     /// Latches of its keys, granted.
     guard: Guard,
     /// Its share of the bytes in flight; given back when the task ends.
@@ -90,22 +103,39 @@ impl Proposer {
 
     /// Runs a write to its answer, or until `PROPOSE_WAIT_MAX` is over.
     pub(super) async fn write(self: &Arc<Self>, request: WriteRequest) -> Result<WriteResponse> {
+        self.run(Work::Write(request)).await
+    }
+
+    /// Drops dead versions of some keys, at most `COLLECT_VERSIONS_MAX`, and refuses reads before `safe_point` from
+    /// now on. Returns how many were dropped.
+    pub(super) async fn collect(
+        self: &Arc<Self>,
+        keys: Vec<Bytes>,
+        safe_point: Timestamp,
+    ) -> Result<u64> {
+        match self.run(Work::Collect { keys, safe_point }).await? {
+            WriteResponse::Counter(dropped) => Ok(dropped),
+            WriteResponse::Done { .. } | WriteResponse::Status(_) => Ok(0),
+        }
+    }
+
+    async fn run(self: &Arc<Self>, work: Work) -> Result<WriteResponse> {
         let shard = self.core.replication.shard();
-        let bytes = weight(&request);
+        let bytes = weight(&work);
         if bytes > limits::ENTRY_BYTES_MAX {
             let limit = limits::ENTRY_BYTES_MAX;
             let what = format!("a command of {bytes} bytes exceeds the limit of {limit} bytes");
             return Err(Error::TooLarge { what });
         }
         let claimed = Arc::new(AtomicBool::new(false));
-        let work = async {
+        let admitted = async {
             let (answer, outcome) = oneshot::channel();
-            let task = self.admit(request, bytes as u32, claimed.clone(), answer).await?;
+            let task = self.admit(work, bytes as u32, claimed.clone(), answer).await?;
             self.enqueue(task)?;
             // Silence means that the worker is gone, and the write may be under way.
             outcome.await.unwrap_or(Err(Error::OutcomeUnknown { shard }))
         };
-        match timeout(limits::PROPOSE_WAIT_MAX, work).await {
+        match timeout(limits::PROPOSE_WAIT_MAX, admitted).await {
             Ok(outcome) => outcome,
             Err(_) if claimed.swap(true, Ordering::SeqCst) => Err(Error::OutcomeUnknown { shard }),
             Err(_) => Err(self.busy("earlier writes have found no quorum in time")),
@@ -115,14 +145,14 @@ impl Proposer {
     /// Waits for a share of the bytes in flight and for the latches.
     async fn admit(
         &self,
-        request: WriteRequest,
+        work: Work,
         bytes: u32,
         claimed: Arc<AtomicBool>,
         answer: oneshot::Sender<Result<WriteResponse>>,
     ) -> Result<Task> {
         let tenure = self.core.tenure().await?;
         // After the look at the tenure: a node that does not lead says that, and not how its disk does.
-        if begins(&request)
+        if begins(&work)
             && let Some(what) = self.core.replication.refuses_writes()
         {
             return Err(Error::DiskFull { what });
@@ -131,11 +161,11 @@ impl Proposer {
             Ok(permit) => permit,
             Err(_) => return Err(self.busy("the shard is closing")),
         };
-        let guard = tenure.latches.enqueue(keys(&request), visibility(&request));
+        let guard = tenure.latches.enqueue(keys(&work), visibility(&work));
         if !guard.is_granted() {
             guard.granted().await;
         }
-        Ok(Task { tenure, request, guard, _bytes: permit, claimed, answer })
+        Ok(Task { tenure, work, guard, _bytes: permit, claimed, answer })
     }
 
     /// Hands a write to a worker.
@@ -195,7 +225,7 @@ impl Proposer {
 
     /// Fetches commit timestamps for the writes that need one: the first of a consecutive range.
     async fn with_timestamps(&self, tasks: Vec<Task>) -> (Vec<Task>, Timestamp) {
-        let commits = |task: &Task| matches!(task.request, WriteRequest::CommitNow { .. });
+        let commits = |task: &Task| task.work.commits();
         let count = tasks.iter().filter(|task| commits(task)).count();
         if count == 0 {
             return (tasks, Timestamp::ZERO);
@@ -221,10 +251,11 @@ impl Proposer {
         let mut unchanged = Vec::new();
         let mut next_ts = first_ts;
         let locks = tenure.locks.read();
-        let evaluator = Evaluator { engine: &*self.core.engine, locks: &locks };
+        let safe_point = tenure.safe_point();
+        let evaluator = Evaluator { engine: &*self.core.engine, locks: &locks, safe_point };
         for task in tasks {
             let commit_ts = next_ts;
-            if matches!(task.request, WriteRequest::CommitNow { .. }) {
+            if task.work.commits() {
                 next_ts = next_ts.next();
                 task.guard.stamp(commit_ts);
             }
@@ -232,7 +263,14 @@ impl Proposer {
             if task.claimed.swap(true, Ordering::SeqCst) {
                 continue;
             }
-            match evaluator.evaluate(&task.request, commit_ts) {
+            let evaluated = match &task.work {
+                Work::Write(request) => evaluator.evaluate(request, commit_ts),
+                Work::Collect { keys, safe_point } => {
+                    tenure.raise_safe_point(*safe_point);
+                    evaluator.collect(keys, tenure.safe_point())
+                }
+            };
+            match evaluated {
                 Ok(done) if done.batch.is_empty() => unchanged.push((task, Ok(done.response))),
                 Ok(done) => add(&mut entries, task, done),
                 Err(error) => unchanged.push((task, Err(error))),
@@ -349,8 +387,19 @@ fn size(batch: &WriteBatch) -> usize {
     batch.bytes() + batch.len() * limits::WRITE_OVERHEAD_BYTES
 }
 
+impl Work {
+    /// Whether it needs a commit timestamp.
+    fn commits(&self) -> bool {
+        matches!(self, Work::Write(WriteRequest::CommitNow { .. }))
+    }
+}
+
 /// The keys a request reads or changes.
-fn keys(request: &WriteRequest) -> Vec<Bytes> {
+fn keys(work: &Work) -> Vec<Bytes> {
+    let request = match work {
+        Work::Write(request) => request,
+        Work::Collect { keys, .. } => return keys.clone(),
+    };
     match request {
         WriteRequest::CommitNow { writes } | WriteRequest::Prewrite { writes, .. } => {
             writes.iter().map(|write| write.key.clone()).collect()
@@ -363,8 +412,9 @@ fn keys(request: &WriteRequest) -> Vec<Bytes> {
     }
 }
 
-/// Whether a request begins something. The others end what was begun, and free what it holds.
-fn begins(request: &WriteRequest) -> bool {
+/// Whether a request begins something. The others end what was begun, or free what it holds.
+fn begins(work: &Work) -> bool {
+    let Work::Write(request) = work else { return false };
     match request {
         WriteRequest::CommitNow { .. }
         | WriteRequest::Prewrite { .. }
@@ -377,7 +427,8 @@ fn begins(request: &WriteRequest) -> bool {
 }
 
 /// From which read point on readers must wait for a request.
-fn visibility(request: &WriteRequest) -> Visibility {
+fn visibility(work: &Work) -> Visibility {
+    let Work::Write(request) = work else { return Visibility::Never };
     match request {
         WriteRequest::CommitNow { .. } => Visibility::AtStamp,
         WriteRequest::Commit { commit_ts, .. } => Visibility::From(*commit_ts),
@@ -390,7 +441,9 @@ fn visibility(request: &WriteRequest) -> Visibility {
 }
 
 /// What a request costs in an entry, bytes.
-fn weight(request: &WriteRequest) -> usize {
+fn weight(work: &Work) -> usize {
+    let keys_only = || keys(work).iter().map(|key| key.len() + limits::WRITE_OVERHEAD_BYTES).sum();
+    let Work::Write(request) = work else { return keys_only() };
     let one = |write: &KeyWrite| write.key.len() + write.value.as_ref().map_or(0, Bytes::len);
     let bytes: usize = match request {
         WriteRequest::CommitNow { writes } | WriteRequest::Prewrite { writes, .. } => {
@@ -400,9 +453,7 @@ fn weight(request: &WriteRequest) -> usize {
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::Heartbeat { .. }
-        | WriteRequest::Bump { .. } => {
-            keys(request).iter().map(|key| key.len() + limits::WRITE_OVERHEAD_BYTES).sum()
-        }
+        | WriteRequest::Bump { .. } => keys_only(),
     };
     bytes.max(1)
 }

@@ -7,6 +7,9 @@
 //! A read of the newest versions has no read point to protect it: between its look at the locks and its
 //! engine snapshot a whole two-phase commit could go by, half of it visible. It therefore takes the
 //! snapshot while it holds the lock table for reading, which holds up any prewrite's entry.
+//!
+//! The safe point is looked at last: it rises before the removals that it allows are replicated, so a reader that
+//! still finds it low has read what was there.
 
 use super::Core;
 use super::evaluate::locked;
@@ -34,6 +37,9 @@ pub(super) fn try_get(core: &Core, key: &[u8], ts: Timestamp) -> Option<Result<O
         return Some(Err(error));
     }
     let found = version_at(&*core.engine, key, ts);
+    if ts < tenure.safe_point() {
+        return Some(Err(too_old(core, &tenure, ts)));
+    }
     // Memory of a past term vouches for nothing; the slow path will say so.
     (core.replication.serving_term() == Some(tenure.term)).then_some(found)
 }
@@ -41,6 +47,9 @@ pub(super) fn try_get(core: &Core, key: &[u8], ts: Timestamp) -> Option<Result<O
 /// Runs a read.
 pub(super) async fn read(core: &Core, request: ReadRequest) -> Result<ReadResponse> {
     let tenure = core.tenure().await?;
+    let ts = match &request {
+        ReadRequest::Get { ts, .. } | ReadRequest::Scan { ts, .. } => *ts,
+    };
     let response = match request {
         ReadRequest::Get { keys, ts } => get(core, &tenure, &keys, ts).await?,
         ReadRequest::Scan { range, ts, reverse, limit } => {
@@ -48,10 +57,20 @@ pub(super) async fn read(core: &Core, request: ReadRequest) -> Result<ReadRespon
             scan(core, &tenure, range, wish).await?
         }
     };
+    // After the engine was read: what is dropped later was still there.
+    if ts < tenure.safe_point() {
+        return Err(too_old(core, &tenure, ts));
+    }
     match core.still_serves(&tenure).await {
         true => Ok(response),
         false => Err(core.not_serving()),
     }
+}
+
+/// The error for a read point whose versions may be dropped.
+fn too_old(core: &Core, tenure: &Tenure, ts: Timestamp) -> Error {
+    let (shard, safe_point) = (core.replication.shard(), tenure.safe_point());
+    Error::SnapshotTooOld { shard, ts, safe_point }
 }
 
 /// The versions of some keys.

@@ -2,10 +2,12 @@
 
 use crate::latch::Latches;
 use crate::lock_table::{LockChange, LockTable};
+use base::Timestamp;
 use bytes::Bytes;
 use engine::{Engine, mvcc};
 use parking_lot::RwLock;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a leader keeps in memory while its term lasts.
 #[derive(Debug)]
@@ -16,13 +18,26 @@ pub(super) struct Tenure {
     pub(super) locks: RwLock<LockTable>,
     /// Writes being evaluated or replicated.
     pub(super) latches: Arc<Latches>,
+    /// Reads before this point are refused: what they would see may be dropped.
+    safe_point: AtomicU64,
 }
 
 impl Tenure {
     /// The memory of a term that has just begun to serve.
     pub(super) fn load(term: u64, engine: &dyn Engine) -> engine::Result<Tenure> {
         let locks = RwLock::new(LockTable::load(engine)?);
-        Ok(Tenure { term, locks, latches: Arc::default() })
+        let safe_point = AtomicU64::new(mvcc::safe_point(engine)?.0);
+        Ok(Tenure { term, locks, latches: Arc::default(), safe_point })
+    }
+
+    /// The earliest read point that is served.
+    pub(super) fn safe_point(&self) -> Timestamp {
+        Timestamp(self.safe_point.load(Ordering::SeqCst))
+    }
+
+    /// Refuses reads before a point from now on. Comes before the first removal that it allows is replicated.
+    pub(super) fn raise_safe_point(&self, safe_point: Timestamp) {
+        self.safe_point.fetch_max(safe_point.0, Ordering::SeqCst);
     }
 
     /// Takes over the lock changes of an applied batch.
