@@ -84,6 +84,8 @@ pub const COLLECT_PASS_PAUSE_MIN: Duration = Duration::from_secs(30);
 pub const COLLECT_PASS_PAUSE_FACTOR: u32 = 20;
 /// How long versions stay that a newer one has replaced.
 pub const RETENTION_DEFAULT: Duration = Duration::from_secs(3600);
+/// How long versions stay, beyond the retention, for a transaction that still reads them.
+pub const READER_HOLD_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Raft heartbeat interval.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(200);
 /// Shortest election timeout.

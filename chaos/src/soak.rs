@@ -23,7 +23,8 @@ use crate::workload::probe::Probe;
 use crate::workload::{self, Run, Target};
 use base::{Clock, Rng, SystemClock};
 use nemesis::Nemesis;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ pub struct Plan {
 pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Outcome, Error> {
     std::fs::create_dir_all(&plan.folder)
         .map_err(|error| Error::system(format!("folder {}", plan.folder.display()), error))?;
+    let _alone = take_folder(&plan.folder)?;
     let mut lab_plan = LabPlan::best(plan.binary.clone(), plan.nodes);
     let (kinds, unavailable) = candidates(&plan.kinds, &plan.binary);
     for (kind, why) in &unavailable {
@@ -90,6 +92,18 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Outcome, Error> {
     lab.close()?;
     switch.disarm();
     Ok(outcome)
+}
+
+/// Keeps another soak from writing its histories over those of this one, as long as the file is open.
+fn take_folder(folder: &Path) -> Result<File, Error> {
+    let path = folder.join("LOCK");
+    let file = File::create(&path)
+        .map_err(|error| Error::system(format!("lock {}", path.display()), error))?;
+    file.try_lock().map_err(|_| {
+        let folder = folder.display();
+        Error::Refused(format!("another soak writes into {folder}; give this one another --out"))
+    })?;
+    Ok(file)
 }
 
 fn soak(
@@ -147,4 +161,19 @@ fn soak(
         unsettled: settled.err(),
         unavailable: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_soaks_do_not_share_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = take_folder(folder.path()).unwrap();
+        let refused = take_folder(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("another soak") && refused.contains("--out"), "{refused}");
+        drop(first);
+        assert!(take_folder(folder.path()).is_ok());
+    }
 }

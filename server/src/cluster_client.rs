@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use txn::command::{ReadRequest, ReadResponse, WriteRequest, WriteResponse};
-use txn::{Error, Oracle, Result, Route, ShardClient};
+use txn::{Error, Oracle, ReadPoints, Result, Route, ShardClient};
 
 /// Longest wait for one call's answer: the leader's own wait for its quorum, and a little more.
 const CALL_WAIT_MAX: Duration = Duration::from_millis(4300);
@@ -45,6 +45,8 @@ pub struct ClusterClient {
     /// Last known leader of shards whose leader no local replica knows.
     hints: Mutex<BTreeMap<ShardId, NodeId>>,
     oracle: OnceLock<Arc<dyn Oracle>>,
+    /// What this node's transactions read.
+    read_points: Arc<ReadPoints>,
 }
 
 /// What a client is made of.
@@ -75,6 +77,7 @@ impl ClusterClient {
             runtime: parts.runtime,
             hints: Mutex::new(BTreeMap::new()),
             oracle: OnceLock::new(),
+            read_points: Arc::default(),
         })
     }
 
@@ -358,6 +361,10 @@ impl ShardClient for ClusterClient {
                 what: "this node is still starting".into(),
             }),
         }
+    }
+
+    fn read_points(&self) -> &Arc<ReadPoints> {
+        &self.read_points
     }
 
     fn spawn(&self, work: BoxFuture<'static, ()>) {

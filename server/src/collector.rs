@@ -1,7 +1,7 @@
 //! Drops versions of rows that nobody may read any more, on the shards that this node leads.
 //!
 //! ```text
-//! safe point = the oracle's now − retention
+//! safe point = the oracle's now − retention, but not after the oldest read point of any node that answers
 //! shard due? ─> pass: step of 1 MiB ─> dead versions? ─> one entry of the log drops them ─> next step …
 //!      ▲                                                                                       │
 //!      └──── pause: at least 30 s (or the retention), at least 20 times what the pass took ────┘
@@ -13,12 +13,15 @@
 //!
 //! Invariants:
 //! 1. The safe point comes from the oracle, never from this node's clock.
-//! 2. At most a twentieth of the time goes to passes, at `COLLECT_BYTES_PER_SECOND`.
+//! 2. A transaction is waited for up to a day, wherever it runs. What a node that does not answer reads is not.
+//! 3. At most a twentieth of the time goes to passes, at `COLLECT_BYTES_PER_SECOND`.
 
 use crate::cluster_client::ClusterClient;
+use crate::gossip::Gossip;
 use crate::local_shards::LocalShards;
 use base::limits::{
-    COLLECT_BYTES_PER_SECOND, COLLECT_LOOK_PAUSE, COLLECT_PASS_PAUSE_FACTOR, COLLECT_PASS_PAUSE_MIN,
+    COLLECT_BYTES_PER_SECOND, COLLECT_LOOK_PAUSE, COLLECT_PASS_PAUSE_FACTOR,
+    COLLECT_PASS_PAUSE_MIN, READER_HOLD_MAX,
 };
 use base::{ShardId, SharedClock, Timestamp};
 use bytes::Bytes;
@@ -80,10 +83,14 @@ impl Memory {
     }
 }
 
-/// The safe point of a moment.
-fn safe_point(now: Timestamp, retention: Duration) -> Timestamp {
-    let retention = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
-    Timestamp::from_unix_ms(now.unix_ms().saturating_sub(retention))
+/// The safe point of a moment: not after what somebody still reads, unless that one has read for too long.
+fn safe_point(now: Timestamp, retention: Duration, oldest_read: Option<Timestamp>) -> Timestamp {
+    let ago = |time: Duration| {
+        let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Timestamp::from_unix_ms(now.unix_ms().saturating_sub(time))
+    };
+    let held = oldest_read.unwrap_or(Timestamp::MAX).max(ago(READER_HOLD_MAX.max(retention)));
+    ago(retention).min(held)
 }
 
 /// Collects until the node stops.
@@ -91,6 +98,7 @@ pub async fn run(
     client: Arc<ClusterClient>,
     local: Arc<LocalShards>,
     clock: SharedClock,
+    gossip: Arc<Gossip>,
     retention: Duration,
     counters: Arc<CollectorCounters>,
 ) {
@@ -106,7 +114,7 @@ pub async fn run(
             continue;
         }
         let Ok(now) = client.timestamp().await else { continue };
-        let safe_point = safe_point(now, retention);
+        let safe_point = safe_point(now, retention, gossip.oldest_read());
         for local in leads {
             let id = local.group.shard();
             let memory = memories.entry(id).or_default();
@@ -174,8 +182,18 @@ mod tests {
 
     #[test]
     fn the_safe_point_lies_a_retention_before_the_oracles_now() {
-        assert_eq!(safe_point(at(5000), s(3600)), at(1400));
-        assert_eq!(safe_point(at(5), s(3600)), Timestamp::ZERO);
+        assert_eq!(safe_point(at(5000), s(3600), None), at(1400));
+        assert_eq!(safe_point(at(5), s(3600), None), Timestamp::ZERO);
+    }
+
+    #[test]
+    fn who_reads_is_waited_for_but_not_for_ever() {
+        let now = at(1_000_000);
+        assert_eq!(safe_point(now, s(3600), Some(at(999_000))), at(996_400), "younger");
+        assert_eq!(safe_point(now, s(3600), Some(at(990_000))), at(990_000), "older");
+        let day = READER_HOLD_MAX.as_secs();
+        assert_eq!(safe_point(now, s(3600), Some(at(3))), at(1_000_000 - day));
+        assert_eq!(safe_point(now, s(2 * day), Some(at(3))), at(1_000_000 - 2 * day));
     }
 
     #[test]

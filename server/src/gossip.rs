@@ -15,7 +15,7 @@ use crate::peers::Peers;
 use crate::replicas::Replicas;
 use crate::twin::{self, Twins};
 use base::limits::{STATUS_PAUSE, STATUS_WAIT_MAX};
-use base::{NodeId, ReplicaId, ShardId, SharedClock};
+use base::{NodeId, ReplicaId, ShardId, SharedClock, Timestamp};
 use parking_lot::Mutex;
 use proto::node as pb;
 use shard_router::{ClusterState, NodeInfo, NodeState};
@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use txn::ReadPoints;
 
 /// What is known of another node.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct Heard {
     pub lost: BTreeMap<ShardId, (ReplicaId, String)>,
     /// Shards that it says to lead.
     pub leads: BTreeMap<ShardId, Led>,
+    /// Oldest read point of its transactions.
+    pub oldest_read: Option<Timestamp>,
 }
 
 /// What a leader said of its shard.
@@ -68,6 +71,8 @@ pub struct Gossip {
     introduced: Mutex<BTreeMap<NodeId, NodeInfo>>,
     /// Drawn when this process started.
     process: u64,
+    /// What this node's transactions read.
+    read_points: Arc<ReadPoints>,
     /// Whether two processes use one node's number.
     twins: Twins,
     /// Wakes the talk: this node has something new to tell.
@@ -84,6 +89,7 @@ impl Gossip {
         local: Arc<LocalShards>,
         disks: Arc<Disks>,
         clock: SharedClock,
+        read_points: Arc<ReadPoints>,
         process: u64,
     ) -> Arc<Gossip> {
         Arc::new(Gossip {
@@ -96,6 +102,7 @@ impl Gossip {
             heard: Mutex::default(),
             introduced: Mutex::default(),
             process,
+            read_points,
             twins: Twins::default(),
             news: Notify::new(),
             refused: watch::channel(None).0,
@@ -141,6 +148,7 @@ impl Gossip {
             answers: false,
             lost: BTreeMap::new(),
             leads: BTreeMap::new(),
+            oldest_read: None,
         });
         if known.answers { Duration::ZERO } else { now.saturating_sub(known.at) }
     }
@@ -173,6 +181,13 @@ impl Gossip {
         let heard = self.heard.lock();
         let told = heard.values().filter(|heard| heard.answers);
         told.filter_map(|heard| heard.leads.get(&shard)).max_by_key(|led| led.term).copied()
+    }
+
+    /// The oldest read point of a transaction on any node that answers, this one included.
+    pub fn oldest_read(&self) -> Option<Timestamp> {
+        let heard = self.heard.lock();
+        let others = heard.values().filter(|heard| heard.answers);
+        others.filter_map(|heard| heard.oldest_read).chain(self.read_points.oldest()).min()
     }
 
     /// Tells everybody now instead of in a moment.
@@ -251,6 +266,7 @@ impl Gossip {
             answers: true,
             lost: lost.collect(),
             leads: leads.collect(),
+            oldest_read: (status.oldest_read != 0).then_some(Timestamp(status.oldest_read)),
         };
         self.heard.lock().insert(node, heard);
     }
@@ -295,6 +311,7 @@ impl Gossip {
             refused: String::new(),
             disk: self.disks.text(self.directory.node()).unwrap_or_default(),
             process: self.process,
+            oldest_read: self.read_points.oldest().map_or(0, |oldest| oldest.0),
         };
         if let Some((node, info)) = sender {
             answer.your_incarnation = state.nodes.get(&node).map_or(0, |known| known.incarnation);

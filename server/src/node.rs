@@ -49,6 +49,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use txn::ShardClient;
 
 /// Pause between two tries to reach the meta shard at start.
 const BOOTSTRAP_RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -159,6 +160,7 @@ impl Node {
             local.clone(),
             disks.clone(),
             clock.clone(),
+            client.read_points().clone(),
             process,
         );
         let replicas = Replicas::new(
@@ -218,6 +220,7 @@ impl Node {
             client.clone(),
             local.clone(),
             clock.clone(),
+            gossip.clone(),
             config.retention,
             collected.clone(),
         )));

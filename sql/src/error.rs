@@ -161,7 +161,7 @@ errors! {
     /// The outcome of a write is unknown.
     outcome_unknown(what) = 9002, "HY000", "{what}; it may or may not have been executed, check before you retry";
     /// The transaction reads versions that are not kept any more.
-    snapshot_too_old() = 9006, "HY000", "The transaction began longer ago than old versions of rows are kept; roll it back and begin anew ([storage] retention_s says how long they are kept)";
+    snapshot_too_old() = 9006, "HY000", "The transaction reads what is no longer kept: it began before the retention and more than a day ago, or its node did not answer the others for a while; roll it back and begin anew";
     /// The cluster refuses what an administrator asked of it; `what` says why and what to do.
     cluster_refuses(what) = 9005, "HY000", "{what}";
     /// The table's definition changed under the transaction.

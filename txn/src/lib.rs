@@ -12,6 +12,7 @@ pub mod error;
 pub mod latch;
 pub mod lock_table;
 pub mod oracle;
+pub mod read_points;
 pub mod replication;
 pub mod shard;
 pub mod shard_client;
@@ -20,5 +21,6 @@ pub mod transaction;
 
 pub use error::{Error, Result};
 pub use oracle::Oracle;
+pub use read_points::ReadPoints;
 pub use shard_client::{Route, ShardClient};
 pub use transaction::{CommitOutcome, Mode, Savepoint, Scan, ScanOptions, Transaction};

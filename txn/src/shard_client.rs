@@ -2,8 +2,10 @@
 //! node, over the peers' streams when it is not.
 
 use crate::command::{ReadRequest, ReadResponse, WriteRequest, WriteResponse};
+use crate::read_points::ReadPoints;
 use crate::{Error, Result};
 use base::{ShardEpoch, ShardId, Timestamp};
+use std::sync::Arc;
 
 /// Where a key lives, as far as the local shard map knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +34,9 @@ pub trait ShardClient: Send + Sync + 'static {
 
     /// A timestamp after every one that was handed out before this call began.
     async fn timestamp(&self) -> Result<Timestamp>;
+
+    /// Where transactions of this node note what they read.
+    fn read_points(&self) -> &Arc<ReadPoints>;
 
     /// Runs `work` to its end even when the caller goes away (second phase of commits, heartbeats).
     fn spawn(&self, work: futures::future::BoxFuture<'static, ()>);

@@ -10,6 +10,7 @@
 //! Not here: Raft and more than one copy of a shard (`chaos` simulates those).
 
 use crate::command::{ReadRequest, ReadResponse, WriteRequest, WriteResponse};
+use crate::read_points::ReadPoints;
 use crate::replication::{ReplicateError, Replication};
 use crate::shard::Shard;
 use crate::{Error, Oracle, Result, Route, ShardClient};
@@ -38,6 +39,8 @@ pub struct MemoryCluster {
     oracle: Arc<MemoryOracle>,
     /// Wall clock.
     clock: SharedClock,
+    /// Read points in use.
+    read_points: Arc<ReadPoints>,
 }
 
 /// One shard and its levers.
@@ -72,7 +75,8 @@ impl MemoryCluster {
             let shard = Shard::new(replication.clone(), engine.clone(), oracle.clone());
             shards.push(MemoryShard { shard, replication, engine });
         }
-        Ok(Arc::new(MemoryCluster { shards, ranges: SlotRange::even(data_shards), oracle, clock }))
+        let (ranges, read_points) = (SlotRange::even(data_shards), Arc::default());
+        Ok(Arc::new(MemoryCluster { shards, ranges, oracle, clock, read_points }))
     }
 
     /// A shard by its id.
@@ -122,6 +126,10 @@ impl ShardClient for MemoryCluster {
 
     async fn timestamp(&self) -> Result<Timestamp> {
         self.oracle.timestamps(1).await
+    }
+
+    fn read_points(&self) -> &Arc<ReadPoints> {
+        &self.read_points
     }
 
     fn spawn(&self, work: BoxFuture<'static, ()>) {

@@ -41,6 +41,7 @@ pub use scan::{Scan, ScanOptions};
 pub use write_buffer::Savepoint;
 
 use crate::command::{Expect, ReadRequest, ReadResponse, Version};
+use crate::read_points::ReadPoint;
 use crate::shard_client::{Route, ShardClient};
 use crate::{Error, Result};
 use base::{KeyRange, ShardId, Timestamp, limits};
@@ -72,7 +73,7 @@ pub struct Transaction {
     /// How the read point is chosen.
     mode: Mode,
     /// The read point; `None` until something needs it.
-    read_ts: Option<Timestamp>,
+    read_point: Option<Arc<ReadPoint>>,
     /// Whether a round of point reads ran at [`Timestamp::MAX`] (mode `Latest` only, once).
     read_newest: bool,
     /// Keys read at [`Timestamp::MAX`] and the version seen; zero when no row was visible.
@@ -87,7 +88,7 @@ impl Transaction {
         Transaction {
             client,
             mode,
-            read_ts: None,
+            read_point: None,
             read_newest: false,
             observed: BTreeMap::new(),
             buffer: WriteBuffer::default(),
@@ -96,19 +97,20 @@ impl Transaction {
 
     /// Fixes the read point now and returns it (START TRANSACTION WITH CONSISTENT SNAPSHOT).
     pub async fn pin(&mut self) -> Result<Timestamp> {
-        if let Some(ts) = self.read_ts {
+        if let Some(ts) = self.read_ts() {
             return Ok(ts);
         }
-        let ts = self.client.timestamp().await?;
+        let point = self.client.read_points().hold(self.client.timestamp().await?);
+        let ts = point.ts();
         self.confirm_observed(ts).await?;
-        self.read_ts = Some(ts);
+        self.read_point = Some(point);
         Ok(ts)
     }
 
     /// Gives up the read point, so that the next read chooses a newer one (READ COMMITTED, between
     /// statements). Own writes stay.
     pub fn unpin(&mut self) {
-        self.read_ts = None;
+        self.read_point = None;
         self.read_newest = false;
         self.observed.clear();
     }
@@ -116,7 +118,7 @@ impl Transaction {
     /// The read point, once there is one. `None` also while a `Latest` statement has read the newest
     /// versions only: use [`Transaction::expect_unchanged`] rather than a timestamp for its writes.
     pub fn read_ts(&self) -> Option<Timestamp> {
-        self.read_ts
+        self.read_point.as_ref().map(|point| point.ts())
     }
 
     /// The value of a key, own writes included.
@@ -174,7 +176,9 @@ impl Transaction {
     /// lives on its own; later writes of this transaction do not show in it.
     pub async fn scan(&mut self, range: KeyRange, options: ScanOptions) -> Result<Scan> {
         let ts = self.pin().await?;
-        Scan::open(self.client.clone(), ts, range, options, &self.buffer)
+        // `pin` has set it; its scan may outlive the transaction.
+        let point = self.read_point.clone().unwrap_or_else(|| self.client.read_points().hold(ts));
+        Scan::open(self.client.clone(), point, range, options, &self.buffer)
     }
 
     /// Buffers "set `key` to `value`".
@@ -204,7 +208,7 @@ impl Transaction {
     /// transaction's change is lost: the version seen, or nothing newer than the read point.
     /// `Any` when nothing has been read yet.
     pub fn expect_unchanged(&self, key: &[u8]) -> Expect {
-        match (self.observed.get(key), self.read_ts) {
+        match (self.observed.get(key), self.read_ts()) {
             (Some(commit_ts), _) => Expect::NotNewerThan(*commit_ts),
             (None, Some(ts)) => Expect::NotNewerThan(ts),
             (None, None) => Expect::Any,
@@ -261,8 +265,10 @@ impl Transaction {
 
     /// The timestamp for a round of point reads; `one_request` when a single request reads them all.
     async fn point_read_ts(&mut self, one_request: bool) -> Result<Timestamp> {
-        let newest =
-            one_request && self.mode == Mode::Latest && self.read_ts.is_none() && !self.read_newest;
+        let newest = one_request
+            && self.mode == Mode::Latest
+            && self.read_ts().is_none()
+            && !self.read_newest;
         if newest {
             self.read_newest = true;
             return Ok(Timestamp::MAX);

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use txn::command::{ReadRequest, ReadResponse, WriteRequest, WriteResponse};
 use txn::testing::{MemoryCluster, Unconfirmed};
-use txn::{Error, Mode, Result, Route, ScanOptions, ShardClient, Transaction};
+use txn::{Error, Mode, ReadPoints, Result, Route, ScanOptions, ShardClient, Transaction};
 
 /// Accounts; they lie on all shards in turn.
 const ACCOUNTS: u16 = 9;
@@ -101,6 +101,10 @@ impl ShardClient for RoughClient {
         let ts = self.cluster.timestamp().await;
         self.delay().await;
         ts
+    }
+
+    fn read_points(&self) -> &Arc<ReadPoints> {
+        self.cluster.read_points()
     }
 
     fn spawn(&self, work: BoxFuture<'static, ()>) {

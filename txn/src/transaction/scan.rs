@@ -15,6 +15,7 @@
 use super::write_buffer::WriteBuffer;
 use super::wrong_answer;
 use crate::command::{ReadRequest, ReadResponse};
+use crate::read_points::ReadPoint;
 use crate::shard_client::{Route, ShardClient};
 use crate::transaction::resolve;
 use crate::{Error, Result};
@@ -43,8 +44,8 @@ pub struct ScanOptions {
 pub struct Scan {
     /// The way to shards.
     client: Arc<dyn ShardClient>,
-    /// Read point.
-    ts: Timestamp,
+    /// Read point, held while the scan lives.
+    point: Arc<ReadPoint>,
     /// Descending order.
     reverse: bool,
     /// Merge by key.
@@ -92,7 +93,7 @@ impl Scan {
     /// Sets up the sources; the first pages are asked for by the first `next_page`.
     pub(super) fn open(
         client: Arc<dyn ShardClient>,
-        ts: Timestamp,
+        point: Arc<ReadPoint>,
         range: KeyRange,
         options: ScanOptions,
         buffer: &WriteBuffer,
@@ -135,7 +136,7 @@ impl Scan {
         sources.push(own);
         Ok(Scan {
             client,
-            ts,
+            point,
             reverse: options.reverse,
             ordered: options.ordered,
             wanted: options.limit.unwrap_or(usize::MAX),
@@ -147,7 +148,7 @@ impl Scan {
 
     /// The read point of the scan.
     pub fn read_ts(&self) -> Timestamp {
-        self.ts
+        self.point.ts()
     }
 
     /// The next rows, at least one; `None` at the end. After an error the scan is over.
@@ -251,7 +252,8 @@ impl Scan {
             }
             let limit = (enough - here).min(limits::SCAN_PAGE_ROWS);
             let Some(range) = source.rest.take() else { continue };
-            let request = ReadRequest::Scan { range, ts: self.ts, reverse: self.reverse, limit };
+            let request =
+                ReadRequest::Scan { range, ts: self.point.ts(), reverse: self.reverse, limit };
             let fetch = fetch(self.client.clone(), route, request);
             // A single shard's first page is awaited at once: a task of its own would only cost.
             source.pending = Some(match alone && source.rows.is_empty() {
