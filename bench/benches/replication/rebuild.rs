@@ -41,7 +41,7 @@ const CALM: Duration = Duration::from_secs(4);
 /// Rebuilds at each pace.
 const REBUILDS: u64 = 5;
 /// The second pace, as a part of what the disk can do.
-const PACE_OF_DISK: f64 = 0.45;
+const PACE_OF_DISK: f64 = 0.36;
 /// Longest rebuild.
 const REBUILD_MAX: Duration = Duration::from_secs(120);
 /// Bytes of a file in the bare loop: what the engine's files have.
