@@ -3,6 +3,7 @@
 //! And two processes on copies of one data folder: one of them must end, whichever is there first.
 
 use chaos::cluster::Cluster;
+use chaos::fault::kernel::{self, Signal};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use std::path::Path;
@@ -90,12 +91,12 @@ fn of_two_processes_on_copies_of_one_data_folder_one_ends() {
 
     // The original hangs while the copy comes, and wakes up when the copy is known: the original ends.
     let pid = cluster.pid(2);
-    signal("STOP", pid);
+    kernel::signal(pid, Signal::Stop).expect("a process of this test");
     let log = scratch.path().join("hung.err");
     let mut copied = start_on(&copy, &log, &[]);
     answers_at(&runtime, COPY);
     std::thread::sleep(VISIT);
-    signal("CONT", pid);
+    kernel::signal(pid, Signal::Continue).expect("a process of this test");
     let looks = NOTICED_MAX.as_millis() / 100;
     let gone = (0..looks).any(|_| {
         std::thread::sleep(Duration::from_millis(100));
@@ -121,12 +122,6 @@ fn of_two_processes_on_copies_of_one_data_folder_one_ends() {
     moved.kill().expect("it is a process of this test");
     moved.wait().expect("it ends");
     assert_eq!(read(&runtime, &cluster, 1), [1, 2, 3, 4, 5], "{}", cluster.logs());
-}
-
-/// Sends a signal to a process.
-fn signal(name: &str, pid: u32) {
-    let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status();
-    assert!(sent.expect("kill runs").success(), "kill -{name} {pid}");
 }
 
 /// Starts a process on a data folder, on ports of its own; what it says goes to `log`.
