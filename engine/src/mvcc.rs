@@ -63,7 +63,7 @@ pub const APPLIED_KEY: &[u8] = b"a/applied";
 /// The engine key of the safe point: versions that only reads before it could see may be gone.
 const SAFE_POINT_KEY: &[u8] = b"a/safe_point";
 
-/// The safe point of a shard; zero when nothing was ever dropped.
+/// The safe point of a shard (`docs/formats.md`); zero when nothing was ever dropped.
 pub fn safe_point<V: View + ?Sized>(view: &V) -> Result<Timestamp> {
     let Some(stored) = view.get(SAFE_POINT_KEY)? else { return Ok(Timestamp::ZERO) };
     match <[u8; 8]>::try_from(&stored[..]) {

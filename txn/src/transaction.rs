@@ -97,14 +97,17 @@ impl Transaction {
 
     /// Fixes the read point now and returns it (START TRANSACTION WITH CONSISTENT SNAPSHOT).
     pub async fn pin(&mut self) -> Result<Timestamp> {
-        if let Some(ts) = self.read_ts() {
-            return Ok(ts);
+        Ok(self.read_point().await?.ts())
+    }
+
+    /// The read point; chosen now when there is none.
+    async fn read_point(&mut self) -> Result<Arc<ReadPoint>> {
+        if let Some(point) = &self.read_point {
+            return Ok(point.clone());
         }
         let point = self.client.read_points().hold(self.client.timestamp().await?);
-        let ts = point.ts();
-        self.confirm_observed(ts).await?;
-        self.read_point = Some(point);
-        Ok(ts)
+        self.confirm_observed(point.ts()).await?;
+        Ok(self.read_point.insert(point).clone())
     }
 
     /// Gives up the read point, so that the next read chooses a newer one (READ COMMITTED, between
@@ -175,9 +178,7 @@ impl Transaction {
     /// Starts a scan at the read point over committed rows and the own writes made so far. The scan
     /// lives on its own; later writes of this transaction do not show in it.
     pub async fn scan(&mut self, range: KeyRange, options: ScanOptions) -> Result<Scan> {
-        let ts = self.pin().await?;
-        // `pin` has set it; its scan may outlive the transaction.
-        let point = self.read_point.clone().unwrap_or_else(|| self.client.read_points().hold(ts));
+        let point = self.read_point().await?;
         Scan::open(self.client.clone(), point, range, options, &self.buffer)
     }
 
