@@ -17,7 +17,7 @@ help:
 	@echo "make bench-micro  criterion benchmarks: codec, point get, log append"
 	@echo "make bench-replication  the log beside a bare fdatasync loop, replicated writes, idle replicas"
 	@echo "make soak         the chaos test and the simulation for longer"
-	@echo "make chaos        random faults on real processes, histories judged: MINUTES=5 NODES=3 SEED=…"
+	@echo "make chaos        random faults on real processes, histories judged: MINUTES=5 NODES=3 WORKLOAD=append,bank SEED=…"
 	@echo "make failover     the time without a leader: KILLS=100 kills, SHARDS=100 shards"
 	@echo "make sim          the simulation: SEEDS=200 seeds from FIRST=1 on"
 	@echo "make bugs         the bug bank: the simulation must find every defect put back"
@@ -48,18 +48,20 @@ clients: build
 
 tutorial: build
 	scripts/tutorial.sh docs/tutorials/first-cluster.md
+	scripts/tutorial.sh docs/tutorials/two-sessions.md
 
 soak: build
 	PRECINCT_SOAK=1 cargo test --release --workspace --test kill_nodes --test simulation -- --nocapture
 
 chaos: build
-	$(PRECINCT) drill soak --minutes $(or $(MINUTES),5) --nodes $(or $(NODES),3) $(if $(SEED),--seed $(SEED)) $(CHAOS_FLAGS)
+	$(PRECINCT) drill soak --minutes $(or $(MINUTES),5) --nodes $(or $(NODES),3) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(WORKLOAD),--workloads $(WORKLOAD)) $(CHAOS_FLAGS)
 
 sim:
 	PRECINCT_SEEDS=$(or $(SEEDS),200) PRECINCT_FIRST_SEED=$(or $(FIRST),1) cargo test --release --workspace --test simulation -- --nocapture
 
 bugs:
-	PRECINCT_BUG=all cargo test --release --workspace --test bug_bank -- --nocapture
+	PRECINCT_BUG=all cargo test --release --workspace --test bug_bank --test transactions -- --nocapture
 
 failover: build
 	PRECINCT_KILLS=$(or $(KILLS),100) PRECINCT_SHARDS=$(or $(SHARDS),100) cargo test --release --workspace --test failover -- --nocapture

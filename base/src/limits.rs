@@ -101,6 +101,23 @@ pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long a transaction that may hold locks itself waits for an older one's lock before it gives
 /// way (error 1213): breaks deadlocks between prewrites.
 pub const LOCK_WAIT_YOUNGER_MAX: Duration = Duration::from_millis(200);
+/// Row locks that a node keeps in memory, over all shards that it leads; one more is refused (error 1206).
+pub const ROW_LOCKS_MAX: usize = 4 << 20;
+/// Longest time that a leader lets one lock request wait before the asker has to ask again.
+pub const ROW_LOCK_ROUND_MAX: Duration = Duration::from_secs(30);
+/// How often a waiting lock request looks whether its replica still leads.
+pub const ROW_LOCK_LEADER_CHECK: Duration = Duration::from_millis(250);
+/// How often a leader asks other nodes which of their transactions still live, and how often waits are compared
+/// across nodes to find deadlocks.
+pub const LOCK_SURVEY_INTERVAL: Duration = Duration::from_millis(200);
+/// After this long without an answer from a node the locks of its transactions are given up.
+pub const LOCK_OWNER_SILENCE_MAX: Duration = Duration::from_millis(3000);
+/// Waits that one node tells another when deadlocks are looked for.
+pub const LOCK_WAITS_TOLD_MAX: usize = 65_536;
+/// Keys and ranges that a transaction remembers to have read; beyond it neighbours are merged into one range.
+pub const READ_SET_MAX: usize = 4096;
+/// How often a statement that waits for a lock looks whether it was killed.
+pub const CANCEL_LOOK: Duration = Duration::from_millis(50);
 /// First pause between two looks at a standing lock; doubles up to [`LOCK_RETRY_PAUSE_MAX`].
 pub const LOCK_RETRY_PAUSE_MIN: Duration = Duration::from_millis(1);
 /// Longest pause between two looks at a standing lock.

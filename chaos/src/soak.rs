@@ -56,6 +56,8 @@ pub struct Plan {
     pub kinds: Vec<Kind>,
     /// Where histories and nodes' logs are kept.
     pub folder: PathBuf,
+    /// Which workloads run, as [`workload::named`] reads them.
+    pub workloads: Vec<String>,
 }
 
 /// Runs a soak. `say` hears what happens, line by line.
@@ -117,8 +119,12 @@ fn soak(
     let mut target = Target::new(nodes, clock.clone());
     target.rate = plan.rate;
     let (for_run, folder) = (target.clone(), plan.folder.clone());
+    let workloads = workload::named(&plan.workloads).map_err(|name| {
+        let known: Vec<_> = workload::all().iter().map(|workload| workload.name()).collect();
+        Error::Refused(format!("no workload '{name}'; there are {}", known.join(", ")))
+    })?;
     let started = lab.call(async move {
-        let run = Run::start(workload::all(), &for_run, &folder).await?;
+        let run = Run::start(workloads, &for_run, &folder).await?;
         let mut lanes = Probe::lane_per_shard(&for_run).await?;
         lanes.truncate(LANES_MAX);
         let probe = Probe::start(&for_run, lanes).await?;

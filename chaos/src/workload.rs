@@ -136,18 +136,53 @@ pub trait Workload: Send + Sync {
 
 /// Every workload: each by primary key and, where that differs, by secondary index.
 pub fn all() -> Vec<Arc<dyn Workload>> {
-    vec![
+    let mut all: Vec<Arc<dyn Workload>> = vec![
         Arc::new(register::Register::by_primary_key()),
         Arc::new(register::Register::by_index()),
         Arc::new(set::Set::by_primary_key()),
         Arc::new(set::Set::by_index()),
         Arc::new(bank::Bank::by_primary_key()),
         Arc::new(bank::Bank::by_index()),
-        Arc::new(append::Append::by_primary_key()),
-        Arc::new(append::Append::by_index()),
         Arc::new(counter::Counter::by_primary_key()),
         Arc::new(counter::Counter::by_index()),
         Arc::new(ledger::Ledger::by_primary_key()),
         Arc::new(ledger::Ledger::by_index()),
-    ]
+    ];
+    all.extend(append::Append::all().map(|append| Arc::new(append) as Arc<dyn Workload>));
+    all
+}
+
+/// Those whose name is, or begins with, one of these: `append` means `append-index` too. All when none is given; the
+/// name that fits nothing when there is one.
+pub fn named(names: &[String]) -> Result<Vec<Arc<dyn Workload>>, String> {
+    let fits = |workload: &str, name: &String| {
+        let rest = workload.strip_prefix(name.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let all = all();
+    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|w| fits(w.name(), name))) {
+        return Err(unknown.clone());
+    }
+    let wanted = |workload: &Arc<dyn Workload>| {
+        names.is_empty() || names.iter().any(|name| fits(workload.name(), name))
+    };
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(wanted: &[&str]) -> Result<Vec<&'static str>, String> {
+        let wanted: Vec<String> = wanted.iter().map(|name| name.to_string()).collect();
+        Ok(named(&wanted)?.iter().map(|workload| workload.name()).collect())
+    }
+
+    #[test]
+    fn a_name_means_its_variants_too() {
+        assert_eq!(names(&["set"]), Ok(vec!["set", "set-index"]));
+        assert_eq!(names(&["long-fork", "bank-index"]), Ok(vec!["bank-index", "long-fork"]));
+        assert_eq!(names(&[]).map(|all| all.len()), Ok(all().len()));
+        assert_eq!(names(&["set", "lists"]), Err("lists".into()));
+    }
 }

@@ -18,6 +18,7 @@ fn no_history_is_violated_by_a_minute_of_faults() {
         rate: 10,
         kinds: Vec::new(),
         folder: scratch.path().to_path_buf(),
+        workloads: Vec::new(),
     };
     let outcome = soak::run(&plan, &mut |line| println!("{line}")).unwrap();
     println!("{outcome}");

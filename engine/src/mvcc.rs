@@ -29,15 +29,17 @@
 //! Not here: who may read or write when, and when versions are dropped (`txn`).
 
 mod batch;
+mod changes;
 mod collect;
 mod lock;
 mod scan;
 mod version;
 
 pub use batch::{decode_batch, encode_batch};
+pub use changes::{Changes, find_change};
 pub use collect::{Dead, delete_dead, find_dead};
 pub use lock::{
-    Lock, LockExpect, TxnRecord, all_locks, delete_lock, delete_txn_record, get_lock,
+    Change, Lock, LockExpect, TxnRecord, all_locks, delete_lock, delete_txn_record, get_lock,
     get_txn_record, put_lock, put_txn_record, scan_locks,
 };
 pub use scan::scan;

@@ -17,7 +17,7 @@ use crate::directory::Directory;
 use crate::local_shards::LocalShards;
 use crate::peers::{CallError, Peers};
 use crate::wire;
-use base::limits::{PROPOSE_WAIT_MAX, ROUTE_RETRY_PAUSE, ROUTE_WAIT_MAX};
+use base::limits::{PROPOSE_WAIT_MAX, ROUTE_RETRY_PAUSE, ROUTE_WAIT_MAX, ROW_LOCK_ROUND_MAX};
 use base::{NodeId, ShardId, SharedClock, TableId, Timestamp};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -26,8 +26,11 @@ use shard_router::ShardMap;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use txn::command::{ReadRequest, ReadResponse, WriteRequest, WriteResponse};
-use txn::{Error, Oracle, ReadPoints, Result, Route, ShardClient};
+use txn::command::{
+    LockOwner, LockRequest, LockedKey, Patience, ReadRequest, ReadResponse, WriteRequest,
+    WriteResponse,
+};
+use txn::{Error, LockOwners, Oracle, ReadPoints, Result, Route, ShardClient};
 
 /// Longest wait for one call's answer: the leader's own wait for its quorum, and a little more.
 const CALL_WAIT_MAX: Duration = Duration::from_millis(4300);
@@ -47,6 +50,8 @@ pub struct ClusterClient {
     oracle: OnceLock<Arc<dyn Oracle>>,
     /// What this node's transactions read.
     read_points: Arc<ReadPoints>,
+    /// Those of them that hold row locks.
+    lock_owners: Arc<LockOwners>,
 }
 
 /// What a client is made of.
@@ -68,7 +73,9 @@ pub struct ClusterClientParts {
 impl ClusterClient {
     /// A client; call [`Self::set_oracle`] before its first timestamp is wanted.
     pub fn new(parts: ClusterClientParts) -> Arc<ClusterClient> {
+        let lock_owners = LockOwners::new(parts.node, parts.clock.unix_ms());
         Arc::new(ClusterClient {
+            lock_owners,
             node: parts.node,
             directory: parts.directory,
             local: parts.local,
@@ -353,6 +360,60 @@ impl ShardClient for ClusterClient {
         }
     }
 
+    async fn lock(&self, route: Route, request: LockRequest) -> Result<Vec<LockedKey>> {
+        let wait = match request.patience {
+            Patience::Wait(wait) => wait.min(ROW_LOCK_ROUND_MAX),
+            Patience::NoWait | Patience::Skip => Duration::ZERO,
+        };
+        let mut search = self.search(route.shard);
+        search.deadline += wait;
+        loop {
+            let target = search.target();
+            let outcome = if target == self.node {
+                match self.local.get(route.shard) {
+                    Some(local) => local.shard.lock(request.clone()).await,
+                    None => Err(Error::NotServing { shard: route.shard, leader: None }),
+                }
+            } else {
+                let call = pb::call::Request::Lock(wire::lock_to_pb(route, request.clone()));
+                match self.peers.call_any_way(target, call, wait + CALL_WAIT_MAX).await {
+                    Ok(answer) => {
+                        wire::lock_answer_from_pb(route.shard, request.keys.len(), answer)
+                    }
+                    // What was granted and lost is granted again at once.
+                    Err(CallError::NotSent(why) | CallError::Lost(why)) => {
+                        search.failed(target, &why);
+                        search.pause().await?;
+                        continue;
+                    }
+                }
+            };
+            match outcome {
+                Err(Error::NotServing { leader, .. }) => search.learned(target, leader),
+                other => return other,
+            }
+            search.pause().await?;
+        }
+    }
+
+    async fn release(&self, route: Route, owner: LockOwner) {
+        let target = self.search(route.shard).target();
+        if target == self.node {
+            if let Some(local) = self.local.get(route.shard) {
+                local.shard.release(owner);
+            }
+            return;
+        }
+        let release = pb::LockRelease { shard: route.shard.0, owner: owner.0 };
+        let release = pb::call::Request::LockRelease(release);
+        // A leader that does not hear it asks which owners live.
+        let _ = self.peers.call_any_way(target, release, CALL_WAIT_MAX).await;
+    }
+
+    fn lock_owners(&self) -> &Arc<LockOwners> {
+        &self.lock_owners
+    }
+
     async fn timestamp(&self) -> Result<Timestamp> {
         match self.oracle.get() {
             Some(oracle) => oracle.timestamps(1).await,
@@ -386,8 +447,12 @@ mod tests {
 
     #[test]
     fn a_commit_that_was_sent_is_never_said_not_to_have_happened() {
-        let commit =
-            WriteRequest::Commit { start_ts: Timestamp(1), commit_ts: Timestamp(2), keys: vec![] };
+        let commit = WriteRequest::Commit {
+            start_ts: Timestamp(1),
+            commit_ts: Timestamp(2),
+            keys: vec![],
+            kept: vec![],
+        };
         let rollback = WriteRequest::Rollback { start_ts: Timestamp(1), keys: vec![] };
         assert!(decides(&commit) && !decides(&rollback));
         let error = gave_up(ShardId(7), decides(&commit), "node 2 did not answer in time");

@@ -6,6 +6,7 @@ use crate::directory::Directory;
 use crate::founding::Founding;
 use crate::gossip::Gossip;
 use crate::local_shards::{LocalShard, LocalShards};
+use crate::lock_survey::LockSurvey;
 use crate::members::Members;
 use crate::meta_store::MetaStore;
 use crate::peers::Peers;
@@ -21,6 +22,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
+use txn::command::LockOwner;
 use txn::{Error, Oracle};
 
 /// Answers packed into one frame.
@@ -40,6 +42,8 @@ pub struct Running {
     pub meta: MetaStore,
     /// Passes calls on.
     pub peers: Arc<Peers>,
+    /// Owners of row locks, and deadlocks.
+    pub lock_survey: Arc<LockSurvey>,
 }
 
 /// What answers need.
@@ -125,6 +129,25 @@ impl Running {
                     Err(error) => Err(error),
                 })
             }
+            Call::Lock(message) => {
+                let Some((route, request)) = wire::lock_from_pb(message) else {
+                    return bad_call("a lock request of an unknown kind");
+                };
+                wire::lock_answer_to_pb(match self.local(route) {
+                    Ok(local) => local.shard.lock(request).await,
+                    Err(error) => Err(error),
+                })
+            }
+            Call::LockRelease(release) => {
+                if let Some(local) = self.local.get(ShardId(release.shard)) {
+                    local.shard.release(LockOwner(release.owner));
+                }
+                Answer::LockReleased(pb::LockReleased {})
+            }
+            Call::LockOwners(request) => {
+                Answer::LockOwnersAlive(self.lock_survey.answer_owners(request))
+            }
+            Call::LockWaits(waits) => Answer::LockVictims(self.lock_survey.answer_waits(waits)),
             Call::Timestamps(request) => {
                 let outcome = match self.local.oracle() {
                     Some(oracle) => oracle.timestamps(request.count).await,

@@ -30,6 +30,7 @@ pub mod grpc;
 pub mod http;
 pub mod incoming;
 pub mod local_shards;
+pub mod lock_survey;
 pub mod members;
 pub mod meta_store;
 pub mod node;

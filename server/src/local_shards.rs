@@ -6,6 +6,7 @@ use parking_lot::RwLock;
 use raft::replica_group::ReplicaGroup;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use txn::RowLocks;
 use txn::shard::Shard;
 
 /// A shard's local replica, seen by transactions and by Raft.
@@ -21,11 +22,18 @@ pub struct LocalShard {
 #[derive(Default)]
 pub struct LocalShards {
     shards: RwLock<BTreeMap<ShardId, LocalShard>>,
+    /// Row locks of the shards that this node leads.
+    row_locks: Arc<RowLocks>,
     /// The oracle, while this node holds a replica of the meta shard.
     oracle: RwLock<Option<Arc<LocalOracle>>>,
 }
 
 impl LocalShards {
+    /// Row locks of the shards that this node leads.
+    pub fn row_locks(&self) -> &Arc<RowLocks> {
+        &self.row_locks
+    }
+
     /// Adds one.
     pub fn add(&self, id: ShardId, shard: LocalShard) {
         self.shards.write().insert(id, shard);

@@ -115,6 +115,7 @@ impl MetaStore {
             match self.try_change(&mut edit).await {
                 Err(ChangeError::Meta(
                     Error::WriteConflict { .. }
+                    | Error::RowLocked { .. }
                     | Error::KeyLocked { .. }
                     | Error::RolledBack { .. },
                 )) if attempt < META_CHANGE_RETRIES_MAX => attempt += 1,

@@ -24,6 +24,7 @@ use crate::grpc::{NodeService, Running};
 use crate::http::{self, HttpState};
 use crate::incoming::{incoming, node_server};
 use crate::local_shards::LocalShards;
+use crate::lock_survey::LockSurvey;
 use crate::members::Members;
 use crate::meta_store::MetaStore;
 use crate::oracle::NodeOracle;
@@ -187,6 +188,13 @@ impl Node {
             clock: clock.clone(),
             dead_after: config.dead_after,
         });
+        let lock_survey = LockSurvey::new(
+            config.node,
+            client.clone(),
+            local.clone(),
+            peers.clone(),
+            clock.clone(),
+        );
         let parts = Running {
             local: local.clone(),
             directory: directory.clone(),
@@ -194,6 +202,7 @@ impl Node {
             members,
             meta: meta.clone(),
             peers: peers.clone(),
+            lock_survey: lock_survey.clone(),
         };
         // Nobody else may fail to set it: this is the only place that does.
         let _ = running.set(parts);
@@ -214,6 +223,7 @@ impl Node {
         background.push(raft_handle.spawn(gossip.clone().run()));
         background.push(raft_handle.spawn(replicas.clone().run()));
         background.push(raft_handle.spawn(coordinator.clone().run()));
+        background.push(raft_handle.spawn(lock_survey.run()));
         background.push(raft_handle.spawn(keep_oracle_ahead(local.clone())));
         let collected = Arc::new(CollectorCounters::default());
         background.push(raft_handle.spawn(collector::run(

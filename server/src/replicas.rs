@@ -139,8 +139,12 @@ impl Replicas {
                         LocalOracle::new(replication.clone(), group.engine(), self.clock.clone());
                     self.local.set_oracle(Some(Arc::new(oracle)));
                 }
-                let shard_at =
-                    txn::shard::Shard::new(replication, group.engine(), self.oracle.clone());
+                let shard_at = txn::shard::Shard::new(
+                    replication,
+                    group.engine(),
+                    self.oracle.clone(),
+                    self.local.row_locks().clone(),
+                );
                 self.local.add(shard, LocalShard { shard: Arc::new(shard_at), group });
                 tracing::info!(%shard, %replica, "replica runs");
             }

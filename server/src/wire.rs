@@ -3,8 +3,10 @@
 
 use base::{KeyRange, NodeId, ShardEpoch, ShardId, Timestamp};
 use proto::node as pb;
+use std::time::Duration;
 use txn::command::{
-    Expect, KeyWrite, ReadRequest, ReadResponse, TxnStatus, Version, WriteRequest, WriteResponse,
+    Change, Expect, KeyWrite, LockMode, LockOwner, LockRequest, LockWaiting, LockedKey, Patience,
+    ReadRequest, ReadResponse, TxnStatus, Version, WriteRequest, WriteResponse,
 };
 use txn::{Error, Route};
 
@@ -12,20 +14,41 @@ use txn::{Error, Route};
 pub fn read_to_pb(route: Route, request: ReadRequest) -> pb::ShardRead {
     let (shard, epoch) = (route.shard.0, route.epoch.0);
     match request {
-        ReadRequest::Get { keys, ts } => pb::ShardRead { shard, epoch, ts: ts.0, keys, scan: None },
+        ReadRequest::Get { keys, ts } => {
+            pb::ShardRead { shard, epoch, ts: ts.0, keys, ..Default::default() }
+        }
+        ReadRequest::Changed { keys, ranges, since, ts, own } => pb::ShardRead {
+            shard,
+            epoch,
+            ts: ts.0,
+            keys,
+            changed: true,
+            since: since.0,
+            own: own.0,
+            ranges: ranges.into_iter().map(range_to_pb).collect(),
+            ..Default::default()
+        },
         ReadRequest::Scan { range, ts, reverse, limit } => pb::ShardRead {
             shard,
             epoch,
             ts: ts.0,
-            keys: Vec::new(),
             scan: Some(pb::Scan {
                 start: range.start,
                 end: range.end,
                 reverse,
                 limit: limit as u64,
             }),
+            ..Default::default()
         },
     }
+}
+
+fn range_to_pb(range: KeyRange) -> pb::Range {
+    pb::Range { start: range.start, end: range.end }
+}
+
+fn range_from_pb(range: pb::Range) -> KeyRange {
+    KeyRange { start: range.start, end: range.end }
 }
 
 /// A message as a read.
@@ -33,6 +56,13 @@ pub fn read_from_pb(message: pb::ShardRead) -> (Route, ReadRequest) {
     let route = Route { shard: ShardId(message.shard), epoch: ShardEpoch(message.epoch) };
     let ts = Timestamp(message.ts);
     let request = match message.scan {
+        None if message.changed => ReadRequest::Changed {
+            keys: message.keys,
+            ranges: message.ranges.into_iter().map(range_from_pb).collect(),
+            since: Timestamp(message.since),
+            ts,
+            own: Timestamp(message.own),
+        },
         None => ReadRequest::Get { keys: message.keys, ts },
         Some(scan) => ReadRequest::Scan {
             range: KeyRange { start: scan.start, end: scan.end },
@@ -77,6 +107,11 @@ pub fn read_answer_to_pb(outcome: txn::Result<ReadResponse>) -> pb::answer::Resp
                 rest_end: rest.end,
             })
         }
+        Ok(ReadResponse::Changed { key, rest }) => pb::answer::Response::Changed(pb::Changed {
+            found: key.is_some(),
+            key: key.unwrap_or_default(),
+            rest: rest.into_iter().map(range_to_pb).collect(),
+        }),
         Err(error) => pb::answer::Response::Failure(failure_to_pb(error)),
     }
 }
@@ -109,6 +144,10 @@ pub fn read_answer_from_pb(
                 .collect(),
             rest: page.more.then_some(KeyRange { start: page.rest_start, end: page.rest_end }),
         }),
+        pb::answer::Response::Changed(changed) => Ok(ReadResponse::Changed {
+            key: changed.found.then_some(changed.key),
+            rest: changed.rest.into_iter().map(range_from_pb).collect(),
+        }),
         other => Err(unexpected(shard, other)),
     }
 }
@@ -119,18 +158,21 @@ pub fn write_to_pb(route: Route, request: WriteRequest) -> pb::ShardWrite {
     let mut message =
         pb::ShardWrite { shard: route.shard.0, epoch: route.epoch.0, ..Default::default() };
     match request {
-        WriteRequest::CommitNow { writes } => {
+        WriteRequest::CommitNow { writes, owner } => {
+            message.owner = owner.map_or(0, |owner| owner.0);
             message.set_kind(Kind::CommitNow);
             message.writes = writes.into_iter().map(key_write_to_pb).collect();
         }
-        WriteRequest::Prewrite { start_ts, primary, expires_unix_ms, writes } => {
+        WriteRequest::Prewrite { start_ts, primary, expires_unix_ms, writes, owner } => {
+            message.owner = owner.map_or(0, |owner| owner.0);
             message.set_kind(Kind::Prewrite);
             message.start_ts = start_ts.0;
             message.primary = primary;
             message.unix_ms = expires_unix_ms;
             message.writes = writes.into_iter().map(key_write_to_pb).collect();
         }
-        WriteRequest::Commit { start_ts, commit_ts, keys } => {
+        WriteRequest::Commit { start_ts, commit_ts, keys, kept } => {
+            message.kept = kept;
             message.set_kind(Kind::Commit);
             message.start_ts = start_ts.0;
             message.commit_ts = commit_ts.0;
@@ -172,18 +214,21 @@ pub fn write_from_pb(message: pb::ShardWrite) -> Option<(Route, WriteRequest)> {
     let writes = |writes: Vec<pb::KeyWrite>| -> Option<Vec<KeyWrite>> {
         writes.into_iter().map(key_write_from_pb).collect()
     };
+    let owner = (message.owner != 0).then_some(LockOwner(message.owner));
     let request = match kind {
-        Kind::CommitNow => WriteRequest::CommitNow { writes: writes(message.writes)? },
+        Kind::CommitNow => WriteRequest::CommitNow { writes: writes(message.writes)?, owner },
         Kind::Prewrite => WriteRequest::Prewrite {
             start_ts,
             primary: message.primary,
             expires_unix_ms: message.unix_ms,
             writes: writes(message.writes)?,
+            owner,
         },
         Kind::Commit => WriteRequest::Commit {
             start_ts,
             commit_ts: Timestamp(message.commit_ts),
             keys: message.keys,
+            kept: message.kept,
         },
         Kind::Rollback => WriteRequest::Rollback { start_ts, keys: message.keys },
         Kind::CheckStatus => WriteRequest::CheckStatus {
@@ -241,6 +286,97 @@ pub fn write_answer_from_pb(
     }
 }
 
+/// A lock request as a message.
+pub fn lock_to_pb(route: Route, request: LockRequest) -> pb::ShardLock {
+    use pb::shard_lock::Patience as PbPatience;
+    let (patience, wait) = match request.patience {
+        Patience::Wait(wait) => (PbPatience::Wait, wait),
+        Patience::NoWait => (PbPatience::NoWait, Duration::ZERO),
+        Patience::Skip => (PbPatience::Skip, Duration::ZERO),
+    };
+    pb::ShardLock {
+        shard: route.shard.0,
+        epoch: route.epoch.0,
+        owner: request.owner.0,
+        weight: request.weight,
+        keys: request.keys,
+        exclusive: request.mode == LockMode::Exclusive,
+        patience: patience as i32,
+        wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// A message as a lock request; `None` when its patience is of an unknown kind.
+pub fn lock_from_pb(message: pb::ShardLock) -> Option<(Route, LockRequest)> {
+    use pb::shard_lock::Patience as PbPatience;
+    let route = Route { shard: ShardId(message.shard), epoch: ShardEpoch(message.epoch) };
+    let patience = match PbPatience::try_from(message.patience).ok()? {
+        PbPatience::Wait => Patience::Wait(Duration::from_millis(message.wait_ms)),
+        PbPatience::NoWait => Patience::NoWait,
+        PbPatience::Skip => Patience::Skip,
+    };
+    let mode = if message.exclusive { LockMode::Exclusive } else { LockMode::Shared };
+    let (owner, weight, keys) = (LockOwner(message.owner), message.weight, message.keys);
+    Some((route, LockRequest { owner, weight, keys, mode, patience }))
+}
+
+/// The outcome of a lock request as a message.
+pub fn lock_answer_to_pb(outcome: txn::Result<Vec<LockedKey>>) -> pb::answer::Response {
+    let key = |key: LockedKey| match key {
+        LockedKey::Skipped => pb::LockedKey { skipped: true, ..Default::default() },
+        LockedKey::Held { commit_ts, exists } => {
+            pb::LockedKey { skipped: false, commit_ts: commit_ts.0, exists }
+        }
+    };
+    match outcome {
+        Ok(keys) => {
+            pb::answer::Response::Locked(pb::Locked { keys: keys.into_iter().map(key).collect() })
+        }
+        Err(error) => pb::answer::Response::Failure(failure_to_pb(error)),
+    }
+}
+
+/// A message as the outcome of a lock request for so many keys.
+pub fn lock_answer_from_pb(
+    shard: ShardId,
+    count: usize,
+    response: pb::answer::Response,
+) -> txn::Result<Vec<LockedKey>> {
+    match response {
+        pb::answer::Response::Locked(locked) if locked.keys.len() == count => Ok(locked
+            .keys
+            .into_iter()
+            .map(|key| match key.skipped {
+                true => LockedKey::Skipped,
+                false => {
+                    LockedKey::Held { commit_ts: Timestamp(key.commit_ts), exists: key.exists }
+                }
+            })
+            .collect()),
+        other => Err(unexpected(shard, other)),
+    }
+}
+
+/// Waits for row locks as a message.
+pub fn waits_to_pb(node: NodeId, waits: Vec<LockWaiting>) -> pb::LockWaits {
+    let wait = |waiting: LockWaiting| pb::LockWait {
+        owner: waiting.owner.0,
+        weight: waiting.weight,
+        blockers: waiting.blockers.into_iter().map(|owner| owner.0).collect(),
+    };
+    pb::LockWaits { node: node.0, waits: waits.into_iter().map(wait).collect() }
+}
+
+/// A message as waits for row locks.
+pub fn waits_from_pb(message: pb::LockWaits) -> (NodeId, Vec<LockWaiting>) {
+    let waiting = |wait: pb::LockWait| LockWaiting {
+        owner: LockOwner(wait.owner),
+        weight: wait.weight,
+        blockers: wait.blockers.into_iter().map(LockOwner).collect(),
+    };
+    (NodeId(message.node), message.waits.into_iter().map(waiting).collect())
+}
+
 /// An error as a message.
 pub fn failure_to_pb(error: Error) -> pb::Failure {
     use pb::failure::Kind;
@@ -253,7 +389,24 @@ pub fn failure_to_pb(error: Error) -> pb::Failure {
             failure.start_ts = start_ts.0;
             failure.primary = primary;
         }
-        Error::WriteConflict { key } => {
+        Error::RowLocked { key } => {
+            failure.set_kind(Kind::RowLocked);
+            failure.key = key;
+        }
+        Error::LockWaitTimeout { key } => {
+            failure.set_kind(Kind::LockWaitTimeout);
+            failure.key = key;
+        }
+        Error::LockNotAvailable { key } => {
+            failure.set_kind(Kind::LockNotAvailable);
+            failure.key = key;
+        }
+        Error::Deadlock { key } => {
+            failure.set_kind(Kind::Deadlock);
+            failure.key = key;
+        }
+        // Never leaves the node that runs the transaction; a conflict is what it comes to.
+        Error::Stale { key } | Error::WriteConflict { key } => {
             failure.set_kind(Kind::WriteConflict);
             failure.key = key;
         }
@@ -311,6 +464,10 @@ pub fn failure_from_pb(failure: pb::Failure) -> Error {
             start_ts: Timestamp(failure.start_ts),
             primary: failure.primary,
         },
+        Ok(Kind::RowLocked) => Error::RowLocked { key: failure.key },
+        Ok(Kind::LockWaitTimeout) => Error::LockWaitTimeout { key: failure.key },
+        Ok(Kind::LockNotAvailable) => Error::LockNotAvailable { key: failure.key },
+        Ok(Kind::Deadlock) => Error::Deadlock { key: failure.key },
         Ok(Kind::WriteConflict) => Error::WriteConflict { key: failure.key },
         Ok(Kind::AlreadyExists) => Error::AlreadyExists { key: failure.key },
         Ok(Kind::RolledBack) => Error::RolledBack { start_ts: Timestamp(failure.start_ts) },
@@ -348,13 +505,12 @@ fn key_write_to_pb(write: KeyWrite) -> pb::KeyWrite {
         Expect::Absent => (PbExpect::Absent, 0),
         Expect::NotNewerThan(ts) => (PbExpect::NotNewerThan, ts.0),
     };
-    pb::KeyWrite {
-        key: write.key,
-        is_delete: write.value.is_none(),
-        value: write.value.unwrap_or_default(),
-        expect: expect as i32,
-        expect_ts,
-    }
+    let (is_delete, keep) = (write.change == Change::Delete, write.change == Change::Keep);
+    let value = match write.change {
+        Change::Put(value) => value,
+        Change::Delete | Change::Keep => Default::default(),
+    };
+    pb::KeyWrite { key: write.key, is_delete, keep, value, expect: expect as i32, expect_ts }
 }
 
 fn key_write_from_pb(write: pb::KeyWrite) -> Option<KeyWrite> {
@@ -364,8 +520,12 @@ fn key_write_from_pb(write: pb::KeyWrite) -> Option<KeyWrite> {
         PbExpect::Absent => Expect::Absent,
         PbExpect::NotNewerThan => Expect::NotNewerThan(Timestamp(write.expect_ts)),
     };
-    let value = (!write.is_delete).then_some(write.value);
-    Some(KeyWrite { key: write.key, value, expect })
+    let change = match (write.keep, write.is_delete) {
+        (true, _) => Change::Keep,
+        (false, true) => Change::Delete,
+        (false, false) => Change::Put(write.value),
+    };
+    Some(KeyWrite { key: write.key, change, expect })
 }
 
 #[cfg(test)]
@@ -379,19 +539,27 @@ mod tests {
 
     #[test]
     fn writes_survive_the_wire() {
-        let write = |value, expect| KeyWrite { key: Bytes::from_static(b"k"), value, expect };
+        let write = |change, expect| KeyWrite { key: Bytes::from_static(b"k"), change, expect };
         let writes = vec![
-            write(Some(Bytes::from_static(b"v")), Expect::Absent),
-            write(None, Expect::NotNewerThan(Timestamp(7))),
-            write(Some(Bytes::new()), Expect::Any),
+            write(Change::Put(Bytes::from_static(b"v")), Expect::Absent),
+            write(Change::Delete, Expect::NotNewerThan(Timestamp(7))),
+            write(Change::Put(Bytes::new()), Expect::Any),
+            write(Change::Keep, Expect::NotNewerThan(Timestamp(8))),
         ];
         for request in [
-            WriteRequest::CommitNow { writes: writes.clone() },
+            WriteRequest::CommitNow { writes: writes.clone(), owner: None },
+            WriteRequest::Commit {
+                start_ts: Timestamp(1),
+                commit_ts: Timestamp(2),
+                keys: vec![Bytes::from_static(b"a")],
+                kept: vec![Bytes::from_static(b"b")],
+            },
             WriteRequest::Prewrite {
                 start_ts: Timestamp(1),
                 primary: Bytes::from_static(b"p"),
                 expires_unix_ms: 5,
                 writes,
+                owner: Some(LockOwner::new(NodeId(2), 7)),
             },
             WriteRequest::Bump { key: Bytes::from_static(b"c"), by: 2, at_least: 3 },
         ] {
@@ -401,11 +569,51 @@ mod tests {
     }
 
     #[test]
+    fn lock_requests_and_their_outcomes_survive_the_wire() {
+        for patience in [Patience::Wait(Duration::from_secs(3)), Patience::NoWait, Patience::Skip] {
+            let request = LockRequest {
+                owner: LockOwner::new(NodeId(2), 7),
+                weight: 4,
+                keys: vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")],
+                mode: LockMode::Shared,
+                patience,
+            };
+            let back = lock_from_pb(lock_to_pb(route(), request.clone()));
+            assert_eq!(back, Some((route(), request)));
+        }
+        let outcomes =
+            vec![LockedKey::Skipped, LockedKey::Held { commit_ts: Timestamp(5), exists: true }];
+        let there = lock_answer_to_pb(Ok(outcomes.clone()));
+        let back = lock_answer_from_pb(ShardId(3), 2, there.clone());
+        assert_eq!(back.expect("as sent"), outcomes);
+        assert!(lock_answer_from_pb(ShardId(3), 3, there).is_err(), "one key without an outcome");
+    }
+
+    #[test]
+    fn a_question_about_changes_survives_the_wire() {
+        let request = ReadRequest::Changed {
+            keys: vec![Bytes::from_static(b"a")],
+            ranges: vec![KeyRange::new("b", ""), KeyRange::new("c", "d")],
+            since: Timestamp(3),
+            ts: Timestamp(9),
+            own: Timestamp(7),
+        };
+        assert_eq!(read_from_pb(read_to_pb(route(), request.clone())), (route(), request));
+        let answer = ReadResponse::Changed { key: None, rest: vec![KeyRange::new("c", "d")] };
+        let back = read_answer_from_pb(ShardId(3), read_answer_to_pb(Ok(answer.clone())));
+        assert_eq!(back.expect("as sent"), answer);
+    }
+
+    #[test]
     fn errors_survive_the_wire() {
         for error in [
             Error::NotServing { shard: ShardId(2), leader: Some(NodeId(1)) },
             Error::OutcomeUnknown { shard: ShardId(2) },
             Error::AlreadyExists { key: Bytes::from_static(b"k") },
+            Error::RowLocked { key: Bytes::from_static(b"k") },
+            Error::LockWaitTimeout { key: Bytes::from_static(b"k") },
+            Error::LockNotAvailable { key: Bytes::from_static(b"k") },
+            Error::Deadlock { key: Bytes::from_static(b"k") },
             Error::DiskFull { what: "node 3 takes no new writes".into() },
             Error::SnapshotTooOld { shard: ShardId(2), ts: Timestamp(7), safe_point: Timestamp(9) },
         ] {

@@ -118,6 +118,10 @@ errors! {
     deadlock() = 1213, "40001", "Deadlock found when trying to get lock; try restarting transaction";
     /// A lock was held for too long.
     lock_wait_timeout() = 1205, "HY000", "Lock wait timeout exceeded; try restarting transaction";
+    /// NOWAIT at a row that is locked.
+    lock_not_available() = 3572, "HY000", "Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set.";
+    /// OF names a table that the query does not read.
+    unresolved_lock_table(name) = 3568, "HY000", "Unresolved table name `{name}` in locking clause.";
     /// A key column that may be NULL in a primary key.
     primary_key_null() = 1171, "42000", "All parts of a PRIMARY KEY must be NOT NULL; if you need NULL in a key, use UNIQUE instead";
     /// A key over a column that the table lacks.
@@ -334,7 +338,13 @@ impl From<txn::Error> for Error {
     fn from(error: txn::Error) -> Error {
         match error {
             txn::Error::KeyLocked { .. } => Error::lock_wait_timeout(),
-            txn::Error::WriteConflict { .. } | txn::Error::RolledBack { .. } => Error::deadlock(),
+            txn::Error::WriteConflict { .. }
+            | txn::Error::RowLocked { .. }
+            | txn::Error::Deadlock { .. }
+            | txn::Error::RolledBack { .. } => Error::deadlock(),
+            txn::Error::LockWaitTimeout { .. } => Error::lock_wait_timeout(),
+            txn::Error::LockNotAvailable { .. } => Error::lock_not_available(),
+            txn::Error::Stale { .. } => Error::stale(),
             // Whoever wrote the key knows its index and values and reports 1062 with them.
             txn::Error::AlreadyExists { key } => Error::duplicate_entry(key.escape_ascii(), "?"),
             txn::Error::NotServing { shard, .. } => {

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `lexer`, `ast`, `parser`, `printer` (grammar); `types`, `value`, `collation`, `expr`,
 //! `function` (meaning of expressions); `catalog`, `table_codec` (tables and their bytes); `binder`,
-//! `access`, `planner`, `exec` (queries); `dml`, `ddl`, `show`, `sysvar` (statements); `session` (what
+//! `access`, `planner`, `exec` (queries); `locking_read`, `dml`, `ddl`, `show`, `sysvar` (statements); `session` (what
 //! the gateway calls); `error` (MySQL's numbers).
 //!
 //! Not here: packets, passwords, Raft.
@@ -21,6 +21,7 @@ pub mod expr;
 pub mod function;
 pub mod instance;
 pub mod lexer;
+pub(crate) mod locking_read;
 pub mod parser;
 pub mod planner;
 pub mod point_plan;

@@ -26,7 +26,6 @@ use crate::context::EvalContext;
 use crate::expr::{CompareOp, Expr, ExprKind};
 use crate::planner::plan::{Plan, Scan};
 use crate::session::statement::StatementContext;
-use crate::session::transaction::SharedTransaction;
 use crate::session::{ColumnMeta, Outcome, Session};
 use crate::types::{Domain, SqlType};
 use crate::value::{Row, Value};
@@ -415,66 +414,7 @@ impl Session {
         params: Vec<Value>,
     ) -> Result<Outcome> {
         let ctx = self.context(params);
-        self.run_point_select(plan, &StatementContext { catalog, ctx }).await
-    }
-}
-
-/// FOR UPDATE and FOR SHARE inside a transaction: the rows become part of what the commit checks, as if
-/// they had been written. Somebody else's change of one of them between now and then is noticed as 1213.
-pub(crate) async fn lock_rows(
-    bound: &BoundQuery,
-    env: &StatementContext,
-    txn: &SharedTransaction,
-) -> Result<()> {
-    let several = || {
-        Error::not_supported(
-            "FOR UPDATE over several tables: lock the rows of each with a SELECT of its own",
-        )
-    };
-    if !bound.subqueries.is_empty() {
-        return Err(several());
-    }
-    let Some((scan, filters)) = single_scan(&bound.plan) else { return Err(several()) };
-    let Some(scan) = scan else { return Ok(()) };
-    let mut conjuncts = scan.conjuncts.clone();
-    conjuncts.extend(filters.iter().map(|e| e.map_columns(&|at| scan.columns[at])));
-    let ctx = &env.ctx;
-    let table = &scan.table;
-    let all: Vec<usize> = (0..table.columns.len()).collect();
-    let mut txn = txn.lock().await;
-    let choice = access::plan(table, &conjuncts, ctx)?;
-    let options = ReadOptions { shard: choice.shard.clone(), ..ReadOptions::default() };
-    let mut reader = access::read(&choice.access, table, &all, options, &mut txn).await?;
-    while let Some(page) = reader.next_page(&mut txn).await? {
-        'rows: for (key, row) in page {
-            for conjunct in &conjuncts {
-                if conjunct.truth(&row, ctx)? != Some(true) {
-                    continue 'rows;
-                }
-            }
-            let expect = txn.expect_unchanged(&key);
-            txn.put(key, table_codec::encode_row(table, &row)?, expect)?;
-        }
-    }
-    Ok(())
-}
-
-/// The one table of a plan and the filter right above it; the inner `None` when it reads no table, the
-/// outer one when it reads several.
-fn single_scan(plan: &Plan) -> Option<(Option<&Scan>, &[Expr])> {
-    match plan {
-        Plan::OneRow | Plan::Rows { .. } => Some((None, &[])),
-        Plan::Scan(scan) => Some((Some(scan), &[])),
-        Plan::Filter { input, conjuncts } => match &**input {
-            Plan::Scan(scan) => Some((Some(scan), conjuncts)),
-            input => single_scan(input),
-        },
-        Plan::Project { input, .. }
-        | Plan::Aggregate { input, .. }
-        | Plan::Distinct { input }
-        | Plan::Sort { input, .. }
-        | Plan::Limit { input, .. } => single_scan(input),
-        Plan::Join(_) | Plan::Union { .. } => None,
+        self.run_point_select(plan, &StatementContext { catalog, ctx, locking: None }).await
     }
 }
 

@@ -19,6 +19,7 @@
 
 pub mod connection;
 pub mod infile;
+pub(crate) mod locking;
 pub mod prepared;
 pub mod query;
 pub mod statement;

@@ -185,7 +185,7 @@ async fn filtered(
     let scope = Scope::of_columns("", "", &bound);
     let catalog = session.instance.catalog.current().await?;
     let ctx = session.context(Vec::new());
-    let env = StatementContext { catalog, ctx };
+    let env = StatementContext { catalog, ctx, locking: None };
     let txn = session.own_transaction(Mode::Snapshot);
     let list = [&condition];
     let bound = bind::exprs(session, &list, &scope, "where clause", &env, &txn).await?;

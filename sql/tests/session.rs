@@ -5,6 +5,9 @@
 //! separated by commas: integers, NULL, or text. The tag `[columns]` prints the result's columns.
 //! LOAD DATA LOCAL reads its file's *content* from the place of the file name.
 //!
+//! A statement that cannot go on without another session answers "waits"; `b:> await` shows what it came to, and lets
+//! time pass if nothing else helps. `b:> bye` closes a session.
+//!
 //! Output is what a client would show: rows, affected rows, errors, and warnings when there are any.
 
 use base::{Clock, NodeId};
@@ -86,8 +89,17 @@ async fn instance() -> Arc<Instance> {
 struct Sessions {
     runtime: tokio::runtime::Runtime,
     instance: Arc<Instance>,
-    sessions: BTreeMap<String, Session>,
+    sessions: BTreeMap<String, Client>,
 }
+
+/// A session at rest, or the statement that it runs.
+enum Client {
+    Idle(Box<Session>),
+    Busy(tokio::task::JoinHandle<(Box<Session>, String)>),
+}
+
+/// Turns of other tasks that a statement gets before it counts as waiting.
+const TURNS: usize = 20_000;
 
 impl Runner for Sessions {
     type Command = Command;
@@ -96,18 +108,54 @@ impl Runner for Sessions {
         let name = context.prefix.clone().unwrap_or_else(|| "main".into());
         let Sessions { runtime, instance, sessions } = self;
         let next_id = sessions.len() as u32 + 1;
-        let session = sessions.entry(name).or_insert_with(|| {
-            instance.session(SessionInfo {
+        let client = sessions.remove(&name).unwrap_or_else(|| {
+            Client::Idle(Box::new(instance.session(SessionInfo {
                 connection_id: next_id,
                 user: "root".into(),
                 host: "localhost".into(),
                 found_rows: false,
                 interactive: false,
-            })
+            })))
         });
         let prepared = context.tags.contains("prepared");
         let columns = context.tags.contains("columns");
-        Ok(runtime.block_on(run(session, &command.name, prepared, columns)))
+        let (client, out) = match (client, command.name.as_str()) {
+            (Client::Busy(step), "await") => {
+                let (session, out) = runtime.block_on(step)?;
+                (Client::Idle(session), out)
+            }
+            (Client::Busy(_), _) => return Err("it is still busy".into()),
+            (Client::Idle(_), "await") => return Err("no statement is running".into()),
+            (Client::Idle(session), "bye") => {
+                let _inside = runtime.enter();
+                drop(session);
+                return Ok("bye".into());
+            }
+            (Client::Idle(mut session), sql) => {
+                let sql = sql.to_string();
+                let mut step = runtime.spawn(async move {
+                    let out = run(&mut session, &sql, prepared, columns).await;
+                    (session, out)
+                });
+                runtime.block_on(async {
+                    for _ in 0..TURNS {
+                        if step.is_finished() {
+                            break;
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                });
+                match step.is_finished() {
+                    true => {
+                        let (session, out) = runtime.block_on(&mut step)?;
+                        (Client::Idle(session), out)
+                    }
+                    false => (Client::Busy(step), "waits".into()),
+                }
+            }
+        };
+        sessions.insert(name, client);
+        Ok(out)
     }
 }
 

@@ -1,7 +1,10 @@
 //! The words between a coordinator and a shard's leader.
 
-use base::{KeyRange, Timestamp};
+use base::{KeyRange, NodeId, Timestamp};
 use bytes::Bytes;
+use std::time::Duration;
+
+pub use engine::mvcc::Change;
 
 /// A read. `ts` is the read point; [`Timestamp::MAX`] reads the newest committed versions and needs no
 /// timestamp from the oracle (single-shard autocommit reads).
@@ -25,6 +28,19 @@ pub enum ReadRequest {
         /// Most rows in the answer; capped by `base::limits::SCAN_ROWS_MAX` and `SCAN_BYTES_MAX`.
         limit: usize,
     },
+    /// Whether anything in some keys and ranges was changed between two read points.
+    Changed {
+        /// Engine keys of this shard.
+        keys: Vec<Bytes>,
+        /// Ranges of engine keys, as in a scan.
+        ranges: Vec<KeyRange>,
+        /// Versions up to here are known to the asker.
+        since: Timestamp,
+        /// Versions above this are none of its concern.
+        ts: Timestamp,
+        /// The asker's own prewrite, whose locks are no obstacle; zero when there is none.
+        own: Timestamp,
+    },
 }
 
 /// The answer to a [`ReadRequest`].
@@ -38,6 +54,13 @@ pub enum ReadResponse {
         rows: Vec<(Bytes, Version)>,
         /// Where to go on: the rest of the range, or `None` when it is exhausted.
         rest: Option<KeyRange>,
+    },
+    /// To `Changed`.
+    Changed {
+        /// A key that has a version in between, if there is one.
+        key: Option<Bytes>,
+        /// Ranges that were not looked at for want of room, when none was found.
+        rest: Vec<KeyRange>,
     },
 }
 
@@ -68,8 +91,8 @@ pub enum Expect {
 pub struct KeyWrite {
     /// Engine key with its slot.
     pub key: Bytes,
-    /// The new value; `None` deletes.
-    pub value: Option<Bytes>,
+    /// What happens to it.
+    pub change: Change,
     /// What must hold for it to pass.
     pub expect: Expect,
 }
@@ -82,6 +105,8 @@ pub enum WriteRequest {
     CommitNow {
         /// All its changes.
         writes: Vec<KeyWrite>,
+        /// Whose row locks are no obstacle. They are released with the commit.
+        owner: Option<LockOwner>,
     },
     /// First phase over several shards: a lock with the new value on each key.
     Prewrite {
@@ -93,6 +118,8 @@ pub enum WriteRequest {
         expires_unix_ms: u64,
         /// The changes on this shard. Repeating them changes nothing.
         writes: Vec<KeyWrite>,
+        /// Whose row locks are no obstacle. They stay.
+        owner: Option<LockOwner>,
     },
     /// Second phase: turns locks into versions. Repeating it changes nothing.
     Commit {
@@ -103,6 +130,8 @@ pub enum WriteRequest {
         /// Locked keys on this shard. A key whose lock is gone and whose version at `commit_ts` is
         /// absent answers `RolledBack`.
         keys: Vec<Bytes>,
+        /// Locked keys that get no version; one whose lock is gone is passed over.
+        kept: Vec<Bytes>,
     },
     /// Removes locks, and remembers the rollback on the primary so that a late prewrite fails. A
     /// primary that is committed already stays so, and the answer is `Status(Committed)`.
@@ -170,4 +199,98 @@ pub enum TxnStatus {
     },
     /// Rolled back: remove its locks.
     RolledBack,
+}
+
+/// Who holds row locks: one transaction of one node.
+///
+/// The number's upper 16 bits are the node, the rest grows with the node's clock, so that owners of all nodes can be
+/// ordered by age, roughly, and a restarted node never repeats one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LockOwner(pub u64);
+
+/// Bits of an owner's number below its node.
+const OWNER_AGE_BITS: u32 = 48;
+
+impl LockOwner {
+    /// The owner of a node that was numbered `count`.
+    pub fn new(node: NodeId, count: u64) -> LockOwner {
+        LockOwner(node.0 << OWNER_AGE_BITS | count & ((1 << OWNER_AGE_BITS) - 1))
+    }
+
+    /// The node that runs the transaction. Nodes above 65,535 are not told apart; ids are given one by one.
+    pub fn node(self) -> NodeId {
+        NodeId(self.0 >> OWNER_AGE_BITS)
+    }
+
+    /// When it began, in the order of all owners: later ones are greater.
+    pub fn age(self) -> u64 {
+        self.0 & ((1 << OWNER_AGE_BITS) - 1)
+    }
+}
+
+impl std::fmt::Display for LockOwner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Strength of a row lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LockMode {
+    /// Beside others of its kind (FOR SHARE).
+    Shared,
+    /// Alone (FOR UPDATE, and every write).
+    Exclusive,
+}
+
+/// What a lock request does when somebody else holds the row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Waits this long in all, then fails with `LockWaitTimeout`.
+    Wait(Duration),
+    /// Fails with `LockNotAvailable` (NOWAIT).
+    NoWait,
+    /// Leaves the row out (SKIP LOCKED).
+    Skip,
+}
+
+/// Asks for row locks on keys of one shard. What was granted stays granted when a later key fails; repeating it
+/// changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockRequest {
+    /// For whom.
+    pub owner: LockOwner,
+    /// Locks and writes that the owner has already: who has least gives way in a deadlock.
+    pub weight: u64,
+    /// The keys, at most `base::limits::GET_KEYS_MAX`.
+    pub keys: Vec<Bytes>,
+    /// How.
+    pub mode: LockMode,
+    /// What to do about other owners.
+    pub patience: Patience,
+}
+
+/// What became of one key of a [`LockRequest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockedKey {
+    /// It is locked. Until the lock goes, no other version appears.
+    Held {
+        /// Of the newest version, a tombstone included; zero when there never was one.
+        commit_ts: Timestamp,
+        /// Whether that version is a row.
+        exists: bool,
+    },
+    /// Somebody else holds it, and the request skips such keys.
+    Skipped,
+}
+
+/// One owner that waits for a row lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockWaiting {
+    /// Who waits.
+    pub owner: LockOwner,
+    /// Its weight.
+    pub weight: u64,
+    /// For whom: those who hold the row or stand before it in the line.
+    pub blockers: Vec<LockOwner>,
 }

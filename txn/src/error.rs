@@ -19,6 +19,38 @@ pub enum Error {
         /// The key whose lock decides that transaction.
         primary: Bytes,
     },
+    /// Another transaction has locked the row. Ask for the lock, then read again what the write was made of. Nothing
+    /// was executed.
+    #[error("the row {} is locked by another transaction", key.escape_ascii())]
+    RowLocked {
+        /// The key.
+        key: Bytes,
+    },
+    /// Another transaction held a row lock for too long. The client sees 1205; its transaction goes on.
+    #[error("waited too long for the lock of {}", key.escape_ascii())]
+    LockWaitTimeout {
+        /// The key.
+        key: Bytes,
+    },
+    /// Another transaction holds the row, and the request would not wait. The client sees 3572; its transaction goes
+    /// on.
+    #[error("the lock of {} is not free", key.escape_ascii())]
+    LockNotAvailable {
+        /// The key.
+        key: Bytes,
+    },
+    /// The transaction waited for others that wait for it, and was chosen to give way. The client sees 1213.
+    #[error("deadlock at the lock of {}", key.escape_ascii())]
+    Deadlock {
+        /// The key it waited for.
+        key: Bytes,
+    },
+    /// A row that was read has a newer version now that it is locked. Choose a newer read point and read again.
+    #[error("{} has changed since it was read", key.escape_ascii())]
+    Stale {
+        /// The key.
+        key: Bytes,
+    },
     /// A newer version exists than the transaction may overwrite. The client sees 1213.
     #[error("write conflict on {}", key.escape_ascii())]
     WriteConflict {

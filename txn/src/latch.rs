@@ -5,10 +5,15 @@
 //! has its commit timestamp but is not applied yet must not be missed by a later read.
 //!
 //! ```text
-//!  enqueue ─► waiting ─► granted ─► stamped with commit_ts ─► dropped (applied, or failed)
-//!                           │              └ readers at ts ≥ commit_ts wait for the drop
-//!                           └ readers wait for the stamp
+//!  enqueue ─► waiting ─► granted ─► asks the oracle ─► stamped with commit_ts ─► dropped (applied, or failed)
+//!                           │             │                 └ readers at ts ≥ commit_ts wait for the drop
+//!                           │             └ readers of the newest versions wait for the drop
+//!                           └ readers at a ts wait for the stamp
 //! ```
+//!
+//! Why readers of the newest versions wait too: a write that has its timestamp may be slow to be applied while a later
+//! one on another shard is answered already. Whoever has seen the later one and then missed the earlier one would
+//! contradict every snapshot taken between the two.
 //!
 //! Tickets join the queues of all their keys in one step, so any two tickets stand in the same order in
 //! every queue they share: no deadlock, first come first served.
@@ -20,6 +25,7 @@
 //! 1. A key's holder is granted as soon as it holds all its keys.
 //! 2. Dropping a guard, granted or not, takes its ticket out of every queue.
 
+use crate::defect;
 use base::{KeyRange, Timestamp};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -43,6 +49,8 @@ pub enum Visibility {
 
 /// Stands for "not stamped yet" in a ticket: no transaction commits at zero.
 const UNKNOWN: u64 = Timestamp::ZERO.0;
+/// Stands for "the oracle is being asked" in a ticket: no transaction commits at one.
+const ASKED: u64 = 1;
 /// Stands for "no version appears" in a ticket: no transaction commits at the end of time.
 const NEVER: u64 = Timestamp::MAX.0;
 
@@ -51,6 +59,8 @@ const NEVER: u64 = Timestamp::MAX.0;
 pub struct Latches {
     /// Who holds and who waits, by key.
     queues: Mutex<BTreeMap<Bytes, Queue>>,
+    /// Keys with a holder: a look without the mutex.
+    keys: AtomicUsize,
 }
 
 /// One key's line.
@@ -67,7 +77,7 @@ struct Queue {
 struct Ticket {
     /// Keys it does not hold yet; granted at zero. Changed under the queues' mutex.
     missing: AtomicUsize,
-    /// Commit timestamp, `UNKNOWN` or `NEVER`.
+    /// Commit timestamp, `UNKNOWN`, `ASKED` or `NEVER`.
     visible_from: AtomicU64,
     /// Set when the guard is gone.
     over: AtomicBool,
@@ -87,7 +97,9 @@ impl Ticket {
             return false;
         }
         match self.visible_from.load(Ordering::SeqCst) {
-            UNKNOWN => true,
+            UNKNOWN => ts != Timestamp::MAX,
+            _ if ts == Timestamp::MAX && defect::active("newest-read-passes-pending") => false,
+            ASKED => true,
             NEVER => false,
             commit_ts => commit_ts <= ts.0,
         }
@@ -134,6 +146,7 @@ impl Latches {
                 None => {
                     let queue = Queue { holder: ticket.clone(), waiters: VecDeque::new() };
                     queues.insert(key.clone(), queue);
+                    self.keys.fetch_add(1, Ordering::SeqCst);
                 }
             }
         }
@@ -150,10 +163,16 @@ impl Latches {
         guard
     }
 
-    /// The first pending write that a read of these keys at `ts` must wait for. Reads of the newest
-    /// versions wait for nothing: what is not applied is not committed yet.
+    /// Whether a read of one key at `ts` must wait.
+    pub fn blocks_key(&self, key: &[u8], ts: Timestamp) -> bool {
+        // Who comes after this look asks the oracle later than the reader did.
+        self.keys.load(Ordering::SeqCst) > 0
+            && self.queues.lock().get(key).is_some_and(|queue| queue.holder.blocks(ts))
+    }
+
+    /// The first pending write that a read of these keys at `ts` must wait for.
     pub fn blocker_of_keys(&self, keys: &[Bytes], ts: Timestamp) -> Option<Blocker> {
-        if ts == Timestamp::MAX {
+        if self.keys.load(Ordering::SeqCst) == 0 {
             return None;
         }
         let queues = self.queues.lock();
@@ -165,7 +184,7 @@ impl Latches {
 
     /// As [`Latches::blocker_of_keys`], for all keys of a range.
     pub fn blocker_in_range(&self, range: &KeyRange, ts: Timestamp) -> Option<Blocker> {
-        if ts == Timestamp::MAX || range.is_empty() {
+        if self.keys.load(Ordering::SeqCst) == 0 || range.is_empty() {
             return None;
         }
         let end = match range.end.is_empty() {
@@ -198,6 +217,7 @@ impl Latches {
                 }
                 None => {
                     queues.remove(key);
+                    self.keys.fetch_sub(1, Ordering::SeqCst);
                 }
             }
         }
@@ -242,6 +262,11 @@ impl Guard {
     /// Waits for the grant.
     pub async fn granted(&self) {
         self.ticket.until(Ticket::is_granted).await;
+    }
+
+    /// Tells readers that the oracle is asked for the commit timestamp from now on.
+    pub fn asks(&self) {
+        self.ticket.visible_from.store(ASKED, Ordering::SeqCst);
     }
 
     /// Tells readers from when on the change is visible.
@@ -311,12 +336,16 @@ mod tests {
         let at = |ts: u64| latches.blocker_in_range(&range, Timestamp(ts));
         let unknown = at(5).expect("not stamped yet");
         assert!(unknown.cleared().now_or_never().is_none());
+        let newest = |latches: &Arc<Latches>| latches.blocks_key(b"b", Timestamp::MAX);
+        assert!(!newest(&latches), "its timestamp will be later than anything answered by now");
+        guard.asks();
+        assert!(newest(&latches), "its timestamp may be earlier than something answered");
         guard.stamp(Timestamp(10));
         assert!(unknown.cleared().now_or_never().is_some(), "commits after the reader");
         assert!(at(9).is_none());
         let blocked = at(10).expect("commits at the read point");
         assert!(blocked.cleared().now_or_never().is_none());
-        assert!(latches.blocker_of_keys(&keys("b"), Timestamp::MAX).is_none());
+        assert!(newest(&latches));
         drop(guard);
         assert!(blocked.cleared().now_or_never().is_some());
     }

@@ -2,25 +2,30 @@
 //!
 //! Reading order: `shard_client` (what a coordinator asks of shards), `command` (the words),
 //! `transaction` (the coordinator: buffer, commit, resolve), `oracle` (timestamps), then the shard's
-//! side: `replication` (what a shard asks of its replicas), `latch`, `lock_table`, `shard` (reads and
-//! writes at the leader). `testing` is a cluster in memory.
+//! side: `replication` (what a shard asks of its replicas), `latch`, `lock_table`, `row_locks`, `shard` (reads, locks
+//! and writes at the leader). `testing` is a cluster in memory.
 //!
 //! Not here: Raft (never named), where shards live (`shard-router`), SQL.
 
 pub mod command;
+mod defect;
 pub mod error;
 pub mod latch;
+pub mod lock_owners;
 pub mod lock_table;
 pub mod oracle;
 pub mod read_points;
 pub mod replication;
+pub mod row_locks;
 pub mod shard;
 pub mod shard_client;
 pub mod testing;
 pub mod transaction;
 
 pub use error::{Error, Result};
+pub use lock_owners::LockOwners;
 pub use oracle::Oracle;
 pub use read_points::ReadPoints;
+pub use row_locks::RowLocks;
 pub use shard_client::{Route, ShardClient};
-pub use transaction::{CommitOutcome, Mode, Savepoint, Scan, ScanOptions, Transaction};
+pub use transaction::{CommitOutcome, Mode, RowLock, Savepoint, Scan, ScanOptions, Transaction};

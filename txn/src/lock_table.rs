@@ -75,16 +75,34 @@ impl LockTable {
         ts: Timestamp,
         reverse: bool,
     ) -> Option<(&Bytes, &HeldLock)> {
-        if self.locks.is_empty() || range.is_empty() {
+        if self.locks.is_empty() {
             return None;
         }
+        let mut locks = self.in_range(range);
+        let in_way = |(_, lock): &(&Bytes, &HeldLock)| lock.start_ts <= ts;
+        if reverse { locks.rfind(in_way) } else { locks.find(in_way) }
+    }
+
+    /// As [`Self::first_in_way`] in ascending order, past the locks of one transaction.
+    pub fn first_in_way_of(
+        &self,
+        range: &KeyRange,
+        ts: Timestamp,
+        own: Timestamp,
+    ) -> Option<(&Bytes, &HeldLock)> {
+        self.in_range(range).find(|(_, lock)| lock.start_ts <= ts && lock.start_ts != own)
+    }
+
+    /// The locks in a range, in key order.
+    fn in_range(&self, range: &KeyRange) -> impl DoubleEndedIterator<Item = (&Bytes, &HeldLock)> {
         let end = match range.end.is_empty() {
             true => Bound::Unbounded,
             false => Bound::Excluded(&range.end[..]),
         };
-        let mut locks = self.locks.range::<[u8], _>((Bound::Included(&range.start[..]), end));
-        let in_way = |(_, lock): &(&Bytes, &HeldLock)| lock.start_ts <= ts;
-        if reverse { locks.rfind(in_way) } else { locks.find(in_way) }
+        // BTreeMap panics on an upside-down range.
+        let locks = (!range.is_empty())
+            .then(|| self.locks.range::<[u8], _>((Bound::Included(&range.start[..]), end)));
+        locks.into_iter().flatten()
     }
 
     /// Carries out a change.

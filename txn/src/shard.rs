@@ -19,18 +19,25 @@
 //!    the term is over.
 //! 4. No answer leaves when the term changed while it was made.
 //!
+//! 6. A write that meets another owner's row lock is refused, not queued: whoever asks for the lock waits in line.
+//!
 //! 5. The safe point rises in memory before a removal that it allows is replicated, and on disk with it.
 //!
 //! Not here: Raft, routing, retries, when to collect. Transaction records are kept for ever: a lock that nobody
 //! has resolved yet may still ask for them.
 
 mod evaluate;
+mod locker;
 mod proposer;
 mod reader;
 mod tenure;
 
-use crate::command::{ReadRequest, ReadResponse, Version, WriteRequest, WriteResponse};
+use crate::command::{
+    LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, Version, WriteRequest,
+    WriteResponse,
+};
 use crate::replication::Replication;
+use crate::row_locks::RowLocks;
 use crate::{Error, Oracle, Result};
 use base::{ShardId, Timestamp, limits};
 use bytes::Bytes;
@@ -54,6 +61,8 @@ struct Core {
     replication: Arc<dyn Replication>,
     /// This replica's engine; written by `replication` alone.
     engine: Arc<dyn Engine>,
+    /// Row locks of the shards that this node leads.
+    row_locks: Arc<RowLocks>,
     /// The leadership whose memory is loaded.
     tenure: parking_lot::RwLock<Option<Arc<Tenure>>>,
     /// Held while a tenure is loaded, so that it happens once.
@@ -61,15 +70,17 @@ struct Core {
 }
 
 impl Shard {
-    /// A shard over this replica's engine. Spawns nothing until something is written.
+    /// A shard over this replica's engine; `row_locks` is the node's. Spawns nothing until something is written.
     pub fn new(
         replication: Arc<dyn Replication>,
         engine: Arc<dyn Engine>,
         oracle: Arc<dyn Oracle>,
+        row_locks: Arc<RowLocks>,
     ) -> Shard {
         let core = Arc::new(Core {
             replication,
             engine,
+            row_locks,
             tenure: parking_lot::RwLock::new(None),
             loading: tokio::sync::Mutex::new(()),
         });
@@ -122,6 +133,21 @@ impl Shard {
         }
     }
 
+    /// Locks rows for an owner, waiting as the request says. Row locks live in memory: they keep others waiting, and
+    /// are gone with this leadership.
+    ///
+    /// # Errors
+    /// `LockWaitTimeout`, `LockNotAvailable`, `Deadlock`; `KeyLocked` when an unfinished commit stands on a key: it is
+    /// to be resolved first; `NotServing` and `Unavailable` as for a read. Locks that were granted stay.
+    pub async fn lock(&self, request: LockRequest) -> Result<Vec<LockedKey>> {
+        locker::lock(&self.core, request).await
+    }
+
+    /// Gives up an owner's row locks on this shard.
+    pub fn release(&self, owner: LockOwner) {
+        self.core.row_locks.release(self.id(), owner);
+    }
+
     /// Runs a write; `Ok` after it is replicated and applied here.
     ///
     /// # Errors
@@ -148,11 +174,14 @@ impl Core {
         if let Some(tenure) = self.tenure.read().as_ref().filter(|tenure| tenure.term == term) {
             return Ok(tenure.clone());
         }
-        let tenure = Arc::new(Tenure::load(term, &*self.engine)?);
+        let tenure =
+            Tenure::load((self.replication.shard(), term), &*self.engine, self.row_locks.clone())?;
+        let tenure = Arc::new(tenure);
         // Entries of a later leader may have been applied during the scan.
         if self.confirmed_term().await != Some(term) {
             return Err(self.not_serving());
         }
+        self.row_locks.reset(self.replication.shard());
         *self.tenure.write() = Some(tenure.clone());
         Ok(tenure)
     }

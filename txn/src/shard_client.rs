@@ -1,7 +1,10 @@
 //! What a coordinator asks of shards. `server` implements it: directly when the leader is on this
 //! node, over the peers' streams when it is not.
 
-use crate::command::{ReadRequest, ReadResponse, WriteRequest, WriteResponse};
+use crate::command::{
+    LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, WriteRequest, WriteResponse,
+};
+use crate::lock_owners::LockOwners;
 use crate::read_points::ReadPoints;
 use crate::{Error, Result};
 use base::{ShardEpoch, ShardId, Timestamp};
@@ -32,6 +35,16 @@ pub trait ShardClient: Send + Sync + 'static {
     /// Runs a write on the shard's leader; `Ok` means a quorum has synced it.
     async fn write(&self, route: Route, request: WriteRequest) -> Result<WriteResponse>;
 
+    /// Asks the shard's leader for row locks; the outcome of each key in their order.
+    async fn lock(&self, route: Route, request: LockRequest) -> Result<Vec<LockedKey>>;
+
+    /// Gives up an owner's row locks on a shard, and what it waits for there. Tries once: a leader that does not hear
+    /// it finds out by itself that the owner is gone.
+    async fn release(&self, route: Route, owner: LockOwner);
+
+    /// The transactions of this node that hold row locks.
+    fn lock_owners(&self) -> &Arc<LockOwners>;
+
     /// A timestamp after every one that was handed out before this call began.
     async fn timestamp(&self) -> Result<Timestamp>;
 
@@ -54,6 +67,11 @@ impl Error {
         match self {
             Error::KeyLocked { .. } | Error::NotServing { .. } => true,
             Error::WriteConflict { .. }
+            | Error::RowLocked { .. }
+            | Error::LockWaitTimeout { .. }
+            | Error::LockNotAvailable { .. }
+            | Error::Deadlock { .. }
+            | Error::Stale { .. }
             | Error::AlreadyExists { .. }
             | Error::RolledBack { .. }
             | Error::Unavailable { .. }

@@ -9,9 +9,17 @@
 //!
 //! Not here: Raft and more than one copy of a shard (`chaos` simulates those).
 
-use crate::command::{ReadRequest, ReadResponse, WriteRequest, WriteResponse};
+mod rough;
+
+pub use rough::{RoughClient, Roughness};
+
+use crate::command::{
+    LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, WriteRequest, WriteResponse,
+};
+use crate::lock_owners::LockOwners;
 use crate::read_points::ReadPoints;
 use crate::replication::{ReplicateError, Replication};
+use crate::row_locks::RowLocks;
 use crate::shard::Shard;
 use crate::{Error, Oracle, Result, Route, ShardClient};
 use base::{NodeId, ShardEpoch, ShardId, SharedClock, Slot, SlotRange, TableId, Timestamp};
@@ -41,6 +49,10 @@ pub struct MemoryCluster {
     clock: SharedClock,
     /// Read points in use.
     read_points: Arc<ReadPoints>,
+    /// Row locks of all shards.
+    row_locks: Arc<RowLocks>,
+    /// Transactions that hold some.
+    lock_owners: Arc<LockOwners>,
 }
 
 /// One shard and its levers.
@@ -62,6 +74,8 @@ impl MemoryCluster {
         let disk = SimDisk::new();
         let oracle =
             Arc::new(MemoryOracle { last: Mutex::new(Timestamp::ZERO), clock: clock.clone() });
+        let row_locks: Arc<RowLocks> = Arc::default();
+        let lock_owners = LockOwners::new(NODE, clock.unix_ms());
         let mut shards = Vec::new();
         for id in 0..=data_shards {
             let folder = PathBuf::from(format!("shard-{id}"));
@@ -72,11 +86,32 @@ impl MemoryCluster {
                 state: Mutex::new(State::default()),
                 released: Notify::new(),
             });
-            let shard = Shard::new(replication.clone(), engine.clone(), oracle.clone());
+            let shard =
+                Shard::new(replication.clone(), engine.clone(), oracle.clone(), row_locks.clone());
             shards.push(MemoryShard { shard, replication, engine });
         }
         let (ranges, read_points) = (SlotRange::even(data_shards), Arc::default());
-        Ok(Arc::new(MemoryCluster { shards, ranges, oracle, clock, read_points }))
+        Ok(Arc::new(MemoryCluster {
+            shards,
+            ranges,
+            oracle,
+            clock,
+            read_points,
+            row_locks,
+            lock_owners,
+        }))
+    }
+
+    /// Releases the row locks of transactions that are gone, as a node's survey does.
+    pub fn survey_locks(&self) {
+        let owners = self.row_locks.owners().into_iter();
+        let gone = owners.filter(|owner| !self.lock_owners.is_alive(*owner));
+        gone.for_each(|owner| self.row_locks.release_all(owner));
+    }
+
+    /// The row locks of all shards.
+    pub fn row_locks(&self) -> &Arc<RowLocks> {
+        &self.row_locks
     }
 
     /// A shard by its id.
@@ -124,6 +159,20 @@ impl ShardClient for MemoryCluster {
         self.shard(route.shard)?.shard.write(request).await
     }
 
+    async fn lock(&self, route: Route, request: LockRequest) -> Result<Vec<LockedKey>> {
+        self.shard(route.shard)?.shard.lock(request).await
+    }
+
+    async fn release(&self, route: Route, owner: LockOwner) {
+        if let Ok(shard) = self.shard(route.shard) {
+            shard.shard.release(owner);
+        }
+    }
+
+    fn lock_owners(&self) -> &Arc<LockOwners> {
+        &self.lock_owners
+    }
+
     async fn timestamp(&self) -> Result<Timestamp> {
         self.oracle.timestamps(1).await
     }
@@ -133,7 +182,10 @@ impl ShardClient for MemoryCluster {
     }
 
     fn spawn(&self, work: BoxFuture<'static, ()>) {
-        tokio::spawn(work);
+        // Outside of a runtime the test is over.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(work);
+        }
     }
 
     fn unix_ms(&self) -> u64 {

@@ -3,17 +3,14 @@
 //! Invariant: money is neither made nor lost, and no reader ever sees a transfer half done. Each seed decides
 //! all waits, faults and lost answers; time is simulated, so a run takes no time.
 
-use base::{Clock, IndexId, KeyRange, NodeId, Rng, ShardId, Slot, TableId, Timestamp};
+use base::{Clock, IndexId, KeyRange, NodeId, Rng, ShardId, Slot, TableId};
 use bytes::Bytes;
 use engine::key::{KeyBuilder, table_prefix};
-use futures::future::BoxFuture;
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use txn::command::{ReadRequest, ReadResponse, WriteRequest, WriteResponse};
-use txn::testing::{MemoryCluster, Unconfirmed};
-use txn::{Error, Mode, ReadPoints, Result, Route, ScanOptions, ShardClient, Transaction};
+use txn::testing::{MemoryCluster, RoughClient, Roughness, Unconfirmed};
+use txn::{Error, Mode, Result, ScanOptions, ShardClient, Transaction};
 
 /// Accounts; they lie on all shards in turn.
 const ACCOUNTS: u16 = 9;
@@ -31,100 +28,6 @@ impl Clock for PausedClock {
 
     fn unix_micros(&self) -> u64 {
         1_000_000_000 + self.0.elapsed().as_micros() as u64
-    }
-}
-
-/// A client whose messages take their time and whose answers get lost.
-struct RoughClient {
-    cluster: Arc<MemoryCluster>,
-    rng: Mutex<Rng>,
-    /// No faults any more.
-    calm: AtomicBool,
-}
-
-impl RoughClient {
-    fn fault(&self, probability: f64) -> bool {
-        self.rng.lock().chance(probability) && !self.calm.load(Ordering::SeqCst)
-    }
-
-    async fn delay(&self) {
-        let micros = self.rng.lock().below(3000);
-        tokio::time::sleep(Duration::from_micros(micros)).await;
-    }
-
-    /// Tries again while the shard has no leader, as a router does.
-    async fn routed<T, F: Future<Output = Result<T>>>(&self, call: impl Fn() -> F) -> Result<T> {
-        for _ in 0..40 {
-            match call().await {
-                Err(Error::NotServing { .. }) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await
-                }
-                outcome => return outcome,
-            }
-        }
-        call().await
-    }
-}
-
-#[async_trait::async_trait]
-impl ShardClient for RoughClient {
-    fn locate(&self, key: &[u8]) -> Result<Route> {
-        self.cluster.locate(key)
-    }
-
-    fn data_shards(&self) -> Result<Vec<Route>> {
-        self.cluster.data_shards()
-    }
-
-    async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
-        self.delay().await;
-        let answer = self.routed(|| self.cluster.read(route, request.clone())).await;
-        self.delay().await;
-        answer
-    }
-
-    async fn write(&self, route: Route, request: WriteRequest) -> Result<WriteResponse> {
-        self.delay().await;
-        if self.fault(0.01) {
-            return Err(Error::OutcomeUnknown { shard: route.shard });
-        }
-        let answer = self.routed(|| self.cluster.write(route, request.clone())).await;
-        self.delay().await;
-        if answer.is_ok() && self.fault(0.01) {
-            return Err(Error::OutcomeUnknown { shard: route.shard });
-        }
-        answer
-    }
-
-    async fn timestamp(&self) -> Result<Timestamp> {
-        self.delay().await;
-        let ts = self.cluster.timestamp().await;
-        self.delay().await;
-        ts
-    }
-
-    fn read_points(&self) -> &Arc<ReadPoints> {
-        self.cluster.read_points()
-    }
-
-    fn spawn(&self, work: BoxFuture<'static, ()>) {
-        // Now and then a coordinator dies in the middle of its work.
-        if self.fault(0.05) {
-            let patience = Duration::from_micros(self.rng.lock().below(15_000));
-            tokio::spawn(async move {
-                let _ = tokio::time::timeout(patience, work).await;
-            });
-        } else {
-            tokio::spawn(work);
-        }
-    }
-
-    fn unix_ms(&self) -> u64 {
-        self.cluster.unix_ms()
-    }
-
-    async fn pause(&self, pause: Duration) {
-        tokio::time::sleep(pause).await;
     }
 }
 
@@ -220,9 +123,8 @@ fn base_leader(cluster: &MemoryCluster, shard: ShardId) -> Option<NodeId> {
 async fn run(seed: u64) -> (u64, u64, u64) {
     let clock = Arc::new(PausedClock(tokio::time::Instant::now()));
     let cluster = MemoryCluster::new(SHARDS, clock).expect("a cluster");
-    let rng = Mutex::new(Rng::seeded(seed));
-    let client =
-        Arc::new(RoughClient { cluster: cluster.clone(), rng, calm: AtomicBool::new(false) });
+    let roughness = Roughness { loss: 0.01, late: 0.0, death: 0.05 };
+    let client = RoughClient::new(cluster.clone(), Rng::seeded(seed), roughness);
     let mut setup = Transaction::begin(cluster.clone(), Mode::Snapshot);
     for number in 0..ACCOUNTS {
         setup.put(account(number), encode(BALANCE), txn::command::Expect::Absent).expect("small");
@@ -260,7 +162,7 @@ async fn run(seed: u64) -> (u64, u64, u64) {
     }
     over.store(true, Ordering::SeqCst);
     disturber.await.expect("the disturber does not panic");
-    client.calm.store(true, Ordering::SeqCst);
+    client.calm_down();
     // Once all is well every lock can be resolved.
     tokio::time::sleep(base::limits::LOCK_TTL * 2).await;
     let mut rng = Rng::seeded(seed + 3);

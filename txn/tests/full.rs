@@ -3,7 +3,7 @@
 use base::{IndexId, ShardId, Slot, SystemClock, TableId};
 use bytes::Bytes;
 use engine::key::KeyBuilder;
-use txn::command::{Expect, KeyWrite, WriteRequest, WriteResponse};
+use txn::command::{Change, Expect, KeyWrite, WriteRequest, WriteResponse};
 use txn::testing::MemoryCluster;
 use txn::{Error, Mode, ShardClient, Transaction};
 
@@ -51,26 +51,31 @@ async fn a_full_node_ends_what_was_begun() {
     let key = key(1, 100);
     let route = cluster.locate(&key).unwrap();
     let start_ts = cluster.timestamp().await.unwrap();
-    let write =
-        KeyWrite { key: key.clone(), value: Some(Bytes::from_static(b"v")), expect: Expect::Any };
+    let write = KeyWrite {
+        key: key.clone(),
+        change: Change::Put(Bytes::from_static(b"v")),
+        expect: Expect::Any,
+    };
     let prewrite = WriteRequest::Prewrite {
         start_ts,
         primary: key.clone(),
         expires_unix_ms: u64::MAX,
         writes: vec![write.clone()],
+        owner: None,
     };
     cluster.write(route, prewrite.clone()).await.unwrap();
     replication.set_full(Some(WHY));
     for refused in [
         prewrite,
-        WriteRequest::CommitNow { writes: vec![write] },
+        WriteRequest::CommitNow { writes: vec![write], owner: None },
         WriteRequest::Bump { key: key.clone(), by: 1, at_least: 0 },
     ] {
         let outcome = cluster.write(route, refused).await;
         assert!(matches!(outcome, Err(Error::DiskFull { .. })), "{outcome:?}");
     }
     let commit_ts = cluster.timestamp().await.unwrap();
-    let commit = WriteRequest::Commit { start_ts, commit_ts, keys: vec![key.clone()] };
+    let commit =
+        WriteRequest::Commit { start_ts, commit_ts, keys: vec![key.clone()], kept: vec![] };
     let done = cluster.write(route, commit).await.unwrap();
     assert!(matches!(done, WriteResponse::Done { .. }), "{done:?}");
     let mut txn = Transaction::begin(cluster.clone(), Mode::Snapshot);

@@ -1,7 +1,9 @@
 //! Golden scripts of transactions over a cluster in memory: `scripts/*`.
 //!
 //! ```text
-//! t1: begin [latest]                      t1: put a1=x [expect=absent|unchanged]
+//! t1: begin [latest|tracking|serializable] t1: put a1=x [expect=absent|unchanged]
+//! t1: lock a1 b2 [shared] [nowait|skip] [wait=ms] [fresh]   "fresh": fails when it was read at an older version
+//! t1: advance | newest | read-point
 //! t1: get a1 b2                           t1: delete a1 [expect=…]
 //! t1: scan [a c] [limit=n] [shard=a1] [reverse] [ordered]
 //! t1: commit | rollback | savepoint s | rollback-to s
@@ -10,7 +12,7 @@
 //! commit T a1 | rollback T a1 | check T primary=a1 | heartbeat T primary=a1
 //! put a1=x | read a1 [ts=T] | collect 1 ts=T | bump c by=10 at_least=5
 //! hold 1 | lose-quorum 1 | heal 1 | depose 1 | elect 1 [lost]
-//! entries | state | advance ms=n
+//! entries | state | row-locks | advance ms=n
 //! ```
 //!
 //! A key is a name that ends in the number of its shard: `a1`, `b2`. Time stands still unless a step or
@@ -29,10 +31,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use txn::command::{
-    Expect, KeyWrite, ReadRequest, ReadResponse, TxnStatus, WriteRequest, WriteResponse,
+    Change, Expect, KeyWrite, LockMode, LockedKey, Patience, ReadRequest, ReadResponse, TxnStatus,
+    WriteRequest, WriteResponse,
 };
 use txn::testing::{MemoryCluster, Unconfirmed};
-use txn::{Mode, Savepoint, ScanOptions, ShardClient, Transaction};
+use txn::{Mode, RowLock, Savepoint, ScanOptions, ShardClient, Transaction};
 
 test_each_file::test_each_path! { in "txn/tests/scripts" => script }
 
@@ -206,7 +209,11 @@ impl ScriptRunner {
                 Ok(true)
             })?;
             for (key, lock) in mvcc::all_locks(engine)? {
-                let value = lock.value.as_deref().unwrap_or(b"(delete)").escape_ascii().to_string();
+                let value = match &lock.change {
+                    Change::Put(value) => value.escape_ascii().to_string(),
+                    Change::Delete => "(delete)".into(),
+                    Change::Keep => "(keep)".into(),
+                };
                 let primary = name_of(&lock.primary);
                 lines.push(format!("{} locked, to be {value}, primary {primary}", name_of(&key)));
             }
@@ -240,6 +247,13 @@ impl ScriptRunner {
             "begin" => {
                 let mode = if flag("latest") { Mode::Latest } else { Mode::Snapshot };
                 let txn = Transaction::begin(self.cluster.clone(), mode);
+                let txn = if flag("serializable") {
+                    txn.serializable()
+                } else if flag("tracking") {
+                    txn.tracking_reads()
+                } else {
+                    txn
+                };
                 let session = Session { txn: Some(txn), ..Session::default() };
                 self.sessions.insert(name.to_string(), session);
                 Ok("ok".into())
@@ -264,6 +278,57 @@ impl ScriptRunner {
                     })
                 })
             }
+            "lock" => {
+                let flags = ["shared", "nowait", "skip", "fresh"];
+                let names: Vec<String> = args
+                    .iter()
+                    .filter(|a| a.key.is_none() && !flags.contains(&a.value.as_str()))
+                    .map(|a| a.value.clone())
+                    .collect();
+                let mode = if flag("shared") { LockMode::Shared } else { LockMode::Exclusive };
+                let wait = option("wait").map_or(Ok(50_000), |ms| ms.parse())?;
+                let patience = match (flag("nowait"), flag("skip")) {
+                    (true, _) => Patience::NoWait,
+                    (_, true) => Patience::Skip,
+                    _ => Patience::Wait(Duration::from_millis(wait)),
+                };
+                let fresh = flag("fresh");
+                self.start(name, move |txn| {
+                    Box::pin(async move {
+                        let keys: Vec<Bytes> = names.iter().map(|name| key_of(name)).collect();
+                        let outcomes = txn.lock(&keys, RowLock { mode, patience }).await?;
+                        let mut shown = Vec::new();
+                        for ((name, key), outcome) in names.iter().zip(&keys).zip(outcomes) {
+                            if fresh {
+                                txn.check_fresh(key, outcome)?;
+                            }
+                            shown.push(match outcome {
+                                LockedKey::Held { exists: true, .. } => format!("{name} locked"),
+                                LockedKey::Held { exists: false, .. } => {
+                                    format!("{name} locked, absent")
+                                }
+                                LockedKey::Skipped => format!("{name} skipped"),
+                            });
+                        }
+                        Ok(shown.join("\n"))
+                    })
+                })
+            }
+            "advance" => self.start(name, |txn| {
+                Box::pin(async move {
+                    let moved = txn.advance().await?;
+                    Ok(if moved { "moved" } else { "stays" }.to_string())
+                })
+            }),
+            "newest" => self.start(name, |txn| {
+                Box::pin(async move { txn.read_newest().await.map(|()| "ok".to_string()) })
+            }),
+            "read-point" => self.start(name, |txn| {
+                Box::pin(async move {
+                    txn.read_at_read_point();
+                    Ok("ok".into())
+                })
+            }),
             "put" | "delete" => {
                 let expect = option("expect");
                 let deletes = command.name == "delete";
@@ -357,7 +422,7 @@ impl ScriptRunner {
             "put" => {
                 let writes = writes_of(&options, Expect::Any);
                 let at = writes.first().ok_or("put what?")?.key.clone();
-                Ok(self.write(&at, WriteRequest::CommitNow { writes }))
+                Ok(self.write(&at, WriteRequest::CommitNow { writes, owner: None }))
             }
             "read" => {
                 let keys: Vec<Bytes> = words.iter().map(|name| key_of(name)).collect();
@@ -377,7 +442,7 @@ impl ScriptRunner {
                     Ok(ReadResponse::Values(values)) => {
                         values.into_iter().map(show).collect::<Vec<String>>().join(" ")
                     }
-                    Ok(ReadResponse::Page { .. }) => return Err("a page".into()),
+                    Ok(_) => return Err("no values".into()),
                     Err(error) => describe(error),
                 })
             }
@@ -423,7 +488,9 @@ impl ScriptRunner {
                 let writes = writes_of(&options, expect);
                 let at = writes.first().ok_or("prewrite what?")?.key.clone();
                 let expires_unix_ms = self.expires();
-                let request = WriteRequest::Prewrite { start_ts, primary, expires_unix_ms, writes };
+                let owner = None;
+                let request =
+                    WriteRequest::Prewrite { start_ts, primary, expires_unix_ms, writes, owner };
                 Ok(self.write(&at, request))
             }
             "commit" => {
@@ -436,7 +503,8 @@ impl ScriptRunner {
                 self.raw.insert(name, (start_ts, Some(commit_ts)));
                 let keys: Vec<Bytes> = words[1..].iter().map(|name| key_of(name)).collect();
                 let at = keys.first().ok_or("commit what?")?.clone();
-                Ok(self.write(&at, WriteRequest::Commit { start_ts, commit_ts, keys }))
+                let kept = Vec::new();
+                Ok(self.write(&at, WriteRequest::Commit { start_ts, commit_ts, keys, kept }))
             }
             "rollback" => {
                 let start_ts = self.start_ts(&named()?)?;
@@ -455,6 +523,23 @@ impl ScriptRunner {
                     _ => WriteRequest::Heartbeat { start_ts, primary, expires_unix_ms },
                 };
                 Ok(self.write(&at, request))
+            }
+            "row-locks" => {
+                let name = |owner: txn::command::LockOwner| {
+                    let holds = |session: &Session| {
+                        session.txn.as_ref().and_then(Transaction::lock_owner) == Some(owner)
+                    };
+                    let holder = self.sessions.iter().find(|(_, session)| holds(session));
+                    // A step that waits has taken its transaction with it.
+                    holder.map_or("one that waits".into(), |(name, _)| name.clone())
+                };
+                let show = |info: txn::row_locks::RowLockInfo| {
+                    let waits = if info.waits_for.is_empty() { "holds" } else { "waits for" };
+                    let key = name_of(&info.key);
+                    format!("{} {waits} {key} {:?}", name(info.owner), info.mode)
+                };
+                let list = self.cluster.row_locks().list(100).into_iter().map(show);
+                Ok(list.collect::<Vec<_>>().join("\n"))
             }
             "bump" => {
                 let number = |name: &str| options.get(name).map_or(Ok(0), |n| n.parse());
@@ -538,7 +623,7 @@ fn writes_of(options: &BTreeMap<String, String>, expect: Expect) -> Vec<KeyWrite
         .iter()
         .map(|(name, value)| KeyWrite {
             key: key_of(name),
-            value: Some(Bytes::from(value.clone())),
+            change: Change::Put(Bytes::from(value.clone())),
             expect,
         })
         .collect()
@@ -550,6 +635,13 @@ fn describe(error: txn::Error) -> String {
         txn::Error::KeyLocked { key, primary, .. } => {
             format!("error: {} locked, primary {}", name_of(&key), name_of(&primary))
         }
+        txn::Error::RowLocked { key } => format!("error: {} is row-locked", name_of(&key)),
+        txn::Error::LockWaitTimeout { key } => {
+            format!("error: waited too long for {}", name_of(&key))
+        }
+        txn::Error::LockNotAvailable { key } => format!("error: {} is taken", name_of(&key)),
+        txn::Error::Deadlock { key } => format!("error: deadlock at {}", name_of(&key)),
+        txn::Error::Stale { key } => format!("error: {} has changed", name_of(&key)),
         txn::Error::WriteConflict { key } => format!("error: write conflict on {}", name_of(&key)),
         txn::Error::AlreadyExists { key } => format!("error: {} already exists", name_of(&key)),
         txn::Error::RolledBack { .. } => "error: rolled back".into(),

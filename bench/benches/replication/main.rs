@@ -29,7 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use txn::command::{Expect, KeyWrite, WriteRequest};
+use txn::command::{Change, Expect, KeyWrite, WriteRequest};
 use txn::shard::Shard;
 
 /// Clients that write at once.
@@ -216,7 +216,7 @@ async fn replicated_writes(report: &mut String) {
     let group = nodes.hosts[leader].group(ShardId(1)).expect("just found");
     let oracle = Arc::new(Counter::default());
     let replication = Arc::new(GroupReplication::new(group.clone()));
-    let shard = Arc::new(Shard::new(replication, group.engine(), oracle));
+    let shard = Arc::new(Shard::new(replication, group.engine(), oracle, Arc::default()));
     let clock = SystemClock::shared();
     let (mut rates, mut cpu, mut per_sync, mut p50, mut p99) =
         (vec![], vec![], vec![], vec![], vec![]);
@@ -241,11 +241,12 @@ async fn replicated_writes(report: &mut String) {
                         let slot = key.slot();
                         let write = KeyWrite {
                             key: key.finish(slot),
-                            value: Some(Bytes::from_static(&[7; VALUE_BYTES])),
+                            change: Change::Put(Bytes::from_static(&[7; VALUE_BYTES])),
                             expect: Expect::Absent,
                         };
                         let began = clock.monotonic();
-                        let written = shard.write(WriteRequest::CommitNow { writes: vec![write] });
+                        let written = shard
+                            .write(WriteRequest::CommitNow { writes: vec![write], owner: None });
                         written.await.expect("a healthy group");
                         mine.push((clock.monotonic() - began).as_secs_f64() * 1e3);
                     }

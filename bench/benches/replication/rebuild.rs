@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use txn::command::{Expect, KeyWrite, WriteRequest};
+use txn::command::{Change, Expect, KeyWrite, WriteRequest};
 use txn::shard::Shard;
 
 /// Content of the big shard, bytes.
@@ -99,7 +99,7 @@ fn shard_on_leader(nodes: &Nodes, shard: ShardId) -> Arc<Shard> {
     let leader = nodes.leader(shard).expect("a leader");
     let group = nodes.hosts[leader].group(shard).expect("it leads");
     let replication = Arc::new(GroupReplication::new(group.clone()));
-    Arc::new(Shard::new(replication, group.engine(), Arc::new(Counter::default())))
+    Arc::new(Shard::new(replication, group.engine(), Arc::new(Counter::default()), Arc::default()))
 }
 
 fn key_of(parts: [u64; 3]) -> Bytes {
@@ -118,11 +118,12 @@ async fn fill(nodes: &Nodes) {
             let words = (0..BIG_VALUE_BYTES / 8).flat_map(|_| random.next_u64().to_le_bytes());
             KeyWrite {
                 key: key_of([0, batch as u64, row as u64]),
-                value: Some(words.collect::<Vec<u8>>().into()),
+                change: Change::Put(words.collect::<Vec<u8>>().into()),
                 expect: Expect::Absent,
             }
         });
-        let written = shard.write(WriteRequest::CommitNow { writes: writes.collect() }).await;
+        let written =
+            shard.write(WriteRequest::CommitNow { writes: writes.collect(), owner: None }).await;
         written.expect("a healthy group");
     }
 }
@@ -145,12 +146,13 @@ impl Writers {
                 while !stop.load(Ordering::Relaxed) {
                     let write = KeyWrite {
                         key: key_of([1 + round, writer, row]),
-                        value: Some(Bytes::from_static(&[7; VALUE_BYTES])),
+                        change: Change::Put(Bytes::from_static(&[7; VALUE_BYTES])),
                         expect: Expect::Absent,
                     };
                     row += 1;
                     let began = clock.monotonic();
-                    let written = shard.write(WriteRequest::CommitNow { writes: vec![write] });
+                    let written =
+                        shard.write(WriteRequest::CommitNow { writes: vec![write], owner: None });
                     written.await.expect("a healthy group");
                     latencies.push((clock.monotonic() - began).as_secs_f64() * 1e3);
                     tokio::time::sleep(PAUSE).await;

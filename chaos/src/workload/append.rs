@@ -2,6 +2,13 @@
 //!
 //! A list is a VARCHAR `,5,17,3`. One action alone commits by itself, several are one transaction; so both of
 //! the server's ways of meeting a conflict are used: redoing the statement, and 1213.
+//!
+//! | workload | transactions | judged as |
+//! |---|---|---|
+//! | `append`, `append-index` | plain reads, by primary key and by a unique index | snapshot isolation |
+//! | `append-locking` | reads are FOR UPDATE | serializable |
+//! | `append-serializable`, `…-index` | plain reads, SERIALIZABLE | serializable |
+//! | `long-fork` | one append, or reads of all lists in use | snapshot isolation |
 
 use super::client::{Client, Steady, Trouble};
 use super::keys::Keys;
@@ -29,8 +36,24 @@ pub(super) struct Append {
     keys: Keys,
 }
 
+/// What transactions are made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// Some appends and reads.
+    Mixed,
+    /// One append, or a read of every list in use: two readers must not see two appends in different orders.
+    LongFork,
+}
+
 struct Statements {
     setup: Setup,
+    shape: Shape,
+    /// What is promised.
+    level: Level,
+    /// Said before BEGIN.
+    before: Option<&'static str>,
+    /// What a read inside a transaction ends with.
+    suffix: &'static str,
     /// List.
     read: &'static str,
     /// Element with its comma, list.
@@ -39,58 +62,112 @@ struct Statements {
     insert: &'static str,
 }
 
-const BY_PRIMARY_KEY: Statements = Statements {
-    setup: Setup {
-        name: "append",
-        clients: CLIENTS,
-        drop: "DROP TABLE IF EXISTS chaos.lists",
-        create: "CREATE TABLE chaos.lists (k BIGINT PRIMARY KEY, v VARCHAR(12000) NOT NULL)",
-    },
-    read: "SELECT v FROM chaos.lists WHERE k = ?",
-    append: "UPDATE chaos.lists SET v = CONCAT(v, ?) WHERE k = ?",
-    insert: "INSERT INTO chaos.lists (k, v) VALUES (?, ?)",
-};
+/// Statements over a table of this name; its columns in SQL.
+macro_rules! statements {
+    ($name:literal, $table:literal, $columns:literal) => {
+        Statements {
+            setup: Setup {
+                name: $name,
+                clients: CLIENTS,
+                drop: concat!("DROP TABLE IF EXISTS chaos.", $table),
+                create: concat!("CREATE TABLE chaos.", $table, " (", $columns, ")"),
+            },
+            shape: Shape::Mixed,
+            level: Level::Snapshot,
+            before: None,
+            suffix: "",
+            read: concat!("SELECT v FROM chaos.", $table, " WHERE k = ?"),
+            append: concat!("UPDATE chaos.", $table, " SET v = CONCAT(v, ?) WHERE k = ?"),
+            insert: concat!("INSERT INTO chaos.", $table, " (k, v) VALUES (?, ?)"),
+        }
+    };
+    ($name:literal, $table:literal) => {
+        statements!($name, $table, "k BIGINT PRIMARY KEY, v VARCHAR(12000) NOT NULL")
+    };
+    ($name:literal, $table:literal, index) => {
+        statements!(
+            $name,
+            $table,
+            "id BIGINT AUTO_INCREMENT PRIMARY KEY, k BIGINT NOT NULL, v VARCHAR(12000) NOT NULL, UNIQUE KEY k (k)"
+        )
+    };
+}
 
-const BY_INDEX: Statements = Statements {
-    setup: Setup {
-        name: "append-index",
-        clients: CLIENTS,
-        drop: "DROP TABLE IF EXISTS chaos.lists_index",
-        create:
-        "CREATE TABLE chaos.lists_index (id BIGINT AUTO_INCREMENT PRIMARY KEY, k BIGINT NOT NULL,
-               v VARCHAR(12000) NOT NULL, UNIQUE KEY k (k))",
+const SERIALIZABLE: Option<&str> = Some("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE");
+
+static ALL: [Statements; 6] = [
+    statements!("append", "lists"),
+    statements!("append-index", "lists_index", index),
+    Statements {
+        level: Level::Serializable,
+        suffix: " FOR UPDATE",
+        ..statements!("append-locking", "lists_locking")
     },
-    read: "SELECT v FROM chaos.lists_index WHERE k = ?",
-    append: "UPDATE chaos.lists_index SET v = CONCAT(v, ?) WHERE k = ?",
-    insert: "INSERT INTO chaos.lists_index (k, v) VALUES (?, ?)",
-};
+    Statements {
+        level: Level::Serializable,
+        before: SERIALIZABLE,
+        ..statements!("append-serializable", "lists_serializable")
+    },
+    Statements {
+        level: Level::Serializable,
+        before: SERIALIZABLE,
+        ..statements!("append-serializable-index", "lists_serializable_index", index)
+    },
+    Statements { shape: Shape::LongFork, ..statements!("long-fork", "forks") },
+];
 
 impl Append {
-    /// Lists are found by their primary key.
-    pub(super) fn by_primary_key() -> Append {
-        Append { statements: &BY_PRIMARY_KEY, keys: Keys::new(LIFE, AT_ONCE) }
+    /// Every kind of it.
+    pub(super) fn all() -> impl Iterator<Item = Append> {
+        ALL.iter().map(|statements| Append { statements, keys: Keys::new(LIFE, AT_ONCE) })
     }
 
-    /// Lists are found by a unique index.
-    pub(super) fn by_index() -> Append {
-        Append { statements: &BY_INDEX, keys: Keys::new(LIFE, AT_ONCE) }
+    /// What the next transaction is to do. `appended` counts this client's elements.
+    fn next(&self, target: &Target, rng: &mut Rng, client: u64, appended: &mut u64) -> Vec<Action> {
+        let mut append = |key| {
+            *appended += 1;
+            Action::Append(key, (*appended * CLIENTS + client) as i64)
+        };
+        match self.statements.shape {
+            Shape::Mixed => (0..1 + rng.below(ACTIONS_MAX))
+                .map(|_| {
+                    let key = self.keys.pick(target, rng);
+                    if rng.chance(0.5) { append(key) } else { Action::Read(key, None) }
+                })
+                .collect(),
+            Shape::LongFork if rng.chance(0.5) => vec![append(self.keys.pick(target, rng))],
+            Shape::LongFork => {
+                let key = self.keys.pick(target, rng);
+                let first = key - key % AT_ONCE as i64;
+                (first..first + AT_ONCE as i64).map(|key| Action::Read(key, None)).collect()
+            }
+        }
     }
 
     async fn once(&self, client: &mut Client<'_>, called: &[Action]) -> Result<Op, Trouble> {
         let mut actions = called.to_vec();
         if let [action] = actions.as_mut_slice() {
-            self.act(client, action).await.map_err(Trouble::committing)?;
+            self.act(client, action, "").await.map_err(Trouble::committing)?;
             return Ok(Op::Txn { actions });
+        }
+        if let Some(before) = self.statements.before {
+            client.text(before).await.map_err(Trouble::before_commit)?;
         }
         client.text("BEGIN").await.map_err(Trouble::before_commit)?;
         for action in &mut actions {
-            self.act(client, action).await.map_err(Trouble::before_commit)?;
+            let suffix = self.statements.suffix;
+            self.act(client, action, suffix).await.map_err(Trouble::before_commit)?;
         }
         client.text("COMMIT").await.map_err(Trouble::committing)?;
         Ok(Op::Txn { actions })
     }
 
-    async fn act(&self, client: &mut Client<'_>, action: &mut Action) -> Result<(), Failure> {
+    async fn act(
+        &self,
+        client: &mut Client<'_>,
+        action: &mut Action,
+        suffix: &str,
+    ) -> Result<(), Failure> {
         match action {
             Action::Append(key, element) => {
                 let text = format!(",{element}");
@@ -100,7 +177,8 @@ impl Append {
                 }
             }
             Action::Read(key, list) => {
-                let rows: Vec<String> = client.rows(self.statements.read, (*key,)).await?;
+                let read = format!("{}{suffix}", self.statements.read);
+                let rows: Vec<String> = client.rows(&read, (*key,)).await?;
                 *list = Some(elements(&rows));
             }
         }
@@ -133,17 +211,7 @@ impl Workload for Append {
         let mut rng = Rng::seeded(client);
         let mut appended = 0;
         while connection.turn(stop).await {
-            let count = 1 + rng.below(ACTIONS_MAX);
-            let mut actions = Vec::new();
-            for _ in 0..count {
-                let key = self.keys.pick(target, &mut rng);
-                if rng.chance(0.5) {
-                    appended += 1;
-                    actions.push(Action::Append(key, (appended * CLIENTS + client) as i64));
-                } else {
-                    actions.push(Action::Read(key, None));
-                }
-            }
+            let actions = self.next(target, &mut rng, client, &mut appended);
             let op = Op::Txn { actions: actions.clone() };
             recorder.invoke(client, &op);
             let answer = self.once(&mut connection, &actions).await;
@@ -166,6 +234,6 @@ impl Workload for Append {
     }
 
     fn check(&self, history: &[Event]) -> Verdict {
-        check::append(history, Level::Snapshot)
+        check::append(history, self.statements.level)
     }
 }

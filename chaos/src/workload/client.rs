@@ -4,7 +4,7 @@
 use super::{Stop, Target};
 use crate::history::{Failure, Op, Recorder};
 use mysql_async::prelude::{FromRow, Queryable};
-use mysql_async::{Conn, Params};
+use mysql_async::{Conn, OptsBuilder, Params};
 use std::future::Future;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ const NO_ANSWER: u16 = 0;
 pub(super) const GAVE_UP: u16 = 3819;
 /// How long a connection may take to come up.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
+/// Lets a statement give up waiting for a row before its client gives up waiting for the statement.
+const LOCK_WAIT: &str = "SET SESSION innodb_lock_wait_timeout = 4";
 /// Pause after a failure, so that a dead cluster is not hammered.
 const FAILURE_PAUSE: Duration = Duration::from_millis(50);
 /// Tries to reach a healthy cluster before and after a run.
@@ -37,6 +39,7 @@ pub fn certainly_not_executed(code: u16) -> bool {
         code,
         1213    // lost a write conflict: rolled back
         | 1205  // gave up waiting for a lock
+        | 3572  // the lock was taken
         | 9001  // no leader or quorum found: nothing was executed
         | 1062  // duplicate key
         | 1021  // disk full: refused
@@ -179,7 +182,8 @@ impl<'a> Client<'a> {
             return Err(Failure { code: CANNOT_CONNECT, message: "the target has no node".into() });
         };
         // Whatever went wrong here, no statement was sent.
-        bounded(CONNECT_WAIT, Conn::new(opts.clone())).await.map_err(|failure| match failure.code {
+        let opts = OptsBuilder::from_opts(opts.clone()).init(vec![LOCK_WAIT]);
+        bounded(CONNECT_WAIT, Conn::new(opts)).await.map_err(|failure| match failure.code {
             NO_ANSWER | CONNECTION_LOST => Failure { code: CANNOT_CONNECT, ..failure },
             _ => failure,
         })

@@ -11,6 +11,8 @@ const LOCK_VERSION: u8 = 1;
 const WRITE_PUT: u8 = 0;
 /// The locked write deletes the key.
 const WRITE_TOMBSTONE: u8 = 1;
+/// The lock keeps the key as it is.
+const WRITE_KEEP: u8 = 2;
 /// Tags of [`LockExpect`].
 const EXPECT_ANY: u8 = 0;
 const EXPECT_ABSENT: u8 = 1;
@@ -18,6 +20,27 @@ const EXPECT_NOT_NEWER_THAN: u8 = 2;
 /// Tags of [`TxnRecord`].
 const RECORD_ROLLED_BACK: u8 = 1;
 const RECORD_COMMITTED: u8 = 2;
+
+/// What a transaction does to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It gets this value.
+    Put(Bytes),
+    /// It goes.
+    Delete,
+    /// It stays as it is, and nobody may change it before the transaction ends: a locking read.
+    Keep,
+}
+
+impl Change {
+    /// Bytes of the value, zero when there is none.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Change::Put(value) => value.len(),
+            Change::Delete | Change::Keep => 0,
+        }
+    }
+}
 
 /// A transaction's uncommitted claim on a key, together with what it will write there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +51,8 @@ pub struct Lock {
     pub primary: Bytes,
     /// Wall clock after which anyone may roll the transaction back. Only the primary's counts.
     pub expires_unix_ms: u64,
-    /// The value to commit; `None` deletes the key.
-    pub value: Option<Bytes>,
+    /// What the commit does to the key.
+    pub change: Change,
     /// What was checked when the lock was placed, so that a repeated prewrite can be recognised.
     pub expect: LockExpect,
 }
@@ -141,7 +164,11 @@ pub fn get_txn_record<V: View + ?Sized>(
 impl Lock {
     /// The bytes of `docs/formats.md`, "Versions and locks".
     fn encode(&self) -> Vec<u8> {
-        let value = self.value.as_deref().unwrap_or_default();
+        let (kind, value): (u8, &[u8]) = match &self.change {
+            Change::Put(value) => (WRITE_PUT, value),
+            Change::Delete => (WRITE_TOMBSTONE, &[]),
+            Change::Keep => (WRITE_KEEP, &[]),
+        };
         let mut bytes = Vec::with_capacity(31 + self.primary.len() + value.len());
         bytes.push(LOCK_VERSION);
         bytes.extend_from_slice(&self.start_ts.0.to_le_bytes());
@@ -155,7 +182,7 @@ impl Lock {
         bytes.extend_from_slice(&expect_ts.0.to_le_bytes());
         bytes.extend_from_slice(&(self.primary.len() as u32).to_le_bytes());
         bytes.extend_from_slice(&self.primary);
-        bytes.push(if self.value.is_some() { WRITE_PUT } else { WRITE_TOMBSTONE });
+        bytes.push(kind);
         bytes.extend_from_slice(value);
         bytes
     }
@@ -179,9 +206,10 @@ impl Lock {
         let (primary_len, rest) = rest.split_first_chunk()?;
         let primary_len = usize::try_from(u32::from_le_bytes(*primary_len)).ok()?;
         let (primary, rest) = rest.split_at_checked(primary_len)?;
-        let value = match rest {
-            [WRITE_PUT, value @ ..] => Some(bytes.slice_ref(value)),
-            [WRITE_TOMBSTONE] => None,
+        let change = match rest {
+            [WRITE_PUT, value @ ..] => Change::Put(bytes.slice_ref(value)),
+            [WRITE_TOMBSTONE] => Change::Delete,
+            [WRITE_KEEP] => Change::Keep,
             _ => return None,
         };
         let expect = match (expect, Timestamp(u64::from_le_bytes(*expect_ts))) {
@@ -194,7 +222,7 @@ impl Lock {
             start_ts: Timestamp(u64::from_le_bytes(*start_ts)),
             primary: bytes.slice_ref(primary),
             expires_unix_ms: u64::from_le_bytes(*expires_unix_ms),
-            value,
+            change,
             expect,
         })
     }

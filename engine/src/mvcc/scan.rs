@@ -160,7 +160,7 @@ fn scan_backward<V: View + ?Sized>(
 }
 
 /// The engine keys of all versions of a range's keys, and a few more that the walks sort out.
-fn engine_range(range: &KeyRange) -> KeyRange {
+pub(super) fn engine_range(range: &KeyRange) -> KeyRange {
     let mut start = Vec::with_capacity(1 + range.start.len());
     start.push(DATA);
     start.extend_from_slice(&range.start);

@@ -101,7 +101,7 @@ enum Command {
         #[arg(key, optional)]
         old: bool,
     },
-    /// `lock KEY start_ts=TS primary=KEY [value=VALUE] [expires=MS] [expect=absent|TS]`.
+    /// `lock KEY start_ts=TS primary=KEY [value=VALUE] [keep=true] [expires=MS] [expect=absent|TS]`.
     Lock {
         key: Raw,
         #[arg(key)]
@@ -110,6 +110,8 @@ enum Command {
         primary: Raw,
         #[arg(key)]
         value: Option<String>,
+        #[arg(key, optional)]
+        keep: bool,
         #[arg(key, optional)]
         expires: u64,
         #[arg(key)]
@@ -192,12 +194,16 @@ impl goldenscript::Runner for Script {
                     None => scan(&*self.engine, &range, at.0, *reverse, &mut visit)?,
                 }
             }
-            Command::Lock { key, start_ts, primary, value, expires, expect } => {
+            Command::Lock { key, start_ts, primary, value, keep, expires, expect } => {
                 let lock = Lock {
                     start_ts: Timestamp(*start_ts),
                     primary: primary.0.clone().into(),
                     expires_unix_ms: *expires,
-                    value: value.clone().map(Bytes::from),
+                    change: match value {
+                        Some(value) => Change::Put(Bytes::from(value.clone())),
+                        None if *keep => Change::Keep,
+                        None => Change::Delete,
+                    },
                     expect: match expect.as_deref() {
                         None => LockExpect::Any,
                         Some("absent") => LockExpect::Absent,
@@ -296,6 +302,10 @@ fn describe(lock: &Lock) -> String {
         lock.primary.escape_ascii(),
         lock.expires_unix_ms,
         lock.expect,
-        lock.value.as_ref().map_or("(delete)".into(), |value| value.escape_ascii().to_string()),
+        match &lock.change {
+            Change::Put(value) => value.escape_ascii().to_string(),
+            Change::Delete => "(delete)".into(),
+            Change::Keep => "(keep)".into(),
+        },
     )
 }

@@ -94,6 +94,9 @@ struct SoakArgs {
     /// Only these kinds of faults, separated by commas; see 'precinct drill doctor'
     #[arg(long, value_delimiter = ',')]
     faults: Vec<String>,
+    /// Only these workloads, separated by commas: append, bank, register … (each with its variants)
+    #[arg(long, value_delimiter = ',')]
+    workloads: Vec<String>,
     /// Where histories and logs are kept
     #[arg(long, value_name = "DIR", default_value = "precinct-drills/soak")]
     out: PathBuf,
@@ -317,6 +320,7 @@ fn run_soak(args: SoakArgs) -> Result<(), Failure> {
         rate: args.rate,
         kinds: args.faults.iter().map(named).collect::<Result<_, _>>()?,
         folder: args.out,
+        workloads: args.workloads,
     };
     println!("soak: seed {}", plan.seed);
     let outcome = soak::run(&plan, &mut |line| println!("{line}")).map_err(failure)?;

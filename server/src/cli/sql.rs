@@ -1,4 +1,7 @@
 //! `precinct sql`: a small client for scripts; people will prefer `mysql` or `mariadb`.
+//!
+//! Statements on standard input run one by one, each as soon as a line ends with its semicolon, so that two sessions
+//! can be driven side by side.
 
 use super::{EXIT_UNREACHABLE, Failure};
 use clap::Args;
@@ -36,47 +39,74 @@ impl Server {
 pub struct SqlArgs {
     #[command(flatten)]
     server: Server,
-    /// Statements, separated by semicolons; without it they are read from standard input
+    /// Statements, separated by semicolons; without it they are read from standard input, line by line
     #[arg(short = 'e', long, value_name = "SQL")]
     execute: Option<String>,
+    /// Go on after an error
+    #[arg(short, long)]
+    force: bool,
 }
 
 /// Runs the statements and prints results as tab-separated lines with a header.
 pub fn run(args: &SqlArgs) -> Result<(), Failure> {
-    let text = match &args.execute {
-        Some(text) => text.clone(),
-        None => std::io::read_to_string(std::io::stdin())
-            .map_err(|error| format!("standard input: {error}"))?,
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start the runtime: {error}"))?;
     runtime.block_on(async {
         let mut conn = args.server.connect().await?;
-        let mut result = conn.query_iter(text).await.map_err(failed)?;
-        loop {
-            if let Some(columns) = result.columns().filter(|columns| !columns.is_empty()) {
-                let names: Vec<_> =
-                    columns.iter().map(|column| column.name_str().into_owned()).collect();
-                println!("{}", names.join("\t"));
-            }
-            while let Some(row) = result.next().await.map_err(failed)? {
-                println!("{}", line(&row));
-            }
-            if result.is_empty() {
-                break;
-            }
+        match &args.execute {
+            Some(text) => execute(&mut conn, text, args.force).await?,
+            None => execute_lines(&mut conn, args.force).await?,
         }
-        drop(result);
         // Everything is printed; a failure to say goodbye changes nothing.
         let _ = conn.disconnect().await;
         Ok(())
     })
 }
 
-fn failed(error: mysql_async::Error) -> Failure {
-    Failure::from(error.to_string())
+/// Runs what comes on standard input, statement by statement.
+async fn execute_lines(conn: &mut Conn, force: bool) -> Result<(), Failure> {
+    let mut text = String::new();
+    for line in std::io::stdin().lines() {
+        text += &line.map_err(|error| format!("standard input: {error}"))?;
+        text.push('\n');
+        if text.trim_end().ends_with(';') {
+            execute(conn, &std::mem::take(&mut text), force).await?;
+        }
+    }
+    match text.trim().is_empty() {
+        true => Ok(()),
+        false => execute(conn, &text, force).await,
+    }
+}
+
+/// Runs statements and prints their results; an error of the server ends it, or is printed if `force`.
+async fn execute(conn: &mut Conn, text: &str, force: bool) -> Result<(), Failure> {
+    match print(conn, text).await {
+        Err(mysql_async::Error::Server(error)) if force => {
+            eprintln!("ERROR {} ({}): {}", error.code, error.state, error.message);
+            Ok(())
+        }
+        outcome => outcome.map_err(|error| Failure::from(error.to_string())),
+    }
+}
+
+async fn print(conn: &mut Conn, text: &str) -> mysql_async::Result<()> {
+    let mut result = conn.query_iter(text).await?;
+    loop {
+        if let Some(columns) = result.columns().filter(|columns| !columns.is_empty()) {
+            let names: Vec<_> =
+                columns.iter().map(|column| column.name_str().into_owned()).collect();
+            println!("{}", names.join("\t"));
+        }
+        while let Some(row) = result.next().await? {
+            println!("{}", line(&row));
+        }
+        if result.is_empty() {
+            return Ok(());
+        }
+    }
 }
 
 /// A row as the `mysql` client prints it in batch mode: tabs between, NULL as NULL, specials escaped.

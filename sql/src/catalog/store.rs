@@ -85,7 +85,9 @@ pub(super) async fn version(client: &Arc<dyn ShardClient>) -> Result<u64> {
                 let value = values.into_iter().next().flatten();
                 return value.map_or(Ok(0), |version| decode_version(&version.value));
             }
-            Ok(ReadResponse::Page { .. }) => return Err(Error::internal("a page answers a get")),
+            Ok(ReadResponse::Page { .. } | ReadResponse::Changed { .. }) => {
+                return Err(Error::internal("a get has no page for an answer"));
+            }
             Err(txn::Error::KeyLocked { .. }) => {
                 // A schema change over several requests is being committed: a transaction resolves it.
                 let mut txn = Transaction::begin(client.clone(), Mode::Latest);

@@ -31,7 +31,7 @@ pub(crate) async fn run(
     while let Some(rows) = matches.next().await? {
         let mut txn = txn.lock().await;
         for (key, row) in rows {
-            store::remove(&mut txn, &table, &key, &row)?;
+            store::remove(&mut txn, &table, &key, &row, env.locking.as_ref(), &env.ctx).await?;
             affected += 1;
         }
     }

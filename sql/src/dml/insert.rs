@@ -54,6 +54,7 @@ pub(crate) async fn run(
         table: table.clone(),
         ctx,
         check,
+        locking: env.locking,
         on_duplicate,
         defaults: &maker,
         changes: Changes { table: Some(table.clone()), ..Changes::default() },

@@ -98,7 +98,11 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
     // LOCAL behaves as IGNORE.
     let ctx = session.dml_context(Vec::new(), true);
     let catalog = session.instance.catalog.current().await?;
-    let env = StatementContext { catalog, ctx };
+    let env = StatementContext {
+        catalog,
+        ctx,
+        locking: inside.is_some().then(|| session.exclusive_locking()),
+    };
     let table = find_writable(&load.table, session, &env.catalog)?;
     let mut given = vec![false; table.columns.len()];
     let mut targets = Vec::with_capacity(load.fields.len());
@@ -243,6 +247,7 @@ impl Infile {
             table: self.table.clone(),
             ctx: &self.env.ctx,
             check: self.check,
+            locking: self.env.locking,
             on_duplicate: self.on_duplicate.clone(),
             defaults: &self.maker,
             changes: std::mem::take(&mut self.changes),

@@ -5,6 +5,9 @@
 //! batch of rows ─ all their unique keys in one multi-get ─ row by row: overlay, then fetched
 //! ```
 //!
+//! A statement that locks takes the row's key and all unique keys of a row before it looks at them; what it finds
+//! there then is the newest there is.
+//!
 //! The overlay is what this statement has written since the multi-get, so that a row meets the rows
 //! before it.
 
@@ -14,6 +17,7 @@ use super::{Changes, Check};
 use crate::catalog::TableDef;
 use crate::context::EvalContext;
 use crate::expr::Expr;
+use crate::session::locking::{self, Locking};
 use crate::table_codec::{self, IndexEntry};
 use crate::types::assign;
 use crate::value::{Row, Value};
@@ -57,6 +61,8 @@ pub(crate) struct Store<'a> {
     pub(crate) ctx: &'a EvalContext,
     /// When a plain insert learns of a duplicate.
     pub(crate) check: Check,
+    /// How keys are locked.
+    pub(crate) locking: Option<Locking>,
     /// What happens at a duplicate.
     pub(crate) on_duplicate: OnDuplicate,
     /// DEFAULT of each column, for assignments.
@@ -118,8 +124,12 @@ impl Store<'_> {
         if self.check == Check::Now {
             let mut keys = Vec::new();
             let mut owners = Vec::new();
+            // Nobody else has a value that was generated.
+            let generates = self.table.auto_increment();
+            let own_key = generates.is_some_and(|column| self.table.primary().covers(column));
             for (at, (row_key, entries)) in encoded.iter().enumerate() {
-                if self.table.row_id().is_none() {
+                let is_new = own_key && rows[at].generated.is_some();
+                if self.table.row_id().is_none() && !is_new {
                     keys.push(row_key.clone());
                     owners.push((at, 0));
                 }
@@ -128,8 +138,15 @@ impl Store<'_> {
                     owners.push((at, entry.index));
                 }
             }
-            let found = txn.multi_get(&keys).await?;
-            if let Some(hit) = found.iter().position(Option::is_some) {
+            let hit = match &self.locking {
+                Some(locking) => {
+                    let outcomes = locking.take_any(txn, &keys, self.ctx).await?;
+                    let mut found = keys.iter().zip(outcomes);
+                    found.position(|(key, outcome)| locking::exists(txn, key, outcome))
+                }
+                None => txn.multi_get(&keys).await?.iter().position(Option::is_some),
+            };
+            if let Some(hit) = hit {
                 let (at, index) = owners[hit];
                 return Err(duplicate::error(&self.table, index, &rows[at].values, self.ctx));
             }
@@ -156,6 +173,9 @@ impl Store<'_> {
             keys.extend(entries.iter().filter(|e| e.unique).map(|e| e.key.clone()));
             encoded.push((row_key, entries));
         }
+        if let Some(locking) = &self.locking {
+            locking.take(txn, &keys, self.ctx).await?;
+        }
         let found = txn.multi_get(&keys).await?;
         known.fetched.extend(keys.into_iter().zip(found));
         for (row, (row_key, entries)) in rows.into_iter().zip(encoded) {
@@ -175,6 +195,9 @@ impl Store<'_> {
         let NewRow { values: row, generated } = row;
         let mut replaced = false;
         while let Some(hit) = self.find_hit(txn, known, &row_key, &entries).await? {
+            if let Some(locking) = &self.locking {
+                locking.take(txn, std::slice::from_ref(&hit.row_key), self.ctx).await?;
+            }
             match &self.on_duplicate {
                 OnDuplicate::Error => {
                     return Err(duplicate::error(&self.table, hit.index, &row, self.ctx));
@@ -187,7 +210,9 @@ impl Store<'_> {
                 }
                 OnDuplicate::Replace => {
                     let old = self.old_row(txn, known, &hit.row_key).await?;
-                    let removed = remove(txn, &self.table, &hit.row_key, &old)?;
+                    let locking = self.locking.as_ref();
+                    let removed =
+                        remove(txn, &self.table, &hit.row_key, &old, locking, self.ctx).await?;
                     known.overlay.extend(removed.into_iter().map(|key| (key, None)));
                     self.changes.affected += 1;
                     self.deleted += 1;
@@ -273,7 +298,8 @@ impl Store<'_> {
             return Ok(());
         }
         touch(&self.table, &mut both, assignments, self.ctx);
-        let written = change(txn, &self.table, row_key, &old, &both, self.ctx).await?;
+        let locking = self.locking.as_ref();
+        let written = change(txn, &self.table, row_key, (&old, &both), locking, self.ctx).await?;
         known.overlay.extend(written);
         self.changes.affected += 2;
         Ok(())
@@ -315,16 +341,24 @@ fn put(
 }
 
 /// Buffers the removal of a row and its entries; answers the keys.
-pub(crate) fn remove(
+pub(crate) async fn remove(
     txn: &mut Transaction,
     table: &TableDef,
     row_key: &Bytes,
     row: &[Value],
+    locking: Option<&Locking>,
+    ctx: &EvalContext,
 ) -> Result<Vec<Bytes>> {
+    let entries = table_codec::index_entries(table, row)?;
+    if let Some(locking) = locking {
+        let unique = entries.iter().filter(|entry| entry.unique);
+        let unique: Vec<Bytes> = unique.map(|entry| entry.key.clone()).collect();
+        locking.take_any(txn, &unique, ctx).await?;
+    }
     let expect = txn.expect_unchanged(row_key);
     txn.delete(row_key.clone(), expect)?;
     let mut keys = vec![row_key.clone()];
-    for entry in table_codec::index_entries(table, row)? {
+    for entry in entries {
         txn.delete(entry.key.clone(), Expect::Any)?;
         keys.push(entry.key);
     }
@@ -337,21 +371,30 @@ pub(crate) async fn change(
     txn: &mut Transaction,
     table: &TableDef,
     row_key: &Bytes,
-    old: &[Value],
-    new: &[Value],
+    (old, new): (&[Value], &[Value]),
+    locking: Option<&Locking>,
     ctx: &EvalContext,
 ) -> Result<Vec<(Bytes, Option<Bytes>)>> {
     let new_key = table_codec::row_key(table, new)?;
     let moved = new_key != *row_key;
     let old_entries = table_codec::index_entries(table, old)?;
     let new_entries = table_codec::index_entries(table, new)?;
-    if moved && txn.get(&new_key).await?.is_some() {
-        return Err(duplicate::error(table, 0, new, ctx));
+    let changed = || {
+        let pairs = old_entries.iter().zip(&new_entries);
+        pairs.filter(|(before, after)| before.key != after.key)
+    };
+    if let Some(locking) = locking {
+        let left = changed().map(|(before, _)| before).filter(|before| before.unique);
+        let left: Vec<Bytes> = left.map(|before| before.key.clone()).collect();
+        locking.take_any(txn, &left, ctx).await?;
     }
-    for (before, after) in old_entries.iter().zip(&new_entries) {
-        if after.unique && after.key != before.key && txn.get(&after.key).await?.is_some() {
-            return Err(duplicate::error(table, after.index, new, ctx));
-        }
+    // Keys that the row takes, and the index each belongs to.
+    let entered = changed().map(|(_, after)| after).filter(|after| after.unique);
+    let entered = entered.map(|after| (after.key.clone(), after.index));
+    let entered = moved.then(|| (new_key.clone(), 0)).into_iter().chain(entered);
+    let (keys, indexes): (Vec<Bytes>, Vec<usize>) = entered.unzip();
+    if let Some(hit) = first_that_exists(txn, &keys, locking, ctx).await? {
+        return Err(duplicate::error(table, indexes[hit], new, ctx));
     }
     let mut written = Vec::new();
     let expect = txn.expect_unchanged(row_key);
@@ -383,6 +426,26 @@ pub(crate) async fn change(
         written.push((after.key, Some(after.value)));
     }
     Ok(written)
+}
+
+/// The first of some keys that exists, locked if the statement locks.
+async fn first_that_exists(
+    txn: &mut Transaction,
+    keys: &[Bytes],
+    locking: Option<&Locking>,
+    ctx: &EvalContext,
+) -> Result<Option<usize>> {
+    let Some(locking) = locking else {
+        for (at, key) in keys.iter().enumerate() {
+            if txn.get(key).await?.is_some() {
+                return Ok(Some(at));
+            }
+        }
+        return Ok(None);
+    };
+    let outcomes = locking.take_any(txn, keys, ctx).await?;
+    let mut found = keys.iter().zip(outcomes);
+    Ok(found.position(|(key, outcome)| locking::exists(txn, key, outcome)))
 }
 
 /// Assigns left to right; later assignments see earlier ones, as in MySQL.

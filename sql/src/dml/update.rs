@@ -1,19 +1,21 @@
 //! UPDATE of one table.
 //!
 //! Rows are found through `access`, checked, and changed page by page; a scan does not see what the
-//! statement writes, so no row is met twice. With ORDER BY the rows are gathered and sorted first.
+//! statement writes, so no row is met twice. With ORDER BY the rows are gathered and sorted first. Rows that are chosen
+//! are locked, where the statement locks; those it only looked at are not.
 
 use super::bind::{self, RowSubqueries};
 use super::row::RowMaker;
 use super::store::{self, Assignment};
 use super::{Changes, Info, find_writable};
-use crate::access::{self, ReadOptions};
+use crate::access::{self, Access, ReadOptions};
 use crate::ast;
 use crate::binder::Scope;
 use crate::catalog::TableDef;
 use crate::context::EvalContext;
 use crate::expr::{self, Expr};
 use crate::session::Session;
+use crate::session::locking::{Locking, WriteView};
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
 use crate::value::{Row, Value};
@@ -35,6 +37,8 @@ pub(super) struct Target {
     order: Vec<(Expr, bool)>,
     /// LIMIT.
     limit: Option<u64>,
+    /// How rows are locked.
+    locking: Option<Locking>,
 }
 
 /// The one table of a statement; 1235 for joins.
@@ -81,7 +85,8 @@ impl Target {
                 Some(count.ok_or_else(|| Error::wrong_arguments("LIMIT"))?)
             }
         };
-        Ok(Target { table, alias, conjuncts, subqueries: bound.subqueries, order, limit })
+        let (subqueries, locking) = (bound.subqueries, env.locking);
+        Ok(Target { table, alias, conjuncts, subqueries, order, limit, locking })
     }
 
     /// The columns of the table, under the name it has in the statement.
@@ -100,6 +105,24 @@ impl Target {
         let choice = access::plan(&self.table, &known, ctx)?;
         let wanted: Vec<usize> = (0..self.table.columns.len()).collect();
         let options = ReadOptions { shard: choice.shard.clone(), ..ReadOptions::default() };
+        if let Some(locking) = &self.locking {
+            match &choice.access {
+                // Locked before they are read: nothing can change in between.
+                Access::Rows(keys) => {
+                    let mut guard = txn.lock().await;
+                    match locking.view {
+                        WriteView::Newest => {
+                            locking.take_any(&mut guard, keys, ctx).await?;
+                            guard.read_newest().await?;
+                        }
+                        WriteView::Fresh | WriteView::Advance => {
+                            locking.take(&mut guard, keys, ctx).await?;
+                        }
+                    }
+                }
+                _ => locking.begin(txn).await?,
+            }
+        }
         let reader = {
             let mut txn = txn.lock().await;
             access::read(&choice.access, &self.table, &wanted, options, &mut txn).await?
@@ -177,6 +200,7 @@ impl Matches<'_> {
     pub(super) async fn next(&mut self) -> Result<Option<Vec<(Bytes, Row)>>> {
         if let Some(sorted) = &mut self.sorted {
             let rows = std::mem::take(sorted);
+            self.lock(&rows).await?;
             return Ok((!rows.is_empty()).then_some(rows));
         }
         if self.left == 0 {
@@ -185,8 +209,16 @@ impl Matches<'_> {
         let page = self.page(self.left).await?;
         if let Some(page) = &page {
             self.left -= page.len() as u64;
+            self.lock(page).await?;
         }
         Ok(page)
+    }
+
+    /// Locks rows that are about to be changed.
+    async fn lock(&mut self, rows: &[(Bytes, Row)]) -> Result<()> {
+        let Some(locking) = &self.target.locking else { return Ok(()) };
+        let keys: Vec<Bytes> = rows.iter().map(|(key, _)| key.clone()).collect();
+        locking.take(&mut *self.txn.lock().await, &keys, self.ctx).await.map(|_| ())
     }
 
     async fn page(&mut self, most: u64) -> Result<Option<Vec<(Bytes, Row)>>> {
@@ -251,7 +283,8 @@ pub(crate) async fn run(
             }
             store::touch(&table, &mut new, &assignments, ctx);
             let mut txn = txn.lock().await;
-            match store::change(&mut txn, &table, &key, &old, &new, ctx).await {
+            let locking = env.locking.as_ref();
+            match store::change(&mut txn, &table, &key, (&old, &new), locking, ctx).await {
                 Ok(_) => changed += 1,
                 Err(error) if update.ignore && error.code == 1062 => ctx.warn(error),
                 Err(error) => return Err(error),

@@ -4,9 +4,9 @@ pub(crate) use crate::dml::load_data::Infile;
 
 use super::connection::Session;
 use super::{OkResult, Outcome};
-use crate::Result;
 use crate::ast;
 use crate::dml::load_data;
+use crate::{Error, Result};
 
 impl Session {
     /// LOAD DATA: prepares everything and asks the client for the file.
@@ -19,7 +19,7 @@ impl Session {
 
     /// A piece of the file. After an error nothing of the file is kept.
     pub(super) async fn load_chunk(&mut self, infile: &mut Infile, chunk: &[u8]) -> Result<()> {
-        let result = infile.chunk(self, chunk).await;
+        let result = infile.chunk(self, chunk).await.map_err(Error::stale_as_deadlock);
         if result.is_err() {
             self.undo_load(infile).await;
         }
@@ -28,7 +28,7 @@ impl Session {
 
     /// The end of the file.
     pub(super) async fn load_end(&mut self, mut infile: Box<Infile>) -> Result<OkResult> {
-        let result = infile.finish(self).await;
+        let result = infile.finish(self).await.map_err(Error::stale_as_deadlock);
         let changes = match result {
             Ok(changes) => changes,
             Err(error) => {

@@ -120,7 +120,7 @@ impl Session {
             Statement::Query(query) if query.into.is_none() => {
                 let catalog = self.instance.catalog.current().await?;
                 let ctx = self.context(vec![Value::Null; params]);
-                let env = StatementContext { catalog, ctx };
+                let env = StatementContext { catalog, ctx, locking: None };
                 Ok(self.bind(query, &env)?.columns)
             }
             Statement::Show(_) | Statement::Describe { .. } | Statement::ChecksumCluster => {
@@ -236,7 +236,7 @@ impl Session {
     ) -> Result<Option<Arc<PointSelect>>> {
         let Statement::Query(query) = statement else { return Ok(None) };
         let ctx = self.context(params.to_vec());
-        let env = StatementContext { catalog: catalog.clone(), ctx };
+        let env = StatementContext { catalog: catalog.clone(), ctx, locking: None };
         let bound = self.bind(query, &env)?;
         Ok(PointSelect::of(query, &bound, &env.ctx)?.map(Arc::new))
     }

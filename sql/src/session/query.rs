@@ -2,6 +2,7 @@
 //! expressions; EXPLAIN.
 
 use super::connection::Session;
+use super::locking::{Locking, WriteView};
 use super::statement::{StatementContext, is_conflict};
 use super::transaction::SharedTransaction;
 use super::variables::Effect;
@@ -12,14 +13,15 @@ use crate::catalog::Catalog;
 use crate::catalog::information_schema::SystemTables;
 use crate::context::EvalContext;
 use crate::dml::bind;
-use crate::point_plan::{self, PointSelect};
+use crate::point_plan::PointSelect;
 use crate::value::{Row, Value};
-use crate::{Error, Result, ddl, exec, planner};
+use crate::{Error, Result, ddl, exec, locking_read, planner};
 use base::limits::CONFLICT_RETRIES_MAX;
 use futures::StreamExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use txn::Transaction;
+use txn::command::LockMode;
 use txn::transaction::Mode;
 
 impl Session {
@@ -31,7 +33,7 @@ impl Session {
     ) -> Result<Outcome> {
         let catalog = self.instance.catalog.current().await?;
         let ctx = self.context(params);
-        let env = StatementContext { catalog, ctx };
+        let env = StatementContext { catalog, ctx, locking: None };
         let bound = self.bind(query, &env)?;
         if let Some(plan) = PointSelect::of(query, &bound, &env.ctx)? {
             return self.run_point_select(&plan, &env).await;
@@ -65,12 +67,22 @@ impl Session {
             Some(txn) => txn.clone(),
             None => self.own_transaction(Mode::Snapshot),
         };
-        if !query.locks.is_empty() && inside.is_some() {
-            self.check_locks(query)?;
-            point_plan::lock_rows(bound, env, &txn).await?;
-        }
-        let temp_dir = &self.instance.config.temp_dir;
-        let rows = exec::run_query(bound, &txn, &env.ctx, temp_dir).await;
+        let view = match (&inside, self.transaction.open()) {
+            (Some(_), Some(open)) => open.view,
+            _ => WriteView::Fresh,
+        };
+        let rows = match locking_read::locking(query, view, self.lock_wait()) {
+            Some(locking) => {
+                if locking.lock.mode == LockMode::Exclusive {
+                    self.check_writable()?;
+                }
+                self.run_locking_read(query, bound, env, &txn, &locking).await
+            }
+            None => {
+                let temp_dir = &self.instance.config.temp_dir;
+                exec::run_query(bound, &txn, &env.ctx, temp_dir).await
+            }
+        };
         let rows = match rows {
             Err(error) if is_conflict(&error) && inside.is_some() => {
                 self.transaction.discard();
@@ -88,13 +100,31 @@ impl Session {
         Ok(Outcome::Rows { columns: bound.columns.clone().into(), rows })
     }
 
-    fn check_locks(&self, query: &ast::Query) -> Result<()> {
-        if query.locks.iter().any(|lock| lock.wait != ast::LockWait::Wait) {
-            return Err(Error::not_supported(
-                "NOWAIT and SKIP LOCKED: a locking read notices conflicts at COMMIT (1213)",
-            ));
+    /// Runs a locking read, again when a row has changed between the look and the lock.
+    async fn run_locking_read(
+        &mut self,
+        query: &ast::Query,
+        bound: &BoundQuery,
+        env: &StatementContext,
+        txn: &SharedTransaction,
+        locking: &Locking,
+    ) -> Result<RowSource> {
+        let temp_dir = self.instance.config.temp_dir.clone();
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let rows = locking_read::run(query, bound, env, txn, locking, &temp_dir).await;
+            txn.lock().await.read_at_read_point();
+            match rows {
+                Err(error) if error.is_stale() && attempt < CONFLICT_RETRIES_MAX => {
+                    env.ctx.check_cancel()?;
+                    if !locking.renew(txn).await? {
+                        return Err(Error::deadlock());
+                    }
+                }
+                rows => return rows.map_err(Error::stale_as_deadlock),
+            }
         }
-        self.check_writable()
     }
 
     /// Rows and columns of a query inside another statement.
@@ -251,7 +281,7 @@ impl Session {
     ) -> Result<Row> {
         let catalog = self.instance.catalog.current().await?;
         let ctx = self.context(params);
-        let env = StatementContext { catalog, ctx };
+        let env = StatementContext { catalog, ctx, locking: None };
         let txn = match self.transaction.open() {
             Some(open) => open.txn.clone(),
             None => self.own_transaction(Mode::Snapshot),
@@ -347,7 +377,6 @@ impl Session {
                     return Err(Error::transaction_in_progress());
                 }
                 if let Some(level) = isolation {
-                    super::variables::check_isolation(level)?;
                     self.transaction.next_isolation = Some(level);
                 }
                 if read_only.is_some() {
@@ -376,7 +405,7 @@ impl Session {
         };
         let catalog = self.instance.catalog.current().await?;
         let ctx = self.context(params);
-        let env = StatementContext { catalog, ctx };
+        let env = StatementContext { catalog, ctx, locking: None };
         let query = match &**statement {
             Statement::Query(query) => (**query).clone(),
             Statement::Update(update) => query_of_change(&update.tables, update.filter.as_ref())?,

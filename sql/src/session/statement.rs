@@ -1,18 +1,24 @@
 //! One statement from text or tree to outcome: dispatch, autocommit, warnings.
 //!
 //! ```text
-//! transaction open:    savepoint ─ statement ─┬─ ok: release
-//!                                             ├─ error: undo the statement
-//!                                             └─ conflict: undo the transaction, 1213
+//! transaction open:    savepoint ─ statement, locking ─┬─ ok: release
+//!                                    ▲                   ├─ a row has changed: undo the statement, newer read point
+//!                                    └───────────────────┤        at most CONFLICT_RETRIES_MAX
+//!                                                        ├─ error: undo the statement
+//!                                                        └─ deadlock: undo the transaction, 1213
 //! autocommit:          own transaction ─ statement ─ commit ─┬─ ok
-//!                                             ▲              └─ conflict: again, new read point
+//!                                             ▲              └─ conflict: again, locking
 //!                                             └────────────────────┘ at most CONFLICT_RETRIES_MAX
 //! ```
+//!
+//! An autocommit statement locks nothing at first: most meet nobody, and the shard checks what they have read when
+//! they commit. One that met somebody stands in line like the others.
 
 use super::connection::Session;
+use super::locking::{Locking, WriteView};
 use super::transaction::SharedTransaction;
 use super::{OkResult, Outcome};
-use crate::ast::{self, Statement};
+use crate::ast::{self, IsolationLevel, Statement};
 use crate::catalog::{Catalog, TableDef};
 use crate::context::{EvalContext, Level, Warning};
 use crate::dml::{self, Changes};
@@ -22,6 +28,7 @@ use crate::{Error, Result, ddl, parser, show};
 use base::limits::CONFLICT_RETRIES_MAX;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use txn::Transaction;
 use txn::transaction::Mode;
 
@@ -60,6 +67,8 @@ pub(crate) struct StatementContext {
     pub(crate) catalog: Arc<Catalog>,
     /// Modes, parameters, warnings.
     pub(crate) ctx: Arc<EvalContext>,
+    /// How it locks the rows it changes; `None` leaves conflicts to the commit.
+    pub(crate) locking: Option<Locking>,
 }
 
 /// How a mode of reading text follows from sql_mode.
@@ -328,12 +337,7 @@ impl Session {
             _ => false,
         };
         let changes = match self.statement_transaction().await? {
-            Some(txn) => {
-                let ctx = self.dml_context(params, ignore);
-                let catalog = self.instance.catalog.current().await?;
-                let env = StatementContext { catalog, ctx };
-                self.change_inside(statement, &env, &txn).await?
-            }
+            Some(txn) => self.change_inside(statement, params, ignore, &txn).await?,
             None => self.change_alone(statement, params, ignore).await?,
         };
         Ok(self.finish_change(changes))
@@ -361,12 +365,44 @@ impl Session {
     async fn change_inside(
         &mut self,
         statement: &Statement,
-        env: &StatementContext,
+        params: Vec<Value>,
+        ignore: bool,
         txn: &SharedTransaction,
     ) -> Result<Changes> {
-        let savepoint = txn.lock().await.savepoint();
-        let result = dml::run(self, statement, env, txn, dml::Check::Now).await;
-        self.end_statement(txn, savepoint, result).await
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            // Warnings, NOW() and RAND() belong to the attempt that counts.
+            let ctx = self.dml_context(params.clone(), ignore);
+            let catalog = self.instance.catalog.current().await?;
+            let locking = self.exclusive_locking();
+            let env = StatementContext { catalog, ctx, locking: Some(locking) };
+            let savepoint = txn.lock().await.savepoint();
+            let result = dml::run(self, statement, &env, txn, dml::Check::Now).await;
+            txn.lock().await.read_at_read_point();
+            match result {
+                Err(error) if error.is_stale() && attempt < CONFLICT_RETRIES_MAX => {
+                    undo(txn, savepoint).await;
+                    env.ctx.check_cancel()?;
+                    if !locking.renew(txn).await? {
+                        self.transaction.discard();
+                        return Err(Error::deadlock());
+                    }
+                }
+                result => return self.end_statement(txn, savepoint, result).await,
+            }
+        }
+    }
+
+    /// How a statement that writes locks in the open transaction, or in one of its own.
+    pub(crate) fn exclusive_locking(&self) -> Locking {
+        let view = self.transaction.open().map_or(WriteView::Fresh, |open| open.view);
+        Locking::exclusive(view, self.lock_wait())
+    }
+
+    /// `innodb_lock_wait_timeout`.
+    pub(crate) fn lock_wait(&self) -> Duration {
+        Duration::from_secs(self.variables.number("innodb_lock_wait_timeout"))
     }
 
     /// Keeps or undoes what a statement wrote inside a transaction.
@@ -390,6 +426,7 @@ impl Session {
                 guard.rollback_to(savepoint);
                 guard.release(savepoint);
                 drop(guard);
+                let error = error.stale_as_deadlock();
                 if error.code == Error::deadlock().code {
                     self.transaction.discard();
                 }
@@ -405,25 +442,48 @@ impl Session {
         ignore: bool,
     ) -> Result<Changes> {
         let mut attempt = 0;
+        let mut txn = self.change_transaction();
+        let mut locking = None;
         loop {
             attempt += 1;
             // Warnings, NOW() and RAND() belong to the attempt that counts.
             let ctx = self.dml_context(params.clone(), ignore);
             let catalog = self.instance.catalog.current().await?;
-            let env = StatementContext { catalog, ctx };
-            let client = self.instance.config.client.clone();
-            let txn = Arc::new(tokio::sync::Mutex::new(Transaction::begin(client, Mode::Latest)));
-            let result = match dml::run(self, statement, &env, &txn, dml::Check::AtCommit).await {
+            let env = StatementContext { catalog, ctx, locking };
+            let savepoint = txn.lock().await.savepoint();
+            let check = match locking {
+                None => dml::Check::AtCommit,
+                Some(_) => dml::Check::Now,
+            };
+            let result = match dml::run(self, statement, &env, &txn, check).await {
                 Ok(changes) => self.commit_alone(&txn, changes, &env).await,
                 Err(error) => Err(error),
             };
             match result {
-                Err(error) if is_conflict(&error) && attempt < CONFLICT_RETRIES_MAX => {
-                    env.ctx.check_cancel()?;
+                Err(error) if error.is_stale() && attempt < CONFLICT_RETRIES_MAX => {
+                    undo(&txn, savepoint).await;
+                    txn.lock().await.unpin();
                 }
-                other => return other,
+                Err(error) if is_conflict(&error) && attempt < CONFLICT_RETRIES_MAX => {
+                    txn = self.change_transaction();
+                    locking = Some(Locking::exclusive(WriteView::Fresh, self.lock_wait()));
+                }
+                other => return other.map_err(Error::stale_as_deadlock),
             }
+            env.ctx.check_cancel()?;
         }
+    }
+
+    /// A transaction for one statement that changes rows.
+    fn change_transaction(&self) -> SharedTransaction {
+        let client = self.instance.config.client.clone();
+        let txn = match self.variables.isolation() {
+            IsolationLevel::Serializable => {
+                Transaction::begin(client, Mode::Snapshot).serializable()
+            }
+            _ => Transaction::begin(client, Mode::Latest),
+        };
+        Arc::new(tokio::sync::Mutex::new(txn))
     }
 
     /// Commits an autocommit statement and names the values of a duplicate key.
@@ -453,6 +513,13 @@ impl Session {
             (Err(error), _) => Err(error.into()),
         }
     }
+}
+
+/// Undoes what a statement has written; its locks stay.
+async fn undo(txn: &SharedTransaction, savepoint: txn::transaction::Savepoint) {
+    let mut txn = txn.lock().await;
+    txn.rollback_to(savepoint);
+    txn.release(savepoint);
 }
 
 /// Whether a statement lost against another transaction and did nothing.

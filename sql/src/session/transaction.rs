@@ -4,16 +4,16 @@
 //! none ──BEGIN, or any statement with autocommit=0──> open ──COMMIT, ROLLBACK, DDL, conflict──> none
 //! ```
 //!
-//! Nothing is locked before a commit, so dropping an open transaction is a rollback. A conflict that a
-//! commit or a statement meets ends the transaction with 1213, as InnoDB's deadlock does.
+//! Dropping an open transaction is a rollback; its row locks go with it. A deadlock or conflict that a commit or a
+//! statement meets ends the transaction with 1213, as InnoDB's deadlock does.
 //!
 //! READ COMMITTED gives up the read point before each statement; REPEATABLE READ keeps the one of the
-//! first read.
+//! first read, or moves it (`locking`); SERIALIZABLE checks at the commit that all it has read is still so.
 //!
 //! Not here: autocommit statements, which bring a transaction of their own (`statement`).
 
 use super::connection::Session;
-use super::variables::check_isolation;
+use super::locking::WriteView;
 use crate::ast::{AccessMode, Begin, Completion, IsolationLevel};
 use crate::catalog::TableDef;
 use crate::{Error, Result};
@@ -43,6 +43,8 @@ pub(crate) struct OpenTransaction {
     pub(crate) txn: SharedTransaction,
     /// Its isolation level.
     isolation: IsolationLevel,
+    /// What its locking statements see.
+    pub(crate) view: WriteView,
     /// Writes are refused with 1792.
     pub(crate) read_only: bool,
     /// Named savepoints, oldest first.
@@ -89,7 +91,10 @@ impl Session {
         self.open_transaction(read_only)?;
         if begin.consistent_snapshot
             && let Some(open) = &self.transaction.open
-            && open.isolation == IsolationLevel::RepeatableRead
+            && matches!(
+                open.isolation,
+                IsolationLevel::RepeatableRead | IsolationLevel::Serializable
+            )
         {
             let pinned = open.txn.lock().await.pin().await;
             if let Err(error) = pinned {
@@ -104,12 +109,23 @@ impl Session {
         let next_isolation = self.transaction.next_isolation.take();
         let next_read_only = self.transaction.next_read_only.take();
         let isolation = next_isolation.unwrap_or_else(|| self.variables.isolation());
-        check_isolation(isolation)?;
         let read_only = read_only.or(next_read_only).unwrap_or_else(|| self.variables.read_only());
         let txn = Transaction::begin(self.instance.config.client.clone(), Mode::Snapshot);
+        let snapshot = self.variables.number("innodb_snapshot_isolation") != 0;
+        let (txn, view) = match isolation {
+            IsolationLevel::ReadUncommitted | IsolationLevel::ReadCommitted => {
+                (txn, WriteView::Fresh)
+            }
+            IsolationLevel::RepeatableRead if snapshot => {
+                (txn.tracking_reads(), WriteView::Advance)
+            }
+            IsolationLevel::RepeatableRead => (txn, WriteView::Newest),
+            IsolationLevel::Serializable => (txn.serializable(), WriteView::Advance),
+        };
         self.transaction.open = Some(OpenTransaction {
             txn: Arc::new(tokio::sync::Mutex::new(txn)),
             isolation,
+            view,
             read_only,
             savepoints: Vec::new(),
             written: BTreeSet::new(),

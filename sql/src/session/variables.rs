@@ -99,16 +99,6 @@ fn parse_isolation(name: &str) -> IsolationLevel {
     }
 }
 
-/// Refuses isolation levels that are not kept.
-pub(crate) fn check_isolation(level: IsolationLevel) -> Result<()> {
-    if level == IsolationLevel::Serializable {
-        return Err(Error::not_supported(
-            "the isolation level SERIALIZABLE: use REPEATABLE READ and SELECT … FOR UPDATE",
-        ));
-    }
-    Ok(())
-}
-
 impl SessionVariables {
     /// Variables of a new session: the global values.
     pub(crate) fn new(instance: &Arc<Instance>) -> SessionVariables {
@@ -204,9 +194,6 @@ impl SessionVariables {
         isolation: Option<IsolationLevel>,
         read_only: Option<bool>,
     ) -> Result<()> {
-        if let Some(level) = isolation {
-            check_isolation(level)?;
-        }
         let mut state = self.state.lock();
         state.isolation = isolation.unwrap_or(state.isolation);
         state.read_only = read_only.unwrap_or(state.read_only);

@@ -142,6 +142,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     v("information_schema_stats_expiry", Both, Number { min: 0, max: 31536000 }, "86400", Free),
     v("init_connect", Global, Text, "", ReadOnly),
     v("innodb_lock_wait_timeout", Both, Number { min: 1, max: 1073741824 }, "50", Free),
+    v("innodb_snapshot_isolation", Both, Flag, "1", Free),
     v("innodb_version", Global, Text, "8.0.46", ReadOnly),
     v("interactive_timeout", Both, Number { min: 1, max: 31536000 }, "28800", Free),
     v("join_buffer_size", Both, Number { min: 128, max: 18446744073709551615 }, "262144", Free),

@@ -12,8 +12,11 @@
 //! Checks inside one request come in this order over all keys: locks and records, then `AlreadyExists`,
 //! then `WriteConflict`. A client thus hears of a duplicate rather than of a conflict when both are true.
 
-use crate::command::{Expect, KeyWrite, TxnStatus, WriteRequest, WriteResponse};
+use super::locker;
+use crate::command::{Change, Expect, KeyWrite, LockOwner, TxnStatus, WriteRequest, WriteResponse};
+use crate::defect;
 use crate::lock_table::{HeldLock, LockChange, LockTable};
+use crate::row_locks::RowLocks;
 use crate::{Error, Result};
 use base::{Timestamp, limits};
 use bytes::Bytes;
@@ -41,6 +44,8 @@ pub(super) struct Evaluator<'a> {
     pub(super) engine: &'a dyn Engine,
     /// The tenure's locks.
     pub(super) locks: &'a LockTable,
+    /// The tenure's row locks.
+    pub(super) row_locks: &'a RowLocks,
     /// Versions and tombstones that only earlier reads could see may be gone.
     pub(super) safe_point: Timestamp,
 }
@@ -53,17 +58,17 @@ impl Evaluator<'_> {
         commit_ts: Timestamp,
     ) -> Result<Evaluation> {
         match request {
-            WriteRequest::CommitNow { writes } => self.commit_now(writes, commit_ts),
-            WriteRequest::Prewrite { start_ts, primary, expires_unix_ms, writes } => {
+            WriteRequest::CommitNow { writes, owner } => self.commit_now(writes, *owner, commit_ts),
+            WriteRequest::Prewrite { start_ts, primary, expires_unix_ms, writes, owner } => {
                 let held = HeldLock {
                     start_ts: *start_ts,
                     primary: primary.clone(),
                     expires_unix_ms: *expires_unix_ms,
                 };
-                self.prewrite(held, writes)
+                self.prewrite(held, writes, *owner)
             }
-            WriteRequest::Commit { start_ts, commit_ts, keys } => {
-                self.commit(*start_ts, *commit_ts, keys)
+            WriteRequest::Commit { start_ts, commit_ts, keys, kept } => {
+                self.commit(*start_ts, *commit_ts, keys, kept)
             }
             WriteRequest::Rollback { start_ts, keys } => self.roll_back(*start_ts, keys),
             WriteRequest::CheckStatus { start_ts, primary, now_unix_ms } => {
@@ -77,29 +82,51 @@ impl Evaluator<'_> {
     }
 
     /// A whole transaction of one shard.
-    fn commit_now(&self, writes: &[KeyWrite], commit_ts: Timestamp) -> Result<Evaluation> {
+    fn commit_now(
+        &self,
+        writes: &[KeyWrite],
+        owner: Option<LockOwner>,
+        commit_ts: Timestamp,
+    ) -> Result<Evaluation> {
         for write in writes {
             if let Some(lock) = self.locks.get(&write.key) {
                 return Err(locked(&write.key, lock));
             }
+            self.check_row_lock(write, owner)?;
         }
         self.check_expectations(writes.iter())?;
         let mut result = Evaluation::answering(WriteResponse::Done { commit_ts });
         for write in writes {
-            let value = write.value.as_deref();
-            mvcc::put_version(&mut result.batch, &write.key, commit_ts, value);
+            put_change(&mut result.batch, &write.key, commit_ts, &write.change);
         }
         Ok(result)
     }
 
+    /// Refuses a change of a row that another owner has locked.
+    fn check_row_lock(&self, write: &KeyWrite, owner: Option<LockOwner>) -> Result<()> {
+        let mode = locker::mode_of(&write.change);
+        match self.row_locks.is_blocked(&write.key, owner, mode) {
+            true => Err(Error::RowLocked { key: write.key.clone() }),
+            false => Ok(()),
+        }
+    }
+
     /// First phase.
-    fn prewrite(&self, held: HeldLock, writes: &[KeyWrite]) -> Result<Evaluation> {
+    fn prewrite(
+        &self,
+        held: HeldLock,
+        writes: &[KeyWrite],
+        owner: Option<LockOwner>,
+    ) -> Result<Evaluation> {
         let mut fresh = Vec::with_capacity(writes.len());
         for write in writes {
             match self.locks.get(&write.key) {
                 Some(lock) if lock.start_ts == held.start_ts => {}
                 Some(lock) => return Err(locked(&write.key, lock)),
-                None => fresh.push(write),
+                None => {
+                    self.check_row_lock(write, owner)?;
+                    fresh.push(write);
+                }
             }
         }
         let mut open = Vec::with_capacity(fresh.len());
@@ -120,7 +147,7 @@ impl Evaluator<'_> {
                 start_ts: held.start_ts,
                 primary: held.primary.clone(),
                 expires_unix_ms: held.expires_unix_ms,
-                value: write.value.clone(),
+                change: write.change.clone(),
                 expect: match write.expect {
                     Expect::Any => LockExpect::Any,
                     Expect::Absent => LockExpect::Absent,
@@ -139,8 +166,15 @@ impl Evaluator<'_> {
         start_ts: Timestamp,
         commit_ts: Timestamp,
         keys: &[Bytes],
+        kept: &[Bytes],
     ) -> Result<Evaluation> {
         let mut result = Evaluation::done();
+        for key in kept {
+            if self.own_lock(key, start_ts)?.is_some() {
+                mvcc::delete_lock(&mut result.batch, key);
+                result.locks.push(LockChange::Remove(key.clone()));
+            }
+        }
         for key in keys {
             let Some(lock) = self.own_lock(key, start_ts)? else {
                 if self.is_committed(key, start_ts, commit_ts)? {
@@ -148,7 +182,7 @@ impl Evaluator<'_> {
                 }
                 return Err(Error::RolledBack { start_ts });
             };
-            mvcc::put_version(&mut result.batch, key, commit_ts, lock.value.as_deref());
+            put_change(&mut result.batch, key, commit_ts, &lock.change);
             mvcc::delete_lock(&mut result.batch, key);
             if lock.primary == key {
                 let record = TxnRecord::Committed { commit_ts };
@@ -173,6 +207,7 @@ impl Evaluator<'_> {
                         let status = TxnStatus::Committed { commit_ts };
                         return Ok(Evaluation::answering(WriteResponse::Status(status)));
                     }
+                    None if defect::active("rollback-leaves-no-record") => {}
                     None => {
                         let record = TxnRecord::RolledBack;
                         mvcc::put_txn_record(&mut result.batch, key, start_ts, record);
@@ -208,6 +243,9 @@ impl Evaluator<'_> {
             Some(TxnRecord::RolledBack) => Ok(status(TxnStatus::RolledBack)),
             None if now_unix_ms < start_ts.unix_ms() + limits::LOCK_TTL.as_millis() as u64 => {
                 Ok(status(TxnStatus::Alive))
+            }
+            None if defect::active("rollback-leaves-no-record") => {
+                Ok(status(TxnStatus::RolledBack))
             }
             None => {
                 let mut result = status(TxnStatus::RolledBack);
@@ -285,7 +323,7 @@ impl Evaluator<'_> {
     fn check_expectations<'w>(&self, writes: impl Iterator<Item = &'w KeyWrite>) -> Result<()> {
         let mut conflict = None;
         for write in writes {
-            if write.expect == Expect::Any {
+            if write.expect == Expect::Any || defect::active("expectations-unchecked") {
                 continue;
             }
             let Some(newest) = mvcc::newest(self.engine, &write.key)? else {
@@ -353,6 +391,15 @@ impl Evaluation {
             mvcc::put_txn_record(&mut self.batch, key, lock.start_ts, record);
         }
         self.locks.push(LockChange::Remove(key.clone()));
+    }
+}
+
+/// Adds the version that a change makes of a key, if it makes one.
+fn put_change(batch: &mut WriteBatch, key: &[u8], commit_ts: Timestamp, change: &Change) {
+    match change {
+        Change::Put(value) => mvcc::put_version(batch, key, commit_ts, Some(value)),
+        Change::Delete => mvcc::put_version(batch, key, commit_ts, None),
+        Change::Keep => {}
     }
 }
 

@@ -19,7 +19,8 @@ use super::Core;
 use super::evaluate::{Evaluation, Evaluator};
 use super::tenure::Tenure;
 use crate::command::{KeyWrite, WriteRequest, WriteResponse};
-use crate::latch::{Guard, Visibility};
+use crate::defect;
+use crate::latch::{Guard, Latches, Visibility};
 use crate::lock_table::LockChange;
 use crate::replication::ReplicateError;
 use crate::{Error, Oracle, Result};
@@ -161,7 +162,10 @@ impl Proposer {
             Ok(permit) => permit,
             Err(_) => return Err(self.busy("the shard is closing")),
         };
-        let guard = tenure.latches.enqueue(keys(&work), visibility(&work));
+        let guard = match defect::active("latches-of-nobody") {
+            true => Arc::<Latches>::default().enqueue(keys(&work), visibility(&work)),
+            false => tenure.latches.enqueue(keys(&work), visibility(&work)),
+        };
         if !guard.is_granted() {
             guard.granted().await;
         }
@@ -230,6 +234,7 @@ impl Proposer {
         if count == 0 {
             return (tasks, Timestamp::ZERO);
         }
+        tasks.iter().filter(|task| commits(task)).for_each(|task| task.guard.asks());
         match self.oracle.timestamps(count as u32).await {
             Ok(first) => (tasks, first),
             Err(error) => {
@@ -252,7 +257,12 @@ impl Proposer {
         let mut next_ts = first_ts;
         let locks = tenure.locks.read();
         let safe_point = tenure.safe_point();
-        let evaluator = Evaluator { engine: &*self.core.engine, locks: &locks, safe_point };
+        let evaluator = Evaluator {
+            engine: &*self.core.engine,
+            locks: &locks,
+            row_locks: &tenure.row_locks,
+            safe_point,
+        };
         for task in tasks {
             let commit_ts = next_ts;
             if task.work.commits() {
@@ -323,8 +333,13 @@ impl Proposer {
 impl Task {
     /// Drops the latches, then answers: the caller's next write finds them free.
     fn end(self, outcome: Result<WriteResponse>) {
-        let Task { guard, answer, .. } = self;
+        let Task { tenure, work, guard, answer, .. } = self;
         drop(guard);
+        if let Work::Write(WriteRequest::CommitNow { owner: Some(owner), .. }) = work
+            && outcome.is_ok()
+        {
+            tenure.row_locks.release(tenure.shard, owner);
+        }
         // A caller that went away needs no answer.
         let _ = answer.send(outcome);
     }
@@ -401,10 +416,11 @@ fn keys(work: &Work) -> Vec<Bytes> {
         Work::Collect { keys, .. } => return keys.clone(),
     };
     match request {
-        WriteRequest::CommitNow { writes } | WriteRequest::Prewrite { writes, .. } => {
+        WriteRequest::CommitNow { writes, .. } | WriteRequest::Prewrite { writes, .. } => {
             writes.iter().map(|write| write.key.clone()).collect()
         }
-        WriteRequest::Commit { keys, .. } | WriteRequest::Rollback { keys, .. } => keys.clone(),
+        WriteRequest::Commit { keys, kept, .. } => keys.iter().chain(kept).cloned().collect(),
+        WriteRequest::Rollback { keys, .. } => keys.clone(),
         WriteRequest::CheckStatus { primary, .. } | WriteRequest::Heartbeat { primary, .. } => {
             vec![primary.clone()]
         }
@@ -444,9 +460,9 @@ fn visibility(work: &Work) -> Visibility {
 fn weight(work: &Work) -> usize {
     let keys_only = || keys(work).iter().map(|key| key.len() + limits::WRITE_OVERHEAD_BYTES).sum();
     let Work::Write(request) = work else { return keys_only() };
-    let one = |write: &KeyWrite| write.key.len() + write.value.as_ref().map_or(0, Bytes::len);
+    let one = |write: &KeyWrite| write.key.len() + write.change.bytes();
     let bytes: usize = match request {
-        WriteRequest::CommitNow { writes } | WriteRequest::Prewrite { writes, .. } => {
+        WriteRequest::CommitNow { writes, .. } | WriteRequest::Prewrite { writes, .. } => {
             writes.iter().map(|write| one(write) + limits::WRITE_OVERHEAD_BYTES).sum()
         }
         WriteRequest::Commit { .. }

@@ -11,46 +11,77 @@
 //! own, so a client that goes away leaves no locks behind. The transaction is committed at the moment
 //! chunk 0's commit is durable; whoever finds another lock later learns that from the primary's record.
 //!
+//! Rows that were locked and not written travel with the writes, as changes that keep them: a lock that was lost with
+//! its leader is noticed here. A serializable transaction takes the two phases even on one shard: once its writes are
+//! locked and it has its `commit_ts`, it looks whether anything it has read was changed before that point.
+//!
 //! Invariants:
 //! 1. `commit_ts` is fetched after the last prewrite is durable, so every reader whose read point is
 //!    later meets the lock or the version.
 //! 2. Secondary keys are rolled back only after the primary is known to be rolled back.
 
+use super::held_locks::HeldLocks;
+use super::read_set::ReadSet;
 use super::resolve::{self, LockWait};
 use super::wrong_answer;
-use crate::command::{KeyWrite, WriteRequest, WriteResponse};
+use crate::command::{Change, KeyWrite, LockOwner, WriteRequest, WriteResponse};
+use crate::defect;
 use crate::shard_client::{Route, ShardClient};
 use crate::{Error, Result};
 use base::{Timestamp, limits};
 use bytes::Bytes;
+use futures::future::try_join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::oneshot;
 
-/// Commits writes (in key order, at least one) and returns their commit timestamp.
+/// What a serializable transaction has read, and when.
+pub(super) struct Validation {
+    /// What.
+    pub(super) reads: ReadSet,
+    /// The read point.
+    pub(super) since: Timestamp,
+}
+
+/// Commits writes (at least one) and returns their commit timestamp. `locks` are released when it is over.
 pub(super) async fn commit(
     client: &Arc<dyn ShardClient>,
     writes: Vec<KeyWrite>,
+    mut locks: Option<HeldLocks>,
+    validation: Option<Validation>,
 ) -> Result<Timestamp> {
     let mut shards: BTreeMap<Route, Vec<KeyWrite>> = BTreeMap::new();
     let mut primary: Option<(Route, Bytes)> = None;
     for write in writes {
         let route = client.locate(&write.key)?;
-        primary.get_or_insert_with(|| (route, write.key.clone()));
+        if write.change != Change::Keep {
+            primary.get_or_insert_with(|| (route, write.key.clone()));
+        }
         shards.entry(route).or_default().push(write);
     }
-    let Some((primary_route, primary)) = primary else { return Ok(Timestamp::ZERO) };
-    if shards.len() == 1
+    let owner = locks.as_ref().map(HeldLocks::owner);
+    let Some((primary_route, primary)) = primary else {
+        return confirm(&**client, shards, locks).await;
+    };
+    if validation.is_none()
+        && shards.len() == 1
         && let Some(writes) = shards.get(&primary_route)
         && writes.iter().map(weight).sum::<usize>() <= limits::ENTRY_BYTES_MAX
     {
-        return commit_now(&**client, primary_route, writes.clone()).await;
+        let commit_ts = commit_now(&**client, primary_route, writes.clone(), owner).await?;
+        if let Some(locks) = &mut locks {
+            locks.released(primary_route);
+        }
+        return Ok(commit_ts);
     }
     let start_ts = client.timestamp().await?;
-    // The primary is the smallest key, so it is the first write of the first chunk.
-    let first = shards.remove(&primary_route).unwrap_or_default();
+    // The primary is the first write of the first chunk.
+    let mut first = shards.remove(&primary_route).unwrap_or_default();
+    if let Some(at) = first.iter().position(|write| write.key == primary) {
+        first[..=at].rotate_right(1);
+    }
     let mut chunks = cut(primary_route, first);
     chunks.extend(shards.into_iter().flat_map(|(route, writes)| cut(route, writes)));
     let work = TwoPhase {
@@ -58,6 +89,8 @@ pub(super) async fn commit(
         start_ts,
         primary,
         chunks,
+        locks,
+        validation,
         started: AtomicUsize::new(0),
         primary_locked: AtomicBool::new(false),
     };
@@ -67,13 +100,39 @@ pub(super) async fn commit(
     outcome.await.unwrap_or(Err(Error::OutcomeUnknown { shard: primary_route.shard }))
 }
 
+/// Ends a transaction that has locked rows and written none: what it has read under its locks must still be so.
+async fn confirm(
+    client: &dyn ShardClient,
+    shards: BTreeMap<Route, Vec<KeyWrite>>,
+    mut locks: Option<HeldLocks>,
+) -> Result<Timestamp> {
+    let owner = locks.as_ref().map(HeldLocks::owner);
+    let parts: Vec<(Route, Vec<KeyWrite>)> = shards
+        .into_iter()
+        .flat_map(|(route, writes)| cut(route, writes))
+        .map(|chunk| (chunk.route, chunk.writes))
+        .collect();
+    let whole = parts.len();
+    let confirmed = parts
+        .into_iter()
+        .map(async |(route, writes)| commit_now(client, route, writes, owner).await.map(|_| route));
+    let confirmed = try_join_all(confirmed).await?;
+    if let Some(locks) = &mut locks
+        && whole == confirmed.iter().collect::<BTreeSet<_>>().len()
+    {
+        confirmed.into_iter().for_each(|route| locks.released(route));
+    }
+    Ok(Timestamp::ZERO)
+}
+
 /// The whole transaction in one entry.
 async fn commit_now(
     client: &dyn ShardClient,
     route: Route,
     writes: Vec<KeyWrite>,
+    owner: Option<LockOwner>,
 ) -> Result<Timestamp> {
-    let request = WriteRequest::CommitNow { writes };
+    let request = WriteRequest::CommitNow { writes, owner };
     match resolve::write(client, route, LockWait::patient(), request).await? {
         WriteResponse::Done { commit_ts } => Ok(commit_ts),
         WriteResponse::Status(_) | WriteResponse::Counter(_) => Err(wrong_answer(route.shard)),
@@ -93,6 +152,14 @@ impl Chunk {
     fn keys(&self) -> Vec<Bytes> {
         self.writes.iter().map(|write| write.key.clone()).collect()
     }
+
+    /// Its keys that are written, and those that are only kept.
+    fn written_and_kept(&self) -> (Vec<Bytes>, Vec<Bytes>) {
+        let keep = |write: &&KeyWrite| write.change == Change::Keep;
+        let (kept, written): (Vec<_>, Vec<_>) = self.writes.iter().partition(keep);
+        let keys = |writes: Vec<&KeyWrite>| writes.iter().map(|write| write.key.clone()).collect();
+        (keys(written), keys(kept))
+    }
 }
 
 /// A transaction between its first prewrite and its last commit.
@@ -105,6 +172,10 @@ struct TwoPhase {
     primary: Bytes,
     /// All writes.
     chunks: Vec<Chunk>,
+    /// Row locks; released when everything is over.
+    locks: Option<HeldLocks>,
+    /// What must not have changed at the commit.
+    validation: Option<Validation>,
     /// Chunks whose prewrite may have been sent: the first so many.
     started: AtomicUsize,
     /// Whether the primary's lock stands, so that there is something to keep alive.
@@ -114,12 +185,17 @@ struct TwoPhase {
 impl TwoPhase {
     /// Runs both phases; answers as soon as the outcome is decided, then tidies up.
     async fn run(self, answer: oneshot::Sender<Result<Timestamp>>) {
+        let early = match defect::active("commit-point-before-prewrites") {
+            true => self.client.timestamp().await.ok(),
+            false => None,
+        };
         let prewritten = tokio::select! {
             outcome = self.prewrite_all() => outcome,
             error = self.keep_alive() => Err(error),
         };
         let commit_ts = match prewritten {
-            Ok(()) => self.client.timestamp().await,
+            Ok(()) if early.is_some() => Ok(early.unwrap_or_default()),
+            Ok(()) => self.commit_point().await,
             Err(error) => Err(error),
         };
         let commit_ts = match commit_ts {
@@ -130,6 +206,10 @@ impl TwoPhase {
                 return self.roll_back().await;
             }
         };
+        if defect::active("answered-before-the-primary") {
+            let _ = answer.send(Ok(commit_ts));
+            return drop(self.commit_chunk(&self.chunks[0], commit_ts).await);
+        }
         match self.commit_chunk(&self.chunks[0], commit_ts).await {
             Ok(()) => {
                 let _ = answer.send(Ok(commit_ts));
@@ -143,6 +223,16 @@ impl TwoPhase {
                 let _ = answer.send(Err(error));
                 self.roll_back().await;
             }
+        }
+    }
+
+    /// The commit timestamp, if what was read is still so then.
+    async fn commit_point(&self) -> Result<Timestamp> {
+        let commit_ts = self.client.timestamp().await?;
+        let Some(Validation { reads, since }) = &self.validation else { return Ok(commit_ts) };
+        match reads.has_changed(&*self.client, *since, commit_ts, self.start_ts).await? {
+            true => Err(Error::WriteConflict { key: self.primary.clone() }),
+            false => Ok(commit_ts),
         }
     }
 
@@ -164,6 +254,7 @@ impl TwoPhase {
             primary: self.primary.clone(),
             expires_unix_ms: self.expires_unix_ms(),
             writes: chunk.writes.clone(),
+            owner: self.locks.as_ref().map(HeldLocks::owner),
         };
         let wait = LockWait::holding_locks(self.start_ts);
         match resolve::write(&*self.client, chunk.route, wait, request).await {
@@ -207,8 +298,8 @@ impl TwoPhase {
 
     /// Second phase of one chunk.
     async fn commit_chunk(&self, chunk: &Chunk, commit_ts: Timestamp) -> Result<()> {
-        let (start_ts, keys) = (self.start_ts, chunk.keys());
-        let request = WriteRequest::Commit { start_ts, commit_ts, keys };
+        let (start_ts, (keys, kept)) = (self.start_ts, chunk.written_and_kept());
+        let request = WriteRequest::Commit { start_ts, commit_ts, keys, kept };
         self.client.write(chunk.route, request).await.map(|_| ())
     }
 
@@ -251,7 +342,7 @@ impl TwoPhase {
 
 /// What a write costs in a command, bytes.
 fn weight(write: &KeyWrite) -> usize {
-    write.key.len() + write.value.as_ref().map_or(0, Bytes::len) + limits::WRITE_OVERHEAD_BYTES
+    write.key.len() + write.change.bytes() + limits::WRITE_OVERHEAD_BYTES
 }
 
 /// Cuts the writes of one shard into chunks of about `ENTRY_BYTES_TARGET`.
@@ -286,7 +377,7 @@ mod tests {
         let writes: Vec<KeyWrite> = (0u8..10)
             .map(|i| KeyWrite {
                 key: Bytes::from(vec![i]),
-                value: Some(Bytes::from(vec![0; 300_000])),
+                change: Change::Put(Bytes::from(vec![0; 300_000])),
                 expect: Expect::Any,
             })
             .collect();

@@ -8,6 +8,7 @@
 //! ```
 
 use crate::command::{ReadRequest, ReadResponse, TxnStatus, WriteRequest, WriteResponse};
+use crate::defect;
 use crate::shard_client::{Route, ShardClient};
 use crate::transaction::wrong_answer;
 use crate::{Error, Result};
@@ -24,7 +25,16 @@ pub(super) async fn read(
     route: Route,
     request: ReadRequest,
 ) -> Result<ReadResponse> {
-    let mut wait = LockWait::patient();
+    read_with(client, route, request, LockWait::patient()).await
+}
+
+/// The same for someone who waits as told.
+pub(super) async fn read_with(
+    client: &dyn ShardClient,
+    route: Route,
+    request: ReadRequest,
+    mut wait: LockWait,
+) -> Result<ReadResponse> {
     loop {
         match client.read(route, request.clone()).await {
             Err(Error::KeyLocked { key, start_ts, primary }) => {
@@ -83,7 +93,7 @@ impl LockWait {
         start_ts: Timestamp,
         primary: Bytes,
     ) -> Result<()> {
-        if resolve(client, &key, start_ts, &primary).await? {
+        if finish(client, &key, start_ts, &primary).await? {
             return Ok(());
         }
         let gives_way = self.own.is_some_and(|own| own > start_ts);
@@ -101,7 +111,7 @@ impl LockWait {
 }
 
 /// Finishes a transaction's lock on `key` if the transaction is decided. `false`: it is alive.
-async fn resolve(
+pub(super) async fn finish(
     client: &dyn ShardClient,
     key: &Bytes,
     start_ts: Timestamp,
@@ -119,8 +129,13 @@ async fn resolve(
     };
     let keys = vec![key.clone()];
     let finish = match status {
+        TxnStatus::Alive if defect::active("undecided-is-rolled-back") => {
+            WriteRequest::Rollback { start_ts, keys }
+        }
         TxnStatus::Alive => return Ok(false),
-        TxnStatus::Committed { commit_ts } => WriteRequest::Commit { start_ts, commit_ts, keys },
+        TxnStatus::Committed { commit_ts } => {
+            WriteRequest::Commit { start_ts, commit_ts, keys, kept: Vec::new() }
+        }
         TxnStatus::RolledBack => WriteRequest::Rollback { start_ts, keys },
     };
     match client.write(client.locate(key)?, finish).await {

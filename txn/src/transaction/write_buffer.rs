@@ -11,7 +11,7 @@
 //!  put       put expecting Absent  AlreadyExists at once
 //! ```
 
-use crate::command::{Expect, KeyWrite};
+use crate::command::{Change, Expect, KeyWrite};
 use crate::{Error, Result};
 use base::{KeyRange, limits};
 use bytes::Bytes;
@@ -127,6 +127,11 @@ impl WriteBuffer {
         self.writes.is_empty()
     }
 
+    /// Number of writes.
+    pub(super) fn len(&self) -> usize {
+        self.writes.len()
+    }
+
     /// Bytes of all keys and values.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -148,7 +153,10 @@ impl WriteBuffer {
     pub(super) fn into_writes(self) -> Vec<KeyWrite> {
         self.writes
             .into_iter()
-            .map(|(key, Buffered { value, expect })| KeyWrite { key, value, expect })
+            .map(|(key, Buffered { value, expect })| {
+                let change = value.map_or(Change::Delete, Change::Put);
+                KeyWrite { key, change, expect }
+            })
             .collect()
     }
 }

@@ -1,0 +1,130 @@
+//! Many simulated runs of transactions, each decided by its seed, and the defects that they must find.
+//!
+//! An ordinary run takes `SEEDS` seeds and three of them twice, then a sample of the defects that changes from day to
+//! day; `PRECINCT_SEEDS` and `PRECINCT_FIRST_SEED` choose others, `PRECINCT_BUG=all` takes every defect (`make bugs`).
+//! To replay a seed: `PRECINCT_SEED=<seed> cargo test --release --workspace --test transactions -- --nocapture`.
+//!
+//! The points of the defects are in the sources of `txn` (`txn/src/defect.rs`). Why a second build:
+//! docs/decisions/0006-defects-in-a-second-build.md.
+
+mod sim;
+
+use base::Clock;
+use chaos::seeds::{self, Outcome, Report};
+use std::collections::BTreeSet;
+
+/// Seeds of an ordinary run.
+const SEEDS: u64 = 300;
+/// How many seeds are run twice.
+const TWICE: u64 = 3;
+/// Defects of an ordinary run.
+const SAMPLE: usize = 3;
+/// Milliseconds of a day.
+const DAY_MS: u64 = 86_400_000;
+
+/// Defects, and the seeds within which each must be found.
+const DEFECTS: [(&str, u64); 14] = [
+    ("newest-read-passes-pending", 400),
+    ("commit-point-before-prewrites", 100),
+    ("answered-before-the-primary", 100),
+    ("expectations-unchecked", 100),
+    ("rollback-leaves-no-record", 400),
+    ("undecided-is-rolled-back", 100),
+    ("locks-not-loaded", 100),
+    ("latches-of-nobody", 100),
+    ("reads-pass-locks", 100),
+    ("keys-not-tracked", 100),
+    ("ranges-not-tracked", 200),
+    ("locked-rows-unchecked", 200),
+    ("stale-is-fresh", 100),
+    ("first-read-unconfirmed", 200),
+];
+
+fn main() {
+    let tests: &[(&str, fn())] = &[
+        ("the_second_build_has_the_dependencies_of_the_first", same_dependencies),
+        ("no_history_is_violated_and_equal_seeds_give_equal_runs", many_seeds),
+        ("every_defect_is_found", every_defect),
+    ];
+    seeds::main(sim::run, tests);
+}
+
+fn many_seeds() {
+    let count = number("PRECINCT_SEEDS").unwrap_or(SEEDS);
+    let first = number("PRECINCT_FIRST_SEED").unwrap_or(1);
+    let (mut total, mut failures) = (Report::default(), Vec::new());
+    seeds::run_seeds(first..first + count, None, |_, outcome| {
+        match outcome {
+            Outcome::Held(report) => total.add(&report),
+            Outcome::Broken { text, .. } => failures.push(text),
+        }
+        failures.len() < 3
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    for seed in first..first + TWICE.min(count) {
+        let twice = [seeds::run_seed(seed, None), seeds::run_seed(seed, None)];
+        assert_eq!(twice[0], twice[1], "seed {seed} gave two different runs");
+    }
+    println!("{count} seeds\nfaults: {}\nchecks: {}", total.line("fault:"), total.line("check:"));
+}
+
+fn every_defect() {
+    let mut missed = Vec::new();
+    for (name, budget) in chosen() {
+        let (mut caught, mut tried) = (None, 0);
+        seeds::run_seeds(1..=budget, Some(name), |seed, outcome| {
+            tried += 1;
+            if let Outcome::Broken { invariant, .. } = outcome
+                && invariant != "process"
+            {
+                caught = caught.take().or(Some((seed, invariant)));
+            }
+            caught.is_none()
+        });
+        match caught {
+            Some((seed, by)) => println!("{name}: found by \"{by}\" at seed {seed}, {tried} tried"),
+            None => missed.push(name),
+        }
+    }
+    assert!(missed.is_empty(), "not found within their budgets: {missed:?}");
+}
+
+/// All of them, one by name, or the sample of the day.
+fn chosen() -> Vec<(&'static str, u64)> {
+    if let Ok(name) = std::env::var("PRECINCT_BUG") {
+        return DEFECTS
+            .into_iter()
+            .filter(|(defect, _)| name == "all" || *defect == name)
+            .collect();
+    }
+    let round = match number("PRECINCT_BUG_ROUND") {
+        Some(round) => round as usize,
+        None => (base::SystemClock::new().unix_ms() / DAY_MS) as usize,
+    };
+    (0..SAMPLE).map(|place| DEFECTS[(round * SAMPLE + place) % DEFECTS.len()]).collect()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
+}
+
+/// The second build must not drift from the first: same dependencies.
+fn same_dependencies() {
+    let names = |text: &str| -> BTreeSet<String> {
+        let begin = text.find("[dependencies]").expect("a package has dependencies");
+        let section = text[begin..].lines().skip(1).take_while(|line| !line.starts_with('['));
+        let lines = section.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines.filter_map(|line| Some(line.split(['.', ' ', '=']).next()?.to_string())).collect()
+    };
+    let first = names(include_str!("../../../txn/Cargo.toml"));
+    let second = names(include_str!("../../../defects/txn/Cargo.toml"));
+    assert_eq!(first, second, "txn/Cargo.toml and defects/txn/Cargo.toml differ");
+    let workspace = include_str!("../../../Cargo.toml");
+    let text = include_str!("../../../defects/txn/Cargo.toml");
+    let section = text.split_once("[dependencies]").expect("as above").1;
+    for line in section.lines().filter(|line| line.contains(" = ") && !line.contains("path = ")) {
+        let same = |theirs: &str| theirs.split(" #").next().unwrap_or_default().trim_end() == line;
+        assert!(workspace.lines().any(same), "{line}: another one in the workspace's Cargo.toml");
+    }
+}

@@ -1,0 +1,301 @@
+//! SELECT … FOR UPDATE and FOR SHARE of one table.
+//!
+//! ```text
+//! rows at the read point ─ WHERE ─ ORDER BY ─ lock until LIMIT is reached ─ the rest of the query
+//!                                              └ taken: wait, 3572 (NOWAIT) or pass over (SKIP LOCKED)
+//! ```
+//!
+//! Rows that the query chooses are locked, those it only looked at are not, and gaps are not (decision 0010). A row
+//! that is looked up by its primary key is locked before it is read, also when it does not exist: nobody inserts it
+//! before the transaction ends.
+//!
+//! Queries of filters, sorting and limits are run here, row by row. Others (aggregates, DISTINCT, subqueries) lock
+//! every row that WHERE chooses, then run over those.
+//!
+//! Not here: joins (1235), and what happens when a row has changed since it was read (`session::locking`).
+
+use crate::access::{self, Access, ReadOptions};
+use crate::ast::{self, LockStrength};
+use crate::binder::BoundQuery;
+use crate::context::EvalContext;
+use crate::dml::bind::has_subquery;
+use crate::expr::{self, Expr};
+use crate::planner::plan::{Plan, Scan, SortKey};
+use crate::session::RowSource;
+use crate::session::locking::{Locking, WriteView};
+use crate::session::statement::StatementContext;
+use crate::session::transaction::SharedTransaction;
+use crate::value::{Row, Value};
+use crate::{Error, Result, exec};
+use base::limits::GET_KEYS_MAX;
+use bytes::Bytes;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use txn::RowLock;
+use txn::command::{LockMode, LockedKey, Patience};
+
+/// How a query locks; `None` when it has no locking clause.
+pub(crate) fn locking(query: &ast::Query, view: WriteView, wait: Duration) -> Option<Locking> {
+    let clause = query.locks.first()?;
+    let mode = match query.locks.iter().any(|lock| lock.strength == LockStrength::Update) {
+        true => LockMode::Exclusive,
+        false => LockMode::Shared,
+    };
+    let patience = match clause.wait {
+        ast::LockWait::Wait => Patience::Wait(wait),
+        ast::LockWait::NoWait => Patience::NoWait,
+        ast::LockWait::SkipLocked => Patience::Skip,
+    };
+    Some(Locking { lock: RowLock { mode, patience }, view })
+}
+
+/// Locks the rows of a query and runs it.
+///
+/// # Errors
+/// 1235 for several tables, 3568 for a wrong name after OF; as [`Locking::take`].
+pub(crate) async fn run(
+    query: &ast::Query,
+    bound: &BoundQuery,
+    env: &StatementContext,
+    txn: &SharedTransaction,
+    locking: &Locking,
+    temp_dir: &Path,
+) -> Result<RowSource> {
+    let mut chain = Vec::new();
+    let scan = chain_of(&bound.plan, &mut chain)?;
+    let alias = scan.map(|scan| scan.alias.as_str());
+    let named = query.locks.iter().flat_map(|lock| &lock.tables);
+    for name in named {
+        if alias.is_none_or(|alias| !alias.eq_ignore_ascii_case(&name.name)) {
+            return Err(Error::unresolved_lock_table(&name.name));
+        }
+    }
+    let Some(scan) = scan else {
+        return exec::run_query(bound, txn, &env.ctx, temp_dir).await;
+    };
+    let lock = Lock { env, txn, locking };
+    let plain = |plan: &&Plan| {
+        let mut subquery = false;
+        plan.for_each_expr(&mut |expr| subquery |= has_subquery(expr));
+        let kind = matches!(
+            plan,
+            Plan::Filter { .. } | Plan::Project { .. } | Plan::Sort { .. } | Plan::Limit { .. }
+        );
+        kind && !subquery
+    };
+    if chain.iter().all(plain) && !scan.conjuncts.iter().any(has_subquery) {
+        return Ok(RowSource::Ready(lock.run_rows(scan, &chain).await?));
+    }
+    let first = chain.last().map_or(&[][..], |plan| match plan {
+        Plan::Filter { conjuncts, .. } => conjuncts.as_slice(),
+        _ => &[],
+    });
+    let mut conjuncts: Vec<Expr> = scan.conjuncts.clone();
+    conjuncts.extend(first.iter().map(|expr| expr.map_columns(&|at| place(scan, at))));
+    conjuncts.retain(|expr| !has_subquery(expr));
+    let rows = lock.hold(lock.find(scan, conjuncts).await?, usize::MAX).await?;
+    let rows = Plan::Rows {
+        name: scan.alias.clone(),
+        types: scan.columns.iter().map(|column| scan.table.columns[*column].ty).collect(),
+        rows: Arc::new(rows.into_iter().map(|(_, row)| row).collect()),
+    };
+    let mut bound = bound.clone();
+    put_in_place_of_scan(&mut bound.plan, rows);
+    exec::run_query(&bound, txn, &env.ctx, temp_dir).await
+}
+
+/// A column of the scan's output as a column of its table. Placeholders of subqueries stay.
+fn place(scan: &Scan, at: usize) -> usize {
+    scan.columns.get(at).copied().unwrap_or(at)
+}
+
+/// The nodes above the one table of a plan, the topmost first; 1235 when there are several.
+fn chain_of<'p>(plan: &'p Plan, chain: &mut Vec<&'p Plan>) -> Result<Option<&'p Scan>> {
+    match plan {
+        Plan::OneRow | Plan::Rows { .. } => Ok(None),
+        Plan::Scan(scan) => Ok(Some(scan)),
+        Plan::Join(_) | Plan::Union { .. } => Err(Error::not_supported(
+            "FOR UPDATE over several tables: lock the rows of each with a SELECT of its own",
+        )),
+        Plan::Filter { input, .. }
+        | Plan::Project { input, .. }
+        | Plan::Aggregate { input, .. }
+        | Plan::Distinct { input }
+        | Plan::Sort { input, .. }
+        | Plan::Limit { input, .. } => {
+            chain.push(plan);
+            chain_of(input, chain)
+        }
+    }
+}
+
+/// Replaces the one table of a plan by its rows.
+fn put_in_place_of_scan(plan: &mut Plan, rows: Plan) {
+    match plan {
+        Plan::Scan(_) => *plan = rows,
+        Plan::Filter { input, .. }
+        | Plan::Project { input, .. }
+        | Plan::Aggregate { input, .. }
+        | Plan::Distinct { input }
+        | Plan::Sort { input, .. }
+        | Plan::Limit { input, .. } => put_in_place_of_scan(input, rows),
+        Plan::OneRow | Plan::Rows { .. } | Plan::Join(_) | Plan::Union { .. } => {}
+    }
+}
+
+/// Rows with their keys.
+type Keyed = Vec<(Bytes, Row)>;
+
+/// A locking read at work.
+struct Lock<'a> {
+    env: &'a StatementContext,
+    txn: &'a SharedTransaction,
+    locking: &'a Locking,
+}
+
+impl Lock<'_> {
+    /// Runs nodes over a table row by row. `chain` has the topmost node first.
+    async fn run_rows(&self, scan: &Scan, chain: &[&Plan]) -> Result<Vec<Row>> {
+        let ctx = &*self.env.ctx;
+        let mut conjuncts = scan.conjuncts.clone();
+        let mut nodes = chain.iter().rev().peekable();
+        if let Some(Plan::Filter { conjuncts: first, .. }) = nodes.peek() {
+            conjuncts.extend(first.iter().map(|expr| expr.map_columns(&|at| place(scan, at))));
+            nodes.next();
+        }
+        let mut rows = self.find(scan, conjuncts).await?;
+        let mut held = false;
+        for node in nodes {
+            match node {
+                Plan::Filter { conjuncts, .. } => {
+                    let mut kept = Vec::with_capacity(rows.len());
+                    for (key, row) in rows {
+                        if accepts(conjuncts, &row, ctx)? {
+                            kept.push((key, row));
+                        }
+                    }
+                    rows = kept;
+                }
+                Plan::Project { exprs, .. } => {
+                    for (_, row) in &mut rows {
+                        *row =
+                            exprs.iter().map(|expr| expr.eval(row, ctx)).collect::<Result<_>>()?;
+                    }
+                }
+                Plan::Sort { keys, .. } => sort(&mut rows, keys, ctx)?,
+                Plan::Limit { offset, count, .. } => {
+                    let number = |expr: &Option<Expr>, none: usize| -> Result<usize> {
+                        let Some(expr) = expr else { return Ok(none) };
+                        let value = expr.eval(&[], ctx)?.as_integer();
+                        let value = value.and_then(|value| usize::try_from(value).ok());
+                        value.ok_or_else(|| Error::wrong_arguments("LIMIT"))
+                    };
+                    let (offset, count) = (number(offset, 0)?, number(count, usize::MAX)?);
+                    if !held {
+                        rows = self.hold(rows, offset.saturating_add(count)).await?;
+                        held = true;
+                    }
+                    rows.drain(..offset.min(rows.len()));
+                    rows.truncate(count);
+                }
+                _ => return Err(Error::internal("a locking read of this shape")),
+            }
+        }
+        if !held {
+            rows = self.hold(rows, usize::MAX).await?;
+        }
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// The rows that all conditions accept, as the scan's columns.
+    async fn find(&self, scan: &Scan, conjuncts: Vec<Expr>) -> Result<Keyed> {
+        let ctx = &*self.env.ctx;
+        let choice = access::plan(&scan.table, &conjuncts, ctx)?;
+        let mut access = choice.access;
+        if let Access::Rows(keys) = &mut access {
+            let mut txn = self.txn.lock().await;
+            // Locked before they are read: nothing can change in between.
+            let outcomes = match self.locking.view {
+                WriteView::Newest => {
+                    let outcomes = self.locking.take_any(&mut txn, keys, ctx).await?;
+                    txn.read_newest().await?;
+                    outcomes
+                }
+                WriteView::Fresh | WriteView::Advance => {
+                    self.locking.take(&mut txn, keys, ctx).await?
+                }
+            };
+            let mut outcomes = outcomes.into_iter();
+            keys.retain(|_| outcomes.next() != Some(LockedKey::Skipped));
+        } else {
+            self.locking.begin(self.txn).await?;
+        }
+        let all: Vec<usize> = (0..scan.table.columns.len()).collect();
+        let options = ReadOptions { shard: choice.shard, ..ReadOptions::default() };
+        let mut txn = self.txn.lock().await;
+        let mut reader = access::read(&access, &scan.table, &all, options, &mut txn).await?;
+        let mut rows = Vec::new();
+        while let Some(page) = reader.next_page(&mut txn).await? {
+            ctx.check_cancel()?;
+            for (key, row) in page {
+                if accepts(&conjuncts, &row, ctx)? {
+                    let row = scan.columns.iter().map(|column| row[*column].clone()).collect();
+                    rows.push((key, row));
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The first `most` of some rows that could be locked.
+    async fn hold(&self, rows: Keyed, most: usize) -> Result<Keyed> {
+        let mut held: Keyed = Vec::new();
+        let mut rows = rows.into_iter();
+        while held.len() < most {
+            let round: Keyed = rows.by_ref().take((most - held.len()).min(GET_KEYS_MAX)).collect();
+            if round.is_empty() {
+                break;
+            }
+            let keys: Vec<Bytes> = round.iter().map(|(key, _)| key.clone()).collect();
+            let mut txn = self.txn.lock().await;
+            let outcomes = self.locking.take(&mut txn, &keys, &self.env.ctx).await?;
+            let locked = round.into_iter().zip(outcomes);
+            held.extend(
+                locked.filter(|(_, outcome)| *outcome != LockedKey::Skipped).map(|(row, _)| row),
+            );
+        }
+        Ok(held)
+    }
+}
+
+fn accepts(conjuncts: &[Expr], row: &Row, ctx: &EvalContext) -> Result<bool> {
+    for conjunct in conjuncts {
+        if conjunct.truth(row, ctx)? != Some(true) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Sorts rows as ORDER BY says; equal ones keep their order.
+fn sort(rows: &mut Keyed, keys: &[SortKey], ctx: &EvalContext) -> Result<()> {
+    let mut keyed = Vec::with_capacity(rows.len());
+    for row in rows.drain(..) {
+        let bytes_of = |key: &SortKey| -> Result<Vec<u8>> {
+            let value: Value = key.expr.eval(&row.1, ctx)?;
+            Ok(expr::key_bytes(&value, &key.expr.ty))
+        };
+        let bytes: Vec<Vec<u8>> = keys.iter().map(bytes_of).collect::<Result<_>>()?;
+        keyed.push((bytes, row));
+    }
+    keyed.sort_by(|(a, _), (b, _)| {
+        let orders = a.iter().zip(b).zip(keys).map(|((a, b), key)| match key.descending {
+            true => b.cmp(a),
+            false => a.cmp(b),
+        });
+        orders.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
+    });
+    rows.extend(keyed.into_iter().map(|(_, row)| row));
+    Ok(())
+}

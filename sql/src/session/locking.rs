@@ -1,0 +1,148 @@
+//! Row locks of statements: who waits for whom, and which version a locking statement sees.
+//!
+//! ```text
+//! rows found at the read point ──lock──> newer version there? ─┬─ no:  go on
+//!                                                              └─ yes: Stale ─> newer read point ─> statement again
+//! ```
+//!
+//! | transaction                          | newer read point                                     |
+//! |---|---|
+//! | READ COMMITTED, one statement        | a fresh one                                          |
+//! | REPEATABLE READ, SERIALIZABLE        | moves to now if nothing it has read has changed, else 1213 |
+//! | REPEATABLE READ, `innodb_snapshot_isolation=OFF` | for this statement only; plain reads stay |
+//!
+//! Locks that a statement took stay when it is run again, so it meets each row's change once.
+//!
+//! Not here: which rows (`dml`, `locking_read`), lines and deadlocks (`txn::row_locks`).
+
+use crate::context::EvalContext;
+use crate::session::transaction::SharedTransaction;
+use crate::{Error, Result};
+use base::limits::CANCEL_LOOK;
+use bytes::Bytes;
+use std::time::Duration;
+use txn::command::{LockMode, LockedKey, Patience};
+use txn::{RowLock, Transaction};
+
+/// How a transaction's locking statements come to see the newest versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteView {
+    /// Each statement has a read point of its own.
+    Fresh,
+    /// The transaction's read point moves, as long as it stays one snapshot.
+    Advance,
+    /// The statement reads at the newest point, the transaction's plain reads do not.
+    Newest,
+}
+
+/// How the statement at hand locks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Locking {
+    /// Strength and patience.
+    pub(crate) lock: RowLock,
+    /// What happens at a row that has changed.
+    pub(crate) view: WriteView,
+}
+
+impl Locking {
+    /// What a statement that writes takes.
+    pub(crate) fn exclusive(view: WriteView, wait: Duration) -> Locking {
+        let lock = RowLock { mode: LockMode::Exclusive, patience: Patience::Wait(wait) };
+        Locking { lock, view }
+    }
+
+    /// Chooses the statement's read point, before it looks for rows other than by their keys.
+    pub(crate) async fn begin(&self, txn: &SharedTransaction) -> Result<()> {
+        let mut txn = txn.lock().await;
+        match self.view {
+            WriteView::Fresh => {}
+            // What was read may have changed; then rows that changed as well are refused when they are locked.
+            WriteView::Advance => {
+                txn.advance().await?;
+            }
+            WriteView::Newest => txn.read_newest().await?,
+        }
+        Ok(())
+    }
+
+    /// Chooses a newer read point after `Stale`; `false` when the transaction cannot have one.
+    pub(crate) async fn renew(&self, txn: &SharedTransaction) -> Result<bool> {
+        let mut txn = txn.lock().await;
+        txn.read_at_read_point();
+        match self.view {
+            WriteView::Fresh => {
+                txn.unpin();
+                Ok(true)
+            }
+            WriteView::Advance => Ok(txn.advance().await?),
+            WriteView::Newest => Ok(true),
+        }
+    }
+
+    /// Locks keys and checks that they are what the statement has read of them; the outcome of each.
+    ///
+    /// # Errors
+    /// 1205, 1213, 3572, 1317; the stale marker when a row has changed since.
+    pub(crate) async fn take(
+        &self,
+        txn: &mut Transaction,
+        keys: &[Bytes],
+        ctx: &EvalContext,
+    ) -> Result<Vec<LockedKey>> {
+        let outcomes = self.take_any(txn, keys, ctx).await?;
+        for (key, outcome) in keys.iter().zip(&outcomes) {
+            txn.check_fresh(key, *outcome)?;
+        }
+        Ok(outcomes)
+    }
+
+    /// Locks keys, whatever was read of them.
+    pub(crate) async fn take_any(
+        &self,
+        txn: &mut Transaction,
+        keys: &[Bytes],
+        ctx: &EvalContext,
+    ) -> Result<Vec<LockedKey>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut locked = std::pin::pin!(txn.lock(keys, self.lock));
+        loop {
+            match tokio::time::timeout(CANCEL_LOOK, &mut locked).await {
+                Ok(outcomes) => return Ok(outcomes?),
+                // KILL ends the wait.
+                Err(_) => ctx.check_cancel()?,
+            }
+        }
+    }
+}
+
+/// Whether a key exists now: the transaction's own write of it, else what was found when it was locked.
+pub(crate) fn exists(txn: &Transaction, key: &[u8], outcome: LockedKey) -> bool {
+    match (txn.own_write(key), outcome) {
+        (Some(own), _) => own.is_some(),
+        (None, LockedKey::Held { exists, .. }) => exists,
+        (None, LockedKey::Skipped) => false,
+    }
+}
+
+/// The code of the marker below; no client ever sees it.
+const STALE: u16 = u16::MAX;
+
+impl Error {
+    /// A row has changed between the look and the lock: the statement is run again.
+    pub(crate) fn stale() -> Error {
+        let message = "a row has changed; the statement must be run again".into();
+        Error { code: STALE, sqlstate: "HY000", message }
+    }
+
+    /// Whether it is that marker.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.code == STALE
+    }
+
+    /// The marker where nothing can be run again: a conflict.
+    pub(crate) fn stale_as_deadlock(self) -> Error {
+        if self.is_stale() { Error::deadlock() } else { self }
+    }
+}

@@ -1,0 +1,467 @@
+//! Row locks: who may change a row next. In the memory of the nodes that lead shards, one table per node.
+//!
+//! ```text
+//!  ask ─┬─ free, or shared beside shared ─────────► held ──release──► next of the line
+//!       └─ taken ─► line (first come, first served) ─┬─ granted ──► held
+//!                        │                           ├─ deadlock: chosen to give way
+//!                        └─ a cycle of waits? ───────┴─ gone: released, or the shard went elsewhere
+//! ```
+//!
+//! A lock keeps others waiting; it proves nothing. Whoever writes says which version it has seen, and the shard checks
+//! that when it commits, so a table that is lost with its leader costs a retry (1213), never an update.
+//!
+//! An upgrade from shared to exclusive goes before everybody in the line: nobody there can be served first anyway.
+//!
+//! Invariants:
+//! 1. A key has one exclusive holder and no other, or any number of shared ones.
+//! 2. A line is not longer than its first waiter's reason to wait: whoever leaves lets in all that fit then.
+//! 3. Nobody waits in a cycle within this table: the one who closes it, or a lighter member, is told `Deadlock` at
+//!    once. Cycles over several nodes are found by comparing [`RowLocks::waits`].
+//!
+//! Not here: finding out that an owner is gone, and how long a wait may last (`shard`).
+
+mod deadlock;
+
+pub use deadlock::find_victims;
+
+use crate::command::{LockMode, LockOwner, LockWaiting};
+use crate::{Error, Result};
+use base::{ShardId, limits};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use tokio::sync::Notify;
+
+/// The row locks of all shards that a node leads.
+#[derive(Debug, Default)]
+pub struct RowLocks {
+    state: Mutex<State>,
+    /// Locks held: a look without the mutex for writes that meet none.
+    held: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Keys that somebody holds.
+    keys: BTreeMap<Bytes, KeyLocks>,
+    /// What each owner holds.
+    owners: BTreeMap<LockOwner, BTreeSet<Bytes>>,
+    /// Who waits for what.
+    waits: BTreeMap<(LockOwner, Bytes), Arc<Waiter>>,
+}
+
+/// One key's locks.
+#[derive(Debug)]
+struct KeyLocks {
+    shard: ShardId,
+    /// Who holds it, and how.
+    holders: Vec<(LockOwner, LockMode)>,
+    /// Who waits for it, the next one first.
+    line: VecDeque<Arc<Waiter>>,
+}
+
+/// A place in a line.
+#[derive(Debug)]
+struct Waiter {
+    owner: LockOwner,
+    weight: u64,
+    key: Bytes,
+    mode: LockMode,
+    /// `WAITING` or how it ended.
+    outcome: AtomicU8,
+    /// Rings at the end.
+    ended: Notify,
+}
+
+const WAITING: u8 = 0;
+const GRANTED: u8 = 1;
+const DEADLOCK: u8 = 2;
+const GONE: u8 = 3;
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitOutcome {
+    /// The lock is held now.
+    Granted,
+    /// The waiter was chosen to give way.
+    Deadlock,
+    /// The owner was released meanwhile, or the shard's locks were given up.
+    Gone,
+}
+
+/// The answer to [`RowLocks::ask`].
+#[derive(Debug)]
+pub enum Asked {
+    /// The lock is held.
+    Granted,
+    /// Somebody else has it, and the asker would not wait.
+    Taken,
+    /// The asker stands in line.
+    Waits(Wait),
+}
+
+/// A wait. Dropping it leaves the line.
+#[derive(Debug)]
+pub struct Wait {
+    locks: Arc<RowLocks>,
+    waiter: Arc<Waiter>,
+}
+
+/// A lock or a wait, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowLockInfo {
+    /// The shard.
+    pub shard: ShardId,
+    /// The engine key.
+    pub key: Bytes,
+    /// Who.
+    pub owner: LockOwner,
+    /// How.
+    pub mode: LockMode,
+    /// For a wait: who is before it.
+    pub waits_for: Vec<LockOwner>,
+}
+
+impl RowLocks {
+    /// Asks for a lock.
+    ///
+    /// # Errors
+    /// `TooLarge` at `base::limits::ROW_LOCKS_MAX`.
+    pub fn ask(
+        self: &Arc<Self>,
+        shard: ShardId,
+        (owner, weight): (LockOwner, u64),
+        key: &Bytes,
+        mode: LockMode,
+        may_wait: bool,
+    ) -> Result<Asked> {
+        let mut state = self.state.lock();
+        let entry = state.keys.get(key);
+        let mine = entry.and_then(|locks| locks.mode_of(owner));
+        if mine.is_some_and(|mine| mine >= mode) {
+            return Ok(Asked::Granted);
+        }
+        let free = entry.is_none_or(|locks| {
+            locks.admits(owner, mode) && (mine.is_some() || locks.line.is_empty())
+        });
+        if free {
+            if mine.is_none() && self.held.load(Ordering::Relaxed) >= limits::ROW_LOCKS_MAX {
+                let limit = limits::ROW_LOCKS_MAX;
+                let what = format!("this node holds {limit} row locks; commit in smaller parts");
+                return Err(Error::TooLarge { what });
+            }
+            self.take(&mut state, shard, owner, key, mode);
+            return Ok(Asked::Granted);
+        }
+        if !may_wait {
+            return Ok(Asked::Taken);
+        }
+        let (outcome, ended) = (AtomicU8::new(WAITING), Notify::new());
+        let waiter = Waiter { owner, weight, key: key.clone(), mode, outcome, ended };
+        let waiter = Arc::new(waiter);
+        if let Some(locks) = state.keys.get_mut(key) {
+            match mine {
+                Some(_) => locks.line.push_front(waiter.clone()),
+                None => locks.line.push_back(waiter.clone()),
+            }
+        }
+        state.waits.insert((owner, key.clone()), waiter.clone());
+        if let Some(victim) = deadlock::victim_of_cycle(owner, |owner| state.blockers(owner)) {
+            self.end_waits(&mut state, victim, None, DEADLOCK);
+        }
+        drop(state);
+        Ok(Asked::Waits(Wait { locks: self.clone(), waiter }))
+    }
+
+    /// Whether somebody but `owner` keeps a key from being changed (or, for `Shared`, from being relied upon).
+    pub fn is_blocked(&self, key: &[u8], owner: Option<LockOwner>, mode: LockMode) -> bool {
+        if self.held.load(Ordering::SeqCst) == 0 {
+            return false;
+        }
+        let state = self.state.lock();
+        let Some(locks) = state.keys.get(key) else { return false };
+        locks.holders.iter().any(|(holder, held)| {
+            Some(*holder) != owner && (mode == LockMode::Exclusive || *held == LockMode::Exclusive)
+        })
+    }
+
+    /// Gives up an owner's locks on a shard, and its waits there.
+    pub fn release(&self, shard: ShardId, owner: LockOwner) {
+        let mut state = self.state.lock();
+        self.end_waits(&mut state, owner, Some(shard), GONE);
+        let keys: Vec<Bytes> = match state.owners.get(&owner) {
+            Some(held) => held.iter().filter(|key| state.shard_of(key) == Some(shard)).cloned(),
+            None => return,
+        }
+        .collect();
+        for key in keys {
+            self.leave(&mut state, owner, &key);
+        }
+    }
+
+    /// Gives up all that an owner holds and waits for on this node.
+    pub fn release_all(&self, owner: LockOwner) {
+        let mut state = self.state.lock();
+        self.end_waits(&mut state, owner, None, GONE);
+        let keys: Vec<Bytes> = state.owners.get(&owner).into_iter().flatten().cloned().collect();
+        for key in keys {
+            self.leave(&mut state, owner, &key);
+        }
+    }
+
+    /// Forgets a shard's locks: another leadership begins, and nobody knows what was locked in between.
+    pub fn reset(&self, shard: ShardId) {
+        let mut state = self.state.lock();
+        let of_shard =
+            |(key, locks): (&Bytes, &KeyLocks)| (locks.shard == shard).then(|| key.clone());
+        let keys: Vec<Bytes> = state.keys.iter().filter_map(of_shard).collect();
+        for key in keys {
+            let Some(locks) = state.keys.remove(&key) else { continue };
+            self.held.fetch_sub(locks.holders.len(), Ordering::SeqCst);
+            for (owner, _) in &locks.holders {
+                state.forget(*owner, &key);
+            }
+            for waiter in &locks.line {
+                state.waits.remove(&(waiter.owner, key.clone()));
+                waiter.end(GONE);
+            }
+        }
+    }
+
+    /// Owners that hold or wait for something.
+    pub fn owners(&self) -> BTreeSet<LockOwner> {
+        let state = self.state.lock();
+        state.owners.keys().copied().chain(state.waits.keys().map(|(owner, _)| *owner)).collect()
+    }
+
+    /// Who waits for whom, at most `LOCK_WAITS_TOLD_MAX` of them.
+    pub fn waits(&self) -> Vec<LockWaiting> {
+        let state = self.state.lock();
+        let told = state.waits.values().take(limits::LOCK_WAITS_TOLD_MAX);
+        told.map(|waiter| LockWaiting {
+            owner: waiter.owner,
+            weight: waiter.weight,
+            blockers: state.blockers_of(waiter),
+        })
+        .collect()
+    }
+
+    /// Tells an owner that it gives way to a deadlock. Nothing happens when it does not wait any more.
+    pub fn give_way(&self, owner: LockOwner) {
+        self.end_waits(&mut self.state.lock(), owner, None, DEADLOCK);
+    }
+
+    /// Locks, then waits, at most `most` of each.
+    pub fn list(&self, most: usize) -> Vec<RowLockInfo> {
+        let state = self.state.lock();
+        let held = state.keys.iter().flat_map(|(key, locks)| {
+            locks.holders.iter().map(|(owner, mode)| RowLockInfo {
+                shard: locks.shard,
+                key: key.clone(),
+                owner: *owner,
+                mode: *mode,
+                waits_for: Vec::new(),
+            })
+        });
+        let waiting = state.waits.values().filter_map(|waiter| {
+            Some(RowLockInfo {
+                shard: state.shard_of(&waiter.key)?,
+                key: waiter.key.clone(),
+                owner: waiter.owner,
+                mode: waiter.mode,
+                waits_for: state.blockers_of(waiter),
+            })
+        });
+        held.take(most).chain(waiting.take(most)).collect()
+    }
+
+    /// Locks held.
+    pub fn len(&self) -> usize {
+        self.held.load(Ordering::SeqCst)
+    }
+
+    /// Whether nothing is locked.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Makes an owner a holder.
+    fn take(
+        &self,
+        state: &mut State,
+        shard: ShardId,
+        owner: LockOwner,
+        key: &Bytes,
+        mode: LockMode,
+    ) {
+        let locks = state.keys.entry(key.clone()).or_insert_with(|| KeyLocks {
+            shard,
+            holders: Vec::new(),
+            line: VecDeque::new(),
+        });
+        match locks.holders.iter_mut().find(|(holder, _)| *holder == owner) {
+            Some((_, held)) => *held = mode,
+            None => {
+                locks.holders.push((owner, mode));
+                self.held.fetch_add(1, Ordering::SeqCst);
+                state.owners.entry(owner).or_default().insert(key.clone());
+            }
+        }
+    }
+
+    /// Takes a holder away and lets in whom that makes room for.
+    fn leave(&self, state: &mut State, owner: LockOwner, key: &Bytes) {
+        let Some(locks) = state.keys.get_mut(key) else { return };
+        let before = locks.holders.len();
+        locks.holders.retain(|(holder, _)| *holder != owner);
+        self.held.fetch_sub(before - locks.holders.len(), Ordering::SeqCst);
+        state.forget(owner, key);
+        self.let_in(state, key);
+    }
+
+    /// Grants from the front of a line what can be granted; forgets a key that nobody holds.
+    fn let_in(&self, state: &mut State, key: &Bytes) {
+        while let Some(locks) = state.keys.get_mut(key) {
+            let shard = locks.shard;
+            let Some(next) = locks.line.front() else {
+                if locks.holders.is_empty() {
+                    state.keys.remove(key);
+                }
+                return;
+            };
+            if !locks.admits(next.owner, next.mode) {
+                return;
+            }
+            let Some(next) = locks.line.pop_front() else { return };
+            state.waits.remove(&(next.owner, key.clone()));
+            self.take(state, shard, next.owner, key, next.mode);
+            next.end(GRANTED);
+        }
+    }
+
+    /// Ends an owner's waits (on one shard, or all).
+    fn end_waits(&self, state: &mut State, owner: LockOwner, shard: Option<ShardId>, outcome: u8) {
+        let waits: Vec<Arc<Waiter>> = state
+            .waits_of(owner)
+            .filter(|waiter| shard.is_none() || state.shard_of(&waiter.key) == shard)
+            .cloned()
+            .collect();
+        for waiter in waits {
+            self.quit(state, &waiter, outcome);
+        }
+    }
+
+    /// Takes a waiter out of its line.
+    fn quit(&self, state: &mut State, waiter: &Arc<Waiter>, outcome: u8) {
+        if waiter.outcome.load(Ordering::SeqCst) != WAITING {
+            return;
+        }
+        waiter.end(outcome);
+        state.waits.remove(&(waiter.owner, waiter.key.clone()));
+        if let Some(locks) = state.keys.get_mut(&waiter.key) {
+            locks.line.retain(|other| !Arc::ptr_eq(other, waiter));
+        }
+        self.let_in(state, &waiter.key);
+    }
+}
+
+impl State {
+    fn shard_of(&self, key: &[u8]) -> Option<ShardId> {
+        self.keys.get(key).map(|locks| locks.shard)
+    }
+
+    fn waits_of(&self, owner: LockOwner) -> impl Iterator<Item = &Arc<Waiter>> {
+        let from = Bound::Included((owner, Bytes::new()));
+        let mine = self.waits.range((from, Bound::Unbounded));
+        mine.take_while(move |((waiting, _), _)| *waiting == owner).map(|(_, waiter)| waiter)
+    }
+
+    /// Whom an owner waits for, and its weight; `None` when it does not wait.
+    fn blockers(&self, owner: LockOwner) -> Option<(u64, Vec<LockOwner>)> {
+        let mut weight = None;
+        let mut blockers = Vec::new();
+        for waiter in self.waits_of(owner) {
+            weight = Some(waiter.weight);
+            blockers.extend(self.blockers_of(waiter));
+        }
+        weight.map(|weight| (weight, blockers))
+    }
+
+    /// Whom a waiter waits for: the nearest one before it in the line that it cannot share with, else the holders. Who
+    /// is further ahead is waited for by that one.
+    fn blockers_of(&self, waiter: &Waiter) -> Vec<LockOwner> {
+        let Some(locks) = self.keys.get(&waiter.key) else { return Vec::new() };
+        let place = locks.line.iter().position(|other| std::ptr::eq(&**other, waiter));
+        let ahead = locks.line.iter().take(place.unwrap_or(0)).rev();
+        let shares = |mode: LockMode| mode == LockMode::Shared && waiter.mode == LockMode::Shared;
+        if let Some(other) = ahead.into_iter().find(|other| !shares(other.mode)) {
+            return vec![other.owner];
+        }
+        let holders = locks.holders.iter();
+        holders
+            .filter(|(holder, mode)| *holder != waiter.owner && !shares(*mode))
+            .map(|(holder, _)| *holder)
+            .collect()
+    }
+
+    fn forget(&mut self, owner: LockOwner, key: &Bytes) {
+        if let Some(held) = self.owners.get_mut(&owner) {
+            held.remove(key);
+            if held.is_empty() {
+                self.owners.remove(&owner);
+            }
+        }
+    }
+}
+
+impl KeyLocks {
+    fn mode_of(&self, owner: LockOwner) -> Option<LockMode> {
+        self.holders.iter().find(|(holder, _)| *holder == owner).map(|(_, mode)| *mode)
+    }
+
+    /// Whether the holders leave room for an owner's lock.
+    fn admits(&self, owner: LockOwner, mode: LockMode) -> bool {
+        self.holders.iter().all(|(holder, held)| {
+            *holder == owner || (*held == LockMode::Shared && mode == LockMode::Shared)
+        })
+    }
+}
+
+impl Waiter {
+    fn end(&self, outcome: u8) {
+        self.outcome.store(outcome, Ordering::SeqCst);
+        self.ended.notify_waiters();
+    }
+}
+
+impl Wait {
+    /// Waits for the end. May be called again after it was given up.
+    pub async fn ended(&self) -> WaitOutcome {
+        loop {
+            let mut ended = pin!(self.waiter.ended.notified());
+            // Listens before it looks, so that no ring is missed in between.
+            ended.as_mut().enable();
+            match self.waiter.outcome.load(Ordering::SeqCst) {
+                WAITING => ended.await,
+                GRANTED => return WaitOutcome::Granted,
+                DEADLOCK => return WaitOutcome::Deadlock,
+                _ => return WaitOutcome::Gone,
+            }
+        }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        if self.waiter.outcome.load(Ordering::SeqCst) == WAITING {
+            self.locks.quit(&mut self.locks.state.lock(), &self.waiter, GONE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! Lines, upgrades and cycles of row locks.
+
+use super::*;
+use base::NodeId;
+use futures::FutureExt;
+
+const SHARD: ShardId = ShardId(1);
+
+fn owner(count: u64) -> LockOwner {
+    LockOwner::new(NodeId(1), count)
+}
+
+fn key(name: &'static str) -> Bytes {
+    Bytes::from_static(name.as_bytes())
+}
+
+/// Asks and expects the lock at once.
+fn hold(locks: &Arc<RowLocks>, count: u64, name: &'static str, mode: LockMode) {
+    let asked = locks.ask(SHARD, (owner(count), 1), &key(name), mode, true).expect("room");
+    assert!(matches!(asked, Asked::Granted), "{count} gets {name}");
+}
+
+/// Asks and expects to stand in line.
+fn wait(
+    locks: &Arc<RowLocks>,
+    count: u64,
+    weight: u64,
+    name: &'static str,
+    mode: LockMode,
+) -> Wait {
+    match locks.ask(SHARD, (owner(count), weight), &key(name), mode, true).expect("room") {
+        Asked::Waits(wait) => wait,
+        other => panic!("{count} does not wait for {name}: {other:?}"),
+    }
+}
+
+fn outcome(wait: &Wait) -> Option<WaitOutcome> {
+    wait.ended().now_or_never()
+}
+
+use LockMode::{Exclusive, Shared};
+
+#[test]
+fn a_line_is_served_in_order_and_shared_locks_together() {
+    let locks = Arc::new(RowLocks::default());
+    hold(&locks, 1, "a", Exclusive);
+    let second = wait(&locks, 2, 1, "a", Shared);
+    let third = wait(&locks, 3, 1, "a", Shared);
+    let fourth = wait(&locks, 4, 1, "a", Exclusive);
+    let fifth = wait(&locks, 5, 1, "a", Shared);
+    locks.release(SHARD, owner(1));
+    assert_eq!(outcome(&second), Some(WaitOutcome::Granted));
+    assert_eq!(outcome(&third), Some(WaitOutcome::Granted));
+    assert_eq!(outcome(&fourth), None);
+    assert_eq!(outcome(&fifth), None, "nobody passes one who waits for an exclusive lock");
+    locks.release_all(owner(2));
+    locks.release_all(owner(3));
+    assert_eq!(outcome(&fourth), Some(WaitOutcome::Granted));
+    locks.release_all(owner(4));
+    assert_eq!(outcome(&fifth), Some(WaitOutcome::Granted));
+    locks.release_all(owner(5));
+    assert!(locks.is_empty());
+}
+
+#[test]
+fn an_upgrade_goes_first_and_waits_only_for_other_holders() {
+    let locks = Arc::new(RowLocks::default());
+    hold(&locks, 1, "a", Shared);
+    hold(&locks, 2, "a", Shared);
+    let third = wait(&locks, 3, 1, "a", Exclusive);
+    let upgrade = wait(&locks, 1, 1, "a", Exclusive);
+    locks.release_all(owner(2));
+    assert_eq!(outcome(&upgrade), Some(WaitOutcome::Granted));
+    assert_eq!(outcome(&third), None);
+}
+
+#[test]
+fn two_upgrades_of_one_row_are_a_deadlock() {
+    let locks = Arc::new(RowLocks::default());
+    hold(&locks, 1, "a", Shared);
+    hold(&locks, 2, "a", Shared);
+    let first = wait(&locks, 1, 1, "a", Exclusive);
+    let second = wait(&locks, 2, 1, "a", Exclusive);
+    assert_eq!(outcome(&second), Some(WaitOutcome::Deadlock));
+    assert_eq!(outcome(&first), None);
+    locks.release_all(owner(2));
+    assert_eq!(outcome(&first), Some(WaitOutcome::Granted));
+}
+
+#[test]
+fn of_a_cycle_the_lightest_gives_way_and_the_youngest_of_equals() {
+    let locks = Arc::new(RowLocks::default());
+    for (count, name) in [(1, "a"), (2, "b"), (3, "c")] {
+        hold(&locks, count, name, Exclusive);
+    }
+    let first = wait(&locks, 1, 2, "b", Exclusive);
+    let second = wait(&locks, 2, 1, "c", Exclusive);
+    let third = wait(&locks, 3, 2, "a", Exclusive);
+    assert_eq!(outcome(&second), Some(WaitOutcome::Deadlock));
+    assert_eq!((outcome(&first), outcome(&third)), (None, None));
+    locks.release_all(owner(2));
+    assert_eq!(outcome(&first), Some(WaitOutcome::Granted));
+
+    let locks = Arc::new(RowLocks::default());
+    hold(&locks, 2, "a", Exclusive);
+    hold(&locks, 1, "b", Exclusive);
+    let young = wait(&locks, 2, 1, "b", Exclusive);
+    let _old = wait(&locks, 1, 1, "a", Exclusive);
+    assert_eq!(outcome(&young), Some(WaitOutcome::Deadlock));
+}
+
+#[test]
+fn whoever_gives_up_waiting_leaves_the_line() {
+    let locks = Arc::new(RowLocks::default());
+    hold(&locks, 1, "a", Shared);
+    let second = wait(&locks, 2, 1, "a", Exclusive);
+    let third = wait(&locks, 3, 1, "a", Shared);
+    drop(second);
+    assert_eq!(outcome(&third), Some(WaitOutcome::Granted), "it shares with the first");
+    assert!(!locks.owners().contains(&owner(2)));
+}
+
+#[test]
+fn a_reset_ends_locks_and_waits_of_its_shard_alone() {
+    let locks = Arc::new(RowLocks::default());
+    hold(&locks, 1, "a", Exclusive);
+    let second = wait(&locks, 2, 1, "a", Exclusive);
+    let other = locks.ask(ShardId(2), (owner(1), 1), &key("z"), Exclusive, true).expect("room");
+    assert!(matches!(other, Asked::Granted));
+    locks.reset(SHARD);
+    assert_eq!(outcome(&second), Some(WaitOutcome::Gone));
+    assert_eq!(locks.len(), 1);
+    assert!(!locks.is_blocked(b"a", None, Exclusive));
+    assert!(locks.is_blocked(b"z", None, Shared));
+    assert!(!locks.is_blocked(b"z", Some(owner(1)), Exclusive));
+}
+
+#[test]
+fn cycles_over_several_nodes_lose_one_member_each() {
+    let waiting = |count, weight, blockers: &[u64]| LockWaiting {
+        owner: owner(count),
+        weight,
+        blockers: blockers.iter().map(|count| owner(*count)).collect(),
+    };
+    let waits = [
+        waiting(1, 5, &[2]),
+        waiting(2, 5, &[1]),
+        waiting(3, 1, &[4]),
+        waiting(4, 2, &[3]),
+        waiting(5, 0, &[1]),
+    ];
+    assert_eq!(find_victims(&waits), BTreeSet::from([owner(2), owner(3)]));
+    assert!(find_victims(&waits[..1]).is_empty());
+}

@@ -1,0 +1,134 @@
+//! Row locks at a shard's leader.
+//!
+//! ```text
+//!  each key in turn: ask ─► granted, or stand in line ─► no prewrite in the way?
+//!                                                          └─ latch: writes under way are over ─► newest version
+//! ```
+//!
+//! A write looks for row locks while it holds the latches of its keys. So when the latches are held here, after the
+//! locks, whatever is evaluated later sees the locks, and whatever was evaluated before has been applied: the version
+//! that is answered stays the newest as long as the lock is held.
+//!
+//! What was granted before a later key failed stays with its owner.
+
+use super::Core;
+use super::evaluate::locked;
+use super::tenure::Tenure;
+use crate::command::{LockMode, LockRequest, LockedKey, Patience};
+use crate::latch::Visibility;
+use crate::row_locks::{Asked, Wait, WaitOutcome};
+use crate::{Error, Result};
+use base::{Timestamp, limits};
+use bytes::Bytes;
+use engine::mvcc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::time::timeout;
+
+/// Runs a lock request.
+pub(super) async fn lock(core: &Core, request: LockRequest) -> Result<Vec<LockedKey>> {
+    let tenure = core.tenure().await?;
+    let taken = match request.patience {
+        Patience::NoWait | Patience::Skip => take_all(core, &tenure, &request, None).await?,
+        Patience::Wait(longest) => {
+            // The key that is waited for, for the error.
+            let at = AtomicUsize::new(0);
+            let all = take_all(core, &tenure, &request, Some(&at));
+            match timeout(longest.min(limits::ROW_LOCK_ROUND_MAX), all).await {
+                Ok(taken) => taken?,
+                Err(_) => {
+                    let key = request.keys[at.load(Ordering::SeqCst)].clone();
+                    return Err(Error::LockWaitTimeout { key });
+                }
+            }
+        }
+    };
+    let held: Vec<Bytes> = (request.keys.iter().zip(&taken))
+        .filter(|(_, taken)| **taken)
+        .map(|(key, _)| key.clone())
+        .collect();
+    if held.is_empty() {
+        return Ok(vec![LockedKey::Skipped; taken.len()]);
+    }
+    no_prewrite(&tenure, &held)?;
+    let guard = tenure.latches.enqueue(held.clone(), Visibility::Never);
+    if timeout(limits::READ_WAIT_MAX, guard.granted()).await.is_err() {
+        let what = "a write before the lock has found no quorum yet; try again".into();
+        return Err(Error::Unavailable { shard: core.replication.shard(), what });
+    }
+    // One that was evaluated before the lock was granted.
+    no_prewrite(&tenure, &held)?;
+    let mut outcomes = Vec::with_capacity(taken.len());
+    for (key, taken) in request.keys.iter().zip(taken) {
+        outcomes.push(match taken {
+            false => LockedKey::Skipped,
+            true => match mvcc::newest(&*core.engine, key)? {
+                Some(found) => {
+                    LockedKey::Held { commit_ts: found.commit_ts, exists: found.value.is_some() }
+                }
+                None => LockedKey::Held { commit_ts: Timestamp::ZERO, exists: false },
+            },
+        });
+    }
+    drop(guard);
+    match core.still_serves(&tenure).await {
+        true => Ok(outcomes),
+        false => Err(core.not_serving()),
+    }
+}
+
+/// Takes the keys one after the other; `false` for one that is left out.
+async fn take_all(
+    core: &Core,
+    tenure: &Tenure,
+    request: &LockRequest,
+    at: Option<&AtomicUsize>,
+) -> Result<Vec<bool>> {
+    let shard = core.replication.shard();
+    let owner = (request.owner, request.weight);
+    let mut taken = Vec::with_capacity(request.keys.len());
+    for (position, key) in request.keys.iter().enumerate() {
+        match tenure.row_locks.ask(shard, owner, key, request.mode, at.is_some())? {
+            Asked::Granted => taken.push(true),
+            Asked::Taken if request.patience == Patience::Skip => taken.push(false),
+            Asked::Taken => return Err(Error::LockNotAvailable { key: key.clone() }),
+            Asked::Waits(wait) => {
+                if let Some(at) = at {
+                    at.store(position, Ordering::SeqCst);
+                }
+                granted(core, tenure, &wait, key).await?;
+                taken.push(true);
+            }
+        }
+    }
+    Ok(taken)
+}
+
+/// Waits in line as long as this replica leads.
+async fn granted(core: &Core, tenure: &Tenure, wait: &Wait, key: &Bytes) -> Result<()> {
+    loop {
+        match timeout(limits::ROW_LOCK_LEADER_CHECK, wait.ended()).await {
+            Ok(WaitOutcome::Granted) => return Ok(()),
+            Ok(WaitOutcome::Deadlock) => return Err(Error::Deadlock { key: key.clone() }),
+            Ok(WaitOutcome::Gone) => return Err(core.not_serving()),
+            Err(_) if core.still_serves(tenure).await => {}
+            Err(_) => return Err(core.not_serving()),
+        }
+    }
+}
+
+/// The replicated locks of unfinished commits come before row locks.
+fn no_prewrite(tenure: &Tenure, keys: &[Bytes]) -> Result<()> {
+    let locks = tenure.locks.read();
+    match keys.iter().find_map(|key| locks.get(key).map(|lock| locked(key, lock))) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// The row lock that a change needs.
+pub(super) fn mode_of(change: &mvcc::Change) -> LockMode {
+    match change {
+        mvcc::Change::Put(_) | mvcc::Change::Delete => LockMode::Exclusive,
+        mvcc::Change::Keep => LockMode::Shared,
+    }
+}

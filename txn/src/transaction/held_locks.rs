@@ -1,0 +1,212 @@
+//! The row locks that a transaction holds, wherever they are.
+//!
+//! ```text
+//!  lock(keys) ─► one request per shard ─┬─ held, with the newest version's timestamp ─► remembered
+//!                      ▲                ├─ KeyLocked: finish that commit or wait for it ─┐
+//!                      └────────────────┴────────────────────────────────────────────────┘
+//!  dropped ─► release at every shard that was asked
+//! ```
+//!
+//! A shard counts as asked before the first message leaves, so nothing that may have been granted is forgotten.
+
+use super::resolve;
+use crate::command::{
+    Change, Expect, KeyWrite, LockMode, LockOwner, LockRequest, LockedKey, Patience,
+};
+use crate::defect;
+use crate::lock_owners::OwnerGuard;
+use crate::shard_client::{Route, ShardClient};
+use crate::{Error, Result};
+use base::{Timestamp, limits};
+use bytes::Bytes;
+use futures::future::try_join_all;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How rows are locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowLock {
+    /// Shared or exclusive.
+    pub mode: LockMode,
+    /// What to do about other owners.
+    pub patience: Patience,
+}
+
+/// A transaction's row locks.
+pub(super) struct HeldLocks {
+    client: Arc<dyn ShardClient>,
+    guard: OwnerGuard,
+    /// What is held.
+    keys: BTreeMap<Bytes, Held>,
+    /// Shards that may hold locks of this owner.
+    asked: BTreeSet<Route>,
+}
+
+/// One lock.
+#[derive(Clone, Copy)]
+struct Held {
+    mode: LockMode,
+    /// Of the newest version when it was locked.
+    commit_ts: Timestamp,
+    /// Whether that was a row.
+    exists: bool,
+}
+
+impl Held {
+    fn outcome(self) -> LockedKey {
+        LockedKey::Held { commit_ts: self.commit_ts, exists: self.exists }
+    }
+
+    /// What a write that relies on the lock expects, should the lock be lost with its leader.
+    fn expect(self) -> Expect {
+        Expect::NotNewerThan(if self.exists { self.commit_ts } else { Timestamp::ZERO })
+    }
+}
+
+impl HeldLocks {
+    /// None yet.
+    pub(super) fn new(client: Arc<dyn ShardClient>) -> HeldLocks {
+        let guard = client.lock_owners().begin();
+        HeldLocks { client, guard, keys: BTreeMap::new(), asked: BTreeSet::new() }
+    }
+
+    /// Who holds them.
+    pub(super) fn owner(&self) -> LockOwner {
+        self.guard.owner()
+    }
+
+    /// What a write of a key that is locked expects.
+    pub(super) fn expect(&self, key: &[u8]) -> Option<Expect> {
+        self.keys.get(key).map(|held| held.expect())
+    }
+
+    /// Locks keys; the outcome of each in their order.
+    pub(super) async fn lock(
+        &mut self,
+        keys: &[Bytes],
+        lock: RowLock,
+        weight: u64,
+    ) -> Result<Vec<LockedKey>> {
+        let mut outcomes = vec![LockedKey::Skipped; keys.len()];
+        let mut groups: BTreeMap<Route, Vec<usize>> = BTreeMap::new();
+        for (index, key) in keys.iter().enumerate() {
+            match self.keys.get(key).filter(|held| held.mode >= lock.mode) {
+                Some(held) => outcomes[index] = held.outcome(),
+                None => groups.entry(self.client.locate(key)?).or_default().push(index),
+            }
+        }
+        self.asked.extend(groups.keys());
+        let requests = groups.iter().flat_map(|(route, indexes)| {
+            indexes.chunks(limits::GET_KEYS_MAX).map(|part| (*route, part))
+        });
+        let (client, owner) = (&*self.client, self.guard.owner());
+        let weight = weight + self.keys.len() as u64;
+        let answers = try_join_all(requests.map(async |(route, part)| {
+            let wanted = part.iter().map(|index| keys[*index].clone()).collect();
+            let RowLock { mode, patience } = lock;
+            let request = LockRequest { owner, weight, keys: wanted, mode, patience };
+            Ok::<_, Error>((part, lock_at(client, route, request).await?))
+        }))
+        .await?;
+        for (part, answered) in answers {
+            for (index, outcome) in part.iter().zip(answered) {
+                outcomes[*index] = outcome;
+                if let LockedKey::Held { commit_ts, exists } = outcome {
+                    let held = Held { mode: lock.mode, commit_ts, exists };
+                    self.keys.insert(keys[*index].clone(), held);
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Locked keys that are not among `written`, as changes that keep them: what was read under a lock must still be
+    /// so at the commit.
+    pub(super) fn kept(&self, written: impl Fn(&[u8]) -> bool) -> Vec<KeyWrite> {
+        self.keys
+            .iter()
+            .filter(|(key, _)| !written(key) && !defect::active("locked-rows-unchecked"))
+            .map(|(key, held)| KeyWrite {
+                key: key.clone(),
+                change: Change::Keep,
+                expect: held.expect(),
+            })
+            .collect()
+    }
+
+    /// A shard that has released them by itself.
+    pub(super) fn released(&mut self, route: Route) {
+        self.asked.remove(&route);
+    }
+}
+
+impl Drop for HeldLocks {
+    fn drop(&mut self) {
+        let (client, owner) = (self.client.clone(), self.guard.owner());
+        let asked = std::mem::take(&mut self.asked);
+        if asked.is_empty() {
+            return;
+        }
+        self.client.spawn(Box::pin(async move {
+            let releases = asked.into_iter().map(|route| client.release(route, owner));
+            futures::future::join_all(releases).await;
+        }));
+    }
+}
+
+/// Locks keys of one shard, resolving the unfinished commits it meets.
+async fn lock_at(
+    client: &dyn ShardClient,
+    route: Route,
+    mut request: LockRequest,
+) -> Result<Vec<LockedKey>> {
+    let all = request.keys.clone();
+    let mut skipped: BTreeSet<Bytes> = BTreeSet::new();
+    let mut pause = limits::LOCK_RETRY_PAUSE_MIN;
+    let outcomes = loop {
+        if request.keys.is_empty() {
+            break Vec::new();
+        }
+        match client.lock(route, request.clone()).await {
+            Ok(outcomes) => break outcomes,
+            Err(Error::KeyLocked { key, start_ts, primary }) => {
+                if resolve::finish(client, &key, start_ts, &primary).await? {
+                    continue;
+                }
+                match &mut request.patience {
+                    Patience::NoWait => return Err(Error::LockNotAvailable { key }),
+                    Patience::Skip => {
+                        request.keys.retain(|other| *other != key);
+                        skipped.insert(key);
+                    }
+                    Patience::Wait(left) if left.is_zero() => {
+                        return Err(Error::LockWaitTimeout { key });
+                    }
+                    Patience::Wait(left) => {
+                        client.pause(pause).await;
+                        *left = left.saturating_sub(pause);
+                        pause = (pause * 2).min(limits::LOCK_RETRY_PAUSE_MAX);
+                    }
+                }
+            }
+            Err(Error::LockWaitTimeout { key }) => match &mut request.patience {
+                // The shard lets nobody wait longer in one request.
+                Patience::Wait(left) if *left > limits::ROW_LOCK_ROUND_MAX => {
+                    *left = left.saturating_sub(limits::ROW_LOCK_ROUND_MAX).max(Duration::ZERO);
+                }
+                _ => return Err(Error::LockWaitTimeout { key }),
+            },
+            Err(error) => return Err(error),
+        }
+    };
+    if skipped.is_empty() {
+        return Ok(outcomes);
+    }
+    let mut outcomes = outcomes.into_iter();
+    let outcome_of = |key: &Bytes| match skipped.contains(key) {
+        true => LockedKey::Skipped,
+        false => outcomes.next().unwrap_or(LockedKey::Skipped),
+    };
+    Ok(all.iter().map(outcome_of).collect())
+}

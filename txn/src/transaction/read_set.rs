@@ -1,0 +1,190 @@
+//! What a transaction has read at its read point, so that the read point can move.
+//!
+//! When nothing that was read has changed between two points in time, everything would have read the same at the
+//! later one: the transaction may go on as if it had begun then. That is how a locking read sees the newest rows in a
+//! snapshot that stays one snapshot, and how SERIALIZABLE checks at the commit that its reads still hold
+//! (CockroachDB calls it a read refresh; "CockroachDB: The Resilient Geo-Distributed SQL Database", SIGMOD 2020, §3.3).
+//!
+//! Beyond `READ_SET_MAX` pieces neighbours of one index become one range: it covers more than was read, so the check
+//! may find a change that did not matter, never miss one.
+
+use super::resolve::{self, LockWait};
+use super::wrong_answer;
+use crate::command::{ReadRequest, ReadResponse};
+use crate::defect;
+use crate::shard_client::{Route, ShardClient};
+use crate::{Error, Result};
+use base::{KeyRange, TableId, Timestamp, limits};
+use bytes::Bytes;
+use futures::future::try_join_all;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Bytes of a key that name its table and index.
+const INDEX_PREFIX_BYTES: usize = 8;
+
+/// Keys and ranges.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ReadSet {
+    keys: BTreeSet<Bytes>,
+    ranges: Vec<KeyRange>,
+}
+
+impl ReadSet {
+    /// Remembers a point read.
+    pub(super) fn add_key(&mut self, key: &Bytes) {
+        if self.ranges.iter().any(|range| range.contains(key)) || defect::active("keys-not-tracked")
+        {
+            return;
+        }
+        self.keys.insert(key.clone());
+        self.limit();
+    }
+
+    /// Remembers a scan.
+    pub(super) fn add_range(&mut self, range: &KeyRange) {
+        if range.is_empty() || self.ranges.contains(range) || defect::active("ranges-not-tracked") {
+            return;
+        }
+        self.ranges.push(range.clone());
+        self.limit();
+    }
+
+    /// Whether nothing was read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.ranges.is_empty()
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        *self = ReadSet::default();
+    }
+
+    /// Merges the pieces of each index when there are too many.
+    fn limit(&mut self) {
+        if self.keys.len() + self.ranges.len() <= limits::READ_SET_MAX {
+            return;
+        }
+        let mut merged: BTreeMap<Bytes, KeyRange> = BTreeMap::new();
+        let points = std::mem::take(&mut self.keys).into_iter().map(|key| {
+            let end = [&key[..], &[0]].concat();
+            KeyRange::new(key, end)
+        });
+        for range in std::mem::take(&mut self.ranges).into_iter().chain(points) {
+            let prefix = range.start.slice(..range.start.len().min(INDEX_PREFIX_BYTES));
+            match merged.get_mut(&prefix) {
+                None => {
+                    merged.insert(prefix, range);
+                }
+                Some(whole) => {
+                    let (start, end) = (
+                        whole.start.clone().min(range.start),
+                        match () {
+                            () if whole.end.is_empty() || range.end.is_empty() => Bytes::new(),
+                            () => whole.end.clone().max(range.end),
+                        },
+                    );
+                    *whole = KeyRange { start, end };
+                }
+            }
+        }
+        self.ranges = merged.into_values().collect();
+    }
+
+    /// Whether anything of it was changed after `since` and at or before `ts`. `own` is the prewrite of the asker
+    /// itself, zero when there is none; a transaction that holds one gives way to older ones.
+    pub(super) async fn has_changed(
+        &self,
+        client: &dyn ShardClient,
+        since: Timestamp,
+        ts: Timestamp,
+        own: Timestamp,
+    ) -> Result<bool> {
+        let mut parts: BTreeMap<Route, (Vec<Bytes>, Vec<KeyRange>)> = BTreeMap::new();
+        for key in &self.keys {
+            parts.entry(client.locate(key)?).or_default().0.push(key.clone());
+        }
+        for range in &self.ranges {
+            for route in routes_of(client, range)? {
+                parts.entry(route).or_default().1.push(range.clone());
+            }
+        }
+        let checks = parts.into_iter().flat_map(|(route, (keys, ranges))| {
+            let mut pieces: Vec<_> =
+                keys.chunks(limits::GET_KEYS_MAX).map(|part| (part.to_vec(), Vec::new())).collect();
+            match pieces.last_mut() {
+                Some((_, last)) => *last = ranges,
+                None => pieces.push((Vec::new(), ranges)),
+            }
+            pieces.into_iter().map(move |(keys, ranges)| (route, keys, ranges))
+        });
+        let changed = checks.map(async |(route, keys, ranges)| {
+            let (mut keys, mut ranges) = (keys, ranges);
+            loop {
+                let request = ReadRequest::Changed { keys, ranges, since, ts, own };
+                let wait = match own {
+                    Timestamp::ZERO => LockWait::patient(),
+                    own => LockWait::holding_locks(own),
+                };
+                match resolve::read_with(client, route, request, wait).await? {
+                    ReadResponse::Changed { key: Some(_), .. } => return Ok::<bool, Error>(true),
+                    ReadResponse::Changed { key: None, rest } if rest.is_empty() => {
+                        return Ok(false);
+                    }
+                    ReadResponse::Changed { key: None, rest } => {
+                        (keys, ranges) = (Vec::new(), rest);
+                    }
+                    ReadResponse::Values(_) | ReadResponse::Page { .. } => {
+                        return Err(wrong_answer(route.shard));
+                    }
+                }
+            }
+        });
+        Ok(try_join_all(changed).await?.contains(&true))
+    }
+}
+
+/// The shards that may hold keys of a range.
+fn routes_of(client: &dyn ShardClient, range: &KeyRange) -> Result<Vec<Route>> {
+    match range.start.first_chunk::<4>() {
+        Some(table) if u32::from_be_bytes(*table) < TableId::FIRST_USER.0 => {
+            Ok(vec![client.locate(&range.start)?])
+        }
+        _ => client.data_shards(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(index: u8, number: u32) -> Bytes {
+        let mut key = vec![0, 0, 1, 0, 0, 0, 0, index];
+        key.extend_from_slice(&number.to_be_bytes());
+        key.into()
+    }
+
+    #[test]
+    fn too_many_pieces_become_one_range_per_index() {
+        let mut reads = ReadSet::default();
+        for number in 0..=limits::READ_SET_MAX as u32 {
+            reads.add_key(&key((number % 2) as u8, number));
+        }
+        assert!(reads.keys.is_empty());
+        assert_eq!(reads.ranges.len(), 2);
+        for number in 0..=limits::READ_SET_MAX as u32 {
+            let key = key((number % 2) as u8, number);
+            assert!(reads.ranges.iter().any(|range| range.contains(&key)));
+        }
+    }
+
+    #[test]
+    fn an_open_end_stays_open() {
+        let mut reads = ReadSet::default();
+        reads.add_range(&KeyRange::new(key(1, 5), ""));
+        for number in 0..limits::READ_SET_MAX as u32 {
+            reads.add_range(&KeyRange::new(key(1, number), key(1, number + 1)));
+        }
+        assert!(reads.ranges.len() == 1 && reads.ranges[0].end.is_empty());
+        assert_eq!(reads.ranges[0].start, key(1, 0));
+    }
+}
