@@ -1,11 +1,19 @@
-//! What ends connections from outside: KILL, idle time, shutdown.
+//! What ends connections from outside: KILL, idle time, shutdown, a client that is gone.
 //!
 //! A connection that waits for a command leaves its waker here. A worker sweeps its connections now and
 //! then (`base::limits::CONNECTION_SWEEP`) and wakes those that have a reason to end, so that no query
 //! pays for a timer. All of this stays on the worker's thread.
+//!
+//! While a statement runs nobody reads from its client, so a client that goes away would be noticed at the statement's end only;
+//! a statement that waits for a row lock would meanwhile keep the locks of its transaction. The sweep therefore looks
+//! at the sockets of statements that take long, and cancels those whose client has closed its end.
 
+use base::limits::CLIENT_GONE_CHECK;
+use socket2::Socket;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::mem::MaybeUninit;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +33,10 @@ pub struct Control {
     waiting_since: Cell<Duration>,
     /// How long it may wait.
     idle_max: Cell<Duration>,
+    /// When its statement began; none while it waits for a command.
+    busy_since: Cell<Option<Duration>>,
+    /// The client's socket once more, to look whether it is closed.
+    socket: Option<Socket>,
     /// Raised by KILL.
     cancel: RefCell<Option<Arc<AtomicBool>>>,
 }
@@ -39,6 +51,7 @@ impl Control {
     pub fn begin_waiting(&self, idle_max: Duration) {
         self.waiting_since.set(self.now.get());
         self.idle_max.set(idle_max);
+        self.busy_since.set(None);
     }
 
     /// Keeps the waker of the waiting connection.
@@ -53,6 +66,7 @@ impl Control {
     /// The connection has a command and is not to be woken.
     pub fn end_waiting(&self) {
         *self.waker.borrow_mut() = None;
+        self.busy_since.set(Some(self.now.get()));
     }
 
     /// Whether the worker is stopping: the connection ends after what it is doing.
@@ -65,8 +79,26 @@ impl Control {
         self.now.get().saturating_sub(self.waiting_since.get()) >= self.idle_max.get()
     }
 
-    /// Wakes a waiting connection that has a reason to end.
+    /// Whether its statement runs for a while already and nobody waits for the answer.
+    fn is_abandoned(&self) -> bool {
+        let Some(since) = self.busy_since.get() else { return false };
+        if self.now.get().saturating_sub(since) < CLIENT_GONE_CHECK {
+            return false;
+        }
+        let Some(socket) = &self.socket else { return false };
+        match socket.peek(&mut [MaybeUninit::uninit()]) {
+            Ok(bytes) => bytes == 0,
+            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+        }
+    }
+
+    /// Wakes a waiting connection that has a reason to end, and cancels a statement that nobody waits for.
     fn sweep(&self) {
+        if self.is_abandoned()
+            && let Some(cancel) = self.cancel.borrow().as_ref()
+        {
+            cancel.store(true, Ordering::Release);
+        }
         let raised = |flag: &Arc<AtomicBool>| flag.load(Ordering::Acquire);
         let cancelled = self.cancel.borrow().as_ref().is_some_and(raised);
         if (cancelled || self.is_stopping() || self.is_idle_too_long())
@@ -89,9 +121,10 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Adds a connection until the answer is dropped.
-    pub fn enter(self: &Rc<Self>, id: u32) -> Presence {
+    /// Adds a connection until the answer is dropped. `socket` is the client's, once more.
+    pub fn enter(self: &Rc<Self>, id: u32, socket: Option<Socket>) -> Presence {
         let control = Rc::new(Control {
+            socket,
             now: self.now.clone(),
             stopping: self.stopping.clone(),
             ..Control::default()
@@ -154,7 +187,7 @@ mod tests {
 
     /// A connection that waits, and the count of its wakes.
     fn waiting(connections: &Rc<Connections>, idle_max: u64) -> (Presence, Arc<Wakes>) {
-        let presence = connections.enter(1);
+        let presence = connections.enter(1, None);
         let wakes = Arc::new(Wakes::default());
         presence.control.begin_waiting(Duration::from_secs(idle_max));
         presence.control.park(&Context::from_waker(&waker(wakes.clone())));
@@ -189,6 +222,29 @@ mod tests {
         presence.control.watch(Arc::new(AtomicBool::new(true)));
         connections.sweep(Duration::ZERO);
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn statement_of_a_client_that_is_gone_is_cancelled_after_a_while() {
+        let (ours, theirs) =
+            Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let connections = Rc::new(Connections::default());
+        let presence = connections.enter(1, Some(ours));
+        let cancel = Arc::new(AtomicBool::new(false));
+        presence.control.watch(cancel.clone());
+        presence.control.end_waiting();
+        connections.sweep(CLIENT_GONE_CHECK);
+        assert!(!cancel.load(Ordering::Acquire), "the client waits");
+        drop(theirs);
+        presence.control.begin_waiting(Duration::MAX);
+        connections.sweep(CLIENT_GONE_CHECK * 2);
+        assert!(!cancel.load(Ordering::Acquire), "no statement runs");
+        presence.control.end_waiting();
+        connections.sweep(CLIENT_GONE_CHECK * 2);
+        assert!(!cancel.load(Ordering::Acquire), "it has only begun");
+        connections.sweep(CLIENT_GONE_CHECK * 3);
+        assert!(cancel.load(Ordering::Acquire));
     }
 
     #[test]

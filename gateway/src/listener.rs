@@ -337,14 +337,14 @@ async fn work(
 
 /// Starts serving a client on this worker.
 fn admit(accepted: Accepted, place: Place, connections: &Rc<Connections>) {
-    let (stream, peer) = match bind(accepted) {
+    let (stream, peer, socket) = match bind(accepted) {
         Ok(bound) => bound,
         Err(error) => {
             tracing::debug!(%error, "a connection ended before it began");
             return;
         }
     };
-    let presence = connections.enter(place.id);
+    let presence = connections.enter(place.id, Some(socket));
     let shared = place.shared.clone();
     tokio::task::spawn_local(async move {
         serve(Channel::new(stream), shared, &presence.control, place.id, peer).await;
@@ -352,8 +352,8 @@ fn admit(accepted: Accepted, place: Place, connections: &Rc<Connections>) {
     });
 }
 
-/// Binds a socket to this worker's runtime.
-fn bind(accepted: Accepted) -> io::Result<(Stream, Peer)> {
+/// Binds a socket to this worker's runtime. The last is the socket once more, to look whether the client is gone.
+fn bind(accepted: Accepted) -> io::Result<(Stream, Peer, Socket)> {
     match accepted {
         Accepted::Tcp(stream, address) => {
             stream.set_nonblocking(true)?;
@@ -362,12 +362,14 @@ fn bind(accepted: Accepted) -> io::Result<(Stream, Peer)> {
             SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
             let ip = address.ip().to_canonical();
             let host = if ip.is_loopback() { "localhost".to_string() } else { ip.to_string() };
-            Ok((Stream::Tcp(tokio::net::TcpStream::from_std(stream)?), Peer { host }))
+            let socket = SockRef::from(&stream).try_clone()?;
+            Ok((Stream::Tcp(tokio::net::TcpStream::from_std(stream)?), Peer { host }, socket))
         }
         Accepted::Unix(stream) => {
             stream.set_nonblocking(true)?;
+            let socket = SockRef::from(&stream).try_clone()?;
             let stream = Stream::Unix(tokio::net::UnixStream::from_std(stream)?);
-            Ok((stream, Peer { host: "localhost".to_string() }))
+            Ok((stream, Peer { host: "localhost".to_string() }, socket))
         }
     }
 }

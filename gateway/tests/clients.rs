@@ -356,6 +356,31 @@ async fn cursor_gives_its_rows_in_portions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn client_that_is_gone_while_it_waits_gives_up_its_locks() {
+    let server = Server::start(10).await;
+    let mut holder = server.root().await;
+    holder.query_drop("CREATE DATABASE d").await.unwrap();
+    holder.query_drop("CREATE TABLE d.t (id INT PRIMARY KEY, v INT)").await.unwrap();
+    holder.query_drop("INSERT INTO d.t VALUES (1, 1), (2, 2)").await.unwrap();
+    holder.query_drop("BEGIN").await.unwrap();
+    holder.query_drop("UPDATE d.t SET v = 10 WHERE id = 1").await.unwrap();
+    // One that holds the second row and waits for the first goes away without a word.
+    let mut gone = RawClient::login(&server);
+    for text in ["BEGIN", "UPDATE d.t SET v = 20 WHERE id = 2"] {
+        gone.command(&[&[0x03], text.as_bytes()].concat());
+        gone.message().unwrap();
+    }
+    gone.command(b"\x03UPDATE d.t SET v = 11 WHERE id = 1");
+    drop(gone);
+    let mut other = server.root().await;
+    other.query_drop("SET innodb_lock_wait_timeout = 5").await.unwrap();
+    other.query_drop("UPDATE d.t SET v = 21 WHERE id = 2").await.unwrap();
+    holder.query_drop("COMMIT").await.unwrap();
+    let rows: Vec<i64> = other.query("SELECT v FROM d.t ORDER BY id").await.unwrap();
+    assert_eq!(rows, [10, 21]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_and_stopped_connections_are_closed() {
     let server = Server::start(100).await;
     let mut client = RawClient::login(&server);
