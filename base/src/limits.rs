@@ -29,7 +29,7 @@ pub const ROUTE_RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// Largest buffered transaction, bytes of keys and values.
 pub const TRANSACTION_BYTES_MAX: usize = 1 << 30;
 /// Life of a lock without a heartbeat of its transaction.
-pub const LOCK_TTL: Duration = Duration::from_secs(10);
+pub const LOCK_TTL: Duration = Duration::from_secs(4);
 /// Rows in one answer of a scan.
 pub const SCAN_ROWS_MAX: usize = 16_384;
 /// Bytes in one answer of a scan.
@@ -96,8 +96,9 @@ pub const ELECTION_TIMEOUT_MAX: Duration = Duration::from_millis(1200);
 pub const LEASE_READ_MAX: Duration = Duration::from_millis(960);
 /// Window of timestamps that the oracle reserves ahead, milliseconds.
 pub const ORACLE_WINDOW_MS: u64 = 3000;
-/// How long a statement waits for another transaction's lock before it gives up (error 1205).
-pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a statement waits for an unfinished commit's lock before it gives up (error 1205): longer than the lock of a
+/// coordinator that is gone may stand.
+pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long a transaction that may hold locks itself waits for an older one's lock before it gives
 /// way (error 1213): breaks deadlocks between prewrites.
 pub const LOCK_WAIT_YOUNGER_MAX: Duration = Duration::from_millis(200);
@@ -116,6 +117,8 @@ pub const LOCK_OWNER_SILENCE_MAX: Duration = Duration::from_millis(3000);
 pub const LOCK_WAITS_TOLD_MAX: usize = 65_536;
 /// Keys and ranges that a transaction remembers to have read; beyond it neighbours are merged into one range.
 pub const READ_SET_MAX: usize = 4096;
+/// How often GET_LOCK looks whether a lock that another session holds is free.
+pub const USER_LOCK_LOOK: Duration = Duration::from_millis(200);
 /// How often a statement that waits for a lock looks whether it was killed.
 pub const CANCEL_LOOK: Duration = Duration::from_millis(50);
 /// First pause between two looks at a standing lock; doubles up to [`LOCK_RETRY_PAUSE_MAX`].
@@ -324,8 +327,8 @@ const _: () = {
     assert!(PROPOSE_WAIT_MAX.as_millis() < 5000, "a write without quorum answers within 5 s");
     assert!(LOCK_WAIT_YOUNGER_MAX.as_millis() < LOCK_WAIT_MAX.as_millis());
     assert!(
-        LOCK_WAIT_MAX.as_millis() < LOCK_TTL.as_millis(),
-        "a waiter outlived by the TTL would give up first"
+        LOCK_WAIT_MAX.as_millis() > 2 * LOCK_TTL.as_millis(),
+        "a waiter must outlast the lock of a coordinator that is gone"
     );
     assert!(SCAN_PAGE_ROWS <= SCAN_ROWS_MAX);
     assert!(LOG_BYTES_MAX / LOG_SEGMENT_BYTES > 2 * LOG_SEGMENTS_PINNED_MAX);

@@ -19,6 +19,7 @@ use crate::peers::{CallError, Peers};
 use crate::wire;
 use base::limits::{PROPOSE_WAIT_MAX, ROUTE_RETRY_PAUSE, ROUTE_WAIT_MAX, ROW_LOCK_ROUND_MAX};
 use base::{NodeId, ShardId, SharedClock, TableId, Timestamp};
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use proto::node as pb;
@@ -396,15 +397,15 @@ impl ShardClient for ClusterClient {
         }
     }
 
-    async fn release(&self, route: Route, owner: LockOwner) {
+    async fn release(&self, route: Route, owner: LockOwner, keys: Vec<Bytes>) {
         let target = self.search(route.shard).target();
         if target == self.node {
             if let Some(local) = self.local.get(route.shard) {
-                local.shard.release(owner);
+                local.shard.release(owner, &keys);
             }
             return;
         }
-        let release = pb::LockRelease { shard: route.shard.0, owner: owner.0 };
+        let release = pb::LockRelease { shard: route.shard.0, owner: owner.0, keys };
         let release = pb::call::Request::LockRelease(release);
         // A leader that does not hear it asks which owners live.
         let _ = self.peers.call_any_way(target, release, CALL_WAIT_MAX).await;

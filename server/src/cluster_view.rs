@@ -6,6 +6,7 @@ use crate::coordinator::Coordinator;
 use crate::directory::Directory;
 use crate::gossip::Gossip;
 use crate::local_shards::LocalShards;
+use crate::lock_survey::LockSurvey;
 use crate::meta_store::MetaStore;
 use crate::node_control;
 use crate::peers::Peers;
@@ -18,6 +19,7 @@ use sql::ast::NodeAction;
 use sql::instance::{Cluster, ComparisonRow, NodePlanRow, NodeRow, ShardRow};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use txn::command::LockOwner;
 
 /// What the view looks at.
 pub struct ClusterView {
@@ -37,6 +39,8 @@ pub struct ClusterView {
     pub meta: MetaStore,
     /// What shards wait for, where this node coordinates.
     pub coordinator: Arc<Coordinator>,
+    /// Who holds locks.
+    pub lock_survey: Arc<LockSurvey>,
 }
 
 impl ClusterView {
@@ -126,6 +130,10 @@ impl Cluster for ClusterView {
         futures::future::join_all(asked).await.into_iter().all(|answer| {
             matches!(answer, Ok(pb::answer::Response::CatalogLoaded(loaded)) if loaded.version >= version)
         })
+    }
+
+    async fn lock_owner_lives(&self, owner: LockOwner) -> Option<bool> {
+        self.lock_survey.lives(owner).await
     }
 
     fn shards(&self) -> Vec<ShardRow> {

@@ -140,7 +140,7 @@ impl Running {
             }
             Call::LockRelease(release) => {
                 if let Some(local) = self.local.get(ShardId(release.shard)) {
-                    local.shard.release(LockOwner(release.owner));
+                    local.shard.release(LockOwner(release.owner), &release.keys);
                 }
                 Answer::LockReleased(pb::LockReleased {})
             }

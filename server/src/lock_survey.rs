@@ -146,6 +146,11 @@ impl LockSurvey {
         owners.filter(|owner| self.client.lock_owners().is_alive(*owner))
     }
 
+    /// Whether an owner of any node still lives; `None` when its node does not say.
+    pub async fn lives(&self, owner: LockOwner) -> Option<bool> {
+        Some(self.alive_among(owner.node(), &[owner]).await?.contains(&owner))
+    }
+
     /// Answers which owners of this node still live.
     pub fn answer_owners(&self, request: pb::LockOwnersRequest) -> pb::LockOwnersAlive {
         let owners = self.living(request.owners.into_iter().map(LockOwner));

@@ -223,7 +223,7 @@ impl Node {
         background.push(raft_handle.spawn(gossip.clone().run()));
         background.push(raft_handle.spawn(replicas.clone().run()));
         background.push(raft_handle.spawn(coordinator.clone().run()));
-        background.push(raft_handle.spawn(lock_survey.run()));
+        background.push(raft_handle.spawn(lock_survey.clone().run()));
         background.push(raft_handle.spawn(keep_oracle_ahead(local.clone())));
         let collected = Arc::new(CollectorCounters::default());
         background.push(raft_handle.spawn(collector::run(
@@ -244,6 +244,7 @@ impl Node {
             gossip: gossip.clone(),
             meta,
             coordinator,
+            lock_survey: lock_survey.clone(),
         });
         let instance = Instance::new(InstanceConfig {
             client: client.clone(),

@@ -324,8 +324,8 @@ pub fn lock_from_pb(message: pb::ShardLock) -> Option<(Route, LockRequest)> {
 pub fn lock_answer_to_pb(outcome: txn::Result<Vec<LockedKey>>) -> pb::answer::Response {
     let key = |key: LockedKey| match key {
         LockedKey::Skipped => pb::LockedKey { skipped: true, ..Default::default() },
-        LockedKey::Held { commit_ts, exists } => {
-            pb::LockedKey { skipped: false, commit_ts: commit_ts.0, exists }
+        LockedKey::Held { commit_ts, exists, waited } => {
+            pb::LockedKey { skipped: false, commit_ts: commit_ts.0, exists, waited }
         }
     };
     match outcome {
@@ -349,7 +349,8 @@ pub fn lock_answer_from_pb(
             .map(|key| match key.skipped {
                 true => LockedKey::Skipped,
                 false => {
-                    LockedKey::Held { commit_ts: Timestamp(key.commit_ts), exists: key.exists }
+                    let (commit_ts, exists) = (Timestamp(key.commit_ts), key.exists);
+                    LockedKey::Held { commit_ts, exists, waited: key.waited }
                 }
             })
             .collect()),
@@ -406,7 +407,7 @@ pub fn failure_to_pb(error: Error) -> pb::Failure {
             failure.key = key;
         }
         // Never leaves the node that runs the transaction; a conflict is what it comes to.
-        Error::Stale { key } | Error::WriteConflict { key } => {
+        Error::Stale { key, .. } | Error::WriteConflict { key } => {
             failure.set_kind(Kind::WriteConflict);
             failure.key = key;
         }
@@ -581,8 +582,10 @@ mod tests {
             let back = lock_from_pb(lock_to_pb(route(), request.clone()));
             assert_eq!(back, Some((route(), request)));
         }
-        let outcomes =
-            vec![LockedKey::Skipped, LockedKey::Held { commit_ts: Timestamp(5), exists: true }];
+        let outcomes = vec![
+            LockedKey::Skipped,
+            LockedKey::Held { commit_ts: Timestamp(5), exists: true, waited: true },
+        ];
         let there = lock_answer_to_pb(Ok(outcomes.clone()));
         let back = lock_answer_from_pb(ShardId(3), 2, there.clone());
         assert_eq!(back.expect("as sent"), outcomes);

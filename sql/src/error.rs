@@ -120,6 +120,10 @@ errors! {
     lock_wait_timeout() = 1205, "HY000", "Lock wait timeout exceeded; try restarting transaction";
     /// NOWAIT at a row that is locked.
     lock_not_available() = 3572, "HY000", "Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set.";
+    /// GET_LOCK and its family with a name that cannot be.
+    wrong_user_lock_name(name) = 3057, "42000", "Incorrect user-level lock name '{name}'.";
+    /// Sessions that wait for each other's user locks.
+    user_lock_deadlock() = 3058, "HY000", "Deadlock found when trying to get user-level lock; try rolling back transaction/releasing locks and restarting lock acquisition.";
     /// OF names a table that the query does not read.
     unresolved_lock_table(name) = 3568, "HY000", "Unresolved table name `{name}` in locking clause.";
     /// A key column that may be NULL in a primary key.
@@ -344,7 +348,7 @@ impl From<txn::Error> for Error {
             | txn::Error::RolledBack { .. } => Error::deadlock(),
             txn::Error::LockWaitTimeout { .. } => Error::lock_wait_timeout(),
             txn::Error::LockNotAvailable { .. } => Error::lock_not_available(),
-            txn::Error::Stale { .. } => Error::stale(),
+            txn::Error::Stale { changed, .. } => Error::stale(changed),
             // Whoever wrote the key knows its index and values and reports 1062 with them.
             txn::Error::AlreadyExists { key } => Error::duplicate_entry(key.escape_ascii(), "?"),
             txn::Error::NotServing { shard, .. } => {

@@ -169,6 +169,23 @@ pub async fn run_query(
     Ok(RowSource::Stream(Box::pin(first.chain(rest))))
 }
 
+/// The same query with the results of its subqueries that run once in their places.
+pub(crate) async fn settle_subqueries(
+    bound: &BoundQuery,
+    transaction: &SharedTransaction,
+    ctx: &Arc<EvalContext>,
+    temp_dir: &Path,
+) -> Result<BoundQuery> {
+    let mut settled = bound.clone();
+    if settled.subqueries.is_empty() {
+        return Ok(settled);
+    }
+    let environment = Environment::new(transaction.clone(), ctx.clone(), temp_dir)?;
+    settled.plan =
+        subquery::resolve(bound.plan.clone(), &mut settled.subqueries, &environment).await?;
+    Ok(settled)
+}
+
 /// Optimises, builds and starts a plan whose subqueries that run once have run.
 fn start_plan(
     plan: Plan,

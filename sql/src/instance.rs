@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use txn::ShardClient;
+use txn::command::LockOwner;
 
 /// What a node gives its SQL side.
 pub struct InstanceConfig {
@@ -57,6 +58,12 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// All nodes, for SHOW NODES.
     fn nodes(&self) -> Vec<NodeRow>;
+
+    /// Whether a transaction or session of any node that holds locks still lives; `None` when its node does not say.
+    async fn lock_owner_lives(&self, owner: LockOwner) -> Option<bool> {
+        let _ = owner;
+        None
+    }
 
     /// Says what is wanted of a node, for ALTER NODE. Answers the shards that have to move; with `dry_run`
     /// nothing else happens. The work itself goes on in the cluster.

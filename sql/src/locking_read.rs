@@ -9,8 +9,9 @@
 //! that is looked up by its primary key is locked before it is read, also when it does not exist: nobody inserts it
 //! before the transaction ends.
 //!
-//! Queries of filters, sorting and limits are run here, row by row. Others (aggregates, DISTINCT, subqueries) lock
-//! every row that WHERE chooses, then run over those.
+//! Queries of filters, sorting and limits are run here, row by row. Others (aggregates, DISTINCT, subqueries that read the
+//! outer row) lock every row that the rest of WHERE chooses, then run over those. A subquery that runs once is run
+//! first; its rows are not locked.
 //!
 //! Not here: joins (1235), and what happens when a row has changed since it was read (`session::locking`).
 
@@ -62,6 +63,9 @@ pub(crate) async fn run(
     locking: &Locking,
     temp_dir: &Path,
 ) -> Result<RowSource> {
+    chain_of(&bound.plan, &mut Vec::new())?;
+    let settled = exec::settle_subqueries(bound, txn, &env.ctx, temp_dir).await?;
+    let bound = &settled;
     let mut chain = Vec::new();
     let scan = chain_of(&bound.plan, &mut chain)?;
     let alias = scan.map(|scan| scan.alias.as_str());

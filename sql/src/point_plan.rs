@@ -26,6 +26,7 @@ use crate::context::EvalContext;
 use crate::expr::{CompareOp, Expr, ExprKind};
 use crate::planner::plan::{Plan, Scan};
 use crate::session::statement::StatementContext;
+use crate::session::user_locks;
 use crate::session::{ColumnMeta, Outcome, Session};
 use crate::types::{Domain, SqlType};
 use crate::value::{Row, Value};
@@ -68,7 +69,10 @@ struct Source {
 /// Whether a statement may have a point plan at all.
 pub(crate) fn is_candidate(statement: &Statement) -> bool {
     let Statement::Query(query) = statement else { return false };
-    query.locks.is_empty() && query.into.is_none() && matches!(query.body, QueryBody::Select(_))
+    query.locks.is_empty()
+        && query.into.is_none()
+        && matches!(query.body, QueryBody::Select(_))
+        && !user_locks::is_used(query)
 }
 
 /// Whether a text may be worth looking up: it begins with SELECT.

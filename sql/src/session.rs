@@ -24,6 +24,7 @@ pub mod prepared;
 pub mod query;
 pub mod statement;
 pub mod transaction;
+pub(crate) mod user_locks;
 pub mod variables;
 
 use crate::Result;

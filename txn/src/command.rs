@@ -279,6 +279,9 @@ pub enum LockedKey {
         commit_ts: Timestamp,
         /// Whether that version is a row.
         exists: bool,
+        /// Whether somebody else had to let it go first: what was read before that may be older than what the other one
+        /// has left behind, here or elsewhere.
+        waited: bool,
     },
     /// Somebody else holds it, and the request skips such keys.
     Skipped,

@@ -45,11 +45,14 @@ pub enum Error {
         /// The key it waited for.
         key: Bytes,
     },
-    /// A row that was read has a newer version now that it is locked. Choose a newer read point and read again.
+    /// The read point is older than a lock that was just granted. Choose a newer one and read again.
     #[error("{} has changed since it was read", key.escape_ascii())]
     Stale {
         /// The key.
         key: Bytes,
+        /// Whether the row itself has a newer version. Else its lock was waited for, and reading at the old point is
+        /// right, though it misses what the former holder has done.
+        changed: bool,
     },
     /// A newer version exists than the transaction may overwrite. The client sees 1213.
     #[error("write conflict on {}", key.escape_ascii())]

@@ -203,6 +203,16 @@ impl RowLocks {
         }
     }
 
+    /// Gives up an owner's locks on some keys.
+    pub fn release_keys(&self, owner: LockOwner, keys: &[Bytes]) {
+        let mut state = self.state.lock();
+        for key in keys {
+            if state.owners.get(&owner).is_some_and(|held| held.contains(key)) {
+                self.leave(&mut state, owner, key);
+            }
+        }
+    }
+
     /// Gives up all that an owner holds and waits for on this node.
     pub fn release_all(&self, owner: LockOwner) {
         let mut state = self.state.lock();

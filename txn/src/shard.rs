@@ -143,9 +143,12 @@ impl Shard {
         locker::lock(&self.core, request).await
     }
 
-    /// Gives up an owner's row locks on this shard.
-    pub fn release(&self, owner: LockOwner) {
-        self.core.row_locks.release(self.id(), owner);
+    /// Gives up an owner's row locks on this shard: those on some keys, or (without keys) all.
+    pub fn release(&self, owner: LockOwner, keys: &[Bytes]) {
+        match keys {
+            [] => self.core.row_locks.release(self.id(), owner),
+            keys => self.core.row_locks.release_keys(owner, keys),
+        }
     }
 
     /// Runs a write; `Ok` after it is replicated and applied here.

@@ -8,6 +8,7 @@ use crate::lock_owners::LockOwners;
 use crate::read_points::ReadPoints;
 use crate::{Error, Result};
 use base::{ShardEpoch, ShardId, Timestamp};
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// Where a key lives, as far as the local shard map knows.
@@ -38,9 +39,9 @@ pub trait ShardClient: Send + Sync + 'static {
     /// Asks the shard's leader for row locks; the outcome of each key in their order.
     async fn lock(&self, route: Route, request: LockRequest) -> Result<Vec<LockedKey>>;
 
-    /// Gives up an owner's row locks on a shard, and what it waits for there. Tries once: a leader that does not hear
-    /// it finds out by itself that the owner is gone.
-    async fn release(&self, route: Route, owner: LockOwner);
+    /// Gives up an owner's row locks on a shard: those on some keys, or (without keys) all and what it waits for there.
+    /// Tries once: a leader that does not hear it finds out by itself that the owner is gone.
+    async fn release(&self, route: Route, owner: LockOwner, keys: Vec<Bytes>);
 
     /// The transactions of this node that hold row locks.
     fn lock_owners(&self) -> &Arc<LockOwners>;

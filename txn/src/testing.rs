@@ -163,9 +163,9 @@ impl ShardClient for MemoryCluster {
         self.shard(route.shard)?.shard.lock(request).await
     }
 
-    async fn release(&self, route: Route, owner: LockOwner) {
+    async fn release(&self, route: Route, owner: LockOwner, keys: Vec<Bytes>) {
         if let Ok(shard) = self.shard(route.shard) {
-            shard.shard.release(owner);
+            shard.shard.release(owner, &keys);
         }
     }
 

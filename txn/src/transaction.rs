@@ -98,7 +98,9 @@ pub struct Transaction {
     /// Row locks, once one was asked for.
     locks: Option<HeldLocks>,
     /// What was read at the read point, while it may have to move.
-    reads: Option<ReadSet>,
+    reads: Option<Arc<ReadSet>>,
+    /// The same at the beginning of a locking statement.
+    marked: Option<Arc<ReadSet>>,
     /// Whether the commit demands that everything that was read is still so.
     serializable: bool,
     /// A newer point that reads use instead, for one statement.
@@ -117,6 +119,7 @@ impl Transaction {
             buffer: WriteBuffer::default(),
             locks: None,
             reads: None,
+            marked: None,
             serializable: false,
             newest: None,
         }
@@ -125,7 +128,7 @@ impl Transaction {
     /// Remembers from now on what is read, so that [`Transaction::advance`] can move the read point.
     #[must_use]
     pub fn tracking_reads(mut self) -> Transaction {
-        self.reads = Some(ReadSet::default());
+        self.reads = Some(Arc::default());
         self
     }
 
@@ -160,7 +163,7 @@ impl Transaction {
         self.read_newest = false;
         self.observed.clear();
         if let Some(reads) = &mut self.reads {
-            reads.clear();
+            *reads = Arc::default();
         }
     }
 
@@ -207,23 +210,48 @@ impl Transaction {
         locks.lock(keys, lock, weight).await
     }
 
-    /// Checks that a locked row is what this transaction has read or would read of it.
+    /// Gives up one row lock before the transaction ends: for locks that stand for something else than a row.
     ///
     /// # Errors
-    /// `Stale` when it has a newer version.
+    /// `Unavailable` when nobody knows where the key belongs.
+    pub async fn unlock(&mut self, key: &Bytes) -> Result<()> {
+        match &mut self.locks {
+            Some(locks) => locks.unlock(key).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that a locked row is what this transaction has read or would read of it, and that nobody had to be waited
+    /// for after the read point was chosen.
+    ///
+    /// # Errors
+    /// `Stale` when it is not so.
     pub fn check_fresh(&self, key: &Bytes, outcome: LockedKey) -> Result<()> {
-        let LockedKey::Held { commit_ts, exists } = outcome else { return Ok(()) };
+        let LockedKey::Held { commit_ts, exists, waited } = outcome else { return Ok(()) };
         let point = self.newest.as_ref().or(self.read_point.as_ref());
-        let stale = match (self.observed.get(key), point) {
+        let changed = match (self.observed.get(key), point) {
             (Some(seen), _) => *seen != if exists { commit_ts } else { Timestamp::ZERO },
             (None, Some(point)) => commit_ts > point.ts(),
             (None, None) => false,
         };
+        // Who has read nothing yet reads what the former holder has left behind.
+        let has_read = point.is_some() || !self.observed.is_empty();
+        let stale = changed || (waited && has_read);
         if stale && !defect::active("stale-is-fresh") {
-            Err(Error::Stale { key: key.clone() })
+            Err(Error::Stale { key: key.clone(), changed })
         } else {
             Ok(())
         }
+    }
+
+    /// Marks where a locking statement begins: [`Transaction::forget_reads`] goes back to it.
+    pub fn mark_reads(&mut self) {
+        self.marked = self.reads.clone();
+    }
+
+    /// Forgets what was read since the mark: the statement is run again, so it does not matter any more.
+    pub fn forget_reads(&mut self) {
+        self.reads = self.marked.clone();
     }
 
     /// Who holds its row locks, once it has asked for one.
@@ -300,7 +328,7 @@ impl Transaction {
     pub async fn scan(&mut self, range: KeyRange, options: ScanOptions) -> Result<Scan> {
         let point = self.read_point().await?;
         if let (Some(reads), None) = (&mut self.reads, &self.newest) {
-            reads.add_range(&range);
+            Arc::make_mut(reads).add_range(&range);
         }
         Scan::open(self.client.clone(), point, range, options, &self.buffer)
     }
@@ -389,7 +417,8 @@ impl Transaction {
         let mut writes = buffer.into_writes();
         let validation = match (self.serializable, &self.read_point, &mut self.reads) {
             (true, Some(point), Some(reads)) => {
-                Some(Validation { reads: std::mem::take(reads), since: point.ts() })
+                let reads = Arc::unwrap_or_clone(std::mem::take(reads));
+                Some(Validation { reads, since: point.ts() })
             }
             _ => None,
         };
@@ -433,7 +462,7 @@ impl Transaction {
     /// Adds to what was read at the read point.
     fn remember(&mut self, key: &Bytes) {
         if let (Some(reads), None) = (&mut self.reads, &self.newest) {
-            reads.add_key(key);
+            Arc::make_mut(reads).add_key(key);
         }
     }
 

@@ -641,7 +641,10 @@ fn describe(error: txn::Error) -> String {
         }
         txn::Error::LockNotAvailable { key } => format!("error: {} is taken", name_of(&key)),
         txn::Error::Deadlock { key } => format!("error: deadlock at {}", name_of(&key)),
-        txn::Error::Stale { key } => format!("error: {} has changed", name_of(&key)),
+        txn::Error::Stale { key, changed: false } => {
+            format!("error: {} was waited for", name_of(&key))
+        }
+        txn::Error::Stale { key, .. } => format!("error: {} has changed", name_of(&key)),
         txn::Error::WriteConflict { key } => format!("error: write conflict on {}", name_of(&key)),
         txn::Error::AlreadyExists { key } => format!("error: {} already exists", name_of(&key)),
         txn::Error::RolledBack { .. } => "error: rolled back".into(),

@@ -119,6 +119,7 @@ impl BindContext<'_> {
         alias: &str,
         names: &[String],
     ) -> Result<Source> {
+        super::query::refuse_inner_locks(query)?;
         let (plan, mut columns) = self.query(query)?;
         if !names.is_empty() {
             if names.len() != columns.len() {

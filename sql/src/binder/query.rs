@@ -10,6 +10,16 @@ use crate::session::ColumnMeta;
 use crate::types::SqlType;
 use crate::{Error, Result};
 
+/// 1235 for a locking clause where it would not lock.
+pub(crate) fn refuse_inner_locks(query: &Query) -> Result<()> {
+    match query.locks.is_empty() {
+        true => Ok(()),
+        false => Err(Error::not_supported(
+            "FOR UPDATE and FOR SHARE inside of another statement: lock the rows with a SELECT of its own before",
+        )),
+    }
+}
+
 impl BindContext<'_> {
     /// A query: its rows and its columns.
     pub(crate) fn query(&mut self, query: &Query) -> Result<(Plan, Vec<BoundColumn>)> {
@@ -37,7 +47,10 @@ impl BindContext<'_> {
     fn body(&mut self, body: &QueryBody) -> Result<(Plan, Vec<BoundColumn>)> {
         self.deeper(|bind| match body {
             QueryBody::Select(select) => bind.select(select, &[], None),
-            QueryBody::Query(query) => bind.query(query),
+            QueryBody::Query(query) => {
+                refuse_inner_locks(query)?;
+                bind.query(query)
+            }
             QueryBody::Table(name) => {
                 let select = ast::Select {
                     distinct: false,

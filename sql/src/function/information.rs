@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Bound, Eval, Function, bound, per_row, per_statement, pure};
 use crate::collation::CollationId;
+use crate::context::EvalContext;
 use crate::expr::{Expr, build, coercibility};
 use crate::types::SqlType;
 use crate::value::Value;
@@ -50,6 +51,11 @@ pub static FUNCTIONS: &[Function] = &[
         let ty = SqlType::bigint_width(10).not_null();
         Ok(bound(ty, args, |call| Ok(Value::Int(i64::from(call.exprs[0].coercibility)))))
     }),
+    per_row("get_lock", 2, 2, user_lock),
+    per_row("release_lock", 1, 1, user_lock),
+    per_row("release_all_locks", 0, 0, user_lock),
+    per_row("is_free_lock", 1, 1, user_lock),
+    per_row("is_used_lock", 1, 1, user_lock),
     per_row("sleep", 1, 1, |_, _| {
         Err(Error::not_supported("SLEEP(); let the client wait instead"))
     }),
@@ -57,6 +63,16 @@ pub static FUNCTIONS: &[Function] = &[
         Err(Error::not_supported("BENCHMARK(); measure from a client instead"))
     }),
 ];
+
+/// Run before the statement where it may stand (`session::user_locks`); an error anywhere else.
+fn user_lock(args: Vec<Expr>, _: &EvalContext) -> Result<Bound> {
+    let ty = SqlType::bigint_width(1);
+    Ok(bound(ty, args, |_| {
+        Err(Error::not_supported(
+            "GET_LOCK and its family in a query of tables: use SELECT without FROM, DO or SET",
+        ))
+    }))
+}
 
 /// Text that the system makes: firmer than a literal, weaker than a column.
 fn system_text(args: Vec<Expr>, length: u32, eval: Eval) -> Result<Bound> {

@@ -3,6 +3,7 @@
 use super::infile::Infile;
 use super::prepared::{Prepared, PreparedStatements};
 use super::transaction::SessionTransaction;
+use super::user_locks::UserLocks;
 use super::variables::SessionVariables;
 use super::{ColumnMeta, OkResult, Outcome};
 use crate::context::SqlMode;
@@ -60,6 +61,8 @@ pub struct Session {
     pub(crate) diagnostics: super::statement::Diagnostics,
     /// A LOAD DATA LOCAL whose data is under way.
     pub(crate) infile: Option<Box<Infile>>,
+    /// GET_LOCK.
+    pub(crate) user_locks: UserLocks,
 }
 
 impl std::fmt::Debug for Session {
@@ -85,6 +88,7 @@ impl Session {
             prepared: PreparedStatements::default(),
             diagnostics: Default::default(),
             infile: None,
+            user_locks: UserLocks::default(),
         }
     }
 
@@ -169,6 +173,7 @@ impl Session {
     pub async fn reset(&mut self) {
         self.infile_abort().await;
         self.transaction.discard();
+        self.drop_user_locks();
         self.prepared = PreparedStatements::default();
         self.diagnostics = Default::default();
         self.variables = Arc::new(SessionVariables::new(&self.instance));
@@ -265,6 +270,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.drop_user_locks();
         self.instance.session_ended(self.entry.id);
     }
 }

@@ -1,9 +1,12 @@
 //! Row locks of statements: who waits for whom, and which version a locking statement sees.
 //!
 //! ```text
-//! rows found at the read point ──lock──> newer version there? ─┬─ no:  go on
-//!                                                              └─ yes: Stale ─> newer read point ─> statement again
+//! rows found at the read point ──lock──> newer version there, or waited? ─┬─ no:  go on
+//!                                                                         └─ yes: newer read point ─> statement again
 //! ```
+//!
+//! A wait counts even when the row is the same afterwards: whoever held it may have changed other rows, and a lock is
+//! taken to see those.
 //!
 //! | transaction                          | newer read point                                     |
 //! |---|---|
@@ -65,8 +68,9 @@ impl Locking {
         Ok(())
     }
 
-    /// Chooses a newer read point after `Stale`; `false` when the transaction cannot have one.
-    pub(crate) async fn renew(&self, txn: &SharedTransaction) -> Result<bool> {
+    /// Chooses a newer read point after the stale marker, for the statement to be run again; `false` when the transaction
+    /// cannot have one and would need it. What the statement itself has read does not count: it is read again.
+    pub(crate) async fn renew(&self, txn: &SharedTransaction, stale: &Error) -> Result<bool> {
         let mut txn = txn.lock().await;
         txn.read_at_read_point();
         match self.view {
@@ -74,7 +78,11 @@ impl Locking {
                 txn.unpin();
                 Ok(true)
             }
-            WriteView::Advance => Ok(txn.advance().await?),
+            WriteView::Advance => {
+                txn.forget_reads();
+                // A row that was only waited for is the same at the old point.
+                Ok(txn.advance().await? || stale.code == WAITED)
+            }
             WriteView::Newest => Ok(true),
         }
     }
@@ -126,19 +134,20 @@ pub(crate) fn exists(txn: &Transaction, key: &[u8], outcome: LockedKey) -> bool 
     }
 }
 
-/// The code of the marker below; no client ever sees it.
+/// The codes of the markers below; no client ever sees them.
 const STALE: u16 = u16::MAX;
+const WAITED: u16 = u16::MAX - 1;
 
 impl Error {
-    /// A row has changed between the look and the lock: the statement is run again.
-    pub(crate) fn stale() -> Error {
+    /// A row has changed between the look and the lock, or was waited for: the statement is run again.
+    pub(crate) fn stale(changed: bool) -> Error {
         let message = "a row has changed; the statement must be run again".into();
-        Error { code: STALE, sqlstate: "HY000", message }
+        Error { code: if changed { STALE } else { WAITED }, sqlstate: "HY000", message }
     }
 
     /// Whether it is that marker.
     pub(crate) fn is_stale(&self) -> bool {
-        self.code == STALE
+        matches!(self.code, STALE | WAITED)
     }
 
     /// The marker where nothing can be run again: a conflict.

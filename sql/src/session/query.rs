@@ -31,6 +31,8 @@ impl Session {
         query: &ast::Query,
         params: Vec<Value>,
     ) -> Result<Outcome> {
+        let rewritten = self.run_user_locks(query, &params).await?;
+        let query = rewritten.as_ref().unwrap_or(query);
         let catalog = self.instance.catalog.current().await?;
         let ctx = self.context(params);
         let env = StatementContext { catalog, ctx, locking: None };
@@ -111,6 +113,7 @@ impl Session {
     ) -> Result<RowSource> {
         let temp_dir = self.instance.config.temp_dir.clone();
         let mut attempt = 0;
+        txn.lock().await.mark_reads();
         loop {
             attempt += 1;
             let rows = locking_read::run(query, bound, env, txn, locking, &temp_dir).await;
@@ -118,7 +121,7 @@ impl Session {
             match rows {
                 Err(error) if error.is_stale() && attempt < CONFLICT_RETRIES_MAX => {
                     env.ctx.check_cancel()?;
-                    if !locking.renew(txn).await? {
+                    if !locking.renew(txn, &error).await? {
                         return Err(Error::deadlock());
                     }
                 }
@@ -134,6 +137,7 @@ impl Session {
         env: &StatementContext,
         txn: &SharedTransaction,
     ) -> Result<(Vec<ColumnMeta>, RowSource)> {
+        binder::query::refuse_inner_locks(query)?;
         let bound = self.bind(query, env)?;
         let temp_dir = &self.instance.config.temp_dir;
         let rows = exec::run_query(&bound, txn, &env.ctx, temp_dir).await?;
@@ -279,6 +283,8 @@ impl Session {
         exprs: &[ast::Expr],
         params: Vec<Value>,
     ) -> Result<Row> {
+        let rewritten = self.run_user_locks_in(exprs, &params).await?;
+        let exprs = rewritten.as_deref().unwrap_or(exprs);
         let catalog = self.instance.catalog.current().await?;
         let ctx = self.context(params);
         let env = StatementContext { catalog, ctx, locking: None };

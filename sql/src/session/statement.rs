@@ -370,6 +370,7 @@ impl Session {
         txn: &SharedTransaction,
     ) -> Result<Changes> {
         let mut attempt = 0;
+        txn.lock().await.mark_reads();
         loop {
             attempt += 1;
             // Warnings, NOW() and RAND() belong to the attempt that counts.
@@ -384,7 +385,7 @@ impl Session {
                 Err(error) if error.is_stale() && attempt < CONFLICT_RETRIES_MAX => {
                     undo(txn, savepoint).await;
                     env.ctx.check_cancel()?;
-                    if !locking.renew(txn).await? {
+                    if !locking.renew(txn, &error).await? {
                         self.transaction.discard();
                         return Err(Error::deadlock());
                     }

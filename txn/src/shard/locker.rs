@@ -21,18 +21,21 @@ use crate::{Error, Result};
 use base::{Timestamp, limits};
 use bytes::Bytes;
 use engine::mvcc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::time::timeout;
 
 /// Runs a lock request.
 pub(super) async fn lock(core: &Core, request: LockRequest) -> Result<Vec<LockedKey>> {
     let tenure = core.tenure().await?;
+    let waited = AtomicBool::new(false);
     let taken = match request.patience {
-        Patience::NoWait | Patience::Skip => take_all(core, &tenure, &request, None).await?,
+        Patience::NoWait | Patience::Skip => {
+            take_all(core, &tenure, &request, None, &waited).await?
+        }
         Patience::Wait(longest) => {
             // The key that is waited for, for the error.
             let at = AtomicUsize::new(0);
-            let all = take_all(core, &tenure, &request, Some(&at));
+            let all = take_all(core, &tenure, &request, Some(&at), &waited);
             match timeout(longest.min(limits::ROW_LOCK_ROUND_MAX), all).await {
                 Ok(taken) => taken?,
                 Err(_) => {
@@ -51,6 +54,7 @@ pub(super) async fn lock(core: &Core, request: LockRequest) -> Result<Vec<Locked
     }
     no_prewrite(&tenure, &held)?;
     let guard = tenure.latches.enqueue(held.clone(), Visibility::Never);
+    let waited = waited.into_inner() || !guard.is_granted();
     if timeout(limits::READ_WAIT_MAX, guard.granted()).await.is_err() {
         let what = "a write before the lock has found no quorum yet; try again".into();
         return Err(Error::Unavailable { shard: core.replication.shard(), what });
@@ -62,10 +66,12 @@ pub(super) async fn lock(core: &Core, request: LockRequest) -> Result<Vec<Locked
         outcomes.push(match taken {
             false => LockedKey::Skipped,
             true => match mvcc::newest(&*core.engine, key)? {
-                Some(found) => {
-                    LockedKey::Held { commit_ts: found.commit_ts, exists: found.value.is_some() }
-                }
-                None => LockedKey::Held { commit_ts: Timestamp::ZERO, exists: false },
+                Some(found) => LockedKey::Held {
+                    commit_ts: found.commit_ts,
+                    exists: found.value.is_some(),
+                    waited,
+                },
+                None => LockedKey::Held { commit_ts: Timestamp::ZERO, exists: false, waited },
             },
         });
     }
@@ -82,6 +88,7 @@ async fn take_all(
     tenure: &Tenure,
     request: &LockRequest,
     at: Option<&AtomicUsize>,
+    waited: &AtomicBool,
 ) -> Result<Vec<bool>> {
     let shard = core.replication.shard();
     let owner = (request.owner, request.weight);
@@ -92,6 +99,7 @@ async fn take_all(
             Asked::Taken if request.patience == Patience::Skip => taken.push(false),
             Asked::Taken => return Err(Error::LockNotAvailable { key: key.clone() }),
             Asked::Waits(wait) => {
+                waited.store(true, Ordering::SeqCst);
                 if let Some(at) = at {
                     at.store(position, Ordering::SeqCst);
                 }

@@ -8,6 +8,7 @@ use crate::lock_owners::LockOwners;
 use crate::read_points::ReadPoints;
 use crate::{Error, Result, Route, ShardClient};
 use base::{Rng, Timestamp};
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -125,9 +126,9 @@ impl ShardClient for RoughClient {
         answer
     }
 
-    async fn release(&self, route: Route, owner: LockOwner) {
+    async fn release(&self, route: Route, owner: LockOwner, keys: Vec<Bytes>) {
         self.delay().await;
-        self.cluster.release(route, owner).await;
+        self.cluster.release(route, owner, keys).await;
     }
 
     fn lock_owners(&self) -> &Arc<LockOwners> {

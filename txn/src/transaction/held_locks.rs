@@ -55,7 +55,7 @@ struct Held {
 
 impl Held {
     fn outcome(self) -> LockedKey {
-        LockedKey::Held { commit_ts: self.commit_ts, exists: self.exists }
+        LockedKey::Held { commit_ts: self.commit_ts, exists: self.exists, waited: false }
     }
 
     /// What a write that relies on the lock expects, should the lock be lost with its leader.
@@ -112,7 +112,7 @@ impl HeldLocks {
         for (part, answered) in answers {
             for (index, outcome) in part.iter().zip(answered) {
                 outcomes[*index] = outcome;
-                if let LockedKey::Held { commit_ts, exists } = outcome {
+                if let LockedKey::Held { commit_ts, exists, .. } = outcome {
                     let held = Held { mode: lock.mode, commit_ts, exists };
                     self.keys.insert(keys[*index].clone(), held);
                 }
@@ -135,6 +135,15 @@ impl HeldLocks {
             .collect()
     }
 
+    /// Gives up the lock of one key.
+    pub(super) async fn unlock(&mut self, key: &Bytes) -> Result<()> {
+        if self.keys.remove(key).is_some() {
+            let route = self.client.locate(key)?;
+            self.client.release(route, self.guard.owner(), vec![key.clone()]).await;
+        }
+        Ok(())
+    }
+
     /// A shard that has released them by itself.
     pub(super) fn released(&mut self, route: Route) {
         self.asked.remove(&route);
@@ -149,7 +158,7 @@ impl Drop for HeldLocks {
             return;
         }
         self.client.spawn(Box::pin(async move {
-            let releases = asked.into_iter().map(|route| client.release(route, owner));
+            let releases = asked.into_iter().map(|route| client.release(route, owner, Vec::new()));
             futures::future::join_all(releases).await;
         }));
     }
@@ -164,13 +173,15 @@ async fn lock_at(
     let all = request.keys.clone();
     let mut skipped: BTreeSet<Bytes> = BTreeSet::new();
     let mut pause = limits::LOCK_RETRY_PAUSE_MIN;
-    let outcomes = loop {
+    let mut met_commit = false;
+    let mut outcomes = loop {
         if request.keys.is_empty() {
             break Vec::new();
         }
         match client.lock(route, request.clone()).await {
             Ok(outcomes) => break outcomes,
             Err(Error::KeyLocked { key, start_ts, primary }) => {
+                met_commit = true;
                 if resolve::finish(client, &key, start_ts, &primary).await? {
                     continue;
                 }
@@ -200,6 +211,11 @@ async fn lock_at(
             Err(error) => return Err(error),
         }
     };
+    for outcome in &mut outcomes {
+        if let LockedKey::Held { waited, .. } = outcome {
+            *waited |= met_commit;
+        }
+    }
     if skipped.is_empty() {
         return Ok(outcomes);
     }

@@ -54,11 +54,6 @@ impl ReadSet {
         self.keys.is_empty() && self.ranges.is_empty()
     }
 
-    /// Forgets everything.
-    pub(super) fn clear(&mut self) {
-        *self = ReadSet::default();
-    }
-
     /// Merges the pieces of each index when there are too many.
     fn limit(&mut self) {
         if self.keys.len() + self.ranges.len() <= limits::READ_SET_MAX {

@@ -1,0 +1,417 @@
+//! GET_LOCK and its family: locks by name, for applications, over the whole cluster.
+//!
+//! ```text
+//! GET_LOCK('x', t) ─► row lock of 'x' in the meta shard: the line, first come first served, deadlocks (3058)
+//!                        └─► row of 'x': held by an owner that lives? ─┬─ no:  becomes ours ─► 1
+//!                                                                      └─ yes: look again, until t ─► 0
+//! ```
+//!
+//! The row lock makes others wait in order, but it is in memory and goes with the meta shard's leader. The row is what
+//! decides: it is replicated, and names the session that holds the lock. Who finds it held asks that session's node whether
+//! the session still lives; the row of one that is gone, or whose node has been silent for `LOCK_OWNER_SILENCE_MAX`, is
+//! taken over. So a lock survives any leader, and dies with its session.
+//!
+//! These functions have effects and wait, so they are not evaluated like others: they stand in SELECT without FROM, in DO
+//! and in SET, where they are run one after the other and replaced by their results.
+
+use super::connection::Session;
+use super::locking::{Locking, WriteView};
+use crate::ast::{self, ExprKind, Literal, QueryBody, SelectItem};
+use crate::context::EvalContext;
+use crate::instance::Instance;
+use crate::sysvar::plain_text;
+use crate::value::Value;
+use crate::{Error, Result};
+use base::limits::{LOCK_OWNER_SILENCE_MAX, OUTCOME_RETRY_PAUSE, USER_LOCK_LOOK};
+use base::{IndexId, Slot, TableId};
+use bytes::Bytes;
+use engine::key::KeyBuilder;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use txn::command::{Expect, LockOwner};
+use txn::transaction::Mode;
+use txn::{ShardClient, Transaction};
+
+/// Where rows of user locks are (docs/formats.md).
+const USER_LOCKS: TableId = TableId(107);
+/// Longest name, characters.
+const NAME_CHARS_MAX: usize = 64;
+/// What stands for "for ever".
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Tries to write a row that others write too.
+const WRITE_ATTEMPTS: u32 = 32;
+
+/// The user locks of a session.
+#[derive(Default)]
+pub(crate) struct UserLocks {
+    /// Row locks of all of them; nothing is ever written in it.
+    line: Option<Transaction>,
+    /// How often each is held.
+    held: BTreeMap<String, u64>,
+}
+
+/// Who holds a user lock.
+struct Holder {
+    owner: LockOwner,
+    connection: u32,
+}
+
+/// A key of a user lock: 0 is its row, 1 its line.
+fn key_of(name: &str, kind: u64) -> Bytes {
+    let mut key = KeyBuilder::new(USER_LOCKS, IndexId::PRIMARY);
+    key.put_bytes(name.as_bytes());
+    key.put_u64(kind);
+    key.finish(Slot(0))
+}
+
+impl Holder {
+    fn encode(&self) -> Bytes {
+        [&self.owner.0.to_be_bytes()[..], &self.connection.to_be_bytes()].concat().into()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Holder> {
+        let corrupt = || Error::storage("a user lock's row is not 12 bytes long".to_string());
+        let (owner, connection) = bytes.split_first_chunk().ok_or_else(corrupt)?;
+        let connection = connection.try_into().map_err(|_| corrupt())?;
+        let owner = LockOwner(u64::from_be_bytes(*owner));
+        Ok(Holder { owner, connection: u32::from_be_bytes(connection) })
+    }
+
+    /// Whether its session lives; `None` when its node does not say.
+    async fn lives(&self, instance: &Instance) -> Option<bool> {
+        if self.owner.node() == instance.config.node {
+            return Some(instance.config.client.lock_owners().is_alive(self.owner));
+        }
+        instance.config.cluster.lock_owner_lives(self.owner).await
+    }
+}
+
+/// Who holds a lock, alive or not.
+async fn holder(client: &Arc<dyn ShardClient>, name: &str) -> Result<Option<Holder>> {
+    let mut txn = Transaction::begin(client.clone(), Mode::Latest);
+    let row = txn.get(&key_of(name, 0)).await?;
+    row.map(|row| Holder::decode(&row)).transpose()
+}
+
+/// Changes the row of a lock if it is as `expected`; `false` when it is not.
+async fn change(
+    client: &Arc<dyn ShardClient>,
+    name: &str,
+    expected: impl Fn(Option<&Holder>) -> bool,
+    to: Option<Holder>,
+) -> Result<bool> {
+    let key = key_of(name, 0);
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let mut txn = Transaction::begin(client.clone(), Mode::Latest);
+        let row = txn.get(&key).await?;
+        let now = row.map(|row| Holder::decode(&row)).transpose()?;
+        if !expected(now.as_ref()) {
+            return Ok(false);
+        }
+        let expect = match now {
+            Some(_) => txn.expect_unchanged(&key),
+            None => Expect::Absent,
+        };
+        match &to {
+            Some(to) => txn.put(key.clone(), to.encode(), expect)?,
+            None => txn.delete(key.clone(), expect)?,
+        }
+        match txn.commit().await {
+            Ok(_) => return Ok(true),
+            Err(txn::Error::WriteConflict { .. } | txn::Error::AlreadyExists { .. })
+                if attempt < WRITE_ATTEMPTS => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The function that a call names, if it is of this family.
+fn function_of(name: &str) -> Option<&'static str> {
+    const NAMES: [&str; 5] =
+        ["get_lock", "release_lock", "release_all_locks", "is_free_lock", "is_used_lock"];
+    NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Calls of the family in an expression, in the order of their evaluation.
+fn calls<'e>(expr: &'e mut ast::Expr, found: &mut Vec<&'e mut ast::Expr>) {
+    if let ExprKind::Function { database: None, name, .. } = &expr.kind
+        && function_of(name).is_some()
+    {
+        return found.push(expr);
+    }
+    match &mut expr.kind {
+        ExprKind::Function { args, .. } => args.iter_mut().for_each(|arg| calls(arg, found)),
+        ExprKind::Unary { operand, .. }
+        | ExprKind::Is { operand, .. }
+        | ExprKind::Cast { operand, .. } => calls(operand, found),
+        ExprKind::Binary { left, right, .. } => {
+            calls(left, found);
+            calls(right, found);
+        }
+        _ => {}
+    }
+}
+
+/// The calls in the select list of a query without tables.
+fn calls_of_query(query: &mut ast::Query) -> Vec<&mut ast::Expr> {
+    let mut found = Vec::new();
+    if let QueryBody::Select(select) = &mut query.body
+        && select.from.is_empty()
+    {
+        for item in &mut select.items {
+            if let SelectItem::Expr { expr, alias, text } = item {
+                if has_call(expr) && alias.is_none() {
+                    // The result names its column as the call would.
+                    *alias = Some(text.0.clone());
+                }
+                calls(expr, &mut found);
+            }
+        }
+    }
+    found
+}
+
+/// Whether a query calls one of them where they are run.
+pub(crate) fn is_used(query: &ast::Query) -> bool {
+    let QueryBody::Select(select) = &query.body else { return false };
+    let calls_one =
+        |item: &SelectItem| matches!(item, SelectItem::Expr { expr, .. } if has_call(expr));
+    select.from.is_empty() && select.items.iter().any(calls_one)
+}
+
+/// Whether [`calls`] finds any.
+fn has_call(expr: &ast::Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Function { database: None, name, .. } if function_of(name).is_some() => true,
+        ExprKind::Function { args, .. } => args.iter().any(has_call),
+        ExprKind::Unary { operand, .. }
+        | ExprKind::Is { operand, .. }
+        | ExprKind::Cast { operand, .. } => has_call(operand),
+        ExprKind::Binary { left, right, .. } => has_call(left) || has_call(right),
+        _ => false,
+    }
+}
+
+impl Session {
+    /// A query with the calls in it replaced by what they came to; `None` when there are none.
+    pub(crate) async fn run_user_locks(
+        &mut self,
+        query: &ast::Query,
+        params: &[Value],
+    ) -> Result<Option<ast::Query>> {
+        if !is_used(query) {
+            return Ok(None);
+        }
+        let mut query = query.clone();
+        for call in calls_of_query(&mut query) {
+            self.run_call(call, params).await?;
+        }
+        Ok(Some(query))
+    }
+
+    /// The same for expressions of DO and SET.
+    pub(crate) async fn run_user_locks_in(
+        &mut self,
+        exprs: &[ast::Expr],
+        params: &[Value],
+    ) -> Result<Option<Vec<ast::Expr>>> {
+        if !exprs.iter().any(has_call) {
+            return Ok(None);
+        }
+        let mut exprs = exprs.to_vec();
+        let mut found = Vec::new();
+        exprs.iter_mut().for_each(|expr| calls(expr, &mut found));
+        for call in found {
+            self.run_call(call, params).await?;
+        }
+        Ok(Some(exprs))
+    }
+
+    /// Runs one call and puts its result in its place.
+    async fn run_call(&mut self, call: &mut ast::Expr, params: &[Value]) -> Result<()> {
+        let ExprKind::Function { name, args, .. } = &call.kind else { return Ok(()) };
+        let Some(function) = function_of(name) else { return Ok(()) };
+        let wanted = match function {
+            "get_lock" => 2,
+            "release_all_locks" => 0,
+            _ => 1,
+        };
+        if args.len() != wanted {
+            return Err(Error::wrong_parameter_count(name));
+        }
+        let values = Box::pin(self.evaluate(args, params.to_vec())).await?;
+        let name = match values.first() {
+            None => String::new(),
+            Some(Value::Null) => return Err(Error::wrong_user_lock_name("NULL")),
+            Some(value) => plain_text(value).to_lowercase(),
+        };
+        if wanted > 0 && (name.is_empty() || name.chars().count() > NAME_CHARS_MAX) {
+            return Err(Error::wrong_user_lock_name(&name));
+        }
+        let result = match function {
+            "get_lock" => Some(u64::from(self.get_lock(&name, &values[1]).await?)),
+            "release_lock" => self.release_lock(&name).await?.map(u64::from),
+            "release_all_locks" => Some(self.release_all_locks().await?),
+            "is_free_lock" => Some(u64::from(self.lock_user(&name).await?.is_none())),
+            _ => self.lock_user(&name).await?.map(u64::from),
+        };
+        call.kind = ExprKind::Literal(match result {
+            Some(number) => Literal::Integer(number),
+            None => Literal::Null,
+        });
+        Ok(())
+    }
+
+    /// Takes a lock; `false` when it was not free in time.
+    async fn get_lock(&mut self, name: &str, timeout: &Value) -> Result<bool> {
+        if let Some(count) = self.user_locks.held.get_mut(name) {
+            *count += 1;
+            return Ok(true);
+        }
+        let wait = match plain_text(timeout).parse::<f64>().ok() {
+            Some(seconds) if seconds >= 0.0 => Duration::from_secs_f64(seconds.min(1e8)),
+            Some(_) => FOR_EVER,
+            None => Duration::ZERO,
+        };
+        let (instance, clock) = (self.instance.clone(), self.instance.config.clock.clone());
+        let ctx = self.context(Vec::new());
+        let until = clock.monotonic().saturating_add(wait);
+        let client = instance.config.client.clone();
+        let line = self
+            .user_locks
+            .line
+            .get_or_insert_with(|| Transaction::begin(client.clone(), Mode::Latest));
+        let locking = Locking::exclusive(WriteView::Fresh, wait);
+        let place = [key_of(name, 1)];
+        match locking.take_any(line, &place, &ctx).await {
+            Ok(_) => {}
+            Err(error) if error.code == Error::lock_wait_timeout().code => return Ok(false),
+            Err(error) if error.code == Error::deadlock().code => {
+                return Err(Error::user_lock_deadlock());
+            }
+            Err(error) => return Err(error),
+        }
+        let owner = line.lock_owner().ok_or_else(|| Error::internal("a lock without owner"))?;
+        match take_row(&instance, name, owner, self.info.connection_id, until, &ctx).await {
+            Ok(true) => {
+                self.user_locks.held.insert(name.to_string(), 1);
+                Ok(true)
+            }
+            outcome => {
+                line.unlock(&place[0]).await?;
+                outcome
+            }
+        }
+    }
+
+    /// Gives a lock back: `None` when nobody holds it, `false` when somebody else does.
+    async fn release_lock(&mut self, name: &str) -> Result<Option<bool>> {
+        match self.user_locks.held.get_mut(name) {
+            None => return Ok(self.lock_user(name).await?.map(|_| false)),
+            Some(count) if *count > 1 => *count -= 1,
+            Some(_) => {
+                let UserLocks { line, held } = &mut self.user_locks;
+                if let Some(line) = line {
+                    let owner = line.lock_owner();
+                    let mine = |row: Option<&Holder>| row.map(|row| row.owner) == owner;
+                    change(&self.instance.config.client, name, mine, None).await?;
+                    line.unlock(&key_of(name, 1)).await?;
+                }
+                held.remove(name);
+            }
+        }
+        Ok(Some(true))
+    }
+
+    /// Gives all locks back; how many there were, each as often as it was taken.
+    async fn release_all_locks(&mut self) -> Result<u64> {
+        let held: Vec<(String, u64)> = self.user_locks.held.clone().into_iter().collect();
+        let mut count = 0;
+        for (name, times) in held {
+            self.user_locks.held.insert(name.clone(), 1);
+            self.release_lock(&name).await?;
+            count += times;
+        }
+        Ok(count)
+    }
+
+    /// The connection that holds a lock.
+    async fn lock_user(&self, name: &str) -> Result<Option<u32>> {
+        let Some(holder) = holder(&self.instance.config.client, name).await? else {
+            return Ok(None);
+        };
+        // A node that does not say may well hold it.
+        let lives = holder.lives(&self.instance).await.unwrap_or(true);
+        Ok(lives.then_some(holder.connection))
+    }
+
+    /// Gives up all locks at the end of the session, without waiting for it.
+    pub(crate) fn drop_user_locks(&mut self) {
+        let UserLocks { line, held } = std::mem::take(&mut self.user_locks);
+        let (Some(line), false) = (line, held.is_empty()) else { return };
+        let client = self.instance.config.client.clone();
+        let work = client.clone();
+        client.spawn(Box::pin(async move {
+            let owner = line.lock_owner();
+            for name in held.into_keys() {
+                let mine = |row: Option<&Holder>| row.map(|row| row.owner) == owner;
+                // A row that stays names an owner that is gone: whoever wants the lock takes it over.
+                let _ = change(&work, &name, mine, None).await;
+            }
+            drop(line);
+        }));
+    }
+}
+
+/// Makes the row of a lock name this owner, once no other one that lives has it.
+async fn take_row(
+    instance: &Instance,
+    name: &str,
+    owner: LockOwner,
+    connection: u32,
+    until: Duration,
+    ctx: &EvalContext,
+) -> Result<bool> {
+    let (client, clock) = (&instance.config.client, &instance.config.clock);
+    // Since when the node of the holder has not said anything.
+    let mut silent: Option<Duration> = None;
+    loop {
+        ctx.check_cancel()?;
+        let other = holder(client, name).await?.filter(|holder| holder.owner != owner);
+        let (other, now) = match other {
+            None => (None, clock.monotonic()),
+            Some(other) => {
+                let lives = other.lives(instance).await;
+                let now = clock.monotonic();
+                let since = *silent.get_or_insert(now);
+                match lives {
+                    Some(false) => (Some(other.owner), now),
+                    None if now >= since + LOCK_OWNER_SILENCE_MAX => (Some(other.owner), now),
+                    lives => {
+                        if lives.is_some() {
+                            silent = None;
+                        }
+                        if now >= until {
+                            return Ok(false);
+                        }
+                        client.pause(USER_LOCK_LOOK.min(until - now)).await;
+                        continue;
+                    }
+                }
+            }
+        };
+        let free = |row: Option<&Holder>| {
+            row.is_none_or(|row| row.owner == owner || Some(row.owner) == other)
+        };
+        if change(client, name, free, Some(Holder { owner, connection })).await? {
+            return Ok(true);
+        }
+        if now >= until {
+            return Ok(false);
+        }
+        client.pause(OUTCOME_RETRY_PAUSE).await;
+    }
+}
