@@ -163,6 +163,8 @@ pub const IDLE_BUFFER_BYTES: usize = 64 << 10;
 pub const ACCEPT_QUEUE_MAX: usize = 1024;
 /// How often a gateway worker looks for killed and long idle connections.
 pub const CONNECTION_SWEEP: Duration = Duration::from_millis(200);
+/// Bits of a connection id that count a node's connections; the bits above name the node.
+pub const CONNECTION_COUNTER_BITS: u32 = 22;
 /// A statement that has run for this long is looked after: when its client is gone, it is cancelled.
 pub const CLIENT_GONE_CHECK: Duration = Duration::from_millis(1000);
 /// Pause after the system refused to accept a connection (no descriptors left).

@@ -18,6 +18,7 @@ fn a_rust_client_gets_what_it_expects() {
         logins(&cluster).await;
         large_result(&cluster).await;
         transaction_over_shards(&cluster).await;
+        locks_over_nodes(&cluster).await;
     });
 }
 
@@ -30,6 +31,56 @@ fn code(error: &Error) -> u16 {
         Error::Server(error) => error.code,
         other => panic!("not an answer of the server: {other}"),
     }
+}
+
+/// Sessions of three nodes: waits, KILL from elsewhere, a deadlock that no single node sees, locks by name.
+async fn locks_over_nodes(cluster: &Cluster) {
+    let (mut a, mut b, mut c) =
+        (root(cluster, 1).await, root(cluster, 2).await, root(cluster, 3).await);
+    a.query_drop("CREATE TABLE rs.l (id INT PRIMARY KEY, v INT)").await.unwrap();
+    a.query_drop("INSERT INTO rs.l VALUES (1, 0), (2, 0), (3, 0), (4, 0)").await.unwrap();
+    let id = b.id();
+    a.query_drop("BEGIN").await.unwrap();
+    a.query_drop("UPDATE rs.l SET v = 1 WHERE id = 1").await.unwrap();
+    let killed = async {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        c.query_drop(format!("KILL QUERY {id}")).await.unwrap();
+    };
+    let (waited, ()) = futures::join!(b.query_drop("UPDATE rs.l SET v = 2 WHERE id = 1"), killed);
+    assert_eq!(code(&waited.unwrap_err()), 1317);
+    let nobody = c.query_drop(format!("KILL QUERY {}", id + 1000)).await;
+    assert_eq!(code(&nobody.unwrap_err()), 1094);
+    a.query_drop("COMMIT").await.unwrap();
+
+    // Each round has another pair of rows, so that their shards' leaders are the same node or not.
+    for (mine, yours) in [(1, 2), (2, 3), (3, 4), (4, 1)] {
+        for (conn, row) in [(&mut a, mine), (&mut b, yours)] {
+            conn.query_drop("BEGIN").await.unwrap();
+            conn.query_drop(format!("UPDATE rs.l SET v = v + 1 WHERE id = {row}")).await.unwrap();
+        }
+        let (first, second) = futures::join!(
+            a.query_drop(format!("UPDATE rs.l SET v = v + 1 WHERE id = {yours}")),
+            b.query_drop(format!("UPDATE rs.l SET v = v + 1 WHERE id = {mine}")),
+        );
+        let codes: Vec<u16> =
+            [first, second].iter().filter_map(|r| r.as_ref().err()).map(code).collect();
+        assert_eq!(codes, [1213], "rows {mine} and {yours}");
+        a.query_drop("COMMIT").await.unwrap();
+        b.query_drop("COMMIT").await.unwrap();
+    }
+    let sum: Option<i64> = c.query_first("SELECT SUM(v) FROM rs.l").await.unwrap();
+    assert_eq!(sum, Some(1 + 4 * 2), "of each pair one transaction of two updates");
+
+    let got: Option<i64> = a.query_first("SELECT GET_LOCK('import', 0)").await.unwrap();
+    assert_eq!(got, Some(1));
+    let holder: Option<u32> = c.query_first("SELECT IS_USED_LOCK('import')").await.unwrap();
+    assert_eq!(holder, Some(a.id()));
+    let gone = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        a.disconnect().await.unwrap();
+    };
+    let (got, ()) = futures::join!(b.query_first("SELECT GET_LOCK('import', 20)"), gone);
+    assert_eq!(got.unwrap(), Some(1_i64), "the lock of a session that has ended");
 }
 
 async fn statements(cluster: &Cluster) {

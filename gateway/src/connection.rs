@@ -206,7 +206,7 @@ impl Connection {
             }
             Command::ProcessInfo => self.query(b"SHOW PROCESSLIST").await?,
             Command::ProcessKill(id) => {
-                let killed = self.shared.instance.kill(id, true);
+                let killed = self.shared.instance.kill_anywhere(id, true).await;
                 self.done(killed);
             }
             Command::Ping => self.ok(),

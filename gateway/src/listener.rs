@@ -24,7 +24,10 @@ use crate::packet::Encoder;
 use crate::secret::LoginKey;
 use crate::stream::Stream;
 use crate::tls::{self, TlsSource};
-use base::limits::{ACCEPT_QUEUE_MAX, ACCEPT_RETRY_PAUSE, CONNECTION_SWEEP, CONNECTIONS_MAX};
+use base::limits::{
+    ACCEPT_QUEUE_MAX, ACCEPT_RETRY_PAUSE, CONNECTION_COUNTER_BITS, CONNECTION_SWEEP,
+    CONNECTIONS_MAX,
+};
 use base::{NodeId, SharedClock};
 use mysql_common::constants::CapabilityFlags;
 use parking_lot::Mutex;
@@ -47,8 +50,6 @@ use tokio::task::LocalSet;
 const BACKLOG: i32 = 1024;
 /// Idle time before the kernel asks whether a silent client is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-/// Bits of a connection id that count; those above name the node.
-const COUNTER_BITS: u32 = 22;
 /// How often a stopping worker looks whether its connections have ended.
 const STOP_POLL: Duration = Duration::from_millis(20);
 /// Threads of a worker that verify passwords.
@@ -293,14 +294,14 @@ struct ConnectionIds {
 
 impl ConnectionIds {
     fn new(node: NodeId) -> ConnectionIds {
-        let node = (node.0 % (1 << (32 - COUNTER_BITS))) as u32;
-        ConnectionIds { node: node << COUNTER_BITS, counter: 0 }
+        let node = (node.0 % (1 << (32 - CONNECTION_COUNTER_BITS))) as u32;
+        ConnectionIds { node: node << CONNECTION_COUNTER_BITS, counter: 0 }
     }
 
     /// The next id, entered into `live`. There are far more ids than connections.
     fn next(&mut self, live: &mut BTreeSet<u32>) -> u32 {
         loop {
-            self.counter = (self.counter + 1) % (1 << COUNTER_BITS);
+            self.counter = (self.counter + 1) % (1 << CONNECTION_COUNTER_BITS);
             let id = self.node | self.counter;
             if self.counter != 0 && live.insert(id) {
                 return id;
@@ -455,15 +456,15 @@ mod tests {
     #[test]
     fn connection_ids_carry_the_node_and_skip_those_in_use() {
         let mut ids = ConnectionIds::new(NodeId(3));
-        let mut live = BTreeSet::from([(3 << COUNTER_BITS) | 2]);
-        assert_eq!(ids.next(&mut live), (3 << COUNTER_BITS) | 1);
-        assert_eq!(ids.next(&mut live), (3 << COUNTER_BITS) | 3);
+        let mut live = BTreeSet::from([(3 << CONNECTION_COUNTER_BITS) | 2]);
+        assert_eq!(ids.next(&mut live), (3 << CONNECTION_COUNTER_BITS) | 1);
+        assert_eq!(ids.next(&mut live), (3 << CONNECTION_COUNTER_BITS) | 3);
     }
 
     #[test]
     fn connection_ids_start_again_without_zero() {
         let mut ids = ConnectionIds::new(NodeId(1024));
-        ids.counter = (1 << COUNTER_BITS) - 1;
+        ids.counter = (1 << CONNECTION_COUNTER_BITS) - 1;
         assert_eq!(ids.next(&mut BTreeSet::new()), 1);
     }
 

@@ -11,7 +11,7 @@ use crate::meta_store::MetaStore;
 use crate::node_control;
 use crate::peers::Peers;
 use crate::replicas::Replicas;
-use base::limits::CATALOG_LEASE;
+use base::limits::{CATALOG_LEASE, CONNECTION_COUNTER_BITS, STATUS_WAIT_MAX};
 use base::{NodeId, ShardId, SlotRange};
 use proto::node as pb;
 use shard_router::{ClusterState, NodeState, ShardInfo};
@@ -130,6 +130,26 @@ impl Cluster for ClusterView {
         futures::future::join_all(asked).await.into_iter().all(|answer| {
             matches!(answer, Ok(pb::answer::Response::CatalogLoaded(loaded)) if loaded.version >= version)
         })
+    }
+
+    async fn kill(&self, id: u32, connection: bool) -> Option<bool> {
+        // An id names its node by a remainder: more than one node can have it.
+        let nodes = 1_u64 << (32 - CONNECTION_COUNTER_BITS);
+        let home = u64::from(id >> CONNECTION_COUNTER_BITS);
+        let homes = self.peers.others().into_iter().filter(|node| node.0 % nodes == home);
+        let asked = homes.map(async |node| {
+            let kill = pb::KillSession { connection_id: id, connection };
+            let request = pb::call::Request::KillSession(kill);
+            match self.peers.call_any_way(node, request, STATUS_WAIT_MAX).await {
+                Ok(pb::answer::Response::SessionKilled(killed)) => Some(killed.found),
+                Ok(_) | Err(_) => None,
+            }
+        });
+        let answers = futures::future::join_all(asked).await;
+        match answers.contains(&Some(true)) {
+            true => Some(true),
+            false => (!answers.contains(&None)).then_some(false),
+        }
     }
 
     async fn lock_owner_lives(&self, owner: LockOwner) -> Option<bool> {

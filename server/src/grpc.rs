@@ -79,6 +79,14 @@ impl NodeService {
     async fn answer(&self, request: pb::call::Request) -> pb::answer::Response {
         match (self.running.get(), request) {
             (_, pb::call::Request::AnnounceCatalog(announced)) => self.announced(announced).await,
+            (_, pb::call::Request::KillSession(kill)) => {
+                let killed = self
+                    .instance
+                    .get()
+                    .map(|instance| instance.kill(kill.connection_id, kill.connection).is_ok());
+                let found = killed.unwrap_or(false);
+                pb::answer::Response::SessionKilled(pb::SessionKilled { found })
+            }
             (_, pb::call::Request::Ping(_)) => pb::answer::Response::Pong(pb::Pong {}),
             (Some(running), request) => running.answer(request).await,
             // A new cluster begins: its nodes look for each other.
@@ -160,7 +168,9 @@ impl Running {
             }
             Call::Relay(relay) => Answer::Relayed(Box::new(self.peers.pass_on(*relay).await)),
             // Answered before: they need no cluster.
-            Call::AnnounceCatalog(_) | Call::Ping(_) => bad_call("a call out of place"),
+            Call::AnnounceCatalog(_) | Call::Ping(_) | Call::KillSession(_) => {
+                bad_call("a call out of place")
+            }
             Call::Status(request) => Answer::Status(self.gossip.answer(&request)),
             Call::Cluster(_) => Answer::Cluster(cw::state_to_pb(&self.directory.state())),
             Call::Group(request) => self.members.answer_group(ShardId(request.shard)),

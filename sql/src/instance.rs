@@ -11,6 +11,7 @@ use crate::dml::auto_increment::AutoIncrement;
 use crate::session::{Session, SessionInfo};
 use crate::sysvar::GlobalValues;
 use crate::{Error, Result, catalog};
+use base::limits::CONNECTION_COUNTER_BITS;
 use base::{NodeId, Rng, ShardEpoch, ShardId, SharedClock, SlotRange};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -63,6 +64,13 @@ pub trait Cluster: Send + Sync + 'static {
     async fn lock_owner_lives(&self, owner: LockOwner) -> Option<bool> {
         let _ = owner;
         None
+    }
+
+    /// Stops a statement, or ends a session, of another node: whether there is such a session; `None` when its node does
+    /// not answer.
+    async fn kill(&self, id: u32, connection: bool) -> Option<bool> {
+        let _ = (id, connection);
+        Some(false)
     }
 
     /// Says what is wanted of a node, for ALTER NODE. Answers the shards that have to move; with `dry_run`
@@ -343,6 +351,23 @@ impl Instance {
         }
         entry.cancel.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// The same for a session of any node.
+    ///
+    /// # Errors
+    /// 1094 when there is no such session; 9001 when its node does not answer.
+    pub async fn kill_anywhere(&self, id: u32, connection: bool) -> Result<()> {
+        let node = |id: u64| id % (1 << (32 - CONNECTION_COUNTER_BITS));
+        let home = u64::from(id >> CONNECTION_COUNTER_BITS);
+        if home == node(self.config.node.0) || self.sessions.lock().contains_key(&id) {
+            return self.kill(id, connection);
+        }
+        match self.config.cluster.kill(id, connection).await {
+            Some(true) => Ok(()),
+            Some(false) => Err(Error::no_such_thread(id)),
+            None => Err(Error::unavailable(format!("the node of connection {id} does not answer"))),
+        }
     }
 
     /// A seed for the random stream of a statement.

@@ -258,7 +258,7 @@ impl Session {
                 let id = values.first().and_then(Value::as_integer);
                 let id = id.and_then(|id| u32::try_from(id).ok());
                 let id = id.ok_or_else(|| Error::no_such_thread("?"))?;
-                self.instance.kill(id, !query_only)?;
+                self.instance.kill_anywhere(id, !query_only).await?;
                 self.done()
             }
             Statement::AlterNode { node, action, dry_run } => {
