@@ -102,7 +102,12 @@ pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long a transaction that may hold locks itself waits for an older one's lock before it gives
 /// way (error 1213): breaks deadlocks between prewrites.
 pub const LOCK_WAIT_YOUNGER_MAX: Duration = Duration::from_millis(200);
-/// Row locks that a node keeps in memory, over all shards that it leads; one more is refused (error 1206).
+/// Keys of the largest transaction over several shards that commits asynchronously: each of them stands in the
+/// primary's lock.
+pub const ASYNC_COMMIT_KEYS_MAX: usize = 256;
+/// Bytes of those keys.
+pub const ASYNC_COMMIT_BYTES_MAX: usize = 4096;
+/// Row locks that a node keeps in memory, over all shards that it leads; one more is refused (error 1197).
 pub const ROW_LOCKS_MAX: usize = 4 << 20;
 /// Longest time that a leader lets one lock request wait before the asker has to ask again.
 pub const ROW_LOCK_ROUND_MAX: Duration = Duration::from_secs(30);

@@ -6,6 +6,8 @@
 //! Such a binary has no harness of the usual kind but [`main`]: where the clock is the simulation's, the usual one
 //! would wait for its tests in a busy loop.
 
+pub mod defects;
+
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::Mutex;

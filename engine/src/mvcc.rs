@@ -39,8 +39,8 @@ pub use batch::{decode_batch, encode_batch};
 pub use changes::{Changes, find_change};
 pub use collect::{Dead, delete_dead, find_dead};
 pub use lock::{
-    Change, Lock, LockExpect, TxnRecord, all_locks, delete_lock, delete_txn_record, get_lock,
-    get_txn_record, put_lock, put_txn_record, scan_locks,
+    AsyncCommit, Change, Lock, LockExpect, TxnRecord, all_locks, delete_lock, delete_txn_record,
+    get_lock, get_txn_record, put_lock, put_txn_record, scan_locks,
 };
 pub use scan::scan;
 pub use version::{Found, get, newest, put_version, version_key};

@@ -10,7 +10,7 @@
 //!
 //! Invariants:
 //! 1. A write that may have happened is never sent again, unless repeating it changes nothing
-//!    (prewrite, commit, rollback, status, heartbeat, bump).
+//!    (prewrite, commit, rollback, status, locks, heartbeat, bump).
 //! 2. Every request ends within `ROUTE_WAIT_MAX` plus one call.
 
 use crate::directory::Directory;
@@ -243,10 +243,12 @@ fn gave_up(shard: ShardId, sent: bool, why: &str) -> Error {
 fn decides(request: &WriteRequest) -> bool {
     match request {
         WriteRequest::CommitNow { .. } | WriteRequest::Commit { .. } => true,
+        // It may place the last lock of an asynchronous commit.
+        WriteRequest::Prewrite { secondaries, .. } => secondaries.is_some(),
         WriteRequest::Bump { .. }
-        | WriteRequest::Prewrite { .. }
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
+        | WriteRequest::CheckLocks { .. }
         | WriteRequest::Heartbeat { .. } => false,
     }
 }
@@ -261,6 +263,7 @@ fn is_repeatable(request: &WriteRequest) -> bool {
         | WriteRequest::Commit { .. }
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
+        | WriteRequest::CheckLocks { .. }
         | WriteRequest::Heartbeat { .. } => true,
     }
 }
@@ -368,6 +371,8 @@ impl ShardClient for ClusterClient {
         };
         let mut search = self.search(route.shard);
         search.deadline += wait;
+        // Rounds before this one may have waited for others.
+        let mut again = false;
         loop {
             let target = search.target();
             let outcome = if target == self.node {
@@ -383,6 +388,7 @@ impl ShardClient for ClusterClient {
                     }
                     // What was granted and lost is granted again at once.
                     Err(CallError::NotSent(why) | CallError::Lost(why)) => {
+                        again = true;
                         search.failed(target, &why);
                         search.pause().await?;
                         continue;
@@ -391,8 +397,13 @@ impl ShardClient for ClusterClient {
             };
             match outcome {
                 Err(Error::NotServing { leader, .. }) => search.learned(target, leader),
-                other => return other,
+                Ok(mut outcomes) => {
+                    outcomes.iter_mut().filter(|_| again).for_each(LockedKey::set_waited);
+                    return Ok(outcomes);
+                }
+                Err(error) => return Err(error),
             }
+            again = true;
             search.pause().await?;
         }
     }

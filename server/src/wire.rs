@@ -163,7 +163,16 @@ pub fn write_to_pb(route: Route, request: WriteRequest) -> pb::ShardWrite {
             message.set_kind(Kind::CommitNow);
             message.writes = writes.into_iter().map(key_write_to_pb).collect();
         }
-        WriteRequest::Prewrite { start_ts, primary, expires_unix_ms, writes, owner } => {
+        WriteRequest::Prewrite {
+            start_ts,
+            primary,
+            expires_unix_ms,
+            writes,
+            owner,
+            secondaries,
+        } => {
+            message.async_commit = secondaries.is_some();
+            message.keys = secondaries.unwrap_or_default();
             message.owner = owner.map_or(0, |owner| owner.0);
             message.set_kind(Kind::Prewrite);
             message.start_ts = start_ts.0;
@@ -188,6 +197,11 @@ pub fn write_to_pb(route: Route, request: WriteRequest) -> pb::ShardWrite {
             message.start_ts = start_ts.0;
             message.primary = primary;
             message.unix_ms = now_unix_ms;
+        }
+        WriteRequest::CheckLocks { start_ts, keys } => {
+            message.set_kind(Kind::CheckLocks);
+            message.start_ts = start_ts.0;
+            message.keys = keys;
         }
         WriteRequest::Heartbeat { start_ts, primary, expires_unix_ms } => {
             message.set_kind(Kind::Heartbeat);
@@ -223,6 +237,7 @@ pub fn write_from_pb(message: pb::ShardWrite) -> Option<(Route, WriteRequest)> {
             expires_unix_ms: message.unix_ms,
             writes: writes(message.writes)?,
             owner,
+            secondaries: message.async_commit.then_some(message.keys),
         },
         Kind::Commit => WriteRequest::Commit {
             start_ts,
@@ -236,6 +251,7 @@ pub fn write_from_pb(message: pb::ShardWrite) -> Option<(Route, WriteRequest)> {
             primary: message.primary,
             now_unix_ms: message.unix_ms,
         },
+        Kind::CheckLocks => WriteRequest::CheckLocks { start_ts, keys: message.keys },
         Kind::Heartbeat => WriteRequest::Heartbeat {
             start_ts,
             primary: message.primary,
@@ -251,6 +267,7 @@ pub fn write_from_pb(message: pb::ShardWrite) -> Option<(Route, WriteRequest)> {
 /// The outcome of a write as a message.
 pub fn write_answer_to_pb(outcome: txn::Result<WriteResponse>) -> pb::answer::Response {
     use pb::written::Kind;
+    let mut keys = Vec::new();
     let (kind, commit_ts, counter) = match outcome {
         Ok(WriteResponse::Done { commit_ts }) => (Kind::Done, commit_ts.0, 0),
         Ok(WriteResponse::Counter(before)) => (Kind::Counter, 0, before),
@@ -258,10 +275,14 @@ pub fn write_answer_to_pb(outcome: txn::Result<WriteResponse>) -> pb::answer::Re
         Ok(WriteResponse::Status(TxnStatus::Committed { commit_ts })) => {
             (Kind::Committed, commit_ts.0, 0)
         }
+        Ok(WriteResponse::Status(TxnStatus::Prewritten { commit_from, secondaries })) => {
+            keys = secondaries;
+            (Kind::Prewritten, commit_from.0, 0)
+        }
         Ok(WriteResponse::Status(TxnStatus::RolledBack)) => (Kind::RolledBack, 0, 0),
         Err(error) => return pb::answer::Response::Failure(failure_to_pb(error)),
     };
-    pb::answer::Response::Written(pb::Written { kind: kind as i32, commit_ts, counter })
+    pb::answer::Response::Written(pb::Written { kind: kind as i32, commit_ts, counter, keys })
 }
 
 /// A message as the outcome of a write.
@@ -280,6 +301,10 @@ pub fn write_answer_from_pb(
         Ok(Kind::Counter) => Ok(WriteResponse::Counter(written.counter)),
         Ok(Kind::Alive) => Ok(WriteResponse::Status(TxnStatus::Alive)),
         Ok(Kind::Committed) => Ok(WriteResponse::Status(TxnStatus::Committed { commit_ts })),
+        Ok(Kind::Prewritten) => Ok(WriteResponse::Status(TxnStatus::Prewritten {
+            commit_from: commit_ts,
+            secondaries: written.keys,
+        })),
         Ok(Kind::RolledBack) => Ok(WriteResponse::Status(TxnStatus::RolledBack)),
         // The write happened, but what it answered cannot be read.
         Err(_) => Err(Error::OutcomeUnknown { shard }),
@@ -559,13 +584,43 @@ mod tests {
                 start_ts: Timestamp(1),
                 primary: Bytes::from_static(b"p"),
                 expires_unix_ms: 5,
-                writes,
+                writes: writes.clone(),
                 owner: Some(LockOwner::new(NodeId(2), 7)),
+                secondaries: None,
+            },
+            WriteRequest::Prewrite {
+                start_ts: Timestamp(1),
+                primary: Bytes::from_static(b"p"),
+                expires_unix_ms: 5,
+                writes,
+                owner: None,
+                secondaries: Some(vec![Bytes::from_static(b"s")]),
+            },
+            WriteRequest::CheckLocks {
+                start_ts: Timestamp(9),
+                keys: vec![Bytes::from_static(b"a")],
             },
             WriteRequest::Bump { key: Bytes::from_static(b"c"), by: 2, at_least: 3 },
         ] {
             let back = write_from_pb(write_to_pb(route(), request.clone()));
             assert_eq!(back, Some((route(), request)));
+        }
+    }
+
+    #[test]
+    fn what_became_of_a_transaction_survives_the_wire() {
+        for status in [
+            TxnStatus::Alive,
+            TxnStatus::Committed { commit_ts: Timestamp(5) },
+            TxnStatus::Prewritten {
+                commit_from: Timestamp(4),
+                secondaries: vec![Bytes::from_static(b"s")],
+            },
+            TxnStatus::RolledBack,
+        ] {
+            let answer = WriteResponse::Status(status);
+            let back = write_answer_from_pb(ShardId(3), write_answer_to_pb(Ok(answer.clone())));
+            assert_eq!(back.expect("as sent"), answer);
         }
     }
 

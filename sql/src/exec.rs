@@ -52,6 +52,7 @@ use datafusion_physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -170,20 +171,20 @@ pub async fn run_query(
 }
 
 /// The same query with the results of its subqueries that run once in their places.
-pub(crate) async fn settle_subqueries(
-    bound: &BoundQuery,
+pub(crate) async fn settle_subqueries<'a>(
+    bound: &'a BoundQuery,
     transaction: &SharedTransaction,
     ctx: &Arc<EvalContext>,
     temp_dir: &Path,
-) -> Result<BoundQuery> {
-    let mut settled = bound.clone();
-    if settled.subqueries.is_empty() {
-        return Ok(settled);
+) -> Result<Cow<'a, BoundQuery>> {
+    if bound.subqueries.is_empty() {
+        return Ok(Cow::Borrowed(bound));
     }
+    let mut settled = bound.clone();
     let environment = Environment::new(transaction.clone(), ctx.clone(), temp_dir)?;
     settled.plan =
         subquery::resolve(bound.plan.clone(), &mut settled.subqueries, &environment).await?;
-    Ok(settled)
+    Ok(Cow::Owned(settled))
 }
 
 /// Optimises, builds and starts a plan whose subqueries that run once have run.

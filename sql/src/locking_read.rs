@@ -65,7 +65,7 @@ pub(crate) async fn run(
 ) -> Result<RowSource> {
     chain_of(&bound.plan, &mut Vec::new())?;
     let settled = exec::settle_subqueries(bound, txn, &env.ctx, temp_dir).await?;
-    let bound = &settled;
+    let bound: &BoundQuery = &settled;
     let mut chain = Vec::new();
     let scan = chain_of(&bound.plan, &mut chain)?;
     let alias = scan.map(|scan| scan.alias.as_str());
@@ -218,18 +218,7 @@ impl Lock<'_> {
         let choice = access::plan(&scan.table, &conjuncts, ctx)?;
         let mut access = choice.access;
         if let Access::Rows(keys) = &mut access {
-            let mut txn = self.txn.lock().await;
-            // Locked before they are read: nothing can change in between.
-            let outcomes = match self.locking.view {
-                WriteView::Newest => {
-                    let outcomes = self.locking.take_any(&mut txn, keys, ctx).await?;
-                    txn.read_newest().await?;
-                    outcomes
-                }
-                WriteView::Fresh | WriteView::Advance => {
-                    self.locking.take(&mut txn, keys, ctx).await?
-                }
-            };
+            let outcomes = self.locking.take_points(self.txn, keys, ctx).await?;
             let mut outcomes = outcomes.into_iter();
             keys.retain(|_| outcomes.next() != Some(LockedKey::Skipped));
         } else {

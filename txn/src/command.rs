@@ -114,12 +114,16 @@ pub enum WriteRequest {
         start_ts: Timestamp,
         /// The key whose lock decides it.
         primary: Bytes,
-        /// Wall clock of the coordinator plus the lock's TTL: after this anyone may roll it back.
+        /// Wall clock of the coordinator plus the lock's TTL: after this anyone may settle it.
         expires_unix_ms: u64,
         /// The changes on this shard. Repeating them changes nothing.
         writes: Vec<KeyWrite>,
         /// Whose row locks are no obstacle. They stay.
         owner: Option<LockOwner>,
+        /// For an asynchronous commit, which is decided once all its locks stand: the transaction's other keys when
+        /// the primary is among these writes, else none. The leader answers the timestamp before which the transaction
+        /// does not commit.
+        secondaries: Option<Vec<Bytes>>,
     },
     /// Second phase: turns locks into versions. Repeating it changes nothing.
     Commit {
@@ -152,6 +156,14 @@ pub enum WriteRequest {
         /// Wall clock of the asker.
         now_unix_ms: u64,
     },
+    /// Asks whether the locks of an asynchronous commit stand. When one is missing it can never be placed after this,
+    /// so the transaction cannot commit any more unless it has already.
+    CheckLocks {
+        /// Identity of the transaction.
+        start_ts: Timestamp,
+        /// Keys on this shard.
+        keys: Vec<Bytes>,
+    },
     /// Moves the expiry of a primary's lock: the transaction is alive.
     Heartbeat {
         /// Identity of the transaction.
@@ -178,17 +190,18 @@ pub enum WriteRequest {
 pub enum WriteResponse {
     /// Done; the timestamp is the transaction's commit timestamp where it has one.
     Done {
-        /// Commit timestamp of `CommitNow`, else zero.
+        /// Commit timestamp of `CommitNow`; of a `Prewrite` that commits asynchronously, the earliest one possible; else
+        /// zero.
         commit_ts: Timestamp,
     },
-    /// To `CheckStatus`, and to a `Rollback` that came after the commit.
+    /// To `CheckStatus` and `CheckLocks`, and to a `Rollback` that came after the commit.
     Status(TxnStatus),
     /// To `Bump`: the counter before the addition. To a shard's own collector: the versions dropped.
     Counter(u64),
 }
 
 /// What became of a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TxnStatus {
     /// Its primary lock stands and has not expired: wait.
     Alive,
@@ -197,7 +210,14 @@ pub enum TxnStatus {
         /// When it became visible.
         commit_ts: Timestamp,
     },
-    /// Rolled back: remove its locks.
+    /// Its coordinator is silent and the locks that were asked for stand: it is committed if all others do, too.
+    Prewritten {
+        /// It does not commit before this.
+        commit_from: Timestamp,
+        /// From the primary: where the other locks must be.
+        secondaries: Vec<Bytes>,
+    },
+    /// Rolled back, or it cannot commit any more: remove its locks.
     RolledBack,
 }
 
@@ -285,6 +305,15 @@ pub enum LockedKey {
     },
     /// Somebody else holds it, and the request skips such keys.
     Skipped,
+}
+
+impl LockedKey {
+    /// Says that the lock had to be waited for.
+    pub fn set_waited(&mut self) {
+        if let LockedKey::Held { waited, .. } = self {
+            *waited = true;
+        }
+    }
 }
 
 /// One owner that waits for a row lock.

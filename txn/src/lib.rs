@@ -28,4 +28,7 @@ pub use oracle::Oracle;
 pub use read_points::ReadPoints;
 pub use row_locks::RowLocks;
 pub use shard_client::{Route, ShardClient};
-pub use transaction::{CommitOutcome, Mode, RowLock, Savepoint, Scan, ScanOptions, Transaction};
+pub use transaction::{
+    CommitOutcome, Mode, PreparedTransaction, RowLock, Savepoint, Scan, ScanOptions, Transaction,
+    commit_prepared, hold_prepared, roll_back_prepared,
+};

@@ -20,8 +20,10 @@ pub struct HeldLock {
     pub start_ts: Timestamp,
     /// The key whose lock decides the transaction.
     pub primary: Bytes,
-    /// Wall clock after which anyone may roll the transaction back. Only the primary's counts.
+    /// Wall clock after which anyone may settle the transaction. Only the primary's counts.
     pub expires_unix_ms: u64,
+    /// For an asynchronous commit: the transaction does not commit before this.
+    pub commit_from: Option<Timestamp>,
 }
 
 impl HeldLock {
@@ -31,7 +33,13 @@ impl HeldLock {
             start_ts: lock.start_ts,
             primary: lock.primary.clone(),
             expires_unix_ms: lock.expires_unix_ms,
+            commit_from: lock.async_commit.as_ref().map(|commit| commit.commit_from),
         }
+    }
+
+    /// Whether a read at `ts` must not walk past it: its transaction may commit at or before `ts`.
+    pub fn is_in_way(&self, ts: Timestamp) -> bool {
+        self.commit_from.unwrap_or(self.start_ts) <= ts
     }
 }
 
@@ -79,7 +87,7 @@ impl LockTable {
             return None;
         }
         let mut locks = self.in_range(range);
-        let in_way = |(_, lock): &(&Bytes, &HeldLock)| lock.start_ts <= ts;
+        let in_way = |(_, lock): &(&Bytes, &HeldLock)| lock.is_in_way(ts);
         if reverse { locks.rfind(in_way) } else { locks.find(in_way) }
     }
 
@@ -90,7 +98,7 @@ impl LockTable {
         ts: Timestamp,
         own: Timestamp,
     ) -> Option<(&Bytes, &HeldLock)> {
-        self.in_range(range).find(|(_, lock)| lock.start_ts <= ts && lock.start_ts != own)
+        self.in_range(range).find(|(_, lock)| lock.is_in_way(ts) && lock.start_ts != own)
     }
 
     /// The locks in a range, in key order.
@@ -136,7 +144,13 @@ mod tests {
         let mut table = LockTable::default();
         for (key, start_ts) in [("a", 30), ("b", 10), ("c", 20)] {
             let primary = Bytes::from_static(b"p");
-            let lock = HeldLock { start_ts: Timestamp(start_ts), primary, expires_unix_ms: 0 };
+            let lock = HeldLock {
+                start_ts: Timestamp(start_ts),
+                primary,
+                expires_unix_ms: 0,
+                // One that begins early and commits late.
+                commit_from: (key == "b").then_some(Timestamp(15)),
+            };
             table.apply(LockChange::Put(key.into(), lock));
         }
         table
@@ -152,7 +166,7 @@ mod tests {
         assert_eq!(first(all(), 25, false), Some("b".into()));
         assert_eq!(first(all(), 25, true), Some("c".into()));
         assert_eq!(first(all(), 30, false), Some("a".into()));
-        assert_eq!(first(all(), 9, false), None);
+        assert_eq!(first(all(), 14, false), None);
         assert_eq!(first(KeyRange::new("c", "b"), 30, false), None);
         assert_eq!(first(KeyRange::new("a", "c"), 25, true), Some("b".into()));
     }

@@ -8,7 +8,7 @@
 //!  read ─► serving term ─► locks, latches ─► engine ─► still the same term? ─► answer
 //! ```
 //!
-//! Everything that lives in memory (lock table, latches) belongs to one leadership, a [`Tenure`], and is
+//! Everything that lives in memory (lock table, latches, row locks) belongs to one leadership, a [`Tenure`], and is
 //! thrown away with it: when a new term serves, all entries of earlier terms are applied or will never be.
 //!
 //! Invariants:
@@ -18,10 +18,8 @@
 //! 3. Latches of a write whose outcome is unknown stay until a later entry of the same term is applied or
 //!    the term is over.
 //! 4. No answer leaves when the term changed while it was made.
-//!
-//! 6. A write that meets another owner's row lock is refused, not queued: whoever asks for the lock waits in line.
-//!
 //! 5. The safe point rises in memory before a removal that it allows is replicated, and on disk with it.
+//! 6. A write that meets another owner's row lock is refused, not queued: whoever asks for the lock waits in line.
 //!
 //! Not here: Raft, routing, retries, when to collect. Transaction records are kept for ever: a lock that nobody
 //! has resolved yet may still ask for them.

@@ -9,8 +9,10 @@
 //!
 //! Not here: Raft and more than one copy of a shard (`chaos` simulates those).
 
+mod clock;
 mod rough;
 
+pub use clock::PausedClock;
 pub use rough::{RoughClient, Roughness};
 
 use crate::command::{

@@ -42,12 +42,14 @@
 
 mod commit;
 mod held_locks;
+mod prepared;
 mod read_set;
 mod resolve;
 mod scan;
 mod write_buffer;
 
 pub use held_locks::RowLock;
+pub use prepared::{PreparedTransaction, commit_prepared, hold_prepared, roll_back_prepared};
 pub use scan::{Scan, ScanOptions};
 pub use write_buffer::Savepoint;
 
@@ -411,10 +413,6 @@ impl Transaction {
     /// `RolledBack`, `TooLarge`, `NotServing`, `Unavailable`: nothing was written. `OutcomeUnknown`: it
     /// may or may not be committed.
     pub async fn commit(&mut self) -> Result<CommitOutcome> {
-        let buffer = std::mem::take(&mut self.buffer);
-        let locks = self.locks.take();
-        let kept = locks.as_ref().map(|locks| locks.kept(|key| buffer.get(key).is_some()));
-        let mut writes = buffer.into_writes();
         let validation = match (self.serializable, &self.read_point, &mut self.reads) {
             (true, Some(point), Some(reads)) => {
                 let reads = Arc::unwrap_or_clone(std::mem::take(reads));
@@ -424,17 +422,47 @@ impl Transaction {
         };
         // Versions after the read point are needed until the validation is over.
         let _point = self.read_point.clone();
+        let (writes, locks) = self.take_writes();
+        if writes.is_empty() {
+            return Ok(CommitOutcome { commit_ts: Timestamp::ZERO });
+        }
+        let commit_ts = commit::commit(&self.client, writes, locks, validation).await?;
+        Ok(CommitOutcome { commit_ts })
+    }
+
+    /// First phase of a transaction that is decided later: its writes and the rows it has locked get replicated locks,
+    /// which expire unless they are held ([`hold_prepared`]). Whatever the outcome, this object is over. `None` when
+    /// nothing was written or locked.
+    ///
+    /// # Errors
+    /// As [`Transaction::commit`], but for `OutcomeUnknown`: nothing is prepared. `Unavailable` for a serializable
+    /// transaction, whose reads nobody could check at the commit.
+    pub async fn prepare(&mut self) -> Result<Option<PreparedTransaction>> {
+        let serializable = self.serializable;
+        let (writes, locks) = self.take_writes();
+        if serializable {
+            let what = "a serializable transaction cannot be prepared".into();
+            return Err(Error::Unavailable { shard: ShardId::META, what });
+        }
+        if writes.is_empty() {
+            return Ok(None);
+        }
+        commit::prepare(&self.client, writes, locks).await.map(Some)
+    }
+
+    /// What is to be committed: the buffered writes, and the rows that are locked and not written, in key order.
+    fn take_writes(&mut self) -> (Vec<KeyWrite>, Option<HeldLocks>) {
+        let buffer = std::mem::take(&mut self.buffer);
+        let locks = self.locks.take();
+        let kept = locks.as_ref().map(|locks| locks.kept(|key| buffer.get(key).is_some()));
+        let mut writes = buffer.into_writes();
         self.newest = None;
         self.unpin();
         if let Some(kept) = kept.filter(|kept| !kept.is_empty()) {
             writes.extend(kept);
             writes.sort_unstable_by(|a: &KeyWrite, b| a.key.cmp(&b.key));
         }
-        if writes.is_empty() {
-            return Ok(CommitOutcome { commit_ts: Timestamp::ZERO });
-        }
-        let commit_ts = commit::commit(&self.client, writes, locks, validation).await?;
-        Ok(CommitOutcome { commit_ts })
+        (writes, locks)
     }
 
     /// The timestamp for a round of point reads; `one_request` when a single request reads them all.

@@ -3,13 +3,13 @@
 //! Invariant: money is neither made nor lost, and no reader ever sees a transfer half done. Each seed decides
 //! all waits, faults and lost answers; time is simulated, so a run takes no time.
 
-use base::{Clock, IndexId, KeyRange, NodeId, Rng, ShardId, Slot, TableId};
+use base::{IndexId, KeyRange, NodeId, Rng, ShardId, Slot, TableId};
 use bytes::Bytes;
 use engine::key::{KeyBuilder, table_prefix};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use txn::testing::{MemoryCluster, RoughClient, Roughness, Unconfirmed};
+use txn::testing::{MemoryCluster, PausedClock, RoughClient, Roughness, Unconfirmed};
 use txn::{Error, Mode, Result, ScanOptions, ShardClient, Transaction};
 
 /// Accounts; they lie on all shards in turn.
@@ -18,18 +18,6 @@ const ACCOUNTS: u16 = 9;
 const BALANCE: i64 = 100;
 /// Data shards.
 const SHARDS: u32 = 3;
-
-struct PausedClock(tokio::time::Instant);
-
-impl Clock for PausedClock {
-    fn monotonic(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    fn unix_micros(&self) -> u64 {
-        1_000_000_000 + self.0.elapsed().as_micros() as u64
-    }
-}
 
 fn account(number: u16) -> Bytes {
     let slot = (u32::from(number) % SHARDS) * (65_536 / SHARDS) + 100;
@@ -121,9 +109,9 @@ fn base_leader(cluster: &MemoryCluster, shard: ShardId) -> Option<NodeId> {
 
 #[allow(clippy::disallowed_methods)] // The one reader of paused time.
 async fn run(seed: u64) -> (u64, u64, u64) {
-    let clock = Arc::new(PausedClock(tokio::time::Instant::now()));
+    let clock = Arc::new(PausedClock::start());
     let cluster = MemoryCluster::new(SHARDS, clock).expect("a cluster");
-    let roughness = Roughness { loss: 0.01, late: 0.0, death: 0.05 };
+    let roughness = Roughness { loss: 0.01, late: 0.0, death: 0.05, stall: 0.02 };
     let client = RoughClient::new(cluster.clone(), Rng::seeded(seed), roughness);
     let mut setup = Transaction::begin(cluster.clone(), Mode::Snapshot);
     for number in 0..ACCOUNTS {

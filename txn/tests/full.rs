@@ -62,6 +62,7 @@ async fn a_full_node_ends_what_was_begun() {
         expires_unix_ms: u64::MAX,
         writes: vec![write.clone()],
         owner: None,
+        secondaries: None,
     };
     cluster.write(route, prewrite.clone()).await.unwrap();
     replication.set_full(Some(WHY));

@@ -18,7 +18,7 @@
 //! A key is a name that ends in the number of its shard: `a1`, `b2`. Time stands still unless a step or
 //! `advance` lets it pass; a step that cannot go on without time or another step answers "waits".
 
-use base::{Clock, IndexId, KeyRange, ShardId, Slot, TableId, Timestamp};
+use base::{IndexId, KeyRange, ShardId, Slot, TableId, Timestamp};
 use bytes::Bytes;
 use engine::key::{KeyBuilder, KeyReader};
 use engine::mvcc;
@@ -28,14 +28,14 @@ use std::error::Error;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use txn::command::{
     Change, Expect, KeyWrite, LockMode, LockedKey, Patience, ReadRequest, ReadResponse, TxnStatus,
     WriteRequest, WriteResponse,
 };
-use txn::testing::{MemoryCluster, Unconfirmed};
-use txn::{Mode, RowLock, Savepoint, ScanOptions, ShardClient, Transaction};
+use txn::testing::{MemoryCluster, PausedClock, Unconfirmed};
+use txn::{Mode, PreparedTransaction, RowLock, Savepoint, ScanOptions, ShardClient, Transaction};
 
 test_each_file::test_each_path! { in "txn/tests/scripts" => script }
 
@@ -48,19 +48,6 @@ fn script(path: &Path) {
 const SETTLE_YIELDS: usize = 200;
 /// Steps of a second that "await" lets pass, and no more.
 const AWAIT_MAX: Duration = Duration::from_secs(60);
-
-/// Paused time.
-struct PausedClock(tokio::time::Instant);
-
-impl Clock for PausedClock {
-    fn monotonic(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    fn unix_micros(&self) -> u64 {
-        1_000_000_000 + self.0.elapsed().as_micros() as u64
-    }
-}
 
 /// An argument: `value` or `key=value`.
 struct Arg {
@@ -100,24 +87,30 @@ struct ScriptRunner {
     runtime: tokio::runtime::Runtime,
     cluster: Arc<MemoryCluster>,
     sessions: BTreeMap<String, Session>,
+    /// What sessions have prepared.
+    prepared: Arc<Mutex<BTreeMap<String, PreparedTransaction>>>,
     /// Start and commit timestamps of raw transactions.
     raw: BTreeMap<String, (Timestamp, Option<Timestamp>)>,
 }
 
 impl ScriptRunner {
-    #[allow(clippy::disallowed_methods)] // The one reader of paused time.
     fn new() -> ScriptRunner {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
             .expect("a runtime");
-        let origin = runtime.block_on(async { tokio::time::Instant::now() });
         let cluster = {
             let _inside = runtime.enter();
-            MemoryCluster::new(2, Arc::new(PausedClock(origin))).expect("a cluster")
+            MemoryCluster::new(2, Arc::new(PausedClock::start())).expect("a cluster")
         };
-        ScriptRunner { runtime, cluster, sessions: BTreeMap::new(), raw: BTreeMap::new() }
+        ScriptRunner {
+            runtime,
+            cluster,
+            sessions: BTreeMap::new(),
+            prepared: Arc::default(),
+            raw: BTreeMap::new(),
+        }
     }
 
     /// Starts a step of a session and lets it run as far as it can.
@@ -174,6 +167,9 @@ impl ScriptRunner {
             Ok(WriteResponse::Done { .. }) => "ok".into(),
             Ok(WriteResponse::Status(TxnStatus::Alive)) => "alive".into(),
             Ok(WriteResponse::Status(TxnStatus::Committed { .. })) => "committed".into(),
+            Ok(WriteResponse::Status(TxnStatus::Prewritten { secondaries, .. })) => {
+                format!("prewritten, {} others", secondaries.len())
+            }
             Ok(WriteResponse::Status(TxnStatus::RolledBack)) => "rolled back".into(),
             Ok(WriteResponse::Counter(before)) => format!("before {before}"),
             Err(error) => describe(error),
@@ -380,6 +376,17 @@ impl ScriptRunner {
             "commit" => self.start(name, |txn| {
                 Box::pin(async move { txn.commit().await.map(|_| "committed".to_string()) })
             }),
+            "prepare" => {
+                let (prepared, name_of_it) = (self.prepared.clone(), name.to_string());
+                self.start(name, move |txn| {
+                    Box::pin(async move {
+                        let Some(done) = txn.prepare().await? else { return Ok("nothing".into()) };
+                        let keys = [&done.keys[..], &done.kept].map(<[Bytes]>::len);
+                        prepared.lock().expect("nobody panics").insert(name_of_it, done);
+                        Ok(format!("{} written, {} kept", keys[0], keys[1]))
+                    })
+                })
+            }
             "rollback" => self.start(name, |txn| {
                 Box::pin(async move {
                     txn.rollback();
@@ -485,13 +492,43 @@ impl ScriptRunner {
                     Some("unchanged") => Expect::NotNewerThan(start_ts),
                     _ => Expect::Any,
                 };
+                let others = options.remove("others");
                 let writes = writes_of(&options, expect);
                 let at = writes.first().ok_or("prewrite what?")?.key.clone();
                 let expires_unix_ms = self.expires();
-                let owner = None;
-                let request =
-                    WriteRequest::Prewrite { start_ts, primary, expires_unix_ms, writes, owner };
+                let secondaries = others.map(|others| {
+                    others.split(',').filter(|name| !name.is_empty()).map(key_of).collect()
+                });
+                let request = WriteRequest::Prewrite {
+                    start_ts,
+                    primary,
+                    expires_unix_ms,
+                    writes,
+                    owner: None,
+                    secondaries,
+                };
                 Ok(self.write(&at, request))
+            }
+            "check-locks" => {
+                let start_ts = self.start_ts(&named()?)?;
+                let keys: Vec<Bytes> = words[1..].iter().map(|name| key_of(name)).collect();
+                let at = keys.first().ok_or("check what?")?.clone();
+                Ok(self.write(&at, WriteRequest::CheckLocks { start_ts, keys }))
+            }
+            "hold-prepared" | "commit-prepared" | "rollback-prepared" => {
+                let prepared = self.prepared.lock().expect("nobody panics");
+                let prepared = prepared.get(&named()?).ok_or("it has prepared nothing")?;
+                let client: Arc<dyn ShardClient> = self.cluster.clone();
+                let outcome = self.run_now(async {
+                    match command.name.as_str() {
+                        "hold-prepared" => txn::hold_prepared(&client, prepared).await,
+                        "commit-prepared" => {
+                            txn::commit_prepared(&client, prepared).await.map(|_| ())
+                        }
+                        _ => txn::roll_back_prepared(&client, prepared).await,
+                    }
+                });
+                Ok(outcome.map_or_else(describe, |()| "ok".into()))
             }
             "commit" => {
                 let name = named()?;

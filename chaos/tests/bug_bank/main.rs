@@ -9,14 +9,8 @@
 #[path = "../simulation/sim/mod.rs"]
 mod sim;
 
-use base::Clock;
 use chaos::seeds::{self, Outcome};
 use std::collections::BTreeSet;
-
-/// Defects of an ordinary run.
-const SAMPLE: usize = 3;
-/// Milliseconds of a day.
-const DAY_MS: u64 = 86_400_000;
 
 /// A defect and how it must be found.
 struct Defect {
@@ -64,7 +58,7 @@ fn main() {
 
 fn every_defect() {
     let mut missed = Vec::new();
-    for defect in chosen() {
+    for defect in seeds::defects::chosen(&DEFECTS, |defect| defect.name) {
         if let Err(why) = find(defect) {
             println!("{}: {why}", defect.name);
             missed.push(defect.name);
@@ -73,44 +67,13 @@ fn every_defect() {
     assert!(missed.is_empty(), "not found as they must be: {missed:?}");
 }
 
-/// The second build must not drift from the first: same dependencies, same versions.
+/// The second build must not drift from the first.
 fn same_dependencies() {
-    let names = |text: &str| -> BTreeSet<String> {
-        let begin = text.find("[dependencies]").expect("a package has dependencies");
-        let section = text[begin..].lines().skip(1).take_while(|line| !line.starts_with('['));
-        let lines = section.filter(|line| !line.is_empty() && !line.starts_with('#'));
-        lines.filter_map(|line| Some(line.split(['.', ' ', '=']).next()?.to_string())).collect()
-    };
-    let first = names(include_str!("../../../raft/Cargo.toml"));
-    let second = names(include_str!("../../../defects/Cargo.toml"));
-    assert_eq!(first, second, "raft/Cargo.toml and defects/Cargo.toml differ");
-    let workspace = include_str!("../../../Cargo.toml");
-    for line in include_str!("../../../defects/Cargo.toml")
-        .lines()
-        .filter(|line| line.contains("version = \""))
-    {
-        if let Some((name, _)) = line.split_once(" = {") {
-            let same = workspace
-                .lines()
-                .any(|theirs| theirs.split(" #").next().unwrap_or_default().trim_end() == line);
-            assert!(same, "{name} has another version or features in the workspace's Cargo.toml");
-        }
-    }
-}
-
-/// All of them, one by name, or the sample of the day.
-fn chosen() -> Vec<&'static Defect> {
-    if let Ok(name) = std::env::var("PRECINCT_BUG") {
-        return DEFECTS.iter().filter(|defect| name == "all" || defect.name == name).collect();
-    }
-    if std::env::var_os("PRECINCT_SOAK").is_some() {
-        return DEFECTS.iter().collect();
-    }
-    let round = match std::env::var("PRECINCT_BUG_ROUND") {
-        Ok(round) => round.parse().expect("PRECINCT_BUG_ROUND is a number"),
-        Err(_) => (base::SystemClock::new().unix_ms() / DAY_MS) as usize,
-    };
-    (0..SAMPLE).map(|place| &DEFECTS[(round * SAMPLE + place) % DEFECTS.len()]).collect()
+    seeds::defects::assert_same_dependencies(
+        include_str!("../../../raft/Cargo.toml"),
+        include_str!("../../../defects/Cargo.toml"),
+        include_str!("../../../Cargo.toml"),
+    );
 }
 
 /// Looks for a defect, and for what its seeds do without it.

@@ -9,21 +9,15 @@
 
 mod sim;
 
-use base::Clock;
 use chaos::seeds::{self, Outcome, Report};
-use std::collections::BTreeSet;
 
 /// Seeds of an ordinary run.
 const SEEDS: u64 = 300;
 /// How many seeds are run twice.
 const TWICE: u64 = 3;
-/// Defects of an ordinary run.
-const SAMPLE: usize = 3;
-/// Milliseconds of a day.
-const DAY_MS: u64 = 86_400_000;
 
 /// Defects, and the seeds within which each must be found.
-const DEFECTS: [(&str, u64); 14] = [
+const DEFECTS: [(&str, u64); 19] = [
     ("newest-read-passes-pending", 400),
     ("commit-point-before-prewrites", 100),
     ("answered-before-the-primary", 100),
@@ -38,6 +32,11 @@ const DEFECTS: [(&str, u64); 14] = [
     ("locked-rows-unchecked", 200),
     ("stale-is-fresh", 100),
     ("first-read-unconfirmed", 200),
+    ("async-prewrite-unseen", 400),
+    ("async-commit-at-the-first", 400),
+    ("async-commit-rolled-back", 400),
+    ("async-error-before-rollback", 400),
+    ("missing-lock-leaves-no-record", 400),
 ];
 
 fn main() {
@@ -70,7 +69,7 @@ fn many_seeds() {
 
 fn every_defect() {
     let mut missed = Vec::new();
-    for (name, budget) in chosen() {
+    for &(name, budget) in seeds::defects::chosen(&DEFECTS, |(name, _)| name) {
         let (mut caught, mut tried) = (None, 0);
         seeds::run_seeds(1..=budget, Some(name), |seed, outcome| {
             tried += 1;
@@ -89,42 +88,16 @@ fn every_defect() {
     assert!(missed.is_empty(), "not found within their budgets: {missed:?}");
 }
 
-/// All of them, one by name, or the sample of the day.
-fn chosen() -> Vec<(&'static str, u64)> {
-    if let Ok(name) = std::env::var("PRECINCT_BUG") {
-        return DEFECTS
-            .into_iter()
-            .filter(|(defect, _)| name == "all" || *defect == name)
-            .collect();
-    }
-    let round = match number("PRECINCT_BUG_ROUND") {
-        Some(round) => round as usize,
-        None => (base::SystemClock::new().unix_ms() / DAY_MS) as usize,
-    };
-    (0..SAMPLE).map(|place| DEFECTS[(round * SAMPLE + place) % DEFECTS.len()]).collect()
-}
-
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }
 
-/// The second build must not drift from the first: same dependencies.
+/// The second build must not drift from the first.
 fn same_dependencies() {
-    let names = |text: &str| -> BTreeSet<String> {
-        let begin = text.find("[dependencies]").expect("a package has dependencies");
-        let section = text[begin..].lines().skip(1).take_while(|line| !line.starts_with('['));
-        let lines = section.filter(|line| !line.is_empty() && !line.starts_with('#'));
-        lines.filter_map(|line| Some(line.split(['.', ' ', '=']).next()?.to_string())).collect()
-    };
-    let first = names(include_str!("../../../txn/Cargo.toml"));
-    let second = names(include_str!("../../../defects/txn/Cargo.toml"));
-    assert_eq!(first, second, "txn/Cargo.toml and defects/txn/Cargo.toml differ");
-    let workspace = include_str!("../../../Cargo.toml");
-    let text = include_str!("../../../defects/txn/Cargo.toml");
-    let section = text.split_once("[dependencies]").expect("as above").1;
-    for line in section.lines().filter(|line| line.contains(" = ") && !line.contains("path = ")) {
-        let same = |theirs: &str| theirs.split(" #").next().unwrap_or_default().trim_end() == line;
-        assert!(workspace.lines().any(same), "{line}: another one in the workspace's Cargo.toml");
-    }
+    seeds::defects::assert_same_dependencies(
+        include_str!("../../../txn/Cargo.toml"),
+        include_str!("../../../defects/txn/Cargo.toml"),
+        include_str!("../../../Cargo.toml"),
+    );
 }

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use txn::command::{Expect, LockMode, Patience};
-use txn::testing::{MemoryCluster, RoughClient, Roughness, Unconfirmed};
+use txn::testing::{MemoryCluster, PausedClock, RoughClient, Roughness, Unconfirmed};
 use txn::{Error, Mode, Result, RowLock, ScanOptions, Transaction};
 
 /// Data shards.
@@ -42,9 +42,9 @@ const ACTIONS_MAX: u64 = 4;
 /// How often a locking action chooses a newer read point before the client gives up.
 const RENEWALS_MAX: u32 = 8;
 /// How rough the way to the shards is.
-const ROUGH: Roughness = Roughness { loss: 0.01, late: 0.004, death: 0.05 };
+const ROUGH: Roughness = Roughness { loss: 0.01, late: 0.004, death: 0.05, stall: 0.02 };
 /// The same where only shards are slow.
-const SMOOTH: Roughness = Roughness { loss: 0.0, late: 0.0, death: 0.0 };
+const SMOOTH: Roughness = Roughness { loss: 0.0, late: 0.0, death: 0.0, stall: 0.0 };
 
 /// How a transaction works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,18 +64,6 @@ enum Style {
 const SNAPSHOT: [Style; 5] =
     [Style::Optimistic, Style::Latest, Style::Locking, Style::LockingReads, Style::Serializable];
 const STRICT: [Style; 2] = [Style::LockingReads, Style::Serializable];
-
-struct PausedClock(tokio::time::Instant);
-
-impl Clock for PausedClock {
-    fn monotonic(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    fn unix_micros(&self) -> u64 {
-        1_000_000_000 + self.0.elapsed().as_micros() as u64
-    }
-}
 
 /// Runs a seed and returns its report, one line of JSON.
 pub fn run(seed: u64) -> String {
@@ -130,7 +118,7 @@ impl History {
 
 async fn simulate(seed: u64, level: Level) -> (Vec<Event>, (u64, u64)) {
     #[allow(clippy::disallowed_methods)] // The one reader of paused time.
-    let clock = Arc::new(PausedClock(tokio::time::Instant::now()));
+    let clock = Arc::new(PausedClock::start());
     let cluster = MemoryCluster::new(SHARDS, clock.clone()).expect("a cluster");
     let overtaking = seed.is_multiple_of(4);
     let roughness = if overtaking { SMOOTH } else { ROUGH };

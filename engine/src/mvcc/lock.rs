@@ -7,6 +7,8 @@ use bytes::Bytes;
 
 /// Format version of a lock's bytes.
 const LOCK_VERSION: u8 = 1;
+/// The same for a lock of an asynchronous commit.
+const LOCK_VERSION_ASYNC: u8 = 2;
 /// The locked write puts a value.
 const WRITE_PUT: u8 = 0;
 /// The locked write deletes the key.
@@ -55,6 +57,17 @@ pub struct Lock {
     pub change: Change,
     /// What was checked when the lock was placed, so that a repeated prewrite can be recognised.
     pub expect: LockExpect,
+    /// Set when the transaction is committed as soon as all its locks stand.
+    pub async_commit: Option<AsyncCommit>,
+}
+
+/// What a lock knows of an asynchronous commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AsyncCommit {
+    /// The transaction does not commit before this. Its commit timestamp is the latest of all its locks.
+    pub commit_from: Timestamp,
+    /// In the primary's lock: the transaction's other keys. In other locks: none.
+    pub secondaries: Vec<Bytes>,
 }
 
 /// What a prewrite demanded of the key's newest version.
@@ -170,7 +183,10 @@ impl Lock {
             Change::Keep => (WRITE_KEEP, &[]),
         };
         let mut bytes = Vec::with_capacity(31 + self.primary.len() + value.len());
-        bytes.push(LOCK_VERSION);
+        bytes.push(match self.async_commit {
+            None => LOCK_VERSION,
+            Some(_) => LOCK_VERSION_ASYNC,
+        });
         bytes.extend_from_slice(&self.start_ts.0.to_le_bytes());
         bytes.extend_from_slice(&self.expires_unix_ms.to_le_bytes());
         let (expect, expect_ts) = match self.expect {
@@ -180,8 +196,12 @@ impl Lock {
         };
         bytes.push(expect);
         bytes.extend_from_slice(&expect_ts.0.to_le_bytes());
-        bytes.extend_from_slice(&(self.primary.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(&self.primary);
+        put_key(&mut bytes, &self.primary);
+        if let Some(AsyncCommit { commit_from, secondaries }) = &self.async_commit {
+            bytes.extend_from_slice(&commit_from.0.to_le_bytes());
+            bytes.extend_from_slice(&(secondaries.len() as u32).to_le_bytes());
+            secondaries.iter().for_each(|key| put_key(&mut bytes, key));
+        }
         bytes.push(kind);
         bytes.extend_from_slice(value);
         bytes
@@ -192,7 +212,10 @@ impl Lock {
         Lock::parse(bytes).ok_or_else(|| {
             Error::corrupt(
                 format!("lock {}", engine_key.escape_ascii()),
-                format!("its {} bytes are not a lock of version {LOCK_VERSION}", bytes.len()),
+                format!(
+                    "its {} bytes are not a lock of version {LOCK_VERSION} or {LOCK_VERSION_ASYNC}",
+                    bytes.len()
+                ),
             )
         })
     }
@@ -203,9 +226,23 @@ impl Lock {
         let (expires_unix_ms, rest) = rest.split_first_chunk()?;
         let (&[expect], rest) = rest.split_first_chunk()?;
         let (expect_ts, rest) = rest.split_first_chunk()?;
-        let (primary_len, rest) = rest.split_first_chunk()?;
-        let primary_len = usize::try_from(u32::from_le_bytes(*primary_len)).ok()?;
-        let (primary, rest) = rest.split_at_checked(primary_len)?;
+        let (primary, rest) = take_key(rest)?;
+        let (async_commit, rest) = match version {
+            LOCK_VERSION => (None, rest),
+            LOCK_VERSION_ASYNC => {
+                let (commit_from, rest) = rest.split_first_chunk()?;
+                let (count, mut rest) = rest.split_first_chunk()?;
+                let mut secondaries = Vec::new();
+                for _ in 0..u32::from_le_bytes(*count) {
+                    let (key, after) = take_key(rest)?;
+                    secondaries.push(bytes.slice_ref(key));
+                    rest = after;
+                }
+                let commit_from = Timestamp(u64::from_le_bytes(*commit_from));
+                (Some(AsyncCommit { commit_from, secondaries }), rest)
+            }
+            _ => return None,
+        };
         let change = match rest {
             [WRITE_PUT, value @ ..] => Change::Put(bytes.slice_ref(value)),
             [WRITE_TOMBSTONE] => Change::Delete,
@@ -218,14 +255,27 @@ impl Lock {
             (EXPECT_NOT_NEWER_THAN, ts) => LockExpect::NotNewerThan(ts),
             _ => return None,
         };
-        (version == LOCK_VERSION).then(|| Lock {
+        Some(Lock {
             start_ts: Timestamp(u64::from_le_bytes(*start_ts)),
             primary: bytes.slice_ref(primary),
             expires_unix_ms: u64::from_le_bytes(*expires_unix_ms),
             change,
             expect,
+            async_commit,
         })
     }
+}
+
+/// Writes a key with its length.
+fn put_key(bytes: &mut Vec<u8>, key: &[u8]) {
+    bytes.extend_from_slice(&(key.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(key);
+}
+
+/// Reads what [`put_key`] wrote, and what follows it.
+fn take_key(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*len)).ok()?)
 }
 
 /// The engine key of a key's lock.

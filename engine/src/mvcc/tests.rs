@@ -101,7 +101,8 @@ enum Command {
         #[arg(key, optional)]
         old: bool,
     },
-    /// `lock KEY start_ts=TS primary=KEY [value=VALUE] [keep=true] [expires=MS] [expect=absent|TS]`.
+    /// `lock KEY start_ts=TS primary=KEY [value=VALUE] [keep=true] [expires=MS] [expect=absent|TS] [commit_from=TS]
+    /// [secondary=KEY]`.
     Lock {
         key: Raw,
         #[arg(key)]
@@ -116,6 +117,10 @@ enum Command {
         expires: u64,
         #[arg(key)]
         expect: Option<String>,
+        #[arg(key)]
+        commit_from: Option<u64>,
+        #[arg(key)]
+        secondary: Option<Raw>,
     },
     /// `unlock KEY`.
     Unlock { key: Raw },
@@ -194,7 +199,17 @@ impl goldenscript::Runner for Script {
                     None => scan(&*self.engine, &range, at.0, *reverse, &mut visit)?,
                 }
             }
-            Command::Lock { key, start_ts, primary, value, keep, expires, expect } => {
+            Command::Lock {
+                key,
+                start_ts,
+                primary,
+                value,
+                keep,
+                expires,
+                expect,
+                commit_from,
+                secondary,
+            } => {
                 let lock = Lock {
                     start_ts: Timestamp(*start_ts),
                     primary: primary.0.clone().into(),
@@ -209,6 +224,10 @@ impl goldenscript::Runner for Script {
                         Some("absent") => LockExpect::Absent,
                         Some(ts) => LockExpect::NotNewerThan(Timestamp(ts.parse()?)),
                     },
+                    async_commit: commit_from.map(|ts| AsyncCommit {
+                        commit_from: Timestamp(ts),
+                        secondaries: secondary.iter().map(|key| key.0.clone().into()).collect(),
+                    }),
                 };
                 self.write(|batch| put_lock(batch, &key.0, &lock))?;
             }
@@ -296,8 +315,12 @@ fn unescape(text: &str) -> Vec<u8> {
 }
 
 fn describe(lock: &Lock) -> String {
+    let commit = lock.async_commit.as_ref().map(|AsyncCommit { commit_from, secondaries }| {
+        let keys: Vec<_> = secondaries.iter().map(|key| key.escape_ascii().to_string()).collect();
+        format!(" commit_from={commit_from} secondaries={}", keys.join(","))
+    });
     format!(
-        "start_ts={} primary={} expires={} expect={:?} value={}",
+        "start_ts={} primary={} expires={} expect={:?} value={}{}",
         lock.start_ts,
         lock.primary.escape_ascii(),
         lock.expires_unix_ms,
@@ -307,5 +330,6 @@ fn describe(lock: &Lock) -> String {
             Change::Delete => "(delete)".into(),
             Change::Keep => "(keep)".into(),
         },
+        commit.unwrap_or_default(),
     )
 }

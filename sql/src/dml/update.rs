@@ -15,7 +15,7 @@ use crate::catalog::TableDef;
 use crate::context::EvalContext;
 use crate::expr::{self, Expr};
 use crate::session::Session;
-use crate::session::locking::{Locking, WriteView};
+use crate::session::locking::Locking;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
 use crate::value::{Row, Value};
@@ -107,18 +107,8 @@ impl Target {
         let options = ReadOptions { shard: choice.shard.clone(), ..ReadOptions::default() };
         if let Some(locking) = &self.locking {
             match &choice.access {
-                // Locked before they are read: nothing can change in between.
                 Access::Rows(keys) => {
-                    let mut guard = txn.lock().await;
-                    match locking.view {
-                        WriteView::Newest => {
-                            locking.take_any(&mut guard, keys, ctx).await?;
-                            guard.read_newest().await?;
-                        }
-                        WriteView::Fresh | WriteView::Advance => {
-                            locking.take(&mut guard, keys, ctx).await?;
-                        }
-                    }
+                    locking.take_points(txn, keys, ctx).await?;
                 }
                 _ => locking.begin(txn).await?,
             }

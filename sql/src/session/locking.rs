@@ -104,6 +104,28 @@ impl Locking {
         Ok(outcomes)
     }
 
+    /// Locks rows that are found by their keys before they are read, so that nothing can change in between, and chooses
+    /// the statement's read point; the outcome of each.
+    ///
+    /// # Errors
+    /// As [`Locking::take`].
+    pub(crate) async fn take_points(
+        &self,
+        txn: &SharedTransaction,
+        keys: &[Bytes],
+        ctx: &EvalContext,
+    ) -> Result<Vec<LockedKey>> {
+        let mut txn = txn.lock().await;
+        match self.view {
+            WriteView::Newest => {
+                let outcomes = self.take_any(&mut txn, keys, ctx).await?;
+                txn.read_newest().await?;
+                Ok(outcomes)
+            }
+            WriteView::Fresh | WriteView::Advance => self.take(&mut txn, keys, ctx).await,
+        }
+    }
+
     /// Locks keys, whatever was read of them.
     pub(crate) async fn take_any(
         &self,

@@ -7,6 +7,7 @@
 //! key:  free ──[Prewrite]──► locked ──[Commit]────► free, version at commit_ts (record on the primary)
 //!                              │ ▲─ [Heartbeat], the same Prewrite again
 //!                              └──[Rollback, CheckStatus when expired]──► free (record on the primary)
+//!       └──[CheckLocks, Rollback]──► free, with a record that no lock can be placed any more
 //! ```
 //!
 //! Checks inside one request come in this order over all keys: locks and records, then `AlreadyExists`,
@@ -20,7 +21,7 @@ use crate::row_locks::RowLocks;
 use crate::{Error, Result};
 use base::{Timestamp, limits};
 use bytes::Bytes;
-use engine::mvcc::{self, Lock, LockExpect, TxnRecord};
+use engine::mvcc::{self, AsyncCommit, Lock, LockExpect, TxnRecord};
 use engine::{Engine, WriteBatch};
 
 /// The timestamp under which counters are kept: one version each, overwritten in place.
@@ -51,7 +52,7 @@ pub(super) struct Evaluator<'a> {
 }
 
 impl Evaluator<'_> {
-    /// Evaluates one request; `commit_ts` is for `CommitNow`.
+    /// Evaluates one request; `commit_ts` is for those that commit, or may.
     pub(super) fn evaluate(
         &self,
         request: &WriteRequest,
@@ -59,13 +60,21 @@ impl Evaluator<'_> {
     ) -> Result<Evaluation> {
         match request {
             WriteRequest::CommitNow { writes, owner } => self.commit_now(writes, *owner, commit_ts),
-            WriteRequest::Prewrite { start_ts, primary, expires_unix_ms, writes, owner } => {
+            WriteRequest::Prewrite {
+                start_ts,
+                primary,
+                expires_unix_ms,
+                writes,
+                owner,
+                secondaries,
+            } => {
                 let held = HeldLock {
                     start_ts: *start_ts,
                     primary: primary.clone(),
                     expires_unix_ms: *expires_unix_ms,
+                    commit_from: secondaries.is_some().then_some(commit_ts),
                 };
-                self.prewrite(held, writes, *owner)
+                self.prewrite(held, writes, *owner, secondaries.as_deref().unwrap_or_default())
             }
             WriteRequest::Commit { start_ts, commit_ts, keys, kept } => {
                 self.commit(*start_ts, *commit_ts, keys, kept)
@@ -74,6 +83,7 @@ impl Evaluator<'_> {
             WriteRequest::CheckStatus { start_ts, primary, now_unix_ms } => {
                 self.check_status(*start_ts, primary, *now_unix_ms)
             }
+            WriteRequest::CheckLocks { start_ts, keys } => self.check_locks(*start_ts, keys),
             WriteRequest::Heartbeat { start_ts, primary, expires_unix_ms } => {
                 self.heartbeat(*start_ts, primary, *expires_unix_ms)
             }
@@ -117,11 +127,15 @@ impl Evaluator<'_> {
         held: HeldLock,
         writes: &[KeyWrite],
         owner: Option<LockOwner>,
+        secondaries: &[Bytes],
     ) -> Result<Evaluation> {
         let mut fresh = Vec::with_capacity(writes.len());
+        let mut commit_from = Timestamp::ZERO;
         for write in writes {
             match self.locks.get(&write.key) {
-                Some(lock) if lock.start_ts == held.start_ts => {}
+                Some(lock) if lock.start_ts == held.start_ts => {
+                    commit_from = commit_from.max(lock.commit_from.unwrap_or_default());
+                }
                 Some(lock) => return Err(locked(&write.key, lock)),
                 None => {
                     self.check_row_lock(write, owner)?;
@@ -136,12 +150,17 @@ impl Evaluator<'_> {
                     return Err(Error::RolledBack { start_ts: held.start_ts });
                 }
                 // A copy of a request whose transaction is long committed.
-                Some(TxnRecord::Committed { .. }) => {}
+                Some(TxnRecord::Committed { commit_ts }) => {
+                    commit_from = commit_from.max(commit_ts)
+                }
                 None => open.push(write),
             }
         }
         self.check_expectations(open.iter().copied())?;
-        let mut result = Evaluation::done();
+        if let (Some(from), false) = (held.commit_from, open.is_empty()) {
+            commit_from = commit_from.max(from);
+        }
+        let mut result = Evaluation::answering(WriteResponse::Done { commit_ts: commit_from });
         for write in open {
             let lock = Lock {
                 start_ts: held.start_ts,
@@ -153,6 +172,13 @@ impl Evaluator<'_> {
                     Expect::Absent => LockExpect::Absent,
                     Expect::NotNewerThan(ts) => LockExpect::NotNewerThan(ts),
                 },
+                async_commit: held.commit_from.map(|commit_from| AsyncCommit {
+                    commit_from,
+                    secondaries: match write.key == held.primary {
+                        true => secondaries.to_vec(),
+                        false => Vec::new(),
+                    },
+                }),
             };
             mvcc::put_lock(&mut result.batch, &write.key, &lock);
             result.locks.push(LockChange::Put(write.key.clone(), held.clone()));
@@ -164,7 +190,7 @@ impl Evaluator<'_> {
     fn commit(
         &self,
         start_ts: Timestamp,
-        commit_ts: Timestamp,
+        mut commit_ts: Timestamp,
         keys: &[Bytes],
         kept: &[Bytes],
     ) -> Result<Evaluation> {
@@ -177,10 +203,19 @@ impl Evaluator<'_> {
         }
         for key in keys {
             let Some(lock) = self.own_lock(key, start_ts)? else {
-                if self.is_committed(key, start_ts, commit_ts)? {
-                    continue;
+                match mvcc::get_txn_record(self.engine, key, start_ts)? {
+                    // Whoever decided it may have found other locks, or the same ones placed anew.
+                    Some(TxnRecord::Committed { commit_ts: at }) => {
+                        commit_ts = at;
+                        let status = TxnStatus::Committed { commit_ts };
+                        result.response = WriteResponse::Status(status);
+                        continue;
+                    }
+                    None if self.is_version(key, commit_ts)? => continue,
+                    Some(TxnRecord::RolledBack) | None => {
+                        return Err(Error::RolledBack { start_ts });
+                    }
                 }
-                return Err(Error::RolledBack { start_ts });
             };
             put_change(&mut result.batch, key, commit_ts, &lock.change);
             mvcc::delete_lock(&mut result.batch, key);
@@ -232,6 +267,14 @@ impl Evaluator<'_> {
             if now_unix_ms < lock.expires_unix_ms {
                 return Ok(status(TxnStatus::Alive));
             }
+            if lock.commit_from.is_some()
+                && !defect::active("async-commit-rolled-back")
+                && let Some(Lock { async_commit: Some(commit), .. }) =
+                    mvcc::get_lock(self.engine, primary)?
+            {
+                let AsyncCommit { commit_from, secondaries } = commit;
+                return Ok(status(TxnStatus::Prewritten { commit_from, secondaries }));
+            }
             let mut result = status(TxnStatus::RolledBack);
             result.remove_lock(primary, lock);
             return Ok(result);
@@ -254,6 +297,35 @@ impl Evaluator<'_> {
                 Ok(result)
             }
         }
+    }
+
+    /// Whether locks of an asynchronous commit stand.
+    fn check_locks(&self, start_ts: Timestamp, keys: &[Bytes]) -> Result<Evaluation> {
+        let mut commit_from = Timestamp::ZERO;
+        let mut missing = Evaluation::answering(WriteResponse::Status(TxnStatus::RolledBack));
+        let mut whole = true;
+        for key in keys {
+            match self.locks.get(key) {
+                Some(HeldLock { start_ts: own, commit_from: Some(from), .. })
+                    if *own == start_ts =>
+                {
+                    commit_from = commit_from.max(*from);
+                }
+                Some(_) | None => {
+                    whole = false;
+                    // Without this the prewrite might still come.
+                    if mvcc::get_txn_record(self.engine, key, start_ts)?.is_none()
+                        && !defect::active("missing-lock-leaves-no-record")
+                    {
+                        let record = TxnRecord::RolledBack;
+                        mvcc::put_txn_record(&mut missing.batch, key, start_ts, record);
+                    }
+                }
+            }
+        }
+        let secondaries = Vec::new();
+        let stands = WriteResponse::Status(TxnStatus::Prewritten { commit_from, secondaries });
+        Ok(if whole { Evaluation::answering(stands) } else { missing })
     }
 
     /// Moves a primary's expiry.
@@ -359,16 +431,10 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Whether a key without the transaction's lock was committed by it.
-    fn is_committed(&self, key: &[u8], start_ts: Timestamp, commit_ts: Timestamp) -> Result<bool> {
-        match mvcc::get_txn_record(self.engine, key, start_ts)? {
-            Some(TxnRecord::Committed { .. }) => Ok(true),
-            Some(TxnRecord::RolledBack) => Ok(false),
-            None => {
-                let version = mvcc::get(self.engine, key, commit_ts)?;
-                Ok(version.is_some_and(|version| version.commit_ts == commit_ts))
-            }
-        }
+    /// Whether a key has a version of exactly this timestamp.
+    fn is_version(&self, key: &[u8], commit_ts: Timestamp) -> Result<bool> {
+        let version = mvcc::get(self.engine, key, commit_ts)?;
+        Ok(version.is_some_and(|version| version.commit_ts == commit_ts))
     }
 }
 

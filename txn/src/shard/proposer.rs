@@ -267,7 +267,14 @@ impl Proposer {
             let commit_ts = next_ts;
             if task.work.commits() {
                 next_ts = next_ts.next();
-                task.guard.stamp(commit_ts);
+                task.guard.stamp(match &task.work {
+                    Work::Write(WriteRequest::Prewrite { .. })
+                        if defect::active("async-prewrite-unseen") =>
+                    {
+                        Timestamp::MAX
+                    }
+                    _ => commit_ts,
+                });
             }
             // Nobody waits for a write whose caller gave up; it was told that nothing happened.
             if task.claimed.swap(true, Ordering::SeqCst) {
@@ -405,7 +412,13 @@ fn size(batch: &WriteBatch) -> usize {
 impl Work {
     /// Whether it needs a commit timestamp.
     fn commits(&self) -> bool {
-        matches!(self, Work::Write(WriteRequest::CommitNow { .. }))
+        matches!(
+            self,
+            Work::Write(
+                WriteRequest::CommitNow { .. }
+                    | WriteRequest::Prewrite { secondaries: Some(_), .. }
+            )
+        )
     }
 }
 
@@ -420,7 +433,7 @@ fn keys(work: &Work) -> Vec<Bytes> {
             writes.iter().map(|write| write.key.clone()).collect()
         }
         WriteRequest::Commit { keys, kept, .. } => keys.iter().chain(kept).cloned().collect(),
-        WriteRequest::Rollback { keys, .. } => keys.clone(),
+        WriteRequest::Rollback { keys, .. } | WriteRequest::CheckLocks { keys, .. } => keys.clone(),
         WriteRequest::CheckStatus { primary, .. } | WriteRequest::Heartbeat { primary, .. } => {
             vec![primary.clone()]
         }
@@ -438,6 +451,7 @@ fn begins(work: &Work) -> bool {
         WriteRequest::Commit { .. }
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
+        | WriteRequest::CheckLocks { .. }
         | WriteRequest::Heartbeat { .. } => false,
     }
 }
@@ -447,10 +461,13 @@ fn visibility(work: &Work) -> Visibility {
     let Work::Write(request) = work else { return Visibility::Never };
     match request {
         WriteRequest::CommitNow { .. } => Visibility::AtStamp,
+        // The transaction may be committed with this entry.
+        WriteRequest::Prewrite { secondaries: Some(_), .. } => Visibility::AtStamp,
         WriteRequest::Commit { commit_ts, .. } => Visibility::From(*commit_ts),
         WriteRequest::Prewrite { .. }
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
+        | WriteRequest::CheckLocks { .. }
         | WriteRequest::Heartbeat { .. }
         | WriteRequest::Bump { .. } => Visibility::Never,
     }
@@ -465,6 +482,7 @@ fn weight(work: &Work) -> usize {
         WriteRequest::CommitNow { writes, .. } | WriteRequest::Prewrite { writes, .. } => {
             writes.iter().map(|write| one(write) + limits::WRITE_OVERHEAD_BYTES).sum()
         }
+        WriteRequest::CheckLocks { .. } => keys_only(),
         WriteRequest::Commit { .. }
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }

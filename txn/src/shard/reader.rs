@@ -127,7 +127,7 @@ async fn changed(
         let locks = tenure.locks.read();
         for key in &keys {
             match locks.get(key) {
-                Some(lock) if lock.start_ts <= ts && lock.start_ts != own => {
+                Some(lock) if lock.is_in_way(ts) && lock.start_ts != own => {
                     return Err(locked(key, lock));
                 }
                 Some(_) | None => {}
@@ -259,7 +259,7 @@ fn version_at<V: View + ?Sized>(view: &V, key: &[u8], ts: Timestamp) -> Result<O
 fn check_key(locks: &LockTable, key: &[u8], ts: Timestamp) -> Result<()> {
     match locks.get(key) {
         Some(_) if defect::active("reads-pass-locks") => Ok(()),
-        Some(lock) if lock.start_ts <= ts => Err(locked(key, lock)),
+        Some(lock) if lock.is_in_way(ts) => Err(locked(key, lock)),
         Some(_) | None => Ok(()),
     }
 }

@@ -21,7 +21,7 @@ const ATTEMPTS: u32 = 40;
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(50);
 /// Longest usual way of a message, microseconds.
 const DELAY_MAX_US: u64 = 3000;
-/// Longest life of a coordinator that dies, microseconds.
+/// Longest life of a coordinator before it dies or stands still, microseconds.
 const DEATH_MAX_US: u64 = 15_000;
 
 /// How rough it is.
@@ -33,6 +33,8 @@ pub struct Roughness {
     pub late: f64,
     /// Share of coordinators that die in the middle of their work.
     pub death: f64,
+    /// Share of coordinators that stand still for longer than the TTL of locks, as a paused process does.
+    pub stall: f64,
 }
 
 /// The client.
@@ -121,7 +123,15 @@ impl ShardClient for RoughClient {
 
     async fn lock(&self, route: Route, request: LockRequest) -> Result<Vec<LockedKey>> {
         self.delay().await;
-        let answer = self.routed(|| self.cluster.lock(route, request.clone())).await;
+        let again = AtomicBool::new(false);
+        let attempt = async || {
+            let mut answer = self.cluster.lock(route, request.clone()).await;
+            if let (true, Ok(outcomes)) = (again.swap(true, Ordering::SeqCst), &mut answer) {
+                outcomes.iter_mut().for_each(LockedKey::set_waited);
+            }
+            answer
+        };
+        let answer = self.routed(attempt).await;
         self.delay().await;
         answer
     }
@@ -147,11 +157,19 @@ impl ShardClient for RoughClient {
     }
 
     fn spawn(&self, work: BoxFuture<'static, ()>) {
+        let life = Duration::from_micros(self.rng.lock().below(DEATH_MAX_US));
         // A coordinator that dies takes its work with it.
         if self.fault(self.roughness.death) {
-            let life = Duration::from_micros(self.rng.lock().below(DEATH_MAX_US));
             self.cluster.spawn(Box::pin(async move {
                 let _ = tokio::time::timeout(life, work).await;
+            }));
+        } else if self.fault(self.roughness.stall) {
+            self.cluster.spawn(Box::pin(async move {
+                let mut work = work;
+                if tokio::time::timeout(life, &mut work).await.is_err() {
+                    tokio::time::sleep(base::limits::LOCK_TTL * 3 / 2).await;
+                    work.await;
+                }
             }));
         } else {
             self.cluster.spawn(work);

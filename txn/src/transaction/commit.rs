@@ -11,24 +11,41 @@
 //! own, so a client that goes away leaves no locks behind. The transaction is committed at the moment
 //! chunk 0's commit is durable; whoever finds another lock later learns that from the primary's record.
 //!
+//! # Asynchronous commit
+//!
+//! A small transaction is committed at the moment its last lock is durable, one entry earlier:
+//!
+//! ```text
+//!  start_ts ─► prewrite all chunks, each with a timestamp of its leader ─► answer ─► commit chunk 0, then the others
+//!                  any failure ─► roll back the primary ─► answer what became of it
+//! ```
+//!
+//! Its `commit_ts` is the latest of the timestamps that the leaders have put into the locks. Each was fetched under the
+//! latches of the keys, so a reader whose read point is later meets the latch or the lock, and one whose read point is
+//! earlier may pass. The primary's lock names all other keys: when it has expired, whoever meets a lock looks whether
+//! all of them stand (`resolve`). A missing one is ruled out for good before the transaction is rolled back. (The idea:
+//! CockroachDB's parallel commits, TiDB's async commit.)
+//!
 //! Rows that were locked and not written travel with the writes, as changes that keep them: a lock that was lost with
 //! its leader is noticed here. A serializable transaction takes the two phases even on one shard: once its writes are
 //! locked and it has its `commit_ts`, it looks whether anything it has read was changed before that point.
 //!
 //! Invariants:
 //! 1. `commit_ts` is fetched after the last prewrite is durable, so every reader whose read point is
-//!    later meets the lock or the version.
+//!    later meets the lock or the version. (An asynchronous commit: see above.)
 //! 2. Secondary keys are rolled back only after the primary is known to be rolled back.
+//! 3. An asynchronous commit answers an error only after the primary is known to be rolled back.
 
 use super::held_locks::HeldLocks;
+use super::prepared::PreparedTransaction;
 use super::read_set::ReadSet;
 use super::resolve::{self, LockWait};
 use super::wrong_answer;
-use crate::command::{Change, KeyWrite, LockOwner, WriteRequest, WriteResponse};
+use crate::command::{Change, KeyWrite, LockOwner, TxnStatus, WriteRequest, WriteResponse};
 use crate::defect;
 use crate::shard_client::{Route, ShardClient};
 use crate::{Error, Result};
-use base::{Timestamp, limits};
+use base::{ShardId, Timestamp, limits};
 use bytes::Bytes;
 use futures::future::try_join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -76,28 +93,42 @@ pub(super) async fn commit(
         }
         return Ok(commit_ts);
     }
-    let start_ts = client.timestamp().await?;
-    // The primary is the first write of the first chunk.
-    let mut first = shards.remove(&primary_route).unwrap_or_default();
-    if let Some(at) = first.iter().position(|write| write.key == primary) {
-        first[..=at].rotate_right(1);
-    }
-    let mut chunks = cut(primary_route, first);
-    chunks.extend(shards.into_iter().flat_map(|(route, writes)| cut(route, writes)));
-    let work = TwoPhase {
-        client: client.clone(),
-        start_ts,
-        primary,
-        chunks,
-        locks,
-        validation,
-        started: AtomicUsize::new(0),
-        primary_locked: AtomicBool::new(false),
+    let mut work = TwoPhase::begin(client, shards, (primary_route, primary), locks).await?;
+    work.secondaries = match validation {
+        None => secondaries_of(&work.chunks),
+        // What was read must be looked at again between the phases.
+        Some(_) => None,
     };
+    work.validation = validation;
     let (answer, outcome) = oneshot::channel();
     client.spawn(Box::pin(work.run(answer)));
     // The task answers always; silence means that the node is going down.
     outcome.await.unwrap_or(Err(Error::OutcomeUnknown { shard: primary_route.shard }))
+}
+
+/// First phase of writes (at least one) that are committed later, and by somebody else perhaps. `locks` are released
+/// when it is over.
+pub(super) async fn prepare(
+    client: &Arc<dyn ShardClient>,
+    writes: Vec<KeyWrite>,
+    locks: Option<HeldLocks>,
+) -> Result<PreparedTransaction> {
+    let written = writes.iter().find(|write| write.change != Change::Keep);
+    let Some(primary) = written.or(writes.first()).map(|write| write.key.clone()) else {
+        return Err(Error::Unavailable { shard: ShardId::META, what: "nothing to prepare".into() });
+    };
+    let primary = (client.locate(&primary)?, primary);
+    let mut shards: BTreeMap<Route, Vec<KeyWrite>> = BTreeMap::new();
+    for write in writes {
+        shards.entry(client.locate(&write.key)?).or_default().push(write);
+    }
+    let shard = primary.0.shard;
+    let work = TwoPhase::begin(client, shards, primary, locks).await?;
+    let (answer, outcome) = oneshot::channel();
+    client.spawn(Box::pin(work.run_first_phase(answer)));
+    // Silence means that the node is going down; the locks expire.
+    let gone = |_| Err(Error::Unavailable { shard, what: "this node is stopping".into() });
+    outcome.await.unwrap_or_else(gone)
 }
 
 /// Ends a transaction that has locked rows and written none: what it has read under its locks must still be so.
@@ -140,7 +171,7 @@ async fn commit_now(
 }
 
 /// Writes of one shard that travel in one request.
-struct Chunk {
+pub(super) struct Chunk {
     /// The shard.
     route: Route,
     /// The writes, in key order.
@@ -154,7 +185,7 @@ impl Chunk {
     }
 
     /// Its keys that are written, and those that are only kept.
-    fn written_and_kept(&self) -> (Vec<Bytes>, Vec<Bytes>) {
+    pub(super) fn written_and_kept(&self) -> (Vec<Bytes>, Vec<Bytes>) {
         let keep = |write: &&KeyWrite| write.change == Change::Keep;
         let (kept, written): (Vec<_>, Vec<_>) = self.writes.iter().partition(keep);
         let keys = |writes: Vec<&KeyWrite>| writes.iter().map(|write| write.key.clone()).collect();
@@ -163,15 +194,17 @@ impl Chunk {
 }
 
 /// A transaction between its first prewrite and its last commit.
-struct TwoPhase {
+pub(super) struct TwoPhase {
     /// The way to shards.
     client: Arc<dyn ShardClient>,
     /// Identity.
-    start_ts: Timestamp,
+    pub(super) start_ts: Timestamp,
     /// The deciding key: the first write of chunk 0.
-    primary: Bytes,
+    pub(super) primary: Bytes,
     /// All writes.
-    chunks: Vec<Chunk>,
+    pub(super) chunks: Vec<Chunk>,
+    /// All keys but the primary, when the transaction commits asynchronously.
+    secondaries: Option<Vec<Bytes>>,
     /// Row locks; released when everything is over.
     locks: Option<HeldLocks>,
     /// What must not have changed at the commit.
@@ -183,6 +216,52 @@ struct TwoPhase {
 }
 
 impl TwoPhase {
+    /// A transaction of which nothing was sent yet.
+    async fn begin(
+        client: &Arc<dyn ShardClient>,
+        mut shards: BTreeMap<Route, Vec<KeyWrite>>,
+        (primary_route, primary): (Route, Bytes),
+        locks: Option<HeldLocks>,
+    ) -> Result<TwoPhase> {
+        // The primary is the first write of the first chunk.
+        let mut first = shards.remove(&primary_route).unwrap_or_default();
+        if let Some(at) = first.iter().position(|write| write.key == primary) {
+            first[..=at].rotate_right(1);
+        }
+        let mut chunks = cut(primary_route, first);
+        chunks.extend(shards.into_iter().flat_map(|(route, writes)| cut(route, writes)));
+        Ok(TwoPhase {
+            client: client.clone(),
+            start_ts: client.timestamp().await?,
+            primary,
+            chunks,
+            secondaries: None,
+            locks,
+            validation: None,
+            started: AtomicUsize::new(0),
+            primary_locked: AtomicBool::new(false),
+        })
+    }
+
+    /// Runs the first phase only.
+    async fn run_first_phase(self, answer: oneshot::Sender<Result<PreparedTransaction>>) {
+        let prewritten = tokio::select! {
+            biased;
+            outcome = self.prewrite_all() => outcome,
+            error = self.keep_alive() => Err(error),
+        };
+        match prewritten {
+            Ok(_) => {
+                // Whoever asked may have gone away: then nobody holds the locks, and they expire.
+                let _ = answer.send(Ok(PreparedTransaction::of(&self)));
+            }
+            Err(error) => {
+                let _ = answer.send(Err(error));
+                self.roll_back().await;
+            }
+        }
+    }
+
     /// Runs both phases; answers as soon as the outcome is decided, then tidies up.
     async fn run(self, answer: oneshot::Sender<Result<Timestamp>>) {
         let early = match defect::active("commit-point-before-prewrites") {
@@ -190,12 +269,23 @@ impl TwoPhase {
             false => None,
         };
         let prewritten = tokio::select! {
+            // In this order, or equal seeds would give different runs.
+            biased;
             outcome = self.prewrite_all() => outcome,
             error = self.keep_alive() => Err(error),
         };
+        if self.secondaries.is_some() {
+            return match prewritten {
+                Ok(commit_ts) => {
+                    let _ = answer.send(Ok(commit_ts));
+                    self.commit_behind(commit_ts).await;
+                }
+                Err(error) => self.undo_async(error, answer).await,
+            };
+        }
         let commit_ts = match prewritten {
-            Ok(()) if early.is_some() => Ok(early.unwrap_or_default()),
-            Ok(()) => self.commit_point().await,
+            Ok(_) if early.is_some() => Ok(early.unwrap_or_default()),
+            Ok(_) => self.commit_point().await,
             Err(error) => Err(error),
         };
         let commit_ts = match commit_ts {
@@ -211,7 +301,7 @@ impl TwoPhase {
             return drop(self.commit_chunk(&self.chunks[0], commit_ts).await);
         }
         match self.commit_chunk(&self.chunks[0], commit_ts).await {
-            Ok(()) => {
+            Ok(commit_ts) => {
                 let _ = answer.send(Ok(commit_ts));
                 self.commit_others(commit_ts).await;
             }
@@ -236,17 +326,52 @@ impl TwoPhase {
         }
     }
 
-    /// First phase, over all chunks.
-    async fn prewrite_all(&self) -> Result<()> {
+    /// Tidies up after an asynchronous commit that is answered. A failure leaves locks that readers resolve.
+    async fn commit_behind(&self, commit_ts: Timestamp) {
+        if let Ok(commit_ts) = self.commit_chunk(&self.chunks[0], commit_ts).await {
+            self.commit_others(commit_ts).await;
+        }
+    }
+
+    /// Ends an asynchronous commit whose first phase failed. All its locks may stand nevertheless, and somebody may have
+    /// found that out: the primary knows.
+    async fn undo_async(&self, error: Error, answer: oneshot::Sender<Result<Timestamp>>) {
+        if defect::active("async-error-before-rollback") {
+            let _ = answer.send(Err(error));
+            return self.roll_back().await;
+        }
+        match self.roll_back_chunk(&self.chunks[0]).await {
+            Ok(WriteResponse::Status(TxnStatus::Committed { commit_ts })) => {
+                let _ = answer.send(Ok(commit_ts));
+                self.commit_others(commit_ts).await;
+            }
+            Ok(_) => {
+                let _ = answer.send(Err(error));
+                self.roll_back_others().await;
+            }
+            Err(_) => {
+                let shard = self.chunks[0].route.shard;
+                let _ = answer.send(Err(Error::OutcomeUnknown { shard }));
+            }
+        }
+    }
+
+    /// First phase, over all chunks; the latest of the timestamps that their leaders gave.
+    async fn prewrite_all(&self) -> Result<Timestamp> {
         let prewrites: Vec<_> = (0..self.chunks.len()).map(|index| self.prewrite(index)).collect();
         stream::iter(prewrites)
             .buffer_unordered(limits::PREWRITES_IN_FLIGHT)
-            .try_for_each(|()| futures::future::ready(Ok(())))
+            .try_fold(Timestamp::ZERO, async |latest: Timestamp, ts| {
+                Ok(match defect::active("async-commit-at-the-first") && latest != Timestamp::ZERO {
+                    true => latest.min(ts),
+                    false => latest.max(ts),
+                })
+            })
             .await
     }
 
     /// First phase of one chunk.
-    async fn prewrite(&self, index: usize) -> Result<()> {
+    async fn prewrite(&self, index: usize) -> Result<Timestamp> {
         self.started.fetch_max(index + 1, Ordering::SeqCst);
         let chunk = &self.chunks[index];
         let request = WriteRequest::Prewrite {
@@ -255,14 +380,21 @@ impl TwoPhase {
             expires_unix_ms: self.expires_unix_ms(),
             writes: chunk.writes.clone(),
             owner: self.locks.as_ref().map(HeldLocks::owner),
+            secondaries: match index {
+                0 => self.secondaries.clone(),
+                _ => self.secondaries.as_ref().map(|_| Vec::new()),
+            },
         };
         let wait = LockWait::holding_locks(self.start_ts);
         match resolve::write(&*self.client, chunk.route, wait, request).await {
-            Ok(_) => {
+            Ok(response) => {
                 if index == 0 {
                     self.primary_locked.store(true, Ordering::SeqCst);
                 }
-                Ok(())
+                match response {
+                    WriteResponse::Done { commit_ts } => Ok(commit_ts),
+                    _ => Err(wrong_answer(chunk.route.shard)),
+                }
             }
             // A lock that may or may not stand decides nothing: the transaction is rolled back, and
             // that is a certain outcome.
@@ -296,11 +428,14 @@ impl TwoPhase {
         }
     }
 
-    /// Second phase of one chunk.
-    async fn commit_chunk(&self, chunk: &Chunk, commit_ts: Timestamp) -> Result<()> {
+    /// Second phase of one chunk; the timestamp at which it is committed, which somebody else may have chosen before.
+    async fn commit_chunk(&self, chunk: &Chunk, commit_ts: Timestamp) -> Result<Timestamp> {
         let (start_ts, (keys, kept)) = (self.start_ts, chunk.written_and_kept());
         let request = WriteRequest::Commit { start_ts, commit_ts, keys, kept };
-        self.client.write(chunk.route, request).await.map(|_| ())
+        match self.client.write(chunk.route, request).await? {
+            WriteResponse::Status(TxnStatus::Committed { commit_ts }) => Ok(commit_ts),
+            _ => Ok(commit_ts),
+        }
     }
 
     /// Second phase of the chunks that do not decide. A failure leaves locks that readers resolve.
@@ -315,17 +450,21 @@ impl TwoPhase {
 
     /// Removes the locks of every chunk that may have been sent, the deciding one first.
     async fn roll_back(&self) {
-        let started = self.started.load(Ordering::SeqCst);
-        let Some((first, others)) = self.chunks[..started].split_first() else { return };
         // Unless the primary is known to be rolled back, its record decides for the other locks.
-        if let Ok(WriteResponse::Done { .. }) = self.roll_back_chunk(first).await {
-            let rollbacks: Vec<_> =
-                others.iter().map(|chunk| self.roll_back_chunk(chunk)).collect();
-            stream::iter(rollbacks)
-                .buffer_unordered(limits::PREWRITES_IN_FLIGHT)
-                .for_each(|_| futures::future::ready(()))
-                .await;
+        if let Ok(WriteResponse::Done { .. }) = self.roll_back_chunk(&self.chunks[0]).await {
+            self.roll_back_others().await;
         }
+    }
+
+    /// Removes the locks of every chunk that may have been sent, but for the deciding one.
+    async fn roll_back_others(&self) {
+        let others = 1..self.started.load(Ordering::SeqCst);
+        let rollbacks: Vec<_> =
+            others.map(|index| self.roll_back_chunk(&self.chunks[index])).collect();
+        stream::iter(rollbacks)
+            .buffer_unordered(limits::PREWRITES_IN_FLIGHT)
+            .for_each(|_| futures::future::ready(()))
+            .await;
     }
 
     /// Removes the locks of one chunk.
@@ -338,6 +477,14 @@ impl TwoPhase {
     fn expires_unix_ms(&self) -> u64 {
         self.client.unix_ms() + limits::LOCK_TTL.as_millis() as u64
     }
+}
+
+/// All keys but the primary, the first one, if they are few enough for an asynchronous commit.
+fn secondaries_of(chunks: &[Chunk]) -> Option<Vec<Bytes>> {
+    let keys: usize = chunks.iter().map(|chunk| chunk.writes.len()).sum();
+    let bytes: usize = chunks.iter().flat_map(|chunk| &chunk.writes).map(|w| w.key.len()).sum();
+    (keys <= limits::ASYNC_COMMIT_KEYS_MAX && bytes <= limits::ASYNC_COMMIT_BYTES_MAX)
+        .then(|| chunks.iter().flat_map(Chunk::keys).skip(1).collect())
 }
 
 /// What a write costs in a command, bytes.
@@ -369,7 +516,7 @@ fn cut(route: Route, writes: Vec<KeyWrite>) -> Vec<Chunk> {
 mod tests {
     use super::*;
     use crate::command::Expect;
-    use base::{ShardEpoch, ShardId};
+    use base::ShardEpoch;
 
     #[test]
     fn chunks_stay_below_the_target_and_keep_the_order() {

@@ -22,7 +22,6 @@ use bytes::Bytes;
 use futures::future::try_join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How rows are locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +172,8 @@ async fn lock_at(
     let all = request.keys.clone();
     let mut skipped: BTreeSet<Bytes> = BTreeSet::new();
     let mut pause = limits::LOCK_RETRY_PAUSE_MIN;
-    let mut met_commit = false;
+    // Whether an earlier round of this request was held up.
+    let mut waited_before = false;
     let mut outcomes = loop {
         if request.keys.is_empty() {
             break Vec::new();
@@ -181,7 +181,7 @@ async fn lock_at(
         match client.lock(route, request.clone()).await {
             Ok(outcomes) => break outcomes,
             Err(Error::KeyLocked { key, start_ts, primary }) => {
-                met_commit = true;
+                waited_before = true;
                 if resolve::finish(client, &key, start_ts, &primary).await? {
                     continue;
                 }
@@ -204,17 +204,16 @@ async fn lock_at(
             Err(Error::LockWaitTimeout { key }) => match &mut request.patience {
                 // The shard lets nobody wait longer in one request.
                 Patience::Wait(left) if *left > limits::ROW_LOCK_ROUND_MAX => {
-                    *left = left.saturating_sub(limits::ROW_LOCK_ROUND_MAX).max(Duration::ZERO);
+                    *left = left.saturating_sub(limits::ROW_LOCK_ROUND_MAX);
+                    waited_before = true;
                 }
                 _ => return Err(Error::LockWaitTimeout { key }),
             },
             Err(error) => return Err(error),
         }
     };
-    for outcome in &mut outcomes {
-        if let LockedKey::Held { waited, .. } = outcome {
-            *waited |= met_commit;
-        }
+    if waited_before {
+        outcomes.iter_mut().for_each(LockedKey::set_waited);
     }
     if skipped.is_empty() {
         return Ok(outcomes);

@@ -4,8 +4,12 @@
 //!  KeyLocked ─► CheckStatus at the primary's shard
 //!                 ├ committed   ─► Commit this key     ─► try again at once
 //!                 ├ rolled back ─► Rollback this key   ─► try again at once
+//!                 ├ prewritten  ─► CheckLocks at all its shards ─► decide it at the primary ─► as above
 //!                 └ alive       ─► pause, twice as long each time ─► try again, until the limit
 //! ```
+//!
+//! *Prewritten* is an asynchronous commit whose coordinator is silent: it is committed if all its locks stand. Several
+//! may find that out at once; what the primary's shard executes first counts.
 
 use crate::command::{ReadRequest, ReadResponse, TxnStatus, WriteRequest, WriteResponse};
 use crate::defect;
@@ -14,6 +18,8 @@ use crate::transaction::wrong_answer;
 use crate::{Error, Result};
 use base::{Timestamp, limits};
 use bytes::Bytes;
+use futures::future::join_all;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Runs a read, resolving the locks it meets.
@@ -121,6 +127,10 @@ pub(super) async fn finish(
     let now_unix_ms = client.unix_ms();
     let question = WriteRequest::CheckStatus { start_ts, primary: primary.clone(), now_unix_ms };
     let status = match client.write(route, question).await {
+        Ok(WriteResponse::Status(TxnStatus::Prewritten { commit_from, secondaries })) => {
+            let primary = (route, primary.clone());
+            decide(client, start_ts, primary, commit_from, secondaries).await?
+        }
         Ok(WriteResponse::Status(status)) => status,
         Ok(_) => return Err(wrong_answer(route.shard)),
         // The question may have rolled it back or not; asking again tells.
@@ -132,7 +142,7 @@ pub(super) async fn finish(
         TxnStatus::Alive if defect::active("undecided-is-rolled-back") => {
             WriteRequest::Rollback { start_ts, keys }
         }
-        TxnStatus::Alive => return Ok(false),
+        TxnStatus::Alive | TxnStatus::Prewritten { .. } => return Ok(false),
         TxnStatus::Committed { commit_ts } => {
             WriteRequest::Commit { start_ts, commit_ts, keys, kept: Vec::new() }
         }
@@ -144,5 +154,49 @@ pub(super) async fn finish(
         Err(Error::RolledBack { .. }) => Ok(true),
         Err(Error::OutcomeUnknown { .. }) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// Decides an asynchronous commit whose primary lock has expired. `Alive` when that could not be done now.
+async fn decide(
+    client: &dyn ShardClient,
+    start_ts: Timestamp,
+    (route, primary): (Route, Bytes),
+    commit_from: Timestamp,
+    secondaries: Vec<Bytes>,
+) -> Result<TxnStatus> {
+    let mut shards: BTreeMap<Route, Vec<Bytes>> = BTreeMap::new();
+    for key in secondaries {
+        shards.entry(client.locate(&key)?).or_default().push(key);
+    }
+    let mut commit_ts = Some(commit_from);
+    let answers = join_all(shards.into_iter().map(async |(route, keys)| {
+        (route, client.write(route, WriteRequest::CheckLocks { start_ts, keys }).await)
+    }));
+    for (route, answer) in answers.await {
+        match answer {
+            Ok(WriteResponse::Status(TxnStatus::Prewritten { commit_from, .. })) => {
+                commit_ts = commit_ts.map(|ts| ts.max(commit_from));
+            }
+            Ok(WriteResponse::Status(TxnStatus::RolledBack)) => commit_ts = None,
+            Ok(_) => return Err(wrong_answer(route.shard)),
+            Err(Error::OutcomeUnknown { .. }) => return Ok(TxnStatus::Alive),
+            Err(error) => return Err(error),
+        }
+    }
+    let keys = vec![primary];
+    let decision = match commit_ts {
+        Some(commit_ts) => WriteRequest::Commit { start_ts, commit_ts, keys, kept: Vec::new() },
+        None => WriteRequest::Rollback { start_ts, keys },
+    };
+    match (client.write(route, decision).await, commit_ts) {
+        (Ok(WriteResponse::Status(status)), _) => Ok(status),
+        (Ok(WriteResponse::Done { .. }), Some(commit_ts)) => Ok(TxnStatus::Committed { commit_ts }),
+        (Ok(WriteResponse::Done { .. }), None) | (Err(Error::RolledBack { .. }), _) => {
+            Ok(TxnStatus::RolledBack)
+        }
+        (Ok(WriteResponse::Counter(_)), _) => Err(wrong_answer(route.shard)),
+        (Err(Error::OutcomeUnknown { .. }), _) => Ok(TxnStatus::Alive),
+        (Err(error), _) => Err(error),
     }
 }
