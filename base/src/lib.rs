@@ -14,7 +14,7 @@ pub mod slot;
 pub mod thread;
 pub mod timestamp;
 
-pub use clock::{Clock, SharedClock, SystemClock};
+pub use clock::{Clock, SharedClock, SystemClock, WallOffset};
 pub use cluster_id::ClusterId;
 pub use ids::{DatabaseId, IndexId, NodeId, ReplicaId, ShardEpoch, ShardId, TableId};
 pub use key_range::KeyRange;

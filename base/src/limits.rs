@@ -298,6 +298,14 @@ pub const SCRUB_STEP_BYTES: usize = 1 << 20;
 pub const ENGINE_CLOSE_WAIT: Duration = Duration::from_secs(10);
 /// How long a transfer of leadership waits for its target to have every entry.
 pub const TRANSFER_WAIT_MAX: Duration = Duration::from_millis(2000);
+/// How long a command that moves a shard's leadership waits until the new leader leads.
+pub const LEADER_MOVE_WAIT_MAX: Duration = Duration::from_secs(6);
+/// How often it looks.
+pub const LEADER_MOVE_LOOK: Duration = Duration::from_millis(50);
+/// How often a node looks into the file that moves its wall clock in drills.
+pub const CLOCK_OFFSET_CHECK: Duration = Duration::from_millis(200);
+/// Farthest that such a file may move it.
+pub const CLOCK_OFFSET_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Entries that a replica may lack when it becomes a voter.
 pub const MEMBER_LAG_MAX: u64 = 256;
 /// Silence after which a replica does not count as answering when voters are changed.
@@ -333,6 +341,11 @@ const _: () = {
     assert!(CATALOG_RENEW.as_millis() * 3 <= CATALOG_LEASE.as_millis());
     assert!(PROPOSE_WAIT_MAX.as_millis() < 5000, "a write without quorum answers within 5 s");
     assert!(LOCK_WAIT_YOUNGER_MAX.as_millis() < LOCK_WAIT_MAX.as_millis());
+    assert!(
+        LEADER_MOVE_WAIT_MAX.as_millis()
+            > TRANSFER_WAIT_MAX.as_millis() + 2 * ELECTION_TIMEOUT_MAX.as_millis(),
+        "a new leader has to be elected while it is waited for"
+    );
     assert!(
         LOCK_WAIT_MAX.as_millis() > 2 * LOCK_TTL.as_millis(),
         "a waiter must outlast the lock of a coordinator that is gone"

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Reading order: `lab`, `network`, `disk`, `journal`; `kind` (the faults by name) and `inject` with its means
-//! `strace`, `shape`, `damage`, `clock`; `view`; `health`; `deadman`; then the small parts `process`, `tool`, `kernel`, `error`.
+//! `strace`, `shape`, `damage`, `clock`, `leaders`; `view`; `health`; `deadman`; then the small parts `process`, `tool`, `kernel`, `error`.
 //! Everything here blocks the calling thread, and every wait has a limit.
 
 pub mod clock;
@@ -21,6 +21,7 @@ pub mod journal;
 pub mod kernel;
 pub mod kind;
 pub mod lab;
+pub mod leaders;
 pub mod network;
 pub mod process;
 pub mod shape;

@@ -69,7 +69,7 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Outcome, Error> {
         .map_err(|error| Error::system(format!("folder {}", plan.folder.display()), error))?;
     let _alone = take_folder(&plan.folder)?;
     let mut lab_plan = LabPlan::best(plan.binary.clone(), plan.nodes);
-    let (kinds, unavailable) = candidates(&plan.kinds, &plan.binary);
+    let (kinds, unavailable) = candidates(&plan.kinds);
     for (kind, why) in &unavailable {
         say(&format!("not here: {:<16} {why}", kind.name()));
     }
@@ -79,7 +79,6 @@ pub fn run(plan: &Plan, say: &mut dyn FnMut(&str)) -> Result<Outcome, Error> {
     if kinds.iter().any(|kind| kind.needs_images()) {
         lab_plan = lab_plan.with_images(IMAGE_BYTES);
     }
-    lab_plan.clocks = kinds.contains(&Kind::ClockJump);
     let journals = lab_plan.journals.clone();
     let mut lab = Lab::start(lab_plan)?;
     let switch = Switch::arm(&plan.binary, &journals)?;

@@ -71,14 +71,13 @@ fn disks_without_power_room_or_speed_lose_nothing() {
             Kind::Bridge,
         ],
     };
-    let mut plan = plan().with_images(IMAGE_BYTES);
-    plan.clocks = kinds.contains(&Kind::ClockJump);
+    let plan = plan().with_images(IMAGE_BYTES);
     let images = matches!(plan.disks, Disks::Images { .. });
     let mut lab = Lab::start(plan).unwrap();
     let mut rows = Rows::make(&lab);
     let mut rng = Rng::seeded(1);
     for (turn, kind) in kinds.into_iter().enumerate() {
-        if let Err(why) = kind.probe(&lab.plan().binary) {
+        if let Err(why) = kind.probe() {
             println!("{} not tried: {why}", kind.name());
             continue;
         }
@@ -109,6 +108,55 @@ fn disks_without_power_room_or_speed_lose_nothing() {
     rows.insert(&lab, 2);
     rows.check(&lab);
     lab.close().unwrap();
+}
+
+/// Wall clocks jump on one node and on all, and leaders move by command all the time.
+#[test]
+fn clocks_that_jump_and_leaders_that_move_lose_nothing() {
+    let _turn = ONE_LAB.lock();
+    let mut lab = lab();
+    let mut rows = Rows::make(&lab);
+    let mut rng = Rng::seeded(3);
+    rows.insert(&lab, 1);
+
+    let jump = Fault { kind: Kind::ClockJump, nodes: vec![2] }.inject(&mut lab, &mut rng).unwrap();
+    let apart = unix_time(&lab, 2) - unix_time(&lab, 1);
+    assert!((8..=12).contains(&apart.abs()), "{apart} s apart, {:?}", jump.told);
+    (1..=6).for_each(|row| rows.insert(&lab, 1 + row % 3));
+    jump.restore(&mut lab).unwrap();
+    let apart = unix_time(&lab, 2) - unix_time(&lab, 1);
+    assert!(apart.abs() <= 2, "{apart} s apart");
+    // Of all nodes at once, and a node that starts meanwhile believes the same.
+    let nodes = vec![1, 2, 3];
+    let jump = Fault { kind: Kind::ClockJump, nodes }.inject(&mut lab, &mut rng).unwrap();
+    lab.kill(3).unwrap();
+    lab.spawn(3).unwrap();
+    lab.await_sql(3, Duration::from_secs(30)).unwrap();
+    assert!((unix_time(&lab, 3) - unix_time(&lab, 1)).abs() <= 2);
+    (1..=6).for_each(|row| rows.insert(&lab, 1 + row % 3));
+    jump.restore(&mut lab).unwrap();
+    // Timestamps do not go back with the clocks.
+    (1..=6).for_each(|row| rows.insert(&lab, 1 + row % 3));
+
+    let nodes = vec![1, 2, 3];
+    let moves = Fault { kind: Kind::LeaderMove, nodes }.inject(&mut lab, &mut rng).unwrap();
+    let clock = SystemClock::new();
+    while clock.monotonic() < Duration::from_secs(8) {
+        (1..=3).for_each(|node| rows.insert(&lab, node));
+    }
+    let told = moves.restore(&mut lab).unwrap();
+    println!("{told:?}");
+    let none = "leaders moved: 0 of data shards, 0 of";
+    assert!(told.len() == 1 && !told[0].starts_with(none), "{told:?}");
+    lab.heal().unwrap();
+    rows.check(&lab);
+    lab.close().unwrap();
+}
+
+/// What a node takes for the time, seconds.
+fn unix_time(lab: &Lab, node: u64) -> i64 {
+    let rows = lab.ask(node, "SELECT UNIX_TIMESTAMP()").unwrap();
+    rows[0].get(0).expect("a number")
 }
 
 fn plan() -> Plan {

@@ -15,6 +15,7 @@
 
 use crate::directory::Directory;
 use crate::local_shards::LocalShards;
+use crate::lock_time::LockTime;
 use crate::peers::{CallError, Peers};
 use crate::wire;
 use base::limits::{PROPOSE_WAIT_MAX, ROUTE_RETRY_PAUSE, ROUTE_WAIT_MAX, ROW_LOCK_ROUND_MAX};
@@ -53,6 +54,8 @@ pub struct ClusterClient {
     read_points: Arc<ReadPoints>,
     /// Those of them that hold row locks.
     lock_owners: Arc<LockOwners>,
+    /// By which locks expire.
+    lock_time: LockTime,
 }
 
 /// What a client is made of.
@@ -77,6 +80,7 @@ impl ClusterClient {
         let lock_owners = LockOwners::new(parts.node, parts.clock.unix_ms());
         Arc::new(ClusterClient {
             lock_owners,
+            lock_time: LockTime::new(parts.clock.clone()),
             node: parts.node,
             directory: parts.directory,
             local: parts.local,
@@ -428,7 +432,11 @@ impl ShardClient for ClusterClient {
 
     async fn timestamp(&self) -> Result<Timestamp> {
         match self.oracle.get() {
-            Some(oracle) => oracle.timestamps(1).await,
+            Some(oracle) => {
+                let timestamp = oracle.timestamps(1).await?;
+                self.lock_time.heard(timestamp);
+                Ok(timestamp)
+            }
             None => Err(Error::Unavailable {
                 shard: ShardId::META,
                 what: "this node is still starting".into(),
@@ -445,7 +453,7 @@ impl ShardClient for ClusterClient {
     }
 
     fn unix_ms(&self) -> u64 {
-        self.clock.unix_ms()
+        self.lock_time.unix_ms()
     }
 
     async fn pause(&self, pause: Duration) {

@@ -5,8 +5,10 @@ use crate::compare::Comparer;
 use crate::coordinator::Coordinator;
 use crate::directory::Directory;
 use crate::gossip::Gossip;
+use crate::leader_move;
 use crate::local_shards::LocalShards;
 use crate::lock_survey::LockSurvey;
+use crate::members::Members;
 use crate::meta_store::MetaStore;
 use crate::node_control;
 use crate::peers::Peers;
@@ -37,6 +39,8 @@ pub struct ClusterView {
     pub gossip: Arc<Gossip>,
     /// The cluster's records.
     pub meta: MetaStore,
+    /// The way to leaders.
+    pub members: Arc<Members>,
     /// What shards wait for, where this node coordinates.
     pub coordinator: Arc<Coordinator>,
     /// Who holds locks.
@@ -193,6 +197,10 @@ impl Cluster for ClusterView {
     ) -> Result<Vec<NodePlanRow>, String> {
         let health = self.coordinator.health(&self.directory.state());
         node_control::alter(&self.meta, &self.gossip, &health, node, action, dry_run).await
+    }
+
+    async fn transfer_leader(&self, shard: ShardId, to: NodeId) -> Result<NodeId, String> {
+        leader_move::transfer(&self.directory.state(), &self.gossip, &self.members, shard, to).await
     }
 
     async fn compare_shards(&self) -> Vec<ComparisonRow> {

@@ -172,6 +172,9 @@ pub struct StartFlags {
     /// Accept unencrypted, unauthenticated links between nodes on other than loopback addresses
     #[arg(long, env = "PRECINCT_INSECURE_LINKS")]
     pub insecure_links: bool,
+    /// File that moves the wall clock, for drills
+    #[arg(long, env = "PRECINCT_CLOCK_OFFSET_FILE", value_name = "FILE", hide = true)]
+    pub clock_offset_file: Option<PathBuf>,
     /// Stop when standard input closes: for supervisors that start nodes as children
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
@@ -223,6 +226,8 @@ pub struct Config {
     pub rebuild_bytes_per_second: u64,
     /// LOAD DATA LOCAL allowed.
     pub local_infile: bool,
+    /// File that moves the wall clock in drills.
+    pub clock_offset_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -327,6 +332,7 @@ impl Config {
             retention: retention(flags.retention.or(file.storage.retention_s))?,
             rebuild_bytes_per_second: rebuild_rate(file.storage.rebuild_mib_per_s)?,
             local_infile: file.sql.local_infile.unwrap_or(true),
+            clock_offset_file: flags.clock_offset_file.clone(),
         })
     }
 

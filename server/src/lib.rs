@@ -1,18 +1,19 @@
 //! The `precinct` binary: one process is one node. The only crate that sees all others and the only one
 //! that reads configuration.
 //!
-//! Reading order: `config`, `node` (assembly of a node), `shard_state` (plugs `txn` into `raft`),
-//! `local_shards`, `cluster_client` (from a transaction to a shard's leader), `peers`, `incoming`, `grpc` and
+//! Reading order: `config`, `clock_offset`, `node` (assembly of a node), `shard_state` (plugs `txn` into `raft`),
+//! `local_shards`, `cluster_client` (from a transaction to a shard's leader), `lock_time`, `peers`, `incoming`, `grpc` and
 //! `wire` (calls between nodes), `oracle`, `balancer`, `http`.
 //!
 //! What the cluster is: `founding` (how a node comes to its first view), `cluster_file` and `directory` (the
 //! view), `meta_store` (the truth), `gossip` (how news spreads), `replicas` (a node does what the view says),
-//! `node_control` (what administrators ask), `coordinator` and `members` (replicas are replaced),
+//! `node_control` and `leader_move` (what administrators ask), `coordinator` and `members` (replicas are replaced),
 //! `cluster_view` (what SQL shows), `compare` (whether replicas hold the same), `cluster_wire`, `recover` (after
 //! a lost majority). Then `cli` and `demo`.
 
 pub mod balancer;
 pub mod cli;
+pub mod clock_offset;
 pub mod cluster_client;
 pub mod cluster_file;
 pub mod cluster_view;
@@ -29,8 +30,10 @@ pub mod gossip;
 pub mod grpc;
 pub mod http;
 pub mod incoming;
+pub mod leader_move;
 pub mod local_shards;
 pub mod lock_survey;
+pub mod lock_time;
 pub mod members;
 pub mod meta_store;
 pub mod node;

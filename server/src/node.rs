@@ -9,6 +9,7 @@
 //! heartbeats. The gateway has a single-threaded runtime per core (`gateway::listener`).
 
 use crate::balancer;
+use crate::clock_offset::ClockOffset;
 use crate::cluster_client::{ClusterClient, ClusterClientParts};
 use crate::cluster_file::{self, ClusterFile};
 use crate::cluster_view::ClusterView;
@@ -77,7 +78,8 @@ impl Node {
     /// # Errors
     /// One sentence for people: which part failed, on which file or address, and why.
     pub async fn start(mut config: Config) -> Result<Node, StartError> {
-        let clock = SystemClock::shared();
+        let moved = config.clock_offset_file.clone().map(ClockOffset::new);
+        let clock = moved.as_ref().map_or_else(SystemClock::shared, ClockOffset::clock);
         std::fs::create_dir_all(&config.data)
             .map_err(|error| format!("data folder {}: {error}", config.data.display()))?;
         let lock = folder::FolderLock::acquire(&config.data).map_err(|error| error.to_string())?;
@@ -87,6 +89,8 @@ impl Node {
         let begin = founding::begin(&config)?;
 
         let (raft_runtime, raft_handle) = RaftRuntime::start()?;
+        let mut background: Vec<_> =
+            moved.into_iter().map(|moved| raft_handle.spawn(moved.follow())).collect();
         let begin = find_node(&mut config, begin, &raft_handle).await?;
         let log_gone = log_gone(&config, &begin);
         let me = NodeInfo {
@@ -127,7 +131,7 @@ impl Node {
             running: running.clone(),
             instance: instance_cell.clone(),
         };
-        let mut background = vec![serve_nodes(node_listener, &host, service, &raft_handle)];
+        background.push(serve_nodes(node_listener, &host, service, &raft_handle));
         let state = match begin.state {
             Some(state) => state,
             None => found(&config, &founding, &peers, begin.incarnation).await?,
@@ -199,7 +203,7 @@ impl Node {
             local: local.clone(),
             directory: directory.clone(),
             gossip: gossip.clone(),
-            members,
+            members: members.clone(),
             meta: meta.clone(),
             peers: peers.clone(),
             lock_survey: lock_survey.clone(),
@@ -243,6 +247,7 @@ impl Node {
             directory: directory.clone(),
             gossip: gossip.clone(),
             meta,
+            members,
             coordinator,
             lock_survey: lock_survey.clone(),
         });

@@ -204,6 +204,13 @@ pub enum Statement {
         /// Only say what would happen.
         dry_run: bool,
     },
+    /// ALTER SHARD … TRANSFER LEADER TO: another node shall lead a shard.
+    TransferLeader {
+        /// The shard.
+        shard: u64,
+        /// The node that shall lead it.
+        to: u64,
+    },
     /// CREATE, ALTER, DROP, RENAME of accounts and roles.
     Account(AccountStatement),
     /// GRANT.

@@ -87,6 +87,20 @@ pub trait Cluster: Send + Sync + 'static {
         let _ = (action, dry_run);
         Err(format!("there is no node {} here: this server is not part of a cluster", node.0))
     }
+
+    /// Lets another node lead a shard, for ALTER SHARD … TRANSFER LEADER; answers once it leads. The node that led
+    /// before.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    async fn transfer_leader(
+        &self,
+        shard: ShardId,
+        to: NodeId,
+    ) -> std::result::Result<NodeId, String> {
+        let _ = to;
+        Err(format!("there is no shard {} here: this server is not part of a cluster", shard.0))
+    }
 }
 
 /// A line of ALTER NODE's answer: a shard that has to move.

@@ -353,6 +353,17 @@ pub(crate) async fn alter_node(
     Ok(Outcome::rows(columns, rows.collect()))
 }
 
+/// ALTER SHARD … TRANSFER LEADER: a row with who led and who leads.
+pub(crate) async fn transfer_leader(session: &mut Session, shard: u64, to: u64) -> Result<Outcome> {
+    let cluster = session.instance.config.cluster.clone();
+    let moved = cluster.transfer_leader(base::ShardId(shard), base::NodeId(to)).await;
+    let from = moved.map_err(Error::cluster_refuses)?;
+    let row = vec![Value::UInt(shard), Value::UInt(from.0), Value::UInt(to)];
+    let columns =
+        vec![number_column("Shard"), number_column("Old_leader"), number_column("New_leader")];
+    Ok(Outcome::rows(columns, vec![row]))
+}
+
 /// COM_FIELD_LIST.
 pub(crate) async fn field_list(
     session: &mut Session,

@@ -55,7 +55,7 @@ pub trait ShardClient: Send + Sync + 'static {
     /// Runs `work` to its end even when the caller goes away (second phase of commits, heartbeats).
     fn spawn(&self, work: futures::future::BoxFuture<'static, ()>);
 
-    /// Milliseconds of the wall clock, for the TTL of locks.
+    /// Milliseconds since 1970 by a clock that nodes share as far as they can, for the TTL of locks.
     fn unix_ms(&self) -> u64;
 
     /// Waits. (Time goes through the implementation, so that a simulation owns it.)

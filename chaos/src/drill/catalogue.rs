@@ -4,7 +4,7 @@ use super::scenario::Scenario;
 use crate::fault::error::Error;
 
 /// Scenario files by number of the catalogue.
-const FILES: [(&str, &str); 17] = [
+const FILES: [(&str, &str); 18] = [
     ("01", include_str!("../../scenarios/01-leader-killed.toml")),
     ("02", include_str!("../../scenarios/02-follower-killed.toml")),
     ("03", include_str!("../../scenarios/03-gateway-killed.toml")),
@@ -15,6 +15,7 @@ const FILES: [(&str, &str); 17] = [
     ("09", include_str!("../../scenarios/09-leader-in-the-minority.toml")),
     ("10", include_str!("../../scenarios/10-leader-hears-nothing.toml")),
     ("11", include_str!("../../scenarios/11-leader-is-not-heard.toml")),
+    ("17", include_str!("../../scenarios/17-clocks-jump.toml")),
     ("19", include_str!("../../scenarios/19-log-sync-fails.toml")),
     ("20", include_str!("../../scenarios/20-disk-stalls.toml")),
     ("22", include_str!("../../scenarios/22-disk-full.toml")),

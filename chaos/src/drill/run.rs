@@ -91,7 +91,7 @@ pub fn run(
 ) -> Result<(Report, PathBuf), Error> {
     let _turn = guard::take_turn(&options.journals)?;
     let kinds = scenario.kinds();
-    kinds.iter().try_for_each(|kind| kind.probe(&options.binary))?;
+    kinds.iter().try_for_each(|kind| kind.probe())?;
     let clock = SystemClock::shared();
     let id = format!("{}-{}", compact_time(clock.unix_ms()), scenario.meta.name);
     let folder = options.reports.join(&id);
@@ -99,7 +99,6 @@ pub fn run(
         .map_err(|error| Error::system(format!("folder {}", folder.display()), error))?;
     let mut plan = Plan::best(options.binary.clone(), scenario.scope.nodes);
     plan.journals.clone_from(&options.journals);
-    plan.clocks = kinds.contains(&crate::fault::kind::Kind::ClockJump);
     if kinds.iter().any(|kind| kind.needs_images()) {
         plan = plan.with_images(IMAGE_BYTES);
     }
@@ -141,7 +140,7 @@ fn in_lab(
     let shard = first.name.trim_start_matches("shard ").parse().unwrap_or_default();
     let gateway = 1 + first.key.unsigned_abs() % lab.nodes();
     let targets = guard::targets(scenario, &view, shard, gateway)?;
-    let decided = guard::check(scenario, &targets, &view, &options.binary)?;
+    let decided = guard::check(scenario, &targets, &view)?;
     let mut aborted = None;
     if checks.iter().any(|check: &StateCheck| !check.passed) {
         aborted = Some("the steady state does not hold before the first step".to_string());

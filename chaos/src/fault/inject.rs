@@ -9,6 +9,7 @@ use super::error::Error;
 use super::health;
 use super::kind::Kind;
 use super::lab::{Lab, NodeState};
+use super::leaders::Mover;
 use super::network::{Link, between};
 use super::shape::{self, Shape};
 use super::strace::{Injection, Tracer};
@@ -43,6 +44,8 @@ pub struct Injected {
     tracers: Vec<Tracer>,
     /// How to undo damage that the cluster need not be able to repair.
     patches: Vec<damage::Patch>,
+    /// Who moves leaders.
+    mover: Option<Mover>,
 }
 
 impl Fault {
@@ -59,7 +62,7 @@ impl Fault {
             return Err(Error::Refused(format!("{} without a target", self.kind.name())));
         }
         let mut told = Vec::new();
-        let (mut tracers, mut patches) = (Vec::new(), Vec::new());
+        let (mut tracers, mut patches, mut mover) = (Vec::new(), Vec::new(), None);
         let all: Vec<u64> = (1..=lab.nodes()).collect();
         let others: Vec<u64> =
             all.iter().copied().filter(|node| !self.nodes.contains(node)).collect();
@@ -141,12 +144,14 @@ impl Fault {
             Kind::ClockJump => {
                 let seconds = if rng.chance(0.5) { JUMP_SECONDS } else { -JUMP_SECONDS };
                 for node in &self.nodes {
-                    clock::set(&lab.clock_file(*node)?, seconds)?;
+                    clock::set(&lab.clock_file(*node), seconds)?;
                 }
+                clock::await_look();
                 told.push(format!("by {seconds:+} s"));
             }
+            Kind::LeaderMove => mover = Some(Mover::start(lab, &self.nodes, rng.next_u64())),
         }
-        Ok(Injected { fault: self, told, tracers, patches })
+        Ok(Injected { fault: self, told, tracers, patches, mover })
     }
 
     fn each(&self, work: impl FnMut(u64) -> Result<(), Error>) -> Result<(), Error> {
@@ -196,8 +201,10 @@ impl Injected {
                 self.tracers.into_iter().try_for_each(Tracer::detach)?;
             }
             Kind::ClockJump => {
-                nodes.iter().try_for_each(|node| clock::set(&lab.clock_file(*node)?, 0))?;
+                nodes.iter().try_for_each(|node| clock::set(&lab.clock_file(*node), 0))?;
+                clock::await_look();
             }
+            Kind::LeaderMove => told.extend(self.mover.map(Mover::stop)),
         }
         // Only its own nodes: others may be down by a fault that still acts.
         for node in nodes {

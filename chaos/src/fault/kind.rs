@@ -1,8 +1,7 @@
 //! The faults by name: what each does, what it needs, and whether it works on this machine.
 
 use super::error::Error;
-use super::{clock, disk, network, shape, strace};
-use std::path::Path;
+use super::{disk, network, shape, strace};
 
 /// One way to break a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +42,8 @@ pub enum Kind {
     Wipe,
     /// The targets' wall clocks jump.
     ClockJump,
+    /// Shards that the targets lead get other leaders by command, one after the other.
+    LeaderMove,
 }
 
 /// What a kind is called and does.
@@ -54,7 +55,7 @@ struct Words {
 
 impl Kind {
     /// All of them, in the order of the doctor's table.
-    pub const ALL: [Kind; 18] = [
+    pub const ALL: [Kind; 19] = [
         Kind::Kill,
         Kind::Hold,
         Kind::Partition,
@@ -73,6 +74,7 @@ impl Kind {
         Kind::Helix,
         Kind::Wipe,
         Kind::ClockJump,
+        Kind::LeaderMove,
     ];
 
     /// Its name in scenarios and reports.
@@ -118,21 +120,25 @@ impl Kind {
         matches!(self, Kind::FlipSst | Kind::FlipLog | Kind::Helix)
     }
 
-    /// Whether it works on this machine with nodes of this binary.
+    /// Whether it works on this machine.
     ///
     /// # Errors
     /// `Unavailable` with the reason and how to get it.
-    pub fn probe(self, binary: &Path) -> Result<(), Error> {
+    pub fn probe(self) -> Result<(), Error> {
         match self {
-            Kind::Kill | Kind::Hold | Kind::FlipSst | Kind::FlipLog | Kind::Helix | Kind::Wipe => {
-                Ok(())
-            }
+            Kind::Kill
+            | Kind::Hold
+            | Kind::FlipSst
+            | Kind::FlipLog
+            | Kind::Helix
+            | Kind::Wipe
+            | Kind::ClockJump
+            | Kind::LeaderMove => Ok(()),
             Kind::Partition | Kind::DropIn | Kind::DropOut | Kind::Bridge => network::probe(),
             Kind::Loss => shape::probe_loss().map(drop),
             Kind::Delay => shape::probe_delay(),
             Kind::PowerCut | Kind::DiskFull | Kind::DiskStall => disk::probe(),
             Kind::DiskSlow | Kind::SyncError => strace::probe(),
-            Kind::ClockJump => clock::probe(binary),
         }
     }
 
@@ -156,6 +162,7 @@ impl Kind {
             Kind::Helix => ("data.helix", "each 4 MiB damaged on one node", "螺旋损坏"),
             Kind::Wipe => ("data.wipe", "everything stored is gone", "磁盘清空"),
             Kind::ClockJump => ("clock.jump", "the wall clock jumps", "时钟跳变"),
+            Kind::LeaderMove => ("leader.move", "leaders moved by command", "命令切主"),
         };
         Words { name, what, chinese }
     }

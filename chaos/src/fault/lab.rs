@@ -215,14 +215,8 @@ impl Lab {
     }
 
     /// The file that moves a node's wall clock.
-    ///
-    /// # Errors
-    /// `Unavailable` when the lab was not made with movable clocks.
-    pub fn clock_file(&self, node: u64) -> Result<PathBuf, Error> {
-        if self.plan.clocks {
-            return Ok(self.folder.join(format!("node-{node}.clock")));
-        }
-        Err(Error::unavailable("clock jumps", "this lab was made without movable clocks"))
+    pub fn clock_file(&self, node: u64) -> PathBuf {
+        self.folder.join(format!("node-{node}.clock"))
     }
 
     /// The last lines of a node's log.

@@ -6,7 +6,6 @@ use crate::fault::kind::Kind;
 use crate::fault::lab::{Lab, NodeState, READY_WAIT_MAX};
 use crate::fault::view::View;
 use base::{Clock, Rng, SystemClock};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ const ALL_CHANCE: f64 = 0.25;
 const BUSIEST_CHANCE: f64 = 0.5;
 
 /// Faults that a cluster must survive without help, whatever they hit.
-const SURVIVABLE: [Kind; 14] = [
+const SURVIVABLE: [Kind; 15] = [
     Kind::Kill,
     Kind::Hold,
     Kind::Partition,
@@ -33,6 +32,7 @@ const SURVIVABLE: [Kind; 14] = [
     Kind::DiskSlow,
     Kind::SyncError,
     Kind::ClockJump,
+    Kind::LeaderMove,
 ];
 
 /// One fault that acted.
@@ -55,12 +55,12 @@ pub struct Window {
 }
 
 /// Kinds that work here, and the others with the reason. `wanted` empty: all that are survivable.
-pub fn candidates(wanted: &[Kind], binary: &Path) -> (Vec<Kind>, Vec<(Kind, String)>) {
+pub fn candidates(wanted: &[Kind]) -> (Vec<Kind>, Vec<(Kind, String)>) {
     let mut usable = Vec::new();
     let mut unavailable = Vec::new();
     let asked = if wanted.is_empty() { &SURVIVABLE[..] } else { wanted };
     for kind in asked {
-        match kind.probe(binary) {
+        match kind.probe() {
             Ok(()) => usable.push(*kind),
             Err(why) => unavailable.push((*kind, why.to_string())),
         }
@@ -106,9 +106,10 @@ impl Nemesis {
                 }
             }
         }
-        let told = injected.told.clone();
+        let mut told = injected.told.clone();
         let until = self.clock.monotonic();
-        injected.restore(lab)?;
+        told.extend(injected.restore(lab)?);
+        told.iter().for_each(|line| say(&format!("          {line}")));
         let mut well = true;
         for node in 1..=lab.nodes() {
             let mut answers = lab.await_sql(node, READY_WAIT_MAX);
@@ -150,6 +151,10 @@ impl Nemesis {
             return (1..=nodes).collect();
         }
         if kind == Kind::ClockJump && self.rng.chance(ALL_CHANCE) {
+            return (1..=nodes).collect();
+        }
+        if kind == Kind::LeaderMove {
+            // Every shard may get another leader, the meta shard too.
             return (1..=nodes).collect();
         }
         let busiest = self.rng.chance(BUSIEST_CHANCE);

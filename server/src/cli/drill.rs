@@ -273,10 +273,9 @@ fn read_report(reports: &Path, id: &str) -> Result<serde_json::Value, Failure> {
 }
 
 fn doctor() -> Result<(), Failure> {
-    let binary = own_binary()?;
     println!("{:<16} {:<34} {:<20} Here", "Fault", "What", "故障");
     for kind in Kind::ALL {
-        let state = match kind.probe(&binary) {
+        let state = match kind.probe() {
             Ok(()) => "works".to_string(),
             Err(Error::Unavailable { why, .. }) => format!("no: {why}"),
             Err(error) => format!("no: {error}"),

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod drill;
 pub mod node;
 pub mod recover_quorum;
+pub mod shard;
 pub mod sql;
 pub mod start;
 pub mod status;
@@ -41,6 +42,8 @@ enum Command {
     Status(status::StatusArgs),
     /// List nodes, and let them go: drain, decommission
     Node(node::NodeArgs),
+    /// Let another node lead a shard
+    Shard(shard::ShardArgs),
     /// Go on from one stopped node after the majority was lost
     RecoverQuorum(recover_quorum::RecoverArgs),
     /// Run SQL statements
@@ -79,6 +82,7 @@ pub fn run() -> ExitCode {
         Command::Drill(args) => drill::run(args),
         Command::Status(args) => status::run(&args),
         Command::Node(args) => node::run(&args),
+        Command::Shard(args) => shard::run(&args),
         Command::RecoverQuorum(args) => recover_quorum::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::Version { json } => {

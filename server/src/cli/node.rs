@@ -99,7 +99,8 @@ pub fn run(args: &NodeArgs) -> Result<(), Failure> {
     })
 }
 
-async fn ask(conn: &mut Conn, statement: &str) -> Result<Vec<Row>, Failure> {
+/// Asks a node; what the cluster refuses has an exit code of its own.
+pub(super) async fn ask(conn: &mut Conn, statement: &str) -> Result<Vec<Row>, Failure> {
     conn.query(statement).await.map_err(|error| match &error {
         mysql_async::Error::Server(server) if server.code == REFUSED => {
             Failure { code: EXIT_REFUSED, message: server.message.clone() }
@@ -108,7 +109,8 @@ async fn ask(conn: &mut Conn, statement: &str) -> Result<Vec<Row>, Failure> {
     })
 }
 
-fn print_rows(name: &str, rows: &[Row], output: Output) {
+/// Prints rows as a table, or as JSON under a name.
+pub(super) fn print_rows(name: &str, rows: &[Row], output: Output) {
     match output {
         Output::Table => print!("{}", table(rows)),
         Output::Json => println!("{}", serde_json::json!({"schema_version": 1, name: json(rows)})),

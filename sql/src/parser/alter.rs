@@ -36,6 +36,12 @@ impl Parser<'_> {
                 let dry_run = self.accept(&["DRY", "RUN"]);
                 Ok(Statement::AlterNode { node, action, dry_run })
             }
+            "SHARD" => {
+                self.at += 2;
+                let shard = self.number()?;
+                self.expect(&["TRANSFER", "LEADER", "TO"])?;
+                Ok(Statement::TransferLeader { shard, to: self.number()? })
+            }
             "EVENT" => Ok(self.unsupported_to_the_end("ALTER EVENT")),
             "DEFINER" | "ALGORITHM" | "SQL" | "VIEW" | "PROCEDURE" | "FUNCTION" | "SERVER"
             | "TABLESPACE" | "LOGFILE" | "UNDO" | "INSTANCE" | "RESOURCE" => {

@@ -68,6 +68,9 @@ impl Printer {
                 self.text(&format!("ALTER NODE {node} {}", action.name()));
                 self.when(*dry_run, " DRY RUN");
             }
+            Statement::TransferLeader { shard, to } => {
+                self.text(&format!("ALTER SHARD {shard} TRANSFER LEADER TO {to}"));
+            }
             Statement::Account(account) => self.account_statement(account),
             Statement::Grant(grant) => {
                 self.text("GRANT ");

@@ -264,6 +264,9 @@ impl Session {
             Statement::AlterNode { node, action, dry_run } => {
                 show::alter_node(self, *node, *action, *dry_run).await
             }
+            Statement::TransferLeader { shard, to } => {
+                show::transfer_leader(self, *shard, *to).await
+            }
             Statement::Flush(flush) => self.flush(flush),
             Statement::LockTables(_) => Err(Error::not_supported(
                 "LOCK TABLES: use START TRANSACTION; for mysqldump add --single-transaction",

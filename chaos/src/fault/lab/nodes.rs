@@ -89,15 +89,10 @@ impl Lab {
         let errors = log.try_clone().map_err(|error| Error::system("log", error))?;
         let data = self.data(node);
         let place = self.place(node);
-        let environment = if self.plan.clocks {
-            let file = self.clock_file(node)?;
-            if !file.exists() {
-                clock::set(&file, 0)?;
-            }
-            clock::environment(&clock::library()?, &file)
-        } else {
-            Vec::new()
-        };
+        let clock_file = self.clock_file(node);
+        if !clock_file.exists() {
+            clock::set(&clock_file, 0)?;
+        }
         // A socket file of a killed process would be in the way of nobody but a reader of the folder.
         let _ = std::fs::remove_file(self.socket(node));
         let mut command = self.network.command(node, &self.plan.binary);
@@ -113,7 +108,7 @@ impl Lab {
             .args(["--listen-sql", &self.network.sql(node).to_string()])
             .args(["--listen-http", &self.network.http(node).to_string()])
             .args(["--listen-node", &self.network.node(node).to_string()])
-            .envs(environment)
+            .env(clock::VARIABLE, clock_file)
             .stdin(Stdio::piped())
             .stdout(log)
             .stderr(errors);
@@ -268,7 +263,7 @@ impl Lab {
             .map_err(|error| Error::system(format!("wiping {}", data.display()), error))
     }
 
-    /// Makes everything work again: thaws, frees, mends, wakes, starts. Returns when every node answers.
+    /// Makes everything work again: thaws, frees, mends, wakes, sets clocks right, starts. Returns when every node answers.
     ///
     /// # Errors
     /// When something cannot be mended; everything else has been tried.
@@ -285,6 +280,7 @@ impl Lab {
                 keep(image.free());
             }
             keep(self.release(node));
+            keep(clock::set(&self.clock_file(node), 0));
         }
         keep(self.network.mend_all());
         for node in 1..=self.nodes() {

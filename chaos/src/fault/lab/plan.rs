@@ -49,8 +49,6 @@ pub struct Plan {
     pub folder: PathBuf,
     /// Where journals lie.
     pub journals: PathBuf,
-    /// Whether the nodes' wall clocks can be moved; needs libfaketime.
-    pub clocks: bool,
 }
 
 impl Plan {
@@ -68,7 +66,6 @@ impl Plan {
             links,
             folder: std::env::temp_dir(),
             journals: journal::default_folder(),
-            clocks: false,
         }
     }
 
