@@ -25,6 +25,14 @@ impl Timestamp {
         Timestamp(ms << LOGICAL_BITS)
     }
 
+    /// The last timestamp of a Unix millisecond; `MAX` when no timestamp reaches that far.
+    pub fn last_of_unix_ms(ms: u64) -> Timestamp {
+        match ms.saturating_add(1) {
+            next if next >> (u64::BITS - LOGICAL_BITS) == 0 => Timestamp::from_unix_ms(next).prev(),
+            _ => Timestamp::MAX,
+        }
+    }
+
     /// The Unix millisecond this timestamp falls into.
     pub fn unix_ms(self) -> u64 {
         self.0 >> LOGICAL_BITS
@@ -60,5 +68,13 @@ mod tests {
         assert_eq!(ts.unix_ms(), 1_795_253_219_123);
         assert_eq!(ts.next().unix_ms(), ts.unix_ms());
         assert!(ts.prev() < ts);
+    }
+
+    #[test]
+    fn the_last_timestamp_of_a_millisecond_is_followed_by_the_next_millisecond() {
+        let last = Timestamp::last_of_unix_ms(7);
+        assert_eq!((last.unix_ms(), last.next()), (7, Timestamp::from_unix_ms(8)));
+        assert_eq!(Timestamp::last_of_unix_ms((1 << 46) - 1), Timestamp::MAX);
+        assert_eq!(Timestamp::last_of_unix_ms(u64::MAX), Timestamp::MAX);
     }
 }

@@ -13,7 +13,8 @@
 //!
 //! Invariants:
 //! 1. The safe point comes from the oracle, never from this node's clock.
-//! 2. A transaction is waited for up to a day, wherever it runs. What a node that does not answer reads is not.
+//! 2. A transaction is waited for until its read point is a day old, wherever it runs and however old the point was when it
+//!    began. What a node that does not answer reads is not.
 //! 3. At most a twentieth of the time goes to passes, at `COLLECT_BYTES_PER_SECOND`.
 
 use crate::cluster_client::ClusterClient;

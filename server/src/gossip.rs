@@ -14,7 +14,7 @@ use crate::local_shards::LocalShards;
 use crate::peers::Peers;
 use crate::replicas::Replicas;
 use crate::twin::{self, Twins};
-use base::limits::{STATUS_PAUSE, STATUS_WAIT_MAX};
+use base::limits::{READER_HOLD_MAX, STATUS_PAUSE, STATUS_WAIT_MAX};
 use base::{NodeId, ReplicaId, ShardId, SharedClock, Timestamp};
 use parking_lot::Mutex;
 use proto::node as pb;
@@ -187,7 +187,15 @@ impl Gossip {
     pub fn oldest_read(&self) -> Option<Timestamp> {
         let heard = self.heard.lock();
         let others = heard.values().filter(|heard| heard.answers);
-        others.filter_map(|heard| heard.oldest_read).chain(self.read_points.oldest()).min()
+        others.filter_map(|heard| heard.oldest_read).chain(self.oldest_read_here()).min()
+    }
+
+    /// The oldest read point of this node's transactions, of those that are still waited for. A clock that runs ahead
+    /// leaves out too many: their readers are refused, not misled.
+    fn oldest_read_here(&self) -> Option<Timestamp> {
+        let hold_ms = u64::try_from(READER_HOLD_MAX.as_millis()).unwrap_or(u64::MAX);
+        let since = self.clock.unix_ms().saturating_sub(hold_ms);
+        self.read_points.oldest(Timestamp::from_unix_ms(since))
     }
 
     /// Tells everybody now instead of in a moment.
@@ -311,7 +319,7 @@ impl Gossip {
             refused: String::new(),
             disk: self.disks.text(self.directory.node()).unwrap_or_default(),
             process: self.process,
-            oldest_read: self.read_points.oldest().map_or(0, |oldest| oldest.0),
+            oldest_read: self.oldest_read_here().map_or(0, |oldest| oldest.0),
         };
         if let Some((node, info)) = sender {
             answer.your_incarnation = state.nodes.get(&node).map_or(0, |known| known.incarnation);

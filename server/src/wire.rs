@@ -472,6 +472,8 @@ pub fn failure_to_pb(error: Error) -> pb::Failure {
             failure.ts = ts.0;
             failure.safe_point = safe_point.0;
         }
+        // No shard answers it: the node that begins the transaction asks the oracle itself.
+        Error::ReadPointInFuture { .. } => failure.set_kind(Kind::BadCall),
         Error::Engine { what } => {
             failure.set_kind(Kind::Engine);
             failure.what = what;

@@ -29,7 +29,7 @@ pub mod select;
 pub mod subquery;
 
 use crate::ast;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, TableDef};
 use crate::context::EvalContext;
 use crate::expr::Expr;
 use crate::planner::plan::{Plan, Subqueries};
@@ -52,6 +52,8 @@ pub struct BindContext<'a> {
     pub virtual_tables: Option<&'a dyn VirtualTables>,
     /// The subqueries bound so far; expressions refer to them by number.
     pub subqueries: Subqueries,
+    /// The tables named so far, and when they are read.
+    pub sources: Sources,
     /// Queries and expressions that are being bound inside each other, against endless recursion.
     pub(crate) depth: usize,
     /// The enclosing queries.
@@ -85,6 +87,7 @@ impl<'a> BindContext<'a> {
             ctx,
             virtual_tables: None,
             subqueries: Vec::new(),
+            sources: Sources::default(),
             depth: 0,
             stack: Vec::new(),
         }
@@ -98,6 +101,17 @@ impl<'a> BindContext<'a> {
     }
 }
 
+/// The tables that a query reads, those of its subqueries included, and when.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Tables of the catalog.
+    pub tables: Vec<Arc<TableDef>>,
+    /// AS OF TIMESTAMP of each table that has it: constants.
+    pub points: Vec<Expr>,
+    /// Whether some table has none.
+    pub now: bool,
+}
+
 /// A query that is ready to be planned.
 #[derive(Clone, Debug)]
 pub struct BoundQuery {
@@ -107,6 +121,8 @@ pub struct BoundQuery {
     pub plan: Plan,
     /// Subqueries of its expressions, by number.
     pub subqueries: Subqueries,
+    /// What it reads, and when.
+    pub sources: Sources,
     /// FOR UPDATE or FOR SHARE: the tables whose rows are locked.
     pub locks: Vec<ast::LockClause>,
     /// Whether SQL_CALC_FOUND_ROWS was asked for.
@@ -170,6 +186,18 @@ impl BindContext<'_> {
         result
     }
 
+    /// An expression that says when to read: it stands for itself, so no column and no subquery is at hand.
+    pub(crate) fn point(&self, expr: &ast::Expr) -> Result<Expr> {
+        let mut alone = BindContext::new(self.catalog.clone(), self.database.clone(), self.ctx);
+        let point = bind_expr_in(expr, &Scope::default(), "as of clause", &mut alone)?;
+        match alone.subqueries.is_empty() {
+            true => Ok(point),
+            false => Err(Error::invalid_as_of(
+                "a subquery cannot say when; put its value into a user variable before",
+            )),
+        }
+    }
+
     /// Binds `work` inside a query block.
     pub(crate) fn in_level<T>(
         &mut self,
@@ -201,6 +229,7 @@ pub fn bind_query(query: &ast::Query, bind: &mut BindContext<'_>) -> Result<Boun
         columns: columns.into_iter().map(|column| column.meta).collect(),
         plan,
         subqueries: std::mem::take(&mut bind.subqueries),
+        sources: std::mem::take(&mut bind.sources),
         locks: query.locks.clone(),
         calc_found_rows: matches!(&query.body, ast::QueryBody::Select(select)
             if select.options.calc_found_rows),

@@ -169,7 +169,11 @@ errors! {
     /// The outcome of a write is unknown.
     outcome_unknown(what) = 9002, "HY000", "{what}; it may or may not have been executed, check before you retry";
     /// The transaction reads versions that are not kept any more.
-    snapshot_too_old() = 9006, "HY000", "The transaction reads what is no longer kept: it began before the retention and more than a day ago, or its node did not answer the others for a while; roll it back and begin anew";
+    snapshot_too_old() = 9006, "HY000", "What is read is no longer kept: the point in time that is read lies before the retention, or the transaction runs for more than a day, or its node did not answer the others for a while; roll it back and begin anew, or read a later point";
+    /// AS OF TIMESTAMP where it cannot be, or of a time that cannot be read (TiDB's number).
+    invalid_as_of(what) = 8135, "HY000", "invalid as of timestamp: {what}";
+    /// A table whose definition is younger than the point that is read.
+    table_younger(name) = 1412, "HY000", "Table definition has changed: {name} was created or changed after the point in time that is read; read a later one";
     /// The cluster refuses what an administrator asked of it; `what` says why and what to do.
     cluster_refuses(what) = 9005, "HY000", "{what}";
     /// The table's definition changed under the transaction.
@@ -363,6 +367,9 @@ impl From<txn::Error> for Error {
             txn::Error::TooLarge { what } => Error::too_large(what),
             txn::Error::DiskFull { what } => Error::disk_full(what),
             txn::Error::SnapshotTooOld { .. } => Error::snapshot_too_old(),
+            txn::Error::ReadPointInFuture { .. } => Error::invalid_as_of(
+                "the time lies in the future as the cluster's clock tells; read NOW() - INTERVAL 1 SECOND or earlier",
+            ),
             txn::Error::Engine { what } => Error::storage(what),
         }
     }

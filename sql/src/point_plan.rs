@@ -20,7 +20,7 @@
 
 use crate::access::{self, Access, ReadOptions};
 use crate::ast::{self, ExprKind as AstExprKind, Literal, QueryBody, SelectItem, Statement};
-use crate::binder::BoundQuery;
+use crate::binder::{BoundQuery, Sources};
 use crate::catalog::{Catalog, TableDef};
 use crate::context::EvalContext;
 use crate::expr::{CompareOp, Expr, ExprKind};
@@ -137,6 +137,7 @@ impl PointSelect {
         ctx: &EvalContext,
     ) -> Result<Option<PointSelect>> {
         let fits = bound.subqueries.is_empty()
+            && bound.sources.points.is_empty()
             && query.locks.is_empty()
             && query.into.is_none()
             && !bound.calc_found_rows;
@@ -201,6 +202,12 @@ impl PointSelect {
     /// What is told of the result.
     pub(crate) fn columns(&self) -> Arc<[ColumnMeta]> {
         self.columns.clone()
+    }
+
+    /// What it reads, by the words of a bound query.
+    pub(crate) fn sources(&self) -> Sources {
+        let tables = self.source.iter().map(|source| source.table.clone()).collect();
+        Sources { tables, points: Vec::new(), now: true }
     }
 
     /// Whether it needs no transaction.

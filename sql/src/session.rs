@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Reading order: this file (what the gateway calls), `statement` (dispatch), `transaction` (what
-//! BEGIN, COMMIT and autocommit mean), `variables` (what a session remembers), `prepared`, `query`.
+//! BEGIN, COMMIT and autocommit mean), `past`, `variables` (what a session remembers), `prepared`, `query`.
 //!
 //! Invariants:
 //! 1. A statement that fails changes nothing, also inside a transaction.
@@ -20,6 +20,7 @@
 pub mod connection;
 pub mod infile;
 pub(crate) mod locking;
+pub(crate) mod past;
 pub mod prepared;
 pub mod query;
 pub mod statement;

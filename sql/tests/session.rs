@@ -6,11 +6,13 @@
 //! LOAD DATA LOCAL reads its file's *content* from the place of the file name.
 //!
 //! A statement that cannot go on without another session answers "waits"; `b:> await` shows what it came to, and lets
-//! time pass if nothing else helps. `b:> bye` closes a session.
+//! time pass if nothing else helps. `b:> bye` closes a session. `> later 1500` moves the clock,
+//! `> collect` drops versions of rows that nobody can see from now on.
 //!
 //! Output is what a client would show: rows, affected rows, errors, and warnings when there are any.
 
-use base::{Clock, NodeId};
+use base::{Clock, NodeId, ShardId};
+use bytes::Bytes;
 use goldenscript::{Command, Context, Runner};
 use sql::instance::{Cluster, Instance, InstanceConfig, NodeRow, ShardRow};
 use sql::session::{ColumnMeta, Outcome, Session, SessionInfo};
@@ -21,6 +23,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use txn::ShardClient;
+use txn::testing::MemoryCluster;
 
 test_each_file::test_each_path! { in "sql/src/testscripts/session" as scripts => script }
 
@@ -30,21 +34,30 @@ fn script(path: &std::path::Path) {
         .start_paused(true)
         .build()
         .expect("a runtime");
-    let instance = runtime.block_on(instance());
-    let mut sessions = Sessions { runtime, instance, sessions: BTreeMap::new() };
+    let clock = Arc::new(ScriptClock::default());
+    let cluster = {
+        let _inside = runtime.enter();
+        MemoryCluster::new(SHARDS, clock.clone()).expect("a cluster in memory")
+    };
+    let instance = runtime.block_on(instance(cluster.clone(), clock.clone()));
+    let mut sessions = Sessions { runtime, clock, cluster, instance, sessions: BTreeMap::new() };
     goldenscript::run(&mut sessions, path).expect("the script runs");
 }
 
-/// 2026-01-02 03:04:05.678 UTC, standing still.
-struct StoppedClock;
+/// 2026-01-02 03:04:05.678 UTC, standing still unless a script moves it.
+#[derive(Default)]
+struct ScriptClock {
+    /// Milliseconds that the script let pass.
+    later_ms: AtomicU64,
+}
 
-impl Clock for StoppedClock {
+impl Clock for ScriptClock {
     fn monotonic(&self) -> Duration {
         Duration::from_secs(1)
     }
 
     fn unix_micros(&self) -> u64 {
-        1_767_323_045_678_000
+        1_767_323_045_678_000 + self.later_ms.load(Ordering::Relaxed) * 1000
     }
 }
 
@@ -69,9 +82,10 @@ impl Cluster for Alone {
     }
 }
 
-async fn instance() -> Arc<Instance> {
-    let clock = Arc::new(StoppedClock);
-    let client = txn::testing::MemoryCluster::new(4, clock.clone()).expect("a cluster in memory");
+/// Data shards of the cluster.
+const SHARDS: u32 = 4;
+
+async fn instance(client: Arc<MemoryCluster>, clock: Arc<ScriptClock>) -> Arc<Instance> {
     let instance = Instance::new(InstanceConfig {
         client,
         cluster: Arc::new(Alone { announced: AtomicU64::new(0) }),
@@ -88,6 +102,8 @@ async fn instance() -> Arc<Instance> {
 
 struct Sessions {
     runtime: tokio::runtime::Runtime,
+    clock: Arc<ScriptClock>,
+    cluster: Arc<MemoryCluster>,
     instance: Arc<Instance>,
     sessions: BTreeMap<String, Client>,
 }
@@ -105,8 +121,15 @@ impl Runner for Sessions {
     type Command = Command;
 
     fn run(&mut self, command: &Command, context: &Context) -> Result<String, Box<dyn Error>> {
+        if let Some(ms) = command.name.strip_prefix("later ") {
+            self.clock.later_ms.fetch_add(ms.parse()?, Ordering::Relaxed);
+            return Ok("ok".into());
+        }
+        if command.name == "collect" {
+            return Ok(format!("dropped {}", self.runtime.block_on(collect(&self.cluster))?));
+        }
         let name = context.prefix.clone().unwrap_or_else(|| "main".into());
-        let Sessions { runtime, instance, sessions } = self;
+        let Sessions { runtime, instance, sessions, .. } = self;
         let next_id = sessions.len() as u32 + 1;
         let client = sessions.remove(&name).unwrap_or_else(|| {
             Client::Idle(Box::new(instance.session(SessionInfo {
@@ -157,6 +180,27 @@ impl Runner for Sessions {
         sessions.insert(name, client);
         Ok(out)
     }
+}
+
+/// Drops what no read from now on can see, on the data shards.
+async fn collect(cluster: &MemoryCluster) -> txn::Result<u64> {
+    let safe_point = cluster.timestamp().await?;
+    let mut dropped = 0;
+    for id in 1..=u64::from(SHARDS) {
+        let shard = &cluster.shard(ShardId(id))?.shard;
+        let mut from = Bytes::new();
+        loop {
+            let dead = shard.find_dead(&from, safe_point)?;
+            if !dead.keys.is_empty() {
+                dropped += shard.drop_dead(dead.keys, safe_point).await?;
+            }
+            match dead.next {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+    }
+    Ok(dropped)
 }
 
 async fn run(session: &mut Session, sql: &str, prepared: bool, show_columns: bool) -> String {

@@ -118,6 +118,15 @@ pub enum Error {
         /// The earliest read point that is still served.
         safe_point: Timestamp,
     },
+    /// The read point that was asked for is later than now: what will be committed before it is not known yet. Nothing was
+    /// executed.
+    #[error("the read point {ts} lies after the oracle's now {now}")]
+    ReadPointInFuture {
+        /// The read point.
+        ts: Timestamp,
+        /// The oracle's now.
+        now: Timestamp,
+    },
     /// Storage failed or is corrupt. The replica stops; nothing from it is answered.
     #[error("storage engine failed: {what}")]
     Engine {

@@ -80,6 +80,7 @@ impl Error {
             | Error::TooLarge { .. }
             | Error::DiskFull { .. }
             | Error::SnapshotTooOld { .. }
+            | Error::ReadPointInFuture { .. }
             | Error::Engine { .. } => false,
         }
     }

@@ -23,6 +23,9 @@
 //! sees one point in time. A later write of a key that was read carries the version it was read at.
 //! So updates are never lost here either, and write skew is possible.
 //!
+//! [`Transaction::at`]: a `Snapshot` whose read point lies in the past. Versions that it may need are kept while it
+//! lives, for as long as any reader is waited for; one that comes too late is told (`SnapshotTooOld`).
+//!
 //! Invariants:
 //! 1. Nothing is sent to a shard before `commit` except reads and requests for row locks.
 //! 2. A transaction that failed to commit has no effect, except after `OutcomeUnknown`.
@@ -125,6 +128,22 @@ impl Transaction {
             serializable: false,
             newest: None,
         }
+    }
+
+    /// A transaction that reads what was committed at `ts` or before. A point in the millisecond of now means now. Its
+    /// user writes nothing in it, and does not give up its read point.
+    ///
+    /// # Errors
+    /// `ReadPointInFuture`; `Unavailable` and the like when the oracle does not answer. That a point is too old is told by
+    /// the first read of a shard that has dropped versions since.
+    pub async fn at(client: Arc<dyn ShardClient>, ts: Timestamp) -> Result<Transaction> {
+        let now = client.timestamp().await?;
+        if ts.unix_ms() > now.unix_ms() {
+            return Err(Error::ReadPointInFuture { ts, now });
+        }
+        let point = client.read_points().hold(ts.min(now));
+        let txn = Transaction::begin(client, Mode::Snapshot);
+        Ok(Transaction { read_point: Some(point), ..txn })
     }
 
     /// Remembers from now on what is read, so that [`Transaction::advance`] can move the read point.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! t1: begin [latest|tracking|serializable] t1: put a1=x [expect=absent|unchanged]
+//! t1: begin at=T | at=T ms=n              as of a timestamp, or of the end of a millisecond n later
 //! t1: lock a1 b2 [shared] [nowait|skip] [wait=ms] [fresh]   "fresh": fails when it was read at an older version
 //! t1: advance | newest | read-point
 //! t1: get a1 b2                           t1: delete a1 [expect=…]
@@ -240,6 +241,20 @@ impl ScriptRunner {
             args.iter().find(|a| a.key.as_deref() == Some(wanted)).map(|a| a.value.clone())
         };
         match command.name.as_str() {
+            "begin" if option("at").is_some() => {
+                let ts = self.start_ts(&option("at").ok_or("at what?")?)?;
+                let ts = match option("ms") {
+                    Some(ms) => Timestamp::last_of_unix_ms(ts.unix_ms() + ms.parse::<u64>()?),
+                    None => ts,
+                };
+                let txn = match self.run_now(Transaction::at(self.cluster.clone(), ts)) {
+                    Ok(txn) => txn,
+                    Err(error) => return Ok(describe(error)),
+                };
+                let session = Session { txn: Some(txn), ..Session::default() };
+                self.sessions.insert(name.to_string(), session);
+                Ok("ok".into())
+            }
             "begin" => {
                 let mode = if flag("latest") { Mode::Latest } else { Mode::Snapshot };
                 let txn = Transaction::begin(self.cluster.clone(), mode);
@@ -686,6 +701,7 @@ fn describe(error: txn::Error) -> String {
         txn::Error::AlreadyExists { key } => format!("error: {} already exists", name_of(&key)),
         txn::Error::RolledBack { .. } => "error: rolled back".into(),
         txn::Error::SnapshotTooOld { .. } => "error: snapshot too old".into(),
+        txn::Error::ReadPointInFuture { .. } => "error: read point in the future".into(),
         other => format!("error: {other}"),
     }
 }

@@ -200,6 +200,8 @@ pub struct TableSource {
     pub partitions: Vec<String>,
     /// Its alias.
     pub alias: Option<String>,
+    /// AS OF TIMESTAMP: when it is read; now when `None`.
+    pub as_of: Option<Box<Expr>>,
     /// USE / FORCE / IGNORE INDEX.
     pub hints: Vec<IndexHint>,
     /// Where the name stands.

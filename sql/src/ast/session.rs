@@ -3,12 +3,14 @@
 use super::{Expr, Query, Statement, TableName, VariableScope};
 
 /// BEGIN, START TRANSACTION.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Begin {
     /// WITH CONSISTENT SNAPSHOT.
     pub consistent_snapshot: bool,
     /// READ WRITE or READ ONLY.
     pub access: Option<AccessMode>,
+    /// AS OF TIMESTAMP behind READ ONLY.
+    pub as_of: Option<Box<Expr>>,
 }
 
 /// READ WRITE or READ ONLY.
@@ -90,6 +92,8 @@ pub enum SetItem {
         isolation: Option<IsolationLevel>,
         /// READ WRITE or READ ONLY.
         access: Option<AccessMode>,
+        /// AS OF TIMESTAMP behind READ ONLY.
+        as_of: Option<Box<Expr>>,
     },
     /// SET PASSWORD [FOR account] = 'password'.
     Password {

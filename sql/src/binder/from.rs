@@ -68,7 +68,15 @@ impl BindContext<'_> {
             .or_else(|| self.database.clone())
             .ok_or_else(Error::no_database)?;
         let alias = source.alias.as_deref().unwrap_or(&name.name);
+        match &source.as_of {
+            Some(point) => {
+                let point = self.point(point)?;
+                self.sources.points.push(point);
+            }
+            None => self.sources.now = true,
+        }
         if let Some(table) = self.catalog.table(&database, &name.name) {
+            self.sources.tables.push(table.clone());
             let scan = Scan {
                 table: table.clone(),
                 alias: alias.to_string(),
@@ -81,6 +89,9 @@ impl BindContext<'_> {
             && let Some(tables) = self.virtual_tables
             && let Some(virtual_rows) = tables.table(&database, &name.name)?
         {
+            if source.as_of.is_some() {
+                return Err(Error::invalid_as_of(format!("{database} keeps no past")));
+            }
             let columns: Vec<BoundColumn> = virtual_rows
                 .columns
                 .iter()

@@ -60,6 +60,7 @@ impl BindContext<'_> {
                         name: name.clone(),
                         partitions: Vec::new(),
                         alias: None,
+                        as_of: None,
                         hints: Vec::new(),
                         span: ast::Span::default(),
                     }))],

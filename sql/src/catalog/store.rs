@@ -118,6 +118,16 @@ async fn load_in(txn: &mut Transaction) -> Result<Catalog> {
     Ok(Catalog::new(version, databases, tables))
 }
 
+/// Definitions of tables as a transaction sees them, in the order of the ids; `None` for one that is not there.
+pub(crate) async fn tables_by_id(
+    txn: &mut Transaction,
+    ids: &[TableId],
+) -> Result<Vec<Option<TableDef>>> {
+    let keys: Vec<Bytes> = ids.iter().map(|id| table_key(*id)).collect();
+    let values = txn.multi_get(&keys).await?.into_iter();
+    values.map(|value| value.map(|bytes| record::decode_table(&bytes)).transpose()).collect()
+}
+
 async fn scan_table<T>(
     txn: &mut Transaction,
     table: TableId,

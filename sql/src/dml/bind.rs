@@ -98,7 +98,7 @@ pub(crate) async fn row_exprs(
     env: &StatementContext,
     txn: &SharedTransaction,
 ) -> Result<RowExprs> {
-    let (bound, mut subqueries) = {
+    let (bound, mut subqueries, sources) = {
         let tables = session.virtual_tables(&env.catalog);
         let database = session.database.as_deref().map(str::to_string);
         let mut bind =
@@ -107,11 +107,12 @@ pub(crate) async fn row_exprs(
         for expr in list {
             bound.push(binder::bind_expr_in(expr, scope, clause, &mut bind)?);
         }
-        (bound, std::mem::take(&mut bind.subqueries))
+        (bound, std::mem::take(&mut bind.subqueries), std::mem::take(&mut bind.sources))
     };
     if subqueries.is_empty() {
         return Ok(RowExprs { exprs: bound, subqueries: RowSubqueries::default() });
     }
+    session.check_sources(&sources, txn).await?;
     let temp_dir = &session.instance.config.temp_dir;
     let environment = exec::Environment::new(txn.clone(), env.ctx.clone(), temp_dir)?;
     let exprs = exec::subquery::resolve_exprs(bound, &mut subqueries, &environment).await?;

@@ -67,6 +67,9 @@ impl Target {
         if !source.partitions.is_empty() {
             return Err(Error::not_supported("PARTITION (…): name only the table"));
         }
+        if source.as_of.is_some() {
+            return Err(Error::invalid_as_of("only SELECT reads the past, nothing changes it"));
+        }
         let table = find_writable(&source.name, session, &env.catalog)?;
         let alias = source.alias.clone().unwrap_or_else(|| table.name.clone());
         let scope = Scope::of_table(&table, &alias);

@@ -253,7 +253,7 @@ impl Parser<'_> {
             false => None,
         };
         let partitions = self.partition_names()?;
-        Ok(TableSource { name, partitions, alias, hints: Vec::new(), span })
+        Ok(TableSource { name, partitions, alias, as_of: None, hints: Vec::new(), span })
     }
 
     fn skip_hints(&mut self) {

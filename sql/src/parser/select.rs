@@ -9,6 +9,9 @@ use crate::ast::{
 use crate::error::{Error, Result};
 use crate::lexer::TokenKind;
 
+/// What introduces a point in the past.
+const AS_OF: [&str; 3] = ["AS", "OF", "TIMESTAMP"];
+
 impl Parser<'_> {
     /// Whether a query (not in parentheses) starts here.
     pub(super) fn starts_query(&self) -> bool {
@@ -565,24 +568,38 @@ impl Parser<'_> {
         Ok(tables)
     }
 
-    /// A table with partitions, alias and hints.
+    /// A table with partitions, alias, point in time and hints.
     #[inline(never)]
     pub(super) fn table_source(&mut self) -> Result<TableSource> {
         let start = self.at;
         let name = self.table_name()?;
         let span = self.span_from(start);
         let partitions = self.partition_names()?;
-        let alias = match self.accept_word("AS") {
-            true => Some(self.identifier()?),
-            false if self.is_identifier() => Some(self.identifier()?),
-            false => None,
-        };
+        let mut alias = self.table_alias()?;
+        let as_of = self.as_of()?;
+        if as_of.is_some() && alias.is_none() {
+            alias = self.table_alias()?;
+        }
         let mut hints = Vec::new();
         while let Some(hint) = self.index_hint()? {
             hints.push(hint);
             self.accept_kind(TokenKind::Comma);
         }
-        Ok(TableSource { name, partitions, alias, hints, span })
+        Ok(TableSource { name, partitions, alias, as_of, hints, span })
+    }
+
+    fn table_alias(&mut self) -> Result<Option<String>> {
+        let is_alias = !self.are(&AS_OF) && (self.accept_word("AS") || self.is_identifier());
+        if is_alias { self.identifier().map(Some) } else { Ok(None) }
+    }
+
+    /// `AS OF TIMESTAMP expression`, when it stands here.
+    #[inline(never)]
+    pub(super) fn as_of(&mut self) -> Result<Option<Box<Expr>>> {
+        if !self.accept(&AS_OF) {
+            return Ok(None);
+        }
+        self.expr().map(Box::new).map(Some)
     }
 
     /// `PARTITION (a, b)`, when it stands here.

@@ -180,17 +180,20 @@ impl Parser<'_> {
     }
 
     fn set_transaction(&mut self, scope: Option<VariableScope>) -> Result<SetItem> {
-        let (mut isolation, mut access) = (None, None);
+        let (mut isolation, mut access, mut as_of) = (None, None, None);
         loop {
             if isolation.is_none() && self.accept(&["ISOLATION", "LEVEL"]) {
                 isolation = Some(self.isolation_level()?);
             } else if access.is_none() {
                 access = Some(self.access_mode()?);
+                if access == Some(AccessMode::ReadOnly) {
+                    as_of = self.as_of()?;
+                }
             } else {
                 return Err(self.error());
             }
             if !self.accept_kind(TokenKind::Comma) {
-                return Ok(SetItem::Transaction { scope, isolation, access });
+                return Ok(SetItem::Transaction { scope, isolation, access, as_of });
             }
         }
     }

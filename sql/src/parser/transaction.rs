@@ -1,7 +1,7 @@
 //! BEGIN, COMMIT, ROLLBACK, savepoints.
 
 use super::Parser;
-use crate::ast::{Begin, Completion, Statement};
+use crate::ast::{AccessMode, Begin, Completion, Statement};
 use crate::error::Result;
 use crate::lexer::TokenKind;
 
@@ -55,6 +55,9 @@ impl Parser<'_> {
                 begin.consistent_snapshot = true;
             } else if begin.access.is_none() {
                 begin.access = Some(self.access_mode()?);
+                if begin.access == Some(AccessMode::ReadOnly) {
+                    begin.as_of = self.as_of()?;
+                }
             } else {
                 return Err(self.error());
             }

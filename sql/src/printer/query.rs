@@ -2,9 +2,9 @@
 
 use super::Printer;
 use crate::ast::{
-    IndexHint, IndexHintAction, IndexHintPurpose, JoinConstraint, JoinKind, Limit, LockClause,
-    LockStrength, LockWait, Query, QueryBody, Select, SelectInto, SelectItem, SetOperator,
-    TableRef, TableSource, With,
+    Expr, IndexHint, IndexHintAction, IndexHintPurpose, JoinConstraint, JoinKind, Limit,
+    LockClause, LockStrength, LockWait, Query, QueryBody, Select, SelectInto, SelectItem,
+    SetOperator, TableRef, TableSource, With,
 };
 
 impl Printer {
@@ -236,7 +236,13 @@ impl Printer {
         self.table(&source.name);
         self.partitions(&source.partitions);
         self.optional(" AS ", &source.alias, |printer, alias| printer.name(alias));
+        self.as_of(&source.as_of);
         source.hints.iter().for_each(|hint| self.index_hint(hint));
+    }
+
+    /// When something is read; a space comes first.
+    pub(super) fn as_of(&mut self, point: &Option<Box<Expr>>) {
+        self.optional(" AS OF TIMESTAMP ", point, |printer, point| printer.expr(point));
     }
 
     pub(super) fn partitions(&mut self, partitions: &[String]) {

@@ -15,6 +15,7 @@ impl Printer {
                 self.when(begin.consistent_snapshot, " WITH CONSISTENT SNAPSHOT");
                 self.when(begin.consistent_snapshot && begin.access.is_some(), ",");
                 self.optional(" ", &begin.access, Self::access);
+                self.as_of(&begin.as_of);
             }
             Statement::Commit(completion) => {
                 self.text("COMMIT");
@@ -191,7 +192,7 @@ impl Printer {
                     None => self.text("DEFAULT"),
                 }
             }
-            SetItem::Transaction { scope, isolation, access } => {
+            SetItem::Transaction { scope, isolation, access, as_of } => {
                 self.scope(*scope);
                 self.text("TRANSACTION ");
                 self.optional("ISOLATION LEVEL ", isolation, |printer, isolation| {
@@ -204,6 +205,7 @@ impl Printer {
                 });
                 self.when(isolation.is_some() && access.is_some(), ", ");
                 self.optional("", access, Self::access);
+                self.as_of(as_of);
             }
             SetItem::Password { account, password } => {
                 self.text("PASSWORD");

@@ -64,8 +64,13 @@ impl Session {
                 "SQL_CALC_FOUND_ROWS: run a second query with COUNT(*)",
             ));
         }
-        let inside = self.statement_transaction().await?;
-        let txn = match &inside {
+        let locks = !query.locks.is_empty();
+        let past = self.past_transaction(&bound.sources, locks, &env.ctx).await?;
+        let inside = match &past {
+            Some(_) => None,
+            None => self.statement_transaction().await?,
+        };
+        let txn = match past.as_ref().or(inside.as_ref()) {
             Some(txn) => txn.clone(),
             None => self.own_transaction(Mode::Snapshot),
         };
@@ -139,6 +144,7 @@ impl Session {
     ) -> Result<(Vec<ColumnMeta>, RowSource)> {
         binder::query::refuse_inner_locks(query)?;
         let bound = self.bind(query, env)?;
+        self.check_sources(&bound.sources, txn).await?;
         let temp_dir = &self.instance.config.temp_dir;
         let rows = exec::run_query(&bound, txn, &env.ctx, temp_dir).await?;
         Ok((bound.columns, rows))
@@ -156,7 +162,15 @@ impl Session {
         plan: &PointSelect,
         env: &StatementContext,
     ) -> Result<Outcome> {
-        let rows = match self.statement_transaction().await? {
+        let past = match self.may_read_past() {
+            true => self.past_transaction(&plan.sources(), false, &env.ctx).await?,
+            false => None,
+        };
+        let inside = match past {
+            Some(txn) => Some(txn),
+            None => self.statement_transaction().await?,
+        };
+        let rows = match inside {
             Some(txn) => {
                 let rows = plan.run(&mut *txn.lock().await, &env.ctx).await;
                 if let Err(error) = &rows
@@ -320,9 +334,18 @@ impl Session {
                 SetItem::CharacterSet(charset) => {
                     self.variables.set_character_set(charset.as_deref())?;
                 }
-                SetItem::Transaction { scope, isolation, access } => {
+                SetItem::Transaction { scope, isolation, access, as_of } => {
                     let read_only = access.map(|access| access == ast::AccessMode::ReadOnly);
-                    self.set_transaction(*scope, *isolation, read_only)?;
+                    let past = match (as_of, scope) {
+                        (None, _) => None,
+                        (Some(point), None) => Some(self.past_at(point, params.clone()).await?),
+                        (Some(_), Some(_)) => {
+                            return Err(Error::invalid_as_of(
+                                "it holds for the next transaction only; leave out GLOBAL and SESSION",
+                            ));
+                        }
+                    };
+                    self.set_transaction(*scope, *isolation, read_only, past)?;
                 }
                 SetItem::Password { account, password } => {
                     self.commit_open().await?;
@@ -373,6 +396,7 @@ impl Session {
         scope: Option<ast::VariableScope>,
         isolation: Option<ast::IsolationLevel>,
         read_only: Option<bool>,
+        past: Option<Transaction>,
     ) -> Result<()> {
         match scope {
             Some(ast::VariableScope::Session) => {
@@ -387,6 +411,7 @@ impl Session {
                 }
                 if read_only.is_some() {
                     self.transaction.next_read_only = read_only;
+                    self.transaction.next_past = past;
                 }
                 Ok(())
             }

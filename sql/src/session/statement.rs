@@ -204,7 +204,7 @@ impl Session {
                 self.done()
             }
             Statement::Begin(begin) => {
-                self.begin(begin).await?;
+                self.begin(begin, params).await?;
                 self.done()
             }
             Statement::Commit(completion) => {
@@ -212,7 +212,7 @@ impl Session {
                 self.done()
             }
             Statement::Rollback(completion) => {
-                self.rollback(completion)?;
+                self.rollback(completion).await?;
                 self.done()
             }
             Statement::Savepoint(name) => {

@@ -8,7 +8,8 @@
 //! statement meets ends the transaction with 1213, as InnoDB's deadlock does.
 //!
 //! READ COMMITTED gives up the read point before each statement; REPEATABLE READ keeps the one of the
-//! first read, or moves it (`locking`); SERIALIZABLE checks at the commit that all it has read is still so.
+//! first read, or moves it (`locking`); SERIALIZABLE checks at the commit that all it has read is still so. A transaction
+//! of the past (`past`) keeps its read point, whatever the level.
 //!
 //! Not here: autocommit statements, which bring a transaction of their own (`statement`).
 
@@ -16,8 +17,9 @@ use super::connection::Session;
 use super::locking::WriteView;
 use crate::ast::{AccessMode, Begin, Completion, IsolationLevel};
 use crate::catalog::TableDef;
+use crate::value::Value;
 use crate::{Error, Result};
-use base::TableId;
+use base::{TableId, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use txn::Transaction;
@@ -35,6 +37,8 @@ pub(crate) struct SessionTransaction {
     pub(crate) next_isolation: Option<IsolationLevel>,
     /// SET TRANSACTION READ ONLY | READ WRITE for the next transaction only.
     pub(crate) next_read_only: Option<bool>,
+    /// SET TRANSACTION READ ONLY AS OF TIMESTAMP: the next transaction, at its read point already.
+    pub(crate) next_past: Option<Transaction>,
 }
 
 /// An open transaction.
@@ -47,10 +51,22 @@ pub(crate) struct OpenTransaction {
     pub(crate) view: WriteView,
     /// Writes are refused with 1792.
     pub(crate) read_only: bool,
+    /// Its read point, when it reads the past.
+    pub(crate) past: Option<Timestamp>,
     /// Named savepoints, oldest first.
     savepoints: Vec<(String, Savepoint)>,
     /// Tables it has written.
     written: BTreeSet<TableId>,
+}
+
+/// What COMMIT AND CHAIN hands on to the next transaction.
+struct Characteristics {
+    /// Its isolation level.
+    isolation: IsolationLevel,
+    /// Whether it writes nothing.
+    read_only: bool,
+    /// Its read point, when it reads the past.
+    past: Option<Timestamp>,
 }
 
 impl SessionTransaction {
@@ -67,8 +83,22 @@ impl SessionTransaction {
     /// Forgets the open transaction: a rollback.
     pub(crate) fn discard(&mut self) {
         self.open = None;
+        self.forget_next();
+    }
+
+    /// Takes the transaction that SET TRANSACTION READ ONLY AS OF TIMESTAMP has prepared; what else was said of it is used
+    /// up too.
+    pub(crate) fn take_next_past(&mut self) -> Option<Transaction> {
+        let past = self.next_past.take()?;
+        self.forget_next();
+        Some(past)
+    }
+
+    /// Forgets what SET TRANSACTION has said of the next one.
+    fn forget_next(&mut self) {
         self.next_isolation = None;
         self.next_read_only = None;
+        self.next_past = None;
     }
 
     /// Remembers that the open transaction writes a table.
@@ -81,14 +111,19 @@ impl SessionTransaction {
 
 impl Session {
     /// BEGIN: commits what is open and opens a transaction.
-    pub(crate) async fn begin(&mut self, begin: &Begin) -> Result<()> {
+    pub(crate) async fn begin(&mut self, begin: &Begin, params: Vec<Value>) -> Result<()> {
+        // A time that is refused leaves the open transaction alone.
+        let past = match &begin.as_of {
+            Some(point) => Some(self.past_at(point, params).await?),
+            None => None,
+        };
         self.commit_open().await?;
         let read_only = match begin.access {
             Some(AccessMode::ReadOnly) => Some(true),
             Some(AccessMode::ReadWrite) => Some(false),
             None => None,
         };
-        self.open_transaction(read_only)?;
+        self.open_transaction(read_only, past);
         if begin.consistent_snapshot
             && let Some(open) = &self.transaction.open
             && matches!(
@@ -105,9 +140,24 @@ impl Session {
         Ok(())
     }
 
-    fn open_transaction(&mut self, read_only: Option<bool>) -> Result<()> {
+    /// Opens a transaction: one of the past, when one is given or prepared and READ WRITE is not asked for.
+    fn open_transaction(&mut self, read_only: Option<bool>, past: Option<Transaction>) {
         let next_isolation = self.transaction.next_isolation.take();
         let next_read_only = self.transaction.next_read_only.take();
+        let next_past = self.transaction.next_past.take();
+        let past = past.or(next_past).filter(|_| read_only != Some(false));
+        if let Some(txn) = past {
+            self.transaction.open = Some(OpenTransaction {
+                past: txn.read_ts(),
+                txn: Arc::new(tokio::sync::Mutex::new(txn)),
+                isolation: IsolationLevel::RepeatableRead,
+                view: WriteView::Newest,
+                read_only: true,
+                savepoints: Vec::new(),
+                written: BTreeSet::new(),
+            });
+            return;
+        }
         let isolation = next_isolation.unwrap_or_else(|| self.variables.isolation());
         let read_only = read_only.or(next_read_only).unwrap_or_else(|| self.variables.read_only());
         let txn = Transaction::begin(self.instance.config.client.clone(), Mode::Snapshot);
@@ -127,10 +177,10 @@ impl Session {
             isolation,
             view,
             read_only,
+            past: None,
             savepoints: Vec::new(),
             written: BTreeSet::new(),
         });
-        Ok(())
     }
 
     /// The transaction that the next statement runs in: the open one (opened now when autocommit is
@@ -140,7 +190,7 @@ impl Session {
             if self.variables.autocommit() {
                 return Ok(None);
             }
-            self.open_transaction(None)?;
+            self.open_transaction(None, None);
         }
         let Some(open) = &self.transaction.open else { return Ok(None) };
         if matches!(open.isolation, IsolationLevel::ReadCommitted | IsolationLevel::ReadUncommitted)
@@ -183,33 +233,40 @@ impl Session {
     pub(crate) async fn commit(&mut self, completion: &Completion) -> Result<()> {
         let characteristics = self.characteristics();
         self.commit_open().await?;
-        self.complete(completion, characteristics)
+        self.complete(completion, characteristics).await
     }
 
     /// ROLLBACK.
-    pub(crate) fn rollback(&mut self, completion: &Completion) -> Result<()> {
+    pub(crate) async fn rollback(&mut self, completion: &Completion) -> Result<()> {
         let characteristics = self.characteristics();
         self.transaction.open = None;
-        self.complete(completion, characteristics)
+        self.complete(completion, characteristics).await
     }
 
-    fn characteristics(&self) -> Option<(IsolationLevel, bool)> {
-        self.transaction.open.as_ref().map(|open| (open.isolation, open.read_only))
+    fn characteristics(&self) -> Option<Characteristics> {
+        self.transaction.open.as_ref().map(|open| Characteristics {
+            isolation: open.isolation,
+            read_only: open.read_only,
+            past: open.past,
+        })
     }
 
-    fn complete(
+    async fn complete(
         &mut self,
         completion: &Completion,
-        characteristics: Option<(IsolationLevel, bool)>,
+        characteristics: Option<Characteristics>,
     ) -> Result<()> {
         if completion.release == Some(true) {
             self.entry.killed.store(true, std::sync::atomic::Ordering::Release);
         }
         if completion.chain == Some(true) {
             // The next transaction has the characteristics of the one that ended.
-            let (isolation, read_only) = characteristics.unzip();
-            self.transaction.next_isolation = isolation;
-            self.open_transaction(read_only)?;
+            let past = match characteristics.as_ref().and_then(|ended| ended.past) {
+                Some(ts) => Some(self.transaction_at(ts).await?),
+                None => None,
+            };
+            self.transaction.next_isolation = characteristics.as_ref().map(|ended| ended.isolation);
+            self.open_transaction(characteristics.map(|ended| ended.read_only), past);
         }
         Ok(())
     }

@@ -1,0 +1,197 @@
+//! Reads of the past: AS OF TIMESTAMP.
+//!
+//! ```text
+//! SELECT … FROM t AS OF TIMESTAMP e              one query, with a transaction of its own
+//! START TRANSACTION READ ONLY AS OF TIMESTAMP e  a transaction
+//! SET TRANSACTION READ ONLY AS OF TIMESTAMP e    the next transaction, or the next query that reads a table
+//!
+//! e ──> moment in the session's time zone ──> last timestamp of its millisecond ──> Transaction::at
+//! ```
+//!
+//! The expression is evaluated once, when its statement runs. Versions of rows of that time are read with the definitions
+//! of now, so a table whose definition is younger is refused (1412): its record in the meta shard is read at the same point
+//! and compared.
+//!
+//! Invariants:
+//! 1. A transaction of the past writes nothing, locks nothing and never gives up its read point.
+//! 2. A time that is too old is an error (9006), never an empty result: each shard compares it with its safe point.
+//!
+//! Not here: how long versions are kept (`docs/decisions/0009-old-versions-go-through-the-log.md`).
+
+use super::connection::Session;
+use super::transaction::SharedTransaction;
+use crate::ast;
+use crate::binder::{BindContext, Sources};
+use crate::catalog::{TableDef, store};
+use crate::context::EvalContext;
+use crate::expr::{CastMode, Expr};
+use crate::types::convert::{shown_value, to_datetime};
+use crate::types::datetime::{DateTime, parse};
+use crate::value::Value;
+use crate::{Error, Result};
+use base::{TableId, Timestamp};
+use std::sync::Arc;
+use txn::Transaction;
+
+/// Microseconds of a millisecond.
+const MILLISECOND: u64 = 1000;
+
+impl Session {
+    /// A transaction at the time that an expression gives.
+    ///
+    /// # Errors
+    /// 1525 for what is no time; 8135 for a time to come.
+    pub(crate) async fn past_at(
+        &mut self,
+        expr: &ast::Expr,
+        params: Vec<Value>,
+    ) -> Result<Transaction> {
+        let catalog = self.instance.catalog.current().await?;
+        let ctx = self.context(params);
+        let ts = {
+            let database = self.database.as_deref().map(str::to_string);
+            let point = BindContext::new(catalog, database, &ctx).point(expr)?;
+            timestamp_of(&point, &ctx)?
+        };
+        self.transaction_at(ts).await
+    }
+
+    /// A transaction at a timestamp.
+    pub(crate) async fn transaction_at(&self, ts: Timestamp) -> Result<Transaction> {
+        Ok(Transaction::at(self.instance.config.client.clone(), ts).await?)
+    }
+
+    /// Whether a query without AS OF may have to read the past.
+    pub(crate) fn may_read_past(&self) -> bool {
+        self.transaction.next_past.is_some() || self.is_in_past()
+    }
+
+    /// Whether the open transaction reads the past.
+    fn is_in_past(&self) -> bool {
+        self.transaction.open().is_some_and(|open| open.past.is_some())
+    }
+
+    /// The transaction of a query that reads the past; `None` for one that reads now. Its tables are what they were then.
+    ///
+    /// # Errors
+    /// 8135 for AS OF where it cannot be, 1525 for what is no time, 1412 for a table whose definition is younger.
+    pub(crate) async fn past_transaction(
+        &mut self,
+        sources: &Sources,
+        locks: bool,
+        ctx: &EvalContext,
+    ) -> Result<Option<SharedTransaction>> {
+        let Some(txn) = self.choose_past(sources, ctx).await? else { return Ok(None) };
+        if locks {
+            return Err(Error::invalid_as_of("FOR UPDATE and FOR SHARE lock rows as they are now"));
+        }
+        check_definitions(&txn, &sources.tables).await?;
+        Ok(Some(txn))
+    }
+
+    async fn choose_past(
+        &mut self,
+        sources: &Sources,
+        ctx: &EvalContext,
+    ) -> Result<Option<SharedTransaction>> {
+        let point = point_of(sources, ctx)?;
+        if let Some(ts) = point {
+            if self.transaction.is_open() {
+                return Err(Error::invalid_as_of(
+                    "inside of a transaction all statements read one point; use START TRANSACTION READ ONLY AS OF TIMESTAMP",
+                ));
+            }
+            if self.transaction.next_past.is_some() {
+                return Err(Error::invalid_as_of(
+                    "SET TRANSACTION READ ONLY AS OF TIMESTAMP has said before what this query reads",
+                ));
+            }
+            return Ok(Some(shared(self.transaction_at(ts).await?)));
+        }
+        if sources.tables.is_empty() {
+            return Ok(None);
+        }
+        if self.transaction.next_past.is_some() {
+            if self.variables.autocommit() {
+                return Ok(self.transaction.take_next_past().map(shared));
+            }
+            self.statement_transaction().await?;
+        }
+        let open = self.transaction.open().filter(|open| open.past.is_some());
+        Ok(open.map(|open| open.txn.clone()))
+    }
+
+    /// Checks the tables of subqueries that stand outside of a query, in SET, UPDATE and the like.
+    ///
+    /// # Errors
+    /// 8135 when one has AS OF; 1412 when the transaction reads the past and one is younger.
+    pub(crate) async fn check_sources(
+        &self,
+        sources: &Sources,
+        txn: &SharedTransaction,
+    ) -> Result<()> {
+        if !sources.points.is_empty() {
+            return Err(Error::invalid_as_of("it can only stand in a SELECT of its own"));
+        }
+        if self.is_in_past() {
+            check_definitions(txn, &sources.tables).await?;
+        }
+        Ok(())
+    }
+}
+
+fn shared(txn: Transaction) -> SharedTransaction {
+    Arc::new(tokio::sync::Mutex::new(txn))
+}
+
+/// 1412 unless tables were at the transaction's read point what they are now.
+async fn check_definitions(txn: &SharedTransaction, tables: &[Arc<TableDef>]) -> Result<()> {
+    let ids: Vec<TableId> = tables.iter().map(|table| table.id).collect();
+    let then = store::tables_by_id(&mut *txn.lock().await, &ids).await?;
+    for (table, then) in tables.iter().zip(then) {
+        if then.as_ref() != Some(&**table) {
+            return Err(Error::table_younger(table.qualified_name()));
+        }
+    }
+    Ok(())
+}
+
+/// The one point that the AS OF clauses of a statement give; `None` when it has none.
+fn point_of(sources: &Sources, ctx: &EvalContext) -> Result<Option<Timestamp>> {
+    let Some((first, others)) = sources.points.split_first() else { return Ok(None) };
+    let different =
+        || Error::invalid_as_of("all tables of a statement must be read as of one time");
+    if sources.now {
+        return Err(different());
+    }
+    let ts = timestamp_of(first, ctx)?;
+    for other in others {
+        if timestamp_of(other, ctx)? != ts {
+            return Err(different());
+        }
+    }
+    Ok(Some(ts))
+}
+
+/// The last timestamp of the millisecond that an expression names in the session's time zone.
+fn timestamp_of(point: &Expr, ctx: &EvalContext) -> Result<Timestamp> {
+    let moment = moment_of(&point.eval(&[], ctx)?, ctx)?;
+    // Before 1970 nothing was written, as in its first millisecond.
+    let micros = ctx.time_zone.to_unix_micros(moment).max(0).unsigned_abs();
+    Ok(Timestamp::last_of_unix_ms(micros / MILLISECOND))
+}
+
+/// A value as a moment, without any leniency: a time that is read by mistake gives rows that look right.
+fn moment_of(value: &Value, ctx: &EvalContext) -> Result<DateTime> {
+    let wrong = || {
+        let shown = if value.is_null() { "NULL".to_string() } else { shown_value(value) };
+        Error::wrong_value("DATETIME", shown)
+    };
+    let text = value.as_bytes().map(|bytes| std::str::from_utf8(bytes).unwrap_or_default());
+    let is_whole = |text: &str| parse::datetime(text, ctx.sql_mode).is_some_and(|read| !read.cut);
+    if text.is_some_and(|text| !is_whole(text)) {
+        return Err(wrong());
+    }
+    let moment = to_datetime(value, CastMode::Compare, "DATETIME", ctx)?;
+    moment.filter(|moment| !moment.date().has_zero_part()).ok_or_else(wrong)
+}
