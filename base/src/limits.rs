@@ -120,6 +120,14 @@ pub const LOCK_SURVEY_INTERVAL: Duration = Duration::from_millis(200);
 pub const LOCK_OWNER_SILENCE_MAX: Duration = Duration::from_millis(3000);
 /// Waits that one node tells another when deadlocks are looked for.
 pub const LOCK_WAITS_TOLD_MAX: usize = 65_536;
+/// Row locks, waits and transactions, each, that a node tells whoever lists them.
+pub const ACTIVITY_ROWS_MAX: usize = 8192;
+/// Bytes of keys of row locks, and of waits, that a node tells whoever lists them.
+pub const ACTIVITY_BYTES_MAX: usize = 8 << 20;
+/// Characters of a statement in the list of transactions (MySQL's `trx_query`).
+pub const ACTIVITY_STATEMENT_CHARS_MAX: usize = 1024;
+/// Longest wait for another node's row locks and transactions.
+pub const ACTIVITY_WAIT_MAX: Duration = Duration::from_millis(2000);
 /// Keys and ranges that a transaction remembers to have read; beyond it neighbours are merged into one range.
 pub const READ_SET_MAX: usize = 4096;
 /// How often GET_LOCK looks whether a lock that another session holds is free.
@@ -349,6 +357,10 @@ const _: () = {
     assert!(
         LOCK_WAIT_MAX.as_millis() > 2 * LOCK_TTL.as_millis(),
         "a waiter must outlast the lock of a coordinator that is gone"
+    );
+    assert!(
+        ACTIVITY_ROWS_MAX * ACTIVITY_STATEMENT_CHARS_MAX * 4 + 2 * ACTIVITY_BYTES_MAX
+            < MESSAGE_BYTES_MAX
     );
     assert!(SCAN_PAGE_ROWS <= SCAN_ROWS_MAX);
     assert!(LOG_BYTES_MAX / LOG_SEGMENT_BYTES > 2 * LOG_SEGMENTS_PINNED_MAX);

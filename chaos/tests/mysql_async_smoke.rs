@@ -44,10 +44,18 @@ async fn locks_over_nodes(cluster: &Cluster) {
     a.query_drop("UPDATE rs.l SET v = 1 WHERE id = 1").await.unwrap();
     let killed = async {
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let who = "SELECT r.trx_mysql_thread_id, r.trx_query, b.trx_mysql_thread_id
+             FROM performance_schema.data_lock_waits w
+             JOIN information_schema.INNODB_TRX r ON r.trx_id = w.REQUESTING_ENGINE_TRANSACTION_ID
+             JOIN information_schema.INNODB_TRX b ON b.trx_id = w.BLOCKING_ENGINE_TRANSACTION_ID";
+        let who: Vec<(u32, String, u32)> = c.query(who).await.unwrap();
         c.query_drop(format!("KILL QUERY {id}")).await.unwrap();
+        who
     };
-    let (waited, ()) = futures::join!(b.query_drop("UPDATE rs.l SET v = 2 WHERE id = 1"), killed);
+    let update = "UPDATE rs.l SET v = 2 WHERE id = 1";
+    let (waited, who) = futures::join!(b.query_drop(update), killed);
     assert_eq!(code(&waited.unwrap_err()), 1317);
+    assert_eq!(who, [(id, update.to_string(), a.id())], "a third node sees who waits for whom");
     let nobody = c.query_drop(format!("KILL QUERY {}", id + 1000)).await;
     assert_eq!(code(&nobody.unwrap_err()), 1094);
     a.query_drop("COMMIT").await.unwrap();
@@ -70,6 +78,10 @@ async fn locks_over_nodes(cluster: &Cluster) {
     }
     let sum: Option<i64> = c.query_first("SELECT SUM(v) FROM rs.l").await.unwrap();
     assert_eq!(sum, Some(1 + 4 * 2), "of each pair one transaction of two updates");
+    let status: Option<(String, String, String)> =
+        c.query_first("SHOW ENGINE INNODB STATUS").await.unwrap();
+    let (_, _, status) = status.expect("one row");
+    assert!(status.contains("\nLATEST DETECTED DEADLOCK\n"), "{status}");
 
     let got: Option<i64> = a.query_first("SELECT GET_LOCK('import', 0)").await.unwrap();
     assert_eq!(got, Some(1));

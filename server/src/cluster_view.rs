@@ -1,5 +1,6 @@
-//! The cluster as SQL sees it: SHOW SHARDS, SHOW NODES, announcements of the catalog.
+//! The cluster as SQL sees it: SHOW SHARDS, SHOW NODES, what runs where, announcements of the catalog.
 
+use crate::activity_wire;
 use crate::cluster_client::ClusterClient;
 use crate::compare::Comparer;
 use crate::coordinator::Coordinator;
@@ -13,14 +14,16 @@ use crate::meta_store::MetaStore;
 use crate::node_control;
 use crate::peers::Peers;
 use crate::replicas::Replicas;
-use base::limits::{CATALOG_LEASE, CONNECTION_COUNTER_BITS, STATUS_WAIT_MAX};
+use base::limits::{ACTIVITY_WAIT_MAX, CATALOG_LEASE, CONNECTION_COUNTER_BITS, STATUS_WAIT_MAX};
 use base::{NodeId, ShardId, SlotRange};
 use proto::node as pb;
 use shard_router::{ClusterState, NodeState, ShardInfo};
+use sql::activity::NodeActivity;
 use sql::ast::NodeAction;
 use sql::instance::{Cluster, ComparisonRow, NodePlanRow, NodeRow, ShardRow};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use txn::RowLocks;
 use txn::command::LockOwner;
 
 /// What the view looks at.
@@ -158,6 +161,24 @@ impl Cluster for ClusterView {
 
     async fn lock_owner_lives(&self, owner: LockOwner) -> Option<bool> {
         self.lock_survey.lives(owner).await
+    }
+
+    fn row_locks(&self) -> Option<Arc<RowLocks>> {
+        Some(self.local.row_locks().clone())
+    }
+
+    async fn activities(&self) -> Vec<(NodeId, Option<NodeActivity>)> {
+        let asked = self.peers.others().into_iter().map(async |node| {
+            let request = pb::call::Request::Activity(pb::ActivityRequest {});
+            match self.peers.call_any_way(node, request, ACTIVITY_WAIT_MAX).await {
+                Ok(pb::answer::Response::Activity(told)) => {
+                    (node, Some(activity_wire::activity_from_pb(told)))
+                }
+                // One that is starting or of an older version does not tell either.
+                Ok(_) | Err(_) => (node, None),
+            }
+        });
+        futures::future::join_all(asked).await
     }
 
     fn shards(&self) -> Vec<ShardRow> {

@@ -1,5 +1,6 @@
 //! The node's side of `node.proto`: calls of other nodes, answered as they finish.
 
+use crate::activity_wire;
 use crate::cluster_wire as cw;
 use crate::compare;
 use crate::directory::Directory;
@@ -87,6 +88,13 @@ impl NodeService {
                 let found = killed.unwrap_or(false);
                 pb::answer::Response::SessionKilled(pb::SessionKilled { found })
             }
+            (_, pb::call::Request::Activity(_)) => match self.instance.get() {
+                Some(instance) => {
+                    let activity = activity_wire::activity_to_pb(instance.activity());
+                    pb::answer::Response::Activity(activity)
+                }
+                None => starting(),
+            },
             (_, pb::call::Request::Ping(_)) => pb::answer::Response::Pong(pb::Pong {}),
             (Some(running), request) => running.answer(request).await,
             // A new cluster begins: its nodes look for each other.
@@ -168,7 +176,7 @@ impl Running {
             }
             Call::Relay(relay) => Answer::Relayed(Box::new(self.peers.pass_on(*relay).await)),
             // Answered before: they need no cluster.
-            Call::AnnounceCatalog(_) | Call::Ping(_) | Call::KillSession(_) => {
+            Call::AnnounceCatalog(_) | Call::Ping(_) | Call::KillSession(_) | Call::Activity(_) => {
                 bad_call("a call out of place")
             }
             Call::Status(request) => Answer::Status(self.gossip.answer(&request)),

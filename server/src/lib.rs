@@ -11,6 +11,7 @@
 //! `cluster_view` (what SQL shows), `compare` (whether replicas hold the same), `cluster_wire`, `recover` (after
 //! a lost majority). Then `cli` and `demo`.
 
+pub mod activity_wire;
 pub mod balancer;
 pub mod cli;
 pub mod clock_offset;

@@ -1,7 +1,7 @@
 //! The shards that have a replica on this node. They come and go while the node runs.
 
 use crate::oracle::LocalOracle;
-use base::ShardId;
+use base::{ShardId, SharedClock};
 use parking_lot::RwLock;
 use raft::replica_group::ReplicaGroup;
 use std::collections::BTreeMap;
@@ -19,7 +19,6 @@ pub struct LocalShard {
 }
 
 /// All of them.
-#[derive(Default)]
 pub struct LocalShards {
     shards: RwLock<BTreeMap<ShardId, LocalShard>>,
     /// Row locks of the shards that this node leads.
@@ -29,6 +28,12 @@ pub struct LocalShards {
 }
 
 impl LocalShards {
+    /// None yet.
+    pub fn new(clock: SharedClock) -> LocalShards {
+        let (shards, oracle) = (RwLock::default(), RwLock::default());
+        LocalShards { shards, row_locks: RowLocks::new(clock), oracle }
+    }
+
     /// Row locks of the shards that this node leads.
     pub fn row_locks(&self) -> &Arc<RowLocks> {
         &self.row_locks

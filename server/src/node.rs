@@ -142,7 +142,7 @@ impl Node {
             return Err(StartError::Refused(gossip::left(config.node)));
         }
 
-        let local = Arc::new(LocalShards::default());
+        let local = Arc::new(LocalShards::new(clock.clone()));
         let me = (config.node, me);
         let directory =
             Directory::new(config.data.clone(), me, state, peers.clone(), dialer.clone());

@@ -22,6 +22,8 @@
 
 pub mod cache;
 pub mod information_schema;
+mod innodb_trx;
+pub mod performance_schema;
 mod record;
 pub mod store;
 

@@ -268,6 +268,13 @@ impl Warnings {
         self.list.lock().kept.clone()
     }
 
+    /// Forgets those after the first `count`: what they tell of is done again.
+    pub fn forget_after(&self, count: u64) {
+        let mut list = self.list.lock();
+        list.count = list.count.min(count);
+        list.kept.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+    }
+
     /// Takes all warnings out: those kept, and how many there were.
     pub fn take(&self) -> (Vec<Warning>, u64) {
         let list = std::mem::take(&mut *self.list.lock());

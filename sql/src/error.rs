@@ -176,6 +176,8 @@ errors! {
     table_younger(name) = 1412, "HY000", "Table definition has changed: {name} was created or changed after the point in time that is read; read a later one";
     /// The cluster refuses what an administrator asked of it; `what` says why and what to do.
     cluster_refuses(what) = 9005, "HY000", "{what}";
+    /// A list of what runs in the cluster that lacks something; a warning only.
+    incomplete_list(what) = 9007, "01000", "{what}";
     /// The table's definition changed under the transaction.
     table_changed() = 1412, "HY000", "Table definition has changed, please retry transaction";
     /// A transaction, row or packet above a named limit.

@@ -5,6 +5,7 @@
 //!
 //! Not here: what one session remembers (`session`), sockets.
 
+use crate::activity::{NodeActivity, Watched};
 use crate::ast::NodeAction;
 use crate::catalog::cache::CatalogCache;
 use crate::dml::auto_increment::AutoIncrement;
@@ -18,8 +19,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use txn::ShardClient;
 use txn::command::LockOwner;
+use txn::{RowLocks, ShardClient};
 
 /// What a node gives its SQL side.
 pub struct InstanceConfig {
@@ -71,6 +72,16 @@ pub trait Cluster: Send + Sync + 'static {
     async fn kill(&self, id: u32, connection: bool) -> Option<bool> {
         let _ = (id, connection);
         Some(false)
+    }
+
+    /// Row locks of the shards that this node leads; `None` when it leads none and never will.
+    fn row_locks(&self) -> Option<Arc<RowLocks>> {
+        None
+    }
+
+    /// What runs on every other node; `None` for one that does not answer.
+    async fn activities(&self) -> Vec<(NodeId, Option<NodeActivity>)> {
+        Vec::new()
     }
 
     /// Says what is wanted of a node, for ALTER NODE. Answers the shards that have to move; with `dry_run`
@@ -231,6 +242,10 @@ pub(crate) struct SessionEntryState {
     pub statement: Option<String>,
     /// Monotonic time of the last change between running and idle.
     pub since: std::time::Duration,
+    /// Its transactions; those that are over go when the next one begins.
+    pub transactions: Vec<Watched>,
+    /// Transactions begun since the login.
+    pub transactions_begun: u64,
 }
 
 /// A node's SQL side. One per node, shared by its sessions.
@@ -299,6 +314,8 @@ impl Instance {
                 database: None,
                 statement: None,
                 since: self.config.clock.monotonic(),
+                transactions: Vec::new(),
+                transactions_begun: 0,
             }),
             cancel: Arc::default(),
             killed: Arc::default(),

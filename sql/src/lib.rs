@@ -3,11 +3,12 @@
 //! Reading order: `lexer`, `ast`, `parser`, `printer` (grammar); `types`, `value`, `collation`, `expr`,
 //! `function` (meaning of expressions); `catalog`, `table_codec` (tables and their bytes); `binder`,
 //! `access`, `planner`, `exec` (queries); `locking_read`, `dml`, `ddl`, `show`, `sysvar` (statements); `session` (what
-//! the gateway calls); `error` (MySQL's numbers).
+//! the gateway calls); `activity` (what runs and who waits); `error` (MySQL's numbers).
 //!
 //! Not here: packets, passwords, Raft.
 
 pub mod access;
+pub mod activity;
 pub mod ast;
 pub mod binder;
 pub mod catalog;

@@ -7,9 +7,10 @@
 //! LIKE becomes a condition like any other, so both filters follow the expression library's rules.
 //!
 //! Reading order: this file (dispatch, filters, warnings), `tables` (what is defined), `server` (what
-//! runs), `create_table` (its text).
+//! runs), `engine_status` (row locks and transactions as a text), `create_table` (its text).
 
 mod create_table;
+mod engine_status;
 mod server;
 mod tables;
 
@@ -105,11 +106,7 @@ async fn list<'a>(
         Show::Status { filter, .. } => (server::status(session), like(filter)),
         Show::ProcessList { full } => (server::process_list(session, *full), None),
         Show::Engines => (server::engines(), None),
-        Show::Engine { name, .. } => {
-            return Err(Error::not_supported(format!(
-                "SHOW ENGINE {name}: see SHOW SHARDS, SHOW STATUS and the metrics page"
-            )));
-        }
+        Show::Engine { name, what } => (engine_status::engine(session, name, what).await?, None),
         Show::Collation(filter) => (server::collations(), like(filter)),
         Show::CharacterSet(filter) => (server::character_sets(), like(filter)),
         Show::Plugins => (nothing("Name,Status,Type,Library,License"), None),

@@ -23,7 +23,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use txn::ShardClient;
+use txn::{RowLocks, ShardClient};
 use txn::testing::MemoryCluster;
 
 test_each_file::test_each_path! { in "sql/src/testscripts/session" as scripts => script }
@@ -64,6 +64,7 @@ impl Clock for ScriptClock {
 /// A cluster of one node.
 struct Alone {
     announced: AtomicU64,
+    shards: Arc<MemoryCluster>,
 }
 
 #[async_trait::async_trait]
@@ -80,15 +81,19 @@ impl Cluster for Alone {
     fn nodes(&self) -> Vec<NodeRow> {
         Vec::new()
     }
+
+    fn row_locks(&self) -> Option<Arc<RowLocks>> {
+        Some(self.shards.row_locks().clone())
+    }
 }
 
 /// Data shards of the cluster.
 const SHARDS: u32 = 4;
 
-async fn instance(client: Arc<MemoryCluster>, clock: Arc<ScriptClock>) -> Arc<Instance> {
+async fn instance(shards: Arc<MemoryCluster>, clock: Arc<ScriptClock>) -> Arc<Instance> {
     let instance = Instance::new(InstanceConfig {
-        client,
-        cluster: Arc::new(Alone { announced: AtomicU64::new(0) }),
+        client: shards.clone(),
+        cluster: Arc::new(Alone { announced: AtomicU64::new(0), shards }),
         clock,
         node: NodeId(1),
         version: "8.0.46-PrecinctDB".into(),

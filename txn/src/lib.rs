@@ -1,8 +1,8 @@
 //! Transactions over any number of shards.
 //!
 //! Reading order: `shard_client` (what a coordinator asks of shards), `command` (the words),
-//! `transaction` (the coordinator: buffer, commit, resolve), `oracle` (timestamps), then the shard's
-//! side: `replication` (what a shard asks of its replicas), `latch`, `lock_table`, `row_locks`, `shard` (reads, locks
+//! `transaction` (the coordinator: buffer, commit, resolve), `progress` (what others see of one), `oracle` (timestamps),
+//! then the shard's side: `replication` (what a shard asks of its replicas), `latch`, `lock_table`, `row_locks`, `shard` (reads, locks
 //! and writes at the leader). `testing` is a cluster in memory.
 //!
 //! Not here: Raft (never named), where shards live (`shard-router`), SQL.
@@ -14,6 +14,7 @@ pub mod latch;
 pub mod lock_owners;
 pub mod lock_table;
 pub mod oracle;
+pub mod progress;
 pub mod read_points;
 pub mod replication;
 pub mod row_locks;
@@ -25,6 +26,7 @@ pub mod transaction;
 pub use error::{Error, Result};
 pub use lock_owners::LockOwners;
 pub use oracle::Oracle;
+pub use progress::Progress;
 pub use read_points::ReadPoints;
 pub use row_locks::RowLocks;
 pub use shard_client::{Route, ShardClient};

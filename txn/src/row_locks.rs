@@ -21,12 +21,14 @@
 //! Not here: finding out that an owner is gone, and how long a wait may last (`shard`).
 
 mod deadlock;
+mod report;
 
 pub use deadlock::find_victims;
+pub use report::{Deadlock, HeldLock, LockReport, WaitingLock};
 
 use crate::command::{LockMode, LockOwner, LockWaiting};
 use crate::{Error, Result};
-use base::{ShardId, limits};
+use base::{ShardId, SharedClock, limits};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -37,8 +39,9 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 /// The row locks of all shards that a node leads.
-#[derive(Debug, Default)]
 pub struct RowLocks {
+    /// Says when a deadlock was.
+    clock: SharedClock,
     state: Mutex<State>,
     /// Locks held: a look without the mutex for writes that meet none.
     held: AtomicUsize,
@@ -52,6 +55,8 @@ struct State {
     owners: BTreeMap<LockOwner, BTreeSet<Bytes>>,
     /// Who waits for what.
     waits: BTreeMap<(LockOwner, Bytes), Arc<Waiter>>,
+    /// The last deadlock that was ended here.
+    deadlock: Option<Deadlock>,
 }
 
 /// One key's locks.
@@ -126,7 +131,18 @@ pub struct RowLockInfo {
     pub waits_for: Vec<LockOwner>,
 }
 
+impl std::fmt::Debug for RowLocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RowLocks").field("held", &self.held).finish_non_exhaustive()
+    }
+}
+
 impl RowLocks {
+    /// None yet.
+    pub fn new(clock: SharedClock) -> Arc<RowLocks> {
+        Arc::new(RowLocks { clock, state: Mutex::default(), held: AtomicUsize::new(0) })
+    }
+
     /// Asks for a lock.
     ///
     /// # Errors
@@ -355,6 +371,9 @@ impl RowLocks {
 
     /// Ends an owner's waits (on one shard, or all).
     fn end_waits(&self, state: &mut State, owner: LockOwner, shard: Option<ShardId>, outcome: u8) {
+        if outcome == DEADLOCK {
+            state.remember_deadlock(owner, self.clock.unix_ms());
+        }
         let waits: Vec<Arc<Waiter>> = state
             .waits_of(owner)
             .filter(|waiter| shard.is_none() || state.shard_of(&waiter.key) == shard)

@@ -76,7 +76,7 @@ impl MemoryCluster {
         let disk = SimDisk::new();
         let oracle =
             Arc::new(MemoryOracle { last: Mutex::new(Timestamp::ZERO), clock: clock.clone() });
-        let row_locks: Arc<RowLocks> = Arc::default();
+        let row_locks = RowLocks::new(clock.clone());
         let lock_owners = LockOwners::new(NODE, clock.unix_ms());
         let mut shards = Vec::new();
         for id in 0..=data_shards {

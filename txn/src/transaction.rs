@@ -58,6 +58,7 @@ pub use write_buffer::Savepoint;
 
 use crate::command::{Expect, KeyWrite, LockOwner, LockedKey, ReadRequest, ReadResponse, Version};
 use crate::defect;
+use crate::progress::Progress;
 use crate::read_points::ReadPoint;
 use crate::shard_client::{Route, ShardClient};
 use crate::{Error, Result};
@@ -110,6 +111,8 @@ pub struct Transaction {
     serializable: bool,
     /// A newer point that reads use instead, for one statement.
     newest: Option<Arc<ReadPoint>>,
+    /// Where others see what it does, if they do.
+    progress: Option<Arc<Progress>>,
 }
 
 impl Transaction {
@@ -127,6 +130,7 @@ impl Transaction {
             marked: None,
             serializable: false,
             newest: None,
+            progress: None,
         }
     }
 
@@ -144,6 +148,12 @@ impl Transaction {
         let point = client.read_points().hold(ts.min(now));
         let txn = Transaction::begin(client, Mode::Snapshot);
         Ok(Transaction { read_point: Some(point), ..txn })
+    }
+
+    /// Tells from now on what it does.
+    #[must_use]
+    pub fn telling(self, progress: Arc<Progress>) -> Transaction {
+        Transaction { progress: Some(progress), ..self }
     }
 
     /// Remembers from now on what is read, so that [`Transaction::advance`] can move the read point.
@@ -174,6 +184,7 @@ impl Transaction {
         }
         let point = self.client.read_points().hold(self.client.timestamp().await?);
         self.confirm_observed(point.ts()).await?;
+        self.tell(|progress| progress.reads_at(point.ts()));
         Ok(self.read_point.insert(point).clone())
     }
 
@@ -181,6 +192,7 @@ impl Transaction {
     /// statements). Own writes stay.
     pub fn unpin(&mut self) {
         self.read_point = None;
+        self.tell(|progress| progress.reads_at(Timestamp::ZERO));
         self.read_newest = false;
         self.observed.clear();
         if let Some(reads) = &mut self.reads {
@@ -204,6 +216,7 @@ impl Transaction {
             return Ok(false);
         }
         self.read_point = Some(self.client.read_points().hold(ts));
+        self.tell(|progress| progress.reads_at(ts));
         Ok(true)
     }
 
@@ -212,6 +225,7 @@ impl Transaction {
     pub async fn read_newest(&mut self) -> Result<()> {
         let ts = self.client.timestamp().await?;
         self.newest = Some(self.client.read_points().hold(ts));
+        self.tell(Progress::begins);
         Ok(())
     }
 
@@ -228,7 +242,12 @@ impl Transaction {
     pub async fn lock(&mut self, keys: &[Bytes], lock: RowLock) -> Result<Vec<LockedKey>> {
         let weight = self.buffer.len() as u64;
         let locks = self.locks.get_or_insert_with(|| HeldLocks::new(self.client.clone()));
-        locks.lock(keys, lock, weight).await
+        let Some(progress) = &self.progress else { return locks.lock(keys, lock, weight).await };
+        let asking = progress.asks(locks.owner(), self.client.unix_ms());
+        let outcomes = locks.lock(keys, lock, weight).await;
+        drop(asking);
+        progress.holds(locks.count());
+        outcomes
     }
 
     /// Gives up one row lock before the transaction ends: for locks that stand for something else than a row.
@@ -236,10 +255,11 @@ impl Transaction {
     /// # Errors
     /// `Unavailable` when nobody knows where the key belongs.
     pub async fn unlock(&mut self, key: &Bytes) -> Result<()> {
-        match &mut self.locks {
-            Some(locks) => locks.unlock(key).await,
-            None => Ok(()),
-        }
+        let Some(locks) = &mut self.locks else { return Ok(()) };
+        locks.unlock(key).await?;
+        let held = locks.count();
+        self.tell(|progress| progress.holds(held));
+        Ok(())
     }
 
     /// Checks that a locked row is what this transaction has read or would read of it, and that nobody had to be waited
@@ -367,14 +387,18 @@ impl Transaction {
     ) -> Result<()> {
         let key = key.into();
         let expect = self.at_least_observed(&key, expect);
-        self.buffer.put(key, Some(value.into()), expect)
+        self.buffer.put(key, Some(value.into()), expect)?;
+        self.tell_writes();
+        Ok(())
     }
 
     /// Buffers "remove `key`". Errors as [`Transaction::put`].
     pub fn delete(&mut self, key: impl Into<Bytes>, expect: Expect) -> Result<()> {
         let key = key.into();
         let expect = self.at_least_observed(&key, expect);
-        self.buffer.put(key, None, expect)
+        self.buffer.put(key, None, expect)?;
+        self.tell_writes();
+        Ok(())
     }
 
     /// What an update or delete of a row that this transaction has read must expect, so that no other
@@ -399,6 +423,7 @@ impl Transaction {
     /// Undoes every write made since the savepoint. The savepoint stays usable; later ones are gone.
     pub fn rollback_to(&mut self, savepoint: Savepoint) {
         self.buffer.rollback_to(savepoint);
+        self.tell_writes();
     }
 
     /// Forgets a savepoint and those made after it; their writes stay. Frees the undo memory when it
@@ -423,6 +448,7 @@ impl Transaction {
         self.locks = None;
         self.newest = None;
         self.unpin();
+        self.tell(Progress::has_rolled_back);
     }
 
     /// Commits. Whatever the outcome, the transaction is over: buffer and read point are gone.
@@ -484,6 +510,16 @@ impl Transaction {
         (writes, locks)
     }
 
+    fn tell(&self, what: impl FnOnce(&Progress)) {
+        if let Some(progress) = &self.progress {
+            what(progress);
+        }
+    }
+
+    fn tell_writes(&self) {
+        self.tell(|progress| progress.has_written(self.buffer.rows()));
+    }
+
     /// The timestamp for a round of point reads; `one_request` when a single request reads them all.
     async fn point_read_ts(&mut self, one_request: bool) -> Result<Timestamp> {
         let newest = one_request
@@ -493,6 +529,7 @@ impl Transaction {
             && !self.read_newest;
         if newest {
             self.read_newest = true;
+            self.tell(Progress::begins);
             return Ok(Timestamp::MAX);
         }
         Ok(self.read_point().await?.ts())

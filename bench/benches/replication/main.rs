@@ -29,6 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use txn::RowLocks;
 use txn::command::{Change, Expect, KeyWrite, WriteRequest};
 use txn::shard::Shard;
 
@@ -216,8 +217,9 @@ async fn replicated_writes(report: &mut String) {
     let group = nodes.hosts[leader].group(ShardId(1)).expect("just found");
     let oracle = Arc::new(Counter::default());
     let replication = Arc::new(GroupReplication::new(group.clone()));
-    let shard = Arc::new(Shard::new(replication, group.engine(), oracle, Arc::default()));
     let clock = SystemClock::shared();
+    let row_locks = RowLocks::new(clock.clone());
+    let shard = Arc::new(Shard::new(replication, group.engine(), oracle, row_locks));
     let (mut rates, mut cpu, mut per_sync, mut p50, mut p99) =
         (vec![], vec![], vec![], vec![], vec![]);
     for round in 0..ROUNDS as u64 {

@@ -24,6 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use txn::RowLocks;
 use txn::command::{Change, Expect, KeyWrite, WriteRequest};
 use txn::shard::Shard;
 
@@ -99,7 +100,9 @@ fn shard_on_leader(nodes: &Nodes, shard: ShardId) -> Arc<Shard> {
     let leader = nodes.leader(shard).expect("a leader");
     let group = nodes.hosts[leader].group(shard).expect("it leads");
     let replication = Arc::new(GroupReplication::new(group.clone()));
-    Arc::new(Shard::new(replication, group.engine(), Arc::new(Counter::default()), Arc::default()))
+    let row_locks = RowLocks::new(SystemClock::shared());
+    let oracle = Arc::new(Counter::default());
+    Arc::new(Shard::new(replication, group.engine(), oracle, row_locks))
 }
 
 fn key_of(parts: [u64; 3]) -> Bytes {

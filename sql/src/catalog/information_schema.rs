@@ -1,20 +1,26 @@
 //! information_schema: tables that are computed from the catalog when a query names them.
 //!
+//! Some tell what runs on all nodes (`activity`). Nodes are asked for it after a statement has been bound once and has
+//! named such a table; then it is bound again over the answers.
+//!
 //! Names of these tables and of their schema are read in any case, as MySQL reads them. A table that is
 //! not here is refused (1109), never empty without reason. Tables for things that cannot exist here yet
 //! (views, triggers, routines, …) are rightly empty.
 //!
 //! Not here: SHOW (`show`), which prints the same facts in other words.
 
-use super::{Catalog, ColumnDef, DefaultValue, IndexDef, TableDef};
+use super::{Catalog, ColumnDef, DefaultValue, IndexDef, TableDef, innodb_trx, performance_schema};
+use crate::activity::Activity;
 use crate::binder::{VirtualRows, VirtualTables};
 use crate::collation::{CHARSETS, COLLATIONS, CollationId};
+use crate::context::EvalContext;
 use crate::instance::Instance;
 use crate::session::variables::SessionVariables;
 use crate::types::{SqlType, TypeKind};
 use crate::value::{DateTime, Row, Value};
 use crate::{Error, Result, show, sysvar};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A computed table.
 pub type VirtualTable = VirtualRows;
@@ -34,6 +40,10 @@ pub struct SystemTables {
     instance: Arc<Instance>,
     catalog: Arc<Catalog>,
     variables: Arc<SessionVariables>,
+    /// What runs in the cluster, once nodes were asked.
+    activity: Option<Activity>,
+    /// Whether a table of what runs was named while it is not known: it has columns then, but no rows.
+    lacks_activity: AtomicBool,
 }
 
 impl SystemTables {
@@ -47,6 +57,30 @@ impl SystemTables {
             instance: instance.clone(),
             catalog: catalog.clone(),
             variables: variables.clone(),
+            activity: None,
+            lacks_activity: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether rows of a table that was named are not known yet.
+    pub(crate) fn lacks_activity(&self) -> bool {
+        self.lacks_activity.load(Ordering::Relaxed)
+    }
+
+    /// The same tables with what runs on all nodes; warns of nodes that do not answer.
+    pub(crate) async fn with_activity(self, ctx: &EvalContext) -> SystemTables {
+        let activity = Activity::gather(&self.instance, ctx).await;
+        SystemTables { activity: Some(activity), lacks_activity: AtomicBool::new(false), ..self }
+    }
+
+    /// The rows of a table of what runs.
+    pub(super) fn running(&self, rows: impl FnOnce(&Activity, &Catalog) -> Vec<Row>) -> Vec<Row> {
+        match &self.activity {
+            Some(activity) => rows(activity, &self.catalog),
+            None => {
+                self.lacks_activity.store(true, Ordering::Relaxed);
+                Vec::new()
+            }
         }
     }
 }
@@ -56,11 +90,15 @@ impl VirtualTables for SystemTables {
         if !is_schema(database) {
             return Ok(None);
         }
-        if !database.eq_ignore_ascii_case(NAME) {
-            return Err(Error::no_such_table(format!("{database}.{name}")));
-        }
         let lower = name.to_ascii_lowercase();
+        if !database.eq_ignore_ascii_case(NAME) {
+            let known = database.eq_ignore_ascii_case(performance_schema::NAME);
+            let table = known.then(|| performance_schema::table(&lower, self)).flatten();
+            let unknown = || Error::no_such_table(format!("{database}.{name}"));
+            return Ok(Some(table.ok_or_else(unknown)?));
+        }
         let table = match lower.as_str() {
+            "innodb_trx" => innodb_trx::table(self),
             "processlist" => processlist(&self.instance),
             "session_variables" | "global_variables" => {
                 variables(&self.variables, lower == "global_variables")
@@ -145,7 +183,7 @@ pub fn virtual_table(database: &str, name: &str, catalog: &Catalog) -> Option<Vi
 }
 
 /// Text of up to 64 characters, as names are.
-fn name_type() -> SqlType {
+pub(super) fn name_type() -> SqlType {
     SqlType::varchar(64, CollationId::UTF8MB4_GENERAL_CI)
 }
 
@@ -153,7 +191,7 @@ fn long_text() -> SqlType {
     SqlType::longtext(CollationId::UTF8MB4_GENERAL_CI)
 }
 
-fn number() -> SqlType {
+pub(super) fn number() -> SqlType {
     SqlType::bigint().unsigned()
 }
 
@@ -162,12 +200,12 @@ fn empty(columns: &str) -> VirtualTable {
     VirtualTable { columns, rows: Vec::new() }
 }
 
-fn table(columns: &[(&str, SqlType)], rows: Vec<Row>) -> VirtualTable {
+pub(super) fn table(columns: &[(&str, SqlType)], rows: Vec<Row>) -> VirtualTable {
     let columns = columns.iter().map(|(name, ty)| ((*name).to_string(), *ty)).collect();
     VirtualTable { columns, rows }
 }
 
-fn text(text: impl Into<String>) -> Value {
+pub(super) fn text(text: impl Into<String>) -> Value {
     Value::Text(text.into())
 }
 
@@ -182,7 +220,9 @@ fn schemata(catalog: &Catalog) -> VirtualTable {
             text("NO"),
         ]
     };
-    let mut rows = vec![row(NAME, CollationId::UTF8MB4_GENERAL_CI)];
+    let system = [NAME, performance_schema::NAME];
+    let mut rows: Vec<Row> =
+        system.into_iter().map(|name| row(name, CollationId::UTF8MB4_GENERAL_CI)).collect();
     rows.extend(catalog.databases().map(|database| row(&database.name, database.collation)));
     table(
         &[

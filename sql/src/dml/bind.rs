@@ -6,12 +6,13 @@
 //! ```
 
 use crate::ast::{self, ColumnName, ExprKind as AstKind};
-use crate::binder::{self, BindContext, Scope};
+use crate::binder::{self, BindContext, Scope, Sources};
 use crate::catalog::TableDef;
+use crate::catalog::information_schema::SystemTables;
 use crate::context::EvalContext;
 use crate::exec::{self, subquery::Evaluator};
 use crate::expr::{Expr, ExprKind};
-use crate::planner::plan::{SUBQUERY, subqueries_of};
+use crate::planner::plan::{SUBQUERY, Subqueries, subqueries_of};
 use crate::session::Session;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
@@ -98,17 +99,14 @@ pub(crate) async fn row_exprs(
     env: &StatementContext,
     txn: &SharedTransaction,
 ) -> Result<RowExprs> {
-    let (bound, mut subqueries, sources) = {
-        let tables = session.virtual_tables(&env.catalog);
-        let database = session.database.as_deref().map(str::to_string);
-        let mut bind =
-            BindContext::new(env.catalog.clone(), database, &env.ctx).with_virtual_tables(&tables);
-        let mut bound = Vec::with_capacity(list.len());
-        for expr in list {
-            bound.push(binder::bind_expr_in(expr, scope, clause, &mut bind)?);
-        }
-        (bound, std::mem::take(&mut bind.subqueries), std::mem::take(&mut bind.sources))
-    };
+    let tables = session.virtual_tables(&env.catalog);
+    let warnings = env.ctx.warnings.count();
+    let (mut bound, mut subqueries, mut sources) = over(session, list, scope, clause, env, &tables)?;
+    if tables.lacks_activity() {
+        env.ctx.warnings.forget_after(warnings);
+        let tables = tables.with_activity(&env.ctx).await;
+        (bound, subqueries, sources) = over(session, list, scope, clause, env, &tables)?;
+    }
     if subqueries.is_empty() {
         return Ok(RowExprs { exprs: bound, subqueries: RowSubqueries::default() });
     }
@@ -123,6 +121,25 @@ pub(crate) async fn row_exprs(
         }
     }
     Ok(RowExprs { exprs, subqueries: RowSubqueries { evaluators } })
+}
+
+/// Binds expressions and the queries inside them over some computed tables.
+fn over(
+    session: &Session,
+    list: &[&ast::Expr],
+    scope: &Scope,
+    clause: &'static str,
+    env: &StatementContext,
+    tables: &SystemTables,
+) -> Result<(Vec<Expr>, Subqueries, Sources)> {
+    let database = session.database.as_deref().map(str::to_string);
+    let mut bind =
+        BindContext::new(env.catalog.clone(), database, &env.ctx).with_virtual_tables(tables);
+    let mut bound = Vec::with_capacity(list.len());
+    for expr in list {
+        bound.push(binder::bind_expr_in(expr, scope, clause, &mut bind)?);
+    }
+    Ok((bound, bind.subqueries, bind.sources))
 }
 
 /// The value of a literal that needs no binding: the fast way of long VALUES lists.

@@ -36,19 +36,44 @@ impl Session {
         let catalog = self.instance.catalog.current().await?;
         let ctx = self.context(params);
         let env = StatementContext { catalog, ctx, locking: None };
-        let bound = self.bind(query, &env)?;
+        let bound = self.bind_to_run(query, &env).await?;
         if let Some(plan) = PointSelect::of(query, &bound, &env.ctx)? {
             return self.run_point_select(&plan, &env).await;
         }
         self.run_bound(query, &bound, &env).await
     }
 
-    /// Binds a query.
+    /// Binds a query for its columns or plan; tables of what runs in the cluster have no rows in it.
     pub(crate) fn bind(&self, query: &ast::Query, env: &StatementContext) -> Result<BoundQuery> {
+        self.bind_over(query, env, &self.virtual_tables(&env.catalog))
+    }
+
+    /// Binds a query that will run.
+    pub(crate) async fn bind_to_run(
+        &self,
+        query: &ast::Query,
+        env: &StatementContext,
+    ) -> Result<BoundQuery> {
         let tables = self.virtual_tables(&env.catalog);
+        let warnings = env.ctx.warnings.count();
+        let bound = self.bind_over(query, env, &tables)?;
+        if !tables.lacks_activity() {
+            return Ok(bound);
+        }
+        env.ctx.warnings.forget_after(warnings);
+        let tables = tables.with_activity(&env.ctx).await;
+        self.bind_over(query, env, &tables)
+    }
+
+    fn bind_over(
+        &self,
+        query: &ast::Query,
+        env: &StatementContext,
+        tables: &SystemTables,
+    ) -> Result<BoundQuery> {
         let database = self.database.as_deref().map(str::to_string);
         let mut bind =
-            BindContext::new(env.catalog.clone(), database, &env.ctx).with_virtual_tables(&tables);
+            BindContext::new(env.catalog.clone(), database, &env.ctx).with_virtual_tables(tables);
         binder::bind_query(query, &mut bind)
     }
 
@@ -143,7 +168,7 @@ impl Session {
         txn: &SharedTransaction,
     ) -> Result<(Vec<ColumnMeta>, RowSource)> {
         binder::query::refuse_inner_locks(query)?;
-        let bound = self.bind(query, env)?;
+        let bound = self.bind_to_run(query, env).await?;
         self.check_sources(&bound.sources, txn).await?;
         let temp_dir = &self.instance.config.temp_dir;
         let rows = exec::run_query(&bound, txn, &env.ctx, temp_dir).await?;
@@ -153,7 +178,8 @@ impl Session {
     /// A transaction for one statement.
     pub(crate) fn own_transaction(&self, mode: Mode) -> SharedTransaction {
         let client = self.instance.config.client.clone();
-        Arc::new(tokio::sync::Mutex::new(Transaction::begin(client, mode)))
+        let txn = self.watched_alone(Transaction::begin(client, mode));
+        Arc::new(tokio::sync::Mutex::new(txn))
     }
 
     /// Runs a point plan, again when another transaction was in the way and no row has been sent.
@@ -286,7 +312,7 @@ impl Session {
         Ok(Outcome::Ok(super::OkResult { affected_rows: 1, ..Default::default() }))
     }
 
-    /// Tables of information_schema as they are now.
+    /// Computed tables as they are now.
     pub(crate) fn virtual_tables(&self, catalog: &Arc<Catalog>) -> SystemTables {
         SystemTables::new(&self.instance, catalog, &self.variables)
     }

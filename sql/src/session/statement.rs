@@ -487,7 +487,7 @@ impl Session {
             }
             _ => Transaction::begin(client, Mode::Latest),
         };
-        Arc::new(tokio::sync::Mutex::new(txn))
+        Arc::new(tokio::sync::Mutex::new(self.watched_alone(txn)))
     }
 
     /// Commits an autocommit statement and names the values of a duplicate key.

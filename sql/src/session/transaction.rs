@@ -15,6 +15,7 @@
 
 use super::connection::Session;
 use super::locking::WriteView;
+use crate::activity::Begun;
 use crate::ast::{AccessMode, Begin, Completion, IsolationLevel};
 use crate::catalog::TableDef;
 use crate::value::Value;
@@ -172,6 +173,9 @@ impl Session {
             IsolationLevel::RepeatableRead => (txn, WriteView::Newest),
             IsolationLevel::Serializable => (txn.serializable(), WriteView::Advance),
         };
+        let unix_micros = self.instance.config.clock.unix_micros();
+        let begun = Begun { unix_micros, isolation, read_only, autocommit: false };
+        let txn = txn.telling(self.entry.watch(begun));
         self.transaction.open = Some(OpenTransaction {
             txn: Arc::new(tokio::sync::Mutex::new(txn)),
             isolation,
@@ -181,6 +185,14 @@ impl Session {
             savepoints: Vec::new(),
             written: BTreeSet::new(),
         });
+    }
+
+    /// A transaction of one statement, in the list of open ones.
+    pub(crate) fn watched_alone(&self, txn: Transaction) -> Transaction {
+        let unix_micros = self.instance.config.clock.unix_micros();
+        let isolation = self.variables.isolation();
+        let begun = Begun { unix_micros, isolation, read_only: false, autocommit: true };
+        txn.telling(self.entry.watch(begun))
     }
 
     /// The transaction that the next statement runs in: the open one (opened now when autocommit is

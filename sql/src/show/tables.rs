@@ -8,7 +8,7 @@ use crate::binder::{VirtualRows, VirtualTables};
 use crate::catalog::information_schema::{
     self, column_default, column_extra, column_key, moment, statistics_rows,
 };
-use crate::catalog::{Catalog, Sharding, TableDef};
+use crate::catalog::{Catalog, Sharding, TableDef, performance_schema};
 use crate::dml::find_table;
 use crate::session::{ColumnFlags, ColumnMeta, Session};
 use crate::types::SqlType;
@@ -23,7 +23,8 @@ fn with_pattern(name: &str, pattern: Option<&str>) -> String {
 /// SHOW DATABASES.
 pub(super) async fn databases(session: &mut Session, pattern: Option<&str>) -> Result<Listing> {
     let catalog = session.instance.catalog.current().await?;
-    let mut names = vec![information_schema::NAME.to_string()];
+    let mut names =
+        vec![information_schema::NAME.to_string(), performance_schema::NAME.to_string()];
     names.extend(catalog.databases().map(|database| database.name.clone()));
     names.sort();
     let rows = names.into_iter().map(|name| vec![text(name)]).collect();
@@ -54,10 +55,14 @@ pub(super) async fn tables(
     if full {
         columns.push(text_column("Table_type", 11));
     }
-    let rows = catalog
-        .tables(&database)
-        .map(|table| {
-            let mut row = vec![text(&table.name)];
+    let names: Vec<&str> = match database.eq_ignore_ascii_case(performance_schema::NAME) {
+        true => performance_schema::TABLES.to_vec(),
+        false => catalog.tables(&database).map(|table| table.name.as_str()).collect(),
+    };
+    let rows = names
+        .into_iter()
+        .map(|name| {
+            let mut row = vec![text(name)];
             if full {
                 row.push(text("BASE TABLE"));
             }
@@ -300,7 +305,7 @@ pub(super) async fn field_list(
             .columns
             .iter()
             .map(|(column, ty)| ColumnMeta {
-                database: information_schema::NAME.to_string(),
+                database: session.database.as_deref().unwrap_or_default().to_string(),
                 table: table.to_string(),
                 org_table: table.to_string(),
                 org_name: column.clone(),

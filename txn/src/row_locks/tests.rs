@@ -1,7 +1,8 @@
 //! Lines, upgrades and cycles of row locks.
 
 use super::*;
-use base::NodeId;
+use base::{IndexId, NodeId, Slot, SystemClock, TableId};
+use engine::key::KeyBuilder;
 use futures::FutureExt;
 
 const SHARD: ShardId = ShardId(1);
@@ -42,7 +43,7 @@ use LockMode::{Exclusive, Shared};
 
 #[test]
 fn a_line_is_served_in_order_and_shared_locks_together() {
-    let locks = Arc::new(RowLocks::default());
+    let locks = RowLocks::new(SystemClock::shared());
     hold(&locks, 1, "a", Exclusive);
     let second = wait(&locks, 2, 1, "a", Shared);
     let third = wait(&locks, 3, 1, "a", Shared);
@@ -64,7 +65,7 @@ fn a_line_is_served_in_order_and_shared_locks_together() {
 
 #[test]
 fn an_upgrade_goes_first_and_waits_only_for_other_holders() {
-    let locks = Arc::new(RowLocks::default());
+    let locks = RowLocks::new(SystemClock::shared());
     hold(&locks, 1, "a", Shared);
     hold(&locks, 2, "a", Shared);
     let third = wait(&locks, 3, 1, "a", Exclusive);
@@ -76,7 +77,7 @@ fn an_upgrade_goes_first_and_waits_only_for_other_holders() {
 
 #[test]
 fn two_upgrades_of_one_row_are_a_deadlock() {
-    let locks = Arc::new(RowLocks::default());
+    let locks = RowLocks::new(SystemClock::shared());
     hold(&locks, 1, "a", Shared);
     hold(&locks, 2, "a", Shared);
     let first = wait(&locks, 1, 1, "a", Exclusive);
@@ -89,7 +90,7 @@ fn two_upgrades_of_one_row_are_a_deadlock() {
 
 #[test]
 fn of_a_cycle_the_lightest_gives_way_and_the_youngest_of_equals() {
-    let locks = Arc::new(RowLocks::default());
+    let locks = RowLocks::new(SystemClock::shared());
     for (count, name) in [(1, "a"), (2, "b"), (3, "c")] {
         hold(&locks, count, name, Exclusive);
     }
@@ -101,7 +102,7 @@ fn of_a_cycle_the_lightest_gives_way_and_the_youngest_of_equals() {
     locks.release_all(owner(2));
     assert_eq!(outcome(&first), Some(WaitOutcome::Granted));
 
-    let locks = Arc::new(RowLocks::default());
+    let locks = RowLocks::new(SystemClock::shared());
     hold(&locks, 2, "a", Exclusive);
     hold(&locks, 1, "b", Exclusive);
     let young = wait(&locks, 2, 1, "b", Exclusive);
@@ -111,7 +112,7 @@ fn of_a_cycle_the_lightest_gives_way_and_the_youngest_of_equals() {
 
 #[test]
 fn whoever_gives_up_waiting_leaves_the_line() {
-    let locks = Arc::new(RowLocks::default());
+    let locks = RowLocks::new(SystemClock::shared());
     hold(&locks, 1, "a", Shared);
     let second = wait(&locks, 2, 1, "a", Exclusive);
     let third = wait(&locks, 3, 1, "a", Shared);
@@ -122,7 +123,7 @@ fn whoever_gives_up_waiting_leaves_the_line() {
 
 #[test]
 fn a_reset_ends_locks_and_waits_of_its_shard_alone() {
-    let locks = Arc::new(RowLocks::default());
+    let locks = RowLocks::new(SystemClock::shared());
     hold(&locks, 1, "a", Exclusive);
     let second = wait(&locks, 2, 1, "a", Exclusive);
     let other = locks.ask(ShardId(2), (owner(1), 1), &key("z"), Exclusive, true).expect("room");
@@ -151,4 +152,65 @@ fn cycles_over_several_nodes_lose_one_member_each() {
     ];
     assert_eq!(find_victims(&waits), BTreeSet::from([owner(2), owner(3)]));
     assert!(find_victims(&waits[..1]).is_empty());
+}
+
+/// The key of a row of a table.
+fn row(table: u32, id: i64) -> Bytes {
+    let mut key = KeyBuilder::new(TableId(table), IndexId::PRIMARY);
+    key.put_i64(id);
+    key.finish(Slot(0))
+}
+
+fn ask(locks: &Arc<RowLocks>, count: u64, key: &Bytes, mode: LockMode) -> Asked {
+    locks.ask(SHARD, (owner(count), 1), key, mode, true).expect("room")
+}
+
+#[test]
+fn a_report_tells_what_is_waited_for_first_and_leaves_out_the_systems_own() {
+    let locks = RowLocks::new(SystemClock::shared());
+    let user = TableId::FIRST_USER.0;
+    let (first, second, own) = (row(user, 1), row(user, 2), row(107, 1));
+    for key in [&first, &second, &own] {
+        assert!(matches!(ask(&locks, 1, key, Exclusive), Asked::Granted));
+    }
+    let _second = ask(&locks, 2, &second, Shared);
+    let _third = ask(&locks, 3, &second, Exclusive);
+    let _fourth = ask(&locks, 4, &own, Exclusive);
+    let report = locks.report(100, 10_000);
+    let held: Vec<&Bytes> = report.held.iter().map(|lock| &lock.key).collect();
+    assert_eq!(held, [&second, &first]);
+    let blockers: Vec<_> = report.waits.iter().map(|w| (w.owner, w.blockers.clone())).collect();
+    let holder = (owner(1), Exclusive);
+    let expected = [(owner(2), vec![holder]), (owner(3), vec![holder, (owner(2), Shared)])];
+    assert_eq!(blockers, expected);
+    assert!(!report.cut);
+    assert_eq!(report.deadlock, None);
+    let short = locks.report(2, 10_000);
+    assert_eq!((short.held.len(), short.waits.len(), short.cut), (2, 1, true));
+    assert!(locks.report(100, first.len()).cut, "bytes are limited too");
+}
+
+#[test]
+fn the_last_deadlock_is_remembered_with_its_waits() {
+    let locks = RowLocks::new(SystemClock::shared());
+    let user = TableId::FIRST_USER.0;
+    let (a, b) = (row(user, 1), row(user, 2));
+    assert!(matches!(ask(&locks, 1, &a, Exclusive), Asked::Granted));
+    assert!(matches!(ask(&locks, 2, &b, Exclusive), Asked::Granted));
+    let first = ask(&locks, 1, &b, Exclusive);
+    let second = ask(&locks, 2, &a, Exclusive);
+    let Asked::Waits(second) = second else { panic!("the second one has waited") };
+    assert_eq!(outcome(&second), Some(WaitOutcome::Deadlock));
+    let deadlock = locks.report(9, 10_000).deadlock.expect("there was one");
+    assert_eq!(deadlock.victim, owner(2));
+    let wait = |count, key: &Bytes, blocker| WaitingLock {
+        key: key.clone(),
+        owner: owner(count),
+        mode: Exclusive,
+        blockers: vec![(owner(blocker), Exclusive)],
+    };
+    assert_eq!(deadlock.waits, [wait(2, &a, 1), wait(1, &b, 2)]);
+    locks.give_way(owner(7));
+    assert_eq!(locks.report(9, 10_000).deadlock, Some(deadlock), "who does not wait gives no way");
+    drop(first);
 }

@@ -75,6 +75,11 @@ impl HeldLocks {
         self.guard.owner()
     }
 
+    /// How many are held.
+    pub(super) fn count(&self) -> usize {
+        self.keys.len()
+    }
+
     /// What a write of a key that is locked expects.
     pub(super) fn expect(&self, key: &[u8]) -> Option<Expect> {
         self.keys.get(key).map(|held| held.expect())

@@ -13,8 +13,9 @@
 
 use crate::command::{Change, Expect, KeyWrite};
 use crate::{Error, Result};
-use base::{KeyRange, limits};
+use base::{IndexId, KeyRange, limits};
 use bytes::Bytes;
+use engine::key;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -47,6 +48,8 @@ pub(super) struct WriteBuffer {
     undo: Vec<(Bytes, Option<Buffered>)>,
     /// Savepoints alive.
     depth: usize,
+    /// Keys in `writes` that are rows, not index entries.
+    rows: usize,
 }
 
 impl WriteBuffer {
@@ -83,8 +86,9 @@ impl WriteBuffer {
         };
         self.bytes += bytes;
         let before = self.writes.insert(key.clone(), Buffered { value, expect });
-        if let Some(before) = &before {
-            self.bytes -= size(&key, before);
+        match &before {
+            Some(before) => self.bytes -= size(&key, before),
+            None => self.rows += usize::from(is_row(&key)),
         }
         if self.depth > 0 {
             self.undo.push((key, before));
@@ -107,7 +111,10 @@ impl WriteBuffer {
                     self.bytes += size(&key, &before);
                     self.writes.insert(key.clone(), before)
                 }
-                None => self.writes.remove(&key),
+                None => {
+                    self.rows -= usize::from(is_row(&key));
+                    self.writes.remove(&key)
+                }
             };
             self.bytes -= undone.map_or(0, |undone| size(&key, &undone));
         }
@@ -130,6 +137,11 @@ impl WriteBuffer {
     /// Number of writes.
     pub(super) fn len(&self) -> usize {
         self.writes.len()
+    }
+
+    /// Number of rows written, index entries aside.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
     }
 
     /// Bytes of all keys and values.
@@ -166,10 +178,16 @@ fn size(key: &Bytes, write: &Buffered) -> usize {
     key.len() + write.value.as_ref().map_or(0, Bytes::len)
 }
 
+/// Whether a key is a row's, not an index entry's.
+fn is_row(engine_key: &[u8]) -> bool {
+    key::index_of_key(engine_key).is_ok_and(|index| index == IndexId::PRIMARY)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::Timestamp;
+    use base::{Slot, TableId, Timestamp};
+    use engine::key::KeyBuilder;
 
     fn key(text: &'static str) -> Bytes {
         Bytes::from_static(text.as_bytes())
@@ -193,6 +211,27 @@ mod tests {
         buffer.rollback_to(outer);
         assert_eq!(buffer.get(b"a").unwrap().value, Some(key("1")));
         assert_eq!(buffer.bytes(), 2);
+    }
+
+    #[test]
+    fn rows_are_counted_once_and_without_their_index_entries() {
+        let entry = |index: u32, id: i64| {
+            let mut builder = KeyBuilder::new(TableId(1000), IndexId(index));
+            builder.put_i64(id);
+            builder.finish(Slot(0))
+        };
+        let mut buffer = WriteBuffer::default();
+        let write = |buffer: &mut WriteBuffer, index, id, value| {
+            buffer.put(entry(index, id), value, Expect::Any).unwrap();
+            buffer.rows()
+        };
+        assert_eq!(write(&mut buffer, 0, 1, Some(Bytes::new())), 1);
+        assert_eq!(write(&mut buffer, 4, 1, Some(Bytes::new())), 1);
+        let savepoint = buffer.savepoint();
+        assert_eq!(write(&mut buffer, 0, 1, None), 1);
+        assert_eq!(write(&mut buffer, 0, 2, None), 2);
+        buffer.rollback_to(savepoint);
+        assert_eq!(buffer.rows(), 1);
     }
 
     #[test]

@@ -1,0 +1,170 @@
+//! Between what runs on a node (`sql::activity`) and its message of `node.proto`.
+
+use base::Timestamp;
+use proto::node as pb;
+use sql::activity::{NodeActivity, TransactionRow};
+use txn::command::{LockMode, LockOwner};
+use txn::row_locks::{Deadlock, HeldLock, LockReport, WaitingLock};
+
+/// What runs on a node, as a message.
+pub fn activity_to_pb(activity: NodeActivity) -> pb::Activity {
+    let LockReport { held, waits, cut, deadlock } = activity.locks;
+    pb::Activity {
+        transactions: activity.transactions.into_iter().map(transaction_to_pb).collect(),
+        transactions_cut: activity.transactions_cut,
+        held: held.into_iter().map(held_to_pb).collect(),
+        waits: waits.into_iter().map(wait_to_pb).collect(),
+        locks_cut: cut,
+        deadlock: deadlock.map(|deadlock| pb::Deadlock {
+            unix_ms: deadlock.unix_ms,
+            victim: deadlock.victim.0,
+            waits: deadlock.waits.into_iter().map(wait_to_pb).collect(),
+        }),
+    }
+}
+
+/// A message as what runs on a node.
+pub fn activity_from_pb(message: pb::Activity) -> NodeActivity {
+    let deadlock = message.deadlock.map(|deadlock| Deadlock {
+        unix_ms: deadlock.unix_ms,
+        victim: LockOwner(deadlock.victim),
+        waits: deadlock.waits.into_iter().map(wait_from_pb).collect(),
+    });
+    NodeActivity {
+        transactions: message.transactions.into_iter().map(transaction_from_pb).collect(),
+        transactions_cut: message.transactions_cut,
+        locks: LockReport {
+            held: message.held.into_iter().map(held_from_pb).collect(),
+            waits: message.waits.into_iter().map(wait_from_pb).collect(),
+            cut: message.locks_cut,
+            deadlock,
+        },
+    }
+}
+
+fn transaction_to_pb(row: TransactionRow) -> pb::OpenTransaction {
+    pb::OpenTransaction {
+        id: row.id,
+        owner: row.owner.map_or(0, |owner| owner.0),
+        connection_id: row.connection,
+        started_unix_micros: row.started_unix_micros,
+        asking_since_unix_ms: row.asking_since_unix_ms.unwrap_or(0),
+        read_ts: row.read_ts.map_or(0, |ts| ts.0),
+        rows_locked: row.rows_locked,
+        rows_modified: row.rows_modified,
+        isolation: row.isolation,
+        read_only: row.read_only,
+        autocommit: row.autocommit,
+        running: row.statement.is_some(),
+        statement: row.statement.unwrap_or_default(),
+    }
+}
+
+fn transaction_from_pb(message: pb::OpenTransaction) -> TransactionRow {
+    let some = |number: u64| (number != 0).then_some(number);
+    TransactionRow {
+        id: message.id,
+        owner: some(message.owner).map(LockOwner),
+        connection: message.connection_id,
+        started_unix_micros: message.started_unix_micros,
+        asking_since_unix_ms: some(message.asking_since_unix_ms),
+        read_ts: some(message.read_ts).map(Timestamp),
+        rows_locked: message.rows_locked,
+        rows_modified: message.rows_modified,
+        isolation: message.isolation,
+        read_only: message.read_only,
+        autocommit: message.autocommit,
+        statement: message.running.then_some(message.statement),
+    }
+}
+
+fn held_to_pb(lock: HeldLock) -> pb::RowLockState {
+    let exclusive = lock.mode == LockMode::Exclusive;
+    pb::RowLockState { key: lock.key, owner: lock.owner.0, exclusive, blockers: Vec::new() }
+}
+
+fn held_from_pb(message: pb::RowLockState) -> HeldLock {
+    let mode = mode_from_pb(message.exclusive);
+    HeldLock { key: message.key, owner: LockOwner(message.owner), mode }
+}
+
+fn wait_to_pb(wait: WaitingLock) -> pb::RowLockState {
+    let blocker = |(owner, mode): (LockOwner, LockMode)| pb::RowLockBlocker {
+        owner: owner.0,
+        exclusive: mode == LockMode::Exclusive,
+    };
+    pb::RowLockState {
+        key: wait.key,
+        owner: wait.owner.0,
+        exclusive: wait.mode == LockMode::Exclusive,
+        blockers: wait.blockers.into_iter().map(blocker).collect(),
+    }
+}
+
+fn wait_from_pb(message: pb::RowLockState) -> WaitingLock {
+    let blockers = message.blockers.into_iter();
+    let blocker =
+        |blocker: pb::RowLockBlocker| (LockOwner(blocker.owner), mode_from_pb(blocker.exclusive));
+    WaitingLock {
+        key: message.key,
+        owner: LockOwner(message.owner),
+        mode: mode_from_pb(message.exclusive),
+        blockers: blockers.map(blocker).collect(),
+    }
+}
+
+fn mode_from_pb(exclusive: bool) -> LockMode {
+    match exclusive {
+        true => LockMode::Exclusive,
+        false => LockMode::Shared,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::NodeId;
+    use bytes::Bytes;
+
+    #[test]
+    fn what_runs_survives_the_wire() {
+        let (first, second) = (LockOwner::new(NodeId(2), 7), LockOwner::new(NodeId(3), 8));
+        let (key, mode) = (Bytes::from_static(b"k"), LockMode::Exclusive);
+        let transaction = TransactionRow {
+            id: first.0,
+            owner: Some(first),
+            connection: 9,
+            started_unix_micros: 10,
+            asking_since_unix_ms: Some(11),
+            read_ts: Some(Timestamp(12)),
+            rows_locked: 13,
+            rows_modified: 14,
+            isolation: "READ COMMITTED".into(),
+            read_only: true,
+            autocommit: true,
+            statement: Some("SELECT 1".into()),
+        };
+        let idle = TransactionRow {
+            owner: None,
+            asking_since_unix_ms: None,
+            read_ts: None,
+            read_only: false,
+            autocommit: false,
+            statement: None,
+            ..transaction.clone()
+        };
+        let blockers = vec![(second, LockMode::Shared), (first, mode)];
+        let wait = WaitingLock { key: key.clone(), owner: first, mode, blockers };
+        let activity = NodeActivity {
+            transactions: vec![transaction, idle],
+            transactions_cut: true,
+            locks: LockReport {
+                held: vec![HeldLock { key, owner: second, mode: LockMode::Shared }],
+                waits: vec![wait.clone()],
+                cut: true,
+                deadlock: Some(Deadlock { unix_ms: 5, victim: first, waits: vec![wait] }),
+            },
+        };
+        assert_eq!(activity_from_pb(activity_to_pb(activity.clone())), activity);
+    }
+}
