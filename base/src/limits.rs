@@ -132,6 +132,10 @@ pub const ACTIVITY_WAIT_MAX: Duration = Duration::from_millis(2000);
 pub const READ_SET_MAX: usize = 4096;
 /// How often GET_LOCK looks whether a lock that another session holds is free.
 pub const USER_LOCK_LOOK: Duration = Duration::from_millis(200);
+/// Bytes of keys in one row of a prepared XA transaction's key list.
+pub const XA_ROW_BYTES_TARGET: usize = 256 << 10;
+/// Bytes of all keys that one XA transaction may have locked when it is prepared.
+pub const XA_KEYS_BYTES_MAX: usize = 64 << 20;
 /// How often a statement that waits for a lock looks whether it was killed.
 pub const CANCEL_LOOK: Duration = Duration::from_millis(50);
 /// First pause between two looks at a standing lock; doubles up to [`LOCK_RETRY_PAUSE_MAX`].
@@ -362,6 +366,8 @@ const _: () = {
         ACTIVITY_ROWS_MAX * ACTIVITY_STATEMENT_CHARS_MAX * 4 + 2 * ACTIVITY_BYTES_MAX
             < MESSAGE_BYTES_MAX
     );
+    assert!(XA_ROW_BYTES_TARGET + INDEX_KEY_BYTES_MAX < ROW_BYTES_MAX / 2);
+    assert!(2 * XA_KEYS_BYTES_MAX < TRANSACTION_BYTES_MAX);
     assert!(SCAN_PAGE_ROWS <= SCAN_ROWS_MAX);
     assert!(LOG_BYTES_MAX / LOG_SEGMENT_BYTES > 2 * LOG_SEGMENTS_PINNED_MAX);
     assert!(REPLICA_QUEUE_BYTES_MAX > ENTRY_BYTES_MAX);

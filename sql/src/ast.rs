@@ -11,7 +11,7 @@
 //!
 //! Parts: `expression` (values), `query` (SELECT and what it reads), `change` (INSERT, UPDATE, DELETE,
 //! LOAD DATA), `definition` (databases, tables, indexes), `session` (transactions, SET, SHOW,
-//! accounts, administration).
+//! accounts, administration), `xa` (transactions of an outside manager).
 //!
 //! Not here: parentheses (the tree's shape says them), comments, upper or lower case of keywords.
 
@@ -20,12 +20,14 @@ mod definition;
 mod expression;
 mod query;
 mod session;
+mod xa;
 
 pub use change::*;
 pub use definition::*;
 pub use expression::*;
 pub use query::*;
 pub use session::*;
+pub use xa::*;
 
 /// Bytes `start..end` of the statement's text. All spans are equal: where something stands is no part
 /// of what it means.
@@ -152,6 +154,8 @@ pub enum Statement {
     RollbackTo(String),
     /// RELEASE SAVEPOINT name.
     ReleaseSavepoint(String),
+    /// XA: transactions that an outside manager prepares and ends.
+    Xa(XaStatement),
 
     /// SET of variables, names, transaction properties, passwords.
     Set(Vec<SetItem>),

@@ -9,6 +9,7 @@ use crate::activity::{NodeActivity, Watched};
 use crate::ast::NodeAction;
 use crate::catalog::cache::CatalogCache;
 use crate::dml::auto_increment::AutoIncrement;
+use crate::session::xa::ReservedXids;
 use crate::session::{Session, SessionInfo};
 use crate::sysvar::GlobalValues;
 use crate::{Error, Result, catalog};
@@ -260,6 +261,8 @@ pub struct Instance {
     pub(crate) auto_increment: AutoIncrement,
     /// Live sessions by connection id.
     pub(crate) sessions: Mutex<BTreeMap<u32, Arc<SessionEntry>>>,
+    /// Names of XA transactions that sessions of this node are in.
+    pub(crate) xids: Arc<ReservedXids>,
     /// Statements executed since the start.
     pub(crate) questions: AtomicU64,
     /// Sessions opened since the start.
@@ -296,6 +299,7 @@ impl Instance {
             catalog: CatalogCache::new(config.client.clone(), config.clock.clone()),
             auto_increment: AutoIncrement::new(config.client.clone()),
             sessions: Mutex::default(),
+            xids: Arc::default(),
             questions: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             started,

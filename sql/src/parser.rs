@@ -6,7 +6,7 @@
 //! yet support 'CREATE VIEW'" and not "syntax error".
 //!
 //! Files: `expression` and `function` (values), `select` (queries), `dml`, `load_data`, `ddl` with
-//! `column` and `alter`, `show`, `set`, `transaction`, `account`, `administration`.
+//! `column` and `alter`, `show`, `set`, `transaction`, `xa`, `account`, `administration`.
 //!
 //! Invariants:
 //! 1. No input makes it panic, loop, or use more stack than `base::limits::PARSE_DEPTH_MAX` levels.
@@ -29,6 +29,7 @@ mod select;
 mod set;
 mod show;
 mod transaction;
+mod xa;
 
 pub use crate::lexer::ParseMode;
 
@@ -163,6 +164,7 @@ impl<'a> Parser<'a> {
             "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" => {
                 self.transaction()
             }
+            "XA" => self.xa(),
             "SET" => self.set(),
             "SHOW" => self.show(),
             "DESCRIBE" | "DESC" | "EXPLAIN" => self.explain(),
@@ -171,9 +173,9 @@ impl<'a> Parser<'a> {
             "ANALYZE" | "OPTIMIZE" | "CHECK" | "REPAIR" | "CHECKSUM" => self.table_administration(),
             "PREPARE" | "EXECUTE" | "DEALLOCATE" | "KILL" | "FLUSH" | "LOCK" | "UNLOCK"
             | "HELP" | "ADMIN" => self.server_statement(),
-            "HANDLER" | "XA" | "SIGNAL" | "RESIGNAL" | "GET" | "INSTALL" | "UNINSTALL"
-            | "PURGE" | "RESET" | "CHANGE" | "STOP" | "CLONE" | "RESTART" | "SHUTDOWN"
-            | "BINLOG" | "CACHE" | "IMPORT" => Ok(self.unsupported(1)),
+            "HANDLER" | "SIGNAL" | "RESIGNAL" | "GET" | "INSTALL" | "UNINSTALL" | "PURGE"
+            | "RESET" | "CHANGE" | "STOP" | "CLONE" | "RESTART" | "SHUTDOWN" | "BINLOG"
+            | "CACHE" | "IMPORT" => Ok(self.unsupported(1)),
             _ => Err(self.error()),
         }
     }

@@ -18,6 +18,7 @@ mod definition;
 mod expression;
 mod query;
 mod session;
+mod xa;
 
 use crate::ast::{Expr, Query, Statement, TableName};
 use crate::lexer;

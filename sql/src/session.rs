@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Reading order: this file (what the gateway calls), `statement` (dispatch), `transaction` (what
-//! BEGIN, COMMIT and autocommit mean), `past`, `variables` (what a session remembers), `prepared`, `query`.
+//! BEGIN, COMMIT and autocommit mean), `past`, `xa` (transactions that an outside manager ends), `variables`
+//! (what a session remembers), `prepared`, `query`.
 //!
 //! Invariants:
 //! 1. A statement that fails changes nothing, also inside a transaction.
@@ -27,6 +28,7 @@ pub mod statement;
 pub mod transaction;
 pub(crate) mod user_locks;
 pub mod variables;
+pub(crate) mod xa;
 
 use crate::Result;
 use crate::types::SqlType;

@@ -28,6 +28,7 @@ impl Printer {
             Statement::Savepoint(name) => self.named("SAVEPOINT ", name),
             Statement::RollbackTo(name) => self.named("ROLLBACK TO SAVEPOINT ", name),
             Statement::ReleaseSavepoint(name) => self.named("RELEASE SAVEPOINT ", name),
+            Statement::Xa(xa) => self.xa(xa),
             Statement::Set(items) => {
                 self.text("SET ");
                 self.list(items, Self::set_item);

@@ -261,7 +261,7 @@ impl Session {
         self.variables.number(name)
     }
 
-    /// Ends the session: rolls back.
+    /// Ends the session: rolls back what is not prepared.
     pub async fn close(mut self) {
         self.infile_abort().await;
         self.transaction.discard();

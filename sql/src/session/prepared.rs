@@ -277,7 +277,8 @@ fn refuse_unpreparable(statement: &Statement) -> Result<()> {
         | Statement::Deallocate(_)
         | Statement::LoadData(_)
         | Statement::LockTables(_)
-        | Statement::UnlockTables => Err(Error::cannot_prepare()),
+        | Statement::UnlockTables
+        | Statement::Xa(_) => Err(Error::cannot_prepare()),
         _ => Ok(()),
     }
 }

@@ -93,7 +93,7 @@ impl Session {
         let past = self.past_transaction(&bound.sources, locks, &env.ctx).await?;
         let inside = match &past {
             Some(_) => None,
-            None => self.statement_transaction().await?,
+            None => self.query_transaction(reads_tables(query)).await?,
         };
         let txn = match past.as_ref().or(inside.as_ref()) {
             Some(txn) => txn.clone(),
@@ -117,7 +117,7 @@ impl Session {
         };
         let rows = match rows {
             Err(error) if is_conflict(&error) && inside.is_some() => {
-                self.transaction.discard();
+                self.transaction.lose(&error);
                 return Err(error);
             }
             other => other?,
@@ -194,7 +194,7 @@ impl Session {
         };
         let inside = match past {
             Some(txn) => Some(txn),
-            None => self.statement_transaction().await?,
+            None => self.query_transaction(!plan.reads_nothing()).await?,
         };
         let rows = match inside {
             Some(txn) => {
@@ -202,7 +202,7 @@ impl Session {
                 if let Err(error) = &rows
                     && is_conflict(error)
                 {
-                    self.transaction.discard();
+                    self.transaction.lose(error);
                 }
                 rows?
             }
@@ -413,7 +413,13 @@ impl Session {
         let ctx = self.context(Vec::new());
         match self.variables.set_session(&lower, value, &ctx)? {
             Effect::None => Ok(()),
-            Effect::Commit => self.commit_open().await,
+            Effect::Commit => match self.transaction.check_no_xa() {
+                Ok(()) => self.commit_open().await,
+                Err(error) => {
+                    self.variables.set_session(&lower, Some(Value::Int(0)), &ctx)?;
+                    Err(error)
+                }
+            },
         }
     }
 
@@ -510,4 +516,9 @@ fn query_of_change(tables: &[ast::TableRef], filter: Option<&ast::Expr>) -> Resu
         into: None,
         span: ast::Span::default(),
     })
+}
+
+/// Whether a query names tables in its own FROM.
+fn reads_tables(query: &ast::Query) -> bool {
+    !matches!(&query.body, ast::QueryBody::Select(select) if select.from.is_empty())
 }

@@ -228,6 +228,8 @@ impl Session {
                 self.done()
             }
 
+            Statement::Xa(xa) => self.xa(xa).await,
+
             Statement::Set(items) => {
                 self.set(items, params).await?;
                 self.done()
@@ -267,12 +269,21 @@ impl Session {
             Statement::TransferLeader { shard, to } => {
                 show::transfer_leader(self, *shard, *to).await
             }
-            Statement::Flush(flush) => self.flush(flush),
+            Statement::Flush(flush) => {
+                self.transaction.check_no_xa()?;
+                self.flush(flush)
+            }
             Statement::LockTables(_) => Err(Error::not_supported(
                 "LOCK TABLES: use START TRANSACTION; for mysqldump add --single-transaction",
             )),
             Statement::UnlockTables => self.done(),
-            Statement::TableAdministration(what) => show::administration(self, what).await,
+            Statement::TableAdministration(what) => {
+                // MySQL commits before all of them but CHECKSUM.
+                if what.action != ast::AdministrationAction::Checksum {
+                    self.transaction.check_no_xa()?;
+                }
+                show::administration(self, what).await
+            }
             Statement::Grant(_) => Err(Error::not_supported(
                 "GRANT: every account has all privileges today; CREATE USER is enough",
             )),
@@ -389,8 +400,9 @@ impl Session {
                     undo(txn, savepoint).await;
                     env.ctx.check_cancel()?;
                     if !locking.renew(txn, &error).await? {
-                        self.transaction.discard();
-                        return Err(Error::deadlock());
+                        let error = Error::deadlock();
+                        self.transaction.lose(&error);
+                        return Err(error);
                     }
                 }
                 result => return self.end_statement(txn, savepoint, result).await,
@@ -432,7 +444,7 @@ impl Session {
                 drop(guard);
                 let error = error.stale_as_deadlock();
                 if error.code == Error::deadlock().code {
-                    self.transaction.discard();
+                    self.transaction.lose(&error);
                 }
                 Err(error)
             }

@@ -7,6 +7,9 @@
 //! Dropping an open transaction is a rollback; its row locks go with it. A deadlock or conflict that a commit or a
 //! statement meets ends the transaction with 1213, as InnoDB's deadlock does.
 //!
+//! An XA transaction is an open transaction with a name (`xa`): BEGIN, COMMIT, ROLLBACK and what commits by itself are
+//! refused in it, and a conflict is remembered until the client has heard of it.
+//!
 //! READ COMMITTED gives up the read point before each statement; REPEATABLE READ keeps the one of the
 //! first read, or moves it (`locking`); SERIALIZABLE checks at the commit that all it has read is still so. A transaction
 //! of the past (`past`) keeps its read point, whatever the level.
@@ -16,6 +19,7 @@
 use super::connection::Session;
 use super::locking::WriteView;
 use crate::activity::Begun;
+use super::xa::XaBranch;
 use crate::ast::{AccessMode, Begin, Completion, IsolationLevel};
 use crate::catalog::TableDef;
 use crate::value::Value;
@@ -40,6 +44,8 @@ pub(crate) struct SessionTransaction {
     pub(crate) next_read_only: Option<bool>,
     /// SET TRANSACTION READ ONLY AS OF TIMESTAMP: the next transaction, at its read point already.
     pub(crate) next_past: Option<Transaction>,
+    /// The XA transaction that this session is in, from XA START to XA PREPARE, COMMIT or ROLLBACK.
+    pub(super) xa: Option<XaBranch>,
 }
 
 /// An open transaction.
@@ -57,7 +63,7 @@ pub(crate) struct OpenTransaction {
     /// Named savepoints, oldest first.
     savepoints: Vec<(String, Savepoint)>,
     /// Tables it has written.
-    written: BTreeSet<TableId>,
+    pub(super) written: BTreeSet<TableId>,
 }
 
 /// What COMMIT AND CHAIN hands on to the next transaction.
@@ -81,10 +87,9 @@ impl SessionTransaction {
         self.open.as_ref()
     }
 
-    /// Forgets the open transaction: a rollback.
+    /// Forgets the open transaction, XA or not: a rollback.
     pub(crate) fn discard(&mut self) {
-        self.open = None;
-        self.forget_next();
+        *self = SessionTransaction::default();
     }
 
     /// Takes the transaction that SET TRANSACTION READ ONLY AS OF TIMESTAMP has prepared; what else was said of it is used
@@ -100,6 +105,29 @@ impl SessionTransaction {
         self.next_isolation = None;
         self.next_read_only = None;
         self.next_past = None;
+    }
+
+    /// Rolls the open transaction back because a statement met `error`; an XA transaction still has to be ended.
+    pub(crate) fn lose(&mut self, error: &Error) {
+        let xa = self.xa.take();
+        self.discard();
+        self.xa = xa.map(|xa| xa.lost_by(error));
+    }
+
+    /// Takes the open transaction from the session.
+    pub(super) fn take_open(&mut self) -> Option<OpenTransaction> {
+        self.open.take()
+    }
+
+    /// 1399 when the session is in an XA transaction, whatever its state: only XA statements end that.
+    pub(crate) fn check_no_xa(&self) -> Result<()> {
+        self.xa.as_ref().map_or(Ok(()), |xa| Err(xa.wrong_state()))
+    }
+
+    /// 1399 when the session is in an XA transaction that no statement may use any more; 1402 and the like when it was
+    /// rolled back.
+    pub(crate) fn check_usable(&self) -> Result<()> {
+        self.xa.as_ref().map_or(Ok(()), XaBranch::check_usable)
     }
 
     /// Remembers that the open transaction writes a table.
@@ -142,7 +170,7 @@ impl Session {
     }
 
     /// Opens a transaction: one of the past, when one is given or prepared and READ WRITE is not asked for.
-    fn open_transaction(&mut self, read_only: Option<bool>, past: Option<Transaction>) {
+    pub(super) fn open_transaction(&mut self, read_only: Option<bool>, past: Option<Transaction>) {
         let next_isolation = self.transaction.next_isolation.take();
         let next_read_only = self.transaction.next_read_only.take();
         let next_past = self.transaction.next_past.take();
@@ -198,6 +226,7 @@ impl Session {
     /// The transaction that the next statement runs in: the open one (opened now when autocommit is
     /// off), or `None` when the statement is to bring its own. Gives READ COMMITTED a new read point.
     pub(crate) async fn statement_transaction(&mut self) -> Result<Option<SharedTransaction>> {
+        self.transaction.check_usable()?;
         if self.transaction.open.is_none() {
             if self.variables.autocommit() {
                 return Ok(None);
@@ -212,6 +241,17 @@ impl Session {
         Ok(Some(open.txn.clone()))
     }
 
+    /// The same for a query, which may read no table at all: that is answered in every state of an XA transaction.
+    pub(crate) async fn query_transaction(
+        &mut self,
+        reads_tables: bool,
+    ) -> Result<Option<SharedTransaction>> {
+        if !reads_tables && self.transaction.xa.is_some() {
+            return Ok(self.transaction.open.as_ref().map(|open| open.txn.clone()));
+        }
+        self.statement_transaction().await
+    }
+
     /// 1792 when the open (or next) transaction is read-only.
     pub(crate) fn check_writable(&self) -> Result<()> {
         let read_only = match &self.transaction.open {
@@ -221,23 +261,31 @@ impl Session {
         if read_only { Err(Error::read_only_transaction()) } else { Ok(()) }
     }
 
-    /// Commits the open transaction, if there is one.
+    /// Commits the open transaction, if there is one. 1399 in an XA transaction.
     pub(crate) async fn commit_open(&mut self) -> Result<()> {
+        self.transaction.check_no_xa()?;
         let Some(open) = self.transaction.open.take() else { return Ok(()) };
-        if !open.written.is_empty() {
-            // A table that was dropped or truncated since has another id: what was written under the
-            // old one would be lost without a word.
-            let catalog = self.instance.catalog.current().await?;
-            if open.written.iter().any(|id| catalog.table_by_id(*id).is_none()) {
-                return Err(Error::table_changed());
-            }
-        }
+        self.check_tables(&open.written).await?;
         let mut txn = open.txn.lock().await;
         match txn.commit().await {
             Ok(_) => Ok(()),
             // The statement saw the key absent, so somebody else added it since: a conflict.
             Err(txn::Error::AlreadyExists { .. }) => Err(Error::deadlock()),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// 1412 when a table that a transaction has written is not there any more.
+    pub(super) async fn check_tables(&self, written: &BTreeSet<TableId>) -> Result<()> {
+        if written.is_empty() {
+            return Ok(());
+        }
+        // A table that was dropped or truncated since has another id: what was written under the old one would be
+        // lost without a word.
+        let catalog = self.instance.catalog.current().await?;
+        match written.iter().all(|id| catalog.table_by_id(*id).is_some()) {
+            true => Ok(()),
+            false => Err(Error::table_changed()),
         }
     }
 
@@ -250,6 +298,7 @@ impl Session {
 
     /// ROLLBACK.
     pub(crate) async fn rollback(&mut self, completion: &Completion) -> Result<()> {
+        self.transaction.check_no_xa()?;
         let characteristics = self.characteristics();
         self.transaction.open = None;
         self.complete(completion, characteristics).await
@@ -313,6 +362,7 @@ impl Session {
     }
 
     fn find_savepoint(&mut self, name: &str) -> Result<(&mut OpenTransaction, usize)> {
+        self.transaction.check_usable()?;
         let open = self.transaction.open.as_mut().ok_or_else(|| Error::no_savepoint(name))?;
         let at = open
             .savepoints

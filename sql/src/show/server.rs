@@ -87,7 +87,7 @@ pub(super) fn process_list(session: &Session, full: bool) -> Listing {
 
 /// The one line of SHOW ENGINES.
 pub(crate) fn engine_row() -> Row {
-    ["InnoDB", "DEFAULT", "Replicated, sharded tables with transactions", "YES", "NO", "YES"]
+    ["InnoDB", "DEFAULT", "Replicated, sharded tables with transactions", "YES", "YES", "YES"]
         .into_iter()
         .map(text)
         .collect()

@@ -342,4 +342,13 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     v("wait_timeout", Both, Number { min: 1, max: 31536000 }, "28800", Free),
     v("warning_count", Session, Number { min: 0, max: 18446744073709551615 }, "0", ReadOnly),
     v("windowing_use_high_precision", Both, Flag, "1", Free),
+    v(
+        "xa_detach_on_prepare",
+        Both,
+        Flag,
+        "1",
+        Fixed(
+            "xa_detach_on_prepare=OFF; a prepared XA transaction is never its session's any more",
+        ),
+    ),
 ];
