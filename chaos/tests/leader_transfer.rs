@@ -64,7 +64,7 @@ fn move_to(cluster: &Cluster, shard: &str, to: &str) {
         let (code, out, why) =
             cluster.precinct(1, &["shard", "transfer-leader", shard, "--to", to, "-o", "json"]);
         if code == 0 {
-            assert!(out.contains("New_leader"), "{out}");
+            assert!(out.contains("new_leader"), "{out}");
             return;
         }
         if why.contains(&format!("node {to} leads shard {shard} already")) {

@@ -126,6 +126,8 @@ errors! {
     user_lock_deadlock() = 3058, "HY000", "Deadlock found when trying to get user-level lock; try rolling back transaction/releasing locks and restarting lock acquisition.";
     /// OF names a table that the query does not read.
     unresolved_lock_table(name) = 3568, "HY000", "Unresolved table name `{name}` in locking clause.";
+    /// FOR UPDATE and FOR SHARE that both lock a table.
+    duplicate_lock_table(name) = 3569, "HY000", "Table `{name}` appears in multiple locking clauses.";
     /// A key column that may be NULL in a primary key.
     primary_key_null() = 1171, "42000", "All parts of a PRIMARY KEY must be NOT NULL; if you need NULL in a key, use UNIQUE instead";
     /// A key over a column that the table lacks.

@@ -37,7 +37,7 @@ use crate::context::EvalContext;
 use crate::expr::{Expr, ExprKind};
 use crate::planner;
 use crate::planner::plan::{Plan, Subqueries};
-use crate::session::RowSource;
+use crate::session::{RowSource, RowStream};
 use crate::types::{SqlType, array_value};
 use crate::value::Row;
 use crate::{Error, Result};
@@ -153,21 +153,31 @@ pub async fn run_query(
     let environment = Environment::new(transaction.clone(), ctx.clone(), temp_dir)?;
     let mut subqueries = bound.subqueries.clone();
     let plan = subquery::resolve(bound.plan.clone(), &mut subqueries, &environment).await?;
-    let types = plan.types();
-    let mut batches = start_plan(plan, &mut subqueries, &environment)?;
+    let mut pages = stream_plan(plan, subqueries, &environment)?;
     let mut rows = Vec::new();
     while rows.len() < BATCH_ROWS {
-        match batches.next().await {
+        match pages.next().await {
             None => return Ok(RowSource::Ready(rows)),
-            Some(batch) => rows.extend(rows_of(&batch.map_err(error::unwrap)?, &types)),
+            Some(page) => rows.append(&mut page?),
         }
     }
     let first = futures::stream::iter([Ok(rows)]);
-    let rest = batches.map(move |batch| {
-        environment.ctx.check_cancel()?;
+    Ok(RowSource::Stream(Box::pin(first.chain(pages))))
+}
+
+/// Starts a plan whose subqueries that run once have run; its rows come in pages.
+pub(crate) fn stream_plan(
+    plan: Plan,
+    mut subqueries: Subqueries,
+    environment: &Environment,
+) -> Result<RowStream> {
+    let types = plan.types();
+    let batches = start_plan(plan, &mut subqueries, environment)?;
+    let ctx = environment.ctx.clone();
+    Ok(Box::pin(batches.map(move |batch| {
+        ctx.check_cancel()?;
         Ok(rows_of(&batch.map_err(error::unwrap)?, &types))
-    });
-    Ok(RowSource::Stream(Box::pin(first.chain(rest))))
+    })))
 }
 
 /// The same query with the results of its subqueries that run once in their places.

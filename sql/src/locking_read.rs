@@ -1,112 +1,74 @@
-//! SELECT … FOR UPDATE and FOR SHARE of one table.
+//! SELECT … FOR UPDATE and FOR SHARE.
 //!
 //! ```text
 //! rows at the read point ─ WHERE ─ ORDER BY ─ lock until LIMIT is reached ─ the rest of the query
 //!                                              └ taken: wait, 3572 (NOWAIT) or pass over (SKIP LOCKED)
 //! ```
 //!
-//! Rows that the query chooses are locked, those it only looked at are not, and gaps are not (decision 0010). A row
-//! that is looked up by its primary key is locked before it is read, also when it does not exist: nobody inserts it
-//! before the transaction ends.
+//! Rows that the query chooses are locked, those it only looked at are not, and gaps are not (decision 0010). In a
+//! query of one table, a row that is looked up by its primary key is locked before it is read, also when it does not
+//! exist: nobody inserts it before the transaction ends.
 //!
-//! Queries of filters, sorting and limits are run here, row by row. Others (aggregates, DISTINCT, subqueries that read the
-//! outer row) lock every row that the rest of WHERE chooses, then run over those. A subquery that runs once is run
-//! first; its rows are not locked.
+//! Queries of one table with filters, sorting and limits are run here, row by row. Others (aggregates, DISTINCT,
+//! subqueries that read the outer row) lock every row that the rest of WHERE chooses, then run over those. Several
+//! tables: `join`. A subquery that runs once is run first; its rows are not locked.
 //!
-//! Not here: joins (1235), and what happens when a row has changed since it was read (`session::locking`).
+//! Not here: which clause is about which table (`tables`), and what happens when a row has changed since it was read
+//! (`session::locking`).
+
+mod join;
+mod tables;
+
+pub(crate) use tables::{Clause, clauses};
 
 use crate::access::{self, Access, ReadOptions};
-use crate::ast::{self, LockStrength};
+use crate::ast;
 use crate::binder::BoundQuery;
 use crate::context::EvalContext;
 use crate::dml::bind::has_subquery;
 use crate::expr::{self, Expr};
 use crate::planner::plan::{Plan, Scan, SortKey};
 use crate::session::RowSource;
-use crate::session::locking::{Locking, WriteView};
+use crate::session::locking::Locking;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
 use crate::value::{Row, Value};
 use crate::{Error, Result, exec};
-use base::limits::GET_KEYS_MAX;
+use base::limits::{GET_KEYS_MAX, QUERY_BYTES_MAX};
 use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-use txn::RowLock;
-use txn::command::{LockMode, LockedKey, Patience};
-
-/// How a query locks; `None` when it has no locking clause.
-pub(crate) fn locking(query: &ast::Query, view: WriteView, wait: Duration) -> Option<Locking> {
-    let clause = query.locks.first()?;
-    let mode = match query.locks.iter().any(|lock| lock.strength == LockStrength::Update) {
-        true => LockMode::Exclusive,
-        false => LockMode::Shared,
-    };
-    let patience = match clause.wait {
-        ast::LockWait::Wait => Patience::Wait(wait),
-        ast::LockWait::NoWait => Patience::NoWait,
-        ast::LockWait::SkipLocked => Patience::Skip,
-    };
-    Some(Locking { lock: RowLock { mode, patience }, view })
-}
+use txn::command::LockedKey;
 
 /// Locks the rows of a query and runs it.
 ///
 /// # Errors
-/// 1235 for several tables, 3568 for a wrong name after OF; as [`Locking::take`].
+/// 3568 for a wrong name after OF, 3569 for a table of several clauses, 1235 for rows that are no rows of a table, 1038
+/// for more rows than fit into memory; as [`Locking::take`].
 pub(crate) async fn run(
     query: &ast::Query,
     bound: &BoundQuery,
     env: &StatementContext,
     txn: &SharedTransaction,
-    locking: &Locking,
+    clauses: &[Clause<'_>],
     temp_dir: &Path,
 ) -> Result<RowSource> {
-    chain_of(&bound.plan, &mut Vec::new())?;
-    let settled = exec::settle_subqueries(bound, txn, &env.ctx, temp_dir).await?;
-    let bound: &BoundQuery = &settled;
-    let mut chain = Vec::new();
-    let scan = chain_of(&bound.plan, &mut chain)?;
-    let alias = scan.map(|scan| scan.alias.as_str());
-    let named = query.locks.iter().flat_map(|lock| &lock.tables);
-    for name in named {
-        if alias.is_none_or(|alias| !alias.eq_ignore_ascii_case(&name.name)) {
-            return Err(Error::unresolved_lock_table(&name.name));
-        }
-    }
-    let Some(scan) = scan else {
+    let locks = tables::locks_of(query, &bound.plan, clauses)?;
+    let Some(locking) = locks.iter().flatten().next() else {
         return exec::run_query(bound, txn, &env.ctx, temp_dir).await;
     };
-    let lock = Lock { env, txn, locking };
-    let plain = |plan: &&Plan| {
-        let mut subquery = false;
-        plan.for_each_expr(&mut |expr| subquery |= has_subquery(expr));
-        let kind = matches!(
-            plan,
-            Plan::Filter { .. } | Plan::Project { .. } | Plan::Sort { .. } | Plan::Limit { .. }
-        );
-        kind && !subquery
-    };
-    if chain.iter().all(plain) && !scan.conjuncts.iter().any(has_subquery) {
-        return Ok(RowSource::Ready(lock.run_rows(scan, &chain).await?));
+    let settled = exec::settle_subqueries(bound, txn, &env.ctx, temp_dir).await?;
+    let mut chain = Vec::new();
+    match chain_of(&settled.plan, &mut chain) {
+        Plan::Scan(scan) => {
+            let lock = Lock { env, txn, locking };
+            lock.run(&settled, (chain.as_slice(), scan), temp_dir).await
+        }
+        source => {
+            let parts = (chain.as_slice(), source);
+            join::run(&settled, parts, &locks, env, txn, temp_dir).await
+        }
     }
-    let first = chain.last().map_or(&[][..], |plan| match plan {
-        Plan::Filter { conjuncts, .. } => conjuncts.as_slice(),
-        _ => &[],
-    });
-    let mut conjuncts: Vec<Expr> = scan.conjuncts.clone();
-    conjuncts.extend(first.iter().map(|expr| expr.map_columns(&|at| place(scan, at))));
-    conjuncts.retain(|expr| !has_subquery(expr));
-    let rows = lock.hold(lock.find(scan, conjuncts).await?, usize::MAX).await?;
-    let rows = Plan::Rows {
-        name: scan.alias.clone(),
-        types: scan.columns.iter().map(|column| scan.table.columns[*column].ty).collect(),
-        rows: Arc::new(rows.into_iter().map(|(_, row)| row).collect()),
-    };
-    let mut bound = bound.clone();
-    put_in_place_of_scan(&mut bound.plan, rows);
-    exec::run_query(&bound, txn, &env.ctx, temp_dir).await
 }
 
 /// A column of the scan's output as a column of its table. Placeholders of subqueries stay.
@@ -114,14 +76,12 @@ fn place(scan: &Scan, at: usize) -> usize {
     scan.columns.get(at).copied().unwrap_or(at)
 }
 
-/// The nodes above the one table of a plan, the topmost first; 1235 when there are several.
-fn chain_of<'p>(plan: &'p Plan, chain: &mut Vec<&'p Plan>) -> Result<Option<&'p Scan>> {
+/// The nodes above what a plan reads, the topmost first; what it reads: a table, a join or a UNION.
+fn chain_of<'p>(plan: &'p Plan, chain: &mut Vec<&'p Plan>) -> &'p Plan {
     match plan {
-        Plan::OneRow | Plan::Rows { .. } => Ok(None),
-        Plan::Scan(scan) => Ok(Some(scan)),
-        Plan::Join(_) | Plan::Union { .. } => Err(Error::not_supported(
-            "FOR UPDATE over several tables: lock the rows of each with a SELECT of its own",
-        )),
+        Plan::OneRow | Plan::Rows { .. } | Plan::Scan(_) | Plan::Join(_) | Plan::Union { .. } => {
+            plan
+        }
         Plan::Filter { input, .. }
         | Plan::Project { input, .. }
         | Plan::Aggregate { input, .. }
@@ -134,24 +94,55 @@ fn chain_of<'p>(plan: &'p Plan, chain: &mut Vec<&'p Plan>) -> Result<Option<&'p 
     }
 }
 
-/// Replaces the one table of a plan by its rows.
-fn put_in_place_of_scan(plan: &mut Plan, rows: Plan) {
+/// Replaces the node that stands so deep in the chain by rows.
+fn replace(plan: &mut Plan, depth: usize, rows: Plan) {
     match plan {
-        Plan::Scan(_) => *plan = rows,
+        _ if depth == 0 => *plan = rows,
         Plan::Filter { input, .. }
         | Plan::Project { input, .. }
         | Plan::Aggregate { input, .. }
         | Plan::Distinct { input }
         | Plan::Sort { input, .. }
-        | Plan::Limit { input, .. } => put_in_place_of_scan(input, rows),
-        Plan::OneRow | Plan::Rows { .. } | Plan::Join(_) | Plan::Union { .. } => {}
+        | Plan::Limit { input, .. } => replace(input, depth - 1, rows),
+        Plan::OneRow | Plan::Rows { .. } | Plan::Scan(_) | Plan::Join(_) | Plan::Union { .. } => {}
+    }
+}
+
+/// The rows that LIMIT leaves out first, and those it lets pass.
+fn limit(offset: Option<&Expr>, count: Option<&Expr>, ctx: &EvalContext) -> Result<(usize, usize)> {
+    let number = |expr: Option<&Expr>, none: usize| -> Result<usize> {
+        let Some(expr) = expr else { return Ok(none) };
+        let value = expr.eval(&[], ctx)?.as_integer();
+        let value = value.and_then(|value| usize::try_from(value).ok());
+        value.ok_or_else(|| Error::wrong_arguments("LIMIT"))
+    };
+    Ok((number(offset, 0)?, number(count, usize::MAX)?))
+}
+
+/// The memory of the rows that a locking read has chosen: at most what a query's operators may have.
+#[derive(Default)]
+struct Budget {
+    bytes: usize,
+}
+
+impl Budget {
+    /// Counts a row; 1038 when it is one too many.
+    fn add(&mut self, row: &[Value]) -> Result<()> {
+        self.bytes += row.iter().map(Value::heap_bytes).sum::<usize>();
+        match self.bytes > QUERY_BYTES_MAX {
+            true => Err(Error::out_of_memory(format!(
+                "a locking read chooses more than {} MiB of rows; lock fewer rows or columns at a time",
+                QUERY_BYTES_MAX >> 20
+            ))),
+            false => Ok(()),
+        }
     }
 }
 
 /// Rows with their keys.
 type Keyed = Vec<(Bytes, Row)>;
 
-/// A locking read at work.
+/// A locking read of one table at work.
 struct Lock<'a> {
     env: &'a StatementContext,
     txn: &'a SharedTransaction,
@@ -159,6 +150,43 @@ struct Lock<'a> {
 }
 
 impl Lock<'_> {
+    /// Locks the rows of the table that a query chooses and runs the query. `chain` has the topmost node first.
+    async fn run(
+        &self,
+        bound: &BoundQuery,
+        (chain, scan): (&[&Plan], &Scan),
+        temp_dir: &Path,
+    ) -> Result<RowSource> {
+        let plain = |plan: &&Plan| {
+            let mut subquery = false;
+            plan.for_each_expr(&mut |expr| subquery |= has_subquery(expr));
+            let kind = matches!(
+                plan,
+                Plan::Filter { .. } | Plan::Project { .. } | Plan::Sort { .. } | Plan::Limit { .. }
+            );
+            kind && !subquery
+        };
+        if chain.iter().all(plain) && !scan.conjuncts.iter().any(has_subquery) {
+            return Ok(RowSource::Ready(self.run_rows(scan, chain).await?));
+        }
+        let first = chain.last().map_or(&[][..], |plan| match plan {
+            Plan::Filter { conjuncts, .. } => conjuncts.as_slice(),
+            _ => &[],
+        });
+        let mut conjuncts: Vec<Expr> = scan.conjuncts.clone();
+        conjuncts.extend(first.iter().map(|expr| expr.map_columns(&|at| place(scan, at))));
+        conjuncts.retain(|expr| !has_subquery(expr));
+        let rows = self.hold(self.find(scan, conjuncts).await?, usize::MAX).await?;
+        let rows = Plan::Rows {
+            name: scan.alias.clone(),
+            types: scan.columns.iter().map(|column| scan.table.columns[*column].ty).collect(),
+            rows: Arc::new(rows.into_iter().map(|(_, row)| row).collect()),
+        };
+        let mut bound = bound.clone();
+        replace(&mut bound.plan, chain.len(), rows);
+        exec::run_query(&bound, self.txn, &self.env.ctx, temp_dir).await
+    }
+
     /// Runs nodes over a table row by row. `chain` has the topmost node first.
     async fn run_rows(&self, scan: &Scan, chain: &[&Plan]) -> Result<Vec<Row>> {
         let ctx = &*self.env.ctx;
@@ -189,13 +217,7 @@ impl Lock<'_> {
                 }
                 Plan::Sort { keys, .. } => sort(&mut rows, keys, ctx)?,
                 Plan::Limit { offset, count, .. } => {
-                    let number = |expr: &Option<Expr>, none: usize| -> Result<usize> {
-                        let Some(expr) = expr else { return Ok(none) };
-                        let value = expr.eval(&[], ctx)?.as_integer();
-                        let value = value.and_then(|value| usize::try_from(value).ok());
-                        value.ok_or_else(|| Error::wrong_arguments("LIMIT"))
-                    };
-                    let (offset, count) = (number(offset, 0)?, number(count, usize::MAX)?);
+                    let (offset, count) = limit(offset.as_ref(), count.as_ref(), ctx)?;
                     if !held {
                         rows = self.hold(rows, offset.saturating_add(count)).await?;
                         held = true;
@@ -229,11 +251,13 @@ impl Lock<'_> {
         let mut txn = self.txn.lock().await;
         let mut reader = access::read(&access, &scan.table, &all, options, &mut txn).await?;
         let mut rows = Vec::new();
+        let mut budget = Budget::default();
         while let Some(page) = reader.next_page(&mut txn).await? {
             ctx.check_cancel()?;
             for (key, row) in page {
                 if accepts(&conjuncts, &row, ctx)? {
-                    let row = scan.columns.iter().map(|column| row[*column].clone()).collect();
+                    let row: Row = scan.columns.iter().map(|column| row[*column].clone()).collect();
+                    budget.add(&row)?;
                     rows.push((key, row));
                 }
             }

@@ -23,8 +23,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use txn::{RowLocks, ShardClient};
 use txn::testing::MemoryCluster;
+use txn::{RowLocks, ShardClient};
 
 test_each_file::test_each_path! { in "sql/src/testscripts/session" as scripts => script }
 

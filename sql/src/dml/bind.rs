@@ -101,7 +101,8 @@ pub(crate) async fn row_exprs(
 ) -> Result<RowExprs> {
     let tables = session.virtual_tables(&env.catalog);
     let warnings = env.ctx.warnings.count();
-    let (mut bound, mut subqueries, mut sources) = over(session, list, scope, clause, env, &tables)?;
+    let (mut bound, mut subqueries, mut sources) =
+        over(session, list, scope, clause, env, &tables)?;
     if tables.lacks_activity() {
         env.ctx.warnings.forget_after(warnings);
         let tables = tables.with_activity(&env.ctx).await;

@@ -2,7 +2,7 @@
 //! expressions; EXPLAIN.
 
 use super::connection::Session;
-use super::locking::{Locking, WriteView};
+use super::locking::WriteView;
 use super::statement::{StatementContext, is_conflict};
 use super::transaction::SharedTransaction;
 use super::variables::Effect;
@@ -13,9 +13,10 @@ use crate::catalog::Catalog;
 use crate::catalog::information_schema::SystemTables;
 use crate::context::EvalContext;
 use crate::dml::bind;
+use crate::locking_read::{self, Clause};
 use crate::point_plan::PointSelect;
 use crate::value::{Row, Value};
-use crate::{Error, Result, ddl, exec, locking_read, planner};
+use crate::{Error, Result, ddl, exec, planner};
 use base::limits::CONFLICT_RETRIES_MAX;
 use futures::StreamExt;
 use std::sync::Arc;
@@ -103,16 +104,19 @@ impl Session {
             (Some(_), Some(open)) => open.view,
             _ => WriteView::Fresh,
         };
-        let rows = match locking_read::locking(query, view, self.lock_wait()) {
-            Some(locking) => {
-                if locking.lock.mode == LockMode::Exclusive {
-                    self.check_writable()?;
-                }
-                self.run_locking_read(query, bound, env, &txn, &locking).await
-            }
-            None => {
+        let clauses = locking_read::clauses(query, view, self.lock_wait());
+        let rows = match clauses.is_empty() {
+            true => {
                 let temp_dir = &self.instance.config.temp_dir;
                 exec::run_query(bound, &txn, &env.ctx, temp_dir).await
+            }
+            false => {
+                let is_exclusive =
+                    |clause: &Clause<'_>| clause.locking.lock.mode == LockMode::Exclusive;
+                if clauses.iter().any(is_exclusive) {
+                    self.check_writable()?;
+                }
+                self.run_locking_read(query, bound, env, &txn, &clauses).await
             }
         };
         let rows = match rows {
@@ -139,14 +143,16 @@ impl Session {
         bound: &BoundQuery,
         env: &StatementContext,
         txn: &SharedTransaction,
-        locking: &Locking,
+        clauses: &[Clause<'_>],
     ) -> Result<RowSource> {
         let temp_dir = self.instance.config.temp_dir.clone();
+        // The read point is the statement's, whatever its clauses say of single tables.
+        let locking = clauses[0].locking;
         let mut attempt = 0;
         txn.lock().await.mark_reads();
         loop {
             attempt += 1;
-            let rows = locking_read::run(query, bound, env, txn, locking, &temp_dir).await;
+            let rows = locking_read::run(query, bound, env, txn, clauses, &temp_dir).await;
             txn.lock().await.read_at_read_point();
             match rows {
                 Err(error) if error.is_stale() && attempt < CONFLICT_RETRIES_MAX => {

@@ -18,8 +18,8 @@
 
 use super::connection::Session;
 use super::locking::WriteView;
-use crate::activity::Begun;
 use super::xa::XaBranch;
+use crate::activity::Begun;
 use crate::ast::{AccessMode, Begin, Completion, IsolationLevel};
 use crate::catalog::TableDef;
 use crate::value::Value;
@@ -53,7 +53,7 @@ pub(crate) struct OpenTransaction {
     /// Reads and buffered writes.
     pub(crate) txn: SharedTransaction,
     /// Its isolation level.
-    isolation: IsolationLevel,
+    pub(super) isolation: IsolationLevel,
     /// What its locking statements see.
     pub(crate) view: WriteView,
     /// Writes are refused with 1792.
