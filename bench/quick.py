@@ -32,6 +32,29 @@ function thread_init() drv = sysbench.sql.driver(); con = drv:connect() end
 function event() con:query("SELECT 1") end
 function thread_done() con:disconnect() end
 """
+# One row that everybody changes; a transaction of two rows with one sharding key, and one of two rows with two.
+CONTENDED = {
+    "hot_row": 'con:query("UPDATE pairs SET n = n + 1 WHERE g = 1 AND id = 1")',
+    "one_shard_transaction": """
+    local g = math.random(1, GROUPS)
+    con:query("BEGIN")
+    con:query("UPDATE pairs SET n = n + 1 WHERE g = " .. g .. " AND id = 1")
+    con:query("UPDATE pairs SET n = n + 1 WHERE g = " .. g .. " AND id = 2")
+    con:query("COMMIT")""",
+    "two_shard_transaction": """
+    local g = math.random(1, GROUPS - 1)
+    con:query("BEGIN")
+    con:query("UPDATE pairs SET n = n + 1 WHERE g = " .. g .. " AND id = 1")
+    con:query("UPDATE pairs SET n = n + 1 WHERE g = " .. g + 1 .. " AND id = 2")
+    con:query("COMMIT")""",
+}
+CONTENDED_FRAME = """
+GROUPS = 10000
+function thread_init() drv = sysbench.sql.driver(); con = drv:connect(); math.randomseed(sysbench.tid + os.time()) end
+function event() {} end
+function thread_done() con:disconnect() end
+"""
+CONTENDED_GROUPS = 10_000
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -55,6 +78,8 @@ def resident_bytes(pids):
 
 
 class Precinct:
+    sharded = " shardkey=g"
+
     def __init__(self, binary, folder, nodes, port):
         self.name = f"precinct, {nodes} replica{'s' if nodes > 1 else ''}"
         self.port = port
@@ -101,6 +126,8 @@ class MariaDb:
         self.ready_seconds = time.monotonic() - started
         self.pids = [self.server.pid]
 
+    sharded = ""
+
     def client(self, sql):
         return ["mariadb", "--no-defaults", "-h127.0.0.1", f"-P{self.port}", "-uroot", "-e", sql]
 
@@ -123,17 +150,34 @@ def prepare(system, folder):
          "c CHAR(120) NOT NULL DEFAULT '', pad CHAR(60) NOT NULL DEFAULT '', PRIMARY KEY (id), KEY k_1 (k))"])  # fmt: skip
     started = time.monotonic()
     run([*base, "sbtest", "-e", f"LOAD DATA LOCAL INFILE '{rows}' INTO TABLE sbtest1"])
-    return time.monotonic() - started
+    loaded = time.monotonic() - started
+    pairs = folder / "pairs.tsv"
+    pairs.write_text("".join(f"{g}\t{number}\t0\n" for g in range(1, CONTENDED_GROUPS + 1) for number in (1, 2)))
+    run([*base, "sbtest", "-e", f"CREATE TABLE pairs (g INT NOT NULL, id INT NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (g, id)){system.sharded}; "
+         f"LOAD DATA LOCAL INFILE '{pairs}' INTO TABLE pairs"])  # fmt: skip
+    return loaded
+
+
+def median_ms(histogram):
+    """The middle of sysbench's histogram: lines of `milliseconds |**** count`."""
+    counts = [(float(ms), int(count)) for ms, count in re.findall(r"^\s+([\d.]+) \|\**\s+(\d+)$", histogram, re.MULTILINE)]
+    left = sum(count for _, count in counts) / 2
+    for ms, count in counts:
+        left -= count
+        if left <= 0:
+            return ms
+    return None
 
 
 def slice_of(system, workload, clients, seconds, folder):
-    script = str(folder / "select_1.lua") if workload == "select_1" else workload
+    ours = folder / f"{workload}.lua"
+    script = str(ours) if ours.exists() else workload
     before = cpu_seconds(system.pids)
     started = time.monotonic()
     command = ["sysbench", script, "--db-driver=mysql", "--mysql-host=127.0.0.1", f"--mysql-port={system.port}", "--mysql-user=root",
-               "--mysql-db=sbtest", f"--threads={clients}", f"--time={seconds}", "--events=0", "--percentile=99", "--report-interval=0",
+               "--mysql-db=sbtest", f"--threads={clients}", f"--time={seconds}", "--events=0", "--percentile=99", "--histogram=on", "--report-interval=0",
                "--mysql-ignore-errors=1213,1205,1020"]  # fmt: skip
-    if workload != "select_1":
+    if not ours.exists():
         command += [f"--table-size={TABLE_ROWS}", "--tables=1"]
     result = subprocess.run([*command, "run"], text=True, capture_output=True)
     wall = time.monotonic() - started
@@ -144,7 +188,7 @@ def slice_of(system, workload, clients, seconds, folder):
     total = float(re.search(r"total time:\s+([\d.]+)s", result.stdout)[1])
     p99 = float(re.search(r"99th percentile:\s+([\d.]+)", result.stdout)[1])
     ignored = int(re.search(r"ignored errors:\s+(\d+)", result.stdout)[1])
-    return {"per_second": events / total, "p99_ms": p99, "cpu_us": used / max(events, 1) * 1e6, "ignored_errors": ignored, "wall_s": wall}
+    return {"per_second": events / total, "p50_ms": median_ms(result.stdout), "p99_ms": p99, "cpu_us": used / max(events, 1) * 1e6, "ignored_errors": ignored, "wall_s": wall}
 
 
 def cores():
@@ -158,10 +202,12 @@ def main():
     parser.add_argument("--seconds", type=int, default=4, help="length of one slice")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, nargs="*", default=CLIENTS)
-    parser.add_argument("--workloads", nargs="*", default=WORKLOADS, choices=WORKLOADS)
+    parser.add_argument("--workloads", nargs="*", default=WORKLOADS, choices=[*WORKLOADS, *CONTENDED])
     options = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="precinct-bench-"))
     (folder / "select_1.lua").write_text(SELECT_ONE)
+    for name, event in CONTENDED.items():
+        (folder / f"{name}.lua").write_text(CONTENDED_FRAME.replace("{}", event))
     systems = []
     try:
         systems.append(MariaDb(folder, 16_306))
@@ -203,7 +249,7 @@ def report(options, systems, facts, cells):
             for system in systems:
                 key = (workload, clients, system.name)
                 row = {"workload": workload, "clients": clients, "system": system.name, "errors": [f["error"] for f in cells[key] if "error" in f]}
-                for figure in ["per_second", "p99_ms", "cpu_us", "ignored_errors"]:
+                for figure in ["per_second", "p50_ms", "p99_ms", "cpu_us", "ignored_errors"]:
                     row[figure] = median(key, figure)
                 row["throughput_ratio"] = row["per_second"] / base if row["per_second"] and base else None
                 row["cpu_ratio"] = row["cpu_us"] / base_cpu if row["cpu_us"] and base_cpu else None
@@ -221,12 +267,12 @@ def report(options, systems, facts, cells):
         f"{options.rounds} rounds of {options.seconds} s, systems interleaved. MariaDB 10.11 with sync_binlog=1, innodb_flush_log_at_trx_commit=1. "
         "CPU is the sum over all processes of a system. An operation is one event of sysbench (a whole transaction in oltp_read_write).",
         "",
-        "| workload | clients | system | ops/s | p99 ms | CPU µs/op | throughput ÷ MariaDB | CPU ÷ MariaDB |",
-        "|---|---|---|---|---|---|---|---|",
+        "| workload | clients | system | ops/s | p50 ms | p99 ms | CPU µs/op | throughput ÷ MariaDB | CPU ÷ MariaDB |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         lines.append(
-            f"| {row['workload']} | {row['clients']} | {row['system']} | {number(row['per_second'])} | {number(row['p99_ms'], 2)} | "
+            f"| {row['workload']} | {row['clients']} | {row['system']} | {number(row['per_second'])} | {number(row['p50_ms'], 2)} | {number(row['p99_ms'], 2)} | "
             f"{number(row['cpu_us'])} | {number(row['throughput_ratio'], 2)} | {number(row['cpu_ratio'], 2)} |")  # fmt: skip
     lines += ["", "| system | ready after s | idle resident MiB | resident after load MiB | LOAD DATA rows/s |", "|---|---|---|---|---|"]
     for name, fact in facts.items():
