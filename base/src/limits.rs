@@ -120,6 +120,18 @@ pub const LOCK_SURVEY_INTERVAL: Duration = Duration::from_millis(200);
 pub const LOCK_OWNER_SILENCE_MAX: Duration = Duration::from_millis(3000);
 /// Waits that one node tells another when deadlocks are looked for.
 pub const LOCK_WAITS_TOLD_MAX: usize = 65_536;
+/// Row locks of a shard that go to its next leader when leadership is given away on purpose; the others stay behind.
+pub const LOCK_HANDOVER_LOCKS_MAX: usize = 65_536;
+/// Bytes of their keys.
+pub const LOCK_HANDOVER_BYTES_MAX: usize = 8 << 20;
+/// Bytes of locks in one message of them.
+pub const LOCK_HANDOVER_PART_BYTES: usize = 1 << 20;
+/// How much longer giving leadership away may take because of them.
+pub const LOCK_HANDOVER_WAIT_MAX: Duration = Duration::from_millis(1000);
+/// How long they wait for the leadership that they go with: until its leader has caught up and is elected.
+pub const LOCK_HANDOVER_KEEP: Duration = Duration::from_millis(6000);
+/// How often the node that keeps them looks whether it leads.
+pub const LOCK_HANDOVER_LOOK: Duration = Duration::from_millis(20);
 /// Row locks, waits and transactions, each, that a node tells whoever lists them.
 pub const ACTIVITY_ROWS_MAX: usize = 8192;
 /// Bytes of keys of row locks, and of waits, that a node tells whoever lists them.
@@ -355,9 +367,14 @@ const _: () = {
     assert!(LOCK_WAIT_YOUNGER_MAX.as_millis() < LOCK_WAIT_MAX.as_millis());
     assert!(
         LEADER_MOVE_WAIT_MAX.as_millis()
-            > TRANSFER_WAIT_MAX.as_millis() + 2 * ELECTION_TIMEOUT_MAX.as_millis(),
+            > LOCK_HANDOVER_WAIT_MAX.as_millis()
+                + TRANSFER_WAIT_MAX.as_millis()
+                + 2 * ELECTION_TIMEOUT_MAX.as_millis(),
         "a new leader has to be elected while it is waited for"
     );
+    assert!(LOCK_HANDOVER_KEEP.as_millis() >= LEADER_MOVE_WAIT_MAX.as_millis());
+    assert!(LOCK_HANDOVER_LOCKS_MAX <= ROW_LOCKS_MAX);
+    assert!(LOCK_HANDOVER_PART_BYTES + INDEX_KEY_BYTES_MAX < MESSAGE_BYTES_MAX);
     assert!(
         LOCK_WAIT_MAX.as_millis() > 2 * LOCK_TTL.as_millis(),
         "a waiter must outlast the lock of a coordinator that is gone"

@@ -518,6 +518,28 @@ async fn leadership_moves_on_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_farewell_runs_while_nobody_serves() {
+    let cluster = Cluster::start(3).await;
+    cluster.set("a", "1").await;
+    let old = cluster.leader().await;
+    let target = (old + 1) % 3;
+    cluster.wait_for(target, "a", "1").await;
+    let (groups, id) = ([old, target].map(|node| cluster.group(node)), cluster.nodes[target].id);
+    let (say, said) = tokio::sync::oneshot::channel();
+    let farewell = async move {
+        say.send(groups.map(|group| group.serving_term())).expect("it is listened to");
+    };
+    cluster.group(old).transfer_leader_after(id, Box::pin(farewell)).await.unwrap();
+    assert_eq!(said.await, Ok([None, None]));
+    assert_eq!(cluster.leader().await, target);
+    let (say, said) = tokio::sync::oneshot::channel();
+    let farewell = async move { say.send(()).expect("it is listened to") };
+    let asked = cluster.group(old).transfer_leader_after(id, Box::pin(farewell)).await;
+    assert_eq!(asked, Err(ProposeError::NotLeader));
+    assert!(said.await.is_err(), "it is not run when the transfer is refused at once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replica_that_lost_its_log_does_not_start() {
     let mut cluster = Cluster::start(3).await;
     cluster.set("a", "1").await;

@@ -18,6 +18,7 @@ use crate::vote_gate::VoteGate;
 use base::{NodeId, ReplicaId, ShardId, SharedClock, limits};
 use bytes::Bytes;
 use engine::Engine;
+use futures::future::BoxFuture;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::type_config::alias::WatchReceiverOf;
@@ -336,7 +337,11 @@ impl ReplicaGroup for Replica {
         self.replicate(term, command).await.map(|_index| ())
     }
 
-    async fn transfer_leader(&self, to: NodeId) -> Result<(), ProposeError> {
+    async fn transfer_leader_after(
+        &self,
+        to: NodeId,
+        farewell: BoxFuture<'static, ()>,
+    ) -> Result<(), ProposeError> {
         if let Some(reason) = self.stop_reason() {
             return Err(ProposeError::Stopped(reason));
         }
@@ -357,6 +362,8 @@ impl ReplicaGroup for Replica {
         if !defect::active("reads-during-transfer") {
             self.revoked_term.store(term, Ordering::Release);
         }
+        farewell.await;
+        // Last, so that the target is known to be there when it is asked.
         if !self.wait_caught_up(target).await {
             self.revoked_term.store(0, Ordering::Release);
             return Err(ProposeError::NotLeader);

@@ -5,6 +5,7 @@ use crate::follower_read::{FollowerReadError, FollowerSnapshot};
 use base::{NodeId, ReplicaId, ShardId, limits};
 use bytes::Bytes;
 use engine::Engine;
+use futures::future::BoxFuture;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +61,24 @@ pub trait ReplicaGroup: Send + Sync + 'static {
     async fn propose(&self, term: u64, command: Bytes) -> Result<(), ProposeError>;
 
     /// Asks the group to make another of its replicas leader; returns once it has asked.
-    async fn transfer_leader(&self, to: NodeId) -> Result<(), ProposeError>;
+    ///
+    /// # Errors
+    /// `NotLeader` when this replica does not lead or the other one has no vote or lags: nothing has changed then.
+    async fn transfer_leader(&self, to: NodeId) -> Result<(), ProposeError> {
+        self.transfer_leader_after(to, Box::pin(async {})).await
+    }
+
+    /// The same with a farewell: it runs once this replica serves no more, and before the other one is asked to lead.
+    /// Nobody serves while it runs, so it must end soon by itself. It is not run when the transfer is refused at once;
+    /// when the other one turns out to lag, it was run for nothing and this replica goes on leading.
+    ///
+    /// # Errors
+    /// As `transfer_leader`.
+    async fn transfer_leader_after(
+        &self,
+        to: NodeId,
+        farewell: BoxFuture<'static, ()>,
+    ) -> Result<(), ProposeError>;
 
     /// A picture for `precinct status`, metrics and `SHOW SHARDS`.
     fn status(&self) -> ReplicaStatus;

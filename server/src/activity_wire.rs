@@ -78,12 +78,14 @@ fn transaction_from_pb(message: pb::OpenTransaction) -> TransactionRow {
     }
 }
 
-fn held_to_pb(lock: HeldLock) -> pb::RowLockState {
+/// A row lock that is held, as a message.
+pub fn held_to_pb(lock: HeldLock) -> pb::RowLockState {
     let exclusive = lock.mode == LockMode::Exclusive;
     pb::RowLockState { key: lock.key, owner: lock.owner.0, exclusive, blockers: Vec::new() }
 }
 
-fn held_from_pb(message: pb::RowLockState) -> HeldLock {
+/// A message as a row lock that is held.
+pub fn held_from_pb(message: pb::RowLockState) -> HeldLock {
     let mode = mode_from_pb(message.exclusive);
     HeldLock { key: message.key, owner: LockOwner(message.owner), mode }
 }

@@ -5,6 +5,7 @@ use crate::cluster_client::ClusterClient;
 use crate::directory::Directory;
 use crate::gossip::Gossip;
 use crate::local_shards::LocalShards;
+use crate::lock_handover::LockHandover;
 use base::{NodeId, ShardId};
 use shard_router::{ClusterState, NodeState, balance};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ pub async fn run(
     local: Arc<LocalShards>,
     directory: Arc<Directory>,
     gossip: Arc<Gossip>,
+    lock_handover: Arc<LockHandover>,
 ) {
     let node = directory.node();
     loop {
@@ -39,7 +41,7 @@ pub async fn run(
         let mine = moves.into_iter().find(|(shard, _)| leaders.get(shard) == Some(&node));
         let Some((shard, to)) = mine else { continue };
         let Some(replica) = local.get(shard) else { continue };
-        match replica.group.transfer_leader(to).await {
+        match lock_handover.transfer_leader(&replica, to).await {
             Ok(()) => tracing::info!(%shard, %to, "leadership offered"),
             // The target lags or the group is busy with a change: the next look tries again.
             Err(error) => tracing::debug!(%shard, %to, %error, "leadership not offered"),

@@ -413,17 +413,33 @@ impl ShardClient for ClusterClient {
     }
 
     async fn release(&self, route: Route, owner: LockOwner, keys: Vec<Bytes>) {
-        let target = self.search(route.shard).target();
-        if target == self.node {
-            if let Some(local) = self.local.get(route.shard) {
-                local.shard.release(owner, &keys);
+        let mut search = self.search(route.shard);
+        loop {
+            let target = search.target();
+            let outcome = if target == self.node {
+                match self.local.get(route.shard) {
+                    Some(local) => local.shard.release(owner, &keys),
+                    None => Err(Error::NotServing { shard: route.shard, leader: None }),
+                }
+            } else {
+                let (shard, keys) = (route.shard.0, keys.clone());
+                let release = pb::LockRelease { shard, owner: owner.0, keys };
+                let release = pb::call::Request::LockRelease(release);
+                match self.peers.call_any_way(target, release, CALL_WAIT_MAX).await {
+                    Ok(pb::answer::Response::Failure(failure)) => {
+                        Err(wire::failure_from_pb(failure))
+                    }
+                    // A leader that does not hear it asks which owners live.
+                    Ok(_) | Err(_) => return,
+                }
+            };
+            // The locks may have gone to the next leader ahead of the release.
+            let Err(Error::NotServing { leader, .. }) = outcome else { return };
+            search.learned(target, leader);
+            if search.pause().await.is_err() {
+                return;
             }
-            return;
         }
-        let release = pb::LockRelease { shard: route.shard.0, owner: owner.0, keys };
-        let release = pb::call::Request::LockRelease(release);
-        // A leader that does not hear it asks which owners live.
-        let _ = self.peers.call_any_way(target, release, CALL_WAIT_MAX).await;
     }
 
     fn lock_owners(&self) -> &Arc<LockOwners> {

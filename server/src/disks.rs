@@ -5,6 +5,7 @@
 
 use crate::gossip::Gossip;
 use crate::local_shards::LocalShards;
+use crate::lock_handover::LockHandover;
 use base::{NodeId, ShardId};
 use parking_lot::Mutex;
 use raft::DiskState;
@@ -65,6 +66,7 @@ pub async fn shed_leaders(
     disks: Arc<Disks>,
     local: Arc<LocalShards>,
     gossip: Arc<Gossip>,
+    lock_handover: Arc<LockHandover>,
 ) {
     loop {
         tokio::time::sleep(PAUSE).await;
@@ -80,7 +82,7 @@ pub async fn shed_leaders(
         });
         for (shard, to) in plan(led.collect(), &wanted) {
             let Some(replica) = local.get(shard) else { continue };
-            match replica.group.transfer_leader(to).await {
+            match lock_handover.transfer_leader(&replica, to).await {
                 Ok(()) => tracing::warn!(%shard, %to, disk = %why, "leadership given away"),
                 // The target lags: the next look tries again.
                 Err(error) => tracing::debug!(%shard, %to, %error, "leadership not given away"),

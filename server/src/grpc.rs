@@ -7,6 +7,7 @@ use crate::directory::Directory;
 use crate::founding::Founding;
 use crate::gossip::Gossip;
 use crate::local_shards::{LocalShard, LocalShards};
+use crate::lock_handover::LockHandover;
 use crate::lock_survey::LockSurvey;
 use crate::members::Members;
 use crate::meta_store::MetaStore;
@@ -45,6 +46,8 @@ pub struct Running {
     pub peers: Arc<Peers>,
     /// Owners of row locks, and deadlocks.
     pub lock_survey: Arc<LockSurvey>,
+    /// Row locks that come with a leadership.
+    pub lock_handover: Arc<LockHandover>,
 }
 
 /// What answers need.
@@ -155,11 +158,17 @@ impl Running {
                 })
             }
             Call::LockRelease(release) => {
-                if let Some(local) = self.local.get(ShardId(release.shard)) {
-                    local.shard.release(LockOwner(release.owner), &release.keys);
+                let shard = ShardId(release.shard);
+                let released = match self.local.get(shard) {
+                    Some(local) => local.shard.release(LockOwner(release.owner), &release.keys),
+                    None => Err(Error::NotServing { shard, leader: None }),
+                };
+                match released {
+                    Ok(()) => Answer::LockReleased(pb::LockReleased {}),
+                    Err(error) => Answer::Failure(wire::failure_to_pb(error)),
                 }
-                Answer::LockReleased(pb::LockReleased {})
             }
+            Call::LockHandover(message) => Answer::LocksKept(self.lock_handover.receive(message)),
             Call::LockOwners(request) => {
                 Answer::LockOwnersAlive(self.lock_survey.answer_owners(request))
             }

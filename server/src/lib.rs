@@ -7,7 +7,8 @@
 //!
 //! What the cluster is: `founding` (how a node comes to its first view), `cluster_file` and `directory` (the
 //! view), `meta_store` (the truth), `gossip` (how news spreads), `replicas` (a node does what the view says),
-//! `node_control` and `leader_move` (what administrators ask), `coordinator` and `members` (replicas are replaced),
+//! `node_control` and `leader_move` (what administrators ask), `lock_handover` (how leaders are moved), `lock_survey`,
+//! `coordinator` and `members` (replicas are replaced),
 //! `cluster_view` (what SQL shows), `compare` (whether replicas hold the same), `cluster_wire`, `recover` (after
 //! a lost majority). Then `cli` and `demo`.
 
@@ -33,6 +34,7 @@ pub mod http;
 pub mod incoming;
 pub mod leader_move;
 pub mod local_shards;
+pub mod lock_handover;
 pub mod lock_survey;
 pub mod lock_time;
 pub mod members;

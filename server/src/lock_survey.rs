@@ -95,6 +95,11 @@ impl LockSurvey {
         }
     }
 
+    /// Asks at once, and releases the locks of owners that are gone. Silent nodes are left to the next survey.
+    pub async fn release_ended(&self) {
+        self.ask_owners(&mut BTreeMap::new()).await;
+    }
+
     /// Releases the locks of owners that are gone.
     async fn ask_owners(&self, silent: &mut BTreeMap<NodeId, Duration>) {
         let locks = self.local.row_locks();

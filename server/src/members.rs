@@ -3,6 +3,7 @@
 use crate::cluster_client::ClusterClient;
 use crate::cluster_wire as cw;
 use crate::local_shards::LocalShards;
+use crate::lock_handover::LockHandover;
 use crate::peers::{CallError, Peers};
 use base::limits::{PROPOSE_WAIT_MAX, STATUS_WAIT_MAX};
 use base::{NodeId, ReplicaId, ShardId};
@@ -27,6 +28,8 @@ pub struct Members {
     pub peers: Arc<Peers>,
     /// Who leads.
     pub client: Arc<ClusterClient>,
+    /// Moves leaders.
+    pub lock_handover: Arc<LockHandover>,
 }
 
 impl Members {
@@ -142,7 +145,8 @@ impl Members {
     async fn change(&self, change: pb::MemberChange) -> Result<(), String> {
         use pb::member_change::Kind;
         let shard = ShardId(change.shard);
-        let group = self.led_here(shard).ok_or("no replica of the shard is here")?;
+        let replica = self.local.get(shard).ok_or("no replica of the shard is here")?;
+        let group = &replica.group;
         let seen = MembershipVersion { term: change.version_term, index: change.version_index };
         let one = || change.replicas.first().copied().map(ReplicaId).ok_or("no replica is named");
         let done = match Kind::try_from(change.kind) {
@@ -153,7 +157,8 @@ impl Members {
             }
             Ok(Kind::RemoveMember) => group.remove_member(seen, one()?).await,
             Ok(Kind::TransferLeader) => {
-                let moved = group.transfer_leader(NodeId(change.node)).await;
+                let to = NodeId(change.node);
+                let moved = self.lock_handover.transfer_leader(&replica, to).await;
                 return moved.map_err(|error| error.to_string());
             }
             Err(_) => return Err("a change of an unknown kind".into()),

@@ -25,6 +25,7 @@ use crate::grpc::{NodeService, Running};
 use crate::http::{self, HttpState};
 use crate::incoming::{incoming, node_server};
 use crate::local_shards::LocalShards;
+use crate::lock_handover::LockHandover;
 use crate::lock_survey::LockSurvey;
 use crate::members::Members;
 use crate::meta_store::MetaStore;
@@ -176,11 +177,21 @@ impl Node {
             clock.clone(),
         );
         gossip.set_replicas(replicas.clone());
+        let lock_survey = LockSurvey::new(
+            config.node,
+            client.clone(),
+            local.clone(),
+            peers.clone(),
+            clock.clone(),
+        );
+        let lock_handover =
+            LockHandover::new(local.clone(), peers.clone(), lock_survey.clone(), clock.clone());
         let members = Arc::new(Members {
             node: config.node,
             local: local.clone(),
             peers: peers.clone(),
             client: client.clone(),
+            lock_handover: lock_handover.clone(),
         });
         let meta = MetaStore::new(client.clone());
         let coordinator = Coordinator::new(CoordinatorParts {
@@ -192,13 +203,6 @@ impl Node {
             clock: clock.clone(),
             dead_after: config.dead_after,
         });
-        let lock_survey = LockSurvey::new(
-            config.node,
-            client.clone(),
-            local.clone(),
-            peers.clone(),
-            clock.clone(),
-        );
         let parts = Running {
             local: local.clone(),
             directory: directory.clone(),
@@ -207,6 +211,7 @@ impl Node {
             meta: meta.clone(),
             peers: peers.clone(),
             lock_survey: lock_survey.clone(),
+            lock_handover: lock_handover.clone(),
         };
         // Nobody else may fail to set it: this is the only place that does.
         let _ = running.set(parts);
@@ -288,8 +293,10 @@ impl Node {
             disks,
             local.clone(),
             gossip.clone(),
+            lock_handover.clone(),
         )));
-        background.push(raft_handle.spawn(balancer::run(client, local, directory, gossip)));
+        let balancing = balancer::run(client, local, directory, gossip, lock_handover);
+        background.push(raft_handle.spawn(balancing));
         let gateway = start_gateway(&config, instance, clock)?;
         tracing::info!(node = config.node.0, sql = %config.listen_sql, "serving SQL");
         Ok(Node { gateway, host, raft_runtime, background, refused, _lock: lock })

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A lock keeps others waiting; it proves nothing. Whoever writes says which version it has seen, and the shard checks
-//! that when it commits, so a table that is lost with its leader costs a retry (1213), never an update.
+//! that when it commits, so a table that is lost with its leader costs a retry (1213), never an update. When
+//! leadership is given away on purpose the locks go along (`handover`).
 //!
 //! An upgrade from shared to exclusive goes before everybody in the line: nobody there can be served first anyway.
 //!
@@ -21,6 +22,7 @@
 //! Not here: finding out that an owner is gone, and how long a wait may last (`shard`).
 
 mod deadlock;
+mod handover;
 mod report;
 
 pub use deadlock::find_victims;
@@ -30,6 +32,7 @@ use crate::command::{LockMode, LockOwner, LockWaiting};
 use crate::{Error, Result};
 use base::{ShardId, SharedClock, limits};
 use bytes::Bytes;
+use handover::Aside;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -57,6 +60,8 @@ struct State {
     waits: BTreeMap<(LockOwner, Bytes), Arc<Waiter>>,
     /// The last deadlock that was ended here.
     deadlock: Option<Deadlock>,
+    /// What leaders elsewhere have handed over for leaderships that have yet to begin here.
+    aside: BTreeMap<ShardId, Aside>,
 }
 
 /// One key's locks.
@@ -208,6 +213,7 @@ impl RowLocks {
     /// Gives up an owner's locks on a shard, and its waits there.
     pub fn release(&self, shard: ShardId, owner: LockOwner) {
         let mut state = self.state.lock();
+        state.release_aside(Some(shard), owner);
         self.end_waits(&mut state, owner, Some(shard), GONE);
         let keys: Vec<Bytes> = match state.owners.get(&owner) {
             Some(held) => held.iter().filter(|key| state.shard_of(key) == Some(shard)).cloned(),
@@ -222,6 +228,7 @@ impl RowLocks {
     /// Gives up an owner's locks on some keys.
     pub fn release_keys(&self, owner: LockOwner, keys: &[Bytes]) {
         let mut state = self.state.lock();
+        state.release_keys_aside(owner, keys);
         for key in keys {
             if state.owners.get(&owner).is_some_and(|held| held.contains(key)) {
                 self.leave(&mut state, owner, key);
@@ -232,6 +239,7 @@ impl RowLocks {
     /// Gives up all that an owner holds and waits for on this node.
     pub fn release_all(&self, owner: LockOwner) {
         let mut state = self.state.lock();
+        state.release_aside(None, owner);
         self.end_waits(&mut state, owner, None, GONE);
         let keys: Vec<Bytes> = state.owners.get(&owner).into_iter().flatten().cloned().collect();
         for key in keys {
@@ -239,7 +247,8 @@ impl RowLocks {
         }
     }
 
-    /// Forgets a shard's locks: another leadership begins, and nobody knows what was locked in between.
+    /// Forgets a shard's locks: another leadership begins, and nobody knows what was locked in between. Locks aside
+    /// stay there.
     pub fn reset(&self, shard: ShardId) {
         let mut state = self.state.lock();
         let of_shard =

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Everything that lives in memory (lock table, latches, row locks) belongs to one leadership, a [`Tenure`], and is
-//! thrown away with it: when a new term serves, all entries of earlier terms are applied or will never be.
+//! thrown away with it: when a new term serves, all entries of earlier terms are applied or will never be. Row locks alone
+//! may be handed over by a leader that gives its leadership away; a tenure begins by taking them in.
 //!
 //! Invariants:
 //! 1. A write is evaluated while its keys are latched and replicated under the term it was evaluated in.
@@ -35,7 +36,7 @@ use crate::command::{
     WriteResponse,
 };
 use crate::replication::Replication;
-use crate::row_locks::RowLocks;
+use crate::row_locks::{HeldLock, RowLocks};
 use crate::{Error, Oracle, Result};
 use base::{ShardId, Timestamp, limits};
 use bytes::Bytes;
@@ -142,10 +143,53 @@ impl Shard {
     }
 
     /// Gives up an owner's row locks on this shard: those on some keys, or (without keys) all.
-    pub fn release(&self, owner: LockOwner, keys: &[Bytes]) {
+    ///
+    /// # Errors
+    /// `NotServing` when this replica does not lead: the locks may have gone to the next leader before they were given
+    /// up here, which is to be told as well.
+    pub fn release(&self, owner: LockOwner, keys: &[Bytes]) -> Result<()> {
         match keys {
             [] => self.core.row_locks.release(self.id(), owner),
             keys => self.core.row_locks.release_keys(owner, keys),
+        }
+        // Looked at afterwards: a leader that hands its locks over has ended to serve before it looks for them.
+        match self.core.replication.serving_term() {
+            Some(_) => Ok(()),
+            None => Err(self.core.not_serving()),
+        }
+    }
+
+    /// The row locks of a leadership that has just ended to serve, and how many more there are than a handover carries.
+    /// For the next leader of this shard, or of those that come in its place.
+    pub fn locks_to_hand_over(&self, term: u64) -> (Vec<HeldLock>, usize) {
+        match self.core.has_loaded(term) {
+            true => self.core.row_locks.held_of(self.id()),
+            false => (Vec::new(), 0),
+        }
+    }
+
+    /// Keeps row locks that the leader of `term` hands over until this replica leads. Answers how many it keeps.
+    pub fn keep_locks_aside(&self, term: u64, locks: Vec<HeldLock>) -> usize {
+        self.core.row_locks.keep_aside(self.id(), term, locks)
+    }
+
+    /// Takes in the row locks that were kept aside, unless a request has had that done already.
+    ///
+    /// # Errors
+    /// `NotServing` when this replica does not lead yet; `Engine`.
+    pub async fn take_in_locks(&self) -> Result<()> {
+        let tenure = self.core.tenure().await?;
+        // Those that came after it had begun.
+        self.core.row_locks.take_in(self.id(), tenure.term);
+        Ok(())
+    }
+
+    /// Forgets the row locks of a leadership that was given away; who waits for one asks elsewhere.
+    pub async fn forget_locks(&self, term: u64) {
+        // A later leadership may be about to begin here.
+        let _loading = self.core.loading.lock().await;
+        if self.core.has_loaded(term) {
+            self.core.row_locks.reset(self.id());
         }
     }
 
@@ -183,8 +227,14 @@ impl Core {
             return Err(self.not_serving());
         }
         self.row_locks.reset(self.replication.shard());
+        self.row_locks.take_in(self.replication.shard(), term);
         *self.tenure.write() = Some(tenure.clone());
         Ok(tenure)
+    }
+
+    /// Whether the memory is that of a term, whether it still serves or not.
+    fn has_loaded(&self, term: u64) -> bool {
+        self.tenure.read().as_ref().is_some_and(|tenure| tenure.term == term)
     }
 
     /// Whether this replica still serves in the term of a tenure.

@@ -13,6 +13,7 @@
 //! commit T a1 | rollback T a1 | check T primary=a1 | heartbeat T primary=a1
 //! put a1=x | read a1 [ts=T] | collect 1 ts=T | bump c by=10 at_least=5
 //! hold 1 | lose-quorum 1 | heal 1 | depose 1 | elect 1 [lost]
+//! hand-over 1                             the row locks of the leader are sent to the next one, before "depose"
 //! entries | state | row-locks | advance ms=n
 //! ```
 //!
@@ -35,6 +36,7 @@ use txn::command::{
     Change, Expect, KeyWrite, LockMode, LockedKey, Patience, ReadRequest, ReadResponse, TxnStatus,
     WriteRequest, WriteResponse,
 };
+use txn::replication::Replication;
 use txn::testing::{MemoryCluster, PausedClock, Unconfirmed};
 use txn::{Mode, PreparedTransaction, RowLock, Savepoint, ScanOptions, ShardClient, Transaction};
 
@@ -614,6 +616,13 @@ impl ScriptRunner {
             }),
             "depose" => self.shard_command(words.first(), |cluster, id| {
                 cluster.shard(id)?.replication.depose();
+                Ok(())
+            }),
+            "hand-over" => self.shard_command(words.first(), |cluster, id| {
+                let led = cluster.shard(id)?;
+                let term = led.replication.serving_term().unwrap_or(0);
+                let (locks, _) = led.shard.locks_to_hand_over(term);
+                led.shard.keep_locks_aside(term, locks);
                 Ok(())
             }),
             "elect" => {

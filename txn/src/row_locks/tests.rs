@@ -214,3 +214,70 @@ fn the_last_deadlock_is_remembered_with_its_waits() {
     assert_eq!(locks.report(9, 10_000).deadlock, Some(deadlock), "who does not wait gives no way");
     drop(first);
 }
+
+fn held(count: u64, name: &'static str, mode: LockMode) -> HeldLock {
+    HeldLock { key: key(name), owner: owner(count), mode }
+}
+
+#[test]
+fn locks_from_aside_fit_beside_what_is_held_or_are_left_out() {
+    let locks = RowLocks::new(SystemClock::shared());
+    hold(&locks, 1, "a", Exclusive);
+    hold(&locks, 2, "b", Shared);
+    hold(&locks, 3, "c", Exclusive);
+    let other = locks.ask(ShardId(2), (owner(1), 1), &key("z"), Shared, true).expect("room");
+    assert!(matches!(other, Asked::Granted));
+    let came = vec![
+        held(9, "a", Exclusive),
+        held(9, "b", Shared),
+        held(3, "c", Shared),
+        held(9, "d", Exclusive),
+        held(9, "z", Shared),
+    ];
+    assert_eq!(locks.keep_aside(SHARD, 4, came), 5);
+    assert!(!locks.is_blocked(b"d", None, Exclusive), "they only wait");
+    locks.take_in(SHARD, 4);
+    assert_eq!(locks.len(), 4, "the term that they come from is not over");
+    locks.take_in(ShardId(2), 5);
+    assert_eq!(locks.len(), 4, "they go with another shard");
+    locks.take_in(SHARD, 5);
+    let expected = [
+        held(1, "a", Exclusive),
+        held(2, "b", Shared),
+        held(9, "b", Shared),
+        held(3, "c", Exclusive),
+        held(9, "d", Exclusive),
+    ];
+    assert_eq!(locks.held_of(SHARD), (expected.to_vec(), 0));
+    assert!(locks.owners().contains(&owner(9)), "it is asked about like all others");
+    locks.release_all(owner(9));
+    assert_eq!(locks.len(), 4);
+}
+
+#[test]
+fn of_several_handovers_the_latest_term_counts() {
+    let locks = RowLocks::new(SystemClock::shared());
+    assert_eq!(locks.keep_aside(SHARD, 5, vec![held(1, "a", Exclusive)]), 1);
+    assert_eq!(locks.keep_aside(SHARD, 4, vec![held(1, "b", Exclusive)]), 0);
+    assert_eq!(locks.keep_aside(SHARD, 6, vec![held(1, "c", Exclusive)]), 1);
+    assert_eq!(locks.keep_aside(SHARD, 6, vec![held(2, "d", Shared), held(2, "e", Shared)]), 2);
+    locks.release_keys(owner(2), &[key("d")]);
+    locks.reset(SHARD);
+    locks.take_in(SHARD, 7);
+    let expected = vec![held(1, "c", Exclusive), held(2, "e", Shared)];
+    assert_eq!(locks.held_of(SHARD), (expected, 0));
+}
+
+#[test]
+fn a_handover_carries_so_much_and_no_more() {
+    let (old, next) = (RowLocks::new(SystemClock::shared()), RowLocks::new(SystemClock::shared()));
+    for byte in 0..5_u8 {
+        let key = Bytes::from(vec![byte; limits::LOCK_HANDOVER_BYTES_MAX / 4]);
+        assert!(matches!(ask(&old, 1, &key, Exclusive), Asked::Granted));
+    }
+    let (sent, left) = old.held_of(SHARD);
+    assert_eq!((sent.len(), left), (4, 1));
+    assert_eq!(next.keep_aside(SHARD, 1, sent), 4);
+    let more = next.keep_aside(SHARD, 1, vec![held(1, "e", Exclusive)]);
+    assert_eq!(more, 0, "whatever number of messages it comes in");
+}
