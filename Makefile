@@ -51,7 +51,7 @@ tutorial: build
 	scripts/tutorial.sh docs/tutorials/two-sessions.md
 
 soak: build
-	PRECINCT_SOAK=1 cargo test --release --workspace --test kill_nodes --test simulation -- --nocapture
+	PRECINCT_SOAK=1 cargo test --release --workspace --test kill_nodes --test simulation --test interleavings -- --nocapture
 
 chaos: build
 	$(PRECINCT) drill soak --minutes $(or $(MINUTES),5) --nodes $(or $(NODES),3) $(if $(SEED),--seed $(SEED)) \
@@ -61,7 +61,7 @@ sim:
 	PRECINCT_SEEDS=$(or $(SEEDS),200) PRECINCT_FIRST_SEED=$(or $(FIRST),1) cargo test --release --workspace --test simulation -- --nocapture
 
 bugs:
-	PRECINCT_BUG=all cargo test --release --workspace --test bug_bank --test transactions -- --nocapture
+	PRECINCT_BUG=all cargo test --release --workspace --test bug_bank --test transactions --test interleavings -- --nocapture
 
 failover: build
 	PRECINCT_KILLS=$(or $(KILLS),100) PRECINCT_SHARDS=$(or $(SHARDS),100) cargo test --release --workspace --test failover -- --nocapture

@@ -2,9 +2,9 @@
 //!
 //! A defect point is one `if` with the defect's name. In the product every point is `if false`: the
 //! function is constant and nothing of it is in the binary. The same sources compiled as the package
-//! `txn-with-defects` (`defects/txn/`) switch on the one that `PRECINCT_DEFECT` names; only the
-//! simulation links that package. The list of defects, and which invariant must find each, is in
-//! `chaos/tests/transactions`.
+//! `txn-with-defects` (`defects/txn/`) switch on the one that `PRECINCT_DEFECT` names; only tests of
+//! `chaos` link that package. The list of defects is in `chaos/tests/transactions`; those that a few
+//! messages in the wrong order show are also in `chaos/tests/interleavings`.
 
 /// Whether this defect is switched on: never, in the product.
 #[cfg(not(precinct_defects))]

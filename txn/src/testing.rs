@@ -9,9 +9,11 @@
 //!
 //! Not here: Raft and more than one copy of a shard (`chaos` simulates those).
 
+mod chosen;
 mod clock;
 mod rough;
 
+pub use chosen::{ChosenClient, Crossing, Message, MessageKind, OnTheWay};
 pub use clock::PausedClock;
 pub use rough::{RoughClient, Roughness};
 

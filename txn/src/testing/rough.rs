@@ -75,17 +75,17 @@ impl RoughClient {
         let micros = self.rng.lock().below(DELAY_MAX_US);
         tokio::time::sleep(Duration::from_micros(micros)).await;
     }
+}
 
-    /// Tries again while the shard has no leader, as a router does.
-    async fn routed<T, F: Future<Output = Result<T>>>(&self, call: impl Fn() -> F) -> Result<T> {
-        for _ in 0..ATTEMPTS {
-            match call().await {
-                Err(Error::NotServing { .. }) => tokio::time::sleep(ATTEMPT_PAUSE).await,
-                outcome => return outcome,
-            }
+/// Tries again while the shard has no leader, as a router does.
+pub(super) async fn routed<T, F: Future<Output = Result<T>>>(call: impl Fn() -> F) -> Result<T> {
+    for _ in 0..ATTEMPTS {
+        match call().await {
+            Err(Error::NotServing { .. }) => tokio::time::sleep(ATTEMPT_PAUSE).await,
+            outcome => return outcome,
         }
-        call().await
     }
+    call().await
 }
 
 #[async_trait::async_trait]
@@ -100,7 +100,7 @@ impl ShardClient for RoughClient {
 
     async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
         self.delay().await;
-        let answer = self.routed(|| self.cluster.read(route, request.clone())).await;
+        let answer = routed(|| self.cluster.read(route, request.clone())).await;
         self.delay().await;
         answer
     }
@@ -113,7 +113,7 @@ impl ShardClient for RoughClient {
         if self.fault(self.roughness.late) {
             tokio::time::sleep(base::limits::LOCK_TTL * 3 / 2).await;
         }
-        let answer = self.routed(|| self.cluster.write(route, request.clone())).await;
+        let answer = routed(|| self.cluster.write(route, request.clone())).await;
         self.delay().await;
         if answer.is_ok() && self.fault(self.roughness.loss) {
             return Err(Error::OutcomeUnknown { shard: route.shard });
@@ -131,7 +131,7 @@ impl ShardClient for RoughClient {
             }
             answer
         };
-        let answer = self.routed(attempt).await;
+        let answer = routed(attempt).await;
         self.delay().await;
         answer
     }
