@@ -82,6 +82,22 @@ pub const COLLECT_LOOK_PAUSE: Duration = Duration::from_secs(5);
 pub const COLLECT_PASS_PAUSE_MIN: Duration = Duration::from_secs(30);
 /// A pass over a shard is followed by a pause of this many times its length.
 pub const COLLECT_PASS_PAUSE_FACTOR: u32 = 20;
+/// How often a node looks for old locks and old transaction records on the shards that it leads.
+pub const RECORDS_LOOK_PAUSE: Duration = Duration::from_secs(30);
+/// Shortest age of a transaction whose new locks are refused: how long all prewrites of the largest one may take.
+pub const LOCK_FLOOR_AGE_MIN: Duration = Duration::from_secs(300);
+/// Lock floors are multiples of this, so that all nodes ask a shard for the same one.
+pub const LOCK_FLOOR_STEP: Duration = Duration::from_secs(60);
+/// Locks that one step of a walk for old ones passes.
+pub const OLD_LOCKS_PASSED_MAX: usize = 4096;
+/// Old locks that one step resolves.
+pub const OLD_LOCKS_STEP: usize = 128;
+/// Old locks of one shard that are resolved between two looks, at most.
+pub const OLD_LOCKS_PER_LOOK: u64 = 4096;
+/// Shards that are asked for their oldest lock at once.
+pub const OLDEST_LOCK_ASKED_AT_ONCE: usize = 16;
+/// Transaction records that one entry of the log drops, at most.
+pub const COLLECT_RECORDS_MAX: usize = 4096;
 /// How long versions stay that a newer one has replaced.
 pub const RETENTION_DEFAULT: Duration = Duration::from_secs(3600);
 /// How long versions stay, beyond the retention, for a transaction that still reads them.
@@ -365,6 +381,12 @@ const _: () = {
     assert!(CATALOG_RENEW.as_millis() * 3 <= CATALOG_LEASE.as_millis());
     assert!(PROPOSE_WAIT_MAX.as_millis() < 5000, "a write without quorum answers within 5 s");
     assert!(LOCK_WAIT_YOUNGER_MAX.as_millis() < LOCK_WAIT_MAX.as_millis());
+    assert!(LOCK_FLOOR_AGE_MIN.as_millis() > 10 * LOCK_WAIT_MAX.as_millis());
+    assert!(
+        COLLECT_STEP_BYTES as usize + COLLECT_RECORDS_MAX * WRITE_OVERHEAD_BYTES
+            < ENTRY_BYTES_MAX / 2,
+        "a step's records must fit one entry"
+    );
     assert!(
         LEADER_MOVE_WAIT_MAX.as_millis()
             > LOCK_HANDOVER_WAIT_MAX.as_millis()

@@ -26,12 +26,13 @@
 //!    after `key`", which pages of a scan use).
 //! 3. A key holds at most one version per `commit_ts` and at most one lock.
 //!
-//! Not here: who may read or write when, and when versions are dropped (`txn`).
+//! Not here: who may read or write when, and when versions and records are dropped (`txn`).
 
 mod batch;
 mod changes;
 mod collect;
 mod lock;
+mod records;
 mod scan;
 mod version;
 
@@ -42,6 +43,7 @@ pub use lock::{
     AsyncCommit, Change, Lock, LockExpect, TxnRecord, all_locks, delete_lock, delete_txn_record,
     get_lock, get_txn_record, put_lock, put_txn_record, scan_locks,
 };
+pub use records::{OldRecords, find_old_records, has_records};
 pub use scan::scan;
 pub use version::{Found, get, newest, put_version, version_key};
 
@@ -64,19 +66,36 @@ pub const TIMESTAMP_BYTES: usize = 8;
 pub const APPLIED_KEY: &[u8] = b"a/applied";
 /// The engine key of the safe point: versions that only reads before it could see may be gone.
 const SAFE_POINT_KEY: &[u8] = b"a/safe_point";
+/// The engine key of the lock floor: locks of transactions that began before it are refused.
+const LOCK_FLOOR_KEY: &[u8] = b"a/lock_floor";
 
 /// The safe point of a shard (`docs/formats.md`); zero when nothing was ever dropped.
 pub fn safe_point<V: View + ?Sized>(view: &V) -> Result<Timestamp> {
-    let Some(stored) = view.get(SAFE_POINT_KEY)? else { return Ok(Timestamp::ZERO) };
+    stored_timestamp(view, SAFE_POINT_KEY, "the safe point")
+}
+
+/// The lock floor of a shard (`docs/formats.md`); zero when it was never raised.
+pub fn lock_floor<V: View + ?Sized>(view: &V) -> Result<Timestamp> {
+    stored_timestamp(view, LOCK_FLOOR_KEY, "the lock floor")
+}
+
+/// A timestamp under an engine key; zero when there is none. `what` is for errors.
+fn stored_timestamp<V: View + ?Sized>(view: &V, key: &[u8], what: &str) -> Result<Timestamp> {
+    let Some(stored) = view.get(key)? else { return Ok(Timestamp::ZERO) };
     match <[u8; 8]>::try_from(&stored[..]) {
         Ok(bytes) => Ok(Timestamp(u64::from_be_bytes(bytes))),
-        Err(_) => Err(crate::Error::corrupt("the safe point", format!("{} bytes", stored.len()))),
+        Err(_) => Err(crate::Error::corrupt(what, format!("{} bytes", stored.len()))),
     }
 }
 
 /// Adds a new safe point to a batch. It goes with the first removal that it allows, in the same batch.
 pub fn put_safe_point(batch: &mut WriteBatch, safe_point: Timestamp) {
     batch.put(SAFE_POINT_KEY, safe_point.0.to_be_bytes().to_vec());
+}
+
+/// Adds a new lock floor to a batch. Nobody may rely on it before the batch is applied.
+pub fn put_lock_floor(batch: &mut WriteBatch, floor: Timestamp) {
+    batch.put(LOCK_FLOOR_KEY, floor.0.to_be_bytes().to_vec());
 }
 
 /// The engine key of something a replica knows of itself.

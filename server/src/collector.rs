@@ -16,6 +16,8 @@
 //! 2. A transaction is waited for until its read point is a day old, wherever it runs and however old the point was when it
 //!    began. What a node that does not answer reads is not.
 //! 3. At most a twentieth of the time goes to passes, at `COLLECT_BYTES_PER_SECOND`.
+//!
+//! Not here: transaction records (`record_collector`).
 
 use crate::cluster_client::ClusterClient;
 use crate::gossip::Gossip;
@@ -33,7 +35,7 @@ use std::time::Duration;
 use txn::ShardClient;
 use txn::shard::Shard;
 
-/// What a node's collector did, for metrics.
+/// What a node's collectors did, for metrics.
 #[derive(Debug, Default)]
 pub struct CollectorCounters {
     /// Versions dropped.
@@ -42,6 +44,14 @@ pub struct CollectorCounters {
     pub passed: AtomicU64,
     /// Passes over a shard that came to its end.
     pub passes: AtomicU64,
+    /// Transaction records dropped.
+    pub records_dropped: AtomicU64,
+    /// Transaction records passed.
+    pub records_passed: AtomicU64,
+    /// Old locks resolved.
+    pub locks_resolved: AtomicU64,
+    /// How old, when this was last looked at, the oldest transaction was that keeps younger ones' records.
+    pub records_behind_ms: AtomicU64,
 }
 
 /// What is remembered of a shard.

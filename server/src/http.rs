@@ -34,7 +34,7 @@ pub struct HttpState {
     pub replicas: Arc<Replicas>,
     /// The SQL layer; set once it runs.
     pub instance: Arc<OnceLock<Arc<Instance>>>,
-    /// What the collector of old versions did.
+    /// What the collectors of old versions and of transaction records did.
     pub collected: Arc<CollectorCounters>,
 }
 
@@ -94,6 +94,17 @@ impl HttpState {
             ("gc_versions_dropped", "Old versions of rows dropped", &self.collected.dropped),
             ("gc_versions_passed", "Versions of rows looked at", &self.collected.passed),
             ("gc_passes", "Passes over a shard that came to its end", &self.collected.passes),
+            (
+                "gc_records_dropped",
+                "Records of ended transactions dropped",
+                &self.collected.records_dropped,
+            ),
+            (
+                "gc_records_passed",
+                "Records of ended transactions looked at",
+                &self.collected.records_passed,
+            ),
+            ("gc_locks_resolved", "Old locks resolved", &self.collected.locks_resolved),
         ] {
             total(&mut registry, name, help, counter.load(Ordering::Relaxed));
         }
@@ -114,6 +125,9 @@ impl HttpState {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
             registry.register(name, help, gauge);
         };
+        let behind = "Age of the oldest transaction that keeps records, when last looked at, ms";
+        let behind_ms = self.collected.records_behind_ms.load(Ordering::Relaxed);
+        number(&mut registry, "gc_records_behind_ms", behind, behind_ms);
         number(&mut registry, "log_segments", "Raft log segments in use", log.segments);
         number(
             &mut registry,

@@ -3,7 +3,7 @@
 //!
 //! Reading order: `config`, `clock_offset`, `node` (assembly of a node), `shard_state` (plugs `txn` into `raft`),
 //! `local_shards`, `cluster_client` (from a transaction to a shard's leader), `lock_time`, `peers`, `incoming`, `grpc` and
-//! `wire` (calls between nodes), `oracle`, `balancer`, `http`.
+//! `wire` (calls between nodes), `oracle`, `balancer`, `collector`, `record_collector`, `http`.
 //!
 //! What the cluster is: `founding` (how a node comes to its first view), `cluster_file` and `directory` (the
 //! view), `meta_store` (the truth), `gossip` (how news spreads), `replicas` (a node does what the view says),
@@ -43,6 +43,7 @@ pub mod node;
 pub mod node_control;
 pub mod oracle;
 pub mod peers;
+pub mod record_collector;
 pub mod recover;
 pub mod replicas;
 pub mod shard_map_file;

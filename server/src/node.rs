@@ -31,6 +31,7 @@ use crate::members::Members;
 use crate::meta_store::MetaStore;
 use crate::oracle::NodeOracle;
 use crate::peers::Peers;
+use crate::record_collector;
 use crate::replicas::Replicas;
 use crate::twin;
 use base::limits::{CATALOG_RENEW, STATUS_WAIT_MAX};
@@ -240,6 +241,13 @@ impl Node {
             local.clone(),
             clock.clone(),
             gossip.clone(),
+            config.retention,
+            collected.clone(),
+        )));
+        background.push(raft_handle.spawn(record_collector::run(
+            client.clone(),
+            local.clone(),
+            clock.clone(),
             config.retention,
             collected.clone(),
         )));

@@ -28,6 +28,9 @@ pub fn read_to_pb(route: Route, request: ReadRequest) -> pb::ShardRead {
             ranges: ranges.into_iter().map(range_to_pb).collect(),
             ..Default::default()
         },
+        ReadRequest::OldestLock { before } => {
+            pb::ShardRead { shard, epoch, no_locks_before: before.0, ..Default::default() }
+        }
         ReadRequest::Scan { range, ts, reverse, limit } => pb::ShardRead {
             shard,
             epoch,
@@ -63,6 +66,9 @@ pub fn read_from_pb(message: pb::ShardRead) -> (Route, ReadRequest) {
             ts,
             own: Timestamp(message.own),
         },
+        None if message.no_locks_before != 0 => {
+            ReadRequest::OldestLock { before: Timestamp(message.no_locks_before) }
+        }
         None => ReadRequest::Get { keys: message.keys, ts },
         Some(scan) => ReadRequest::Scan {
             range: KeyRange { start: scan.start, end: scan.end },
@@ -112,6 +118,10 @@ pub fn read_answer_to_pb(outcome: txn::Result<ReadResponse>) -> pb::answer::Resp
             key: key.unwrap_or_default(),
             rest: rest.into_iter().map(range_to_pb).collect(),
         }),
+        Ok(ReadResponse::OldestLock { floor, oldest }) => {
+            let oldest = oldest.unwrap_or_default().0;
+            pb::answer::Response::OldestLock(pb::OldestLock { floor: floor.0, oldest })
+        }
         Err(error) => pb::answer::Response::Failure(failure_to_pb(error)),
     }
 }
@@ -147,6 +157,10 @@ pub fn read_answer_from_pb(
         pb::answer::Response::Changed(changed) => Ok(ReadResponse::Changed {
             key: changed.found.then_some(changed.key),
             rest: changed.rest.into_iter().map(range_from_pb).collect(),
+        }),
+        pb::answer::Response::OldestLock(answer) => Ok(ReadResponse::OldestLock {
+            floor: Timestamp(answer.floor),
+            oldest: (answer.oldest != 0).then_some(Timestamp(answer.oldest)),
         }),
         other => Err(unexpected(shard, other)),
     }
@@ -280,6 +294,7 @@ pub fn write_answer_to_pb(outcome: txn::Result<WriteResponse>) -> pb::answer::Re
             (Kind::Prewritten, commit_from.0, 0)
         }
         Ok(WriteResponse::Status(TxnStatus::RolledBack)) => (Kind::RolledBack, 0, 0),
+        Ok(WriteResponse::Status(TxnStatus::Forgotten)) => (Kind::Forgotten, 0, 0),
         Err(error) => return pb::answer::Response::Failure(failure_to_pb(error)),
     };
     pb::answer::Response::Written(pb::Written { kind: kind as i32, commit_ts, counter, keys })
@@ -306,6 +321,7 @@ pub fn write_answer_from_pb(
             secondaries: written.keys,
         })),
         Ok(Kind::RolledBack) => Ok(WriteResponse::Status(TxnStatus::RolledBack)),
+        Ok(Kind::Forgotten) => Ok(WriteResponse::Status(TxnStatus::Forgotten)),
         // The write happened, but what it answered cannot be read.
         Err(_) => Err(Error::OutcomeUnknown { shard }),
     }
@@ -474,6 +490,8 @@ pub fn failure_to_pb(error: Error) -> pb::Failure {
         }
         // No shard answers it: the node that begins the transaction asks the oracle itself.
         Error::ReadPointInFuture { .. } => failure.set_kind(Kind::BadCall),
+        // Nor this: a shard says it with a status, and the coordinator makes an error of it.
+        Error::Forgotten { .. } => failure.set_kind(Kind::OutcomeUnknown),
         Error::Engine { what } => {
             failure.set_kind(Kind::Engine);
             failure.what = what;
@@ -619,6 +637,7 @@ mod tests {
                 secondaries: vec![Bytes::from_static(b"s")],
             },
             TxnStatus::RolledBack,
+            TxnStatus::Forgotten,
         ] {
             let answer = WriteResponse::Status(status);
             let back = write_answer_from_pb(ShardId(3), write_answer_to_pb(Ok(answer.clone())));
@@ -662,6 +681,17 @@ mod tests {
         let answer = ReadResponse::Changed { key: None, rest: vec![KeyRange::new("c", "d")] };
         let back = read_answer_from_pb(ShardId(3), read_answer_to_pb(Ok(answer.clone())));
         assert_eq!(back.expect("as sent"), answer);
+    }
+
+    #[test]
+    fn a_question_for_the_oldest_lock_survives_the_wire() {
+        let request = ReadRequest::OldestLock { before: Timestamp(7) };
+        assert_eq!(read_from_pb(read_to_pb(route(), request.clone())), (route(), request));
+        for oldest in [None, Some(Timestamp(5))] {
+            let answer = ReadResponse::OldestLock { floor: Timestamp(9), oldest };
+            let back = read_answer_from_pb(ShardId(3), read_answer_to_pb(Ok(answer.clone())));
+            assert_eq!(back.expect("as sent"), answer);
+        }
     }
 
     #[test]

@@ -388,6 +388,9 @@ impl From<txn::Error> for Error {
             txn::Error::OutcomeUnknown { shard } => {
                 Error::outcome_unknown(format!("a quorum of shard {shard} did not answer in time"))
             }
+            txn::Error::Forgotten { .. } => {
+                Error::outcome_unknown("the transaction ended so long ago that its record is gone")
+            }
             txn::Error::TooLarge { what } => Error::too_large(what),
             txn::Error::DiskFull { what } => Error::disk_full(what),
             txn::Error::SnapshotTooOld { .. } => Error::snapshot_too_old(),

@@ -39,6 +39,7 @@ use std::sync::Arc;
 
 pub use connection::{Session, SessionInfo, SessionStatus};
 pub use prepared::Prepared;
+pub use xa::oldest_prepared;
 
 /// A column of a result, as the protocol describes it.
 #[derive(Clone, Debug, PartialEq)]

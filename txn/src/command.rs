@@ -41,6 +41,12 @@ pub enum ReadRequest {
         /// The asker's own prewrite, whose locks are no obstacle; zero when there is none.
         own: Timestamp,
     },
+    /// When the oldest transaction began that has a lock here. The shard raises its lock floor first: transactions that
+    /// began before it place no new locks, ever.
+    OldestLock {
+        /// The lock floor that is asked for. It stays where it is when it is higher already.
+        before: Timestamp,
+    },
 }
 
 /// The answer to a [`ReadRequest`].
@@ -61,6 +67,13 @@ pub enum ReadResponse {
         key: Option<Bytes>,
         /// Ranges that were not looked at for want of room, when none was found.
         rest: Vec<KeyRange>,
+    },
+    /// To `OldestLock`. Before both, no lock stands and none will ever stand.
+    OldestLock {
+        /// The lock floor.
+        floor: Timestamp,
+        /// When the oldest transaction began that has a lock; `None` when nothing is locked.
+        oldest: Option<Timestamp>,
     },
 }
 
@@ -132,13 +145,14 @@ pub enum WriteRequest {
         /// When its versions become visible.
         commit_ts: Timestamp,
         /// Locked keys on this shard. A key whose lock is gone and whose version at `commit_ts` is
-        /// absent answers `RolledBack`.
+        /// absent answers `RolledBack`, or `Status(Forgotten)` when nobody knows any more.
         keys: Vec<Bytes>,
         /// Locked keys that get no version; one whose lock is gone is passed over.
         kept: Vec<Bytes>,
     },
     /// Removes locks, and remembers the rollback on the primary so that a late prewrite fails. A
-    /// primary that is committed already stays so, and the answer is `Status(Committed)`.
+    /// primary that is committed already stays so, and the answer is `Status(Committed)`. Of one whose lock and record
+    /// are gone for long nobody knows; the answer is `Status(Forgotten)`.
     Rollback {
         /// Identity of the transaction.
         start_ts: Timestamp,
@@ -194,9 +208,10 @@ pub enum WriteResponse {
         /// zero.
         commit_ts: Timestamp,
     },
-    /// To `CheckStatus` and `CheckLocks`, and to a `Rollback` that came after the commit.
+    /// To `CheckStatus` and `CheckLocks`, to a `Rollback` that came after the commit, and to a `Commit` or `Rollback`
+    /// that came too late.
     Status(TxnStatus),
-    /// To `Bump`: the counter before the addition. To a shard's own collector: the versions dropped.
+    /// To `Bump`: the counter before the addition. To a shard's own collector: the versions or records dropped.
     Counter(u64),
 }
 
@@ -219,6 +234,9 @@ pub enum TxnStatus {
     },
     /// Rolled back, or it cannot commit any more: remove its locks.
     RolledBack,
+    /// It has neither a lock nor a record under some key, and began before the lock floor: it ended long ago, or never
+    /// came so far. Whoever holds a lock of it may remove it; whether it was committed, nobody knows any more.
+    Forgotten,
 }
 
 /// Who holds row locks: one transaction of one node.

@@ -72,6 +72,13 @@ pub enum Error {
         /// Its start timestamp.
         start_ts: Timestamp,
     },
+    /// The transaction ended so long ago that its record is gone: whether it was committed nobody knows any more. Read
+    /// what it may have written.
+    #[error("nobody knows any more what became of transaction {start_ts}")]
+    Forgotten {
+        /// Its start timestamp.
+        start_ts: Timestamp,
+    },
     /// The shard moved, split, or its leader changed. Refresh the route, then retry elsewhere.
     /// Nothing was executed.
     #[error("shard {shard} is not served here")]

@@ -29,7 +29,7 @@ use crate::defect;
 use base::{KeyRange, Timestamp};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::pin::pin;
 use std::sync::Arc;
@@ -198,6 +198,21 @@ impl Latches {
             .map(|(_, queue)| Blocker { ticket: queue.holder.clone(), ts })
     }
 
+    /// The writes that hold all their latches now, each once: those that may have been evaluated.
+    pub fn holders(&self) -> Vec<Holder> {
+        if self.keys.load(Ordering::SeqCst) == 0 {
+            return Vec::new();
+        }
+        let mut seen = BTreeSet::new();
+        let queues = self.queues.lock();
+        let granted =
+            queues.values().map(|queue| &queue.holder).filter(|ticket| ticket.is_granted());
+        granted
+            .filter(|ticket| seen.insert(Arc::as_ptr(ticket)))
+            .map(|ticket| Holder { ticket: ticket.clone() })
+            .collect()
+    }
+
     /// Takes a ticket out of the queues of its keys and moves up those behind it.
     fn leave(&self, keys: &[Bytes], ticket: &Arc<Ticket>) {
         let mut queues = self.queues.lock();
@@ -239,6 +254,20 @@ impl Blocker {
     /// Waits until the write is over or turns out to commit after the read point.
     pub async fn cleared(&self) {
         self.ticket.until(|ticket| !ticket.blocks(self.ts)).await;
+    }
+}
+
+/// A write that held its latches when it was looked for.
+#[derive(Debug)]
+pub struct Holder {
+    /// The write.
+    ticket: Arc<Ticket>,
+}
+
+impl Holder {
+    /// Waits until it holds them no more.
+    pub async fn over(&self) {
+        self.ticket.until(|ticket| ticket.over.load(Ordering::SeqCst)).await;
     }
 }
 
@@ -348,6 +377,20 @@ mod tests {
         assert!(newest(&latches));
         drop(guard);
         assert!(blocked.cleared().now_or_never().is_some());
+    }
+
+    #[test]
+    fn holders_are_the_writes_that_were_granted_and_are_not_over() {
+        let latches = latches();
+        assert!(latches.holders().is_empty());
+        let first = latches.enqueue(keys("ab"), Visibility::Never);
+        let _second = latches.enqueue(keys("bc"), Visibility::Never);
+        let holders = latches.holders();
+        assert_eq!(holders.len(), 1, "the second waits for the first");
+        assert!(holders[0].over().now_or_never().is_none());
+        drop(first);
+        assert!(holders[0].over().now_or_never().is_some());
+        assert_eq!(latches.holders().len(), 1, "now the second");
     }
 
     #[test]

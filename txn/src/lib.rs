@@ -31,6 +31,7 @@ pub use read_points::ReadPoints;
 pub use row_locks::RowLocks;
 pub use shard_client::{Route, ShardClient};
 pub use transaction::{
-    CommitOutcome, Mode, PreparedTransaction, RowLock, Savepoint, Scan, ScanOptions, Transaction,
-    commit_prepared, hold_prepared, roll_back_prepared,
+    CommitOutcome, Mode, PreparedTransaction, ResolvedLocks, RowLock, Savepoint, Scan, ScanOptions,
+    Transaction, commit_prepared, hold_prepared, record_limit, resolve_old_locks,
+    roll_back_prepared,
 };

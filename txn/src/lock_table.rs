@@ -41,6 +41,11 @@ impl HeldLock {
     pub fn is_in_way(&self, ts: Timestamp) -> bool {
         self.commit_from.unwrap_or(self.start_ts) <= ts
     }
+
+    /// Whether it decides a prepared transaction that is held: the lock of `key` goes only when somebody says so.
+    fn is_held(&self, key: &[u8]) -> bool {
+        self.expires_unix_ms == u64::MAX && self.primary == key
+    }
 }
 
 /// A change of the table that goes with a replicated batch.
@@ -52,22 +57,33 @@ pub enum LockChange {
     Remove(Bytes),
 }
 
+/// A part of a walk over old locks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OldLocks {
+    /// Those that were found, in key order.
+    pub locks: Vec<(Bytes, HeldLock)>,
+    /// The key to go on from; `None` at the end.
+    pub next: Option<Bytes>,
+}
+
 /// Locks by key.
 #[derive(Debug, Default)]
 pub struct LockTable {
     /// The locks.
     locks: BTreeMap<Bytes, HeldLock>,
+    /// How many of them each transaction has, by its start.
+    starts: BTreeMap<Timestamp, usize>,
 }
 
 impl LockTable {
     /// All locks in an engine.
     pub fn load(engine: &dyn Engine) -> engine::Result<LockTable> {
-        let mut locks = BTreeMap::new();
+        let mut table = LockTable::default();
         mvcc::scan_locks(engine, |key, lock| {
-            locks.insert(key, HeldLock::of(&lock));
+            table.apply(LockChange::Put(key, HeldLock::of(&lock)));
             Ok(true)
         })?;
-        Ok(LockTable { locks })
+        Ok(table)
     }
 
     /// The lock of a key.
@@ -115,14 +131,52 @@ impl LockTable {
 
     /// Carries out a change.
     pub fn apply(&mut self, change: LockChange) {
-        match change {
+        let before = match change {
             LockChange::Put(key, lock) => {
-                self.locks.insert(key, lock);
+                *self.starts.entry(lock.start_ts).or_default() += 1;
+                self.locks.insert(key, lock)
             }
-            LockChange::Remove(key) => {
-                self.locks.remove(&key);
+            LockChange::Remove(key) => self.locks.remove(&key),
+        };
+        if let Some(HeldLock { start_ts, .. }) = before
+            && let Some(count) = self.starts.get_mut(&start_ts)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.starts.remove(&start_ts);
             }
         }
+    }
+
+    /// When the oldest transaction began that has a lock.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.starts.keys().next().copied()
+    }
+
+    /// Locks of transactions that began before a point, from the key `from` on, but those of which only an outside
+    /// manager may say what becomes of them. Ends after so many locks, old or not, or so many old ones.
+    pub fn older_than(
+        &self,
+        before: Timestamp,
+        from: &[u8],
+        passed_max: usize,
+        found_max: usize,
+    ) -> OldLocks {
+        let mut old = OldLocks::default();
+        if self.oldest().is_none_or(|oldest| oldest >= before) {
+            return old;
+        }
+        let locks = self.locks.range::<[u8], _>((Bound::Included(from), Bound::Unbounded));
+        for (passed, (key, lock)) in locks.enumerate() {
+            if passed >= passed_max || old.locks.len() >= found_max {
+                old.next = Some(key.clone());
+                break;
+            }
+            if lock.start_ts < before && !lock.is_held(key) {
+                old.locks.push((key.clone(), lock.clone()));
+            }
+        }
+        old
     }
 
     /// Number of locks.
@@ -169,5 +223,50 @@ mod tests {
         assert_eq!(first(all(), 14, false), None);
         assert_eq!(first(KeyRange::new("c", "b"), 30, false), None);
         assert_eq!(first(KeyRange::new("a", "c"), 25, true), Some("b".into()));
+    }
+
+    #[test]
+    fn the_oldest_lock_is_known_whatever_is_replaced_or_removed() {
+        let mut table = table();
+        assert_eq!(table.oldest(), Some(Timestamp(10)));
+        let again = table.get(b"b").unwrap().clone();
+        table.apply(LockChange::Put("b".into(), again.clone()));
+        table.apply(LockChange::Put("d".into(), again));
+        table.apply(LockChange::Remove("b".into()));
+        assert_eq!(table.oldest(), Some(Timestamp(10)), "it has another one");
+        table.apply(LockChange::Remove("d".into()));
+        table.apply(LockChange::Remove("d".into()));
+        assert_eq!(table.oldest(), Some(Timestamp(20)));
+        table.apply(LockChange::Remove("a".into()));
+        table.apply(LockChange::Remove("c".into()));
+        assert_eq!((table.oldest(), table.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_walk_over_old_locks_goes_on_where_it_ended() {
+        let mut table = table();
+        let held = HeldLock {
+            start_ts: Timestamp(1),
+            primary: Bytes::from_static(b"bb"),
+            expires_unix_ms: u64::MAX,
+            commit_from: None,
+        };
+        table.apply(LockChange::Put("bb".into(), held));
+        let walk = |before: u64, passed_max: usize, found_max: usize| {
+            let (mut keys, mut from, mut steps) = (Vec::new(), Bytes::new(), 0);
+            loop {
+                let old = table.older_than(Timestamp(before), &from, passed_max, found_max);
+                keys.extend(old.locks.into_iter().map(|(key, _)| key));
+                steps += 1;
+                match old.next {
+                    Some(next) => from = next,
+                    None => return (keys, steps),
+                }
+            }
+        };
+        assert_eq!(walk(1, 1, 1), (vec![], 1));
+        assert_eq!(walk(30, 9, 9), (vec!["b".into(), "c".into()], 1));
+        assert_eq!(walk(30, 1, 9), (vec!["b".into(), "c".into()], 4));
+        assert_eq!(walk(31, 9, 1), (vec!["a".into(), "b".into(), "c".into()], 3));
     }
 }

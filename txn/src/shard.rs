@@ -21,9 +21,12 @@
 //! 4. No answer leaves when the term changed while it was made.
 //! 5. The safe point rises in memory before a removal that it allows is replicated, and on disk with it.
 //! 6. A write that meets another owner's row lock is refused, not queued: whoever asks for the lock waits in line.
+//! 7. The lock floor is replicated before anything rests on it, and never falls: below it no lock is placed any more, under
+//!    any leader. So a shard that has no lock below it now never will have one, and a record that no shard has an older
+//!    lock than is asked for by nobody.
 //!
-//! Not here: Raft, routing, retries, when to collect. Transaction records are kept for ever: a lock that nobody
-//! has resolved yet may still ask for them.
+//! Not here: Raft, routing, retries, when to collect (for transaction records, which all shards have a say in:
+//! `transaction::records`).
 
 mod evaluate;
 mod locker;
@@ -35,13 +38,14 @@ use crate::command::{
     LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, Version, WriteRequest,
     WriteResponse,
 };
+use crate::lock_table::OldLocks;
 use crate::replication::Replication;
 use crate::row_locks::{HeldLock, RowLocks};
 use crate::{Error, Oracle, Result};
 use base::{ShardId, Timestamp, limits};
 use bytes::Bytes;
 use engine::Engine;
-use engine::mvcc::{self, Dead};
+use engine::mvcc::{self, Dead, OldRecords};
 use proposer::Proposer;
 use std::sync::Arc;
 use tenure::Tenure;
@@ -101,8 +105,12 @@ impl Shard {
     ///
     /// # Errors
     /// `NotServing` when this replica does not lead; `KeyLocked` when a transaction that may commit at or
-    /// before the read point holds a key; `Unavailable` when a pending write stayed pending too long.
+    /// before the read point holds a key; `Unavailable` when a pending write stayed pending too long. For `OldestLock`,
+    /// which writes, also the errors of `write`.
     pub async fn read(&self, request: ReadRequest) -> Result<ReadResponse> {
+        if let ReadRequest::OldestLock { before } = request {
+            self.proposer.raise_lock_floor(before).await?;
+        }
         reader::read(&self.core, request).await
     }
 
@@ -130,6 +138,44 @@ impl Shard {
                 return Ok(dropped);
             }
         }
+    }
+
+    /// Locks of transactions that began before a point, from the key `from` on (empty: from the first), a step at a time.
+    /// Held ones of prepared transactions are left out: somebody else decides about them.
+    ///
+    /// # Errors
+    /// `NotServing`.
+    pub async fn old_locks(&self, from: &[u8], before: Timestamp) -> Result<OldLocks> {
+        let tenure = self.core.tenure().await?;
+        let (passed_max, found_max) = (limits::OLD_LOCKS_PASSED_MAX, limits::OLD_LOCKS_STEP);
+        Ok(tenure.locks.read().older_than(before, from, passed_max, found_max))
+    }
+
+    /// Whether this replica has any transaction record. One look into the engine, on the caller's thread.
+    ///
+    /// # Errors
+    /// `Engine`.
+    pub fn has_records(&self) -> Result<bool> {
+        Ok(mvcc::has_records(&*self.core.engine)?)
+    }
+
+    /// Passes transaction records from the engine key `from` on (empty: from the first) and names those of transactions
+    /// that began before `limit`. Reads the engine on the caller's thread, a step at a time.
+    ///
+    /// # Errors
+    /// `Engine`.
+    pub fn find_old_records(&self, from: &[u8], limit: Timestamp) -> Result<OldRecords> {
+        let (bytes_max, records_max) = (limits::COLLECT_STEP_BYTES, limits::COLLECT_RECORDS_MAX);
+        Ok(mvcc::find_old_records(&*self.core.engine, from, limit, bytes_max, records_max)?)
+    }
+
+    /// Drops transaction records, one step's, and returns how many. Their transactions must have begun before
+    /// [`crate::record_limit`]; one that began after the lock floor of this shard stays in any case.
+    ///
+    /// # Errors
+    /// As `write`. After `OutcomeUnknown` it may be repeated.
+    pub async fn drop_records(&self, records: Vec<(Bytes, Timestamp)>) -> Result<u64> {
+        self.proposer.drop_records(records).await
     }
 
     /// Locks rows for an owner, waiting as the request says. Row locks live in memory: they keep others waiting, and

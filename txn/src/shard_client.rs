@@ -75,6 +75,7 @@ impl Error {
             | Error::Stale { .. }
             | Error::AlreadyExists { .. }
             | Error::RolledBack { .. }
+            | Error::Forgotten { .. }
             | Error::Unavailable { .. }
             | Error::OutcomeUnknown { .. }
             | Error::TooLarge { .. }

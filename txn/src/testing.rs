@@ -11,10 +11,12 @@
 
 mod chosen;
 mod clock;
+mod collect;
 mod rough;
 
 pub use chosen::{ChosenClient, Crossing, Message, MessageKind, OnTheWay};
 pub use clock::PausedClock;
+pub use collect::CollectedRecords;
 pub use rough::{RoughClient, Roughness};
 
 use crate::command::{

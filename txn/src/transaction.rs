@@ -47,12 +47,14 @@ mod commit;
 mod held_locks;
 mod prepared;
 mod read_set;
+mod records;
 mod resolve;
 mod scan;
 mod write_buffer;
 
 pub use held_locks::RowLock;
 pub use prepared::{PreparedTransaction, commit_prepared, hold_prepared, roll_back_prepared};
+pub use records::{ResolvedLocks, record_limit, resolve_old_locks};
 pub use scan::{Scan, ScanOptions};
 pub use write_buffer::Savepoint;
 
@@ -593,9 +595,10 @@ async fn get_at(
     let count = keys.len();
     match resolve::read(&**client, route, ReadRequest::Get { keys, ts }).await? {
         ReadResponse::Values(values) if values.len() == count => Ok(values),
-        ReadResponse::Values(_) | ReadResponse::Page { .. } | ReadResponse::Changed { .. } => {
-            Err(wrong_answer(route.shard))
-        }
+        ReadResponse::Values(_)
+        | ReadResponse::Page { .. }
+        | ReadResponse::Changed { .. }
+        | ReadResponse::OldestLock { .. } => Err(wrong_answer(route.shard)),
     }
 }
 

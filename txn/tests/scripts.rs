@@ -12,6 +12,7 @@
 //! prewrite T a1=x b2=y primary=a1         raw steps of a transaction T whose coordinator the script plays
 //! commit T a1 | rollback T a1 | check T primary=a1 | heartbeat T primary=a1
 //! put a1=x | read a1 [ts=T] | collect 1 ts=T | bump c by=10 at_least=5
+//! collect-records before=T | records      of transactions that began before T, on all shards | all that are left
 //! hold 1 | lose-quorum 1 | heal 1 | depose 1 | elect 1 [lost]
 //! hand-over 1                             the row locks of the leader are sent to the next one, before "depose"
 //! entries | state | row-locks | advance ms=n
@@ -23,7 +24,7 @@
 use base::{IndexId, KeyRange, ShardId, Slot, TableId, Timestamp};
 use bytes::Bytes;
 use engine::key::{KeyBuilder, KeyReader};
-use engine::mvcc;
+use engine::mvcc::{self, TxnRecord};
 use goldenscript::{Argument, Command, Context, Runner};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -37,7 +38,7 @@ use txn::command::{
     WriteRequest, WriteResponse,
 };
 use txn::replication::Replication;
-use txn::testing::{MemoryCluster, PausedClock, Unconfirmed};
+use txn::testing::{CollectedRecords, MemoryCluster, PausedClock, Unconfirmed};
 use txn::{Mode, PreparedTransaction, RowLock, Savepoint, ScanOptions, ShardClient, Transaction};
 
 test_each_file::test_each_path! { in "txn/tests/scripts" => script }
@@ -174,6 +175,7 @@ impl ScriptRunner {
                 format!("prewritten, {} others", secondaries.len())
             }
             Ok(WriteResponse::Status(TxnStatus::RolledBack)) => "rolled back".into(),
+            Ok(WriteResponse::Status(TxnStatus::Forgotten)) => "forgotten".into(),
             Ok(WriteResponse::Counter(before)) => format!("before {before}"),
             Err(error) => describe(error),
         }
@@ -196,6 +198,24 @@ impl ScriptRunner {
         lever(&self.cluster, ShardId(id))?;
         self.settle();
         Ok("ok".into())
+    }
+
+    /// All transaction records of the data shards.
+    fn records(&self) -> Result<String, Box<dyn Error>> {
+        let mut lines = Vec::new();
+        for id in 1..=2 {
+            let engine = &*self.cluster.shard(ShardId(id))?.engine;
+            let all = mvcc::find_old_records(engine, b"", Timestamp::MAX, u64::MAX, usize::MAX)?;
+            for (primary, start_ts) in all.records {
+                let what = match mvcc::get_txn_record(engine, &primary, start_ts)? {
+                    Some(TxnRecord::Committed { .. }) => "committed",
+                    Some(TxnRecord::RolledBack) => "rolled back",
+                    None => "gone",
+                };
+                lines.push(format!("{} {what}", name_of(&primary)));
+            }
+        }
+        Ok(lines.join("\n"))
     }
 
     /// All newest rows, locks of every shard.
@@ -490,6 +510,16 @@ impl ScriptRunner {
                 });
                 Ok(dropped.map_or_else(describe, |dropped: u64| format!("dropped {dropped}")))
             }
+            "collect-records" => {
+                let before = options.get("before").ok_or("before which transaction?")?;
+                let before = self.start_ts(before)?;
+                let round = self.run_now(self.cluster.collect_records(&*self.cluster, before));
+                let show = |CollectedRecords { resolved, dropped }| {
+                    format!("resolved {resolved}, dropped {dropped}")
+                };
+                Ok(round.map_or_else(describe, show))
+            }
+            "records" => self.records(),
             "timestamp" => {
                 let ts = self.run_now(self.cluster.timestamp())?;
                 self.raw.insert(named()?, (ts, None));
@@ -709,6 +739,7 @@ fn describe(error: txn::Error) -> String {
         txn::Error::WriteConflict { key } => format!("error: write conflict on {}", name_of(&key)),
         txn::Error::AlreadyExists { key } => format!("error: {} already exists", name_of(&key)),
         txn::Error::RolledBack { .. } => "error: rolled back".into(),
+        txn::Error::Forgotten { .. } => "error: forgotten".into(),
         txn::Error::SnapshotTooOld { .. } => "error: snapshot too old".into(),
         txn::Error::ReadPointInFuture { .. } => "error: read point in the future".into(),
         other => format!("error: {other}"),

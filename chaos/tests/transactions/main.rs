@@ -17,7 +17,7 @@ const SEEDS: u64 = 300;
 const TWICE: u64 = 3;
 
 /// Defects, and the seeds within which each must be found.
-const DEFECTS: [(&str, u64); 19] = [
+const DEFECTS: [(&str, u64); 21] = [
     ("newest-read-passes-pending", 400),
     ("commit-point-before-prewrites", 100),
     ("answered-before-the-primary", 100),
@@ -37,6 +37,8 @@ const DEFECTS: [(&str, u64); 19] = [
     ("async-commit-rolled-back", 400),
     ("async-error-before-rollback", 400),
     ("missing-lock-leaves-no-record", 400),
+    ("records-collected-before-locks", 400),
+    ("late-prewrite-accepted", 400),
 ];
 
 fn main() {

@@ -9,9 +9,11 @@
 //!
 //! Even seeds mix every way to use transactions, and snapshot isolation is demanded; odd seeds use only what promises to be
 //! serializable, and that is demanded. Every fourth seed loses nothing but holds shards up, and its transactions are
-//! short: so that what is slow on one shard is overtaken on another. Time is simulated; one process runs one seed.
+//! short: so that what is slow on one shard is overtaken on another. Every third seed collects records of ended transactions
+//! all the time, and much sooner than in the product; not all seeds, for what comes late is then refused and can do no other
+//! harm. Time is simulated; one process runs one seed.
 
-use base::{Clock, IndexId, KeyRange, Rng, ShardId, Slot, TableId};
+use base::{Clock, IndexId, KeyRange, Rng, ShardId, Slot, TableId, Timestamp};
 use bytes::Bytes;
 use chaos::history::check::{self, Level, Verdict};
 use chaos::history::{Action, Event, Failure, Op, Phase};
@@ -23,7 +25,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use txn::command::{Expect, LockMode, Patience};
 use txn::testing::{MemoryCluster, PausedClock, RoughClient, Roughness, Unconfirmed};
-use txn::{Error, Mode, Result, RowLock, ScanOptions, Transaction};
+use txn::{Error, Mode, Result, RowLock, ScanOptions, ShardClient, Transaction};
 
 /// Data shards.
 const SHARDS: u32 = 3;
@@ -41,6 +43,10 @@ const TRANSACTIONS_OVERTAKING: u64 = 300;
 const ACTIONS_MAX: u64 = 4;
 /// How often a locking action chooses a newer read point before the client gives up.
 const RENEWALS_MAX: u32 = 8;
+/// Longest pause between two collections of transaction records, milliseconds.
+const COLLECT_PAUSE_MAX_MS: u64 = 400;
+/// Shortest and longest age of transactions whose records are collected, milliseconds.
+const RECORD_AGE_MS: (u64, u64) = (500, 5000);
 /// How rough the way to the shards is.
 const ROUGH: Roughness = Roughness { loss: 0.01, late: 0.004, death: 0.05, stall: 0.02 };
 /// The same where only shards are slow.
@@ -80,7 +86,7 @@ pub fn run(seed: u64) -> String {
         .build()
         .expect("a runtime");
     let level = if seed.is_multiple_of(2) { Level::Snapshot } else { Level::Serializable };
-    let (history, faults) = runtime.block_on(simulate(seed, level));
+    let (history, counts) = runtime.block_on(simulate(seed, level));
     let committed = history.iter().filter(|event| event.phase == Phase::Ok).count();
     match check::append(&history, level) {
         Verdict::Valid(_) => {}
@@ -96,9 +102,9 @@ pub fn run(seed: u64) -> String {
         format!("{event:?}").hash(&mut hasher);
     }
     let hash = hasher.finish();
+    let Counts { faults, disturbed, collected } = counts;
     format!(
-        r#"{{"hash":"{hash:016x}","counts":{{"check: committed":{committed},"fault: messages and coordinators":{},"fault: shards":{}}}}}"#,
-        faults.0, faults.1
+        r#"{{"hash":"{hash:016x}","counts":{{"check: committed":{committed},"check: records dropped":{collected},"fault: messages and coordinators":{faults},"fault: shards":{disturbed}}}}}"#
     )
 }
 
@@ -116,7 +122,17 @@ impl History {
     }
 }
 
-async fn simulate(seed: u64, level: Level) -> (Vec<Event>, (u64, u64)) {
+/// How much happened.
+struct Counts {
+    /// Messages lost or late, coordinators dead or asleep.
+    faults: u64,
+    /// Shards held up, cut off or deposed.
+    disturbed: u64,
+    /// Transaction records dropped while clients worked.
+    collected: u64,
+}
+
+async fn simulate(seed: u64, level: Level) -> (Vec<Event>, Counts) {
     #[allow(clippy::disallowed_methods)] // The one reader of paused time.
     let clock = Arc::new(PausedClock::start());
     let cluster = MemoryCluster::new(SHARDS, clock.clone()).expect("a cluster");
@@ -127,6 +143,12 @@ async fn simulate(seed: u64, level: Level) -> (Vec<Event>, (u64, u64)) {
     let over = Arc::new(AtomicBool::new(false));
     let disturber =
         tokio::spawn(disturb(cluster.clone(), Rng::seeded(seed ^ 0xd15), over.clone(), overtaking));
+    let collects = seed.is_multiple_of(3);
+    let (rng, clients_over) = (Rng::seeded(seed ^ 0xc01), over.clone());
+    let (shards, way) = (cluster.clone(), client.clone());
+    let collector = tokio::spawn(async move {
+        if collects { collect(shards, way, rng, clients_over).await } else { 0 }
+    });
     let styles: &'static [Style] = match level {
         Level::Snapshot if overtaking => &SNAPSHOT[..2],
         Level::Snapshot => &SNAPSHOT,
@@ -166,6 +188,7 @@ async fn simulate(seed: u64, level: Level) -> (Vec<Event>, (u64, u64)) {
     }
     over.store(true, Ordering::SeqCst);
     let disturbed = disturber.await.expect("the disturber does not panic");
+    let collected = collector.await.expect("the collector does not panic");
     let faults = client.faults();
     client.calm_down();
     // Once all is well every lock can be resolved.
@@ -176,12 +199,15 @@ async fn simulate(seed: u64, level: Level) -> (Vec<Event>, (u64, u64)) {
         "row locks of nobody: {:?}",
         cluster.row_locks().list(9)
     );
+    let now = client.timestamp().await.expect("the oracle answers");
+    cluster.collect_records(&*client, now).await.expect("all shards answer");
+    assert!(!cluster.has_records().expect("the engines work"), "records that nobody asks for stay");
     let mut actions: Vec<Action> = (0..LISTS).map(|list| Action::Read(list as i64, None)).collect();
     history.note(&clock, CLIENTS, Phase::Invoke, actions.clone());
     while transact(&client, Style::Optimistic, true, &mut actions).await.is_err() {}
     history.note(&clock, CLIENTS, Phase::Ok, actions);
     let events = std::mem::take(&mut *history.0.lock().expect("nobody panicked"));
-    (events, (faults, disturbed))
+    (events, Counts { faults, disturbed, collected })
 }
 
 /// What a transaction is to do. `element` is the first of a few numbers that nobody else appends.
@@ -195,6 +221,27 @@ fn draw(rng: &mut Rng, element: u64, actions_max: u64, lists: u64) -> Vec<Action
             }
         })
         .collect()
+}
+
+/// Collects records of ended transactions at random, and returns how many went.
+async fn collect(
+    cluster: Arc<MemoryCluster>,
+    client: Arc<RoughClient>,
+    mut rng: Rng,
+    over: Arc<AtomicBool>,
+) -> u64 {
+    let mut collected = 0;
+    while !over.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(rng.below(COLLECT_PAUSE_MAX_MS))).await;
+        let (youngest, oldest) = RECORD_AGE_MS;
+        let age = youngest + rng.below(oldest - youngest);
+        let Ok(now) = client.timestamp().await else { continue };
+        let before = Timestamp::from_unix_ms(now.unix_ms().saturating_sub(age));
+        // A shard that does not answer breaks a round off; another one follows.
+        let round = cluster.collect_records(&*client, before).await.unwrap_or_default();
+        collected += round.dropped;
+    }
+    collected
 }
 
 /// Holds up, cuts off and deposes shards at random, and looks after locks, as nodes do.

@@ -85,7 +85,11 @@ pub(super) async fn version(client: &Arc<dyn ShardClient>) -> Result<u64> {
                 let value = values.into_iter().next().flatten();
                 return value.map_or(Ok(0), |version| decode_version(&version.value));
             }
-            Ok(ReadResponse::Page { .. } | ReadResponse::Changed { .. }) => {
+            Ok(
+                ReadResponse::Page { .. }
+                | ReadResponse::Changed { .. }
+                | ReadResponse::OldestLock { .. },
+            ) => {
                 return Err(Error::internal("a get has no page for an answer"));
             }
             Err(txn::Error::KeyLocked { .. }) => {

@@ -24,6 +24,7 @@ mod phases;
 mod record;
 mod reserved;
 
+pub use record::oldest_prepared;
 pub(crate) use reserved::ReservedXids;
 
 use super::connection::Session;

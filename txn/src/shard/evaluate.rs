@@ -12,6 +12,16 @@
 //!
 //! Checks inside one request come in this order over all keys: locks and records, then `AlreadyExists`,
 //! then `WriteConflict`. A client thus hears of a duplicate rather than of a conflict when both are true.
+//!
+//! Below the lock floor no lock is placed any more, and records may be gone. So what is missing there can be told apart
+//! no longer: *committed and forgotten* and *never locked* look the same. Nothing is written for it:
+//!
+//! | request | a key without lock and record, of a transaction below the lock floor |
+//! |---|---|
+//! | `Prewrite` | `RolledBack`: the lock that is asked for will never stand |
+//! | `CheckStatus` | `RolledBack`: as long as the asker's lock stands, the primary's record would not be gone |
+//! | `CheckLocks` | `RolledBack`: the lock will never be placed |
+//! | `Commit`, `Rollback` | `Forgotten`: its own coordinator must not be told one or the other |
 
 use super::locker;
 use crate::command::{Change, Expect, KeyWrite, LockOwner, TxnStatus, WriteRequest, WriteResponse};
@@ -49,6 +59,8 @@ pub(super) struct Evaluator<'a> {
     pub(super) row_locks: &'a RowLocks,
     /// Versions and tombstones that only earlier reads could see may be gone.
     pub(super) safe_point: Timestamp,
+    /// Transactions that began before this place no new locks, and their records may be gone. Replicated.
+    pub(super) lock_floor: Timestamp,
 }
 
 impl Evaluator<'_> {
@@ -153,6 +165,12 @@ impl Evaluator<'_> {
                 Some(TxnRecord::Committed { commit_ts }) => {
                     commit_from = commit_from.max(commit_ts)
                 }
+                // A record that ruled this lock out may be gone.
+                None if held.start_ts < self.lock_floor
+                    && !defect::active("late-prewrite-accepted") =>
+                {
+                    return Err(Error::RolledBack { start_ts: held.start_ts });
+                }
                 None => open.push(write),
             }
         }
@@ -212,6 +230,10 @@ impl Evaluator<'_> {
                         continue;
                     }
                     None if self.is_version(key, commit_ts)? => continue,
+                    None if start_ts < self.lock_floor => {
+                        let status = WriteResponse::Status(TxnStatus::Forgotten);
+                        return Ok(Evaluation::answering(status));
+                    }
                     Some(TxnRecord::RolledBack) | None => {
                         return Err(Error::RolledBack { start_ts });
                     }
@@ -241,6 +263,9 @@ impl Evaluator<'_> {
                     Some(TxnRecord::Committed { commit_ts }) => {
                         let status = TxnStatus::Committed { commit_ts };
                         return Ok(Evaluation::answering(WriteResponse::Status(status)));
+                    }
+                    None if start_ts < self.lock_floor => {
+                        result.response = WriteResponse::Status(TxnStatus::Forgotten);
                     }
                     None if defect::active("rollback-leaves-no-record") => {}
                     None => {
@@ -284,6 +309,7 @@ impl Evaluator<'_> {
                 Ok(status(TxnStatus::Committed { commit_ts }))
             }
             Some(TxnRecord::RolledBack) => Ok(status(TxnStatus::RolledBack)),
+            None if start_ts < self.lock_floor => Ok(status(TxnStatus::RolledBack)),
             None if now_unix_ms < start_ts.unix_ms() + limits::LOCK_TTL.as_millis() as u64 => {
                 Ok(status(TxnStatus::Alive))
             }
@@ -313,8 +339,9 @@ impl Evaluator<'_> {
                 }
                 Some(_) | None => {
                     whole = false;
-                    // Without this the prewrite might still come.
-                    if mvcc::get_txn_record(self.engine, key, start_ts)?.is_none()
+                    // Without this the prewrite might still come, unless the lock floor keeps it out.
+                    if start_ts >= self.lock_floor
+                        && mvcc::get_txn_record(self.engine, key, start_ts)?.is_none()
                         && !defect::active("missing-lock-leaves-no-record")
                     {
                         let record = TxnRecord::RolledBack;
@@ -366,6 +393,29 @@ impl Evaluator<'_> {
             mvcc::put_safe_point(&mut result.batch, safe_point);
         }
         Ok(result)
+    }
+
+    /// Raises the lock floor.
+    pub(super) fn raise_lock_floor(&self, floor: Timestamp) -> Result<Evaluation> {
+        let mut result = Evaluation::done();
+        // One that was replicated without an answer may be higher than what memory knows.
+        if floor > mvcc::lock_floor(self.engine)? {
+            mvcc::put_lock_floor(&mut result.batch, floor);
+        }
+        Ok(result)
+    }
+
+    /// Drops records, each named by its primary and its transaction's start. Those above the lock floor stay: their
+    /// transactions may still place locks, and those locks may ask for them.
+    pub(super) fn drop_records(&self, records: &[(Bytes, Timestamp)]) -> Evaluation {
+        let mut result = Evaluation::done();
+        let mut dropped = 0;
+        for (primary, start_ts) in records.iter().filter(|(_, ts)| *ts < self.lock_floor) {
+            mvcc::delete_txn_record(&mut result.batch, primary, *start_ts);
+            dropped += 1;
+        }
+        result.response = WriteResponse::Counter(dropped);
+        result
     }
 
     /// Adds to a counter.

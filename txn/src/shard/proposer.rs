@@ -66,6 +66,16 @@ enum Work {
         /// The earliest read point from now on.
         safe_point: Timestamp,
     },
+    /// Refuses new locks of transactions that began before a point, for good.
+    RaiseLockFloor {
+        /// The point.
+        floor: Timestamp,
+    },
+    /// Drops transaction records.
+    DropRecords {
+        /// Primary and start timestamp of each.
+        records: Vec<(Bytes, Timestamp)>,
+    },
 }
 
 /// An admitted write.
@@ -114,10 +124,24 @@ impl Proposer {
         keys: Vec<Bytes>,
         safe_point: Timestamp,
     ) -> Result<u64> {
-        match self.run(Work::Collect { keys, safe_point }).await? {
-            WriteResponse::Counter(dropped) => Ok(dropped),
-            WriteResponse::Done { .. } | WriteResponse::Status(_) => Ok(0),
+        Ok(counted(self.run(Work::Collect { keys, safe_point }).await?))
+    }
+
+    /// Refuses new locks of transactions that began before `floor`: from now on, and under every later leader.
+    pub(super) async fn raise_lock_floor(self: &Arc<Self>, floor: Timestamp) -> Result<()> {
+        let serving = self.core.serving_tenure();
+        if serving.is_some_and(|tenure| tenure.lock_floor() >= floor) {
+            return Ok(());
         }
+        self.run(Work::RaiseLockFloor { floor }).await.map(|_| ())
+    }
+
+    /// Drops transaction records and returns how many.
+    pub(super) async fn drop_records(
+        self: &Arc<Self>,
+        records: Vec<(Bytes, Timestamp)>,
+    ) -> Result<u64> {
+        Ok(counted(self.run(Work::DropRecords { records }).await?))
     }
 
     async fn run(self: &Arc<Self>, work: Work) -> Result<WriteResponse> {
@@ -262,6 +286,7 @@ impl Proposer {
             locks: &locks,
             row_locks: &tenure.row_locks,
             safe_point,
+            lock_floor: tenure.lock_floor(),
         };
         for task in tasks {
             let commit_ts = next_ts;
@@ -286,6 +311,8 @@ impl Proposer {
                     tenure.raise_safe_point(*safe_point);
                     evaluator.collect(keys, tenure.safe_point())
                 }
+                Work::RaiseLockFloor { floor } => evaluator.raise_lock_floor(*floor),
+                Work::DropRecords { records } => Ok(evaluator.drop_records(records)),
             };
             match evaluated {
                 Ok(done) if done.batch.is_empty() => unchanged.push((task, Ok(done.response))),
@@ -342,10 +369,16 @@ impl Task {
     fn end(self, outcome: Result<WriteResponse>) {
         let Task { tenure, work, guard, answer, .. } = self;
         drop(guard);
-        if let Work::Write(WriteRequest::CommitNow { owner: Some(owner), .. }) = work
-            && outcome.is_ok()
-        {
-            tenure.row_locks.release(tenure.shard, owner);
+        match work {
+            Work::Write(WriteRequest::CommitNow { owner: Some(owner), .. }) if outcome.is_ok() => {
+                tenure.row_locks.release(tenure.shard, owner);
+            }
+            // Now that it is applied, answers may rest on it.
+            Work::RaiseLockFloor { floor } if outcome.is_ok() => tenure.raise_lock_floor(floor),
+            Work::Write(_)
+            | Work::Collect { .. }
+            | Work::RaiseLockFloor { .. }
+            | Work::DropRecords { .. } => {}
         }
         // A caller that went away needs no answer.
         let _ = answer.send(outcome);
@@ -404,6 +437,14 @@ fn add(entries: &mut Vec<Entry>, task: Task, done: Evaluation) {
     }
 }
 
+/// How many were dropped.
+fn counted(response: WriteResponse) -> u64 {
+    match response {
+        WriteResponse::Counter(dropped) => dropped,
+        WriteResponse::Done { .. } | WriteResponse::Status(_) => 0,
+    }
+}
+
 /// What a batch costs in an entry, bytes.
 fn size(batch: &WriteBatch) -> usize {
     batch.bytes() + batch.len() * limits::WRITE_OVERHEAD_BYTES
@@ -427,6 +468,10 @@ fn keys(work: &Work) -> Vec<Bytes> {
     let request = match work {
         Work::Write(request) => request,
         Work::Collect { keys, .. } => return keys.clone(),
+        // No row's key. One at a time raises the floor, so it never falls.
+        Work::RaiseLockFloor { .. } => return vec![Bytes::new()],
+        // Nobody reads or writes a record that may go.
+        Work::DropRecords { .. } => return Vec::new(),
     };
     match request {
         WriteRequest::CommitNow { writes, .. } | WriteRequest::Prewrite { writes, .. } => {
@@ -476,7 +521,15 @@ fn visibility(work: &Work) -> Visibility {
 /// What a request costs in an entry, bytes.
 fn weight(work: &Work) -> usize {
     let keys_only = || keys(work).iter().map(|key| key.len() + limits::WRITE_OVERHEAD_BYTES).sum();
-    let Work::Write(request) = work else { return keys_only() };
+    let request = match work {
+        Work::Write(request) => request,
+        Work::Collect { .. } | Work::RaiseLockFloor { .. } => return keys_only(),
+        Work::DropRecords { records } => {
+            let one =
+                |(primary, _): &(Bytes, Timestamp)| primary.len() + limits::WRITE_OVERHEAD_BYTES;
+            return records.iter().map(one).sum();
+        }
+    };
     let one = |write: &KeyWrite| write.key.len() + write.change.bytes();
     let bytes: usize = match request {
         WriteRequest::CommitNow { writes, .. } | WriteRequest::Prewrite { writes, .. } => {

@@ -10,6 +10,9 @@
 //!
 //! The safe point is looked at last: it rises before the removals that it allows are replicated, so a reader that
 //! still finds it low has read what was there.
+//!
+//! The oldest lock is looked for in this order: the lock floor, then the latches, then the lock table. A prewrite that was
+//! evaluated under a lower floor holds its latches by then, or its locks stand in the table; later ones are refused.
 
 use super::Core;
 use super::evaluate::locked;
@@ -49,6 +52,7 @@ pub(super) async fn read(core: &Core, request: ReadRequest) -> Result<ReadRespon
         ReadRequest::Get { ts, .. } | ReadRequest::Scan { ts, .. } => *ts,
         // Versions after it are looked for; those that a later read point hides may be gone.
         ReadRequest::Changed { since, .. } => *since,
+        ReadRequest::OldestLock { .. } => Timestamp::MAX,
     };
     let response = match request {
         ReadRequest::Get { keys, ts } => get(core, &tenure, &keys, ts).await?,
@@ -60,6 +64,7 @@ pub(super) async fn read(core: &Core, request: ReadRequest) -> Result<ReadRespon
             let between = Between { since, ts, own };
             changed(core, &tenure, keys, ranges, between).await?
         }
+        ReadRequest::OldestLock { .. } => oldest_lock(core, &tenure).await?,
     };
     // After the engine was read: what is dropped later was still there.
     if ts < tenure.safe_point() {
@@ -93,6 +98,20 @@ async fn get(core: &Core, tenure: &Tenure, keys: &[Bytes], ts: Timestamp) -> Res
         None => versions_at(&*core.engine, keys, ts)?,
     };
     Ok(ReadResponse::Values(values))
+}
+
+/// When the oldest transaction began that has a lock, and the lock floor under which none was overlooked.
+async fn oldest_lock(core: &Core, tenure: &Tenure) -> Result<ReadResponse> {
+    let floor = tenure.lock_floor();
+    let holders = tenure.latches.holders();
+    bounded(core, async {
+        for holder in &holders {
+            holder.over().await;
+        }
+    })
+    .await?;
+    let oldest = tenure.locks.read().oldest();
+    Ok(ReadResponse::OldestLock { floor, oldest })
 }
 
 /// Which changes count.

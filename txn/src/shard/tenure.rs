@@ -26,6 +26,8 @@ pub(super) struct Tenure {
     pub(super) row_locks: Arc<RowLocks>,
     /// Reads before this point are refused: what they would see may be dropped.
     safe_point: AtomicU64,
+    /// New locks of transactions that began before this point are refused. Never above what is replicated.
+    lock_floor: AtomicU64,
 }
 
 impl Tenure {
@@ -40,7 +42,9 @@ impl Tenure {
             false => LockTable::load(engine)?,
         });
         let safe_point = AtomicU64::new(mvcc::safe_point(engine)?.0);
-        Ok(Tenure { shard, term, locks, latches: Arc::default(), row_locks, safe_point })
+        let lock_floor = AtomicU64::new(mvcc::lock_floor(engine)?.0);
+        let latches = Arc::default();
+        Ok(Tenure { shard, term, locks, latches, row_locks, safe_point, lock_floor })
     }
 
     /// The earliest read point that is served.
@@ -51,6 +55,17 @@ impl Tenure {
     /// Refuses reads before a point from now on. Comes before the first removal that it allows is replicated.
     pub(super) fn raise_safe_point(&self, safe_point: Timestamp) {
         self.safe_point.fetch_max(safe_point.0, Ordering::SeqCst);
+    }
+
+    /// The earliest start of a transaction that may place locks.
+    pub(super) fn lock_floor(&self) -> Timestamp {
+        Timestamp(self.lock_floor.load(Ordering::SeqCst))
+    }
+
+    /// Refuses new locks of transactions that began before a point, for good. Comes after the floor is applied, so that
+    /// what is answered because of it is true under every later leader.
+    pub(super) fn raise_lock_floor(&self, floor: Timestamp) {
+        self.lock_floor.fetch_max(floor.0, Ordering::SeqCst);
     }
 
     /// Takes over the lock changes of an applied batch.

@@ -345,11 +345,12 @@ impl TwoPhase {
                 let _ = answer.send(Ok(commit_ts));
                 self.commit_others(commit_ts).await;
             }
-            Ok(_) => {
+            Ok(WriteResponse::Done { .. }) => {
                 let _ = answer.send(Err(error));
                 self.roll_back_others().await;
             }
-            Err(_) => {
+            // Nobody knows, or (after a very long silence) nobody knows any more.
+            Ok(_) | Err(_) => {
                 let shard = self.chunks[0].route.shard;
                 let _ = answer.send(Err(Error::OutcomeUnknown { shard }));
             }
@@ -434,6 +435,10 @@ impl TwoPhase {
         let request = WriteRequest::Commit { start_ts, commit_ts, keys, kept };
         match self.client.write(chunk.route, request).await? {
             WriteResponse::Status(TxnStatus::Committed { commit_ts }) => Ok(commit_ts),
+            // This coordinator was silent for so long that everything was decided and tidied up without it.
+            WriteResponse::Status(TxnStatus::Forgotten) => {
+                Err(Error::OutcomeUnknown { shard: chunk.route.shard })
+            }
             _ => Ok(commit_ts),
         }
     }

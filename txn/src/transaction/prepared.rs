@@ -10,7 +10,8 @@
 //!
 //! Invariants:
 //! 1. What is held is committed or rolled back by whoever has the record, and by nobody else.
-//! 2. Committing and rolling back may be repeated; the primary's shard keeps to what it has executed first.
+//! 2. Committing and rolling back may be repeated; the primary's shard keeps to what it has executed first. Once its
+//!    record is gone (`records`) it says so; whoever may repeat this after days sees to it that the record stays.
 
 use super::commit::TwoPhase;
 use super::wrong_answer;
@@ -103,7 +104,7 @@ pub async fn hold_prepared(
 /// Commits a prepared transaction and answers when it became visible. May be repeated.
 ///
 /// # Errors
-/// `RolledBack`; `OutcomeUnknown` and the like when nobody knows: repeat it.
+/// `RolledBack`; `Forgotten` when it ended long ago; `OutcomeUnknown` and the like when nobody knows: repeat it.
 pub async fn commit_prepared(
     client: &Arc<dyn ShardClient>,
     prepared: &PreparedTransaction,
@@ -115,6 +116,7 @@ pub async fn commit_prepared(
     let decision = WriteRequest::Commit { start_ts, commit_ts, keys, kept };
     let commit_ts = match client.write(route, decision).await? {
         WriteResponse::Status(TxnStatus::Committed { commit_ts }) => commit_ts,
+        WriteResponse::Status(TxnStatus::Forgotten) => return Err(Error::Forgotten { start_ts }),
         _ => commit_ts,
     };
     // Whoever meets a lock that is left asks the primary.
@@ -137,7 +139,8 @@ pub async fn commit_prepared(
 /// Rolls a prepared transaction back. May be repeated.
 ///
 /// # Errors
-/// `Unavailable` when it is committed; `OutcomeUnknown` and the like when nobody knows: repeat it.
+/// `Unavailable` when it is committed; `Forgotten` when it ended long ago; `OutcomeUnknown` and the like when nobody
+/// knows: repeat it.
 pub async fn roll_back_prepared(
     client: &Arc<dyn ShardClient>,
     prepared: &PreparedTransaction,
@@ -151,6 +154,7 @@ pub async fn roll_back_prepared(
             let what = "the transaction is committed; nothing was rolled back".into();
             return Err(Error::Unavailable { shard: route.shard, what });
         }
+        WriteResponse::Status(TxnStatus::Forgotten) => return Err(Error::Forgotten { start_ts }),
         WriteResponse::Status(_) | WriteResponse::Counter(_) => {
             return Err(wrong_answer(route.shard));
         }

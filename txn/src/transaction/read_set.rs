@@ -128,7 +128,9 @@ impl ReadSet {
                     ReadResponse::Changed { key: None, rest } => {
                         (keys, ranges) = (Vec::new(), rest);
                     }
-                    ReadResponse::Values(_) | ReadResponse::Page { .. } => {
+                    ReadResponse::Values(_)
+                    | ReadResponse::Page { .. }
+                    | ReadResponse::OldestLock { .. } => {
                         return Err(wrong_answer(route.shard));
                     }
                 }

@@ -123,22 +123,41 @@ pub(super) async fn finish(
     start_ts: Timestamp,
     primary: &Bytes,
 ) -> Result<bool> {
+    let status = what_became(client, start_ts, primary).await?;
+    finish_key(client, key, start_ts, &status).await
+}
+
+/// What became of a transaction that has left a lock. One that has expired is decided now, if that can be done.
+pub(super) async fn what_became(
+    client: &dyn ShardClient,
+    start_ts: Timestamp,
+    primary: &Bytes,
+) -> Result<TxnStatus> {
     let route = client.locate(primary)?;
     let now_unix_ms = client.unix_ms();
     let question = WriteRequest::CheckStatus { start_ts, primary: primary.clone(), now_unix_ms };
-    let status = match client.write(route, question).await {
+    match client.write(route, question).await {
         Ok(WriteResponse::Status(TxnStatus::Prewritten { commit_from, secondaries })) => {
             let primary = (route, primary.clone());
-            decide(client, start_ts, primary, commit_from, secondaries).await?
+            decide(client, start_ts, primary, commit_from, secondaries).await
         }
-        Ok(WriteResponse::Status(status)) => status,
-        Ok(_) => return Err(wrong_answer(route.shard)),
+        Ok(WriteResponse::Status(status)) => Ok(status),
+        Ok(_) => Err(wrong_answer(route.shard)),
         // The question may have rolled it back or not; asking again tells.
-        Err(Error::OutcomeUnknown { .. }) => return Ok(false),
-        Err(error) => return Err(error),
-    };
+        Err(Error::OutcomeUnknown { .. }) => Ok(TxnStatus::Alive),
+        Err(error) => Err(error),
+    }
+}
+
+/// Finishes the lock on `key` of a transaction of which this has become. `false`: it is alive.
+pub(super) async fn finish_key(
+    client: &dyn ShardClient,
+    key: &Bytes,
+    start_ts: Timestamp,
+    status: &TxnStatus,
+) -> Result<bool> {
     let keys = vec![key.clone()];
-    let finish = match status {
+    let finish = match *status {
         TxnStatus::Alive if defect::active("undecided-is-rolled-back") => {
             WriteRequest::Rollback { start_ts, keys }
         }
@@ -146,7 +165,8 @@ pub(super) async fn finish(
         TxnStatus::Committed { commit_ts } => {
             WriteRequest::Commit { start_ts, commit_ts, keys, kept: Vec::new() }
         }
-        TxnStatus::RolledBack => WriteRequest::Rollback { start_ts, keys },
+        // Forgotten: its record is gone, and so are all its locks; there is nothing left to remove.
+        TxnStatus::RolledBack | TxnStatus::Forgotten => WriteRequest::Rollback { start_ts, keys },
     };
     match client.write(client.locate(key)?, finish).await {
         Ok(_) => Ok(true),

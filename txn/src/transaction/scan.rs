@@ -300,9 +300,9 @@ fn fetch(client: Arc<dyn ShardClient>, route: Route, request: ReadRequest) -> Pa
             ReadResponse::Page { rows, rest } => {
                 Ok((rows.into_iter().map(|(key, version)| (key, version.value)).collect(), rest))
             }
-            ReadResponse::Values(_) | ReadResponse::Changed { .. } => {
-                Err(wrong_answer(route.shard))
-            }
+            ReadResponse::Values(_)
+            | ReadResponse::Changed { .. }
+            | ReadResponse::OldestLock { .. } => Err(wrong_answer(route.shard)),
         }
     })
 }

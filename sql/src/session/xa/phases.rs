@@ -11,7 +11,8 @@
 //!
 //! The record decides, not who comes first to the shards: XA COMMIT and XA ROLLBACK of one name at once write their
 //! decision into it, the second finds the first one's, helps to carry it out and answers what has come of it. Every step
-//! can be repeated, by any session of any node, as long as the record stands.
+//! can be repeated, by any session of any node, as long as the record stands: until it is removed, no shard forgets what
+//! became of a transaction that was prepared when the record was written (`oldest_prepared`).
 
 use super::record::{self, Decision, XaRecord};
 use crate::ast::Xid;
@@ -134,7 +135,7 @@ pub(super) async fn settle(
     let decided = record::decide(client, xid, id, wanted).await.map_err(Failure::undecided)?;
     let Some((record, prepared)) = decided else { return Ok(None) };
     let decision = record.decision.unwrap_or(wanted);
-    let ending = carry_out(client, decision, prepared.as_ref()).await;
+    let ending = carry_out(client, &record, decision, prepared.as_ref()).await;
     let ending = ending.map_err(Failure::unfinished)?;
     record::remove(client, &record).await.map_err(Failure::unfinished)?;
     Ok(Some(ending))
@@ -143,6 +144,7 @@ pub(super) async fn settle(
 /// Commits or rolls back. Repeating it changes nothing.
 async fn carry_out(
     client: &Arc<dyn ShardClient>,
+    record: &XaRecord,
     decision: Decision,
     prepared: Option<&PreparedTransaction>,
 ) -> Result<Ending> {
@@ -156,11 +158,22 @@ async fn carry_out(
                 txn::roll_back_prepared(client, prepared).await?;
                 Ok(Ending::RolledBack)
             }
+            // While the record stands nothing is forgotten, but what had expired and was rolled back before it was
+            // written. Without it, somebody else has ended the transaction.
+            Err(error @ txn::Error::Forgotten { .. }) => {
+                match record::stands(client, record).await? {
+                    true => Ok(Ending::RolledBack),
+                    false => Err(error.into()),
+                }
+            }
             Err(error) => Err(error.into()),
         },
         (Decision::RollBack, Some(prepared)) => {
-            txn::roll_back_prepared(client, prepared).await?;
-            Ok(Ending::RolledBack)
+            match txn::roll_back_prepared(client, prepared).await {
+                // Nobody has ever committed what is decided to be rolled back.
+                Ok(()) | Err(txn::Error::Forgotten { .. }) => Ok(Ending::RolledBack),
+                Err(error) => Err(error.into()),
+            }
         }
     }
 }

@@ -333,6 +333,21 @@ pub(super) async fn list(client: &Arc<dyn ShardClient>) -> Result<Vec<XaRecord>>
     rows.iter().map(|(key, value)| XaRecord::decode(key, value)).collect()
 }
 
+/// When the oldest transaction began that has a record, with or without a decision.
+///
+/// # Errors
+/// When the meta shard does not answer.
+pub async fn oldest_prepared(client: &Arc<dyn ShardClient>) -> Result<Option<Timestamp>> {
+    let records = list(client).await?;
+    Ok(records.into_iter().filter_map(|record| record.transaction).map(|keys| keys.start_ts).min())
+}
+
+/// Whether a transaction still has its record.
+pub(super) async fn stands(client: &Arc<dyn ShardClient>, record: &XaRecord) -> Result<bool> {
+    let found = find(client, &record.xid).await?;
+    Ok(found.is_some_and(|found| found.id == record.id))
+}
+
 /// Rows of a range of the meta shard; `key` is any key of it.
 async fn scan(txn: &mut Transaction, range: KeyRange, key: Bytes) -> Result<Vec<(Bytes, Bytes)>> {
     let options = ScanOptions { shard: Some(key), ordered: true, ..ScanOptions::default() };
