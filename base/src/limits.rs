@@ -123,6 +123,29 @@ pub const LOCK_WAIT_YOUNGER_MAX: Duration = Duration::from_millis(200);
 pub const ASYNC_COMMIT_KEYS_MAX: usize = 256;
 /// Bytes of those keys.
 pub const ASYNC_COMMIT_BYTES_MAX: usize = 4096;
+/// Age from which a node's newest timestamp is replaced by a fresh one before a transaction of one shard is committed.
+pub const COMMIT_SINCE_AGE_MAX: Duration = Duration::from_secs(60);
+/// How much later than the timestamp that it brings along a transaction of one shard may be committed: a message that was
+/// under way for longer does nothing.
+pub const COMMIT_AGE_MAX: Duration = Duration::from_secs(120);
+/// Versions that are looked at to find out whether a transaction of one shard was committed.
+pub const SETTLE_VERSIONS_MAX: usize = 65_536;
+/// How long a refused commit is remembered after it can no longer come.
+pub const REFUSAL_KEEP: Duration = Duration::from_secs(3600);
+/// How long the token of a commit with an unknown outcome is remembered.
+pub const TOKEN_RETENTION: Duration = Duration::from_secs(24 * 3600);
+/// How long the token of a transaction that has asked for it (`gtid()`) is remembered.
+pub const GTID_RETENTION: Duration = Duration::from_secs(3600);
+/// How long a statement waits until the token that its error names is written down.
+pub const TOKEN_WRITE_WAIT: Duration = Duration::from_millis(1500);
+/// Pause between two attempts to write tokens down.
+pub const TOKEN_RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Tokens that a node keeps in memory until they are written down.
+pub const TOKENS_UNWRITTEN_MAX: usize = 4096;
+/// Shortest time between two looks for old tokens on a node.
+pub const TOKEN_PRUNE_PAUSE: Duration = Duration::from_secs(10);
+/// Old tokens that one transaction removes.
+pub const TOKEN_PRUNE_ROWS: usize = 512;
 /// Row locks that a node keeps in memory, over all shards that it leads; one more is refused (error 1197).
 pub const ROW_LOCKS_MAX: usize = 4 << 20;
 /// Longest time that a leader lets one lock request wait before the asker has to ask again.
@@ -408,6 +431,13 @@ const _: () = {
     assert!(XA_ROW_BYTES_TARGET + INDEX_KEY_BYTES_MAX < ROW_BYTES_MAX / 2);
     assert!(2 * XA_KEYS_BYTES_MAX < TRANSACTION_BYTES_MAX);
     assert!(SCAN_PAGE_ROWS <= SCAN_ROWS_MAX);
+    assert!(
+        COMMIT_AGE_MAX.as_millis()
+            > COMMIT_SINCE_AGE_MAX.as_millis()
+                + 2 * (LOCK_WAIT_MAX.as_millis() + ROUTE_WAIT_MAX.as_millis())
+                + PROPOSE_WAIT_MAX.as_millis(),
+        "a commit that waits as long as it may is not too late"
+    );
     assert!(LOG_BYTES_MAX / LOG_SEGMENT_BYTES > 2 * LOG_SEGMENTS_PINNED_MAX);
     assert!(REPLICA_QUEUE_BYTES_MAX > ENTRY_BYTES_MAX);
     assert!(LOG_BALLAST_BYTES < DISK_RESERVE_BYTES / 2);

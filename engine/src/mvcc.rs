@@ -1,11 +1,12 @@
 //! Versions of rows, locks of transactions, and the write batch that Raft replicates.
 //!
-//! An engine holds four kinds of entries, told apart by their first byte:
+//! An engine holds these kinds of entries, told apart by their first byte:
 //!
 //! ```text
 //! 'a' name                     what a replica knows of itself: the applied log id, …
 //! 'd' key  !commit_ts (8 BE)   a version: the value of `key` from `commit_ts` on, newest first
 //! 'l' key                      the lock of an unfinished transaction on `key`
+//! 's' commit (8 BE)            a commit of one shard that must not be executed any more
 //! 't' primary  start_ts (8 BE) what became of a transaction whose primary lock is gone
 //!
 //!              commit_ts ▲
@@ -33,6 +34,7 @@ mod changes;
 mod collect;
 mod lock;
 mod records;
+mod refusal;
 mod scan;
 mod version;
 
@@ -44,8 +46,11 @@ pub use lock::{
     get_lock, get_txn_record, put_lock, put_txn_record, scan_locks,
 };
 pub use records::{OldRecords, find_old_records, has_records};
+pub use refusal::{delete_refusal, get_refusal, put_refusal, refusals};
 pub use scan::scan;
-pub use version::{Found, get, newest, put_version, version_key};
+pub use version::{
+    Found, FoundCommit, find_commit, get, newest, put_version, put_version_by, version_key,
+};
 
 use crate::engine::Visitor;
 use crate::{Engine, EngineSnapshot, Result, WriteBatch};
@@ -58,6 +63,8 @@ pub const META: u8 = b'a';
 pub const DATA: u8 = b'd';
 /// First byte of locks.
 pub const LOCK: u8 = b'l';
+/// First byte of refused commits.
+pub const REFUSED: u8 = b's';
 /// First byte of transaction records.
 pub const TXN: u8 = b't';
 /// Length of the timestamp at the end of a version's engine key.

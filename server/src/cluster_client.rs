@@ -10,7 +10,7 @@
 //!
 //! Invariants:
 //! 1. A write that may have happened is never sent again, unless repeating it changes nothing
-//!    (prewrite, commit, rollback, status, locks, heartbeat, bump).
+//!    (prewrite, commit, rollback, status, locks, settle, heartbeat, bump).
 //! 2. Every request ends within `ROUTE_WAIT_MAX` plus one call.
 
 use crate::directory::Directory;
@@ -253,6 +253,7 @@ fn decides(request: &WriteRequest) -> bool {
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::CheckLocks { .. }
+        | WriteRequest::SettleNow { .. }
         | WriteRequest::Heartbeat { .. } => false,
     }
 }
@@ -268,6 +269,7 @@ fn is_repeatable(request: &WriteRequest) -> bool {
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::CheckLocks { .. }
+        | WriteRequest::SettleNow { .. }
         | WriteRequest::Heartbeat { .. } => true,
     }
 }
@@ -480,6 +482,19 @@ impl ShardClient for ClusterClient {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use txn::command::CommitId;
+
+    #[test]
+    fn a_commit_of_one_entry_is_sent_once() {
+        let id = CommitId { number: 7, since: Timestamp(1) };
+        let primary = Bytes::from_static(b"p");
+        for id in [None, Some(id)] {
+            let commit = WriteRequest::CommitNow { writes: vec![], owner: None, id };
+            assert!(!is_repeatable(&commit), "who sends it twice may execute it twice");
+        }
+        let settle = WriteRequest::SettleNow { id, primary };
+        assert!(is_repeatable(&settle) && !decides(&settle));
+    }
 
     #[test]
     fn a_commit_that_was_sent_is_never_said_not_to_have_happened() {

@@ -5,8 +5,8 @@ use base::{KeyRange, NodeId, ShardEpoch, ShardId, Timestamp};
 use proto::node as pb;
 use std::time::Duration;
 use txn::command::{
-    Change, Expect, KeyWrite, LockMode, LockOwner, LockRequest, LockWaiting, LockedKey, Patience,
-    ReadRequest, ReadResponse, TxnStatus, Version, WriteRequest, WriteResponse,
+    Change, CommitId, Expect, KeyWrite, LockMode, LockOwner, LockRequest, LockWaiting, LockedKey,
+    Patience, ReadRequest, ReadResponse, TxnStatus, Version, WriteRequest, WriteResponse,
 };
 use txn::{Error, Route};
 
@@ -172,8 +172,10 @@ pub fn write_to_pb(route: Route, request: WriteRequest) -> pb::ShardWrite {
     let mut message =
         pb::ShardWrite { shard: route.shard.0, epoch: route.epoch.0, ..Default::default() };
     match request {
-        WriteRequest::CommitNow { writes, owner } => {
+        WriteRequest::CommitNow { writes, owner, id } => {
             message.owner = owner.map_or(0, |owner| owner.0);
+            message.id = id.map_or(0, |id| id.number);
+            message.since = id.map_or(0, |id| id.since.0);
             message.set_kind(Kind::CommitNow);
             message.writes = writes.into_iter().map(key_write_to_pb).collect();
         }
@@ -223,6 +225,12 @@ pub fn write_to_pb(route: Route, request: WriteRequest) -> pb::ShardWrite {
             message.primary = primary;
             message.unix_ms = expires_unix_ms;
         }
+        WriteRequest::SettleNow { id, primary } => {
+            message.set_kind(Kind::SettleNow);
+            message.id = id.number;
+            message.since = id.since.0;
+            message.primary = primary;
+        }
         WriteRequest::Bump { key, by, at_least } => {
             message.set_kind(Kind::Bump);
             message.primary = key;
@@ -243,8 +251,14 @@ pub fn write_from_pb(message: pb::ShardWrite) -> Option<(Route, WriteRequest)> {
         writes.into_iter().map(key_write_from_pb).collect()
     };
     let owner = (message.owner != 0).then_some(LockOwner(message.owner));
+    let id = CommitId { number: message.id, since: Timestamp(message.since) };
     let request = match kind {
-        Kind::CommitNow => WriteRequest::CommitNow { writes: writes(message.writes)?, owner },
+        Kind::CommitNow => WriteRequest::CommitNow {
+            writes: writes(message.writes)?,
+            owner,
+            id: (message.id != 0).then_some(id),
+        },
+        Kind::SettleNow => WriteRequest::SettleNow { id, primary: message.primary },
         Kind::Prewrite => WriteRequest::Prewrite {
             start_ts,
             primary: message.primary,
@@ -592,8 +606,11 @@ mod tests {
             write(Change::Put(Bytes::new()), Expect::Any),
             write(Change::Keep, Expect::NotNewerThan(Timestamp(8))),
         ];
+        let id = CommitId { number: 11, since: Timestamp(12) };
         for request in [
-            WriteRequest::CommitNow { writes: writes.clone(), owner: None },
+            WriteRequest::CommitNow { writes: writes.clone(), owner: None, id: None },
+            WriteRequest::CommitNow { writes: writes.clone(), owner: None, id: Some(id) },
+            WriteRequest::SettleNow { id, primary: Bytes::from_static(b"p") },
             WriteRequest::Commit {
                 start_ts: Timestamp(1),
                 commit_ts: Timestamp(2),

@@ -1,6 +1,6 @@
 //! The words between a coordinator and a shard's leader.
 
-use base::{KeyRange, NodeId, Timestamp};
+use base::{KeyRange, NodeId, Timestamp, limits};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -110,6 +110,24 @@ pub struct KeyWrite {
     pub expect: Expect,
 }
 
+/// By what the commit of a transaction of one shard is found again when nobody knows its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitId {
+    /// Drawn by the coordinator's node ([`crate::LockOwners::number`]); stored with the version of the primary, the first
+    /// key that is changed.
+    pub number: u64,
+    /// A timestamp that was handed out before the commit was sent, so the commit timestamp is later.
+    pub since: Timestamp,
+}
+
+impl CommitId {
+    /// The last timestamp at which it may be committed: a message that comes later does nothing.
+    pub fn until(self) -> Timestamp {
+        let age_ms = limits::COMMIT_AGE_MAX.as_millis() as u64;
+        Timestamp::last_of_unix_ms(self.since.unix_ms().saturating_add(age_ms))
+    }
+}
+
 /// A write to one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteRequest {
@@ -120,6 +138,16 @@ pub enum WriteRequest {
         writes: Vec<KeyWrite>,
         /// Whose row locks are no obstacle. They are released with the commit.
         owner: Option<LockOwner>,
+        /// By what it is found again; `None` when nobody will ask, as when it changes nothing.
+        id: Option<CommitId>,
+    },
+    /// Asks what became of a `CommitNow`. One that was not executed never will be after this. Repeating it changes
+    /// nothing.
+    SettleNow {
+        /// By what it is found.
+        id: CommitId,
+        /// The first key that it changes.
+        primary: Bytes,
     },
     /// First phase over several shards: a lock with the new value on each key.
     Prewrite {
@@ -208,8 +236,8 @@ pub enum WriteResponse {
         /// zero.
         commit_ts: Timestamp,
     },
-    /// To `CheckStatus` and `CheckLocks`, to a `Rollback` that came after the commit, and to a `Commit` or `Rollback`
-    /// that came too late.
+    /// To `CheckStatus`, `CheckLocks` and `SettleNow`, to a `Rollback` that came after the commit, and to a `Commit` or
+    /// `Rollback` that came too late.
     Status(TxnStatus),
     /// To `Bump`: the counter before the addition. To a shard's own collector: the versions or records dropped.
     Counter(u64),
@@ -236,6 +264,7 @@ pub enum TxnStatus {
     RolledBack,
     /// It has neither a lock nor a record under some key, and began before the lock floor: it ended long ago, or never
     /// came so far. Whoever holds a lock of it may remove it; whether it was committed, nobody knows any more.
+    /// To `SettleNow`: it may have been committed so long ago that its version is gone, or too many others came after.
     Forgotten,
 }
 

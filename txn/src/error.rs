@@ -66,10 +66,11 @@ pub enum Error {
         /// The key.
         key: Bytes,
     },
-    /// The transaction was rolled back by someone who found its lock expired. The client sees 1213.
+    /// The transaction was rolled back by someone who found its lock expired, or its commit came too late. The client sees
+    /// 1213.
     #[error("transaction {start_ts} was rolled back")]
     RolledBack {
-        /// Its start timestamp.
+        /// Its start timestamp; of a transaction of one shard the timestamp that its commit brought along.
         start_ts: Timestamp,
     },
     /// The transaction ended so long ago that its record is gone: whether it was committed nobody knows any more. Read
@@ -96,7 +97,8 @@ pub enum Error {
         /// What was tried.
         what: String,
     },
-    /// The write may or may not have happened: its quorum did not answer in time.
+    /// The write may or may not have happened: its quorum did not answer in time. What became of a transaction can be asked
+    /// later ([`crate::settle`]).
     #[error("the outcome of a write to shard {shard} is unknown")]
     OutcomeUnknown {
         /// The shard.

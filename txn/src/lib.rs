@@ -31,7 +31,7 @@ pub use read_points::ReadPoints;
 pub use row_locks::RowLocks;
 pub use shard_client::{Route, ShardClient};
 pub use transaction::{
-    CommitOutcome, Mode, PreparedTransaction, ResolvedLocks, RowLock, Savepoint, Scan, ScanOptions,
-    Transaction, commit_prepared, hold_prepared, record_limit, resolve_old_locks,
-    roll_back_prepared,
+    CommitOutcome, Identity, Mode, PreparedTransaction, ResolvedLocks, RowLock, Savepoint, Scan,
+    ScanOptions, Settled, Transaction, commit_prepared, hold_prepared, record_limit,
+    resolve_old_locks, roll_back_prepared, settle,
 };

@@ -1,4 +1,4 @@
-//! The transactions of a node that hold row locks, wherever those are.
+//! The transactions of a node that hold row locks, wherever those are, and the numbers of its commits.
 //!
 //! A leader keeps row locks for transactions of other nodes, and asks those nodes now and then which of them still
 //! live: so locks go when a client, its gateway or a message is lost.
@@ -45,10 +45,20 @@ impl LockOwners {
     /// A new owner.
     pub fn begin(self: &Arc<Self>) -> OwnerGuard {
         let mut state = self.state.lock();
-        let owner = LockOwner::new(self.node, state.next);
-        state.next = state.next.wrapping_add(1);
+        let owner = self.next(&mut state);
         state.alive.insert(owner);
         OwnerGuard { owner, all: self.clone() }
+    }
+
+    /// A number that no owner and no other caller gets.
+    pub fn number(&self) -> u64 {
+        self.next(&mut self.state.lock()).0
+    }
+
+    fn next(&self, state: &mut State) -> LockOwner {
+        let owner = LockOwner::new(self.node, state.next);
+        state.next = state.next.wrapping_add(1);
+        owner
     }
 
     /// Whether an owner of this node still lives.
@@ -80,6 +90,7 @@ mod tests {
         let (first, second) = (owners.begin(), owners.begin());
         assert_eq!(first.owner().node(), NodeId(3));
         assert!(first.owner().age() < second.owner().age());
+        assert!(second.owner().0 < owners.number() && owners.number() < owners.begin().owner().0);
         let gone = first.owner();
         drop(first);
         assert!(!owners.is_alive(gone));

@@ -45,6 +45,7 @@
 
 mod commit;
 mod held_locks;
+mod outcome;
 mod prepared;
 mod read_set;
 mod records;
@@ -53,6 +54,7 @@ mod scan;
 mod write_buffer;
 
 pub use held_locks::RowLock;
+pub use outcome::{Identity, Settled, settle};
 pub use prepared::{PreparedTransaction, commit_prepared, hold_prepared, roll_back_prepared};
 pub use records::{ResolvedLocks, record_limit, resolve_old_locks};
 pub use scan::{Scan, ScanOptions};
@@ -115,6 +117,8 @@ pub struct Transaction {
     newest: Option<Arc<ReadPoint>>,
     /// Where others see what it does, if they do.
     progress: Option<Arc<Progress>>,
+    /// By what its commit is found again, once it has begun.
+    identity: Option<Identity>,
 }
 
 impl Transaction {
@@ -133,6 +137,7 @@ impl Transaction {
             serializable: false,
             newest: None,
             progress: None,
+            identity: None,
         }
     }
 
@@ -184,7 +189,9 @@ impl Transaction {
         if let Some(point) = &self.read_point {
             return Ok(point.clone());
         }
-        let point = self.client.read_points().hold(self.client.timestamp().await?);
+        let ts = self.client.timestamp().await?;
+        self.client.read_points().hear(ts, self.client.unix_ms());
+        let point = self.client.read_points().hold(ts);
         self.confirm_observed(point.ts()).await?;
         self.tell(|progress| progress.reads_at(point.ts()));
         Ok(self.read_point.insert(point).clone())
@@ -458,8 +465,9 @@ impl Transaction {
     /// # Errors
     /// `KeyLocked`: another transaction stood in the way too long. `RowLocked`, `WriteConflict`, `AlreadyExists`,
     /// `RolledBack`, `TooLarge`, `NotServing`, `Unavailable`: nothing was written. `OutcomeUnknown`: it
-    /// may or may not be committed.
+    /// may or may not be committed; [`Transaction::identity`] is what to ask with.
     pub async fn commit(&mut self) -> Result<CommitOutcome> {
+        self.identity = None;
         let validation = match (self.serializable, &self.read_point, &mut self.reads) {
             (true, Some(point), Some(reads)) => {
                 let reads = Arc::unwrap_or_clone(std::mem::take(reads));
@@ -473,8 +481,14 @@ impl Transaction {
         if writes.is_empty() {
             return Ok(CommitOutcome { commit_ts: Timestamp::ZERO });
         }
-        let commit_ts = commit::commit(&self.client, writes, locks, validation).await?;
+        let (client, identity) = (&self.client, &mut self.identity);
+        let commit_ts = commit::commit(client, writes, locks, validation, identity).await?;
         Ok(CommitOutcome { commit_ts })
+    }
+
+    /// By what the last commit is found again ([`settle`]) when it has ended with `OutcomeUnknown`.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
     }
 
     /// First phase of a transaction that is decided later: its writes and the rows it has locked get replicated locks,

@@ -68,7 +68,7 @@ async fn a_full_node_ends_what_was_begun() {
     replication.set_full(Some(WHY));
     for refused in [
         prewrite,
-        WriteRequest::CommitNow { writes: vec![write], owner: None },
+        WriteRequest::CommitNow { writes: vec![write], owner: None, id: None },
         WriteRequest::Bump { key: key.clone(), by: 1, at_least: 0 },
     ] {
         let outcome = cluster.write(route, refused).await;

@@ -8,9 +8,11 @@
 //! t1: get a1 b2                           t1: delete a1 [expect=…]
 //! t1: scan [a c] [limit=n] [shard=a1] [reverse] [ordered]
 //! t1: commit | rollback | savepoint s | rollback-to s
+//! t1: settle                              what became of its commit
 //! t1: await                               what a step that "waits" came to
 //! prewrite T a1=x b2=y primary=a1         raw steps of a transaction T whose coordinator the script plays
 //! commit T a1 | rollback T a1 | check T primary=a1 | heartbeat T primary=a1
+//! identify T | commit-now T a1=x | settle-now T primary=a1   a commit of one entry that may be late
 //! put a1=x | read a1 [ts=T] | collect 1 ts=T | bump c by=10 at_least=5
 //! collect-records before=T | records      of transactions that began before T, on all shards | all that are left
 //! hold 1 | lose-quorum 1 | heal 1 | depose 1 | elect 1 [lost]
@@ -34,12 +36,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use txn::command::{
-    Change, Expect, KeyWrite, LockMode, LockedKey, Patience, ReadRequest, ReadResponse, TxnStatus,
-    WriteRequest, WriteResponse,
+    Change, CommitId, Expect, KeyWrite, LockMode, LockedKey, Patience, ReadRequest, ReadResponse,
+    TxnStatus, WriteRequest, WriteResponse,
 };
 use txn::replication::Replication;
 use txn::testing::{CollectedRecords, MemoryCluster, PausedClock, Unconfirmed};
-use txn::{Mode, PreparedTransaction, RowLock, Savepoint, ScanOptions, ShardClient, Transaction};
+use txn::{
+    Mode, PreparedTransaction, RowLock, Savepoint, ScanOptions, Settled, ShardClient, Transaction,
+};
 
 test_each_file::test_each_path! { in "txn/tests/scripts" => script }
 
@@ -95,6 +99,8 @@ struct ScriptRunner {
     prepared: Arc<Mutex<BTreeMap<String, PreparedTransaction>>>,
     /// Start and commit timestamps of raw transactions.
     raw: BTreeMap<String, (Timestamp, Option<Timestamp>)>,
+    /// Identities of raw commits of one entry.
+    ids: BTreeMap<String, CommitId>,
 }
 
 impl ScriptRunner {
@@ -114,6 +120,7 @@ impl ScriptRunner {
             sessions: BTreeMap::new(),
             prepared: Arc::default(),
             raw: BTreeMap::new(),
+            ids: BTreeMap::new(),
         }
     }
 
@@ -424,6 +431,21 @@ impl ScriptRunner {
                     })
                 })
             }
+            "settle" => {
+                let client: Arc<dyn ShardClient> = self.cluster.clone();
+                self.start(name, move |txn| {
+                    Box::pin(async move {
+                        let Some(identity) = txn.identity() else { return Ok("nothing".into()) };
+                        let outcome = match txn::settle(&client, identity).await? {
+                            Settled::Committed { .. } => "committed",
+                            Settled::RolledBack => "rolled back",
+                            Settled::Running => "running",
+                            Settled::Forgotten => "forgotten",
+                        };
+                        Ok(outcome.into())
+                    })
+                })
+            }
             "rollback" => self.start(name, |txn| {
                 Box::pin(async move {
                     txn.rollback();
@@ -466,7 +488,25 @@ impl ScriptRunner {
             "put" => {
                 let writes = writes_of(&options, Expect::Any);
                 let at = writes.first().ok_or("put what?")?.key.clone();
-                Ok(self.write(&at, WriteRequest::CommitNow { writes, owner: None }))
+                Ok(self.write(&at, WriteRequest::CommitNow { writes, owner: None, id: None }))
+            }
+            "identify" => {
+                let since = self.run_now(self.cluster.timestamp())?;
+                let number = self.cluster.lock_owners().number();
+                self.ids.insert(named()?, CommitId { number, since });
+                Ok("ok".into())
+            }
+            "commit-now" | "settle-now" => {
+                let id = *self.ids.get(&named()?).ok_or("identify it first")?;
+                if command.name == "settle-now" {
+                    let primary = key_of(options.get("primary").ok_or("primary?")?);
+                    let at = primary.clone();
+                    return Ok(self.write(&at, WriteRequest::SettleNow { id, primary }));
+                }
+                let writes = writes_of(&options, Expect::Any);
+                let at = writes.first().ok_or("commit what?")?.key.clone();
+                let request = WriteRequest::CommitNow { writes, owner: None, id: Some(id) };
+                Ok(self.write(&at, request))
             }
             "read" => {
                 let keys: Vec<Bytes> = words.iter().map(|name| key_of(name)).collect();

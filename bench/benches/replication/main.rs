@@ -247,8 +247,11 @@ async fn replicated_writes(report: &mut String) {
                             expect: Expect::Absent,
                         };
                         let began = clock.monotonic();
-                        let written = shard
-                            .write(WriteRequest::CommitNow { writes: vec![write], owner: None });
+                        let written = shard.write(WriteRequest::CommitNow {
+                            writes: vec![write],
+                            owner: None,
+                            id: None,
+                        });
                         written.await.expect("a healthy group");
                         mine.push((clock.monotonic() - began).as_secs_f64() * 1e3);
                     }

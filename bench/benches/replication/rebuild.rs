@@ -125,8 +125,9 @@ async fn fill(nodes: &Nodes) {
                 expect: Expect::Absent,
             }
         });
-        let written =
-            shard.write(WriteRequest::CommitNow { writes: writes.collect(), owner: None }).await;
+        let written = shard
+            .write(WriteRequest::CommitNow { writes: writes.collect(), owner: None, id: None })
+            .await;
         written.expect("a healthy group");
     }
 }
@@ -154,8 +155,11 @@ impl Writers {
                     };
                     row += 1;
                     let began = clock.monotonic();
-                    let written =
-                        shard.write(WriteRequest::CommitNow { writes: vec![write], owner: None });
+                    let written = shard.write(WriteRequest::CommitNow {
+                        writes: vec![write],
+                        owner: None,
+                        id: None,
+                    });
                     written.await.expect("a healthy group");
                     latencies.push((clock.monotonic() - began).as_secs_f64() * 1e3);
                     tokio::time::sleep(PAUSE).await;

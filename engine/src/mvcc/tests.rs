@@ -57,19 +57,45 @@ impl Script {
 /// A script's commands.
 #[derive(goldenscript::Command)]
 enum Command {
-    /// `put KEY=VALUE at=TS`: sets a version.
+    /// `put KEY=VALUE at=TS [by=N]`: sets a version, which may name its commit.
     Put {
         #[arg(key)]
         at: At,
+        #[arg(key)]
+        by: Option<u64>,
         #[arg(key, many)]
         values: Vec<(String, String)>,
     },
-    /// `delete KEY at=TS`: sets a tombstone.
+    /// `delete KEY at=TS [by=N]`: sets a tombstone, which may name its commit.
     Delete {
         key: Raw,
         #[arg(key)]
         at: At,
+        #[arg(key)]
+        by: Option<u64>,
     },
+    /// `find_commit KEY by=N after=TS until=TS [steps=N]`: the version that names a commit.
+    FindCommit {
+        key: Raw,
+        #[arg(key)]
+        by: u64,
+        #[arg(key)]
+        after: At,
+        #[arg(key)]
+        until: At,
+        #[arg(key)]
+        steps: Option<usize>,
+    },
+    /// `refuse N until=TS`: refuses a commit.
+    Refuse {
+        commit: u64,
+        #[arg(key)]
+        until: At,
+    },
+    /// `admit N`: refuses it no more.
+    Admit { commit: u64 },
+    /// `refusals`: all of them.
+    Refusals,
     /// `fill KEY from=TS to=TS`: sets a version at each timestamp; its value is the timestamp.
     Fill {
         key: Raw,
@@ -158,13 +184,29 @@ impl goldenscript::Runner for Script {
     fn run(&mut self, command: &Command, _: &goldenscript::Context) -> Outcome<String> {
         let mut out = String::new();
         match command {
-            Command::Put { at, values } => self.write(|batch| {
+            Command::Put { at, by, values } => self.write(|batch| {
                 for (key, value) in values {
-                    put_version(batch, &unescape(key), at.0, Some(value.as_bytes()));
+                    put(batch, &unescape(key), at.0, Some(value.as_bytes()), *by);
                 }
             })?,
-            Command::Delete { key, at } => {
-                self.write(|batch| put_version(batch, &key.0, at.0, None))?
+            Command::Delete { key, at, by } => {
+                self.write(|batch| put(batch, &key.0, at.0, None, *by))?
+            }
+            Command::FindCommit { key, by, after, until, steps } => {
+                let steps_max = steps.unwrap_or(usize::MAX);
+                let between = (after.0, until.0);
+                let found = find_commit(&*self.engine, &key.0, *by, between, steps_max)?;
+                writeln!(out, "{key} → {found:?}")?;
+            }
+            Command::Refuse { commit, until } => {
+                self.write(|batch| put_refusal(batch, *commit, until.0))?
+            }
+            Command::Admit { commit } => self.write(|batch| delete_refusal(batch, *commit))?,
+            Command::Refusals => {
+                for (commit, until) in refusals(&*self.engine)? {
+                    assert_eq!(get_refusal(&*self.engine, commit)?, Some(until));
+                    writeln!(out, "{commit} until {until}")?;
+                }
             }
             Command::Fill { key, from, to } => self.write(|batch| {
                 for ts in *from..=*to {
@@ -294,6 +336,14 @@ impl std::str::FromStr for At {
 
     fn from_str(text: &str) -> std::result::Result<At, Self::Err> {
         if text == "max" { Ok(At(Timestamp::MAX)) } else { Ok(At(Timestamp(text.parse()?))) }
+    }
+}
+
+/// Adds a version that names its commit or not.
+fn put(batch: &mut WriteBatch, key: &[u8], at: Timestamp, value: Option<&[u8]>, by: Option<u64>) {
+    match by {
+        Some(commit) => put_version_by(batch, key, at, value, commit),
+        None => put_version(batch, key, at, value),
     }
 }
 

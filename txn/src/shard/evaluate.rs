@@ -10,6 +10,11 @@
 //!       └──[CheckLocks, Rollback]──► free, with a record that no lock can be placed any more
 //! ```
 //!
+//! A transaction of one shard ([CommitNow]) leaves no record: the version of its primary names it, and [SettleNow] looks
+//! for that. Where it finds none, it leaves a refusal: the commit may still be under way. A refusal is needed until the
+//! commit would come too late by its own timestamp; then it stays for `REFUSAL_KEEP`, because a commit may have got its
+//! timestamp and not be evaluated yet, for moments, and is dropped by a later question.
+//!
 //! Checks inside one request come in this order over all keys: locks and records, then `AlreadyExists`,
 //! then `WriteConflict`. A client thus hears of a duplicate rather than of a conflict when both are true.
 //!
@@ -19,20 +24,23 @@
 //! | request | a key without lock and record, of a transaction below the lock floor |
 //! |---|---|
 //! | `Prewrite` | `RolledBack`: the lock that is asked for will never stand |
-//! | `CheckStatus` | `RolledBack`: as long as the asker's lock stands, the primary's record would not be gone |
+//! | `CheckStatus` | `Forgotten`: an asker who has met a lock may remove it, because the record of one that is committed would not be gone |
 //! | `CheckLocks` | `RolledBack`: the lock will never be placed |
 //! | `Commit`, `Rollback` | `Forgotten`: its own coordinator must not be told one or the other |
 
 use super::locker;
-use crate::command::{Change, Expect, KeyWrite, LockOwner, TxnStatus, WriteRequest, WriteResponse};
+use crate::command::{
+    Change, CommitId, Expect, KeyWrite, LockOwner, TxnStatus, WriteRequest, WriteResponse,
+};
 use crate::defect;
 use crate::lock_table::{HeldLock, LockChange, LockTable};
 use crate::row_locks::RowLocks;
 use crate::{Error, Result};
 use base::{Timestamp, limits};
 use bytes::Bytes;
-use engine::mvcc::{self, AsyncCommit, Lock, LockExpect, TxnRecord};
+use engine::mvcc::{self, AsyncCommit, FoundCommit, Lock, LockExpect, TxnRecord};
 use engine::{Engine, WriteBatch};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The timestamp under which counters are kept: one version each, overwritten in place.
 const COUNTER_TS: Timestamp = Timestamp(1);
@@ -61,17 +69,22 @@ pub(super) struct Evaluator<'a> {
     pub(super) safe_point: Timestamp,
     /// Transactions that began before this place no new locks, and their records may be gone. Replicated.
     pub(super) lock_floor: Timestamp,
+    /// The last timestamp of a commit that may be refused: until then each is looked up.
+    pub(super) refused_until: &'a AtomicU64,
 }
 
 impl Evaluator<'_> {
-    /// Evaluates one request; `commit_ts` is for those that commit, or may.
+    /// Evaluates one request; `commit_ts` is for those that commit, or may, and for those that ask what time it is.
     pub(super) fn evaluate(
         &self,
         request: &WriteRequest,
         commit_ts: Timestamp,
     ) -> Result<Evaluation> {
         match request {
-            WriteRequest::CommitNow { writes, owner } => self.commit_now(writes, *owner, commit_ts),
+            WriteRequest::CommitNow { writes, owner, id } => {
+                self.commit_now(writes, *owner, *id, commit_ts)
+            }
+            WriteRequest::SettleNow { id, primary } => self.settle_now(*id, primary, commit_ts),
             WriteRequest::Prewrite {
                 start_ts,
                 primary,
@@ -108,8 +121,14 @@ impl Evaluator<'_> {
         &self,
         writes: &[KeyWrite],
         owner: Option<LockOwner>,
+        id: Option<CommitId>,
         commit_ts: Timestamp,
     ) -> Result<Evaluation> {
+        if let Some(id) = id
+            && (commit_ts > id.until() || self.is_refused(id, commit_ts)?)
+        {
+            return Err(Error::RolledBack { start_ts: id.since });
+        }
         for write in writes {
             if let Some(lock) = self.locks.get(&write.key) {
                 return Err(locked(&write.key, lock));
@@ -118,8 +137,58 @@ impl Evaluator<'_> {
         }
         self.check_expectations(writes.iter())?;
         let mut result = Evaluation::answering(WriteResponse::Done { commit_ts });
+        // The first version names the commit.
+        let mut number = id.map(|id| id.number);
         for write in writes {
-            put_change(&mut result.batch, &write.key, commit_ts, &write.change);
+            let value = match &write.change {
+                Change::Put(value) => Some(&value[..]),
+                Change::Delete => None,
+                Change::Keep => continue,
+            };
+            let (batch, key) = (&mut result.batch, &write.key);
+            match number.take() {
+                Some(number) => mvcc::put_version_by(batch, key, commit_ts, value, number),
+                None => mvcc::put_version(batch, key, commit_ts, value),
+            }
+        }
+        Ok(result)
+    }
+
+    /// Whether somebody was told that a commit is rolled back.
+    fn is_refused(&self, id: CommitId, commit_ts: Timestamp) -> Result<bool> {
+        Ok(commit_ts.0 <= self.refused_until.load(Ordering::SeqCst)
+            && mvcc::get_refusal(self.engine, id.number)?.is_some())
+    }
+
+    /// What became of a whole transaction of one shard. `now` was handed out while its primary was latched.
+    fn settle_now(&self, id: CommitId, primary: &Bytes, now: Timestamp) -> Result<Evaluation> {
+        let status = |status| Evaluation::answering(WriteResponse::Status(status));
+        if mvcc::get_refusal(self.engine, id.number)?.is_some() {
+            return Ok(status(TxnStatus::RolledBack));
+        }
+        let (between, steps_max) = ((id.since, id.until()), limits::SETTLE_VERSIONS_MAX);
+        match mvcc::find_commit(self.engine, primary, id.number, between, steps_max)? {
+            FoundCommit::At(commit_ts) => {
+                return Ok(status(TxnStatus::Committed { commit_ts }));
+            }
+            FoundCommit::TooMany => return Ok(status(TxnStatus::Forgotten)),
+            // Its version may have been dropped.
+            FoundCommit::Nowhere if self.safe_point >= id.since => {
+                return Ok(status(TxnStatus::Forgotten));
+            }
+            FoundCommit::Nowhere => {}
+        }
+        let mut result = status(TxnStatus::RolledBack);
+        // A later one comes too late by itself.
+        if now <= id.until() {
+            self.refused_until.fetch_max(id.until().0, Ordering::SeqCst);
+            mvcc::put_refusal(&mut result.batch, id.number, id.until());
+            let keep_ms = limits::REFUSAL_KEEP.as_millis() as u64;
+            for (number, until) in mvcc::refusals(self.engine)? {
+                if until.unix_ms().saturating_add(keep_ms) < now.unix_ms() {
+                    mvcc::delete_refusal(&mut result.batch, number);
+                }
+            }
         }
         Ok(result)
     }
@@ -309,7 +378,7 @@ impl Evaluator<'_> {
                 Ok(status(TxnStatus::Committed { commit_ts }))
             }
             Some(TxnRecord::RolledBack) => Ok(status(TxnStatus::RolledBack)),
-            None if start_ts < self.lock_floor => Ok(status(TxnStatus::RolledBack)),
+            None if start_ts < self.lock_floor => Ok(status(TxnStatus::Forgotten)),
             None if now_unix_ms < start_ts.unix_ms() + limits::LOCK_TTL.as_millis() as u64 => {
                 Ok(status(TxnStatus::Alive))
             }

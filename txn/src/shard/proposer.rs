@@ -253,16 +253,16 @@ impl Proposer {
 
     /// Fetches commit timestamps for the writes that need one: the first of a consecutive range.
     async fn with_timestamps(&self, tasks: Vec<Task>) -> (Vec<Task>, Timestamp) {
-        let commits = |task: &Task| task.work.commits();
-        let count = tasks.iter().filter(|task| commits(task)).count();
+        let asks = |task: &Task| task.work.needs_timestamp();
+        let count = tasks.iter().filter(|task| asks(task)).count();
         if count == 0 {
             return (tasks, Timestamp::ZERO);
         }
-        tasks.iter().filter(|task| commits(task)).for_each(|task| task.guard.asks());
+        tasks.iter().filter(|task| task.work.commits()).for_each(|task| task.guard.asks());
         match self.oracle.timestamps(count as u32).await {
             Ok(first) => (tasks, first),
             Err(error) => {
-                let (failed, others) = tasks.into_iter().partition(commits);
+                let (failed, others) = tasks.into_iter().partition(asks);
                 refuse(failed, &error);
                 (others, Timestamp::ZERO)
             }
@@ -287,11 +287,14 @@ impl Proposer {
             row_locks: &tenure.row_locks,
             safe_point,
             lock_floor: tenure.lock_floor(),
+            refused_until: &tenure.refused_until,
         };
         for task in tasks {
             let commit_ts = next_ts;
-            if task.work.commits() {
+            if task.work.needs_timestamp() {
                 next_ts = next_ts.next();
+            }
+            if task.work.commits() {
                 task.guard.stamp(match &task.work {
                     Work::Write(WriteRequest::Prewrite { .. })
                         if defect::active("async-prewrite-unseen") =>
@@ -451,7 +454,12 @@ fn size(batch: &WriteBatch) -> usize {
 }
 
 impl Work {
-    /// Whether it needs a commit timestamp.
+    /// Whether it needs a timestamp: to commit at, or to know what time it is.
+    fn needs_timestamp(&self) -> bool {
+        self.commits() || matches!(self, Work::Write(WriteRequest::SettleNow { .. }))
+    }
+
+    /// Whether it commits, or may.
     fn commits(&self) -> bool {
         matches!(
             self,
@@ -479,9 +487,9 @@ fn keys(work: &Work) -> Vec<Bytes> {
         }
         WriteRequest::Commit { keys, kept, .. } => keys.iter().chain(kept).cloned().collect(),
         WriteRequest::Rollback { keys, .. } | WriteRequest::CheckLocks { keys, .. } => keys.clone(),
-        WriteRequest::CheckStatus { primary, .. } | WriteRequest::Heartbeat { primary, .. } => {
-            vec![primary.clone()]
-        }
+        WriteRequest::CheckStatus { primary, .. }
+        | WriteRequest::SettleNow { primary, .. }
+        | WriteRequest::Heartbeat { primary, .. } => vec![primary.clone()],
         WriteRequest::Bump { key, .. } => vec![key.clone()],
     }
 }
@@ -497,6 +505,7 @@ fn begins(work: &Work) -> bool {
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::CheckLocks { .. }
+        | WriteRequest::SettleNow { .. }
         | WriteRequest::Heartbeat { .. } => false,
     }
 }
@@ -513,6 +522,7 @@ fn visibility(work: &Work) -> Visibility {
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::CheckLocks { .. }
+        | WriteRequest::SettleNow { .. }
         | WriteRequest::Heartbeat { .. }
         | WriteRequest::Bump { .. } => Visibility::Never,
     }
@@ -539,6 +549,7 @@ fn weight(work: &Work) -> usize {
         WriteRequest::Commit { .. }
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
+        | WriteRequest::SettleNow { .. }
         | WriteRequest::Heartbeat { .. }
         | WriteRequest::Bump { .. } => keys_only(),
     };

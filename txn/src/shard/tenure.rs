@@ -24,6 +24,8 @@ pub(super) struct Tenure {
     pub(super) latches: Arc<Latches>,
     /// The node's row locks; those of this shard belong to this leadership.
     pub(super) row_locks: Arc<RowLocks>,
+    /// The last timestamp of a commit that may be refused; raised before the refusal is replicated.
+    pub(super) refused_until: AtomicU64,
     /// Reads before this point are refused: what they would see may be dropped.
     safe_point: AtomicU64,
     /// New locks of transactions that began before this point are refused. Never above what is replicated.
@@ -43,8 +45,17 @@ impl Tenure {
         });
         let safe_point = AtomicU64::new(mvcc::safe_point(engine)?.0);
         let lock_floor = AtomicU64::new(mvcc::lock_floor(engine)?.0);
-        let latches = Arc::default();
-        Ok(Tenure { shard, term, locks, latches, row_locks, safe_point, lock_floor })
+        let refused_until = mvcc::refusals(engine)?.into_iter().map(|(_, until)| until.0).max();
+        Ok(Tenure {
+            shard,
+            term,
+            locks,
+            latches: Arc::default(),
+            row_locks,
+            refused_until: AtomicU64::new(refused_until.unwrap_or_default()),
+            safe_point,
+            lock_floor,
+        })
     }
 
     /// The earliest read point that is served.

@@ -295,6 +295,7 @@ impl Content {
                     ReadRequest::Get { .. } => "read",
                     ReadRequest::Scan { .. } => "scan",
                     ReadRequest::Changed { .. } => "look for changes",
+                    ReadRequest::OldestLock { .. } => "look for the oldest lock",
                 };
                 (MessageKind::Read, route.shard, name)
             }
@@ -315,6 +316,7 @@ fn name_of(request: &WriteRequest) -> &'static str {
         WriteRequest::Rollback { .. } => "rollback",
         WriteRequest::CheckStatus { .. } => "check of the status",
         WriteRequest::CheckLocks { .. } => "check of locks",
+        WriteRequest::SettleNow { .. } => "question what became of it",
         WriteRequest::Heartbeat { .. } => "heartbeat",
         WriteRequest::Bump { .. } => "bump",
     }

@@ -30,6 +30,10 @@
 //! its leader is noticed here. A serializable transaction takes the two phases even on one shard: once its writes are
 //! locked and it has its `commit_ts`, it looks whether anything it has read was changed before that point.
 //!
+//! Before anything is sent that may commit, the caller gets the commit's [`Identity`]: by it the outcome is found out
+//! (`outcome`) when nobody answers. A commit of one entry names a timestamp that this node has heard before; the shard's
+//! leader commits it not much later than that, so a message that was lost for long does nothing.
+//!
 //! Invariants:
 //! 1. `commit_ts` is fetched after the last prewrite is durable, so every reader whose read point is
 //!    later meets the lock or the version. (An asynchronous commit: see above.)
@@ -37,11 +41,14 @@
 //! 3. An asynchronous commit answers an error only after the primary is known to be rolled back.
 
 use super::held_locks::HeldLocks;
+use super::outcome::Identity;
 use super::prepared::PreparedTransaction;
 use super::read_set::ReadSet;
 use super::resolve::{self, LockWait};
 use super::wrong_answer;
-use crate::command::{Change, KeyWrite, LockOwner, TxnStatus, WriteRequest, WriteResponse};
+use crate::command::{
+    Change, CommitId, KeyWrite, LockOwner, TxnStatus, WriteRequest, WriteResponse,
+};
 use crate::defect;
 use crate::shard_client::{Route, ShardClient};
 use crate::{Error, Result};
@@ -62,12 +69,14 @@ pub(super) struct Validation {
     pub(super) since: Timestamp,
 }
 
-/// Commits writes (at least one) and returns their commit timestamp. `locks` are released when it is over.
+/// Commits writes (at least one) and returns their commit timestamp. `locks` are released when it is over. `identity` is
+/// set before anything is sent that may commit.
 pub(super) async fn commit(
     client: &Arc<dyn ShardClient>,
     writes: Vec<KeyWrite>,
     mut locks: Option<HeldLocks>,
     validation: Option<Validation>,
+    identity: &mut Option<Identity>,
 ) -> Result<Timestamp> {
     let mut shards: BTreeMap<Route, Vec<KeyWrite>> = BTreeMap::new();
     let mut primary: Option<(Route, Bytes)> = None;
@@ -87,7 +96,8 @@ pub(super) async fn commit(
         && let Some(writes) = shards.get(&primary_route)
         && writes.iter().map(weight).sum::<usize>() <= limits::ENTRY_BYTES_MAX
     {
-        let commit_ts = commit_now(&**client, primary_route, writes.clone(), owner).await?;
+        let primary = (primary_route, primary);
+        let commit_ts = commit_one(&**client, primary, writes, owner, identity).await?;
         if let Some(locks) = &mut locks {
             locks.released(primary_route);
         }
@@ -100,6 +110,8 @@ pub(super) async fn commit(
         Some(_) => None,
     };
     work.validation = validation;
+    let (start_ts, primary) = (work.start_ts, work.primary.clone());
+    *identity = Some(Identity::SeveralShards { start_ts, primary });
     let (answer, outcome) = oneshot::channel();
     client.spawn(Box::pin(work.run(answer)));
     // The task answers always; silence means that the node is going down.
@@ -144,9 +156,18 @@ async fn confirm(
         .map(|chunk| (chunk.route, chunk.writes))
         .collect();
     let whole = parts.len();
-    let confirmed = parts
-        .into_iter()
-        .map(async |(route, writes)| commit_now(client, route, writes, owner).await.map(|_| route));
+    let confirmed = parts.into_iter().map(async |(route, writes)| {
+        match commit_now(client, route, writes, owner, None).await {
+            Ok(_) => Ok(route),
+            // It writes nothing, so nothing may have happened.
+            Err(Error::OutcomeUnknown { shard }) => {
+                let what = "it did not confirm in time that the locked rows are as they were; the transaction has \
+                            written nothing";
+                Err(Error::Unavailable { shard, what: what.into() })
+            }
+            Err(error) => Err(error),
+        }
+    });
     let confirmed = try_join_all(confirmed).await?;
     if let Some(locks) = &mut locks
         && whole == confirmed.iter().collect::<BTreeSet<_>>().len()
@@ -156,14 +177,53 @@ async fn confirm(
     Ok(Timestamp::ZERO)
 }
 
-/// The whole transaction in one entry.
+/// The whole transaction in one entry that can be found again.
+async fn commit_one(
+    client: &dyn ShardClient,
+    (route, primary): (Route, Bytes),
+    writes: &[KeyWrite],
+    owner: Option<LockOwner>,
+    identity: &mut Option<Identity>,
+) -> Result<Timestamp> {
+    let mut since = match client.read_points().recent(client.unix_ms()) {
+        Some(since) => since,
+        None => heard_now(client).await?,
+    };
+    let mut again = false;
+    loop {
+        let id = CommitId { number: client.lock_owners().number(), since };
+        *identity = Some(Identity::OneShard { id, primary: primary.clone() });
+        match commit_now(client, route, writes.to_vec(), owner, Some(id)).await {
+            // It came too late: nothing was executed. The oracle's time has jumped, or it had to wait.
+            Err(Error::RolledBack { .. }) if !again => {
+                again = true;
+                since = heard_now(client).await?;
+            }
+            Ok(commit_ts) => {
+                client.read_points().hear(commit_ts, client.unix_ms());
+                return Ok(commit_ts);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A new timestamp, remembered.
+async fn heard_now(client: &dyn ShardClient) -> Result<Timestamp> {
+    let ts = client.timestamp().await?;
+    client.read_points().hear(ts, client.unix_ms());
+    Ok(ts)
+}
+
+/// Writes of one shard in one entry.
 async fn commit_now(
     client: &dyn ShardClient,
     route: Route,
     writes: Vec<KeyWrite>,
     owner: Option<LockOwner>,
+    id: Option<CommitId>,
 ) -> Result<Timestamp> {
-    let request = WriteRequest::CommitNow { writes, owner };
+    let request = WriteRequest::CommitNow { writes, owner, id };
     match resolve::write(client, route, LockWait::patient(), request).await? {
         WriteResponse::Done { commit_ts } => Ok(commit_ts),
         WriteResponse::Status(_) | WriteResponse::Counter(_) => Err(wrong_answer(route.shard)),
@@ -232,7 +292,7 @@ impl TwoPhase {
         chunks.extend(shards.into_iter().flat_map(|(route, writes)| cut(route, writes)));
         Ok(TwoPhase {
             client: client.clone(),
-            start_ts: client.timestamp().await?,
+            start_ts: heard_now(&**client).await?,
             primary,
             chunks,
             secondaries: None,

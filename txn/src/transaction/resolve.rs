@@ -127,7 +127,7 @@ pub(super) async fn finish(
     finish_key(client, key, start_ts, &status).await
 }
 
-/// What became of a transaction that has left a lock. One that has expired is decided now, if that can be done.
+/// What became of a transaction over several shards. One whose lock has expired is decided now, if that can be done.
 pub(super) async fn what_became(
     client: &dyn ShardClient,
     start_ts: Timestamp,
