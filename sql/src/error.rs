@@ -170,6 +170,14 @@ errors! {
     unavailable(what) = 9001, "HY000", "{what}; nothing was executed, it is safe to retry";
     /// The outcome of a write is unknown.
     outcome_unknown(what) = 9002, "HY000", "{what}; it may or may not have been executed, check before you retry";
+    /// The same, with the token by which it can be asked what happened.
+    outcome_by_token(what, token) = 9002, "HY000", "{what}; it may or may not have been executed: SHOW TRANSACTION STATUS '{token}' tells which";
+    /// The same, while only the node that gave the token knows it.
+    outcome_by_node(what, token, node) = 9002, "HY000", "{what}; it may or may not have been executed: SHOW TRANSACTION STATUS '{token}' tells which, at node {node} only until the meta shard answers it again";
+    /// A token that names no transaction.
+    unknown_token(token, why) = 9008, "HY000", "Unknown transaction token '{token}': {why}";
+    /// A token of a transaction that is no longer remembered; a warning only.
+    token_forgotten(token) = 9009, "01000", "What became of transaction '{token}' is no longer known: read its rows";
     /// The transaction reads versions that are not kept any more.
     snapshot_too_old() = 9006, "HY000", "What is read is no longer kept: the point in time that is read lies before the retention, or the transaction runs for more than a day, or its node did not answer the others for a while; roll it back and begin anew, or read a later point";
     /// AS OF TIMESTAMP where it cannot be, or of a time that cannot be read (TiDB's number).

@@ -9,6 +9,7 @@ use crate::activity::{NodeActivity, Watched};
 use crate::ast::NodeAction;
 use crate::catalog::cache::CatalogCache;
 use crate::dml::auto_increment::AutoIncrement;
+use crate::session::token::KeptTokens;
 use crate::session::xa::ReservedXids;
 use crate::session::{Session, SessionInfo};
 use crate::sysvar::GlobalValues;
@@ -263,6 +264,8 @@ pub struct Instance {
     pub(crate) sessions: Mutex<BTreeMap<u32, Arc<SessionEntry>>>,
     /// Names of XA transactions that sessions of this node are in.
     pub(crate) xids: Arc<ReservedXids>,
+    /// Tokens of commits with an unknown outcome.
+    pub(crate) tokens: Arc<KeptTokens>,
     /// Statements executed since the start.
     pub(crate) questions: AtomicU64,
     /// Sessions opened since the start.
@@ -300,6 +303,7 @@ impl Instance {
             auto_increment: AutoIncrement::new(config.client.clone()),
             sessions: Mutex::default(),
             xids: Arc::default(),
+            tokens: Arc::default(),
             questions: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             started,

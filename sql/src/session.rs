@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Reading order: this file (what the gateway calls), `statement` (dispatch), `transaction` (what
-//! BEGIN, COMMIT and autocommit mean), `past`, `xa` (transactions that an outside manager ends), `variables`
+//! BEGIN, COMMIT and autocommit mean), `past`, `xa` (transactions that an outside manager ends), `token` (what became of
+//! one), `variables`
 //! (what a session remembers), `prepared`, `query`.
 //!
 //! Invariants:
@@ -25,6 +26,7 @@ pub(crate) mod past;
 pub mod prepared;
 pub mod query;
 pub mod statement;
+pub(crate) mod token;
 pub mod transaction;
 pub(crate) mod user_locks;
 pub mod variables;

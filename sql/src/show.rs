@@ -148,9 +148,7 @@ async fn list<'a>(
         Show::Nodes(filter) => (server::nodes(session), like(filter)),
         Show::TablesBySharding(class) => (tables::by_sharding(session, *class).await?, None),
         Show::DdlJobs => (nothing("Job,Statement,State"), None),
-        Show::TransactionStatus(_) => {
-            return Err(Error::not_supported("SHOW TRANSACTION STATUS: read the rows back"));
-        }
+        Show::TransactionStatus(token) => (server::transaction_status(session, token).await?, None),
     })
 }
 

@@ -9,9 +9,13 @@
 //! time pass if nothing else helps. `b:> bye` closes a session. `> later 1500` moves the clock,
 //! `> collect` drops versions of rows that nobody can see from now on.
 //!
+//! `> lose-quorum SHARD` lets the outcome of each write be unknown, `> elect SHARD kept|lost` makes the shard serve again, with
+//! those writes or without them; `data` stands for all shards but the meta shard, 0. Tokens of transactions are shown as
+//! `token-1` and so on, in the order in which they first appear, and may be written so.
+//!
 //! Output is what a client would show: rows, affected rows, errors, and warnings when there are any.
 
-use base::{Clock, NodeId, ShardId};
+use base::{Clock, NodeId, ShardId, Timestamp};
 use bytes::Bytes;
 use goldenscript::{Command, Context, Runner};
 use sql::instance::{Cluster, Instance, InstanceConfig, NodeRow, ShardRow};
@@ -23,7 +27,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use txn::testing::MemoryCluster;
+use txn::testing::{MemoryCluster, Unconfirmed};
 use txn::{RowLocks, ShardClient};
 
 test_each_file::test_each_path! { in "sql/src/testscripts/session" as scripts => script }
@@ -40,7 +44,14 @@ fn script(path: &std::path::Path) {
         MemoryCluster::new(SHARDS, clock.clone()).expect("a cluster in memory")
     };
     let instance = runtime.block_on(instance(cluster.clone(), clock.clone()));
-    let mut sessions = Sessions { runtime, clock, cluster, instance, sessions: BTreeMap::new() };
+    let mut sessions = Sessions {
+        runtime,
+        clock,
+        cluster,
+        instance,
+        sessions: BTreeMap::new(),
+        tokens: Vec::new(),
+    };
     goldenscript::run(&mut sessions, path).expect("the script runs");
 }
 
@@ -111,6 +122,8 @@ struct Sessions {
     cluster: Arc<MemoryCluster>,
     instance: Arc<Instance>,
     sessions: BTreeMap<String, Client>,
+    /// Tokens that were shown.
+    tokens: Vec<String>,
 }
 
 /// A session at rest, or the statement that it runs.
@@ -133,8 +146,11 @@ impl Runner for Sessions {
         if command.name == "collect" {
             return Ok(format!("dropped {}", self.runtime.block_on(collect(&self.cluster))?));
         }
+        if self.moves_shards(&command.name)? {
+            return Ok("ok".into());
+        }
         let name = context.prefix.clone().unwrap_or_else(|| "main".into());
-        let Sessions { runtime, instance, sessions, .. } = self;
+        let Sessions { runtime, instance, sessions, tokens, .. } = self;
         let next_id = sessions.len() as u32 + 1;
         let client = sessions.remove(&name).unwrap_or_else(|| {
             Client::Idle(Box::new(instance.session(SessionInfo {
@@ -160,7 +176,10 @@ impl Runner for Sessions {
                 return Ok("bye".into());
             }
             (Client::Idle(mut session), sql) => {
-                let sql = sql.to_string();
+                let mut sql = sql.to_string();
+                for (number, token) in tokens.iter().enumerate() {
+                    sql = sql.replace(&format!("token-{}", number + 1), token);
+                }
                 let mut step = runtime.spawn(async move {
                     let out = run(&mut session, &sql, prepared, columns).await;
                     (session, out)
@@ -183,7 +202,78 @@ impl Runner for Sessions {
             }
         };
         sessions.insert(name, client);
-        Ok(out)
+        Ok(self.without_chance(&out))
+    }
+}
+
+impl Sessions {
+    /// Runs a command that changes how shards do, if it is one.
+    fn moves_shards(&self, command: &str) -> Result<bool, Box<dyn Error>> {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let (shard, unconfirmed) = match words[..] {
+            ["lose-quorum", shard] => (shard, None),
+            ["elect", shard, "kept"] => (shard, Some(Unconfirmed::Kept)),
+            ["elect", shard, "lost"] => (shard, Some(Unconfirmed::Lost)),
+            _ => return Ok(false),
+        };
+        let shards: Vec<u64> = match shard {
+            "data" => (1..=u64::from(SHARDS)).collect(),
+            id => vec![id.parse()?],
+        };
+        for shard in shards {
+            let replication = &self.cluster.shard(ShardId(shard))?.replication;
+            match unconfirmed {
+                None => replication.lose_quorum(),
+                Some(unconfirmed) => replication.elect(unconfirmed)?,
+            }
+        }
+        Ok(true)
+    }
+
+    /// An output that does not depend on what was numbered before: tokens, commit timestamps, and the shard of a row.
+    fn without_chance(&mut self, out: &str) -> String {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let mut shown = String::new();
+        let mut rest = out;
+        while !rest.is_empty() {
+            let (word, after) =
+                rest.split_at(rest.find(|c: char| !is_part(c)).unwrap_or(rest.len()));
+            let (between, after) = after.split_at(after.find(is_part).unwrap_or(after.len()));
+            shown.push_str(&self.word_without_chance(word));
+            shown.push_str(between);
+            rest = after;
+        }
+        for shard in 1..=SHARDS {
+            shown = shown.replace(&format!("a quorum of shard s{shard} "), "a quorum of shard sN ");
+        }
+        shown
+    }
+
+    fn word_without_chance(&mut self, word: &str) -> String {
+        if is_token(word) {
+            let known = self.tokens.iter().position(|token| token == word);
+            let number = known.unwrap_or_else(|| {
+                self.tokens.push(word.to_string());
+                self.tokens.len() - 1
+            });
+            return format!("token-{}", number + 1);
+        }
+        let started = Timestamp::from_unix_ms(ScriptClock::default().unix_ms()).0;
+        let day = Timestamp::from_unix_ms(24 * 3600 * 1000).0;
+        match word.parse::<u64>() {
+            Ok(number) if (started..started + day).contains(&number) => "TIMESTAMP".into(),
+            _ => word.to_string(),
+        }
+    }
+}
+
+/// Whether a word looks as tokens of transactions do.
+fn is_token(word: &str) -> bool {
+    let is_hex = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_hexdigit());
+    let Some(rest) = word.strip_prefix(['c', 't']) else { return false };
+    match rest.split('-').collect::<Vec<_>>()[..] {
+        [node, count, time] => node.parse::<u16>().is_ok() && is_hex(count) && time.len() == 11,
+        _ => false,
     }
 }
 

@@ -24,6 +24,7 @@
 //! 7. The lock floor is replicated before anything rests on it, and never falls: below it no lock is placed any more, under
 //!    any leader. So a shard that has no lock below it now never will have one, and a record that no shard has an older
 //!    lock than is asked for by nobody.
+//! 8. A commit of one entry that was said to be rolled back is refused until it comes too late by its own timestamp.
 //!
 //! Not here: Raft, routing, retries, when to collect (for transaction records, which all shards have a say in:
 //! `transaction::records`).

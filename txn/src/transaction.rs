@@ -325,12 +325,17 @@ impl Transaction {
         if let Some(own) = self.buffer.get(key) {
             return Ok(own.value.clone());
         }
+        Ok(self.get_committed(key).await?.map(|version| version.value))
+    }
+
+    /// The committed version of a key, as a read sees it before own writes.
+    pub async fn get_committed(&mut self, key: &Bytes) -> Result<Option<Version>> {
         let route = self.client.locate(key)?;
         let ts = self.point_read_ts(true).await?;
         let version = get_at(&self.client, route, vec![key.clone()], ts).await?.pop().flatten();
         self.observe(ts, key, version.as_ref());
         self.remember(key);
-        Ok(version.map(|version| version.value))
+        Ok(version)
     }
 
     /// The values of some keys in their order, own writes included. Shards are asked in parallel.

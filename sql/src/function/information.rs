@@ -56,6 +56,8 @@ pub static FUNCTIONS: &[Function] = &[
     per_row("release_all_locks", 0, 0, user_lock),
     per_row("is_free_lock", 1, 1, user_lock),
     per_row("is_used_lock", 1, 1, user_lock),
+    per_row("gtid", 0, 0, token),
+    per_row("gtid_state", 1, 1, token),
     per_row("sleep", 1, 1, |_, _| {
         Err(Error::not_supported("SLEEP(); let the client wait instead"))
     }),
@@ -70,6 +72,16 @@ fn user_lock(args: Vec<Expr>, _: &EvalContext) -> Result<Bound> {
     Ok(bound(ty, args, |_| {
         Err(Error::not_supported(
             "GET_LOCK and its family in a query of tables: use SELECT without FROM, DO or SET",
+        ))
+    }))
+}
+
+/// Run before the statement where it may stand (`session::token`); an error anywhere else.
+fn token(args: Vec<Expr>, _: &EvalContext) -> Result<Bound> {
+    let ty = SqlType::varchar(64, CollationId::DEFAULT);
+    Ok(bound(ty, args, |_| {
+        Err(Error::not_supported(
+            "GTID() and GTID_STATE() in a query of tables: use SELECT without FROM, DO or SET",
         ))
     }))
 }

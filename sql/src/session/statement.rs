@@ -509,7 +509,10 @@ impl Session {
         changes: Changes,
         env: &StatementContext,
     ) -> Result<Changes> {
-        let committed = txn.lock().await.commit().await;
+        let (committed, identity) = {
+            let mut txn = txn.lock().await;
+            (txn.commit().await, txn.identity().cloned())
+        };
         match (committed, &changes.table) {
             (Ok(_), _) => Ok(changes),
             (Err(txn::Error::AlreadyExists { key }), Some(table)) => {
@@ -526,7 +529,7 @@ impl Session {
                 let client = &self.instance.config.client;
                 Err(dml::duplicate::describe(client, table, &key, &changes.rows, &env.ctx).await)
             }
-            (Err(error), _) => Err(error.into()),
+            (Err(error), _) => Err(self.instance.commit_error(error, identity, None).await),
         }
     }
 }

@@ -18,6 +18,7 @@
 
 use super::connection::Session;
 use super::locking::WriteView;
+use super::token::Gtid;
 use super::xa::XaBranch;
 use crate::activity::Begun;
 use crate::ast::{AccessMode, Begin, Completion, IsolationLevel};
@@ -64,6 +65,8 @@ pub(crate) struct OpenTransaction {
     savepoints: Vec<(String, Savepoint)>,
     /// Tables it has written.
     pub(super) written: BTreeSet<TableId>,
+    /// Its token, once it has asked for one.
+    pub(super) gtid: Option<Gtid>,
 }
 
 /// What COMMIT AND CHAIN hands on to the next transaction.
@@ -85,6 +88,11 @@ impl SessionTransaction {
     /// The open transaction.
     pub(crate) fn open(&self) -> Option<&OpenTransaction> {
         self.open.as_ref()
+    }
+
+    /// The open transaction, to be changed.
+    pub(super) fn open_mut(&mut self) -> Option<&mut OpenTransaction> {
+        self.open.as_mut()
     }
 
     /// Forgets the open transaction, XA or not: a rollback.
@@ -184,6 +192,7 @@ impl Session {
                 read_only: true,
                 savepoints: Vec::new(),
                 written: BTreeSet::new(),
+                gtid: None,
             });
             return;
         }
@@ -212,6 +221,7 @@ impl Session {
             past: None,
             savepoints: Vec::new(),
             written: BTreeSet::new(),
+            gtid: None,
         });
     }
 
@@ -267,11 +277,19 @@ impl Session {
         let Some(open) = self.transaction.open.take() else { return Ok(()) };
         self.check_tables(&open.written).await?;
         let mut txn = open.txn.lock().await;
-        match txn.commit().await {
+        if let Some(gtid) = &open.gtid {
+            gtid.mark(&mut txn)?;
+        }
+        let committed = txn.commit().await;
+        match committed {
             Ok(_) => Ok(()),
             // The statement saw the key absent, so somebody else added it since: a conflict.
             Err(txn::Error::AlreadyExists { .. }) => Err(Error::deadlock()),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                let (identity, token) =
+                    (txn.identity().cloned(), open.gtid.as_ref().map(Gtid::token));
+                Err(self.instance.commit_error(error, identity, token).await)
+            }
         }
     }
 

@@ -12,10 +12,11 @@
 //! taken over. So a lock survives any leader, and dies with its session.
 //!
 //! These functions have effects and wait, so they are not evaluated like others: they stand in SELECT without FROM, in DO
-//! and in SET, where they are run one after the other and replaced by their results.
+//! and in SET, where they are run one after the other and replaced by their results. So are those of tokens (`token`).
 
 use super::connection::Session;
 use super::locking::{Locking, WriteView};
+use super::token;
 use crate::ast::{self, ExprKind, Literal, QueryBody, SelectItem};
 use crate::context::EvalContext;
 use crate::instance::Instance;
@@ -128,11 +129,12 @@ async fn change(
     }
 }
 
-/// The function that a call names, if it is of this family.
+/// The function that a call names, if it is of this family or that of tokens.
 fn function_of(name: &str) -> Option<&'static str> {
     const NAMES: [&str; 5] =
         ["get_lock", "release_lock", "release_all_locks", "is_free_lock", "is_used_lock"];
-    NAMES.into_iter().find(|known| known.eq_ignore_ascii_case(name))
+    let mut all = NAMES.into_iter().chain(token::FUNCTIONS);
+    all.find(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Calls of the family in an expression, in the order of their evaluation.
@@ -236,13 +238,17 @@ impl Session {
         let Some(function) = function_of(name) else { return Ok(()) };
         let wanted = match function {
             "get_lock" => 2,
-            "release_all_locks" => 0,
+            "release_all_locks" | "gtid" => 0,
             _ => 1,
         };
         if args.len() != wanted {
             return Err(Error::wrong_parameter_count(name));
         }
         let values = Box::pin(self.evaluate(args, params.to_vec())).await?;
+        if token::FUNCTIONS.contains(&function) {
+            call.kind = ExprKind::Literal(self.run_token_function(values.first()).await?);
+            return Ok(());
+        }
         let name = match values.first() {
             None => String::new(),
             Some(Value::Null) => return Err(Error::wrong_user_lock_name("NULL")),

@@ -8,6 +8,7 @@ use crate::collation::{CHARSETS, CollationId};
 use crate::ddl::account;
 use crate::dml::find_table;
 use crate::instance::Process;
+use crate::session::token::Status;
 use crate::session::{ColumnMeta, Session};
 use crate::types::SqlType;
 use crate::value::{Row, Value};
@@ -83,6 +84,28 @@ pub(super) fn process_list(session: &Session, full: bool) -> Listing {
         text_column("Info", 1024),
     ];
     Listing { columns, rows }
+}
+
+/// SHOW TRANSACTION STATUS: what became of the transaction that a token names.
+pub(super) async fn transaction_status(session: &mut Session, token: &str) -> Result<Listing> {
+    let (instance, ctx) = (session.instance.clone(), session.context(Vec::new()));
+    let status = instance.transaction_status(token, &ctx).await?;
+    let (commit_ts, time) = match status {
+        Status::Committed { commit_ts } => {
+            let micros = commit_ts.unix_ms() as i64 * 1000;
+            let time = ctx.time_zone.from_unix_micros(micros);
+            (Value::UInt(commit_ts.0), Value::DateTime(time))
+        }
+        Status::RolledBack | Status::Running | Status::Unknown => (Value::Null, Value::Null),
+    };
+    let columns = vec![
+        text_column("Token", 64),
+        text_column("Status", 16),
+        number_column("Commit_ts"),
+        ColumnMeta::computed("Commit_time", SqlType::datetime(3)),
+    ];
+    let rows = vec![vec![text(token), text(status.name()), commit_ts, time]];
+    Ok(Listing { columns, rows })
 }
 
 /// The one line of SHOW ENGINES.

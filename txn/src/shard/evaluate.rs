@@ -10,7 +10,7 @@
 //!       └──[CheckLocks, Rollback]──► free, with a record that no lock can be placed any more
 //! ```
 //!
-//! A transaction of one shard ([CommitNow]) leaves no record: the version of its primary names it, and [SettleNow] looks
+//! A transaction of one shard (`CommitNow`) leaves no record: the version of its primary names it, and `SettleNow` looks
 //! for that. Where it finds none, it leaves a refusal: the commit may still be under way. A refusal is needed until the
 //! commit would come too late by its own timestamp; then it stays for `REFUSAL_KEEP`, because a commit may have got its
 //! timestamp and not be evaluated yet, for moments, and is dropped by a later question.
