@@ -183,6 +183,15 @@ pub const ACTIVITY_WAIT_MAX: Duration = Duration::from_millis(2000);
 pub const READ_SET_MAX: usize = 4096;
 /// How often GET_LOCK looks whether a lock that another session holds is free.
 pub const USER_LOCK_LOOK: Duration = Duration::from_millis(200);
+/// First pause between two looks whether a table is still locked; doubles up to [`TABLE_LOCK_LOOK_MAX`].
+pub const TABLE_LOCK_LOOK_MIN: Duration = Duration::from_millis(5);
+/// Longest pause between two such looks.
+pub const TABLE_LOCK_LOOK_MAX: Duration = Duration::from_millis(100);
+/// How often somebody who waits for a locked table asks whether the session that has locked it still lives.
+pub const TABLE_LOCK_OWNER_LOOK: Duration = Duration::from_millis(1000);
+/// How long LOCK TABLES waits for a node that does not say what its sessions use: then the node's catalog lease is over,
+/// and what it committed under that lease is decided.
+pub const TABLE_LOCK_SILENCE_MAX: Duration = Duration::from_millis(9500);
 /// Bytes of keys in one row of a prepared XA transaction's key list.
 pub const XA_ROW_BYTES_TARGET: usize = 256 << 10;
 /// Bytes of all keys that one XA transaction may have locked when it is prepared.
@@ -402,6 +411,12 @@ const _: () = {
             < ELECTION_TIMEOUT_MIN.as_millis()
     );
     assert!(CATALOG_RENEW.as_millis() * 3 <= CATALOG_LEASE.as_millis());
+    assert!(
+        TABLE_LOCK_SILENCE_MAX.as_millis()
+            >= CATALOG_LEASE.as_millis()
+                + ROUTE_WAIT_MAX.as_millis()
+                + PROPOSE_WAIT_MAX.as_millis()
+    );
     assert!(PROPOSE_WAIT_MAX.as_millis() < 5000, "a write without quorum answers within 5 s");
     assert!(LOCK_WAIT_YOUNGER_MAX.as_millis() < LOCK_WAIT_MAX.as_millis());
     assert!(LOCK_FLOOR_AGE_MIN.as_millis() > 10 * LOCK_WAIT_MAX.as_millis());

@@ -19,6 +19,7 @@ fn a_rust_client_gets_what_it_expects() {
         large_result(&cluster).await;
         transaction_over_shards(&cluster).await;
         locks_over_nodes(&cluster).await;
+        locked_tables_over_nodes(&cluster).await;
     });
 }
 
@@ -93,6 +94,43 @@ async fn locks_over_nodes(cluster: &Cluster) {
     };
     let (got, ()) = futures::join!(b.query_first("SELECT GET_LOCK('import', 20)"), gone);
     assert_eq!(got.unwrap(), Some(1_i64), "the lock of a session that has ended");
+}
+
+/// LOCK TABLES at one node holds up sessions of another one, and goes with its session.
+async fn locked_tables_over_nodes(cluster: &Cluster) {
+    let (mut a, mut b) = (root(cluster, 1).await, root(cluster, 2).await);
+    a.query_drop("CREATE TABLE rs.locked (id INT PRIMARY KEY)").await.unwrap();
+    b.query_drop("INSERT INTO rs.locked VALUES (1)").await.unwrap();
+    b.query_drop("SET lock_wait_timeout = 1").await.unwrap();
+    a.query_drop("LOCK TABLES rs.locked READ").await.unwrap();
+    let refused = b.query_drop("INSERT INTO rs.locked VALUES (2)").await;
+    assert_eq!(code(&refused.unwrap_err()), 1205);
+    let seen: Option<i64> = b.query_first("SELECT COUNT(*) FROM rs.locked").await.unwrap();
+    assert_eq!(seen, Some(1), "a table that is locked with READ is read by all");
+    a.query_drop("UNLOCK TABLES").await.unwrap();
+    b.query_drop("INSERT INTO rs.locked VALUES (2)").await.unwrap();
+
+    // An open transaction of another node is waited for.
+    b.query_drop("SET lock_wait_timeout = 30").await.unwrap();
+    b.query_drop("BEGIN").await.unwrap();
+    b.query_drop("INSERT INTO rs.locked VALUES (3)").await.unwrap();
+    a.query_drop("SET lock_wait_timeout = 1").await.unwrap();
+    let refused = a.query_drop("LOCK TABLES rs.locked READ").await;
+    assert_eq!(code(&refused.unwrap_err()), 1205);
+    b.query_drop("COMMIT").await.unwrap();
+
+    a.query_drop("SET lock_wait_timeout = 30").await.unwrap();
+    a.query_drop("LOCK TABLES rs.locked WRITE").await.unwrap();
+    let id = a.id();
+    let killed = async {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let mut c = root(cluster, 3).await;
+        c.query_drop(format!("KILL {id}")).await.unwrap();
+    };
+    let (inserted, ()) = futures::join!(b.query_drop("INSERT INTO rs.locked VALUES (4)"), killed);
+    inserted.expect("the locks of a session that was killed are over");
+    let seen: Option<i64> = b.query_first("SELECT COUNT(*) FROM rs.locked").await.unwrap();
+    assert_eq!(seen, Some(4));
 }
 
 async fn statements(cluster: &Cluster) {

@@ -20,7 +20,9 @@ use proto::node as pb;
 use shard_router::{ClusterState, NodeState, ShardInfo};
 use sql::activity::NodeActivity;
 use sql::ast::NodeAction;
-use sql::instance::{Cluster, ComparisonRow, NodePlanRow, NodeRow, ShardRow};
+use sql::instance::{
+    Cluster, ComparisonRow, NodePlanRow, NodeRow, ShardRow, TableUsers, TableWanted,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use txn::RowLocks;
@@ -137,6 +139,29 @@ impl Cluster for ClusterView {
         futures::future::join_all(asked).await.into_iter().all(|answer| {
             matches!(answer, Ok(pb::answer::Response::CatalogLoaded(loaded)) if loaded.version >= version)
         })
+    }
+
+    async fn announce_table_locks(&self, version: u64, wanted: &[TableWanted]) -> TableUsers {
+        let tables: Vec<pb::TableWanted> = wanted
+            .iter()
+            .map(|wanted| pb::TableWanted { table: wanted.table.0, write: wanted.write })
+            .collect();
+        let asked = self.peers.others().into_iter().map(|node| {
+            let tables = tables.clone();
+            let changed = pb::TableLocksChanged { version, tables };
+            let request = pb::call::Request::TableLocksChanged(changed);
+            self.peers.call_any_way(node, request, CATALOG_LEASE)
+        });
+        let mut users = TableUsers::default();
+        for answer in futures::future::join_all(asked).await {
+            match answer {
+                Ok(pb::answer::Response::TablesUsed(told)) if told.version >= version => {
+                    users.used |= told.used;
+                }
+                Ok(_) | Err(_) => users.silent = true,
+            }
+        }
+        users
     }
 
     async fn kill(&self, id: u32, connection: bool) -> Option<bool> {

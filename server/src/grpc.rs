@@ -14,12 +14,12 @@ use crate::meta_store::MetaStore;
 use crate::peers::Peers;
 use crate::wire;
 use base::limits::{LANE_QUEUE_MAX, MESSAGE_BYTES_MAX};
-use base::{ClusterId, NodeId, ShardId};
+use base::{ClusterId, NodeId, ShardId, TableId};
 use futures::Stream;
 use proto::node as pb;
 use proto::node::node_server::{Node, NodeServer};
 use shard_router::{ClusterState, NodeInfo, NodeState};
-use sql::instance::Instance;
+use sql::instance::{Instance, TableWanted};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
@@ -83,6 +83,9 @@ impl NodeService {
     async fn answer(&self, request: pb::call::Request) -> pb::answer::Response {
         match (self.running.get(), request) {
             (_, pb::call::Request::AnnounceCatalog(announced)) => self.announced(announced).await,
+            (_, pb::call::Request::TableLocksChanged(changed)) => {
+                self.table_locks_changed(changed).await
+            }
             (_, pb::call::Request::KillSession(kill)) => {
                 let killed = self
                     .instance
@@ -123,6 +126,24 @@ impl NodeService {
                 }
                 Err(error) => unavailable(error.to_string()),
             },
+        }
+    }
+
+    async fn table_locks_changed(&self, changed: pb::TableLocksChanged) -> pb::answer::Response {
+        use pb::answer::Response as Answer;
+        let version = changed.version;
+        // A node whose SQL layer has not started runs no statement.
+        let Some(instance) = self.instance.get() else {
+            return Answer::TablesUsed(pb::TablesUsed { version, used: false });
+        };
+        let wanted: Vec<TableWanted> = changed
+            .tables
+            .iter()
+            .map(|wanted| TableWanted { table: TableId(wanted.table), write: wanted.write })
+            .collect();
+        match instance.table_locks_announced(version, &wanted).await {
+            Ok(used) => Answer::TablesUsed(pb::TablesUsed { version, used }),
+            Err(error) => unavailable(error.to_string()),
         }
     }
 }
@@ -185,9 +206,11 @@ impl Running {
             }
             Call::Relay(relay) => Answer::Relayed(Box::new(self.peers.pass_on(*relay).await)),
             // Answered before: they need no cluster.
-            Call::AnnounceCatalog(_) | Call::Ping(_) | Call::KillSession(_) | Call::Activity(_) => {
-                bad_call("a call out of place")
-            }
+            Call::AnnounceCatalog(_)
+            | Call::TableLocksChanged(_)
+            | Call::Ping(_)
+            | Call::KillSession(_)
+            | Call::Activity(_) => bad_call("a call out of place"),
             Call::Status(request) => Answer::Status(self.gossip.answer(&request)),
             Call::Cluster(_) => Answer::Cluster(cw::state_to_pb(&self.directory.state())),
             Call::Group(request) => self.members.answer_group(ShardId(request.shard)),

@@ -106,6 +106,8 @@ impl<'a> BindContext<'a> {
 pub struct Sources {
     /// Tables of the catalog.
     pub tables: Vec<Arc<TableDef>>,
+    /// The name that each of them has in the statement.
+    pub names: Vec<String>,
     /// AS OF TIMESTAMP of each table that has it: constants.
     pub points: Vec<Expr>,
     /// Whether some table has none.

@@ -6,7 +6,7 @@
 //!      ▼
 //! Catalog ── immutable snapshot, one `Arc` per version ──> every statement binds against one
 //!      ▲
-//!      └── cache: snapshot + lease, renewed in the background
+//!      └── cache: snapshot + lease, renewed in the background; under the same lease who has locked which tables
 //! ```
 //!
 //! Invariants:
@@ -26,6 +26,7 @@ mod innodb_trx;
 pub mod performance_schema;
 mod record;
 pub mod store;
+pub(crate) mod table_locks;
 
 use crate::collation::CollationId;
 use crate::types::SqlType;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! check ──> schema change (one transaction on the meta shard) ──> announce to all nodes
-//!              │ two at once: one conflicts and starts again         │ a silent node: wait for its lease
+//!    ▲         │ two at once: one conflicts and starts again         │ a silent node: wait for its lease
+//!    └─ wait ──┘ somebody else has locked its tables
 //! ```
 //!
 //! A schema change is acknowledged when no node can run a statement against the old catalog any more.
@@ -19,10 +20,13 @@ pub(crate) mod password;
 use crate::ast::{self, Statement};
 use crate::binder::{self, BindContext, Scope};
 use crate::catalog::store::{self, SchemaChange};
+use crate::catalog::table_locks::{Owners, TableLocks};
 use crate::catalog::{Catalog, DatabaseDef, TableDef, information_schema};
 use crate::collation::CollationId;
 use crate::context::EvalContext;
 use crate::expr::Expr;
+use crate::session::table_gate::Blocked;
+use crate::session::table_locks::SessionLocks;
 use crate::session::{OkResult, Outcome, Session};
 use crate::value::Value;
 use crate::{Error, Result, parser};
@@ -107,17 +111,65 @@ fn existing_database<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Arc<Dat
     catalog.database(name).ok_or_else(|| Error::unknown_database(name))
 }
 
+/// What a schema change is about: LOCK TABLES keeps it from that.
+enum Touched<'a> {
+    /// A database that is made.
+    NewDatabase,
+    /// A database with all its tables.
+    Database(&'a str),
+    /// Tables, by database and name.
+    Tables(Vec<(&'a str, &'a str)>),
+}
+
+impl Touched<'_> {
+    /// Whether the session's own locks allow it: else 1099, 1100 or 1192.
+    fn check_own_locks(&self, own: &SessionLocks) -> Result<()> {
+        match self {
+            Touched::NewDatabase | Touched::Database(_) => own.check_no_tables(),
+            Touched::Tables(tables) => {
+                tables.iter().try_for_each(|(database, name)| own.check_table(database, name, true))
+            }
+        }
+    }
+
+    /// What a session has to wait for.
+    fn blocked(&self, locks: &TableLocks, own: Owners) -> Option<Blocked> {
+        let all = match self {
+            Touched::NewDatabase => vec![Blocked::Changes],
+            Touched::Database(database) => vec![Blocked::Database(database.to_string())],
+            Touched::Tables(tables) => tables
+                .iter()
+                .map(|(database, name)| Blocked::Table {
+                    database: database.to_string(),
+                    name: name.to_string(),
+                    write: true,
+                })
+                .collect(),
+        };
+        all.into_iter().find(|blocked| blocked.holder(locks, own).is_some())
+    }
+}
+
 /// Runs a schema change until it meets no other, then waits until every node knows it. `Ok(false)` from
 /// `plan` means that nothing is to be changed.
 async fn change(
-    session: &Session,
+    session: &mut Session,
+    touched: Touched<'_>,
     mut plan: impl FnMut(&mut SchemaChange) -> Result<bool>,
 ) -> Result<()> {
-    let client = &session.instance.config.client;
+    touched.check_own_locks(&session.table_locks)?;
+    let client = &session.instance.config.client.clone();
     let mut attempt = 0;
     let version = loop {
-        attempt += 1;
         let mut change = SchemaChange::begin(client).await?;
+        if let Some(blocked) = touched.blocked(&change.locks, session.table_locks.owners()) {
+            drop(change);
+            session.blocked_at(blocked);
+            session.wait_for_tables().await?;
+            session.enter_changes().await?;
+            continue;
+        }
+        attempt += 1;
         if !plan(&mut change)? {
             return Ok(());
         }
@@ -148,7 +200,7 @@ async fn create_database(session: &mut Session, create: &ast::CreateDatabase) ->
     let ctx = session.dml_context(Vec::new(), false);
     let id = store::new_database_id(&session.instance.config.client).await?;
     let name = create.name.clone();
-    change(session, |change| {
+    change(session, Touched::NewDatabase, |change| {
         if change.catalog.has_database(&name) {
             if !create.if_not_exists {
                 return Err(Error::database_exists(&name));
@@ -168,7 +220,7 @@ async fn drop_database(session: &mut Session, name: &str, if_exists: bool) -> Re
     let ctx = session.dml_context(Vec::new(), false);
     let now = ctx.now_unix_micros / 1_000_000;
     let mut dropped = 0;
-    change(session, |change| {
+    change(session, Touched::Database(name), |change| {
         dropped = 0;
         if change.catalog.database(name).is_none() {
             if !if_exists {
@@ -196,7 +248,8 @@ async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Resul
     let ctx = session.dml_context(Vec::new(), false);
     let database = database_of(session, &create.name)?.to_string();
     let id = store::new_table_id(&session.instance.config.client).await?;
-    change(session, |change| {
+    let touched = Touched::Tables(vec![(database.as_str(), create.name.name.as_str())]);
+    change(session, touched, |change| {
         let database = existing_database(&change.catalog, &database)?;
         if change.catalog.table(&database.name, &create.name.name).is_some() {
             let error = Error::table_exists(&create.name.name);
@@ -225,7 +278,8 @@ async fn create_like(session: &mut Session, create: &ast::CreateTableLike) -> Re
     let database = database_of(session, &create.name)?.to_string();
     let id = store::new_table_id(&session.instance.config.client).await?;
     let default = session.database.clone();
-    change(session, |change| {
+    let touched = Touched::Tables(vec![(database.as_str(), create.name.name.as_str())]);
+    change(session, touched, |change| {
         let catalog = &change.catalog;
         let model = crate::dml::find_table(&create.like, default.as_deref(), catalog)?;
         existing_database(catalog, &database)?;
@@ -272,7 +326,8 @@ async fn drop_tables(session: &mut Session, drop: &ast::DropTable) -> Result<Out
         names.push(pair);
     }
     let mut missing = Vec::new();
-    change(session, |change| {
+    let touched = names.iter().map(|(database, name)| (database.as_str(), name.as_str()));
+    change(session, Touched::Tables(touched.collect()), |change| {
         missing.clear();
         let mut found = Vec::new();
         for (database, name) in &names {
@@ -300,10 +355,11 @@ async fn drop_tables(session: &mut Session, drop: &ast::DropTable) -> Result<Out
 async fn truncate(session: &mut Session, name: &ast::TableName) -> Result<Outcome> {
     let ctx = session.dml_context(Vec::new(), false);
     let now = ctx.now_unix_micros / 1_000_000;
-    database_of(session, name)?;
+    let database = database_of(session, name)?.to_string();
     let id = store::new_table_id(&session.instance.config.client).await?;
     let default = session.database.clone();
-    change(session, |change| {
+    let touched = Touched::Tables(vec![(database.as_str(), name.name.as_str())]);
+    change(session, touched, |change| {
         let table = crate::dml::find_table(name, default.as_deref(), &change.catalog)?;
         change.drop_table(&table, now)?;
         // A new id is an empty table, and AUTO_INCREMENT begins again.
@@ -319,6 +375,8 @@ async fn rename(
     pairs: &[(ast::TableName, ast::TableName)],
 ) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
+    // Locks are known by names: a table that is locked keeps its name.
+    session.table_locks.check_no_tables()?;
     let mut renames = Vec::with_capacity(pairs.len());
     for (from, to) in pairs {
         create_table::check_identifier(&to.name, |name| Error::wrong_table_name(name))?;
@@ -326,7 +384,9 @@ async fn rename(
         let to = (database_of(session, to)?.to_string(), to.name.clone());
         renames.push((from, to));
     }
-    change(session, |change| {
+    let touched = renames.iter().flat_map(|(from, to)| [from, to]);
+    let touched = touched.map(|(database, name)| (database.as_str(), name.as_str()));
+    change(session, Touched::Tables(touched.collect()), |change| {
         // Left to right, so that two tables can swap names over a third one.
         let mut now: Vec<TableDef> = Vec::new();
         let find = |now: &[TableDef], catalog: &Catalog, database: &str, name: &str| {

@@ -168,9 +168,10 @@ pub(crate) fn find_table(
     Err(Error::no_such_table(format!("{database}.{}", name.name)))
 }
 
-/// The table that a statement changes: tables of system schemas are refused.
+/// The table that a statement changes, whose use is noted: tables of system schemas are refused.
 pub(crate) fn find_writable(
     name: &ast::TableName,
+    alias: Option<&str>,
     session: &Session,
     catalog: &Catalog,
 ) -> Result<Arc<TableDef>> {
@@ -181,5 +182,7 @@ pub(crate) fn find_writable(
         let user = format!("'{}'@'{}'", session.info.user, session.info.host);
         return Err(Error::access_denied_database(user, database));
     }
-    find_table(name, session.database.as_deref(), catalog)
+    let table = find_table(name, session.database.as_deref(), catalog)?;
+    session.enter(&table, alias.unwrap_or(&table.name), true)?;
+    Ok(table)
 }

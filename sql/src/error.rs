@@ -120,6 +120,14 @@ errors! {
     lock_wait_timeout() = 1205, "HY000", "Lock wait timeout exceeded; try restarting transaction";
     /// NOWAIT at a row that is locked.
     lock_not_available() = 3572, "HY000", "Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set.";
+    /// A write to a table that this session has locked with READ.
+    table_locked_for_read(name) = 1099, "HY000", "Table '{name}' was locked with a READ lock and can't be updated";
+    /// A table that a session under LOCK TABLES has not locked by this name.
+    table_not_locked(name) = 1100, "HY000", "Table '{name}' was not locked with LOCK TABLES";
+    /// What is not done while tables are locked.
+    lock_or_active_transaction() = 1192, "HY000", "Can't execute the given command because you have active locked tables or an active transaction";
+    /// A write in the session that has said FLUSH TABLES WITH READ LOCK.
+    conflicting_read_lock() = 1223, "HY000", "Can't execute the query because you have a conflicting read lock";
     /// GET_LOCK and its family with a name that cannot be.
     wrong_user_lock_name(name) = 3057, "42000", "Incorrect user-level lock name '{name}'.";
     /// Sessions that wait for each other's user locks.

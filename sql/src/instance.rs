@@ -10,12 +10,13 @@ use crate::ast::NodeAction;
 use crate::catalog::cache::CatalogCache;
 use crate::dml::auto_increment::AutoIncrement;
 use crate::session::token::KeptTokens;
+use crate::session::table_uses::TableUses;
 use crate::session::xa::ReservedXids;
 use crate::session::{Session, SessionInfo};
 use crate::sysvar::GlobalValues;
 use crate::{Error, Result, catalog};
 use base::limits::CONNECTION_COUNTER_BITS;
-use base::{NodeId, Rng, ShardEpoch, ShardId, SharedClock, SlotRange};
+use base::{NodeId, Rng, ShardEpoch, ShardId, SharedClock, SlotRange, TableId};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -50,6 +51,13 @@ pub trait Cluster: Send + Sync + 'static {
     /// Tells all other live nodes that the catalog has this version now. True when every one of them
     /// has loaded it; false when some node stays silent.
     async fn announce_catalog(&self, version: u64) -> bool;
+
+    /// Tells all other live nodes that the table locks have this version now, and asks whether their sessions use these
+    /// tables.
+    async fn announce_table_locks(&self, version: u64, wanted: &[TableWanted]) -> TableUsers {
+        let _ = (version, wanted);
+        TableUsers::default()
+    }
 
     /// All shards, for SHOW SHARDS.
     fn shards(&self) -> Vec<ShardRow>;
@@ -114,6 +122,24 @@ pub trait Cluster: Send + Sync + 'static {
         let _ = to;
         Err(format!("there is no shard {} here: this server is not part of a cluster", shard.0))
     }
+}
+
+/// A table that LOCK TABLES is to have, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableWanted {
+    /// The table; 0 stands for all of them, against changes that are under way.
+    pub table: TableId,
+    /// Nobody else may read it either.
+    pub write: bool,
+}
+
+/// What other nodes say of the tables that LOCK TABLES wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableUsers {
+    /// A session uses one in a way that is not allowed any more.
+    pub used: bool,
+    /// Some node does not say.
+    pub silent: bool,
 }
 
 /// A line of ALTER NODE's answer: a shard that has to move.
@@ -229,6 +255,8 @@ pub(crate) struct SessionEntry {
     pub cancel: Arc<AtomicBool>,
     /// Raised to end the connection after the statement.
     pub killed: Arc<AtomicBool>,
+    /// The tables that it uses now.
+    pub uses: Arc<TableUses>,
 }
 
 /// The changing part of a [`SessionEntry`].
@@ -327,6 +355,7 @@ impl Instance {
             }),
             cancel: Arc::default(),
             killed: Arc::default(),
+            uses: Arc::default(),
         });
         self.sessions.lock().insert(entry.id, entry.clone());
         Session::new(self.clone(), info, entry)
@@ -352,6 +381,31 @@ impl Instance {
     /// Loads the catalog at least at this version: another node's schema change was announced.
     pub async fn catalog_announced(&self, version: u64) -> Result<()> {
         self.catalog.announced(version).await
+    }
+
+    /// Makes this node keep to the table locks of this version: another node's session has locked tables. Whether sessions
+    /// here still use what it wants.
+    pub async fn table_locks_announced(
+        &self,
+        version: u64,
+        wanted: &[TableWanted],
+    ) -> Result<bool> {
+        self.catalog.table_locks_announced(version).await?;
+        Ok(self.uses_tables(wanted))
+    }
+
+    /// Whether sessions of this node use tables in the way of who wants them.
+    pub(crate) fn uses_tables(&self, wanted: &[TableWanted]) -> bool {
+        let entries: Vec<_> = self.sessions.lock().values().cloned().collect();
+        entries.iter().any(|entry| entry.uses.conflict(wanted))
+    }
+
+    /// Whether an owner of locks still lives; `None` when its node does not say.
+    pub(crate) async fn owner_lives(&self, owner: LockOwner) -> Option<bool> {
+        if owner.node() == self.config.node {
+            return Some(self.config.client.lock_owners().is_alive(owner));
+        }
+        self.config.cluster.lock_owner_lives(owner).await
     }
 
     /// Version of the catalog snapshot this node holds now.

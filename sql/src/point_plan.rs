@@ -206,8 +206,14 @@ impl PointSelect {
 
     /// What it reads, by the words of a bound query.
     pub(crate) fn sources(&self) -> Sources {
-        let tables = self.source.iter().map(|source| source.table.clone()).collect();
-        Sources { tables, points: Vec::new(), now: true }
+        let tables: Vec<_> = self.source.iter().map(|source| source.table.clone()).collect();
+        let names = tables.iter().map(|table| table.name.clone()).collect();
+        Sources { tables, names, points: Vec::new(), now: true }
+    }
+
+    /// The table that it reads.
+    pub(crate) fn table(&self) -> Option<&TableDef> {
+        self.source.as_ref().map(|source| &*source.table)
     }
 
     /// Whether it needs no transaction.

@@ -8,8 +8,8 @@
 //!
 //! Reading order: this file (what the gateway calls), `statement` (dispatch), `transaction` (what
 //! BEGIN, COMMIT and autocommit mean), `past`, `xa` (transactions that an outside manager ends), `token` (what became of
-//! one), `variables`
-//! (what a session remembers), `prepared`, `query`.
+//! one), `table_gate` (what keeps to LOCK TABLES), `table_locks`, `variables` (what a session remembers), `prepared`,
+//! `query`.
 //!
 //! Invariants:
 //! 1. A statement that fails changes nothing, also inside a transaction.
@@ -26,6 +26,9 @@ pub(crate) mod past;
 pub mod prepared;
 pub mod query;
 pub mod statement;
+pub(crate) mod table_gate;
+pub(crate) mod table_locks;
+pub(crate) mod table_uses;
 pub(crate) mod token;
 pub mod transaction;
 pub(crate) mod user_locks;

@@ -77,6 +77,7 @@ impl BindContext<'_> {
         }
         if let Some(table) = self.catalog.table(&database, &name.name) {
             self.sources.tables.push(table.clone());
+            self.sources.names.push(alias.to_string());
             let scan = Scan {
                 table: table.clone(),
                 alias: alias.to_string(),

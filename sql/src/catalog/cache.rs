@@ -1,8 +1,9 @@
-//! A node's copy of the catalog and the lease under which it may be used.
+//! A node's copies of the catalog and of the table locks, and the lease under which they may be used.
 //!
 //! The lease begins when a read of the version *begins*, so that a schema change which commits after
 //! that read is acknowledged only when the lease is over or this node has loaded the change.
 
+use super::table_locks::TableLocks;
 use super::{Catalog, store};
 use crate::{Error, Result};
 use base::SharedClock;
@@ -11,6 +12,9 @@ use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::time::Duration;
 use txn::ShardClient;
+
+/// Times a lease is taken that is over before its first use.
+const LEASE_ATTEMPTS: u32 = 3;
 
 /// The catalog of a node.
 pub struct CatalogCache {
@@ -31,6 +35,8 @@ pub struct CatalogCache {
 struct Held {
     /// The snapshot; empty before the first load.
     catalog: Arc<Catalog>,
+    /// Who has locked which tables.
+    locks: Arc<TableLocks>,
     /// Monotonic time when the lease ends; zero before the first load.
     lease_end: Duration,
 }
@@ -41,7 +47,11 @@ impl CatalogCache {
         CatalogCache {
             client,
             clock,
-            held: RwLock::new(Held { catalog: Arc::default(), lease_end: Duration::ZERO }),
+            held: RwLock::new(Held {
+                catalog: Arc::default(),
+                locks: Arc::default(),
+                lease_end: Duration::ZERO,
+            }),
             renewing: tokio::sync::Mutex::new(()),
             asked: Mutex::default(),
         }
@@ -86,6 +96,39 @@ impl CatalogCache {
         if self.version() < version { self.renew().await } else { Ok(()) }
     }
 
+    /// Looks at the table locks, when the lease runs.
+    pub(crate) fn with_locks<T>(&self, look: impl FnOnce(&TableLocks) -> T) -> Option<T> {
+        let held = self.held.read();
+        (self.clock.monotonic() < held.lease_end).then(|| look(&held.locks))
+    }
+
+    /// The table locks that statements keep to.
+    pub(crate) async fn table_locks(&self) -> Result<Arc<TableLocks>> {
+        for _ in 0..LEASE_ATTEMPTS {
+            if let Some(locks) = self.leased_locks() {
+                return Ok(locks);
+            }
+            self.current_after_lease().await?;
+        }
+        Err(Error::unavailable("the meta shard answers too slowly to know who has locked tables"))
+    }
+
+    fn leased_locks(&self) -> Option<Arc<TableLocks>> {
+        let held = self.held.read();
+        (self.clock.monotonic() < held.lease_end).then(|| held.locks.clone())
+    }
+
+    /// Makes this node keep to this version of the table locks, or a later one.
+    pub(crate) async fn table_locks_announced(&self, version: u64) -> Result<()> {
+        let known = self.table_locks_version();
+        if known < version { self.renew().await } else { Ok(()) }
+    }
+
+    /// Version of the table locks, whether the lease runs or not.
+    pub(crate) fn table_locks_version(&self) -> u64 {
+        self.held.read().locks.version
+    }
+
     /// Version of the snapshot, whether its lease runs or not.
     pub fn version(&self) -> u64 {
         self.held.read().catalog.version
@@ -100,15 +143,19 @@ impl CatalogCache {
 
     async fn read_version_now(&self) -> Result<Arc<Catalog>> {
         let lease_end = self.clock.monotonic() + CATALOG_LEASE;
-        let version = store::version(&self.client).await?;
-        let known = self.held.read().catalog.clone();
-        let catalog = if version == known.version {
-            known
-        } else {
-            Arc::new(store::load(&self.client).await?)
+        let versions = store::versions(&self.client).await?;
+        let (mut catalog, mut locks) = {
+            let held = self.held.read();
+            (held.catalog.clone(), held.locks.clone())
         };
+        if versions.catalog != catalog.version {
+            let loaded = store::load(&self.client).await?;
+            (catalog, locks) = (Arc::new(loaded.0), Arc::new(loaded.1));
+        } else if versions.locks != locks.version {
+            locks = Arc::new(store::load_locks(&self.client).await?);
+        }
         let mut held = self.held.write();
-        *held = Held { catalog: catalog.clone(), lease_end };
+        *held = Held { catalog: catalog.clone(), locks, lease_end };
         Ok(catalog)
     }
 }

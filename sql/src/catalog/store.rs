@@ -8,11 +8,16 @@
 //! table 104  (user, host)  → account record
 //! table 105  (table, kind) → highest value handed out: kind 0 AUTO_INCREMENT, 1 hidden row id
 //! table 106  (kind)        → counter of ids: 0 databases, 1 tables
+//! table 116  ()            → version of the table locks (8 BE)
+//! table 117  (owner)       → what a session has locked with LOCK TABLES
 //! ```
 //!
 //! Every schema change reads the version in its transaction and writes the next one, so two changes
-//! at once conflict and one is redone: names stay unique without a further index.
+//! at once conflict and one is redone: names stay unique without a further index. Table locks have a version of their
+//! own, so that they cost no reading of definitions; a schema change writes it too, as it is, so that it conflicts with
+//! a lock of its tables.
 
+use super::table_locks::{LockHolder, TableLocks};
 use super::{Catalog, DatabaseDef, TableDef, record};
 use crate::instance::Account;
 use crate::{Error, Result};
@@ -21,7 +26,7 @@ use bytes::Bytes;
 use engine::key::{KeyBuilder, table_prefix};
 use prost::Message;
 use std::sync::Arc;
-use txn::command::{Expect, ReadRequest, ReadResponse, WriteRequest, WriteResponse};
+use txn::command::{Expect, LockOwner, ReadRequest, ReadResponse, WriteRequest, WriteResponse};
 use txn::transaction::{Mode, ScanOptions};
 use txn::{ShardClient, Transaction};
 
@@ -32,6 +37,8 @@ const DROPPED: TableId = TableId(103);
 const ACCOUNTS: TableId = TableId(104);
 const AUTO_INCREMENT: TableId = TableId(105);
 const IDS: TableId = TableId(106);
+const LOCKS_VERSION: TableId = TableId(116);
+const LOCK_HOLDERS: TableId = TableId(117);
 
 /// Times a read is tried again because the meta shard changed its leader.
 const READ_ATTEMPTS: u32 = 3;
@@ -44,6 +51,14 @@ fn meta_key(table: TableId, columns: impl FnOnce(&mut KeyBuilder)) -> Bytes {
 
 fn version_key() -> Bytes {
     meta_key(VERSION, |_| {})
+}
+
+fn locks_version_key() -> Bytes {
+    meta_key(LOCKS_VERSION, |_| {})
+}
+
+fn lock_holder_key(owner: LockOwner) -> Bytes {
+    meta_key(LOCK_HOLDERS, |key| key.put_u64(owner.0))
 }
 
 fn database_key(name: &str) -> Bytes {
@@ -73,17 +88,37 @@ pub(crate) fn auto_increment_key(id: TableId, row_id: bool) -> Bytes {
     })
 }
 
-/// The version now, read without a timestamp.
-pub(super) async fn version(client: &Arc<dyn ShardClient>) -> Result<u64> {
-    let key = version_key();
+/// Versions of what a node keeps a copy of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Versions {
+    /// Of the catalog.
+    pub(super) catalog: u64,
+    /// Of the table locks.
+    pub(super) locks: u64,
+}
+
+impl Versions {
+    fn decode<V: AsRef<[u8]>>(values: &[Option<V>]) -> Result<Versions> {
+        let version = |at: usize| {
+            let value = values.get(at).and_then(Option::as_ref);
+            value.map_or(Ok(0), |value| decode_version(value.as_ref()))
+        };
+        Ok(Versions { catalog: version(0)?, locks: version(1)? })
+    }
+}
+
+/// The versions now, read without a timestamp.
+pub(super) async fn versions(client: &Arc<dyn ShardClient>) -> Result<Versions> {
+    let keys = vec![version_key(), locks_version_key()];
     let mut attempt = 0;
     loop {
-        let route = client.locate(&key)?;
-        let request = ReadRequest::Get { keys: vec![key.clone()], ts: Timestamp::MAX };
+        let route = client.locate(&keys[0])?;
+        let request = ReadRequest::Get { keys: keys.clone(), ts: Timestamp::MAX };
         match client.read(route, request).await {
             Ok(ReadResponse::Values(values)) => {
-                let value = values.into_iter().next().flatten();
-                return value.map_or(Ok(0), |version| decode_version(&version.value));
+                let values: Vec<Option<Bytes>> =
+                    values.into_iter().map(|found| found.map(|version| version.value)).collect();
+                return Versions::decode(&values);
             }
             Ok(
                 ReadResponse::Page { .. }
@@ -95,8 +130,7 @@ pub(super) async fn version(client: &Arc<dyn ShardClient>) -> Result<u64> {
             Err(txn::Error::KeyLocked { .. }) => {
                 // A schema change over several requests is being committed: a transaction resolves it.
                 let mut txn = Transaction::begin(client.clone(), Mode::Latest);
-                let value = txn.get(&key).await?;
-                return value.map_or(Ok(0), |value| decode_version(&value));
+                return Versions::decode(&txn.multi_get(&keys).await?);
             }
             Err(error) if error.is_retryable() && attempt < READ_ATTEMPTS => attempt += 1,
             Err(error) => return Err(error.into()),
@@ -109,10 +143,24 @@ fn decode_version(value: &[u8]) -> Result<u64> {
     Ok(u64::from_be_bytes(bytes))
 }
 
-/// The whole catalog at one read point.
-pub(super) async fn load(client: &Arc<dyn ShardClient>) -> Result<Catalog> {
+/// The whole catalog and the table locks at one read point.
+pub(super) async fn load(client: &Arc<dyn ShardClient>) -> Result<(Catalog, TableLocks)> {
     let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
-    load_in(&mut txn).await
+    let catalog = load_in(&mut txn).await?;
+    Ok((catalog, locks_in(&mut txn).await?))
+}
+
+/// The table locks.
+pub(super) async fn load_locks(client: &Arc<dyn ShardClient>) -> Result<TableLocks> {
+    let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
+    locks_in(&mut txn).await
+}
+
+async fn locks_in(txn: &mut Transaction) -> Result<TableLocks> {
+    let version = txn.get(&locks_version_key()).await?;
+    let version = version.map_or(Ok(0), |value| decode_version(&value))?;
+    let holders = scan_table(txn, LOCK_HOLDERS, |_, value| LockHolder::decode(value)).await?;
+    Ok(TableLocks { version, holders })
 }
 
 async fn load_in(txn: &mut Transaction) -> Result<Catalog> {
@@ -159,6 +207,8 @@ pub(crate) struct SchemaChange {
     txn: Transaction,
     /// The catalog before the change.
     pub(crate) catalog: Catalog,
+    /// The table locks, which stay as they are until the change is made.
+    pub(crate) locks: TableLocks,
 }
 
 impl SchemaChange {
@@ -170,7 +220,11 @@ impl SchemaChange {
         let expect = txn.expect_unchanged(&key);
         let next = (catalog.version + 1).to_be_bytes().to_vec();
         txn.put(key, next, expect)?;
-        Ok(SchemaChange { txn, catalog })
+        let locks = locks_in(&mut txn).await?;
+        let key = locks_version_key();
+        let expect = txn.expect_unchanged(&key);
+        txn.put(key, locks.version.to_be_bytes().to_vec(), expect)?;
+        Ok(SchemaChange { txn, catalog, locks })
     }
 
     /// Stores a new or changed database.
@@ -201,6 +255,46 @@ impl SchemaChange {
     pub(crate) async fn commit(mut self) -> Result<u64> {
         self.txn.commit().await?;
         Ok(self.catalog.version + 1)
+    }
+}
+
+/// A change of the table locks under way.
+pub(crate) struct LockChange {
+    txn: Transaction,
+    /// The locks before the change.
+    pub(crate) locks: TableLocks,
+}
+
+impl LockChange {
+    /// Reads the locks and claims their next version.
+    pub(crate) async fn begin(client: &Arc<dyn ShardClient>) -> Result<LockChange> {
+        let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
+        let locks = locks_in(&mut txn).await?;
+        let key = locks_version_key();
+        let expect = txn.expect_unchanged(&key);
+        txn.put(key, (locks.version + 1).to_be_bytes().to_vec(), expect)?;
+        Ok(LockChange { txn, locks })
+    }
+
+    /// The version that the change makes.
+    pub(crate) fn version(&self) -> u64 {
+        self.locks.version + 1
+    }
+
+    /// Stores what a session has locked.
+    pub(crate) fn put(&mut self, holder: &LockHolder) -> Result<()> {
+        Ok(self.txn.put(lock_holder_key(holder.owner), holder.encode(), Expect::Any)?)
+    }
+
+    /// Removes what a session has locked.
+    pub(crate) fn remove(&mut self, owner: LockOwner) -> Result<()> {
+        Ok(self.txn.delete(lock_holder_key(owner), Expect::Any)?)
+    }
+
+    /// Commits; answers the new version.
+    pub(crate) async fn commit(mut self) -> Result<u64> {
+        self.txn.commit().await?;
+        Ok(self.version())
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) async fn run(
         return Err(Error::not_supported("PARTITION (…): name only the table"));
     }
     let ctx = &env.ctx;
-    let table = find_writable(&insert.table, session, &env.catalog)?;
+    let table = find_writable(&insert.table, None, session, &env.catalog)?;
     let columns = target_columns(insert, &table)?;
     let maker = RowMaker::new(&table, ctx)?;
     let on_duplicate = on_duplicate(session, insert, &table, env, txn).await?;

@@ -70,7 +70,7 @@ impl Target {
         if source.as_of.is_some() {
             return Err(Error::invalid_as_of("only SELECT reads the past, nothing changes it"));
         }
-        let table = find_writable(&source.name, session, &env.catalog)?;
+        let table = find_writable(&source.name, source.alias.as_deref(), session, &env.catalog)?;
         let alias = source.alias.clone().unwrap_or_else(|| table.name.clone());
         let scope = Scope::of_table(&table, &alias);
         let (filter, order_by, limit) = clauses;

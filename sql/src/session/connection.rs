@@ -2,6 +2,8 @@
 
 use super::infile::Infile;
 use super::prepared::{Prepared, PreparedStatements};
+use super::table_gate::Blocked;
+use super::table_locks::SessionLocks;
 use super::transaction::SessionTransaction;
 use super::user_locks::UserLocks;
 use super::variables::SessionVariables;
@@ -10,6 +12,7 @@ use crate::context::SqlMode;
 use crate::instance::{Instance, SessionEntry};
 use crate::value::Value;
 use crate::{Error, Result};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -63,6 +66,10 @@ pub struct Session {
     pub(crate) infile: Option<Box<Infile>>,
     /// GET_LOCK.
     pub(crate) user_locks: UserLocks,
+    /// LOCK TABLES.
+    pub(crate) table_locks: SessionLocks,
+    /// What the statement at hand waits for, since it met a locked table.
+    pub(crate) blocked: Mutex<Option<Blocked>>,
 }
 
 impl std::fmt::Debug for Session {
@@ -89,6 +96,8 @@ impl Session {
             diagnostics: Default::default(),
             infile: None,
             user_locks: UserLocks::default(),
+            table_locks: SessionLocks::default(),
+            blocked: Mutex::default(),
         }
     }
 
@@ -148,6 +157,7 @@ impl Session {
     pub async fn infile_abort(&mut self) {
         if let Some(infile) = self.infile.take() {
             self.load_abort(*infile).await;
+            self.settle_uses();
         }
     }
 
@@ -173,7 +183,9 @@ impl Session {
     pub async fn reset(&mut self) {
         self.infile_abort().await;
         self.transaction.discard();
+        self.settle_uses();
         self.drop_user_locks();
+        self.release_all_tables().await;
         self.prepared = PreparedStatements::default();
         self.diagnostics = Default::default();
         self.variables = Arc::new(SessionVariables::new(&self.instance));
@@ -271,6 +283,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.drop_user_locks();
+        self.drop_table_locks();
         self.instance.session_ended(self.entry.id);
     }
 }

@@ -12,7 +12,12 @@ impl Session {
     /// LOAD DATA: prepares everything and asks the client for the file.
     pub(crate) async fn load_data(&mut self, load: &ast::LoadData) -> Result<Outcome> {
         self.check_writable()?;
-        let infile = load_data::begin(self, load).await?;
+        let infile = loop {
+            match load_data::begin(self, load).await {
+                Err(error) if error.is_table_blocked() => self.wait_for_tables().await?,
+                infile => break infile?,
+            }
+        };
         self.infile = Some(Box::new(infile));
         Ok(Outcome::LocalInfile { file_name: load.file.clone() })
     }

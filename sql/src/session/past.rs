@@ -121,9 +121,10 @@ impl Session {
         Ok(open.map(|open| open.txn.clone()))
     }
 
-    /// Checks the tables of subqueries that stand outside of a query, in SET, UPDATE and the like.
+    /// Checks the tables of subqueries that stand outside of a query, in SET, UPDATE and the like, and notes their use.
     ///
     /// # Errors
+    /// As [`Session::enter`].
     /// 8135 when one has AS OF; 1412 when the transaction reads the past and one is younger.
     pub(crate) async fn check_sources(
         &self,
@@ -136,7 +137,7 @@ impl Session {
         if self.is_in_past() {
             check_definitions(txn, &sources.tables).await?;
         }
-        Ok(())
+        self.enter_sources(sources, false)
     }
 }
 

@@ -160,8 +160,10 @@ impl Session {
             plan
         };
         match plan {
-            Some(plan) => self.run_point(&plan, catalog, params).await,
-            None => self.run(&statement, params).await,
+            Some(plan) if self.may_run_point(plan.table()) => {
+                self.run_point(&plan, catalog, params).await
+            }
+            _ => self.run(&statement, params).await,
         }
     }
 
@@ -215,7 +217,7 @@ impl Session {
             }
             plan
         };
-        let plan = plan?;
+        let plan = plan.filter(|plan| self.may_run_point(plan.table()))?;
         Some((self.run_point(&plan, catalog, params).await, template.consumed))
     }
 

@@ -9,8 +9,8 @@ use super::variables::Effect;
 use super::{ColumnMeta, Outcome, RowSource};
 use crate::ast::{self, ExplainTarget, SelectInto, SetItem, SetValue, Statement};
 use crate::binder::{self, BindContext, BoundQuery, Scope};
-use crate::catalog::Catalog;
 use crate::catalog::information_schema::SystemTables;
+use crate::catalog::{Catalog, TableDef};
 use crate::context::EvalContext;
 use crate::dml::bind;
 use crate::locking_read::{self, Clause};
@@ -34,14 +34,49 @@ impl Session {
     ) -> Result<Outcome> {
         let rewritten = self.run_user_locks(query, &params).await?;
         let query = rewritten.as_ref().unwrap_or(query);
-        let catalog = self.instance.catalog.current().await?;
-        let ctx = self.context(params);
-        let env = StatementContext { catalog, ctx, locking: None };
-        let bound = self.bind_to_run(query, &env).await?;
-        if let Some(plan) = PointSelect::of(query, &bound, &env.ctx)? {
-            return self.run_point_select(&plan, &env).await;
+        loop {
+            let catalog = self.instance.catalog.current().await?;
+            let ctx = self.context(params.clone());
+            let env = StatementContext { catalog, ctx, locking: None };
+            let bound = self.bind_to_run(query, &env).await?;
+            match self.enter_query(query, &bound) {
+                Ok(()) => {}
+                // Whoever has locked the tables may change their definitions: they are bound again.
+                Err(error) if error.is_table_blocked() => {
+                    self.wait_for_tables().await?;
+                    continue;
+                }
+                Err(error) => {
+                    if is_conflict(&error) && self.transaction.is_open() {
+                        self.transaction.lose(&error);
+                    }
+                    return Err(error);
+                }
+            }
+            let outcome = match PointSelect::of(query, &bound, &env.ctx)? {
+                Some(plan) => self.run_point_select(&plan, &env).await?,
+                None => self.run_bound(query, &bound, &env).await?,
+            };
+            return Ok(self.using_tables(outcome));
         }
-        self.run_bound(query, &bound, &env).await
+    }
+
+    /// Notes the tables that a query uses, and checks that it may.
+    fn enter_query(&self, query: &ast::Query, bound: &BoundQuery) -> Result<()> {
+        let sources = &bound.sources;
+        if self.table_locks.tables_owner().is_some() {
+            let mut names = sources.tables.iter().zip(&sources.names);
+            let twice = |(table, name): (&Arc<TableDef>, &String)| {
+                let same = sources.tables.iter().zip(&sources.names);
+                same.filter(|(t, n)| t.database == table.database && *n == name).count() > 1
+            };
+            // As in MySQL, each lock is good for one mention of its name.
+            if let Some((_, name)) = names.find(|source| twice(*source)) {
+                return Err(Error::table_not_locked(name));
+            }
+        }
+        let exclusive = query.locks.iter().any(|lock| lock.strength == ast::LockStrength::Update);
+        self.enter_sources(sources, exclusive)
     }
 
     /// Binds a query for its columns or plan; tables of what runs in the cluster have no rows in it.
@@ -331,16 +366,21 @@ impl Session {
     ) -> Result<Row> {
         let rewritten = self.run_user_locks_in(exprs, &params).await?;
         let exprs = rewritten.as_deref().unwrap_or(exprs);
-        let catalog = self.instance.catalog.current().await?;
-        let ctx = self.context(params);
-        let env = StatementContext { catalog, ctx, locking: None };
-        let txn = match self.transaction.open() {
-            Some(open) => open.txn.clone(),
-            None => self.own_transaction(Mode::Snapshot),
-        };
         let list: Vec<&ast::Expr> = exprs.iter().collect();
         let scope = Scope::default();
-        let bound = bind::exprs(self, &list, &scope, "field list", &env, &txn).await?;
+        let (bound, env) = loop {
+            let catalog = self.instance.catalog.current().await?;
+            let ctx = self.context(params.clone());
+            let env = StatementContext { catalog, ctx, locking: None };
+            let txn = match self.transaction.open() {
+                Some(open) => open.txn.clone(),
+                None => self.own_transaction(Mode::Snapshot),
+            };
+            match bind::exprs(self, &list, &scope, "field list", &env, &txn).await {
+                Err(error) if error.is_table_blocked() => self.wait_for_tables().await?,
+                bound => break (bound?, env),
+            }
+        };
         let values = bound.iter().map(|expr| expr.eval(&[], &env.ctx)).collect::<Result<_>>()?;
         self.take_last_insert_id(&env.ctx);
         Ok(values)
@@ -381,6 +421,9 @@ impl Session {
                 }
                 SetItem::Password { account, password } => {
                     self.commit_open().await?;
+                    self.table_locks.check_changes()?;
+                    self.table_locks.check_no_tables()?;
+                    self.enter_changes().await?;
                     ddl::account::set_password(self, account.as_ref(), password).await?;
                 }
                 SetItem::Other(text) => return Err(Error::not_supported(format!("SET {text}"))),

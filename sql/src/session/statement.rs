@@ -102,6 +102,8 @@ impl Session {
 
     /// Marks the end of a command and keeps its error for SHOW WARNINGS.
     pub(super) fn end_command<T>(&mut self, result: Result<T>) -> Result<T> {
+        self.settle_uses();
+        let result = result.map_err(Error::blocked_as_timeout);
         {
             let mut state = self.entry.state.lock();
             state.statement = None;
@@ -271,12 +273,16 @@ impl Session {
             }
             Statement::Flush(flush) => {
                 self.transaction.check_no_xa()?;
-                self.flush(flush)
+                self.flush(flush).await
             }
-            Statement::LockTables(_) => Err(Error::not_supported(
-                "LOCK TABLES: use START TRANSACTION; for mysqldump add --single-transaction",
-            )),
-            Statement::UnlockTables => self.done(),
+            Statement::LockTables(locks) => {
+                self.lock_tables(locks).await?;
+                self.done()
+            }
+            Statement::UnlockTables => {
+                self.unlock_tables().await?;
+                self.done()
+            }
             Statement::TableAdministration(what) => {
                 // MySQL commits before all of them but CHECKSUM.
                 if what.action != ast::AdministrationAction::Checksum {
@@ -306,6 +312,11 @@ impl Session {
             | Statement::Account(_) => {
                 self.commit_open().await?;
                 self.check_writable()?;
+                self.table_locks.check_changes()?;
+                if matches!(statement, Statement::Account(_)) {
+                    self.table_locks.check_no_tables()?;
+                }
+                self.enter_changes().await?;
                 let outcome = ddl::run(self, statement).await?;
                 self.variables.set_row_count(0);
                 Ok(outcome)
@@ -318,13 +329,17 @@ impl Session {
         Ok(Outcome::done())
     }
 
-    fn flush(&mut self, flush: &ast::Flush) -> Result<Outcome> {
+    async fn flush(&mut self, flush: &ast::Flush) -> Result<Outcome> {
         match &flush.what {
-            ast::FlushTarget::Tables { read_lock: false, for_export: false, .. } => self.done(),
-            ast::FlushTarget::Tables { .. } => Err(Error::not_supported(
-                "FLUSH TABLES WITH READ LOCK: START TRANSACTION WITH CONSISTENT SNAPSHOT reads one \
-                 point in time over all tables",
+            ast::FlushTarget::Tables { for_export: true, .. } => Err(Error::not_supported(
+                "FLUSH TABLES … FOR EXPORT: there are no files of tables to copy; lock them with LOCK TABLES … READ \
+                 and select their rows",
             )),
+            ast::FlushTarget::Tables { tables, read_lock: true, .. } => {
+                self.flush_with_read_lock(tables).await?;
+                self.done()
+            }
+            ast::FlushTarget::Tables { .. } => self.done(),
             ast::FlushTarget::Options(options) => {
                 let harmless = ["PRIVILEGES", "STATUS", "HOSTS", "LOGS", "USER_RESOURCES"];
                 match options.iter().find(|option| !harmless.contains(&option.as_str())) {
@@ -396,6 +411,10 @@ impl Session {
             let result = dml::run(self, statement, &env, txn, dml::Check::Now).await;
             txn.lock().await.read_at_read_point();
             match result {
+                Err(error) if error.is_table_blocked() && attempt < CONFLICT_RETRIES_MAX => {
+                    undo(txn, savepoint).await;
+                    self.wait_for_tables().await?;
+                }
                 Err(error) if error.is_stale() && attempt < CONFLICT_RETRIES_MAX => {
                     undo(txn, savepoint).await;
                     env.ctx.check_cancel()?;
@@ -476,11 +495,16 @@ impl Session {
                 Err(error) => Err(error),
             };
             match result {
+                Err(error) if error.is_table_blocked() && attempt < CONFLICT_RETRIES_MAX => {
+                    self.wait_for_tables().await?;
+                    txn = self.change_transaction();
+                }
                 Err(error) if error.is_stale() && attempt < CONFLICT_RETRIES_MAX => {
                     undo(&txn, savepoint).await;
                     txn.lock().await.unpin();
                 }
                 Err(error) if is_conflict(&error) && attempt < CONFLICT_RETRIES_MAX => {
+                    self.entry.uses.leave();
                     txn = self.change_transaction();
                     locking = Some(Locking::exclusive(WriteView::Fresh, self.lock_wait()));
                 }
@@ -509,6 +533,7 @@ impl Session {
         changes: Changes,
         env: &StatementContext,
     ) -> Result<Changes> {
+        self.check_forced(changes.table.as_ref().map(|table| table.id)).await?;
         let (committed, identity) = {
             let mut txn = txn.lock().await;
             (txn.commit().await, txn.identity().cloned())

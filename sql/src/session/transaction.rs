@@ -19,6 +19,7 @@
 use super::connection::Session;
 use super::locking::WriteView;
 use super::token::Gtid;
+use super::table_uses::TransactionUse;
 use super::xa::XaBranch;
 use crate::activity::Begun;
 use crate::ast::{AccessMode, Begin, Completion, IsolationLevel};
@@ -67,6 +68,8 @@ pub(crate) struct OpenTransaction {
     pub(super) written: BTreeSet<TableId>,
     /// Its token, once it has asked for one.
     pub(super) gtid: Option<Gtid>,
+    /// Tables it has used: LOCK TABLES of others waits for its end.
+    _uses: TransactionUse,
 }
 
 /// What COMMIT AND CHAIN hands on to the next transaction.
@@ -155,6 +158,7 @@ impl Session {
             None => None,
         };
         self.commit_open().await?;
+        self.release_tables().await;
         let read_only = match begin.access {
             Some(AccessMode::ReadOnly) => Some(true),
             Some(AccessMode::ReadWrite) => Some(false),
@@ -193,6 +197,7 @@ impl Session {
                 savepoints: Vec::new(),
                 written: BTreeSet::new(),
                 gtid: None,
+                _uses: TransactionUse::new(&self.entry.uses),
             });
             return;
         }
@@ -222,6 +227,7 @@ impl Session {
             savepoints: Vec::new(),
             written: BTreeSet::new(),
             gtid: None,
+            _uses: TransactionUse::new(&self.entry.uses),
         });
     }
 
@@ -275,12 +281,16 @@ impl Session {
     pub(crate) async fn commit_open(&mut self) -> Result<()> {
         self.transaction.check_no_xa()?;
         let Some(open) = self.transaction.open.take() else { return Ok(()) };
+        if !open.written.is_empty() {
+            self.enter_changes().await?;
+        }
         self.check_tables(&open.written).await?;
         let mut txn = open.txn.lock().await;
         if let Some(gtid) = &open.gtid {
             gtid.mark(&mut txn)?;
         }
         let committed = txn.commit().await;
+        self.entry.uses.leave();
         match committed {
             Ok(_) => Ok(()),
             // The statement saw the key absent, so somebody else added it since: a conflict.
@@ -293,7 +303,7 @@ impl Session {
         }
     }
 
-    /// 1412 when a table that a transaction has written is not there any more.
+    /// 1412 when a table that a transaction has written is not there any more; 1213 when it was locked without it.
     pub(super) async fn check_tables(&self, written: &BTreeSet<TableId>) -> Result<()> {
         if written.is_empty() {
             return Ok(());
@@ -301,10 +311,10 @@ impl Session {
         // A table that was dropped or truncated since has another id: what was written under the old one would be
         // lost without a word.
         let catalog = self.instance.catalog.current().await?;
-        match written.iter().all(|id| catalog.table_by_id(*id).is_some()) {
-            true => Ok(()),
-            false => Err(Error::table_changed()),
+        if !written.iter().all(|id| catalog.table_by_id(*id).is_some()) {
+            return Err(Error::table_changed());
         }
+        self.check_forced(written.iter().copied()).await
     }
 
     /// COMMIT.

@@ -81,10 +81,7 @@ impl Holder {
 
     /// Whether its session lives; `None` when its node does not say.
     async fn lives(&self, instance: &Instance) -> Option<bool> {
-        if self.owner.node() == instance.config.node {
-            return Some(instance.config.client.lock_owners().is_alive(self.owner));
-        }
-        instance.config.cluster.lock_owner_lives(self.owner).await
+        instance.owner_lives(self.owner).await
     }
 }
 

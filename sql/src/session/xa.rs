@@ -28,15 +28,19 @@ pub use record::oldest_prepared;
 pub(crate) use reserved::ReservedXids;
 
 use super::connection::Session;
+use super::table_uses::EVERYTHING;
 use super::{ColumnMeta, Outcome};
 use crate::ast::{IsolationLevel, XaJoin, XaStatement, XaSuspend, Xid};
 use crate::collation::CollationId;
+use crate::instance::TableWanted;
 use crate::types::SqlType;
 use crate::value::{Row, Value};
 use crate::{Error, Result};
 use phases::{Ending, Failure};
 use record::{Decision, XaRecord};
 use reserved::ReservedXid;
+use std::sync::Arc;
+use txn::ShardClient;
 
 /// What MySQL calls the state of a session that is in no XA transaction.
 const NON_EXISTING: &str = "NON-EXISTING";
@@ -103,6 +107,20 @@ impl XaBranch {
     }
 }
 
+/// Whether a prepared transaction has written tables that LOCK TABLES wants, or (for all tables) is being committed.
+pub(super) async fn is_in_the_way(
+    client: &Arc<dyn ShardClient>,
+    wanted: &[TableWanted],
+) -> Result<bool> {
+    let records = record::list(client).await?;
+    Ok(records.iter().any(|record| {
+        wanted.iter().any(|wanted| match wanted.table {
+            EVERYTHING => record.decision == Some(Decision::Commit),
+            table => record.tables.contains(&table),
+        })
+    }))
+}
+
 impl Error {
     /// What the client is told of an XA transaction that was rolled back because of `cause`.
     fn xa_lost(cause: &Error) -> Error {
@@ -147,7 +165,7 @@ impl Session {
             return Err(Error::xa_invalid());
         }
         self.transaction.check_no_xa()?;
-        if self.transaction.is_open() {
+        if self.transaction.is_open() || self.table_locks.tables_owner().is_some() {
             return Err(Error::xa_outside());
         }
         let reserved = self.instance.xids.reserve(xid).ok_or_else(Error::xa_duplicate)?;
@@ -261,6 +279,7 @@ impl Session {
         self.check_detached()?;
         let client = self.instance.config.client.clone();
         let record = record::find(&client, xid).await?.ok_or_else(Error::xa_unknown)?;
+        self.enter_changes().await?;
         if record.decision.is_none() {
             self.check_tables(&record.tables).await?;
         }

@@ -1,0 +1,249 @@
+//! Who has locked which tables, with LOCK TABLES or FLUSH TABLES WITH READ LOCK.
+//!
+//! ```text
+//! ticket 7  session A  t READ            has it
+//! ticket 8  session B  t WRITE, u WRITE  waits: A is ahead of it
+//! ticket 9  session C  t READ            waits: B is ahead of it
+//! ```
+//!
+//! Every session that locks tables has one record with all of them; the version of the locks that its record made is its
+//! ticket. Whoever finds nobody ahead that it conflicts with, and no statement or transaction that still uses its tables,
+//! has them. Tickets are an order, so sessions that lock tables never wait for each other in a circle. Other statements
+//! keep away from the tables of every record, also of one that still waits: else it could wait for ever.
+//!
+//! Tables are known by their names, which stay when TRUNCATE gives a table a new id.
+//!
+//! Invariants:
+//! 1. A record is made, changed and removed together with a new version of the locks (`store::LockChange`).
+//! 2. READ goes with READ; nothing else goes together. FLUSH TABLES WITH READ LOCK is READ of every table.
+//!
+//! Not here: who may still use a table (`session::table_uses`), waiting (`session::table_gate`).
+
+use crate::{Error, Result};
+use prost::Message;
+use std::collections::BTreeMap;
+use txn::command::LockOwner;
+
+/// The owners that a session locks tables as: LOCK TABLES, FLUSH TABLES WITH READ LOCK.
+pub(crate) type Owners = [Option<LockOwner>; 2];
+
+/// Tables by database and name; whether each is locked with WRITE.
+pub(crate) type LockSet = BTreeMap<String, BTreeMap<String, bool>>;
+
+/// What a session has locked, or waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LockHolder {
+    /// Who; the locks are over when it is gone.
+    pub(crate) owner: LockOwner,
+    /// Its connection, for people.
+    pub(crate) connection: u32,
+    /// Its place in the order of all who lock tables.
+    pub(crate) ticket: u64,
+    /// A node did not say what its sessions use: whoever wrote these tables before must not commit any more.
+    pub(crate) forced: bool,
+    /// FLUSH TABLES WITH READ LOCK.
+    pub(crate) everything: bool,
+    /// LOCK TABLES.
+    pub(crate) tables: LockSet,
+}
+
+/// All of them at one version.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TableLocks {
+    /// Grows with every change.
+    pub(crate) version: u64,
+    /// The records.
+    pub(crate) holders: Vec<LockHolder>,
+}
+
+/// A record on disk.
+#[derive(Clone, PartialEq, Message)]
+struct HolderMessage {
+    #[prost(uint64, tag = "1")]
+    owner: u64,
+    #[prost(uint32, tag = "2")]
+    connection: u32,
+    #[prost(uint64, tag = "3")]
+    ticket: u64,
+    #[prost(bool, tag = "4")]
+    forced: bool,
+    #[prost(bool, tag = "5")]
+    everything: bool,
+    #[prost(message, repeated, tag = "6")]
+    tables: Vec<LockMessage>,
+}
+
+/// One table of it.
+#[derive(Clone, PartialEq, Message)]
+struct LockMessage {
+    #[prost(string, tag = "1")]
+    database: String,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(bool, tag = "3")]
+    write: bool,
+}
+
+impl LockHolder {
+    /// Its tables: database, name, whether WRITE.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+        self.tables.iter().flat_map(|(database, tables)| {
+            tables.iter().map(move |(name, write)| (database.as_str(), name.as_str(), *write))
+        })
+    }
+
+    /// Whether nobody else may write (or, without `write`, read) a table.
+    pub(crate) fn is_against(&self, database: &str, name: &str, write: bool) -> bool {
+        let named = self.tables.get(database).and_then(|tables| tables.get(name));
+        let exclusive = named.copied().or(self.everything.then_some(false));
+        exclusive.is_some_and(|exclusive| exclusive || write)
+    }
+
+    fn conflicts(&self, other: &LockHolder) -> bool {
+        other.tables().any(|(database, name, write)| self.is_against(database, name, write))
+            || other.everything && self.tables().any(|(_, _, write)| write)
+    }
+
+    /// The record's bytes.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let tables = self.tables().map(|(database, name, write)| LockMessage {
+            database: database.to_string(),
+            name: name.to_string(),
+            write,
+        });
+        let message = HolderMessage {
+            owner: self.owner.0,
+            connection: self.connection,
+            ticket: self.ticket,
+            forced: self.forced,
+            everything: self.everything,
+            tables: tables.collect(),
+        };
+        message.encode_to_vec()
+    }
+
+    /// The record of these bytes.
+    pub(super) fn decode(bytes: &[u8]) -> Result<LockHolder> {
+        let message = HolderMessage::decode(bytes)
+            .map_err(|error| Error::storage(format!("corrupt record of table locks: {error}")))?;
+        let mut tables = LockSet::new();
+        for lock in message.tables {
+            tables.entry(lock.database).or_default().insert(lock.name, lock.write);
+        }
+        Ok(LockHolder {
+            owner: LockOwner(message.owner),
+            connection: message.connection,
+            ticket: message.ticket,
+            forced: message.forced,
+            everything: message.everything,
+            tables,
+        })
+    }
+}
+
+impl TableLocks {
+    /// Whether nobody locks anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.holders.is_empty()
+    }
+
+    /// The record of an owner.
+    pub(crate) fn of(&self, owner: LockOwner) -> Option<&LockHolder> {
+        self.holders.iter().find(|holder| holder.owner == owner)
+    }
+
+    fn others(&self, own: Owners) -> impl Iterator<Item = &LockHolder> {
+        self.holders.iter().filter(move |holder| !own.contains(&Some(holder.owner)))
+    }
+
+    /// Who else keeps a session from using a table; one that is forced comes first.
+    pub(crate) fn against(
+        &self,
+        own: Owners,
+        database: &str,
+        name: &str,
+        write: bool,
+    ) -> Option<&LockHolder> {
+        let against = self.others(own).filter(|holder| holder.is_against(database, name, write));
+        against.max_by_key(|holder| holder.forced)
+    }
+
+    /// Who else keeps a session from changing anything.
+    pub(crate) fn against_changes(&self, own: Owners) -> Option<&LockHolder> {
+        self.others(own).find(|holder| holder.everything)
+    }
+
+    /// Who else has locked or waits for a table of a database, so that it cannot be dropped.
+    pub(crate) fn against_database(&self, own: Owners, database: &str) -> Option<&LockHolder> {
+        self.others(own).find(|holder| holder.everything || holder.tables.contains_key(database))
+    }
+
+    /// Who has an earlier ticket and locks that do not go with these.
+    pub(crate) fn ahead_of(&self, holder: &LockHolder) -> Option<&LockHolder> {
+        let mut earlier = self.holders.iter().filter(|other| other.ticket < holder.ticket);
+        earlier.find(|other| other.conflicts(holder))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(ticket: u64, tables: &[(&str, bool)]) -> LockHolder {
+        let tables = tables.iter().map(|(name, write)| (name.to_string(), *write)).collect();
+        LockHolder {
+            owner: LockOwner(ticket),
+            connection: 1,
+            ticket,
+            forced: false,
+            everything: false,
+            tables: LockSet::from([("d".to_string(), tables)]),
+        }
+    }
+
+    fn everything(ticket: u64) -> LockHolder {
+        LockHolder { everything: true, tables: LockSet::new(), ..holder(ticket, &[]) }
+    }
+
+    #[test]
+    fn a_record_comes_back() {
+        let forced = LockHolder { forced: true, ..holder(7, &[("t", true), ("u", false)]) };
+        for record in [forced, everything(8)] {
+            assert_eq!(LockHolder::decode(&record.encode()).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn read_goes_with_read_only() {
+        let read = holder(1, &[("t", false)]);
+        assert!(!read.is_against("d", "t", false));
+        assert!(read.is_against("d", "t", true));
+        assert!(!read.is_against("d", "u", true));
+        assert!(holder(1, &[("t", true)]).is_against("d", "t", false));
+        assert!(everything(1).is_against("other", "table", true));
+        assert!(!everything(1).is_against("other", "table", false));
+    }
+
+    #[test]
+    fn whoever_comes_later_waits_for_those_ahead_that_conflict() {
+        let holders = vec![
+            holder(1, &[("t", false)]),
+            holder(2, &[("t", true), ("u", true)]),
+            holder(3, &[("u", false)]),
+            everything(4),
+        ];
+        let locks = TableLocks { version: 4, holders };
+        let ahead = |at: usize| locks.ahead_of(&locks.holders[at]).map(|holder| holder.ticket);
+        assert_eq!([ahead(0), ahead(1), ahead(2), ahead(3)], [None, Some(1), Some(2), Some(2)]);
+    }
+
+    #[test]
+    fn own_locks_are_not_in_the_way() {
+        let locks = TableLocks { version: 1, holders: vec![holder(1, &[("t", true)])] };
+        let own = [Some(LockOwner(1)), None];
+        assert!(locks.against(own, "d", "t", true).is_none());
+        assert!(locks.against([None, None], "d", "t", false).is_some());
+        assert!(locks.against_database([None, None], "d").is_some());
+        assert!(locks.against_changes([None, None]).is_none());
+    }
+}

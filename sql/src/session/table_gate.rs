@@ -1,0 +1,290 @@
+//! How a statement comes past the table locks of other sessions.
+//!
+//! ```text
+//! bind ─> enter: use noted, locks looked at (memory) ─┬─ free, or used before by this transaction ─> run
+//!            ▲                                        ├─ locked by others ─> marker ─> undone, wait ─┐
+//!            └────────────────────────────────────────┼──────────────────────────────────────────────┘
+//!                                                     └─ own LOCK TABLES does not allow it ─> 1099, 1100, 1223
+//! ```
+//!
+//! A transaction goes on with tables that it uses already, for a lock of them waits until it ends. It does not wait for
+//! other tables then: it would wait for the one who waits for it, so it is the victim of a deadlock (1213), as in MySQL.
+//!
+//! A node that did not say what its sessions use when tables were locked may have been left out. What it wrote must not be
+//! committed any more: such locks are *forced*, and every commit looks for them, under the catalog's lease.
+//!
+//! Not here: taking locks (`table_locks`).
+
+use super::connection::Session;
+use super::table_locks::Looks;
+use super::table_uses::EVERYTHING;
+use super::{Outcome, RowSource};
+use crate::binder::Sources;
+use crate::catalog::TableDef;
+use crate::catalog::table_locks::{LockHolder, Owners, TableLocks};
+use crate::{Error, Result};
+use base::TableId;
+use futures::StreamExt;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// What a statement waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Blocked {
+    /// A table.
+    Table {
+        /// Its database.
+        database: String,
+        /// Its name.
+        name: String,
+        /// Whether it is to be written.
+        write: bool,
+    },
+    /// All tables of a database, to drop them.
+    Database(String),
+    /// The permission to change anything.
+    Changes,
+}
+
+impl Blocked {
+    /// Who keeps a session from it.
+    pub(crate) fn holder<'l>(&self, locks: &'l TableLocks, own: Owners) -> Option<&'l LockHolder> {
+        match self {
+            Blocked::Table { database, name, write } => {
+                let changes = if *write { locks.against_changes(own) } else { None };
+                changes.or_else(|| locks.against(own, database, name, *write))
+            }
+            Blocked::Database(database) => locks.against_database(own, database),
+            Blocked::Changes => locks.against_changes(own),
+        }
+    }
+}
+
+/// What the locks say of a use.
+enum Passage {
+    Free,
+    Blocked,
+    /// The locks were taken without this session.
+    TooLate,
+    /// The session's own locks are gone.
+    OwnLost,
+}
+
+impl Session {
+    /// Notes that the statement at hand uses a table by this name.
+    ///
+    /// # Errors
+    /// 1099, 1100, 1223 when this session's own locks do not allow it; the marker when somebody else has locked it: the
+    /// statement is undone, then [`Session::wait_for_tables`], then it is run again.
+    pub(crate) fn enter(&self, table: &TableDef, alias: &str, write: bool) -> Result<()> {
+        self.table_locks.check_table(&table.database, alias, write)?;
+        let known = self.entry.uses.enter(table.id, write);
+        let (own, tables_owner) = (self.table_locks.owners(), self.table_locks.tables_owner());
+        let passage = self.instance.catalog.with_locks(|locks| {
+            if tables_owner.is_some_and(|owner| locks.of(owner).is_none()) {
+                return Passage::OwnLost;
+            }
+            if locks.is_empty() {
+                return Passage::Free;
+            }
+            if write && locks.against_changes(own).is_some() {
+                return Passage::Blocked;
+            }
+            match locks.against(own, &table.database, &table.name, write) {
+                None => Passage::Free,
+                Some(_) if !known => Passage::Blocked,
+                Some(holder) if holder.forced => Passage::TooLate,
+                Some(_) => Passage::Free,
+            }
+        });
+        match passage {
+            Some(Passage::Free) => Ok(()),
+            Some(Passage::TooLate) => Err(Error::deadlock()),
+            Some(Passage::OwnLost) => Err(Error::unavailable(
+                "this node was silent, so others gave up the table locks of this session: say UNLOCK TABLES and lock again",
+            )),
+            Some(Passage::Blocked) => {
+                let (database, name) = (table.database.clone(), table.name.clone());
+                Err(self.blocked_at(Blocked::Table { database, name, write }))
+            }
+            // Nobody knows the locks without a lease.
+            None => {
+                self.entry.uses.leave();
+                *self.blocked.lock() = None;
+                Err(Error::table_blocked())
+            }
+        }
+    }
+
+    /// The same for all tables that a query reads.
+    pub(crate) fn enter_sources(&self, sources: &Sources, write: bool) -> Result<()> {
+        // What is read as of a time is not what the locks are about.
+        if !sources.points.is_empty() {
+            return Ok(());
+        }
+        for (table, name) in sources.tables.iter().zip(&sources.names) {
+            self.enter(table, name, write)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a point plan may run now: else the ordinary way waits, or says why not.
+    pub(crate) fn may_run_point(&self, table: Option<&TableDef>) -> bool {
+        table.is_none_or(|table| {
+            self.table_locks.tables_owner().is_none()
+                && self.enter(table, &table.name, false).is_ok()
+        })
+    }
+
+    /// Notes that the statement at hand changes something other than rows of a table, or commits, and waits until
+    /// nobody has said FLUSH TABLES WITH READ LOCK.
+    pub(crate) async fn enter_changes(&mut self) -> Result<()> {
+        loop {
+            self.entry.uses.enter(EVERYTHING, true);
+            let own = self.table_locks.owners();
+            let look = |locks: &TableLocks| locks.against_changes(own).is_some();
+            match self.instance.catalog.with_locks(look) {
+                Some(false) => return Ok(()),
+                Some(true) => {
+                    self.blocked_at(Blocked::Changes);
+                    self.wait_for_tables().await?;
+                }
+                None => drop(self.instance.catalog.table_locks().await?),
+            }
+        }
+    }
+
+    /// Remembers what the statement waits for, which uses nothing meanwhile; the marker.
+    pub(crate) fn blocked_at(&self, blocked: Blocked) -> Error {
+        self.entry.uses.leave();
+        *self.blocked.lock() = Some(blocked);
+        Error::table_blocked()
+    }
+
+    /// Waits until the statement that met the marker may be run again. It has been undone.
+    ///
+    /// # Errors
+    /// 1205 after `lock_wait_timeout`, 1213 when this transaction is what others wait for, 1317.
+    pub(crate) async fn wait_for_tables(&mut self) -> Result<()> {
+        let blocked = self.blocked.lock().take();
+        let instance = self.instance.clone();
+        let Some(blocked) = blocked else {
+            return instance.catalog.table_locks().await.map(drop);
+        };
+        let own = self.table_locks.owners();
+        let mut looks = Looks::new(&instance, self.table_lock_wait());
+        loop {
+            self.check_cancel()?;
+            let locks = instance.catalog.table_locks().await?;
+            let Some(holder) = blocked.holder(&locks, own) else { return Ok(()) };
+            if self.holds_up_others(&locks).await? {
+                let error = Error::deadlock();
+                self.transaction.lose(&error);
+                return Err(error);
+            }
+            looks.remove_if_gone(holder).await;
+            looks.pause().await?;
+        }
+    }
+
+    /// Whether somebody waits to lock tables that the open transaction uses.
+    async fn holds_up_others(&self, locks: &TableLocks) -> Result<bool> {
+        let used = self.entry.uses.of_transaction();
+        if used.is_empty() {
+            return Ok(false);
+        }
+        let catalog = self.instance.catalog.current().await?;
+        let own = self.table_locks.owners();
+        let mut others = locks
+            .holders
+            .iter()
+            .filter(|holder| !holder.everything && !own.contains(&Some(holder.owner)));
+        Ok(others.any(|holder| {
+            used.iter().any(|(id, write)| {
+                let table = catalog.table_by_id(*id);
+                table.is_some_and(|table| holder.is_against(&table.database, &table.name, *write))
+            })
+        }))
+    }
+
+    /// 1213 when tables that were written have been locked without this session; to be asked right before a commit.
+    pub(crate) async fn check_forced(
+        &self,
+        written: impl IntoIterator<Item = TableId>,
+    ) -> Result<()> {
+        let is_forced = |locks: &TableLocks| locks.holders.iter().any(|holder| holder.forced);
+        if self.instance.catalog.with_locks(is_forced) == Some(false) {
+            return Ok(());
+        }
+        let catalog = self.instance.catalog.current().await?;
+        let locks = self.instance.catalog.table_locks().await?;
+        let own = self.table_locks.owners();
+        for id in written {
+            let Some(table) = catalog.table_by_id(id) else { continue };
+            let holder = locks.against(own, &table.database, &table.name, true);
+            if holder.is_some_and(|holder| holder.forced) {
+                return Err(Error::deadlock());
+            }
+        }
+        Ok(())
+    }
+
+    /// A query's outcome, which keeps the uses of its statement until all rows are read.
+    pub(crate) fn using_tables(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Rows { columns, rows: RowSource::Stream(pages) }
+                if !self.transaction.is_open() =>
+            {
+                let uses = self.entry.uses.hand_to_result();
+                let pages = pages.inspect(move |_| uses.stays());
+                Outcome::Rows { columns, rows: RowSource::Stream(Box::pin(pages)) }
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Marks the end of a statement: what it used belongs to the open transaction, or is over.
+    pub(crate) fn settle_uses(&self) {
+        if self.infile.is_some() {
+            return;
+        }
+        match self.transaction.is_open() {
+            true => self.entry.uses.keep(),
+            false => self.entry.uses.leave(),
+        }
+    }
+
+    /// `lock_wait_timeout`.
+    pub(crate) fn table_lock_wait(&self) -> Duration {
+        Duration::from_secs(self.variables.number("lock_wait_timeout"))
+    }
+
+    /// 1317 when the statement was cancelled.
+    pub(crate) fn check_cancel(&self) -> Result<()> {
+        match self.entry.cancel.load(Ordering::Acquire) {
+            true => Err(Error::interrupted()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The code of the marker below; no client ever sees it.
+const BLOCKED: u16 = u16::MAX - 2;
+
+impl Error {
+    /// A table is locked by another session: the statement is run again when it is free.
+    fn table_blocked() -> Error {
+        let message = "a table is locked; the statement must be run again".into();
+        Error { code: BLOCKED, sqlstate: "HY000", message }
+    }
+
+    /// Whether it is that marker.
+    pub(crate) fn is_table_blocked(&self) -> bool {
+        self.code == BLOCKED
+    }
+
+    /// The marker where nothing is run again: a wait that took too long.
+    pub(crate) fn blocked_as_timeout(self) -> Error {
+        if self.is_table_blocked() { Error::lock_wait_timeout() } else { self }
+    }
+}

@@ -1,0 +1,389 @@
+//! LOCK TABLES, UNLOCK TABLES and FLUSH TABLES WITH READ LOCK.
+//!
+//! ```text
+//! record with a ticket, every node told ─> statements of others keep away
+//!        │
+//!        └─ look: nobody ahead? nobody uses the tables, here and elsewhere? no prepared XA transaction? ─> locked
+//!              ▲   │ some node does not say: the lock is forced, and TABLE_LOCK_SILENCE_MAX later it is had
+//!              └───┘ until lock_wait_timeout, then the record is removed, 1205
+//! ```
+//!
+//! A record whose owner is gone is removed by whoever waits for it, as that of a user lock; one of a node that is silent
+//! for `LOCK_OWNER_SILENCE_MAX` as well. A session that lives on all the same sees that its record is gone when it uses a
+//! table next.
+//!
+//! Not here: the statements that meet the locks (`table_gate`).
+
+use super::connection::Session;
+use super::table_uses::EVERYTHING;
+use super::xa;
+use crate::ast;
+use crate::catalog::information_schema;
+use crate::catalog::store::LockChange;
+use crate::catalog::table_locks::{LockHolder, LockSet, Owners};
+use crate::dml::find_table;
+use crate::instance::{Instance, TableWanted};
+use crate::{Error, Result};
+use base::TableId;
+use base::limits::{
+    CONFLICT_RETRIES_MAX, LOCK_OWNER_SILENCE_MAX, TABLE_LOCK_LOOK_MAX, TABLE_LOCK_LOOK_MIN,
+    TABLE_LOCK_OWNER_LOOK, TABLE_LOCK_SILENCE_MAX,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use txn::command::LockOwner;
+use txn::lock_owners::OwnerGuard;
+
+/// The table locks of a session.
+#[derive(Default)]
+pub(crate) struct SessionLocks {
+    /// LOCK TABLES.
+    tables: Option<LockedTables>,
+    /// FLUSH TABLES WITH READ LOCK.
+    everything: Option<OwnerGuard>,
+}
+
+/// What LOCK TABLES has locked.
+struct LockedTables {
+    guard: OwnerGuard,
+    names: Vec<LockedName>,
+}
+
+/// A table by the name that it was locked by.
+struct LockedName {
+    database: String,
+    alias: String,
+    write: bool,
+}
+
+impl SessionLocks {
+    /// The owners of all its locks.
+    pub(crate) fn owners(&self) -> Owners {
+        [self.tables_owner(), self.everything.as_ref().map(OwnerGuard::owner)]
+    }
+
+    /// The owner of what LOCK TABLES has locked.
+    pub(crate) fn tables_owner(&self) -> Option<LockOwner> {
+        self.tables.as_ref().map(|tables| tables.guard.owner())
+    }
+
+    /// 1223 when this session has said FLUSH TABLES WITH READ LOCK.
+    pub(crate) fn check_changes(&self) -> Result<()> {
+        match self.everything {
+            Some(_) => Err(Error::conflicting_read_lock()),
+            None => Ok(()),
+        }
+    }
+
+    /// 1192 when LOCK TABLES has locked something.
+    pub(crate) fn check_no_tables(&self) -> Result<()> {
+        match self.tables {
+            Some(_) => Err(Error::lock_or_active_transaction()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether this session's own locks allow to use a table by this name: else 1099, 1100 or 1223.
+    pub(crate) fn check_table(&self, database: &str, alias: &str, write: bool) -> Result<()> {
+        if write {
+            self.check_changes()?;
+        }
+        let Some(tables) = &self.tables else { return Ok(()) };
+        let mut names = tables.names.iter();
+        match names.find(|name| name.database == database && name.alias == alias) {
+            None => Err(Error::table_not_locked(alias)),
+            Some(name) if write && !name.write => Err(Error::table_locked_for_read(alias)),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+impl Session {
+    /// LOCK TABLES.
+    pub(super) async fn lock_tables(&mut self, locks: &[ast::TableLock]) -> Result<()> {
+        self.commit_open().await?;
+        self.release_tables().await;
+        let catalog = self.instance.catalog.current().await?;
+        let mut names: Vec<LockedName> = Vec::with_capacity(locks.len());
+        let mut tables = LockSet::new();
+        for lock in locks {
+            let database = lock.table.database.as_deref().or(self.database.as_deref());
+            if let Some(database) = database.filter(|name| information_schema::is_schema(name)) {
+                let user = format!("'{}'@'{}'", self.info.user, self.info.host);
+                return Err(Error::access_denied_database(user, database));
+            }
+            let table = find_table(&lock.table, self.database.as_deref(), &catalog)?;
+            let alias = lock.alias.as_ref().unwrap_or(&table.name);
+            if names.iter().any(|name| name.database == table.database && name.alias == *alias) {
+                return Err(Error::nonunique_table(alias));
+            }
+            if lock.write {
+                self.table_locks.check_changes()?;
+            }
+            let of_database = tables.entry(table.database.clone()).or_default();
+            *of_database.entry(table.name.clone()).or_default() |= lock.write;
+            names.push(LockedName {
+                database: table.database.clone(),
+                alias: alias.clone(),
+                write: lock.write,
+            });
+        }
+        let guard = self.take_locks(tables, false).await?;
+        self.table_locks.tables = Some(LockedTables { guard, names });
+        Ok(())
+    }
+
+    /// UNLOCK TABLES.
+    pub(super) async fn unlock_tables(&mut self) -> Result<()> {
+        let committed = match self.table_locks.tables.is_some() {
+            true => self.commit_open().await,
+            false => Ok(()),
+        };
+        self.release_all_tables().await;
+        committed
+    }
+
+    /// FLUSH TABLES … WITH READ LOCK; of all tables when none is named.
+    pub(super) async fn flush_with_read_lock(&mut self, tables: &[ast::TableName]) -> Result<()> {
+        self.table_locks.check_no_tables()?;
+        if !tables.is_empty() {
+            let locks: Vec<ast::TableLock> = tables
+                .iter()
+                .map(|table| ast::TableLock {
+                    table: table.clone(),
+                    alias: None,
+                    write: false,
+                    local: false,
+                })
+                .collect();
+            return self.lock_tables(&locks).await;
+        }
+        self.commit_open().await?;
+        if self.table_locks.everything.is_none() {
+            self.table_locks.everything = Some(self.take_locks(LockSet::new(), true).await?);
+        }
+        Ok(())
+    }
+
+    /// Gives up what LOCK TABLES has locked.
+    pub(crate) async fn release_tables(&mut self) {
+        if let Some(tables) = self.table_locks.tables.take() {
+            remove(&self.instance, tables.guard.owner()).await;
+        }
+    }
+
+    /// Gives up all table locks.
+    pub(crate) async fn release_all_tables(&mut self) {
+        self.release_tables().await;
+        if let Some(guard) = self.table_locks.everything.take() {
+            remove(&self.instance, guard.owner()).await;
+        }
+    }
+
+    /// The same at the end of the session, without waiting for it.
+    pub(crate) fn drop_table_locks(&mut self) {
+        let SessionLocks { tables, everything } = std::mem::take(&mut self.table_locks);
+        let guards: Vec<OwnerGuard> =
+            tables.map(|tables| tables.guard).into_iter().chain(everything).collect();
+        if guards.is_empty() {
+            return;
+        }
+        let instance = self.instance.clone();
+        self.instance.config.client.spawn(Box::pin(async move {
+            for guard in guards {
+                remove(&instance, guard.owner()).await;
+            }
+        }));
+    }
+
+    /// Locks tables, or everything against changes.
+    async fn take_locks(&self, tables: LockSet, everything: bool) -> Result<OwnerGuard> {
+        let guard = self.instance.config.client.lock_owners().begin();
+        let holder = LockHolder {
+            owner: guard.owner(),
+            connection: self.info.connection_id,
+            ticket: 0,
+            forced: false,
+            everything,
+            tables,
+        };
+        match self.wait_for_locks(holder).await {
+            Ok(()) => Ok(guard),
+            Err(error) => {
+                remove(&self.instance, guard.owner()).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts the record, and waits until its locks are had.
+    async fn wait_for_locks(&self, mut holder: LockHolder) -> Result<()> {
+        let instance = &self.instance;
+        let mut version = change(instance, |change| {
+            holder.ticket = change.version();
+            change.put(&holder)
+        })
+        .await?;
+        let mut looks = Looks::new(instance, self.table_lock_wait());
+        let mut forced_since: Option<Duration> = None;
+        loop {
+            self.check_cancel()?;
+            instance.catalog.table_locks_announced(version).await?;
+            // In this order: what those ahead have done with their locks is over, or seen as a use.
+            let locks = instance.catalog.table_locks().await?;
+            let wanted = wanted(instance, &holder).await?;
+            let others = instance.config.cluster.announce_table_locks(version, &wanted).await;
+            if locks.of(holder.owner).is_none() {
+                return Err(given_up());
+            }
+            if let Some(ahead) = locks.ahead_of(&holder) {
+                looks.remove_if_gone(ahead).await;
+            } else if !others.used
+                && !instance.uses_tables(&wanted)
+                && !xa::is_in_the_way(&instance.config.client, &wanted).await?
+            {
+                match forced_since {
+                    _ if !others.silent => return Ok(()),
+                    Some(since) if looks.waited() >= since + TABLE_LOCK_SILENCE_MAX => {
+                        return Ok(());
+                    }
+                    Some(_) => {}
+                    None => {
+                        holder.forced = true;
+                        version = change(instance, |change| {
+                            let stands = change.locks.of(holder.owner).is_some();
+                            if stands { change.put(&holder) } else { Err(given_up()) }
+                        })
+                        .await?;
+                        forced_since = Some(looks.waited());
+                    }
+                }
+            }
+            looks.pause().await?;
+        }
+    }
+}
+
+/// Others have removed the record of somebody who waits.
+fn given_up() -> Error {
+    Error::unavailable("this node was silent while it waited for table locks; try again")
+}
+
+/// The tables of a record as their users know them.
+async fn wanted(instance: &Instance, holder: &LockHolder) -> Result<Vec<TableWanted>> {
+    let catalog = instance.catalog.current().await?;
+    let id = |database: &str, name: &str| -> Option<TableId> {
+        catalog.table(database, name).map(|table| table.id)
+    };
+    let tables = holder.tables().filter_map(|(database, name, write)| {
+        Some(TableWanted { table: id(database, name)?, write })
+    });
+    let everything = holder.everything.then_some(TableWanted { table: EVERYTHING, write: false });
+    Ok(tables.chain(everything).collect())
+}
+
+/// Changes the table locks; the version that has the change.
+async fn change(
+    instance: &Instance,
+    mut plan: impl FnMut(&mut LockChange) -> Result<()>,
+) -> Result<u64> {
+    let client = &instance.config.client;
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let mut change = LockChange::begin(client).await?;
+        plan(&mut change)?;
+        match change.commit().await {
+            Err(error) if error.code == 1213 && attempt < CONFLICT_RETRIES_MAX => {
+                client.pause(TABLE_LOCK_LOOK_MIN).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Removes a record and lets those that wait go on.
+async fn remove(instance: &Arc<Instance>, owner: LockOwner) {
+    // A record that stays names an owner that is gone: whoever waits for it removes it.
+    let Ok(version) = change(instance, |change| change.remove(owner)).await else { return };
+    let _ = instance.catalog.table_locks_announced(version).await;
+    let cluster = instance.config.cluster.clone();
+    instance.config.client.spawn(Box::pin(async move {
+        // A node that does not hear it finds out when it renews its lease.
+        cluster.announce_table_locks(version, &[]).await;
+    }));
+}
+
+/// The looks of somebody who waits for tables.
+pub(super) struct Looks<'a> {
+    instance: &'a Arc<Instance>,
+    /// Longest wait.
+    limit: Duration,
+    /// Monotonic time of the beginning.
+    began: Duration,
+    /// All pauses so far.
+    paused: Duration,
+    /// The next one.
+    pause: Duration,
+    /// When to ask next whether a holder lives.
+    ask_at: Duration,
+    /// Whose node did not say so, since when.
+    silent: Option<(LockOwner, Duration)>,
+}
+
+impl<'a> Looks<'a> {
+    /// Of somebody who begins to wait.
+    pub(super) fn new(instance: &'a Arc<Instance>, limit: Duration) -> Looks<'a> {
+        Looks {
+            instance,
+            limit,
+            began: instance.config.clock.monotonic(),
+            paused: Duration::ZERO,
+            pause: TABLE_LOCK_LOOK_MIN,
+            ask_at: Duration::ZERO,
+            silent: None,
+        }
+    }
+
+    /// Time since then: at least what the pauses come to.
+    fn waited(&self) -> Duration {
+        let now = self.instance.config.clock.monotonic();
+        self.paused.max(now.saturating_sub(self.began))
+    }
+
+    /// Pauses before the next look; 1205 when that was the last one.
+    pub(super) async fn pause(&mut self) -> Result<()> {
+        let left = self.limit.saturating_sub(self.waited());
+        if left.is_zero() {
+            return Err(Error::lock_wait_timeout());
+        }
+        let pause = self.pause.min(left);
+        self.instance.config.client.pause(pause).await;
+        self.paused += pause;
+        self.pause = (self.pause * 2).min(TABLE_LOCK_LOOK_MAX);
+        Ok(())
+    }
+
+    /// Removes the record of a holder that is gone.
+    pub(super) async fn remove_if_gone(&mut self, holder: &LockHolder) {
+        let now = self.waited();
+        if now < self.ask_at {
+            return;
+        }
+        self.ask_at = now + TABLE_LOCK_OWNER_LOOK;
+        let gone = match self.instance.owner_lives(holder.owner).await {
+            Some(lives) => {
+                self.silent = None;
+                !lives
+            }
+            None => {
+                let since = self.silent.filter(|(owner, _)| *owner == holder.owner);
+                let (_, since) = *self.silent.insert(since.unwrap_or((holder.owner, now)));
+                now >= since + LOCK_OWNER_SILENCE_MAX
+            }
+        };
+        if gone {
+            remove(self.instance, holder.owner).await;
+        }
+    }
+}
