@@ -171,7 +171,8 @@ mod tests {
             owner: LockOwner::new(NodeId(2), u64::from(byte)),
             mode,
         };
-        let mode = |byte: u8| if byte.is_multiple_of(2) { LockMode::Shared } else { LockMode::Exclusive };
+        let mode =
+            |byte: u8| if byte.is_multiple_of(2) { LockMode::Shared } else { LockMode::Exclusive };
         let locks: Vec<HeldLock> = (0..5).map(|byte| lock(byte, mode(byte))).collect();
         let parts = parts(ShardId(3), 7, locks.clone());
         let counts: Vec<usize> = parts.iter().map(|part| part.locks.len()).collect();

@@ -18,8 +18,8 @@
 
 use super::connection::Session;
 use super::locking::WriteView;
-use super::token::Gtid;
 use super::table_uses::TransactionUse;
+use super::token::Gtid;
 use super::xa::XaBranch;
 use crate::activity::Begun;
 use crate::ast::{AccessMode, Begin, Completion, IsolationLevel};
