@@ -26,8 +26,26 @@ pub const RELAYS_TRIED_MAX: usize = 3;
 pub const RELAY_MARGIN: Duration = Duration::from_millis(200);
 /// Pause between two looks for a leader.
 pub const ROUTE_RETRY_PAUSE: Duration = Duration::from_millis(50);
-/// Largest buffered transaction, bytes of keys and values.
+/// Largest transaction that stays in memory (SERIALIZABLE, XA, one statement's batch), bytes of keys and values.
 pub const TRANSACTION_BYTES_MAX: usize = 1 << 30;
+/// Bytes of buffered writes above which a transaction sends them to the shards and becomes a large one.
+pub const TRANSACTION_BUFFER_BYTES: usize = 32 << 20;
+/// Bytes that a buffered write costs in memory beside its key and value.
+pub const BUFFERED_WRITE_OVERHEAD: usize = 192;
+/// Largest transaction, bytes of keys and values, unless `[transactions] max_transaction_gib` says otherwise.
+pub const LARGE_TRANSACTION_BYTES_DEFAULT: u64 = 100 << 30;
+/// Row locks that a large transaction may keep in memory; more become replicated locks with its next round.
+pub const LARGE_TRANSACTION_ROW_LOCKS: usize = 65_536;
+/// Locks of large transactions that one page of a read looks at.
+pub const LARGE_LOCKS_STEP: usize = 16_384;
+/// Locks of a decided large transaction that are finished with one entry.
+pub const FINISH_STEP_KEYS: usize = 4096;
+/// Pause between two questions of a coordinator whether all locks of its large transaction are finished.
+pub const FINISH_LOOK: Duration = Duration::from_millis(100);
+/// Such questions about one shard, at most: an hour. Whoever meets a lock afterwards sees to it.
+pub const FINISH_LOOKS_MAX: usize = 36_000;
+/// Failed attempts in a row, after which a coordinator leaves the locks of its large transaction to whoever meets them.
+pub const FINISH_FAILURES_MAX: usize = 100;
 /// Life of a lock without a heartbeat of its transaction.
 pub const LOCK_TTL: Duration = Duration::from_secs(4);
 /// Rows in one answer of a scan.
@@ -445,6 +463,10 @@ const _: () = {
     );
     assert!(XA_ROW_BYTES_TARGET + INDEX_KEY_BYTES_MAX < ROW_BYTES_MAX / 2);
     assert!(2 * XA_KEYS_BYTES_MAX < TRANSACTION_BYTES_MAX);
+    assert!(
+        TRANSACTION_BUFFER_BYTES > 2 * ROW_BYTES_MAX
+            && TRANSACTION_BUFFER_BYTES < TRANSACTION_BYTES_MAX
+    );
     assert!(SCAN_PAGE_ROWS <= SCAN_ROWS_MAX);
     assert!(
         COMMIT_AGE_MAX.as_millis()

@@ -6,6 +6,8 @@
 //! 'a' name                     what a replica knows of itself: the applied log id, …
 //! 'd' key  !commit_ts (8 BE)   a version: the value of `key` from `commit_ts` on, newest first
 //! 'l' key                      the lock of an unfinished transaction on `key`
+//! 'm' key                      the same of a large transaction (`large`)
+//! 'n' start_ts (8 BE)          a large transaction that has locks here
 //! 's' commit (8 BE)            a commit of one shard that must not be executed any more
 //! 't' primary  start_ts (8 BE) what became of a transaction whose primary lock is gone
 //!
@@ -32,6 +34,7 @@
 mod batch;
 mod changes;
 mod collect;
+mod large;
 mod lock;
 mod records;
 mod refusal;
@@ -41,6 +44,10 @@ mod version;
 pub use batch::{decode_batch, encode_batch};
 pub use changes::{Changes, find_change};
 pub use collect::{Dead, delete_dead, find_dead};
+pub use large::{
+    Rounds, all_large, delete_large, delete_large_lock, get_large_lock, put_large, put_large_lock,
+    scan_large_locks,
+};
 pub use lock::{
     AsyncCommit, Change, Lock, LockExpect, TxnRecord, all_locks, delete_lock, delete_txn_record,
     get_lock, get_txn_record, put_lock, put_txn_record, scan_locks,
@@ -63,6 +70,10 @@ pub const META: u8 = b'a';
 pub const DATA: u8 = b'd';
 /// First byte of locks.
 pub const LOCK: u8 = b'l';
+/// First byte of locks of large transactions, but for their primaries'.
+pub const LARGE_LOCK: u8 = b'm';
+/// First byte of the large transactions that have locks here.
+pub const LARGE: u8 = b'n';
 /// First byte of refused commits.
 pub const REFUSED: u8 = b's';
 /// First byte of transaction records.

@@ -32,7 +32,7 @@ use txn::command::{
     LockOwner, LockRequest, LockedKey, Patience, ReadRequest, ReadResponse, WriteRequest,
     WriteResponse,
 };
-use txn::{Error, LockOwners, Oracle, ReadPoints, Result, Route, ShardClient};
+use txn::{Error, LockOwners, Oracle, ReadPoints, Result, Route, ShardClient, TransactionSizes};
 
 /// Longest wait for one call's answer: the leader's own wait for its quorum, and a little more.
 const CALL_WAIT_MAX: Duration = Duration::from_millis(4300);
@@ -56,6 +56,8 @@ pub struct ClusterClient {
     lock_owners: Arc<LockOwners>,
     /// By which locks expire.
     lock_time: LockTime,
+    /// How large transactions may become.
+    transaction_sizes: TransactionSizes,
 }
 
 /// What a client is made of.
@@ -72,6 +74,8 @@ pub struct ClusterClientParts {
     pub clock: SharedClock,
     /// Where background work runs.
     pub runtime: tokio::runtime::Handle,
+    /// How large transactions may become.
+    pub transaction_sizes: TransactionSizes,
 }
 
 impl ClusterClient {
@@ -90,6 +94,7 @@ impl ClusterClient {
             hints: Mutex::new(BTreeMap::new()),
             oracle: OnceLock::new(),
             read_points: Arc::default(),
+            transaction_sizes: parts.transaction_sizes,
         })
     }
 
@@ -246,7 +251,9 @@ fn gave_up(shard: ShardId, sent: bool, why: &str) -> Error {
 /// Whether a transaction is committed once this request is executed, even if nobody hears of it.
 fn decides(request: &WriteRequest) -> bool {
     match request {
-        WriteRequest::CommitNow { .. } | WriteRequest::Commit { .. } => true,
+        WriteRequest::CommitNow { .. }
+        | WriteRequest::Commit { .. }
+        | WriteRequest::Decide { .. } => true,
         // It may place the last lock of an asynchronous commit.
         WriteRequest::Prewrite { secondaries, .. } => secondaries.is_some(),
         WriteRequest::Bump { .. }
@@ -254,6 +261,7 @@ fn decides(request: &WriteRequest) -> bool {
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::CheckLocks { .. }
         | WriteRequest::SettleNow { .. }
+        | WriteRequest::FinishAll { .. }
         | WriteRequest::Heartbeat { .. } => false,
     }
 }
@@ -270,6 +278,8 @@ fn is_repeatable(request: &WriteRequest) -> bool {
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::CheckLocks { .. }
         | WriteRequest::SettleNow { .. }
+        | WriteRequest::Decide { .. }
+        | WriteRequest::FinishAll { .. }
         | WriteRequest::Heartbeat { .. } => true,
     }
 }
@@ -472,6 +482,10 @@ impl ShardClient for ClusterClient {
 
     fn unix_ms(&self) -> u64 {
         self.lock_time.unix_ms()
+    }
+
+    fn transaction_sizes(&self) -> TransactionSizes {
+        self.transaction_sizes
     }
 
     async fn pause(&self, pause: Duration) {

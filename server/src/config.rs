@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use txn::TransactionSizes;
 
 /// Shards of user data that a new cluster starts with.
 pub const DATA_SHARDS_DEFAULT: u32 = 8;
@@ -20,6 +21,10 @@ pub const REPLICATION_DEFAULT: u32 = 3;
 
 /// What `retention_s` may be: up to a year.
 const RETENTION_S: RangeInclusive<u64> = 10..=365 * 24 * 3600;
+/// What `memory_mib` may be.
+const TRANSACTION_MEMORY_MIB: RangeInclusive<u64> = 1..=512;
+/// What `max_transaction_gib` may be.
+const TRANSACTION_GIB: RangeInclusive<u64> = 1..=65_536;
 /// Fastest `rebuild_mib_per_s`.
 const REBUILD_MIB_PER_S_MAX: u64 = 10_240;
 
@@ -37,6 +42,8 @@ pub struct ConfigFile {
     pub tls: TlsSection,
     /// `[storage]`
     pub storage: StorageSection,
+    /// `[transactions]`
+    pub transactions: TransactionsSection,
     /// `[sql]`
     pub sql: SqlSection,
 }
@@ -111,6 +118,16 @@ pub struct StorageSection {
     pub retention_s: Option<u64>,
     /// Raft snapshots sent per second, all together, and as much received, MiB.
     pub rebuild_mib_per_s: Option<u64>,
+}
+
+/// How large transactions may become.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TransactionsSection {
+    /// Writes of one transaction that a node keeps in memory before it sends them to the shards, MiB.
+    pub memory_mib: Option<u64>,
+    /// Keys and values that one transaction may write, GiB.
+    pub max_transaction_gib: Option<u64>,
 }
 
 /// SQL settings.
@@ -224,6 +241,8 @@ pub struct Config {
     pub retention: Duration,
     /// Bytes of Raft snapshots per second in each direction.
     pub rebuild_bytes_per_second: u64,
+    /// How large transactions may become.
+    pub transaction_sizes: TransactionSizes,
     /// LOAD DATA LOCAL allowed.
     pub local_infile: bool,
     /// File that moves the wall clock in drills.
@@ -331,6 +350,7 @@ impl Config {
             reserve_bytes: reserve(file.storage.reserve_mib, write_buffer_mib)?,
             retention: retention(flags.retention.or(file.storage.retention_s))?,
             rebuild_bytes_per_second: rebuild_rate(file.storage.rebuild_mib_per_s)?,
+            transaction_sizes: transaction_sizes(&file.transactions)?,
             local_infile: file.sql.local_infile.unwrap_or(true),
             clock_offset_file: flags.clock_offset_file.clone(),
         })
@@ -367,6 +387,32 @@ fn retention(wanted_s: Option<u64>) -> Result<Duration, String> {
             RETENTION_S.end()
         )),
     }
+}
+
+/// How large transactions may become.
+fn transaction_sizes(wanted: &TransactionsSection) -> Result<TransactionSizes, String> {
+    let mut sizes = TransactionSizes::default();
+    match wanted.memory_mib {
+        None => {}
+        Some(mib) if TRANSACTION_MEMORY_MIB.contains(&mib) => {
+            sizes.buffered_max = (mib as usize) << 20
+        }
+        Some(mib) => {
+            let (from, to) = (*TRANSACTION_MEMORY_MIB.start(), *TRANSACTION_MEMORY_MIB.end());
+            return Err(format!("[transactions] memory_mib = {mib} is not in {from} to {to}"));
+        }
+    }
+    match wanted.max_transaction_gib {
+        None => {}
+        Some(gib) if TRANSACTION_GIB.contains(&gib) => sizes.total_max = gib << 30,
+        Some(gib) => {
+            let (from, to) = (*TRANSACTION_GIB.start(), *TRANSACTION_GIB.end());
+            return Err(format!(
+                "[transactions] max_transaction_gib = {gib} is not in {from} to {to}"
+            ));
+        }
+    }
+    Ok(sizes)
 }
 
 /// How fast Raft snapshots may travel, bytes per second.
@@ -478,6 +524,23 @@ mod tests {
         for wrong in ["0", "9", "31536001"] {
             let error = retention(&format!("[storage]\nretention_s = {wrong}")).unwrap_err();
             assert!(error.contains("retention_s"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_sizes_of_transactions_have_bounds() {
+        let sizes = |toml: &str| {
+            assemble(StartFlags::default(), toml).map(|config| {
+                let sizes = config.transaction_sizes;
+                (sizes.buffered_max >> 20, sizes.total_max >> 30)
+            })
+        };
+        assert_eq!(sizes(""), Ok((32, 100)));
+        let given = "[transactions]\nmemory_mib = 1\nmax_transaction_gib = 4096";
+        assert_eq!(sizes(given), Ok((1, 4096)));
+        for wrong in ["memory_mib = 0", "memory_mib = 513", "max_transaction_gib = 0"] {
+            let error = sizes(&format!("[transactions]\n{wrong}")).unwrap_err();
+            assert!(error.contains(wrong), "{error}");
         }
     }
 

@@ -157,6 +157,7 @@ impl Node {
             peers: peers.clone(),
             clock: clock.clone(),
             runtime: raft_handle.clone(),
+            transaction_sizes: config.transaction_sizes,
         });
         let oracle = NodeOracle::start(local.clone(), Arc::downgrade(&client), &raft_handle);
         client.set_oracle(oracle.clone());

@@ -5,8 +5,9 @@ use base::{KeyRange, NodeId, ShardEpoch, ShardId, Timestamp};
 use proto::node as pb;
 use std::time::Duration;
 use txn::command::{
-    Change, CommitId, Expect, KeyWrite, LockMode, LockOwner, LockRequest, LockWaiting, LockedKey,
-    Patience, ReadRequest, ReadResponse, TxnStatus, Version, WriteRequest, WriteResponse,
+    Change, CommitId, Expect, Fate, KeyWrite, KnownTransaction, LockMode, LockOwner, LockRequest,
+    LockWaiting, LockedKey, Patience, ReadRequest, ReadResponse, Round, TxnStatus, Version,
+    WriteRequest, WriteResponse,
 };
 use txn::{Error, Route};
 
@@ -14,10 +15,16 @@ use txn::{Error, Route};
 pub fn read_to_pb(route: Route, request: ReadRequest) -> pb::ShardRead {
     let (shard, epoch) = (route.shard.0, route.epoch.0);
     match request {
-        ReadRequest::Get { keys, ts } => {
-            pb::ShardRead { shard, epoch, ts: ts.0, keys, ..Default::default() }
-        }
-        ReadRequest::Changed { keys, ranges, since, ts, own } => pb::ShardRead {
+        ReadRequest::Get { keys, ts, known } => pb::ShardRead {
+            shard,
+            epoch,
+            ts: ts.0,
+            keys,
+            known: known_to_pb(known),
+            ..Default::default()
+        },
+        ReadRequest::Changed { keys, ranges, since, ts, own, known } => pb::ShardRead {
+            known: known_to_pb(known),
             shard,
             epoch,
             ts: ts.0,
@@ -31,7 +38,8 @@ pub fn read_to_pb(route: Route, request: ReadRequest) -> pb::ShardRead {
         ReadRequest::OldestLock { before } => {
             pb::ShardRead { shard, epoch, no_locks_before: before.0, ..Default::default() }
         }
-        ReadRequest::Scan { range, ts, reverse, limit } => pb::ShardRead {
+        ReadRequest::Scan { range, ts, reverse, limit, known } => pb::ShardRead {
+            known: known_to_pb(known),
             shard,
             epoch,
             ts: ts.0,
@@ -46,6 +54,33 @@ pub fn read_to_pb(route: Route, request: ReadRequest) -> pb::ShardRead {
     }
 }
 
+fn known_to_pb(known: Vec<KnownTransaction>) -> Vec<pb::KnownTransaction> {
+    use pb::known_transaction::Fate as PbFate;
+    let one = |KnownTransaction { start_ts, fate }| {
+        let (fate, commit_ts, round) = match fate {
+            Fate::Passed => (PbFate::Passed, 0, 0),
+            Fate::Committed { commit_ts } => (PbFate::Committed, commit_ts.0, 0),
+            Fate::Own { round } => (PbFate::Own, 0, round),
+        };
+        pb::KnownTransaction { start_ts: start_ts.0, fate: fate as i32, commit_ts, round }
+    };
+    known.into_iter().map(one).collect()
+}
+
+/// What is of an unknown kind is left out: its locks are met again, and asked about.
+fn known_from_pb(known: Vec<pb::KnownTransaction>) -> Vec<KnownTransaction> {
+    use pb::known_transaction::Fate as PbFate;
+    let one = |known: pb::KnownTransaction| {
+        let fate = match PbFate::try_from(known.fate).ok()? {
+            PbFate::Passed => Fate::Passed,
+            PbFate::Committed => Fate::Committed { commit_ts: Timestamp(known.commit_ts) },
+            PbFate::Own => Fate::Own { round: known.round },
+        };
+        Some(KnownTransaction { start_ts: Timestamp(known.start_ts), fate })
+    };
+    known.into_iter().filter_map(one).collect()
+}
+
 fn range_to_pb(range: KeyRange) -> pb::Range {
     pb::Range { start: range.start, end: range.end }
 }
@@ -58,6 +93,7 @@ fn range_from_pb(range: pb::Range) -> KeyRange {
 pub fn read_from_pb(message: pb::ShardRead) -> (Route, ReadRequest) {
     let route = Route { shard: ShardId(message.shard), epoch: ShardEpoch(message.epoch) };
     let ts = Timestamp(message.ts);
+    let known = known_from_pb(message.known);
     let request = match message.scan {
         None if message.changed => ReadRequest::Changed {
             keys: message.keys,
@@ -65,16 +101,18 @@ pub fn read_from_pb(message: pb::ShardRead) -> (Route, ReadRequest) {
             since: Timestamp(message.since),
             ts,
             own: Timestamp(message.own),
+            known,
         },
         None if message.no_locks_before != 0 => {
             ReadRequest::OldestLock { before: Timestamp(message.no_locks_before) }
         }
-        None => ReadRequest::Get { keys: message.keys, ts },
+        None => ReadRequest::Get { keys: message.keys, ts, known },
         Some(scan) => ReadRequest::Scan {
             range: KeyRange { start: scan.start, end: scan.end },
             ts,
             reverse: scan.reverse,
             limit: usize::try_from(scan.limit).unwrap_or(usize::MAX),
+            known,
         },
     };
     (route, request)
@@ -186,7 +224,12 @@ pub fn write_to_pb(route: Route, request: WriteRequest) -> pb::ShardWrite {
             writes,
             owner,
             secondaries,
+            round,
         } => {
+            if let Some(Round { number, oldest_scan, newest_scan }) = round {
+                (message.round, message.oldest_scan) = (number, oldest_scan);
+                message.newest_scan = newest_scan;
+            }
             message.async_commit = secondaries.is_some();
             message.keys = secondaries.unwrap_or_default();
             message.owner = owner.map_or(0, |owner| owner.0);
@@ -218,6 +261,17 @@ pub fn write_to_pb(route: Route, request: WriteRequest) -> pb::ShardWrite {
             message.set_kind(Kind::CheckLocks);
             message.start_ts = start_ts.0;
             message.keys = keys;
+        }
+        WriteRequest::Decide { start_ts, primary } => {
+            message.set_kind(Kind::Decide);
+            message.start_ts = start_ts.0;
+            message.primary = primary;
+        }
+        WriteRequest::FinishAll { start_ts, primary, commit_ts } => {
+            message.set_kind(Kind::FinishAll);
+            message.start_ts = start_ts.0;
+            message.primary = primary;
+            message.commit_ts = commit_ts.map_or(0, |ts| ts.0);
         }
         WriteRequest::Heartbeat { start_ts, primary, expires_unix_ms } => {
             message.set_kind(Kind::Heartbeat);
@@ -266,6 +320,11 @@ pub fn write_from_pb(message: pb::ShardWrite) -> Option<(Route, WriteRequest)> {
             writes: writes(message.writes)?,
             owner,
             secondaries: message.async_commit.then_some(message.keys),
+            round: (message.round != 0).then_some(Round {
+                number: message.round,
+                oldest_scan: message.oldest_scan,
+                newest_scan: message.newest_scan,
+            }),
         },
         Kind::Commit => WriteRequest::Commit {
             start_ts,
@@ -280,6 +339,12 @@ pub fn write_from_pb(message: pb::ShardWrite) -> Option<(Route, WriteRequest)> {
             now_unix_ms: message.unix_ms,
         },
         Kind::CheckLocks => WriteRequest::CheckLocks { start_ts, keys: message.keys },
+        Kind::Decide => WriteRequest::Decide { start_ts, primary: message.primary },
+        Kind::FinishAll => WriteRequest::FinishAll {
+            start_ts,
+            primary: message.primary,
+            commit_ts: (message.commit_ts != 0).then_some(Timestamp(message.commit_ts)),
+        },
         Kind::Heartbeat => WriteRequest::Heartbeat {
             start_ts,
             primary: message.primary,
@@ -300,6 +365,7 @@ pub fn write_answer_to_pb(outcome: txn::Result<WriteResponse>) -> pb::answer::Re
         Ok(WriteResponse::Done { commit_ts }) => (Kind::Done, commit_ts.0, 0),
         Ok(WriteResponse::Counter(before)) => (Kind::Counter, 0, before),
         Ok(WriteResponse::Status(TxnStatus::Alive)) => (Kind::Alive, 0, 0),
+        Ok(WriteResponse::Status(TxnStatus::Open)) => (Kind::Open, 0, 0),
         Ok(WriteResponse::Status(TxnStatus::Committed { commit_ts })) => {
             (Kind::Committed, commit_ts.0, 0)
         }
@@ -329,6 +395,7 @@ pub fn write_answer_from_pb(
         Ok(Kind::Done) => Ok(WriteResponse::Done { commit_ts }),
         Ok(Kind::Counter) => Ok(WriteResponse::Counter(written.counter)),
         Ok(Kind::Alive) => Ok(WriteResponse::Status(TxnStatus::Alive)),
+        Ok(Kind::Open) => Ok(WriteResponse::Status(TxnStatus::Open)),
         Ok(Kind::Committed) => Ok(WriteResponse::Status(TxnStatus::Committed { commit_ts })),
         Ok(Kind::Prewritten) => Ok(WriteResponse::Status(TxnStatus::Prewritten {
             commit_from: commit_ts,
@@ -355,6 +422,7 @@ pub fn lock_to_pb(route: Route, request: LockRequest) -> pb::ShardLock {
         owner: request.owner.0,
         weight: request.weight,
         keys: request.keys,
+        own: request.own.0,
         exclusive: request.mode == LockMode::Exclusive,
         patience: patience as i32,
         wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
@@ -372,7 +440,8 @@ pub fn lock_from_pb(message: pb::ShardLock) -> Option<(Route, LockRequest)> {
     };
     let mode = if message.exclusive { LockMode::Exclusive } else { LockMode::Shared };
     let (owner, weight, keys) = (LockOwner(message.owner), message.weight, message.keys);
-    Some((route, LockRequest { owner, weight, keys, mode, patience }))
+    let own = Timestamp(message.own);
+    Some((route, LockRequest { owner, weight, keys, own, mode, patience }))
 }
 
 /// The outcome of a lock request as a message.
@@ -380,8 +449,9 @@ pub fn lock_answer_to_pb(outcome: txn::Result<Vec<LockedKey>>) -> pb::answer::Re
     let key = |key: LockedKey| match key {
         LockedKey::Skipped => pb::LockedKey { skipped: true, ..Default::default() },
         LockedKey::Held { commit_ts, exists, waited } => {
-            pb::LockedKey { skipped: false, commit_ts: commit_ts.0, exists, waited }
+            pb::LockedKey { commit_ts: commit_ts.0, exists, waited, ..Default::default() }
         }
+        LockedKey::Own { exists } => pb::LockedKey { own: true, exists, ..Default::default() },
     };
     match outcome {
         Ok(keys) => {
@@ -401,9 +471,10 @@ pub fn lock_answer_from_pb(
         pb::answer::Response::Locked(locked) if locked.keys.len() == count => Ok(locked
             .keys
             .into_iter()
-            .map(|key| match key.skipped {
-                true => LockedKey::Skipped,
-                false => {
+            .map(|key| match (key.skipped, key.own) {
+                (true, _) => LockedKey::Skipped,
+                (false, true) => LockedKey::Own { exists: key.exists },
+                (false, false) => {
                     let (commit_ts, exists) = (Timestamp(key.commit_ts), key.exists);
                     LockedKey::Held { commit_ts, exists, waited: key.waited }
                 }
@@ -439,7 +510,8 @@ pub fn failure_to_pb(error: Error) -> pb::Failure {
     let what = error.to_string();
     let mut failure = pb::Failure { what, ..Default::default() };
     match error {
-        Error::KeyLocked { key, start_ts, primary } => {
+        Error::KeyLocked { key, start_ts, primary, large } => {
+            failure.large = large;
             failure.set_kind(Kind::KeyLocked);
             failure.key = key;
             failure.start_ts = start_ts.0;
@@ -502,8 +574,8 @@ pub fn failure_to_pb(error: Error) -> pb::Failure {
             failure.ts = ts.0;
             failure.safe_point = safe_point.0;
         }
-        // No shard answers it: the node that begins the transaction asks the oracle itself.
-        Error::ReadPointInFuture { .. } => failure.set_kind(Kind::BadCall),
+        // No shard answers these: they are said by the node that runs the transaction.
+        Error::NotUndoable | Error::ReadPointInFuture { .. } => failure.set_kind(Kind::BadCall),
         // Nor this: a shard says it with a status, and the coordinator makes an error of it.
         Error::Forgotten { .. } => failure.set_kind(Kind::OutcomeUnknown),
         Error::Engine { what } => {
@@ -523,6 +595,7 @@ pub fn failure_from_pb(failure: pb::Failure) -> Error {
             key: failure.key,
             start_ts: Timestamp(failure.start_ts),
             primary: failure.primary,
+            large: failure.large,
         },
         Ok(Kind::RowLocked) => Error::RowLocked { key: failure.key },
         Ok(Kind::LockWaitTimeout) => Error::LockWaitTimeout { key: failure.key },
@@ -624,6 +697,7 @@ mod tests {
                 writes: writes.clone(),
                 owner: Some(LockOwner::new(NodeId(2), 7)),
                 secondaries: None,
+                round: Some(Round { number: 3, oldest_scan: 1, newest_scan: 2 }),
             },
             WriteRequest::Prewrite {
                 start_ts: Timestamp(1),
@@ -632,6 +706,18 @@ mod tests {
                 writes,
                 owner: None,
                 secondaries: Some(vec![Bytes::from_static(b"s")]),
+                round: None,
+            },
+            WriteRequest::Decide { start_ts: Timestamp(1), primary: Bytes::from_static(b"p") },
+            WriteRequest::FinishAll {
+                start_ts: Timestamp(1),
+                primary: Bytes::from_static(b"p"),
+                commit_ts: Some(Timestamp(2)),
+            },
+            WriteRequest::FinishAll {
+                start_ts: Timestamp(1),
+                primary: Bytes::from_static(b"p"),
+                commit_ts: None,
             },
             WriteRequest::CheckLocks {
                 start_ts: Timestamp(9),
@@ -648,6 +734,7 @@ mod tests {
     fn what_became_of_a_transaction_survives_the_wire() {
         for status in [
             TxnStatus::Alive,
+            TxnStatus::Open,
             TxnStatus::Committed { commit_ts: Timestamp(5) },
             TxnStatus::Prewritten {
                 commit_from: Timestamp(4),
@@ -669,6 +756,7 @@ mod tests {
                 owner: LockOwner::new(NodeId(2), 7),
                 weight: 4,
                 keys: vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")],
+                own: Timestamp(6),
                 mode: LockMode::Shared,
                 patience,
             };
@@ -678,11 +766,12 @@ mod tests {
         let outcomes = vec![
             LockedKey::Skipped,
             LockedKey::Held { commit_ts: Timestamp(5), exists: true, waited: true },
+            LockedKey::Own { exists: true },
         ];
         let there = lock_answer_to_pb(Ok(outcomes.clone()));
-        let back = lock_answer_from_pb(ShardId(3), 2, there.clone());
+        let back = lock_answer_from_pb(ShardId(3), 3, there.clone());
         assert_eq!(back.expect("as sent"), outcomes);
-        assert!(lock_answer_from_pb(ShardId(3), 3, there).is_err(), "one key without an outcome");
+        assert!(lock_answer_from_pb(ShardId(3), 4, there).is_err(), "one key without an outcome");
     }
 
     #[test]
@@ -693,6 +782,7 @@ mod tests {
             since: Timestamp(3),
             ts: Timestamp(9),
             own: Timestamp(7),
+            known: Vec::new(),
         };
         assert_eq!(read_from_pb(read_to_pb(route(), request.clone())), (route(), request));
         let answer = ReadResponse::Changed { key: None, rest: vec![KeyRange::new("c", "d")] };
@@ -712,8 +802,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_reader_knows_survives_the_wire() {
+        let fates =
+            [Fate::Own { round: 3 }, Fate::Committed { commit_ts: Timestamp(5) }, Fate::Passed];
+        let known = |fate| KnownTransaction { start_ts: Timestamp(4), fate };
+        let request = ReadRequest::Scan {
+            range: KeyRange::new("a", "b"),
+            ts: Timestamp(9),
+            reverse: true,
+            limit: 7,
+            known: fates.into_iter().map(known).collect(),
+        };
+        assert_eq!(read_from_pb(read_to_pb(route(), request.clone())), (route(), request));
+    }
+
+    #[test]
     fn errors_survive_the_wire() {
         for error in [
+            Error::KeyLocked {
+                key: Bytes::from_static(b"k"),
+                start_ts: Timestamp(7),
+                primary: Bytes::from_static(b"p"),
+                large: true,
+            },
             Error::NotServing { shard: ShardId(2), leader: Some(NodeId(1)) },
             Error::OutcomeUnknown { shard: ShardId(2) },
             Error::AlreadyExists { key: Bytes::from_static(b"k") },

@@ -27,6 +27,7 @@ pub(crate) mod update;
 use crate::ast::{self, Statement};
 use crate::catalog::{Catalog, TableDef, information_schema};
 use crate::session::Session;
+use crate::session::locking::Locking;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
 use crate::value::Row;
@@ -40,6 +41,13 @@ pub(crate) enum Check {
     Now,
     /// At the commit, which follows at once: the shard checks it anyway, so no read is spent.
     AtCommit,
+}
+
+impl Check {
+    /// Of a statement that locks what it changes, or leaves everything to its commit.
+    pub(crate) fn of(locking: Option<&Locking>) -> Check {
+        if locking.is_some() { Check::Now } else { Check::AtCommit }
+    }
 }
 
 /// What a statement has changed.
@@ -57,6 +65,8 @@ pub(crate) struct Changes {
     pub(crate) explicit_id: Option<u64>,
     /// Whether every AUTO_INCREMENT value of the statement was generated.
     pub(crate) all_generated: bool,
+    /// Whether a row was inserted without a generated value.
+    pub(crate) some_given: bool,
     /// Whether the statement says what happens at a duplicate key (IGNORE, REPLACE, ON DUPLICATE KEY UPDATE):
     /// then one that only the commit meets is a conflict, not an error.
     pub(crate) settles_duplicates: bool,
@@ -136,7 +146,8 @@ impl Changes {
     }
 }
 
-/// Runs INSERT, UPDATE or DELETE; whatever it writes is in the transaction's buffer afterwards.
+/// Runs INSERT, UPDATE or DELETE; whatever it writes is in the transaction's buffer afterwards, or with the shards when it
+/// is too much for memory.
 pub(crate) async fn run(
     session: &Session,
     statement: &Statement,

@@ -372,6 +372,9 @@ errors! {
     xa_deadlock() = 1614, "XA102", "XA_RBDEADLOCK: Transaction branch was rolled back: deadlock was detected";
     /// XA: a decision that is not carried out yet; repeating the statement goes on with it.
     xa_retry() = 3197, "HY000", "The resource manager is not able to commit the transaction branch at this time. Please retry later.";
+    /// A transaction that was rolled back as a whole, because the part that was to be undone had left memory. `cause` is
+    /// empty or a sentence with a blank before it.
+    transaction_undone(cause) = 9010, "40000", "The whole transaction was rolled back: it was larger than memory, so that no single statement and no savepoint of it can be undone.{cause}";
     /// CREATE TABLE without columns.
     table_without_columns() = 1113, "42000", "A table must have at least 1 column";
 }
@@ -407,6 +410,7 @@ impl From<txn::Error> for Error {
             txn::Error::Forgotten { .. } => {
                 Error::outcome_unknown("the transaction ended so long ago that its record is gone")
             }
+            txn::Error::NotUndoable => Error::transaction_undone(""),
             txn::Error::TooLarge { what } => Error::too_large(what),
             txn::Error::DiskFull { what } => Error::disk_full(what),
             txn::Error::SnapshotTooOld { .. } => Error::snapshot_too_old(),

@@ -7,7 +7,8 @@
 //!
 //! A statement that cannot go on without another session answers "waits"; `b:> await` shows what it came to, and lets
 //! time pass if nothing else helps. `b:> bye` closes a session. `> later 1500` moves the clock,
-//! `> collect` drops versions of rows that nobody can see from now on.
+//! `> collect` drops versions of rows that nobody can see from now on, `> memory 0` lets writes of transactions leave memory
+//! at once.
 //!
 //! `> lose-quorum SHARD` lets the outcome of each write be unknown, `> elect SHARD kept|lost` makes the shard serve again, with
 //! those writes or without them; `data` stands for all shards but the meta shard, 0. Tokens of transactions are shown as
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use txn::testing::{MemoryCluster, Unconfirmed};
-use txn::{RowLocks, ShardClient};
+use txn::{RowLocks, ShardClient, TransactionSizes};
 
 test_each_file::test_each_path! { in "sql/src/testscripts/session" as scripts => script }
 
@@ -141,6 +142,12 @@ impl Runner for Sessions {
     fn run(&mut self, command: &Command, context: &Context) -> Result<String, Box<dyn Error>> {
         if let Some(ms) = command.name.strip_prefix("later ") {
             self.clock.later_ms.fetch_add(ms.parse()?, Ordering::Relaxed);
+            return Ok("ok".into());
+        }
+        if let Some(bytes) = command.name.strip_prefix("memory ") {
+            let buffered_max = bytes.parse()?;
+            let sizes = TransactionSizes { buffered_max, ..TransactionSizes::default() };
+            self.cluster.set_transaction_sizes(sizes);
             return Ok("ok".into());
         }
         if command.name == "collect" {

@@ -16,6 +16,8 @@ pub enum ReadRequest {
         keys: Vec<Bytes>,
         /// Read point.
         ts: Timestamp,
+        /// Large transactions whose locks are no obstacle.
+        known: Vec<KnownTransaction>,
     },
     /// The rows of a key range, one page at a time.
     Scan {
@@ -25,8 +27,11 @@ pub enum ReadRequest {
         ts: Timestamp,
         /// Descending order when true.
         reverse: bool,
-        /// Most rows in the answer; capped by `base::limits::SCAN_ROWS_MAX` and `SCAN_BYTES_MAX`.
+        /// Most rows that are wanted; capped by `base::limits::SCAN_ROWS_MAX` and `SCAN_BYTES_MAX`. With `known`
+        /// transactions the answer may hold up to twice as many.
         limit: usize,
+        /// Large transactions whose locks are no obstacle.
+        known: Vec<KnownTransaction>,
     },
     /// Whether anything in some keys and ranges was changed between two read points.
     Changed {
@@ -40,6 +45,8 @@ pub enum ReadRequest {
         ts: Timestamp,
         /// The asker's own prewrite, whose locks are no obstacle; zero when there is none.
         own: Timestamp,
+        /// Large transactions whose locks are no obstacle. What they have committed in between counts.
+        known: Vec<KnownTransaction>,
     },
     /// When the oldest transaction began that has a lock here. The shard raises its lock floor first: transactions that
     /// began before it place no new locks, ever.
@@ -47,6 +54,44 @@ pub enum ReadRequest {
         /// The lock floor that is asked for. It stays where it is when it is higher already.
         before: Timestamp,
     },
+}
+
+impl ReadRequest {
+    /// Its read point, and the large transactions that its reader knows; `None` when it reads no rows.
+    pub(crate) fn sight(&mut self) -> Option<(&mut Timestamp, &mut Vec<KnownTransaction>)> {
+        match self {
+            ReadRequest::Get { ts, known, .. }
+            | ReadRequest::Scan { ts, known, .. }
+            | ReadRequest::Changed { ts, known, .. } => Some((ts, known)),
+            ReadRequest::OldestLock { .. } => None,
+        }
+    }
+}
+
+/// A large transaction of which a reader knows what to make, so that its locks do not hold the reader up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownTransaction {
+    /// Its identity.
+    pub start_ts: Timestamp,
+    /// What to make of its locks.
+    pub fate: Fate,
+}
+
+/// What a reader makes of a large transaction's locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is the reader's own: what it has written up to this round counts.
+    Own {
+        /// Later rounds do not count.
+        round: u32,
+    },
+    /// Its locks are as good as versions of this timestamp.
+    Committed {
+        /// When it became visible.
+        commit_ts: Timestamp,
+    },
+    /// It does not commit at or before the read point: its locks are passed over.
+    Passed,
 }
 
 /// The answer to a [`ReadRequest`].
@@ -165,6 +210,8 @@ pub enum WriteRequest {
         /// the primary is among these writes, else none. The leader answers the timestamp before which the transaction
         /// does not commit.
         secondaries: Option<Vec<Bytes>>,
+        /// For a large transaction: which of its rounds this is.
+        round: Option<Round>,
     },
     /// Second phase: turns locks into versions. Repeating it changes nothing.
     Commit {
@@ -206,6 +253,24 @@ pub enum WriteRequest {
         /// Keys on this shard.
         keys: Vec<Bytes>,
     },
+    /// Commits a large transaction, all of whose locks stand, at a timestamp that the primary's leader fetches while it
+    /// holds the primary's latch. Repeating it changes nothing.
+    Decide {
+        /// Identity of the transaction.
+        start_ts: Timestamp,
+        /// Its primary key.
+        primary: Bytes,
+    },
+    /// Turns all locks that a decided large transaction has on this shard into versions, or removes them. The leader
+    /// does it behind the answer; repeating the request tells how far it is.
+    FinishAll {
+        /// Identity of the transaction.
+        start_ts: Timestamp,
+        /// Its primary key.
+        primary: Bytes,
+        /// When it was committed; `None` when it was rolled back.
+        commit_ts: Option<Timestamp>,
+    },
     /// Moves the expiry of a primary's lock: the transaction is alive.
     Heartbeat {
         /// Identity of the transaction.
@@ -227,19 +292,38 @@ pub enum WriteRequest {
     },
 }
 
+/// One sending of a large transaction's writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// Counts from 1. A lock of an earlier round gets the new change, one of this round stays as it is.
+    pub number: u32,
+    /// The round after which the oldest open scan of the transaction began; above `newest_scan` when none is open.
+    pub oldest_scan: u32,
+    /// The same for the newest one.
+    pub newest_scan: u32,
+}
+
+impl Round {
+    /// Whether an open scan of the transaction sees a change that one round has placed and a later one replaced.
+    pub(crate) fn is_needed(&self, placed: u32, replaced: u32) -> bool {
+        placed <= self.newest_scan && replaced > self.oldest_scan
+    }
+}
+
 /// The answer to a [`WriteRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteResponse {
     /// Done; the timestamp is the transaction's commit timestamp where it has one.
     Done {
-        /// Commit timestamp of `CommitNow`; of a `Prewrite` that commits asynchronously, the earliest one possible; else
+        /// Commit timestamp of `CommitNow` and `Decide`; of a `Prewrite` that commits asynchronously, the earliest one possible; else
         /// zero.
         commit_ts: Timestamp,
     },
     /// To `CheckStatus`, `CheckLocks` and `SettleNow`, to a `Rollback` that came after the commit, and to a `Commit` or
     /// `Rollback` that came too late.
     Status(TxnStatus),
-    /// To `Bump`: the counter before the addition. To a shard's own collector: the versions or records dropped.
+    /// To `Bump`: the counter before the addition. To `FinishAll`: 0 when nothing is left to do. To a shard's own
+    /// collector: the versions or records dropped.
     Counter(u64),
 }
 
@@ -248,6 +332,9 @@ pub enum WriteResponse {
 pub enum TxnStatus {
     /// Its primary lock stands and has not expired: wait.
     Alive,
+    /// As `Alive`, of a large transaction: its commit timestamp will be later than any that was handed out before this
+    /// answer, so that readers need not wait.
+    Open,
     /// Committed: turn its locks into versions.
     Committed {
         /// When it became visible.
@@ -331,6 +418,8 @@ pub struct LockRequest {
     pub weight: u64,
     /// The keys, at most `base::limits::GET_KEYS_MAX`.
     pub keys: Vec<Bytes>,
+    /// The asker's identity as a large transaction, zero when it is none: it has the keys that it has written.
+    pub own: Timestamp,
     /// How.
     pub mode: LockMode,
     /// What to do about other owners.
@@ -349,6 +438,11 @@ pub enum LockedKey {
         /// Whether somebody else had to let it go first: what was read before that may be older than what the other one
         /// has left behind, here or elsewhere.
         waited: bool,
+    },
+    /// The asker, a large transaction, has written it before: nobody else can change it.
+    Own {
+        /// Whether it has a row in the asker's eyes.
+        exists: bool,
     },
     /// Somebody else holds it, and the request skips such keys.
     Skipped,

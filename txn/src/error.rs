@@ -18,6 +18,8 @@ pub enum Error {
         start_ts: Timestamp,
         /// The key whose lock decides that transaction.
         primary: Bytes,
+        /// Whether it is a large transaction, whose locks readers need not wait for.
+        large: bool,
     },
     /// Another transaction has locked the row. Ask for the lock, then read again what the write was made of. Nothing
     /// was executed.
@@ -80,6 +82,10 @@ pub enum Error {
         /// Its start timestamp.
         start_ts: Timestamp,
     },
+    /// A large transaction, a part of whose writes had left memory, was rolled back as a whole: because a part of it had to
+    /// be undone, or because it could not send its writes.
+    #[error("the transaction was larger than memory and was rolled back as a whole")]
+    NotUndoable,
     /// The shard moved, split, or its leader changed. Refresh the route, then retry elsewhere.
     /// Nothing was executed.
     #[error("shard {shard} is not served here")]

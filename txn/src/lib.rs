@@ -29,7 +29,7 @@ pub use oracle::Oracle;
 pub use progress::Progress;
 pub use read_points::ReadPoints;
 pub use row_locks::RowLocks;
-pub use shard_client::{Route, ShardClient};
+pub use shard_client::{Route, ShardClient, TransactionSizes};
 pub use transaction::{
     CommitOutcome, Identity, Mode, PreparedTransaction, ResolvedLocks, RowLock, Savepoint, Scan,
     ScanOptions, Settled, Transaction, commit_prepared, hold_prepared, record_limit,

@@ -3,15 +3,23 @@
 //! A point read must not pay a probe to learn that a key is not locked, so the leader keeps the keys of
 //! all locks in memory. Values stay in the engine: only a commit needs them.
 //!
+//! The locks of a large transaction would not fit. The table knows such a transaction by its start timestamp alone (and
+//! its primary's lock, should that stand here). While there is one, a key that has no lock in the table may have one in
+//! the engine, and whoever asks pays the probe.
+//!
 //! Invariants:
 //! 1. Loaded from the engine once per leadership, after everything of earlier terms is applied.
 //! 2. Changed only after the batch that changes the engine is applied, and before anybody is told.
+//! 3. A large transaction that can still commit and has a lock in the engine is in the table. Other locks of large
+//!    transactions mean nothing.
 
 use base::{KeyRange, Timestamp};
 use bytes::Bytes;
-use engine::{Engine, mvcc};
+use engine::mvcc::{self, View};
+use engine::{Engine, Result};
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 /// What memory keeps of a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +32,8 @@ pub struct HeldLock {
     pub expires_unix_ms: u64,
     /// For an asynchronous commit: the transaction does not commit before this.
     pub commit_from: Option<Timestamp>,
+    /// Whether the transaction is a large one.
+    pub large: bool,
 }
 
 impl HeldLock {
@@ -34,6 +44,7 @@ impl HeldLock {
             primary: lock.primary.clone(),
             expires_unix_ms: lock.expires_unix_ms,
             commit_from: lock.async_commit.as_ref().map(|commit| commit.commit_from),
+            large: lock.rounds.is_some(),
         }
     }
 
@@ -55,6 +66,10 @@ pub enum LockChange {
     Put(Bytes, HeldLock),
     /// The key is free.
     Remove(Bytes),
+    /// A large transaction has locks here, and this primary.
+    Large(Timestamp, Bytes),
+    /// It has none any more.
+    Forget(Timestamp),
 }
 
 /// A part of a walk over old locks.
@@ -66,6 +81,9 @@ pub struct OldLocks {
     pub next: Option<Bytes>,
 }
 
+/// Large transactions by their start timestamps, with their primaries.
+pub type LargeTransactions = Arc<BTreeMap<Timestamp, Bytes>>;
+
 /// Locks by key.
 #[derive(Debug, Default)]
 pub struct LockTable {
@@ -73,52 +91,71 @@ pub struct LockTable {
     locks: BTreeMap<Bytes, HeldLock>,
     /// How many of them each transaction has, by its start.
     starts: BTreeMap<Timestamp, usize>,
+    /// Large transactions that may have locks here.
+    large: LargeTransactions,
 }
 
 impl LockTable {
     /// All locks in an engine.
-    pub fn load(engine: &dyn Engine) -> engine::Result<LockTable> {
+    pub fn load(engine: &dyn Engine) -> Result<LockTable> {
         let mut table = LockTable::default();
         mvcc::scan_locks(engine, |key, lock| {
             table.apply(LockChange::Put(key, HeldLock::of(&lock)));
             Ok(true)
         })?;
+        table.large = Arc::new(mvcc::all_large(engine)?.into_iter().collect());
         Ok(table)
     }
 
-    /// The lock of a key.
+    /// The lock of a key, wherever it is kept.
+    pub fn find<V: View + ?Sized>(&self, view: &V, key: &[u8]) -> Result<Option<HeldLock>> {
+        if let Some(held) = self.locks.get(key) {
+            return Ok(Some(held.clone()));
+        }
+        Ok(self.find_large(view, key)?.map(|lock| HeldLock::of(&lock)))
+    }
+
+    /// The lock of a large transaction on a key that is not its primary.
+    pub fn find_large<V: View + ?Sized>(&self, view: &V, key: &[u8]) -> Result<Option<mvcc::Lock>> {
+        if self.large.is_empty() {
+            return Ok(None);
+        }
+        let lock = mvcc::get_large_lock(view, key)?;
+        Ok(lock.filter(|lock| self.large.contains_key(&lock.start_ts)))
+    }
+
+    /// The large transactions that may have locks here.
+    pub fn large(&self) -> &LargeTransactions {
+        &self.large
+    }
+
+    /// The lock of a key, as far as it is in memory.
     pub fn get(&self, key: &[u8]) -> Option<&HeldLock> {
         self.locks.get(key)
     }
 
     /// The first lock in a range, in ascending or descending order, that a read at `ts` must not walk
-    /// past: its transaction may commit at or before `ts`.
+    /// past: its transaction may commit at or before `ts`, and is none of those that are `passed`. Only locks in memory.
     pub fn first_in_way(
         &self,
         range: &KeyRange,
         ts: Timestamp,
         reverse: bool,
+        passed: impl Fn(Timestamp) -> bool,
     ) -> Option<(&Bytes, &HeldLock)> {
         if self.locks.is_empty() {
             return None;
         }
         let mut locks = self.in_range(range);
-        let in_way = |(_, lock): &(&Bytes, &HeldLock)| lock.is_in_way(ts);
+        let in_way = |(_, lock): &(&Bytes, &HeldLock)| lock.is_in_way(ts) && !passed(lock.start_ts);
         if reverse { locks.rfind(in_way) } else { locks.find(in_way) }
     }
 
-    /// As [`Self::first_in_way`] in ascending order, past the locks of one transaction.
-    pub fn first_in_way_of(
+    /// The locks in a range, in key order.
+    pub fn in_range(
         &self,
         range: &KeyRange,
-        ts: Timestamp,
-        own: Timestamp,
-    ) -> Option<(&Bytes, &HeldLock)> {
-        self.in_range(range).find(|(_, lock)| lock.is_in_way(ts) && lock.start_ts != own)
-    }
-
-    /// The locks in a range, in key order.
-    fn in_range(&self, range: &KeyRange) -> impl DoubleEndedIterator<Item = (&Bytes, &HeldLock)> {
+    ) -> impl DoubleEndedIterator<Item = (&Bytes, &HeldLock)> {
         let end = match range.end.is_empty() {
             true => Bound::Unbounded,
             false => Bound::Excluded(&range.end[..]),
@@ -137,6 +174,16 @@ impl LockTable {
                 self.locks.insert(key, lock)
             }
             LockChange::Remove(key) => self.locks.remove(&key),
+            LockChange::Large(start_ts, primary) => {
+                if !self.large.contains_key(&start_ts) {
+                    Arc::make_mut(&mut self.large).insert(start_ts, primary);
+                }
+                None
+            }
+            LockChange::Forget(start_ts) => {
+                Arc::make_mut(&mut self.large).remove(&start_ts);
+                None
+            }
         };
         if let Some(HeldLock { start_ts, .. }) = before
             && let Some(count) = self.starts.get_mut(&start_ts)
@@ -150,7 +197,8 @@ impl LockTable {
 
     /// When the oldest transaction began that has a lock.
     pub fn oldest(&self) -> Option<Timestamp> {
-        self.starts.keys().next().copied()
+        let large = self.large.keys().next();
+        self.starts.keys().next().into_iter().chain(large).min().copied()
     }
 
     /// Locks of transactions that began before a point, from the key `from` on, but those of which only an outside
@@ -179,14 +227,14 @@ impl LockTable {
         old
     }
 
-    /// Number of locks.
+    /// Number of locks in memory.
     pub fn len(&self) -> usize {
         self.locks.len()
     }
 
     /// Whether nothing is locked.
     pub fn is_empty(&self) -> bool {
-        self.locks.is_empty()
+        self.locks.is_empty() && self.large.is_empty()
     }
 }
 
@@ -204,6 +252,7 @@ mod tests {
                 expires_unix_ms: 0,
                 // One that begins early and commits late.
                 commit_from: (key == "b").then_some(Timestamp(15)),
+                large: false,
             };
             table.apply(LockChange::Put(key.into(), lock));
         }
@@ -211,7 +260,7 @@ mod tests {
     }
 
     fn first(range: KeyRange, ts: u64, reverse: bool) -> Option<Bytes> {
-        table().first_in_way(&range, Timestamp(ts), reverse).map(|(key, _)| key.clone())
+        table().first_in_way(&range, Timestamp(ts), reverse, |_| false).map(|(key, _)| key.clone())
     }
 
     #[test]
@@ -250,6 +299,7 @@ mod tests {
             primary: Bytes::from_static(b"bb"),
             expires_unix_ms: u64::MAX,
             commit_from: None,
+            large: false,
         };
         table.apply(LockChange::Put("bb".into(), held));
         let walk = |before: u64, passed_max: usize, found_max: usize| {

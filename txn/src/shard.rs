@@ -30,9 +30,11 @@
 //! `transaction::records`).
 
 mod evaluate;
+mod finisher;
 mod locker;
 mod proposer;
 mod reader;
+mod sight;
 mod tenure;
 
 use crate::command::{
@@ -47,6 +49,7 @@ use base::{ShardId, Timestamp, limits};
 use bytes::Bytes;
 use engine::Engine;
 use engine::mvcc::{self, Dead, OldRecords};
+use finisher::Ended;
 use proposer::Proposer;
 use std::sync::Arc;
 use tenure::Tenure;
@@ -152,6 +155,17 @@ impl Shard {
         Ok(tenure.locks.read().older_than(before, from, passed_max, found_max))
     }
 
+    /// Large transactions that began before a point and may have locks here, with their primaries.
+    ///
+    /// # Errors
+    /// `NotServing`.
+    pub async fn old_large(&self, before: Timestamp) -> Result<Vec<(Timestamp, Bytes)>> {
+        let tenure = self.core.tenure().await?;
+        let large = tenure.locks.read().large().clone();
+        let old = large.range(..before);
+        Ok(old.map(|(start_ts, primary)| (*start_ts, primary.clone())).collect())
+    }
+
     /// Whether this replica has any transaction record. One look into the engine, on the caller's thread.
     ///
     /// # Errors
@@ -245,7 +259,13 @@ impl Shard {
     /// # Errors
     /// `OutcomeUnknown` when it may or may not happen later. After any other error nothing was executed.
     pub async fn write(&self, request: WriteRequest) -> Result<WriteResponse> {
-        self.proposer.write(request).await
+        match request {
+            WriteRequest::FinishAll { start_ts, primary, commit_ts } => {
+                let ended = Ended { start_ts, primary, commit_ts };
+                finisher::finish_all(&self.core, &self.proposer, ended).await
+            }
+            request => self.proposer.write(request).await,
+        }
     }
 }
 

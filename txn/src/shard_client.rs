@@ -7,7 +7,7 @@ use crate::command::{
 use crate::lock_owners::LockOwners;
 use crate::read_points::ReadPoints;
 use crate::{Error, Result};
-use base::{ShardEpoch, ShardId, Timestamp};
+use base::{ShardEpoch, ShardId, Timestamp, limits};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -18,6 +18,24 @@ pub struct Route {
     pub shard: ShardId,
     /// The epoch under which that was true.
     pub epoch: ShardEpoch,
+}
+
+/// How large transactions may become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionSizes {
+    /// Bytes of buffered writes above which a transaction sends them to the shards and becomes a large one.
+    pub buffered_max: usize,
+    /// Bytes of keys and values of a whole transaction.
+    pub total_max: u64,
+}
+
+impl Default for TransactionSizes {
+    fn default() -> TransactionSizes {
+        TransactionSizes {
+            buffered_max: limits::TRANSACTION_BUFFER_BYTES,
+            total_max: limits::LARGE_TRANSACTION_BYTES_DEFAULT,
+        }
+    }
 }
 
 /// The way from a transaction to shards. Implementations find leaders, retry `NotServing` within
@@ -58,6 +76,11 @@ pub trait ShardClient: Send + Sync + 'static {
     /// Milliseconds since 1970 by a clock that nodes share as far as they can, for the TTL of locks.
     fn unix_ms(&self) -> u64;
 
+    /// How much of a transaction memory holds, and how large one may become.
+    fn transaction_sizes(&self) -> TransactionSizes {
+        TransactionSizes::default()
+    }
+
     /// Waits. (Time goes through the implementation, so that a simulation owns it.)
     async fn pause(&self, pause: std::time::Duration);
 }
@@ -76,6 +99,7 @@ impl Error {
             | Error::AlreadyExists { .. }
             | Error::RolledBack { .. }
             | Error::Forgotten { .. }
+            | Error::NotUndoable
             | Error::Unavailable { .. }
             | Error::OutcomeUnknown { .. }
             | Error::TooLarge { .. }

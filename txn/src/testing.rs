@@ -27,7 +27,7 @@ use crate::read_points::ReadPoints;
 use crate::replication::{ReplicateError, Replication};
 use crate::row_locks::RowLocks;
 use crate::shard::Shard;
-use crate::{Error, Oracle, Result, Route, ShardClient};
+use crate::{Error, Oracle, Result, Route, ShardClient, TransactionSizes};
 use base::{NodeId, ShardEpoch, ShardId, SharedClock, Slot, SlotRange, TableId, Timestamp};
 use bytes::Bytes;
 use engine::mvcc;
@@ -59,6 +59,8 @@ pub struct MemoryCluster {
     row_locks: Arc<RowLocks>,
     /// Transactions that hold some.
     lock_owners: Arc<LockOwners>,
+    /// How large transactions may become.
+    sizes: Mutex<TransactionSizes>,
 }
 
 /// One shard and its levers.
@@ -105,7 +107,13 @@ impl MemoryCluster {
             read_points,
             row_locks,
             lock_owners,
+            sizes: Mutex::default(),
         }))
+    }
+
+    /// How large transactions may become that begin from now on.
+    pub fn set_transaction_sizes(&self, sizes: TransactionSizes) {
+        *self.sizes.lock() = sizes;
     }
 
     /// Releases the row locks of transactions that are gone, as a node's survey does.
@@ -197,6 +205,10 @@ impl ShardClient for MemoryCluster {
 
     fn unix_ms(&self) -> u64 {
         self.clock.unix_ms()
+    }
+
+    fn transaction_sizes(&self) -> TransactionSizes {
+        *self.sizes.lock()
     }
 
     async fn pause(&self, pause: Duration) {

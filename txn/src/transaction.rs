@@ -26,8 +26,16 @@
 //! [`Transaction::at`]: a `Snapshot` whose read point lies in the past. Versions that it may need are kept while it
 //! lives, for as long as any reader is waited for; one that comes too late is told (`SnapshotTooOld`).
 //!
+//! # Large transactions
+//!
+//! [`Transaction::make_room`] sends the buffered writes to the shards when they are more than memory should hold; from
+//! then on the transaction is a large one (`large`). Its reads see what it has sent, its scans what had been written when
+//! they were opened. What has left memory cannot be undone alone: a savepoint from before is out of reach, and whoever
+//! tries to go back to it, or meets a conflict while sending, loses the whole transaction. SERIALIZABLE and prepared
+//! transactions stay in memory.
+//!
 //! Invariants:
-//! 1. Nothing is sent to a shard before `commit` except reads and requests for row locks.
+//! 1. Nothing is sent to a shard before `commit` or `make_room` except reads and requests for row locks.
 //! 2. A transaction that failed to commit has no effect, except after `OutcomeUnknown`.
 //! 3. Locks are identified by a timestamp fetched when the commit starts, not by the read point: readers
 //!    older than the commit walk past the lock.
@@ -45,6 +53,7 @@
 
 mod commit;
 mod held_locks;
+mod large;
 mod outcome;
 mod prepared;
 mod read_set;
@@ -60,16 +69,20 @@ pub use records::{ResolvedLocks, record_limit, resolve_old_locks};
 pub use scan::{Scan, ScanOptions};
 pub use write_buffer::Savepoint;
 
-use crate::command::{Expect, KeyWrite, LockOwner, LockedKey, ReadRequest, ReadResponse, Version};
+use crate::command::{
+    Expect, Fate, KeyWrite, KnownTransaction, LockOwner, LockedKey, ReadRequest, ReadResponse,
+    Version,
+};
 use crate::defect;
 use crate::progress::Progress;
 use crate::read_points::ReadPoint;
-use crate::shard_client::{Route, ShardClient};
+use crate::shard_client::{Route, ShardClient, TransactionSizes};
 use crate::{Error, Result};
 use base::{KeyRange, ShardId, Timestamp, limits};
 use bytes::Bytes;
 use commit::Validation;
 use held_locks::HeldLocks;
+use large::{Large, OpenScans};
 use read_set::ReadSet;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -119,12 +132,23 @@ pub struct Transaction {
     progress: Option<Arc<Progress>>,
     /// By what its commit is found again, once it has begun.
     identity: Option<Identity>,
+    /// How much of it memory holds, and how large it may become.
+    sizes: TransactionSizes,
+    /// Whether it never becomes a large one.
+    in_memory: bool,
+    /// What it has sent to the shards already.
+    large: Option<Large>,
+    /// Set when it was rolled back as a whole because a part could not be sent or undone.
+    lost: bool,
+    /// Its open scans.
+    scans: Arc<OpenScans>,
 }
 
 impl Transaction {
     /// A transaction that has read and written nothing. Sends no message.
     pub fn begin(client: Arc<dyn ShardClient>, mode: Mode) -> Transaction {
         Transaction {
+            sizes: client.transaction_sizes(),
             client,
             mode,
             read_point: None,
@@ -138,6 +162,10 @@ impl Transaction {
             newest: None,
             progress: None,
             identity: None,
+            in_memory: false,
+            large: None,
+            lost: false,
+            scans: Arc::default(),
         }
     }
 
@@ -173,7 +201,23 @@ impl Transaction {
     /// Commits only if everything that was read is still so at the commit: SERIALIZABLE.
     #[must_use]
     pub fn serializable(self) -> Transaction {
-        Transaction { serializable: true, ..self.tracking_reads() }
+        Transaction { serializable: true, in_memory: true, ..self.tracking_reads() }
+    }
+
+    /// With other sizes than the node's.
+    #[must_use]
+    pub fn sized(self, sizes: TransactionSizes) -> Transaction {
+        Transaction { sizes, ..self }
+    }
+
+    /// Keeps its writes in memory whatever they take, up to `base::limits::TRANSACTION_BYTES_MAX`: an XA transaction.
+    pub fn stay_in_memory(&mut self) {
+        self.in_memory = true;
+    }
+
+    /// The way to shards.
+    pub fn client(&self) -> &Arc<dyn ShardClient> {
+        &self.client
     }
 
     /// Fixes the read point now and returns it (START TRANSACTION WITH CONSISTENT SNAPSHOT).
@@ -220,7 +264,7 @@ impl Transaction {
             return Ok(self.read_point.is_none());
         };
         let ts = self.client.timestamp().await?;
-        let own = Timestamp::ZERO;
+        let own = self.own_start();
         if !reads.is_empty() && reads.has_changed(&*self.client, point.ts(), ts, own).await? {
             return Ok(false);
         }
@@ -249,11 +293,13 @@ impl Transaction {
     /// # Errors
     /// `LockWaitTimeout`, `LockNotAvailable`, `Deadlock`; `Unavailable` and the like as for a read.
     pub async fn lock(&mut self, keys: &[Bytes], lock: RowLock) -> Result<Vec<LockedKey>> {
-        let weight = self.buffer.len() as u64;
+        let (weight, own) = (self.writes(), self.own_start());
         let locks = self.locks.get_or_insert_with(|| HeldLocks::new(self.client.clone()));
-        let Some(progress) = &self.progress else { return locks.lock(keys, lock, weight).await };
+        let Some(progress) = &self.progress else {
+            return locks.lock(keys, lock, weight, own).await;
+        };
         let asking = progress.asks(locks.owner(), self.client.unix_ms());
-        let outcomes = locks.lock(keys, lock, weight).await;
+        let outcomes = locks.lock(keys, lock, weight, own).await;
         drop(asking);
         progress.holds(locks.count());
         outcomes
@@ -309,7 +355,8 @@ impl Transaction {
         self.locks.as_ref().map(HeldLocks::owner)
     }
 
-    /// Its own write of a key: the value, or `None` inside for a deletion.
+    /// Its own buffered write of a key: the value, or `None` inside for a deletion. What a large transaction has sent is
+    /// told with the row lock ([`LockedKey::Own`]).
     pub fn own_write(&self, key: &[u8]) -> Option<Option<Bytes>> {
         self.buffer.get(key).map(|own| own.value.clone())
     }
@@ -332,7 +379,8 @@ impl Transaction {
     pub async fn get_committed(&mut self, key: &Bytes) -> Result<Option<Version>> {
         let route = self.client.locate(key)?;
         let ts = self.point_read_ts(true).await?;
-        let version = get_at(&self.client, route, vec![key.clone()], ts).await?.pop().flatten();
+        let keys = vec![key.clone()];
+        let version = get_at(&self.client, route, keys, ts, self.own()).await?.pop().flatten();
         self.observe(ts, key, version.as_ref());
         self.remember(key);
         Ok(version)
@@ -362,10 +410,10 @@ impl Transaction {
             return Ok(values);
         }
         let ts = self.point_read_ts(requests.len() == 1).await?;
-        let client = &self.client;
+        let (client, own) = (&self.client, self.own());
         let answers = futures::future::try_join_all(requests.iter().map(|(route, indexes)| {
             let wanted = indexes.iter().map(|index| keys[*index].clone()).collect();
-            get_at(client, *route, wanted, ts)
+            get_at(client, *route, wanted, ts, own)
         }))
         .await?;
         for ((_, indexes), versions) in requests.iter().zip(answers) {
@@ -385,7 +433,9 @@ impl Transaction {
         if let (Some(reads), None) = (&mut self.reads, &self.newest) {
             Arc::make_mut(reads).add_range(&range);
         }
-        Scan::open(self.client.clone(), point, range, options, &self.buffer)
+        let own = self.large.as_ref().map(Large::start_ts);
+        let round = self.scans.open(self.large.as_ref().map_or(0, Large::round));
+        Scan::open(self.client.clone(), point, range, options, &self.buffer, (own, round))
     }
 
     /// Buffers "set `key` to `value`".
@@ -435,9 +485,17 @@ impl Transaction {
     }
 
     /// Undoes every write made since the savepoint. The savepoint stays usable; later ones are gone.
-    pub fn rollback_to(&mut self, savepoint: Savepoint) {
+    ///
+    /// # Errors
+    /// `NotUndoable` when some of them have left memory: the whole transaction is rolled back now.
+    pub fn rollback_to(&mut self, savepoint: Savepoint) -> Result<()> {
+        if self.lost || !self.buffer.can_undo(savepoint) {
+            self.lose();
+            return Err(Error::NotUndoable);
+        }
         self.buffer.rollback_to(savepoint);
         self.tell_writes();
+        Ok(())
     }
 
     /// Forgets a savepoint and those made after it; their writes stay. Frees the undo memory when it
@@ -446,9 +504,78 @@ impl Transaction {
         self.buffer.release(savepoint);
     }
 
-    /// Whether something is buffered.
+    /// Whether something was written.
     pub fn is_dirty(&self) -> bool {
-        !self.buffer.is_empty()
+        !self.buffer.is_empty() || self.large.is_some()
+    }
+
+    /// Whether some of its writes have left memory.
+    pub fn is_large(&self) -> bool {
+        self.large.is_some()
+    }
+
+    /// Sends the buffered writes to the shards when they are more than memory should hold. Whoever writes much calls it
+    /// after every few rows.
+    ///
+    /// # Errors
+    /// As [`Transaction::commit`], but for `OutcomeUnknown`: the whole transaction is rolled back then, and can only be
+    /// dropped or told to roll back. `TooLarge` when it exceeds the limit for transactions.
+    pub async fn make_room(&mut self) -> Result<()> {
+        if self.in_memory || self.buffer.memory() <= self.sizes.buffered_max {
+            return Ok(());
+        }
+        // Whoever gives up in the middle has lost it, too.
+        self.lost = true;
+        let sent = self.send().await;
+        match &sent {
+            Ok(()) => self.lost = false,
+            Err(_) => self.lose(),
+        }
+        sent
+    }
+
+    /// Sends what is buffered, and the rows that are locked only when they are too many.
+    async fn send(&mut self) -> Result<()> {
+        let sent = self.large.as_ref().map_or(0, Large::bytes);
+        if sent + self.buffer.bytes() as u64 > self.sizes.total_max {
+            let limit = self.sizes.total_max;
+            let what = format!(
+                "the transaction exceeds the limit of {limit} bytes; commit in smaller parts or raise [transactions] max_transaction_gib"
+            );
+            return Err(Error::TooLarge { what });
+        }
+        let rows = self.buffer.rows();
+        let mut writes = self.buffer.empty();
+        let mut large = match self.large.take() {
+            Some(large) => large,
+            None => {
+                let Some(primary) = large::primary_of(&writes) else { return Ok(()) };
+                Large::begin(&self.client, primary).await?
+            }
+        };
+        if let Some(locks) = &mut self.locks {
+            locks.forget(&writes);
+            if locks.count() > limits::LARGE_TRANSACTION_ROW_LOCKS {
+                let kept = locks.kept(|_| false);
+                locks.forget(&kept);
+                writes.extend(kept);
+                writes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+            }
+        }
+        large.count_rows(rows);
+        let owner = self.lock_owner();
+        let large = self.large.insert(large);
+        large.send(writes, owner, &self.scans).await?;
+        let held = self.locks.as_ref().map_or(0, HeldLocks::count);
+        self.tell(|progress| progress.holds(held));
+        self.tell_writes();
+        Ok(())
+    }
+
+    /// Rolls everything back, and lets nothing be committed any more.
+    fn lose(&mut self) {
+        self.rollback();
+        self.lost = true;
     }
 
     /// Bytes of the buffered keys and values.
@@ -459,6 +586,8 @@ impl Transaction {
     /// Forgets all writes and the read point, and gives up row locks.
     pub fn rollback(&mut self) {
         self.buffer = WriteBuffer::default();
+        self.large = None;
+        self.lost = false;
         self.locks = None;
         self.newest = None;
         self.unpin();
@@ -473,6 +602,10 @@ impl Transaction {
     /// may or may not be committed; [`Transaction::identity`] is what to ask with.
     pub async fn commit(&mut self) -> Result<CommitOutcome> {
         self.identity = None;
+        self.check_not_lost()?;
+        if let Some(large) = self.large.take() {
+            return self.commit_large(large).await;
+        }
         let validation = match (self.serializable, &self.read_point, &mut self.reads) {
             (true, Some(point), Some(reads)) => {
                 let reads = Arc::unwrap_or_clone(std::mem::take(reads));
@@ -496,14 +629,43 @@ impl Transaction {
         self.identity.as_ref()
     }
 
+    /// Sends the rest and commits. The drop of `large` rolls back when something fails before.
+    async fn commit_large(&mut self, mut large: Large) -> Result<CommitOutcome> {
+        let (writes, locks) = self.take_writes();
+        if !writes.is_empty() {
+            let owner = locks.as_ref().map(HeldLocks::owner);
+            large.send(writes, owner, &self.scans).await?;
+        }
+        let (start_ts, primary) = (large.start_ts(), large.primary().clone());
+        self.identity = Some(Identity::SeveralShards { start_ts, primary });
+        let commit_ts = large.commit(locks).await?;
+        Ok(CommitOutcome { commit_ts })
+    }
+
+    /// `NotUndoable` when it was rolled back as a whole; it may be used anew then.
+    fn check_not_lost(&mut self) -> Result<()> {
+        if !self.lost {
+            return Ok(());
+        }
+        self.rollback();
+        Err(Error::NotUndoable)
+    }
+
     /// First phase of a transaction that is decided later: its writes and the rows it has locked get replicated locks,
     /// which expire unless they are held ([`hold_prepared`]). Whatever the outcome, this object is over. `None` when
     /// nothing was written or locked.
     ///
     /// # Errors
     /// As [`Transaction::commit`], but for `OutcomeUnknown`: nothing is prepared. `Unavailable` for a serializable
-    /// transaction, whose reads nobody could check at the commit.
+    /// transaction, whose reads nobody could check at the commit, and for a large one, whose keys no record could name.
     pub async fn prepare(&mut self) -> Result<Option<PreparedTransaction>> {
+        self.check_not_lost()?;
+        if self.is_large() {
+            self.rollback();
+            let what =
+                "a transaction that is larger than memory cannot be prepared; it was rolled back";
+            return Err(Error::Unavailable { shard: ShardId::META, what: what.into() });
+        }
         let serializable = self.serializable;
         let (writes, locks) = self.take_writes();
         if serializable {
@@ -538,7 +700,24 @@ impl Transaction {
     }
 
     fn tell_writes(&self) {
-        self.tell(|progress| progress.has_written(self.buffer.rows()));
+        let sent = self.large.as_ref().map_or(0, Large::rows);
+        self.tell(|progress| progress.has_written(sent + self.buffer.rows()));
+    }
+
+    /// Writes so far.
+    fn writes(&self) -> u64 {
+        self.buffer.len() as u64 + self.large.as_ref().map_or(0, Large::writes)
+    }
+
+    /// Its start timestamp as a large transaction; zero when it is none.
+    fn own_start(&self) -> Timestamp {
+        self.large.as_ref().map_or(Timestamp::ZERO, Large::start_ts)
+    }
+
+    /// What shards must know to show it what it has sent.
+    fn own(&self) -> Option<KnownTransaction> {
+        let fate = Fate::Own { round: u32::MAX };
+        self.large.as_ref().map(|large| KnownTransaction { start_ts: large.start_ts(), fate })
     }
 
     /// The timestamp for a round of point reads; `one_request` when a single request reads them all.
@@ -547,6 +726,7 @@ impl Transaction {
             && self.newest.is_none()
             && self.mode == Mode::Latest
             && self.read_ts().is_none()
+            && self.large.is_none()
             && !self.read_newest;
         if newest {
             self.read_newest = true;
@@ -581,7 +761,9 @@ impl Transaction {
         // They were one request to one shard, at most GET_KEYS_MAX keys.
         let route = self.client.locate(first)?;
         let keys: Vec<Bytes> = self.observed.keys().cloned().collect();
-        let versions = get_at(&self.client, route, keys, ts).await?;
+        // What it has written itself since does not count.
+        let own = self.own().map(|own| KnownTransaction { fate: Fate::Passed, ..own });
+        let versions = get_at(&self.client, route, keys, ts, own).await?;
         for ((key, seen), version) in self.observed.iter().zip(versions) {
             let now = version.map_or(Timestamp::ZERO, |version| version.commit_ts);
             if now != *seen {
@@ -610,9 +792,11 @@ async fn get_at(
     route: Route,
     keys: Vec<Bytes>,
     ts: Timestamp,
+    own: Option<KnownTransaction>,
 ) -> Result<Vec<Option<Version>>> {
     let count = keys.len();
-    match resolve::read(&**client, route, ReadRequest::Get { keys, ts }).await? {
+    let known = own.into_iter().collect();
+    match resolve::read(&**client, route, ReadRequest::Get { keys, ts, known }).await? {
         ReadResponse::Values(values) if values.len() == count => Ok(values),
         ReadResponse::Values(_)
         | ReadResponse::Page { .. }

@@ -63,6 +63,7 @@ async fn a_full_node_ends_what_was_begun() {
         writes: vec![write.clone()],
         owner: None,
         secondaries: None,
+        round: None,
     };
     cluster.write(route, prewrite.clone()).await.unwrap();
     replication.set_full(Some(WHY));

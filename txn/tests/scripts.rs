@@ -1,7 +1,8 @@
 //! Golden scripts of transactions over a cluster in memory: `scripts/*`.
 //!
 //! ```text
-//! t1: begin [latest|tracking|serializable] t1: put a1=x [expect=absent|unchanged]
+//! t1: begin [latest|tracking|serializable] [sending]   "sending": every write leaves memory at once
+//! t1: put a1=x [expect=absent|unchanged]
 //! t1: begin at=T | at=T ms=n              as of a timestamp, or of the end of a millisecond n later
 //! t1: lock a1 b2 [shared] [nowait|skip] [wait=ms] [fresh]   "fresh": fails when it was read at an older version
 //! t1: advance | newest | read-point
@@ -10,7 +11,7 @@
 //! t1: commit | rollback | savepoint s | rollback-to s
 //! t1: settle                              what became of its commit
 //! t1: await                               what a step that "waits" came to
-//! prewrite T a1=x b2=y primary=a1         raw steps of a transaction T whose coordinator the script plays
+//! prewrite T a1=x b2=y primary=a1 [round=n]   raw steps of a transaction T whose coordinator the script plays
 //! commit T a1 | rollback T a1 | check T primary=a1 | heartbeat T primary=a1
 //! identify T | commit-now T a1=x | settle-now T primary=a1   a commit of one entry that may be late
 //! put a1=x | read a1 [ts=T] | collect 1 ts=T | bump c by=10 at_least=5
@@ -37,12 +38,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use txn::command::{
     Change, CommitId, Expect, KeyWrite, LockMode, LockedKey, Patience, ReadRequest, ReadResponse,
-    TxnStatus, WriteRequest, WriteResponse,
+    Round, TxnStatus, WriteRequest, WriteResponse,
 };
 use txn::replication::Replication;
 use txn::testing::{CollectedRecords, MemoryCluster, PausedClock, Unconfirmed};
 use txn::{
     Mode, PreparedTransaction, RowLock, Savepoint, ScanOptions, Settled, ShardClient, Transaction,
+    TransactionSizes,
 };
 
 test_each_file::test_each_path! { in "txn/tests/scripts" => script }
@@ -177,6 +179,7 @@ impl ScriptRunner {
         match answer {
             Ok(WriteResponse::Done { .. }) => "ok".into(),
             Ok(WriteResponse::Status(TxnStatus::Alive)) => "alive".into(),
+            Ok(WriteResponse::Status(TxnStatus::Open)) => "open".into(),
             Ok(WriteResponse::Status(TxnStatus::Committed { .. })) => "committed".into(),
             Ok(WriteResponse::Status(TxnStatus::Prewritten { secondaries, .. })) => {
                 format!("prewritten, {} others", secondaries.len())
@@ -234,7 +237,12 @@ impl ScriptRunner {
                 lines.push(format!("{}={}", name_of(key), value.escape_ascii()));
                 Ok(true)
             })?;
-            for (key, lock) in mvcc::all_locks(engine)? {
+            let mut locks = mvcc::all_locks(engine)?;
+            mvcc::scan_large_locks(engine, &KeyRange::default(), false, |key, lock| {
+                locks.push((key, lock));
+                Ok(true)
+            })?;
+            for (key, lock) in locks {
                 let value = match &lock.change {
                     Change::Put(value) => value.escape_ascii().to_string(),
                     Change::Delete => "(delete)".into(),
@@ -242,6 +250,12 @@ impl ScriptRunner {
                 };
                 let primary = name_of(&lock.primary);
                 lines.push(format!("{} locked, to be {value}, primary {primary}", name_of(&key)));
+            }
+            for (_, primary) in mvcc::all_large(engine)? {
+                lines.push(format!(
+                    "shard {id}: a large transaction, primary {}",
+                    name_of(&primary)
+                ));
             }
         }
         Ok(lines.join("\n"))
@@ -291,6 +305,11 @@ impl ScriptRunner {
                     txn.serializable()
                 } else if flag("tracking") {
                     txn.tracking_reads()
+                } else {
+                    txn
+                };
+                let txn = if flag("sending") {
+                    txn.sized(TransactionSizes { buffered_max: 0, ..Default::default() })
                 } else {
                     txn
                 };
@@ -347,6 +366,8 @@ impl ScriptRunner {
                                 LockedKey::Held { exists: false, .. } => {
                                     format!("{name} locked, absent")
                                 }
+                                LockedKey::Own { exists: true } => format!("{name} own"),
+                                LockedKey::Own { exists: false } => format!("{name} own, absent"),
                                 LockedKey::Skipped => format!("{name} skipped"),
                             });
                         }
@@ -394,6 +415,7 @@ impl ScriptRunner {
                                 None => txn.delete(key, expect)?,
                             }
                         }
+                        txn.make_room().await?;
                         Ok("ok".into())
                     })
                 })
@@ -459,7 +481,10 @@ impl ScriptRunner {
                 if command.name == "savepoint" {
                     session.savepoints.insert(mark, txn.savepoint());
                 } else {
-                    txn.rollback_to(*session.savepoints.get(&mark).ok_or("no such savepoint")?);
+                    let mark = *session.savepoints.get(&mark).ok_or("no such savepoint")?;
+                    if let Err(error) = txn.rollback_to(mark) {
+                        return Ok(describe(error));
+                    }
                 }
                 Ok("ok".into())
             }
@@ -517,7 +542,7 @@ impl ScriptRunner {
                 let at = keys.first().ok_or("read what?")?.clone();
                 let answer = self.run_now(async {
                     let route = self.cluster.locate(&at)?;
-                    self.cluster.read(route, ReadRequest::Get { keys, ts }).await
+                    self.cluster.read(route, ReadRequest::Get { keys, ts, known: Vec::new() }).await
                 });
                 let show = |version: Option<txn::command::Version>| {
                     version.map_or("absent".into(), |v| v.value.escape_ascii().to_string())
@@ -580,6 +605,9 @@ impl ScriptRunner {
                     _ => Expect::Any,
                 };
                 let others = options.remove("others");
+                let round = options.remove("round").map(|number| number.parse()).transpose()?;
+                let round =
+                    round.map(|number| Round { number, oldest_scan: u32::MAX, newest_scan: 0 });
                 let writes = writes_of(&options, expect);
                 let at = writes.first().ok_or("prewrite what?")?.key.clone();
                 let expires_unix_ms = self.expires();
@@ -593,6 +621,7 @@ impl ScriptRunner {
                     writes,
                     owner: None,
                     secondaries,
+                    round,
                 };
                 Ok(self.write(&at, request))
             }
@@ -780,6 +809,7 @@ fn describe(error: txn::Error) -> String {
         txn::Error::AlreadyExists { key } => format!("error: {} already exists", name_of(&key)),
         txn::Error::RolledBack { .. } => "error: rolled back".into(),
         txn::Error::Forgotten { .. } => "error: forgotten".into(),
+        txn::Error::NotUndoable => "error: rolled back as a whole".into(),
         txn::Error::SnapshotTooOld { .. } => "error: snapshot too old".into(),
         txn::Error::ReadPointInFuture { .. } => "error: read point in the future".into(),
         other => format!("error: {other}"),

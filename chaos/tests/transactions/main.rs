@@ -17,7 +17,7 @@ const SEEDS: u64 = 300;
 const TWICE: u64 = 3;
 
 /// Defects, and the seeds within which each must be found.
-const DEFECTS: [(&str, u64); 21] = [
+const DEFECTS: [(&str, u64); 24] = [
     ("newest-read-passes-pending", 400),
     ("commit-point-before-prewrites", 100),
     ("answered-before-the-primary", 100),
@@ -36,9 +36,12 @@ const DEFECTS: [(&str, u64); 21] = [
     ("async-commit-at-the-first", 400),
     ("async-commit-rolled-back", 400),
     ("async-error-before-rollback", 400),
-    ("missing-lock-leaves-no-record", 400),
+    ("missing-lock-leaves-no-record", 2000),
     ("records-collected-before-locks", 400),
-    ("late-prewrite-accepted", 400),
+    ("late-prewrite-accepted", 2000),
+    ("own-round-unseen", 100),
+    ("first-round-stays", 100),
+    ("large-locks-passed", 400),
 ];
 
 fn main() {

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use txn::command::{Expect, LockMode, Patience};
 use txn::testing::{MemoryCluster, PausedClock, RoughClient, Roughness, Unconfirmed};
-use txn::{Error, Mode, Result, RowLock, ScanOptions, ShardClient, Transaction};
+use txn::{Error, Mode, Result, RowLock, ScanOptions, ShardClient, Transaction, TransactionSizes};
 
 /// Data shards.
 const SHARDS: u32 = 3;
@@ -65,11 +65,39 @@ enum Style {
     LockingReads,
     /// Reads at a point, checks its reads at the commit.
     Serializable,
+    /// As `Optimistic`; each write leaves memory at once.
+    Sending,
+    /// As `LockingReads`; each write leaves memory at once.
+    SendingReads,
 }
 
-const SNAPSHOT: [Style; 5] =
-    [Style::Optimistic, Style::Latest, Style::Locking, Style::LockingReads, Style::Serializable];
-const STRICT: [Style; 2] = [Style::LockingReads, Style::Serializable];
+const SNAPSHOT: [Style; 7] = [
+    Style::Optimistic,
+    Style::Latest,
+    Style::Locking,
+    Style::LockingReads,
+    Style::Serializable,
+    Style::Sending,
+    Style::SendingReads,
+];
+const STRICT: [Style; 3] = [Style::LockingReads, Style::Serializable, Style::SendingReads];
+
+impl Style {
+    /// Whether it locks what it appends to.
+    fn locks_writes(self) -> bool {
+        self == Style::Locking || self.locks_reads()
+    }
+
+    /// Whether it locks what it reads, too.
+    fn locks_reads(self) -> bool {
+        matches!(self, Style::LockingReads | Style::SendingReads)
+    }
+
+    /// Whether its writes leave memory at once.
+    fn sends(self) -> bool {
+        matches!(self, Style::Sending | Style::SendingReads)
+    }
+}
 
 /// Runs a seed and returns its report, one line of JSON.
 pub fn run(seed: u64) -> String {
@@ -306,15 +334,18 @@ async fn transact(
         Style::Serializable => Transaction::begin(client.clone(), Mode::Snapshot).serializable(),
         _ => Transaction::begin(client.clone(), Mode::Snapshot).tracking_reads(),
     };
-    let mut txn = txn;
+    let mut txn = match style.sends() {
+        true => txn.sized(TransactionSizes { buffered_max: 0, ..TransactionSizes::default() }),
+        false => txn,
+    };
     for action in actions {
         match action {
             Action::Read(list, read) => {
                 let key = key_of(*list);
-                if style == Style::LockingReads {
+                if style.locks_reads() {
                     lock(&mut txn, &key, LockMode::Shared).await?;
                 }
-                let value = match scans && style != Style::LockingReads {
+                let value = match scans && !style.locks_reads() {
                     true => find(&mut txn, *list).await?,
                     false => txn.get(&key).await?,
                 };
@@ -322,7 +353,7 @@ async fn transact(
             }
             Action::Append(list, element) => {
                 let key = key_of(*list);
-                if matches!(style, Style::Locking | Style::LockingReads) {
+                if style.locks_writes() {
                     lock(&mut txn, &key, LockMode::Exclusive).await?;
                 }
                 let value = txn.get(&key).await?;
@@ -333,6 +364,7 @@ async fn transact(
                     expect => expect,
                 };
                 txn.put(key, text, expect)?;
+                txn.make_room().await?;
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Locks of unfinished transactions and records of finished ones.
 
+use super::large::Rounds;
 use super::{LOCK, TXN, View};
 use crate::{Error, Result, WriteBatch};
 use base::{KeyRange, Timestamp};
@@ -9,6 +10,8 @@ use bytes::Bytes;
 const LOCK_VERSION: u8 = 1;
 /// The same for a lock of an asynchronous commit.
 const LOCK_VERSION_ASYNC: u8 = 2;
+/// The same for a lock of a large transaction.
+const LOCK_VERSION_LARGE: u8 = 3;
 /// The locked write puts a value.
 const WRITE_PUT: u8 = 0;
 /// The locked write deletes the key.
@@ -59,6 +62,8 @@ pub struct Lock {
     pub expect: LockExpect,
     /// Set when the transaction is committed as soon as all its locks stand.
     pub async_commit: Option<AsyncCommit>,
+    /// Set when the transaction is a large one, which never commits asynchronously.
+    pub rounds: Option<Rounds>,
 }
 
 /// What a lock knows of an asynchronous commit.
@@ -176,16 +181,13 @@ pub fn get_txn_record<V: View + ?Sized>(
 
 impl Lock {
     /// The bytes of `docs/formats.md`, "Versions and locks".
-    fn encode(&self) -> Vec<u8> {
-        let (kind, value): (u8, &[u8]) = match &self.change {
-            Change::Put(value) => (WRITE_PUT, value),
-            Change::Delete => (WRITE_TOMBSTONE, &[]),
-            Change::Keep => (WRITE_KEEP, &[]),
-        };
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let (kind, value) = parts(&self.change);
         let mut bytes = Vec::with_capacity(31 + self.primary.len() + value.len());
-        bytes.push(match self.async_commit {
-            None => LOCK_VERSION,
-            Some(_) => LOCK_VERSION_ASYNC,
+        bytes.push(match (&self.rounds, &self.async_commit) {
+            (Some(_), _) => LOCK_VERSION_LARGE,
+            (None, Some(_)) => LOCK_VERSION_ASYNC,
+            (None, None) => LOCK_VERSION,
         });
         bytes.extend_from_slice(&self.start_ts.0.to_le_bytes());
         bytes.extend_from_slice(&self.expires_unix_ms.to_le_bytes());
@@ -197,7 +199,16 @@ impl Lock {
         bytes.push(expect);
         bytes.extend_from_slice(&expect_ts.0.to_le_bytes());
         put_key(&mut bytes, &self.primary);
-        if let Some(AsyncCommit { commit_from, secondaries }) = &self.async_commit {
+        if let Some(Rounds { round, older }) = &self.rounds {
+            bytes.extend_from_slice(&round.to_le_bytes());
+            bytes.extend_from_slice(&(older.len() as u32).to_le_bytes());
+            for (round, change) in older {
+                let (kind, value) = parts(change);
+                bytes.extend_from_slice(&round.to_le_bytes());
+                bytes.push(kind);
+                put_key(&mut bytes, value);
+            }
+        } else if let Some(AsyncCommit { commit_from, secondaries }) = &self.async_commit {
             bytes.extend_from_slice(&commit_from.0.to_le_bytes());
             bytes.extend_from_slice(&(secondaries.len() as u32).to_le_bytes());
             secondaries.iter().for_each(|key| put_key(&mut bytes, key));
@@ -208,12 +219,12 @@ impl Lock {
     }
 
     /// The lock in stored bytes; `engine_key` is only named in errors.
-    fn decode(engine_key: &[u8], bytes: &Bytes) -> Result<Lock> {
+    pub(super) fn decode(engine_key: &[u8], bytes: &Bytes) -> Result<Lock> {
         Lock::parse(bytes).ok_or_else(|| {
             Error::corrupt(
                 format!("lock {}", engine_key.escape_ascii()),
                 format!(
-                    "its {} bytes are not a lock of version {LOCK_VERSION} or {LOCK_VERSION_ASYNC}",
+                    "its {} bytes are not a lock of version {LOCK_VERSION} to {LOCK_VERSION_LARGE}",
                     bytes.len()
                 ),
             )
@@ -227,8 +238,22 @@ impl Lock {
         let (&[expect], rest) = rest.split_first_chunk()?;
         let (expect_ts, rest) = rest.split_first_chunk()?;
         let (primary, rest) = take_key(rest)?;
-        let (async_commit, rest) = match version {
-            LOCK_VERSION => (None, rest),
+        let (async_commit, rounds, rest) = match version {
+            LOCK_VERSION => (None, None, rest),
+            LOCK_VERSION_LARGE => {
+                let (round, rest) = rest.split_first_chunk()?;
+                let (count, mut rest) = rest.split_first_chunk()?;
+                let mut older = Vec::new();
+                for _ in 0..u32::from_le_bytes(*count) {
+                    let (round, after) = rest.split_first_chunk()?;
+                    let (&[kind], after) = after.split_first_chunk()?;
+                    let (value, after) = take_key(after)?;
+                    let change = change_of(bytes, kind, value)?;
+                    older.push((u32::from_le_bytes(*round), change));
+                    rest = after;
+                }
+                (None, Some(Rounds { round: u32::from_le_bytes(*round), older }), rest)
+            }
             LOCK_VERSION_ASYNC => {
                 let (commit_from, rest) = rest.split_first_chunk()?;
                 let (count, mut rest) = rest.split_first_chunk()?;
@@ -239,16 +264,12 @@ impl Lock {
                     rest = after;
                 }
                 let commit_from = Timestamp(u64::from_le_bytes(*commit_from));
-                (Some(AsyncCommit { commit_from, secondaries }), rest)
+                (Some(AsyncCommit { commit_from, secondaries }), None, rest)
             }
             _ => return None,
         };
-        let change = match rest {
-            [WRITE_PUT, value @ ..] => Change::Put(bytes.slice_ref(value)),
-            [WRITE_TOMBSTONE] => Change::Delete,
-            [WRITE_KEEP] => Change::Keep,
-            _ => return None,
-        };
+        let (&[kind], value) = rest.split_first_chunk()?;
+        let change = change_of(bytes, kind, value)?;
         let expect = match (expect, Timestamp(u64::from_le_bytes(*expect_ts))) {
             (EXPECT_ANY, _) => LockExpect::Any,
             (EXPECT_ABSENT, _) => LockExpect::Absent,
@@ -262,7 +283,27 @@ impl Lock {
             change,
             expect,
             async_commit,
+            rounds,
         })
+    }
+}
+
+/// A change as its kind and the value that goes with it.
+fn parts(change: &Change) -> (u8, &[u8]) {
+    match change {
+        Change::Put(value) => (WRITE_PUT, value),
+        Change::Delete => (WRITE_TOMBSTONE, &[]),
+        Change::Keep => (WRITE_KEEP, &[]),
+    }
+}
+
+/// The change in stored bytes.
+fn change_of(bytes: &Bytes, kind: u8, value: &[u8]) -> Option<Change> {
+    match (kind, value) {
+        (WRITE_PUT, value) => Some(Change::Put(bytes.slice_ref(value))),
+        (WRITE_TOMBSTONE, []) => Some(Change::Delete),
+        (WRITE_KEEP, []) => Some(Change::Keep),
+        _ => None,
     }
 }
 

@@ -270,6 +270,7 @@ impl goldenscript::Runner for Script {
                         commit_from: Timestamp(ts),
                         secondaries: secondary.iter().map(|key| key.0.clone().into()).collect(),
                     }),
+                    rounds: None,
                 };
                 self.write(|batch| put_lock(batch, &key.0, &lock))?;
             }

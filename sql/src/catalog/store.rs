@@ -113,7 +113,8 @@ pub(super) async fn versions(client: &Arc<dyn ShardClient>) -> Result<Versions> 
     let mut attempt = 0;
     loop {
         let route = client.locate(&keys[0])?;
-        let request = ReadRequest::Get { keys: keys.clone(), ts: Timestamp::MAX };
+        let (wanted, known) = (keys.clone(), Vec::new());
+        let request = ReadRequest::Get { keys: wanted, ts: Timestamp::MAX, known };
         match client.read(route, request).await {
             Ok(ReadResponse::Values(values)) => {
                 let values: Vec<Option<Bytes>> =

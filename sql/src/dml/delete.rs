@@ -1,7 +1,7 @@
 //! DELETE from one table.
 
 use super::update::Target;
-use super::{Changes, store};
+use super::{Changes, Check, store};
 use crate::ast::{self, DeleteTarget};
 use crate::session::Session;
 use crate::session::statement::StatementContext;
@@ -28,10 +28,13 @@ pub(crate) async fn run(
     let mut affected = 0;
     let mut matches = target.open(txn, &env.ctx).await?;
     let table = matches.table().clone();
+    let so_far = Changes { table: Some(table.clone()), ..Changes::default() };
+    let check = Check::of(env.locking.as_ref());
     while let Some(rows) = matches.next().await? {
         let mut txn = txn.lock().await;
         for (key, row) in rows {
             store::remove(&mut txn, &table, &key, &row, env.locking.as_ref(), &env.ctx).await?;
+            store::make_room(&mut txn, &so_far, check, &env.ctx).await?;
             affected += 1;
         }
     }

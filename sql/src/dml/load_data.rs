@@ -6,7 +6,7 @@
 //!        ─> assign, defaults ─> batch ─> store (unique keys) ─> write buffer
 //! ```
 //!
-//! The whole file is one transaction, at most `base::limits::TRANSACTION_BYTES_MAX` of it; it is never
+//! The whole file is one transaction, of any size that the node allows (`[transactions] max_transaction_gib`); it is never
 //! cut into pieces that commit by themselves. LOCAL makes errors of single rows warnings, as IGNORE does,
 //! because the client cannot be stopped in the middle of its file.
 //!

@@ -8,6 +8,9 @@
 //! A statement that locks takes the row's key and all unique keys of a row before it looks at them; what it finds
 //! there then is the newest there is.
 //!
+//! After each batch, and each row that is changed or removed, a transaction whose writes are too many for memory sends
+//! them to the shards (`make_room`).
+//!
 //! The overlay is what this statement has written since the multi-get, so that a row meets the rows
 //! before it.
 
@@ -107,10 +110,13 @@ impl Store<'_> {
     /// Stores a batch of complete rows.
     pub(crate) async fn put(&mut self, txn: &mut Transaction, rows: Vec<NewRow>) -> Result<()> {
         if matches!(self.on_duplicate, OnDuplicate::Error) {
-            self.put_plain(txn, rows).await
+            self.put_plain(txn, rows).await?;
         } else {
-            self.put_checked(txn, rows).await
+            self.put_checked(txn, rows).await?;
         }
+        // Between two batches: within one, a row that meets the same key again must find it here.
+        self.changes.all_generated = self.changes.first_id.is_some() && !self.changes.some_given;
+        make_room(txn, &self.changes, self.check, self.ctx).await
     }
 
     async fn put_plain(&mut self, txn: &mut Transaction, rows: Vec<NewRow>) -> Result<()> {
@@ -241,6 +247,7 @@ impl Store<'_> {
     /// Counts a row that was inserted. LAST_INSERT_ID() is the first generated value among those.
     fn stored(&mut self, generated: Option<u64>) {
         self.changes.affected += 1;
+        self.changes.some_given |= generated.is_none();
         if self.changes.first_id.is_none() {
             self.changes.first_id = generated;
         }
@@ -303,6 +310,31 @@ impl Store<'_> {
         known.overlay.extend(written);
         self.changes.affected += 2;
         Ok(())
+    }
+}
+
+/// Lets a transaction send its writes when they are too many for memory. `changes` are the statement's so far.
+///
+/// # Errors
+/// Whatever a commit may answer; the whole transaction is rolled back then. 1062 for a key that the statement has not looked
+/// up; a conflict for one that somebody has added since it was looked up, or before it was generated.
+pub(crate) async fn make_room(
+    txn: &mut Transaction,
+    changes: &Changes,
+    check: Check,
+    ctx: &EvalContext,
+) -> Result<()> {
+    let key = match txn.make_room().await {
+        Err(txn::Error::AlreadyExists { key }) => key,
+        other => return Ok(other?),
+    };
+    let is_conflict = check == Check::Now || changes.settles_duplicates;
+    match &changes.table {
+        Some(table) if !is_conflict && !changes.is_generated_key(&key) => {
+            let client = txn.client().clone();
+            Err(duplicate::describe(&client, table, &key, &changes.rows, ctx).await)
+        }
+        Some(_) | None => Err(Error::deadlock()),
     }
 }
 

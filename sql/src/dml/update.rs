@@ -7,7 +7,7 @@
 use super::bind::{self, RowSubqueries};
 use super::row::RowMaker;
 use super::store::{self, Assignment};
-use super::{Changes, Info, find_writable};
+use super::{Changes, Check, Info, find_writable};
 use crate::access::{self, Access, ReadOptions};
 use crate::ast;
 use crate::binder::Scope;
@@ -255,6 +255,8 @@ pub(crate) async fn run(
     let (mut matched, mut changed) = (0, 0);
     let mut matches = target.open(txn, ctx).await?;
     let table = matches.table().clone();
+    let so_far = Changes { table: Some(table.clone()), ..Changes::default() };
+    let check = Check::of(env.locking.as_ref());
     while let Some(rows) = matches.next().await? {
         for (key, old) in rows {
             matched += 1;
@@ -282,6 +284,7 @@ pub(crate) async fn run(
                 Err(error) if update.ignore && error.code == 1062 => ctx.warn(error),
                 Err(error) => return Err(error),
             }
+            store::make_room(&mut txn, &so_far, check, ctx).await?;
         }
     }
     Ok(Changes {

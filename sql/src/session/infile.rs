@@ -25,10 +25,10 @@ impl Session {
     /// A piece of the file. After an error nothing of the file is kept.
     pub(super) async fn load_chunk(&mut self, infile: &mut Infile, chunk: &[u8]) -> Result<()> {
         let result = infile.chunk(self, chunk).await.map_err(Error::stale_as_deadlock);
-        if result.is_err() {
-            self.undo_load(infile).await;
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.undo_load(infile, error).await),
         }
-        result
     }
 
     /// The end of the file.
@@ -36,10 +36,7 @@ impl Session {
         let result = infile.finish(self).await.map_err(Error::stale_as_deadlock);
         let changes = match result {
             Ok(changes) => changes,
-            Err(error) => {
-                self.undo_load(&mut infile).await;
-                return Err(error);
-            }
+            Err(error) => return Err(self.undo_load(&mut infile, error).await),
         };
         let changes = match infile.savepoint() {
             Some(savepoint) => {
@@ -56,18 +53,29 @@ impl Session {
 
     /// The client went away.
     pub(super) async fn load_abort(&mut self, mut infile: Infile) {
-        self.undo_load(&mut infile).await;
+        // Nobody is left to be told.
+        let _ = self.undo_load(&mut infile, Error::interrupted()).await;
     }
 
-    async fn undo_load(&mut self, infile: &mut Infile) {
+    /// Undoes what was loaded, and what the client is told of it.
+    async fn undo_load(&mut self, infile: &mut Infile, error: Error) -> Error {
         let txn = infile.transaction();
         let mut txn = txn.lock().await;
-        match infile.savepoint() {
-            Some(savepoint) => {
-                txn.rollback_to(savepoint);
-                txn.release(savepoint);
-            }
-            None => txn.rollback(),
+        let Some(savepoint) = infile.savepoint() else {
+            txn.rollback();
+            return error;
+        };
+        let undone = txn.rollback_to(savepoint).is_ok();
+        txn.release(savepoint);
+        drop(txn);
+        if undone {
+            return error;
         }
+        let error = match error.code == Error::deadlock().code {
+            true => error,
+            false => error.of_whole_transaction(),
+        };
+        self.transaction.lose(&error);
+        error
     }
 }

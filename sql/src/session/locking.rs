@@ -151,7 +151,7 @@ impl Locking {
 pub(crate) fn exists(txn: &Transaction, key: &[u8], outcome: LockedKey) -> bool {
     match (txn.own_write(key), outcome) {
         (Some(own), _) => own.is_some(),
-        (None, LockedKey::Held { exists, .. }) => exists,
+        (None, LockedKey::Held { exists, .. } | LockedKey::Own { exists }) => exists,
         (None, LockedKey::Skipped) => false,
     }
 }

@@ -5,7 +5,8 @@
 //!                                    ▲                   ├─ a row has changed: undo the statement, newer read point
 //!                                    └───────────────────┤        at most CONFLICT_RETRIES_MAX
 //!                                                        ├─ error: undo the statement
-//!                                                        └─ deadlock: undo the transaction, 1213
+//!                                                        ├─ deadlock: undo the transaction, 1213
+//!                                                        └─ cannot be undone alone: undo the transaction, 9010
 //! autocommit:          own transaction ─ statement ─ commit ─┬─ ok
 //!                                             ▲              └─ conflict: again, locking
 //!                                             └────────────────────┘ at most CONFLICT_RETRIES_MAX
@@ -416,7 +417,11 @@ impl Session {
                     self.wait_for_tables().await?;
                 }
                 Err(error) if error.is_stale() && attempt < CONFLICT_RETRIES_MAX => {
-                    undo(txn, savepoint).await;
+                    if !undo(txn, savepoint).await {
+                        let error = Error::deadlock();
+                        self.transaction.lose(&error);
+                        return Err(error);
+                    }
                     env.ctx.check_cancel()?;
                     if !locking.renew(txn, &error).await? {
                         let error = Error::deadlock();
@@ -458,13 +463,19 @@ impl Session {
                 Ok(changes)
             }
             Err(error) => {
-                guard.rollback_to(savepoint);
+                let undone = guard.rollback_to(savepoint).is_ok();
                 guard.release(savepoint);
                 drop(guard);
                 let error = error.stale_as_deadlock();
                 if error.code == Error::deadlock().code {
                     self.transaction.lose(&error);
+                    return Err(error);
                 }
+                if undone {
+                    return Err(error);
+                }
+                let error = error.of_whole_transaction();
+                self.transaction.lose(&error);
                 Err(error)
             }
         }
@@ -500,8 +511,12 @@ impl Session {
                     txn = self.change_transaction();
                 }
                 Err(error) if error.is_stale() && attempt < CONFLICT_RETRIES_MAX => {
-                    undo(&txn, savepoint).await;
-                    txn.lock().await.unpin();
+                    if undo(&txn, savepoint).await {
+                        txn.lock().await.unpin();
+                    } else {
+                        txn = self.change_transaction();
+                        locking = Some(Locking::exclusive(WriteView::Fresh, self.lock_wait()));
+                    }
                 }
                 Err(error) if is_conflict(&error) && attempt < CONFLICT_RETRIES_MAX => {
                     self.entry.uses.leave();
@@ -559,11 +574,23 @@ impl Session {
     }
 }
 
-/// Undoes what a statement has written; its locks stay.
-async fn undo(txn: &SharedTransaction, savepoint: txn::transaction::Savepoint) {
+/// Undoes what a statement has written; its locks stay. `false` when that could not be done alone: the whole transaction
+/// was rolled back.
+async fn undo(txn: &SharedTransaction, savepoint: txn::transaction::Savepoint) -> bool {
     let mut txn = txn.lock().await;
-    txn.rollback_to(savepoint);
+    let undone = txn.rollback_to(savepoint).is_ok();
     txn.release(savepoint);
+    undone
+}
+
+impl Error {
+    /// The error of a statement that took its whole transaction with it.
+    pub(crate) fn of_whole_transaction(self) -> Error {
+        if self.code == Error::transaction_undone("").code {
+            return self;
+        }
+        Error::transaction_undone(format!(" What failed: error {}, {}", self.code, self.message))
+    }
 }
 
 /// Whether a statement lost against another transaction and did nothing.

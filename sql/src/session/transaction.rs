@@ -7,6 +7,9 @@
 //! Dropping an open transaction is a rollback; its row locks go with it. A deadlock or conflict that a commit or a
 //! statement meets ends the transaction with 1213, as InnoDB's deadlock does.
 //!
+//! A transaction that grew beyond memory has sent its writes to the shards (`txn`, large transactions). A statement of it
+//! that fails, and ROLLBACK TO a savepoint from before, end the whole transaction with 9010.
+//!
 //! An XA transaction is an open transaction with a name (`xa`): BEGIN, COMMIT, ROLLBACK and what commits by itself are
 //! refused in it, and a conflict is remembered until the client has heard of it.
 //!
@@ -376,8 +379,12 @@ impl Session {
         let (open, at) = self.find_savepoint(name)?;
         open.savepoints.truncate(at + 1);
         let savepoint = open.savepoints[at].1;
-        open.txn.lock().await.rollback_to(savepoint);
-        Ok(())
+        let undone = open.txn.lock().await.rollback_to(savepoint);
+        undone.map_err(|error| {
+            let error = Error::from(error);
+            self.transaction.lose(&error);
+            error
+        })
     }
 
     /// RELEASE SAVEPOINT.

@@ -173,6 +173,10 @@ impl Session {
             return Err(Error::xa_duplicate());
         }
         self.open_transaction(None, None);
+        if let Some(open) = self.transaction.open() {
+            // Its keys must fit into the record that XA PREPARE leaves.
+            open.txn.lock().await.stay_in_memory();
+        }
         let branch =
             XaBranch { xid: xid.clone(), state: State::Active, lost: None, _reserved: reserved };
         self.transaction.xa = Some(branch);

@@ -27,6 +27,10 @@
 //! | `CheckStatus` | `Forgotten`: an asker who has met a lock may remove it, because the record of one that is committed would not be gone |
 //! | `CheckLocks` | `RolledBack`: the lock will never be placed |
 //! | `Commit`, `Rollback` | `Forgotten`: its own coordinator must not be told one or the other |
+//!
+//! Not here: what large transactions do otherwise (`large`).
+
+mod large;
 
 use super::locker;
 use crate::command::{
@@ -92,13 +96,18 @@ impl Evaluator<'_> {
                 writes,
                 owner,
                 secondaries,
+                round,
             } => {
                 let held = HeldLock {
                     start_ts: *start_ts,
                     primary: primary.clone(),
                     expires_unix_ms: *expires_unix_ms,
                     commit_from: secondaries.is_some().then_some(commit_ts),
+                    large: round.is_some(),
                 };
+                if let Some(round) = round {
+                    return self.prewrite_round(&held, *round, writes, *owner);
+                }
                 self.prewrite(held, writes, *owner, secondaries.as_deref().unwrap_or_default())
             }
             WriteRequest::Commit { start_ts, commit_ts, keys, kept } => {
@@ -109,6 +118,13 @@ impl Evaluator<'_> {
                 self.check_status(*start_ts, primary, *now_unix_ms)
             }
             WriteRequest::CheckLocks { start_ts, keys } => self.check_locks(*start_ts, keys),
+            WriteRequest::Decide { start_ts, primary } => {
+                self.decide(*start_ts, primary, commit_ts)
+            }
+            // The shard runs it in steps of its own (`finisher`).
+            WriteRequest::FinishAll { start_ts, primary, commit_ts } => {
+                self.record_end(*start_ts, primary, *commit_ts)
+            }
             WriteRequest::Heartbeat { start_ts, primary, expires_unix_ms } => {
                 self.heartbeat(*start_ts, primary, *expires_unix_ms)
             }
@@ -130,8 +146,8 @@ impl Evaluator<'_> {
             return Err(Error::RolledBack { start_ts: id.since });
         }
         for write in writes {
-            if let Some(lock) = self.locks.get(&write.key) {
-                return Err(locked(&write.key, lock));
+            if let Some(lock) = self.lock_on(&write.key)? {
+                return Err(locked(&write.key, &lock));
             }
             self.check_row_lock(write, owner)?;
         }
@@ -213,11 +229,11 @@ impl Evaluator<'_> {
         let mut fresh = Vec::with_capacity(writes.len());
         let mut commit_from = Timestamp::ZERO;
         for write in writes {
-            match self.locks.get(&write.key) {
+            match self.lock_on(&write.key)? {
                 Some(lock) if lock.start_ts == held.start_ts => {
                     commit_from = commit_from.max(lock.commit_from.unwrap_or_default());
                 }
-                Some(lock) => return Err(locked(&write.key, lock)),
+                Some(lock) => return Err(locked(&write.key, &lock)),
                 None => {
                     self.check_row_lock(write, owner)?;
                     fresh.push(write);
@@ -254,11 +270,7 @@ impl Evaluator<'_> {
                 primary: held.primary.clone(),
                 expires_unix_ms: held.expires_unix_ms,
                 change: write.change.clone(),
-                expect: match write.expect {
-                    Expect::Any => LockExpect::Any,
-                    Expect::Absent => LockExpect::Absent,
-                    Expect::NotNewerThan(ts) => LockExpect::NotNewerThan(ts),
-                },
+                expect: write.expect.into(),
                 async_commit: held.commit_from.map(|commit_from| AsyncCommit {
                     commit_from,
                     secondaries: match write.key == held.primary {
@@ -266,6 +278,7 @@ impl Evaluator<'_> {
                         false => Vec::new(),
                     },
                 }),
+                rounds: None,
             };
             mvcc::put_lock(&mut result.batch, &write.key, &lock);
             result.locks.push(LockChange::Put(write.key.clone(), held.clone()));
@@ -282,10 +295,10 @@ impl Evaluator<'_> {
         kept: &[Bytes],
     ) -> Result<Evaluation> {
         let mut result = Evaluation::done();
+        let mut recorded = false;
         for key in kept {
-            if self.own_lock(key, start_ts)?.is_some() {
-                mvcc::delete_lock(&mut result.batch, key);
-                result.locks.push(LockChange::Remove(key.clone()));
+            if let Some(lock) = self.own_lock(key, start_ts)? {
+                result.free(key, is_large_secondary(&lock, key));
             }
         }
         for key in keys {
@@ -309,12 +322,13 @@ impl Evaluator<'_> {
                 }
             };
             put_change(&mut result.batch, key, commit_ts, &lock.change);
-            mvcc::delete_lock(&mut result.batch, key);
-            if lock.primary == key {
+            let large = is_large_secondary(&lock, key);
+            if lock.primary == key || (large && !recorded) {
+                recorded = true;
                 let record = TxnRecord::Committed { commit_ts };
-                mvcc::put_txn_record(&mut result.batch, key, start_ts, record);
+                mvcc::put_txn_record(&mut result.batch, &lock.primary, start_ts, record);
             }
-            result.locks.push(LockChange::Remove(key.clone()));
+            result.free(key, large);
         }
         Ok(result)
     }
@@ -323,9 +337,9 @@ impl Evaluator<'_> {
     fn roll_back(&self, start_ts: Timestamp, keys: &[Bytes]) -> Result<Evaluation> {
         let mut result = Evaluation::done();
         for key in keys {
-            match self.locks.get(key) {
+            match self.lock_on(key)? {
                 Some(lock) if lock.start_ts == start_ts => {
-                    result.remove_lock(key, lock);
+                    result.remove_lock(key, &lock);
                 }
                 Some(_) | None => match mvcc::get_txn_record(self.engine, key, start_ts)? {
                     Some(TxnRecord::RolledBack) => {}
@@ -359,7 +373,7 @@ impl Evaluator<'_> {
             && lock.start_ts == start_ts
         {
             if now_unix_ms < lock.expires_unix_ms {
-                return Ok(status(TxnStatus::Alive));
+                return Ok(status(if lock.large { TxnStatus::Open } else { TxnStatus::Alive }));
             }
             if lock.commit_from.is_some()
                 && !defect::active("async-commit-rolled-back")
@@ -542,11 +556,20 @@ impl Evaluator<'_> {
         conflict.map_or(Ok(()), Err)
     }
 
+    /// The lock of a key, whoever has placed it.
+    fn lock_on(&self, key: &[u8]) -> Result<Option<HeldLock>> {
+        Ok(self.locks.find(self.engine, key)?)
+    }
+
     /// The transaction's lock on a key, with its value.
     fn own_lock(&self, key: &[u8], start_ts: Timestamp) -> Result<Option<Lock>> {
         match self.locks.get(key) {
             Some(held) if held.start_ts == start_ts => Ok(mvcc::get_lock(self.engine, key)?),
-            Some(_) | None => Ok(None),
+            Some(_) => Ok(None),
+            None => {
+                let lock = self.locks.find_large(self.engine, key)?;
+                Ok(lock.filter(|lock| lock.start_ts == start_ts))
+            }
         }
     }
 
@@ -570,12 +593,36 @@ impl Evaluation {
 
     /// Adds the removal of a lock that is rolled back.
     fn remove_lock(&mut self, key: &Bytes, lock: &HeldLock) {
-        mvcc::delete_lock(&mut self.batch, key);
-        if lock.primary == key {
+        if lock.primary == key || lock.large {
             let record = TxnRecord::RolledBack;
-            mvcc::put_txn_record(&mut self.batch, key, lock.start_ts, record);
+            mvcc::put_txn_record(&mut self.batch, &lock.primary, lock.start_ts, record);
         }
-        self.locks.push(LockChange::Remove(key.clone()));
+        self.free(key, lock.large && lock.primary != key);
+    }
+
+    /// Adds the removal of a lock.
+    fn free(&mut self, key: &Bytes, large_secondary: bool) {
+        if large_secondary {
+            mvcc::delete_large_lock(&mut self.batch, key);
+        } else {
+            mvcc::delete_lock(&mut self.batch, key);
+            self.locks.push(LockChange::Remove(key.clone()));
+        }
+    }
+}
+
+/// Whether a lock is kept where those of large transactions are.
+fn is_large_secondary(lock: &Lock, key: &Bytes) -> bool {
+    lock.rounds.is_some() && lock.primary != key
+}
+
+impl From<Expect> for LockExpect {
+    fn from(expect: Expect) -> LockExpect {
+        match expect {
+            Expect::Any => LockExpect::Any,
+            Expect::Absent => LockExpect::Absent,
+            Expect::NotNewerThan(ts) => LockExpect::NotNewerThan(ts),
+        }
     }
 }
 
@@ -594,5 +641,6 @@ pub(super) fn locked(key: &[u8], lock: &HeldLock) -> Error {
         key: Bytes::copy_from_slice(key),
         start_ts: lock.start_ts,
         primary: lock.primary.clone(),
+        large: lock.large,
     }
 }

@@ -10,6 +10,9 @@
 //! that is answered stays the newest as long as the lock is held.
 //!
 //! What was granted before a later key failed stays with its owner.
+//!
+//! Keys that a large transaction has written already need no row lock of it: their replicated locks keep others away. It
+//! must not wait for one either, because somebody may hold it who waits for the replicated lock to go.
 
 use super::Core;
 use super::evaluate::locked;
@@ -20,12 +23,59 @@ use crate::row_locks::{Asked, Wait, WaitOutcome};
 use crate::{Error, Result};
 use base::{Timestamp, limits};
 use bytes::Bytes;
-use engine::mvcc;
+use engine::mvcc::{self, Change};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::time::timeout;
 
 /// Runs a lock request.
-pub(super) async fn lock(core: &Core, request: LockRequest) -> Result<Vec<LockedKey>> {
+pub(super) async fn lock(core: &Core, mut request: LockRequest) -> Result<Vec<LockedKey>> {
+    if request.own == Timestamp::ZERO {
+        return lock_rows(core, request).await;
+    }
+    let tenure = core.tenure().await?;
+    let mut outcomes = Vec::with_capacity(request.keys.len());
+    let mut others = Vec::new();
+    for key in std::mem::take(&mut request.keys) {
+        let own = own_change(core, &tenure, &key, request.own)?;
+        if own.is_none() {
+            others.push(key);
+        }
+        outcomes.push(own.map(|exists| LockedKey::Own { exists }));
+    }
+    let locked = match others.is_empty() {
+        true if core.still_serves(&tenure).await => Vec::new(),
+        true => return Err(core.not_serving()),
+        false => lock_rows(core, LockRequest { keys: others, ..request }).await?,
+    };
+    let mut locked = locked.into_iter();
+    let outcome = |own: Option<LockedKey>| own.or_else(|| locked.next());
+    Ok(outcomes.into_iter().filter_map(outcome).collect())
+}
+
+/// Whether a key exists in the eyes of a large transaction that has written it; `None` when it has not.
+fn own_change(core: &Core, tenure: &Tenure, key: &[u8], own: Timestamp) -> Result<Option<bool>> {
+    let (in_table, large) = {
+        let locks = tenure.locks.read();
+        let in_table = locks.get(key).is_some_and(|lock| lock.start_ts == own);
+        (in_table, locks.find_large(&*core.engine, key)?)
+    };
+    let lock = match in_table {
+        true => mvcc::get_lock(&*core.engine, key)?,
+        false => large,
+    };
+    match lock.filter(|lock| lock.start_ts == own).map(|lock| lock.change) {
+        None => Ok(None),
+        Some(Change::Put(_)) => Ok(Some(true)),
+        Some(Change::Delete) => Ok(Some(false)),
+        Some(Change::Keep) => {
+            let newest = mvcc::newest(&*core.engine, key)?;
+            Ok(Some(newest.is_some_and(|found| found.value.is_some())))
+        }
+    }
+}
+
+/// Runs a request for keys that the asker has not written.
+async fn lock_rows(core: &Core, request: LockRequest) -> Result<Vec<LockedKey>> {
     let tenure = core.tenure().await?;
     let waited = AtomicBool::new(false);
     let taken = match request.patience {
@@ -52,7 +102,7 @@ pub(super) async fn lock(core: &Core, request: LockRequest) -> Result<Vec<Locked
     if held.is_empty() {
         return Ok(vec![LockedKey::Skipped; taken.len()]);
     }
-    no_prewrite(&tenure, &held)?;
+    no_prewrite(core, &tenure, &held)?;
     let guard = tenure.latches.enqueue(held.clone(), Visibility::Never);
     let waited = waited.into_inner() || !guard.is_granted();
     if timeout(limits::READ_WAIT_MAX, guard.granted()).await.is_err() {
@@ -60,7 +110,7 @@ pub(super) async fn lock(core: &Core, request: LockRequest) -> Result<Vec<Locked
         return Err(Error::Unavailable { shard: core.replication.shard(), what });
     }
     // One that was evaluated before the lock was granted.
-    no_prewrite(&tenure, &held)?;
+    no_prewrite(core, &tenure, &held)?;
     let mut outcomes = Vec::with_capacity(taken.len());
     for (key, taken) in request.keys.iter().zip(taken) {
         outcomes.push(match taken {
@@ -125,18 +175,20 @@ async fn granted(core: &Core, tenure: &Tenure, wait: &Wait, key: &Bytes) -> Resu
 }
 
 /// The replicated locks of unfinished commits come before row locks.
-fn no_prewrite(tenure: &Tenure, keys: &[Bytes]) -> Result<()> {
+fn no_prewrite(core: &Core, tenure: &Tenure, keys: &[Bytes]) -> Result<()> {
     let locks = tenure.locks.read();
-    match keys.iter().find_map(|key| locks.get(key).map(|lock| locked(key, lock))) {
-        Some(error) => Err(error),
-        None => Ok(()),
+    for key in keys {
+        if let Some(lock) = locks.find(&*core.engine, key)? {
+            return Err(locked(key, &lock));
+        }
     }
+    Ok(())
 }
 
 /// The row lock that a change needs.
-pub(super) fn mode_of(change: &mvcc::Change) -> LockMode {
+pub(super) fn mode_of(change: &Change) -> LockMode {
     match change {
-        mvcc::Change::Put(_) | mvcc::Change::Delete => LockMode::Exclusive,
-        mvcc::Change::Keep => LockMode::Shared,
+        Change::Put(_) | Change::Delete => LockMode::Exclusive,
+        Change::Keep => LockMode::Shared,
     }
 }

@@ -17,8 +17,9 @@
 
 use super::Core;
 use super::evaluate::{Evaluation, Evaluator};
+use super::finisher::{self, Ended};
 use super::tenure::Tenure;
-use crate::command::{KeyWrite, WriteRequest, WriteResponse};
+use crate::command::{KeyWrite, TxnStatus, WriteRequest, WriteResponse};
 use crate::defect;
 use crate::latch::{Guard, Latches, Visibility};
 use crate::lock_table::LockChange;
@@ -76,6 +77,8 @@ enum Work {
         /// Primary and start timestamp of each.
         records: Vec<(Bytes, Timestamp)>,
     },
+    /// Forgets a large transaction that has no locks here any more.
+    Forget(Timestamp),
 }
 
 /// An admitted write.
@@ -142,6 +145,11 @@ impl Proposer {
         records: Vec<(Bytes, Timestamp)>,
     ) -> Result<u64> {
         Ok(counted(self.run(Work::DropRecords { records }).await?))
+    }
+
+    /// Forgets a large transaction that has no locks here any more.
+    pub(super) async fn forget(self: &Arc<Self>, start_ts: Timestamp) -> Result<()> {
+        self.run(Work::Forget(start_ts)).await.map(|_| ())
     }
 
     async fn run(self: &Arc<Self>, work: Work) -> Result<WriteResponse> {
@@ -245,6 +253,9 @@ impl Proposer {
             return refuse(tasks.collect(), &self.core.not_serving());
         }
         for (task, outcome) in unchanged {
+            if let Ok(response) = &outcome {
+                self.finish_the_others(&tenure, &task.work, response);
+            }
             task.end(outcome);
         }
         let entries = entries.into_iter().map(|entry| self.replicate(&tenure, entry));
@@ -316,6 +327,7 @@ impl Proposer {
                 }
                 Work::RaiseLockFloor { floor } => evaluator.raise_lock_floor(*floor),
                 Work::DropRecords { records } => Ok(evaluator.drop_records(records)),
+                Work::Forget(start_ts) => Ok(evaluator.forget(*start_ts)),
             };
             match evaluated {
                 Ok(done) if done.batch.is_empty() => unchanged.push((task, Ok(done.response))),
@@ -334,7 +346,10 @@ impl Proposer {
         match self.core.replication.replicate(tenure.term, command).await {
             Ok(()) => {
                 tenure.change_locks(locks);
-                writes.into_iter().for_each(|(task, response)| task.end(Ok(response)));
+                for (task, response) in writes {
+                    self.finish_the_others(tenure, &task.work, &response);
+                    task.end(Ok(response));
+                }
             }
             Err(ReplicateError::NotLeader) => {
                 refuse(
@@ -360,6 +375,40 @@ impl Proposer {
         }
     }
 
+    /// When a large transaction turns out to be decided, or somebody has finished a lock of it, its other locks are
+    /// finished as well.
+    fn finish_the_others(
+        self: &Arc<Self>,
+        tenure: &Arc<Tenure>,
+        work: &Work,
+        response: &WriteResponse,
+    ) {
+        let Work::Write(request) = work else { return };
+        let (start_ts, commit_ts) = match (request, response) {
+            (
+                WriteRequest::Commit { start_ts, .. }
+                | WriteRequest::Decide { start_ts, .. }
+                | WriteRequest::CheckStatus { start_ts, .. },
+                WriteResponse::Status(TxnStatus::Committed { commit_ts }),
+            )
+            | (WriteRequest::Decide { start_ts, .. }, WriteResponse::Done { commit_ts })
+            | (WriteRequest::Commit { start_ts, commit_ts, .. }, WriteResponse::Done { .. }) => {
+                (*start_ts, Some(*commit_ts))
+            }
+            (WriteRequest::Rollback { start_ts, .. }, WriteResponse::Done { .. })
+            | (
+                WriteRequest::CheckStatus { start_ts, .. },
+                WriteResponse::Status(TxnStatus::RolledBack),
+            ) => (*start_ts, None),
+            _ => return,
+        };
+        let primary = tenure.locks.read().large().get(&start_ts).cloned();
+        if let Some(primary) = primary {
+            let ended = Ended { start_ts, primary, commit_ts };
+            finisher::start(&self.core, self, tenure.clone(), ended);
+        }
+    }
+
     /// The error for a write that was not begun.
     fn busy(&self, why: &str) -> Error {
         let what = format!("{why}; nothing was executed");
@@ -378,10 +427,17 @@ impl Task {
             }
             // Now that it is applied, answers may rest on it.
             Work::RaiseLockFloor { floor } if outcome.is_ok() => tenure.raise_lock_floor(floor),
-            Work::Write(_)
-            | Work::Collect { .. }
-            | Work::RaiseLockFloor { .. }
-            | Work::DropRecords { .. } => {}
+            // The replicated locks keep others away from now on.
+            Work::Write(WriteRequest::Prewrite {
+                owner: Some(owner),
+                round: Some(_),
+                writes,
+                ..
+            }) if outcome.is_ok() => {
+                let keys: Vec<Bytes> = writes.into_iter().map(|write| write.key).collect();
+                tenure.row_locks.release_keys(owner, &keys);
+            }
+            _ => {}
         }
         // A caller that went away needs no answer.
         let _ = answer.send(outcome);
@@ -466,6 +522,7 @@ impl Work {
             Work::Write(
                 WriteRequest::CommitNow { .. }
                     | WriteRequest::Prewrite { secondaries: Some(_), .. }
+                    | WriteRequest::Decide { .. }
             )
         )
     }
@@ -480,6 +537,7 @@ fn keys(work: &Work) -> Vec<Bytes> {
         Work::RaiseLockFloor { .. } => return vec![Bytes::new()],
         // Nobody reads or writes a record that may go.
         Work::DropRecords { .. } => return Vec::new(),
+        Work::Forget(_) => return Vec::new(),
     };
     match request {
         WriteRequest::CommitNow { writes, .. } | WriteRequest::Prewrite { writes, .. } => {
@@ -489,7 +547,9 @@ fn keys(work: &Work) -> Vec<Bytes> {
         WriteRequest::Rollback { keys, .. } | WriteRequest::CheckLocks { keys, .. } => keys.clone(),
         WriteRequest::CheckStatus { primary, .. }
         | WriteRequest::SettleNow { primary, .. }
-        | WriteRequest::Heartbeat { primary, .. } => vec![primary.clone()],
+        | WriteRequest::Heartbeat { primary, .. }
+        | WriteRequest::Decide { primary, .. }
+        | WriteRequest::FinishAll { primary, .. } => vec![primary.clone()],
         WriteRequest::Bump { key, .. } => vec![key.clone()],
     }
 }
@@ -506,6 +566,8 @@ fn begins(work: &Work) -> bool {
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::CheckLocks { .. }
         | WriteRequest::SettleNow { .. }
+        | WriteRequest::Decide { .. }
+        | WriteRequest::FinishAll { .. }
         | WriteRequest::Heartbeat { .. } => false,
     }
 }
@@ -514,7 +576,7 @@ fn begins(work: &Work) -> bool {
 fn visibility(work: &Work) -> Visibility {
     let Work::Write(request) = work else { return Visibility::Never };
     match request {
-        WriteRequest::CommitNow { .. } => Visibility::AtStamp,
+        WriteRequest::CommitNow { .. } | WriteRequest::Decide { .. } => Visibility::AtStamp,
         // The transaction may be committed with this entry.
         WriteRequest::Prewrite { secondaries: Some(_), .. } => Visibility::AtStamp,
         WriteRequest::Commit { commit_ts, .. } => Visibility::From(*commit_ts),
@@ -523,6 +585,7 @@ fn visibility(work: &Work) -> Visibility {
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::CheckLocks { .. }
         | WriteRequest::SettleNow { .. }
+        | WriteRequest::FinishAll { .. }
         | WriteRequest::Heartbeat { .. }
         | WriteRequest::Bump { .. } => Visibility::Never,
     }
@@ -533,7 +596,7 @@ fn weight(work: &Work) -> usize {
     let keys_only = || keys(work).iter().map(|key| key.len() + limits::WRITE_OVERHEAD_BYTES).sum();
     let request = match work {
         Work::Write(request) => request,
-        Work::Collect { .. } | Work::RaiseLockFloor { .. } => return keys_only(),
+        Work::Collect { .. } | Work::RaiseLockFloor { .. } | Work::Forget(_) => return keys_only(),
         Work::DropRecords { records } => {
             let one =
                 |(primary, _): &(Bytes, Timestamp)| primary.len() + limits::WRITE_OVERHEAD_BYTES;
@@ -550,6 +613,8 @@ fn weight(work: &Work) -> usize {
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::SettleNow { .. }
+        | WriteRequest::Decide { .. }
+        | WriteRequest::FinishAll { .. }
         | WriteRequest::Heartbeat { .. }
         | WriteRequest::Bump { .. } => keys_only(),
     };

@@ -8,6 +8,9 @@
 //! engine snapshot a whole two-phase commit could go by, half of it visible. It therefore takes the
 //! snapshot while it holds the lock table for reading, which holds up any prewrite's entry.
 //!
+//! Locks of large transactions are not in the table: while there is such a transaction, the engine is asked for them
+//! (`sight`).
+//!
 //! The safe point is looked at last: it rises before the removals that it allows are replicated, so a reader that
 //! still finds it low has read what was there.
 //!
@@ -16,15 +19,17 @@
 
 use super::Core;
 use super::evaluate::locked;
+use super::sight::{End, RangeSight, Sight};
 use super::tenure::Tenure;
-use crate::command::{ReadRequest, ReadResponse, Version};
+use crate::command::{Fate, KnownTransaction, ReadRequest, ReadResponse, Version};
 use crate::defect;
-use crate::lock_table::LockTable;
+use crate::lock_table::{HeldLock, LockTable};
 use crate::{Error, Result};
 use base::{KeyRange, Timestamp, limits};
 use bytes::Bytes;
 use engine::EngineSnapshot;
-use engine::mvcc::{self, View};
+use engine::mvcc::{self, Change, View};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::time::timeout;
 
@@ -34,10 +39,15 @@ pub(super) fn try_get(core: &Core, key: &[u8], ts: Timestamp) -> Option<Result<O
     if tenure.latches.blocks_key(key, ts) {
         return None;
     }
-    if let Err(error) = check_key(&tenure.locks.read(), key, ts) {
-        return Some(Err(error));
-    }
-    let found = version_at(&*core.engine, key, ts);
+    let sight = {
+        let locks = tenure.locks.read();
+        let sight = Sight::new(&locks, ts, &[]);
+        if let Err(error) = check_key(&locks, &sight, key, ts) {
+            return Some(Err(error));
+        }
+        sight
+    };
+    let found = sight.version(&*core.engine, key);
     if ts < tenure.safe_point() {
         return Some(Err(too_old(core, &tenure, ts)));
     }
@@ -55,14 +65,16 @@ pub(super) async fn read(core: &Core, request: ReadRequest) -> Result<ReadRespon
         ReadRequest::OldestLock { .. } => Timestamp::MAX,
     };
     let response = match request {
-        ReadRequest::Get { keys, ts } => get(core, &tenure, &keys, ts).await?,
-        ReadRequest::Scan { range, ts, reverse, limit } => {
+        ReadRequest::Get { keys, ts, known } => get(core, &tenure, &keys, ts, &known).await?,
+        ReadRequest::Scan { range, ts, reverse, limit, known } => {
             let wish = Wish { ts, reverse, limit: limit.clamp(1, limits::SCAN_ROWS_MAX) };
-            scan(core, &tenure, range, wish).await?
+            scan(core, &tenure, range, wish, &known).await?
         }
-        ReadRequest::Changed { keys, ranges, since, ts, own } => {
-            let between = Between { since, ts, own };
-            changed(core, &tenure, keys, ranges, between).await?
+        ReadRequest::Changed { keys, ranges, since, ts, own, mut known } => {
+            // Its own locks change nothing.
+            known.push(KnownTransaction { start_ts: own, fate: Fate::Passed });
+            let between = Between { since, ts };
+            changed(core, &tenure, keys, ranges, between, &known).await?
         }
         ReadRequest::OldestLock { .. } => oldest_lock(core, &tenure).await?,
     };
@@ -83,19 +95,26 @@ fn too_old(core: &Core, tenure: &Tenure, ts: Timestamp) -> Error {
 }
 
 /// The versions of some keys.
-async fn get(core: &Core, tenure: &Tenure, keys: &[Bytes], ts: Timestamp) -> Result<ReadResponse> {
+async fn get(
+    core: &Core,
+    tenure: &Tenure,
+    keys: &[Bytes],
+    ts: Timestamp,
+    known: &[KnownTransaction],
+) -> Result<ReadResponse> {
     while let Some(blocker) = tenure.latches.blocker_of_keys(keys, ts) {
         bounded(core, blocker.cleared()).await?;
     }
     // One key, or a read point that no later commit can touch, needs no frozen view.
-    let frozen = {
+    let (sight, frozen) = {
         let locks = tenure.locks.read();
-        keys.iter().try_for_each(|key| check_key(&locks, key, ts))?;
-        (ts == Timestamp::MAX && keys.len() > 1).then(|| core.engine.snapshot())
+        let sight = Sight::new(&locks, ts, known);
+        keys.iter().try_for_each(|key| check_key(&locks, &sight, key, ts))?;
+        (sight, (ts == Timestamp::MAX && keys.len() > 1).then(|| core.engine.snapshot()))
     };
     let values = match frozen {
-        Some(snapshot) => versions_at(&*snapshot, keys, ts)?,
-        None => versions_at(&*core.engine, keys, ts)?,
+        Some(snapshot) => versions(&*snapshot, keys, &sight)?,
+        None => versions(&*core.engine, keys, &sight)?,
     };
     Ok(ReadResponse::Values(values))
 }
@@ -121,8 +140,6 @@ struct Between {
     since: Timestamp,
     /// Versions after this do not.
     ts: Timestamp,
-    /// Locks of this prewrite are no obstacle.
-    own: Timestamp,
 }
 
 /// Looks for changes of keys and ranges. What may still commit at or before `ts` is waited for, as by a read at `ts`.
@@ -132,8 +149,9 @@ async fn changed(
     keys: Vec<Bytes>,
     ranges: Vec<KeyRange>,
     between: Between,
+    known: &[KnownTransaction],
 ) -> Result<ReadResponse> {
-    let Between { since, ts, own } = between;
+    let Between { since, ts } = between;
     while let Some(blocker) = tenure.latches.blocker_of_keys(&keys, ts) {
         bounded(core, blocker.cleared()).await?;
     }
@@ -142,40 +160,53 @@ async fn changed(
             bounded(core, blocker.cleared()).await?;
         }
     }
-    let snapshot = {
+    let (sight, snapshot) = {
         let locks = tenure.locks.read();
-        for key in &keys {
-            match locks.get(key) {
-                Some(lock) if lock.is_in_way(ts) && lock.start_ts != own => {
-                    return Err(locked(key, lock));
-                }
-                Some(_) | None => {}
-            }
-        }
+        let sight = Sight::new(&locks, ts, known);
+        keys.iter().try_for_each(|key| check_key(&locks, &sight, key, ts))?;
         for range in &ranges {
-            if let Some((key, lock)) = locks.first_in_way_of(range, ts, own) {
+            let passed = |start_ts| sight.knows(start_ts);
+            if let Some((key, lock)) = locks.first_in_way(range, ts, false, passed) {
                 return Err(locked(key, lock));
             }
         }
-        core.engine.snapshot()
+        (sight, core.engine.snapshot())
     };
+    let found = |key: Bytes| Ok(ReadResponse::Changed { key: Some(key), rest: Vec::new() });
     for key in keys {
-        let newest = mvcc::get(&*snapshot, &key, ts)?;
-        if newest.is_some_and(|version| version.commit_ts > since) {
-            return Ok(ReadResponse::Changed { key: Some(key), rest: Vec::new() });
+        let newest = match sight.change(&*snapshot, &key)? {
+            Some((commit_ts, _)) => Some(commit_ts),
+            None => mvcc::get(&*snapshot, &key, ts)?.map(|version| version.commit_ts),
+        };
+        if newest.is_some_and(|commit_ts| commit_ts > since) {
+            return found(key);
         }
     }
     let mut ranges = ranges.into_iter();
-    while let Some(range) = ranges.next() {
-        match mvcc::find_change(&*snapshot, &range, since, ts, limits::SCAN_ROWS_MAX)? {
-            mvcc::Changes::Found(key) => {
-                return Ok(ReadResponse::Changed { key: Some(key), rest: Vec::new() });
+    while let Some(mut range) = ranges.next() {
+        let seen = sight.range(&*snapshot, &range, (false, limits::SCAN_ROWS_MAX), &[], None)?;
+        let mut changes = seen.changes.into_iter();
+        if let Some((key, _)) = changes.find(|(_, (commit_ts, _))| *commit_ts > since) {
+            return found(key);
+        }
+        let unseen = match seen.end {
+            End::Whole => None,
+            End::Before(key, lock) => return Err(locked(&key, &lock)),
+            End::After(key) => {
+                let after = right_after(&key);
+                let unseen = KeyRange::new(after.clone(), range.end);
+                range = KeyRange::new(range.start, after);
+                Some(unseen)
             }
-            mvcc::Changes::None => {}
-            mvcc::Changes::Rest(rest) => {
-                let rest = std::iter::once(rest).chain(ranges).collect();
-                return Ok(ReadResponse::Changed { key: None, rest });
-            }
+        };
+        let rest = match mvcc::find_change(&*snapshot, &range, since, ts, limits::SCAN_ROWS_MAX)? {
+            mvcc::Changes::Found(key) => return found(key),
+            mvcc::Changes::None => None,
+            mvcc::Changes::Rest(rest) => Some(rest),
+        };
+        if rest.is_some() || unseen.is_some() {
+            let rest = rest.into_iter().chain(unseen).chain(ranges).collect();
+            return Ok(ReadResponse::Changed { key: None, rest });
         }
     }
     Ok(ReadResponse::Changed { key: None, rest: Vec::new() })
@@ -194,38 +225,106 @@ struct Wish {
 
 /// One page of a range. A lock in the way ends the page before it; only when nothing comes before it
 /// is the caller told.
-async fn scan(core: &Core, tenure: &Tenure, range: KeyRange, wish: Wish) -> Result<ReadResponse> {
+async fn scan(
+    core: &Core,
+    tenure: &Tenure,
+    range: KeyRange,
+    wish: Wish,
+    known: &[KnownTransaction],
+) -> Result<ReadResponse> {
     while let Some(blocker) = tenure.latches.blocker_in_range(&range, wish.ts) {
         bounded(core, blocker.cleared()).await?;
     }
-    let (snapshot, obstacle) = {
+    let (sight, snapshot, obstacle, primaries) = {
         let locks = tenure.locks.read();
+        let sight = Sight::new(&locks, wish.ts, known);
+        let passed = |start_ts| sight.knows(start_ts);
         let obstacle = locks
-            .first_in_way(&range, wish.ts, wish.reverse)
+            .first_in_way(&range, wish.ts, wish.reverse, passed)
             .map(|(key, lock)| (key.clone(), lock.clone()));
-        (core.engine.snapshot(), obstacle)
+        let primaries = primaries_in(&locks, &range, &sight);
+        (sight, core.engine.snapshot(), obstacle, primaries)
     };
-    let Some((key, lock)) = obstacle else {
-        let (rows, rest) = page(snapshot, &range, wish)?;
-        return Ok(ReadResponse::Page { rows, rest });
+    let RangeSight { changes, end } =
+        sight.range(&*snapshot, &range, (wish.reverse, wish.limit), &primaries, obstacle)?;
+    // What is looked at now, and what is left for another page.
+    let (now, later, obstacle) = match end {
+        End::Whole => (range, None, None),
+        End::After(key) => {
+            let (now, later) = match wish.reverse {
+                false => cut(range, right_after(&key)),
+                true => swapped(cut(range, key)),
+            };
+            (now, Some(later), None)
+        }
+        End::Before(key, lock) => {
+            let (now, later) = match wish.reverse {
+                false => cut(range, key.clone()),
+                true => swapped(cut(range, right_after(&key))),
+            };
+            (now, Some(later), Some((key, lock)))
+        }
     };
-    // Both halves of the range: what comes before the lock, and from the lock on.
-    let (before, from) = match wish.reverse {
-        false => (KeyRange::new(range.start, key.clone()), KeyRange::new(key.clone(), range.end)),
-        true => (
-            KeyRange::new(right_after(&key), range.end),
-            KeyRange::new(range.start, right_after(&key)),
-        ),
+    let (rows, rest) = page(snapshot, &now, wish)?;
+    let is_covered =
+        |key: &Bytes| now.contains(key) && !rest.as_ref().is_some_and(|r| r.contains(key));
+    let changes = changes.into_iter().filter(|(key, _)| is_covered(key)).collect();
+    let rows = merged(rows, changes, wish.reverse);
+    let rest = match (rest, later) {
+        (None, None) => None,
+        (None, Some(later)) => match obstacle {
+            Some((key, lock)) if rows.is_empty() => return Err(locked(&key, &lock)),
+            _ => Some(later),
+        },
+        (Some(rest), None) => Some(rest),
+        // The page was cut before it came to the end of what was looked at.
+        (Some(rest), Some(later)) if wish.reverse => Some(KeyRange::new(later.start, rest.end)),
+        (Some(rest), Some(later)) => Some(KeyRange::new(rest.start, later.end)),
     };
-    let (rows, rest) = page(snapshot, &before, wish)?;
-    let rest = match rest {
-        None if rows.is_empty() => return Err(locked(&key, &lock)),
-        None => from,
-        // The page was cut before it came to the lock.
-        Some(rest) if wish.reverse => KeyRange::new(from.start, rest.end),
-        Some(rest) => KeyRange::new(rest.start, from.end),
-    };
-    Ok(ReadResponse::Page { rows, rest: Some(rest) })
+    // An end that is empty means "no bound", so only a descending rest can come to nothing here.
+    Ok(ReadResponse::Page { rows, rest: rest.filter(|rest| !rest.is_empty()) })
+}
+
+/// Keys of a range whose lock is in the table and known to the reader: primaries of large transactions.
+fn primaries_in(locks: &LockTable, range: &KeyRange, sight: &Sight<'_>) -> Vec<Bytes> {
+    let known = |(_, held): &(&Bytes, &HeldLock)| held.large && sight.knows(held.start_ts);
+    locks.in_range(range).filter(known).map(|(key, _)| key.clone()).collect()
+}
+
+/// The two halves of a range.
+fn cut(range: KeyRange, at: Bytes) -> (KeyRange, KeyRange) {
+    (KeyRange::new(range.start, at.clone()), KeyRange::new(at, range.end))
+}
+
+fn swapped((first, second): (KeyRange, KeyRange)) -> (KeyRange, KeyRange) {
+    (second, first)
+}
+
+/// Visible rows with what locks say of their keys.
+fn merged(
+    rows: Vec<(Bytes, Version)>,
+    changes: BTreeMap<Bytes, (Timestamp, Change)>,
+    reverse: bool,
+) -> Vec<(Bytes, Version)> {
+    if changes.is_empty() {
+        return rows;
+    }
+    let mut merged: BTreeMap<Bytes, Version> = rows.into_iter().collect();
+    for (key, (commit_ts, change)) in changes {
+        match change {
+            Change::Put(value) => {
+                merged.insert(key, Version { commit_ts, value });
+            }
+            Change::Delete => {
+                merged.remove(&key);
+            }
+            Change::Keep => {}
+        }
+    }
+    match reverse {
+        false => merged.into_iter().collect(),
+        true => merged.into_iter().rev().collect(),
+    }
 }
 
 /// Rows, and what is left of the range.
@@ -259,26 +358,20 @@ fn right_after(key: &[u8]) -> Bytes {
     next.into()
 }
 
-/// The version of each key at `ts`.
-fn versions_at<V: View + ?Sized>(
+/// The version of each key that a reader sees.
+fn versions<V: View + ?Sized>(
     view: &V,
     keys: &[Bytes],
-    ts: Timestamp,
+    sight: &Sight<'_>,
 ) -> Result<Vec<Option<Version>>> {
-    keys.iter().map(|key| version_at(view, key, ts)).collect()
+    keys.iter().map(|key| sight.version(view, key)).collect()
 }
 
-/// The visible version of a key at `ts`: one probe.
-fn version_at<V: View + ?Sized>(view: &V, key: &[u8], ts: Timestamp) -> Result<Option<Version>> {
-    let Some(found) = mvcc::get(view, key, ts)? else { return Ok(None) };
-    Ok(found.value.map(|value| Version { commit_ts: found.commit_ts, value }))
-}
-
-/// Whether a read of `key` at `ts` may go on.
-fn check_key(locks: &LockTable, key: &[u8], ts: Timestamp) -> Result<()> {
+/// Whether a read of `key` at `ts` may go on, as far as the lock table knows.
+fn check_key(locks: &LockTable, sight: &Sight<'_>, key: &[u8], ts: Timestamp) -> Result<()> {
     match locks.get(key) {
         Some(_) if defect::active("reads-pass-locks") => Ok(()),
-        Some(lock) if lock.is_in_way(ts) => Err(locked(key, lock)),
+        Some(lock) if lock.is_in_way(ts) && !sight.knows(lock.start_ts) => Err(locked(key, lock)),
         Some(_) | None => Ok(()),
     }
 }

@@ -7,7 +7,8 @@ use crate::row_locks::RowLocks;
 use base::{ShardId, Timestamp};
 use bytes::Bytes;
 use engine::{Engine, mvcc};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,6 +27,8 @@ pub(super) struct Tenure {
     pub(super) row_locks: Arc<RowLocks>,
     /// The last timestamp of a commit that may be refused; raised before the refusal is replicated.
     pub(super) refused_until: AtomicU64,
+    /// Large transactions whose locks are being finished.
+    pub(super) finishing: Mutex<BTreeSet<Timestamp>>,
     /// Reads before this point are refused: what they would see may be dropped.
     safe_point: AtomicU64,
     /// New locks of transactions that began before this point are refused. Never above what is replicated.
@@ -55,6 +58,7 @@ impl Tenure {
             refused_until: AtomicU64::new(refused_until.unwrap_or_default()),
             safe_point,
             lock_floor,
+            finishing: Mutex::default(),
         })
     }
 
@@ -98,6 +102,9 @@ impl Tenure {
                 None => LockChange::Remove(key.clone()),
             });
         }
+        // One that is over stays in the table, where it does no harm until it is finished again.
+        let large = mvcc::all_large(engine)?.into_iter();
+        changes.extend(large.map(|(start_ts, primary)| LockChange::Large(start_ts, primary)));
         self.change_locks(changes);
         Ok(())
     }

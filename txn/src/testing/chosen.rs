@@ -317,6 +317,8 @@ fn name_of(request: &WriteRequest) -> &'static str {
         WriteRequest::CheckStatus { .. } => "check of the status",
         WriteRequest::CheckLocks { .. } => "check of locks",
         WriteRequest::SettleNow { .. } => "question what became of it",
+        WriteRequest::Decide { .. } => "decision",
+        WriteRequest::FinishAll { .. } => "finish all",
         WriteRequest::Heartbeat { .. } => "heartbeat",
         WriteRequest::Bump { .. } => "bump",
     }

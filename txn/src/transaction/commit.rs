@@ -233,9 +233,9 @@ async fn commit_now(
 /// Writes of one shard that travel in one request.
 pub(super) struct Chunk {
     /// The shard.
-    route: Route,
+    pub(super) route: Route,
     /// The writes, in key order.
-    writes: Vec<KeyWrite>,
+    pub(super) writes: Vec<KeyWrite>,
 }
 
 impl Chunk {
@@ -445,6 +445,7 @@ impl TwoPhase {
                 0 => self.secondaries.clone(),
                 _ => self.secondaries.as_ref().map(|_| Vec::new()),
             },
+            round: None,
         };
         let wait = LockWait::holding_locks(self.start_ts);
         match resolve::write(&*self.client, chunk.route, wait, request).await {
@@ -558,7 +559,7 @@ fn weight(write: &KeyWrite) -> usize {
 }
 
 /// Cuts the writes of one shard into chunks of about `ENTRY_BYTES_TARGET`.
-fn cut(route: Route, writes: Vec<KeyWrite>) -> Vec<Chunk> {
+pub(super) fn cut(route: Route, writes: Vec<KeyWrite>) -> Vec<Chunk> {
     let mut chunks: Vec<Chunk> = Vec::new();
     let mut bytes = usize::MAX;
     for write in writes {

@@ -85,12 +85,13 @@ impl HeldLocks {
         self.keys.get(key).map(|held| held.expect())
     }
 
-    /// Locks keys; the outcome of each in their order.
+    /// Locks keys; the outcome of each in their order. `own` is the transaction's identity once it is a large one.
     pub(super) async fn lock(
         &mut self,
         keys: &[Bytes],
         lock: RowLock,
         weight: u64,
+        own: Timestamp,
     ) -> Result<Vec<LockedKey>> {
         let mut outcomes = vec![LockedKey::Skipped; keys.len()];
         let mut groups: BTreeMap<Route, Vec<usize>> = BTreeMap::new();
@@ -109,7 +110,7 @@ impl HeldLocks {
         let answers = try_join_all(requests.map(async |(route, part)| {
             let wanted = part.iter().map(|index| keys[*index].clone()).collect();
             let RowLock { mode, patience } = lock;
-            let request = LockRequest { owner, weight, keys: wanted, mode, patience };
+            let request = LockRequest { owner, weight, keys: wanted, own, mode, patience };
             Ok::<_, Error>((part, lock_at(client, route, request).await?))
         }))
         .await?;
@@ -137,6 +138,13 @@ impl HeldLocks {
                 expect: held.expect(),
             })
             .collect()
+    }
+
+    /// Forgets keys that have replicated locks now; the shards have given up their row locks.
+    pub(super) fn forget(&mut self, writes: &[KeyWrite]) {
+        for write in writes {
+            self.keys.remove(&write.key);
+        }
     }
 
     /// Gives up the lock of one key.
@@ -185,7 +193,7 @@ async fn lock_at(
         }
         match client.lock(route, request.clone()).await {
             Ok(outcomes) => break outcomes,
-            Err(Error::KeyLocked { key, start_ts, primary }) => {
+            Err(Error::KeyLocked { key, start_ts, primary, .. }) => {
                 waited_before = true;
                 if resolve::finish(client, &key, start_ts, &primary).await? {
                     continue;

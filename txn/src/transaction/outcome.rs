@@ -63,7 +63,9 @@ pub async fn settle(client: &Arc<dyn ShardClient>, identity: &Identity) -> Resul
     match ask(&**client, identity).await {
         Ok(TxnStatus::Committed { commit_ts }) => Ok(Settled::Committed { commit_ts }),
         Ok(TxnStatus::RolledBack) => Ok(Settled::RolledBack),
-        Ok(TxnStatus::Alive | TxnStatus::Prewritten { .. }) => Ok(Settled::Running),
+        Ok(TxnStatus::Alive | TxnStatus::Open | TxnStatus::Prewritten { .. }) => {
+            Ok(Settled::Running)
+        }
         Ok(TxnStatus::Forgotten) => Ok(Settled::Forgotten),
         Err(Error::OutcomeUnknown { shard }) => Err(unconfirmed(shard)),
         Err(error) => Err(error),

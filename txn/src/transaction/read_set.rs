@@ -115,12 +115,13 @@ impl ReadSet {
         let changed = checks.map(async |(route, keys, ranges)| {
             let (mut keys, mut ranges) = (keys, ranges);
             loop {
-                let request = ReadRequest::Changed { keys, ranges, since, ts, own };
+                let known = Vec::new();
+                let mut request = ReadRequest::Changed { keys, ranges, since, ts, own, known };
                 let wait = match own {
                     Timestamp::ZERO => LockWait::patient(),
                     own => LockWait::holding_locks(own),
                 };
-                match resolve::read_with(client, route, request, wait).await? {
+                match resolve::read_with(client, route, &mut request, wait).await? {
                     ReadResponse::Changed { key: Some(_), .. } => return Ok::<bool, Error>(true),
                     ReadResponse::Changed { key: None, rest } if rest.is_empty() => {
                         return Ok(false);

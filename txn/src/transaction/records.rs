@@ -51,6 +51,9 @@ pub async fn resolve_old_locks(
     from: &[u8],
     before: Timestamp,
 ) -> Result<ResolvedLocks> {
+    if from.is_empty() {
+        finish_old_large(client, shard, before).await?;
+    }
     let old = shard.old_locks(from, before).await?;
     let mut step = ResolvedLocks { next: old.next, ..ResolvedLocks::default() };
     let mut known: BTreeMap<(Timestamp, Bytes), TxnStatus> = BTreeMap::new();
@@ -70,6 +73,26 @@ pub async fn resolve_old_locks(
         step.resolved += u64::from(finished);
     }
     Ok(step)
+}
+
+/// Has the locks of large transactions finished that began before `before` and are decided.
+async fn finish_old_large(
+    client: &dyn ShardClient,
+    shard: &Shard,
+    before: Timestamp,
+) -> Result<()> {
+    for (start_ts, primary) in shard.old_large(before).await? {
+        let commit_ts = match resolve::what_became(client, start_ts, &primary).await? {
+            TxnStatus::Committed { commit_ts } => Some(commit_ts),
+            TxnStatus::RolledBack | TxnStatus::Forgotten => None,
+            TxnStatus::Alive | TxnStatus::Open | TxnStatus::Prewritten { .. } => continue,
+        };
+        let route = client.data_shards()?.into_iter().find(|route| route.shard == shard.id());
+        if let Some(route) = route {
+            resolve::have_finished(client, route, start_ts, &primary, commit_ts).await;
+        }
+    }
+    Ok(())
 }
 
 /// The start before which nobody asks for a transaction's record any more, at most `before`. Every shard refuses new

@@ -8,10 +8,24 @@
 //!                 └ alive       ─► pause, twice as long each time ─► try again, until the limit
 //! ```
 //!
+//! A reader that meets a large transaction does not wait and finishes nothing. It asks the primary once and tells the
+//! shard what to make of the locks from then on:
+//!
+//! ```text
+//!  KeyLocked, large ─► CheckStatus ─┬ committed   ─► read its locks as versions
+//!                                   ├ open        ─► pass its locks: it will commit after the read point
+//!                                   └ rolled back ─► pass its locks
+//! ```
+//!
+//! *Open* says that the primary's lock stood, and that the commit timestamp will be fetched under the primary's latch,
+//! later than this answer and so later than the read point. A read of the newest versions has none; it gets one first.
+//!
 //! *Prewritten* is an asynchronous commit whose coordinator is silent: it is committed if all its locks stand. Several
 //! may find that out at once; what the primary's shard executes first counts.
 
-use crate::command::{ReadRequest, ReadResponse, TxnStatus, WriteRequest, WriteResponse};
+use crate::command::{
+    Fate, KnownTransaction, ReadRequest, ReadResponse, TxnStatus, WriteRequest, WriteResponse,
+};
 use crate::defect;
 use crate::shard_client::{Route, ShardClient};
 use crate::transaction::wrong_answer;
@@ -29,26 +43,62 @@ use std::time::Duration;
 pub(super) async fn read(
     client: &dyn ShardClient,
     route: Route,
-    request: ReadRequest,
+    mut request: ReadRequest,
 ) -> Result<ReadResponse> {
-    read_with(client, route, request, LockWait::patient()).await
+    read_with(client, route, &mut request, LockWait::patient()).await
 }
 
-/// The same for someone who waits as told.
+/// The same for someone who waits as told. The request remembers what was learned of large transactions.
 pub(super) async fn read_with(
     client: &dyn ShardClient,
     route: Route,
-    request: ReadRequest,
+    request: &mut ReadRequest,
     mut wait: LockWait,
 ) -> Result<ReadResponse> {
     loop {
         match client.read(route, request.clone()).await {
-            Err(Error::KeyLocked { key, start_ts, primary }) => {
-                wait.lock_met(client, key, start_ts, primary).await?;
+            Err(Error::KeyLocked { key, start_ts, primary, large }) => {
+                let looked =
+                    large && look_through(client, route, request, start_ts, &primary).await?;
+                if !looked {
+                    wait.lock_met(client, Met { key, start_ts, primary, large }).await?;
+                }
             }
             outcome => return outcome,
         }
     }
+}
+
+/// Learns what a read has to make of a large transaction's locks. `false` when nobody knows yet.
+async fn look_through(
+    client: &dyn ShardClient,
+    route: Route,
+    request: &mut ReadRequest,
+    start_ts: Timestamp,
+    primary: &Bytes,
+) -> Result<bool> {
+    let Some((ts, known)) = request.sight() else { return Ok(false) };
+    if *ts == Timestamp::MAX {
+        // Before the question: what is decided after it is later.
+        *ts = client.timestamp().await?;
+    }
+    let (_, status) = check_status(client, start_ts, primary).await?;
+    let fate = match status {
+        TxnStatus::Alive | TxnStatus::Prewritten { .. } => return Ok(false),
+        TxnStatus::Open => Fate::Passed,
+        TxnStatus::Committed { commit_ts } => {
+            have_finished(client, route, start_ts, primary, Some(commit_ts)).await;
+            Fate::Committed { commit_ts }
+        }
+        // Of one that is committed there would be a record as long as its lock stands.
+        TxnStatus::RolledBack | TxnStatus::Forgotten => {
+            have_finished(client, route, start_ts, primary, None).await;
+            Fate::Passed
+        }
+    };
+    known.retain(|other| other.start_ts != start_ts);
+    known.push(KnownTransaction { start_ts, fate });
+    Ok(true)
 }
 
 /// Runs a write, resolving the locks it meets. `KeyLocked` means that nothing was executed, so another
@@ -61,12 +111,20 @@ pub(super) async fn write(
 ) -> Result<WriteResponse> {
     loop {
         match client.write(route, request.clone()).await {
-            Err(Error::KeyLocked { key, start_ts, primary }) => {
-                wait.lock_met(client, key, start_ts, primary).await?;
+            Err(Error::KeyLocked { key, start_ts, primary, large }) => {
+                wait.lock_met(client, Met { key, start_ts, primary, large }).await?;
             }
             outcome => return outcome,
         }
     }
+}
+
+/// A lock that was met.
+struct Met {
+    key: Bytes,
+    start_ts: Timestamp,
+    primary: Bytes,
+    large: bool,
 }
 
 /// How long to go on against locks of live transactions.
@@ -92,13 +150,8 @@ impl LockWait {
     }
 
     /// Resolves the lock or pauses; an error when it is time to give up.
-    async fn lock_met(
-        &mut self,
-        client: &dyn ShardClient,
-        key: Bytes,
-        start_ts: Timestamp,
-        primary: Bytes,
-    ) -> Result<()> {
+    async fn lock_met(&mut self, client: &dyn ShardClient, met: Met) -> Result<()> {
+        let Met { key, start_ts, primary, large } = met;
         if finish(client, &key, start_ts, &primary).await? {
             return Ok(());
         }
@@ -107,7 +160,7 @@ impl LockWait {
             return Err(Error::WriteConflict { key });
         }
         if self.waited >= limits::LOCK_WAIT_MAX {
-            return Err(Error::KeyLocked { key, start_ts, primary });
+            return Err(Error::KeyLocked { key, start_ts, primary, large });
         }
         client.pause(self.pause).await;
         self.waited += self.pause;
@@ -133,19 +186,13 @@ pub(super) async fn what_became(
     start_ts: Timestamp,
     primary: &Bytes,
 ) -> Result<TxnStatus> {
-    let route = client.locate(primary)?;
-    let now_unix_ms = client.unix_ms();
-    let question = WriteRequest::CheckStatus { start_ts, primary: primary.clone(), now_unix_ms };
-    match client.write(route, question).await {
-        Ok(WriteResponse::Status(TxnStatus::Prewritten { commit_from, secondaries })) => {
+    let (route, status) = check_status(client, start_ts, primary).await?;
+    match status {
+        TxnStatus::Prewritten { commit_from, secondaries } => {
             let primary = (route, primary.clone());
             decide(client, start_ts, primary, commit_from, secondaries).await
         }
-        Ok(WriteResponse::Status(status)) => Ok(status),
-        Ok(_) => Err(wrong_answer(route.shard)),
-        // The question may have rolled it back or not; asking again tells.
-        Err(Error::OutcomeUnknown { .. }) => Ok(TxnStatus::Alive),
-        Err(error) => Err(error),
+        status => Ok(status),
     }
 }
 
@@ -161,7 +208,7 @@ pub(super) async fn finish_key(
         TxnStatus::Alive if defect::active("undecided-is-rolled-back") => {
             WriteRequest::Rollback { start_ts, keys }
         }
-        TxnStatus::Alive | TxnStatus::Prewritten { .. } => return Ok(false),
+        TxnStatus::Alive | TxnStatus::Open | TxnStatus::Prewritten { .. } => return Ok(false),
         TxnStatus::Committed { commit_ts } => {
             WriteRequest::Commit { start_ts, commit_ts, keys, kept: Vec::new() }
         }
@@ -175,6 +222,38 @@ pub(super) async fn finish_key(
         Err(Error::OutcomeUnknown { .. }) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Asks a transaction's primary what became of it. `Alive` also when nobody knows.
+async fn check_status(
+    client: &dyn ShardClient,
+    start_ts: Timestamp,
+    primary: &Bytes,
+) -> Result<(Route, TxnStatus)> {
+    let route = client.locate(primary)?;
+    let now_unix_ms = client.unix_ms();
+    let question = WriteRequest::CheckStatus { start_ts, primary: primary.clone(), now_unix_ms };
+    match client.write(route, question).await {
+        Ok(WriteResponse::Status(status)) => Ok((route, status)),
+        Ok(_) => Err(wrong_answer(route.shard)),
+        // The question may have rolled it back or not; asking again tells.
+        Err(Error::OutcomeUnknown { .. }) => Ok((route, TxnStatus::Alive)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Has a shard finish the locks of a large transaction, whose coordinator may be gone. The shard does it behind its
+/// answer.
+pub(super) async fn have_finished(
+    client: &dyn ShardClient,
+    route: Route,
+    start_ts: Timestamp,
+    primary: &Bytes,
+    commit_ts: Option<Timestamp>,
+) {
+    let request = WriteRequest::FinishAll { start_ts, primary: primary.clone(), commit_ts };
+    // Whoever meets the next lock tries again.
+    let _ = client.write(route, request).await;
 }
 
 /// Decides an asynchronous commit whose primary lock has expired. `Alive` when that could not be done now.

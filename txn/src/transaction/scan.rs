@@ -10,18 +10,23 @@
 //! polled while its transaction sits elsewhere. `next_page` may be dropped and called again: no row is
 //! lost.
 //!
+//! A scan of a large transaction sees what had been written before it was opened: of the transaction's locks only what
+//! rounds up to then have placed.
+//!
 //! Not here: filters and projections; they come with fragments that run at the shard.
 
+use super::large::OpenScan;
 use super::write_buffer::WriteBuffer;
 use super::wrong_answer;
-use crate::command::{ReadRequest, ReadResponse};
+use crate::command::{Fate, KnownTransaction, ReadRequest, ReadResponse};
 use crate::read_points::ReadPoint;
 use crate::shard_client::{Route, ShardClient};
-use crate::transaction::resolve;
+use crate::transaction::resolve::{self, LockWait};
 use crate::{Error, Result};
 use base::{KeyRange, TableId, Timestamp, limits};
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::Poll;
@@ -58,7 +63,14 @@ pub struct Scan {
     sources: Vec<Source>,
     /// First rows of the sources, when ordered.
     heads: BTreeMap<(Bytes, usize), Bytes>,
+    /// What is known of large transactions; pages add to it.
+    known: Known,
+    /// Keeps the changes that it sees in the transaction's locks.
+    _round: OpenScan,
 }
+
+/// Large transactions that a scan has met.
+type Known = Arc<Mutex<Vec<KnownTransaction>>>;
 
 /// A page of a shard on its way.
 type PageFuture = BoxFuture<'static, Result<(Vec<(Bytes, Bytes)>, Option<KeyRange>)>>;
@@ -97,6 +109,7 @@ impl Scan {
         range: KeyRange,
         options: ScanOptions,
         buffer: &WriteBuffer,
+        (own, round): (Option<Timestamp>, OpenScan),
     ) -> Result<Scan> {
         let only = match &options.shard {
             Some(key) => Some(client.locate(key)?),
@@ -131,9 +144,11 @@ impl Scan {
                 has_head: false,
             })
             .collect();
-        let own =
+        let own_writes =
             Source { route: None, rest: None, pending: None, rows: own_rows, has_head: false };
-        sources.push(own);
+        sources.push(own_writes);
+        let fate = Fate::Own { round: round.number() };
+        let known = own.into_iter().map(|start_ts| KnownTransaction { start_ts, fate }).collect();
         Ok(Scan {
             client,
             point,
@@ -143,6 +158,8 @@ impl Scan {
             own_keys,
             sources,
             heads: BTreeMap::new(),
+            known: Arc::new(Mutex::new(known)),
+            _round: round,
         })
     }
 
@@ -252,9 +269,10 @@ impl Scan {
             }
             let limit = (enough - here).min(limits::SCAN_PAGE_ROWS);
             let Some(range) = source.rest.take() else { continue };
-            let request =
-                ReadRequest::Scan { range, ts: self.point.ts(), reverse: self.reverse, limit };
-            let fetch = fetch(self.client.clone(), route, request);
+            let known = self.known.lock().clone();
+            let (ts, reverse) = (self.point.ts(), self.reverse);
+            let request = ReadRequest::Scan { range, ts, reverse, limit, known };
+            let fetch = fetch(self.client.clone(), route, request, self.known.clone());
             // A single shard's first page is awaited at once: a task of its own would only cost.
             source.pending = Some(match alone && source.rows.is_empty() {
                 true => fetch,
@@ -294,9 +312,17 @@ impl Scan {
 }
 
 /// One page of one shard, resolving locks.
-fn fetch(client: Arc<dyn ShardClient>, route: Route, request: ReadRequest) -> PageFuture {
+fn fetch(
+    client: Arc<dyn ShardClient>,
+    route: Route,
+    mut request: ReadRequest,
+    known: Known,
+) -> PageFuture {
     Box::pin(async move {
-        match resolve::read(&*client, route, request).await? {
+        let wait = LockWait::patient();
+        let answer = resolve::read_with(&*client, route, &mut request, wait).await?;
+        learn(&known, request);
+        match answer {
             ReadResponse::Page { rows, rest } => {
                 Ok((rows.into_iter().map(|(key, version)| (key, version.value)).collect(), rest))
             }
@@ -305,6 +331,17 @@ fn fetch(client: Arc<dyn ShardClient>, route: Route, request: ReadRequest) -> Pa
             | ReadResponse::OldestLock { .. } => Err(wrong_answer(route.shard)),
         }
     })
+}
+
+/// Keeps what a page has learned for the others.
+fn learn(known: &Known, mut request: ReadRequest) {
+    let Some((_, learned)) = request.sight() else { return };
+    let mut known = known.lock();
+    for transaction in learned.drain(..) {
+        if !known.contains(&transaction) {
+            known.push(transaction);
+        }
+    }
 }
 
 /// The same, running on even while nobody polls the scan.

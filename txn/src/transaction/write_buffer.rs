@@ -26,6 +26,8 @@ pub struct Savepoint {
     undo_len: usize,
     /// How many savepoints were alive, this one included.
     depth: usize,
+    /// How often the buffer had been emptied before.
+    emptied: u32,
 }
 
 /// A buffered write.
@@ -50,6 +52,8 @@ pub(super) struct WriteBuffer {
     depth: usize,
     /// Keys in `writes` that are rows, not index entries.
     rows: usize,
+    /// How often the writes have left the buffer for the shards. Savepoints from before that cannot be gone back to.
+    emptied: u32,
 }
 
 impl WriteBuffer {
@@ -99,10 +103,15 @@ impl WriteBuffer {
     /// Marks the present state.
     pub(super) fn savepoint(&mut self) -> Savepoint {
         self.depth += 1;
-        Savepoint { undo_len: self.undo.len(), depth: self.depth }
+        Savepoint { undo_len: self.undo.len(), depth: self.depth, emptied: self.emptied }
     }
 
-    /// Undoes everything since the mark.
+    /// Whether everything since the mark is still here.
+    pub(super) fn can_undo(&self, savepoint: Savepoint) -> bool {
+        savepoint.emptied == self.emptied
+    }
+
+    /// Undoes everything since the mark, which must still be here.
     pub(super) fn rollback_to(&mut self, savepoint: Savepoint) {
         while self.undo.len() > savepoint.undo_len {
             let Some((key, before)) = self.undo.pop() else { break };
@@ -159,6 +168,19 @@ impl WriteBuffer {
         let writes = (!range.is_empty())
             .then(|| self.writes.range((Bound::Included(range.start.clone()), end)));
         writes.into_iter().flatten()
+    }
+
+    /// About how much memory it takes, bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes + self.writes.len() * limits::BUFFERED_WRITE_OVERHEAD
+    }
+
+    /// Takes all writes for the shards, in key order. Savepoints stay alive, but nothing before them can be undone.
+    pub(super) fn empty(&mut self) -> Vec<KeyWrite> {
+        let (depth, emptied) = (self.depth, self.emptied + 1);
+        let full =
+            std::mem::replace(self, WriteBuffer { depth, emptied, ..WriteBuffer::default() });
+        full.into_writes()
     }
 
     /// All writes in key order.
@@ -279,6 +301,24 @@ mod tests {
         let refused = buffer.put(key("a"), Some(value), Expect::Any);
         assert!(matches!(refused, Err(Error::TooLarge { .. })));
         assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn what_was_written_after_the_buffer_was_emptied_can_be_undone() {
+        let mut buffer = WriteBuffer::default();
+        let before = buffer.savepoint();
+        put(&mut buffer, "a", "1", Expect::Any);
+        let writes = buffer.empty();
+        assert_eq!(writes.len(), 1);
+        assert!(buffer.is_empty() && buffer.bytes() == 0);
+        assert!(!buffer.can_undo(before));
+        let after = buffer.savepoint();
+        put(&mut buffer, "b", "2", Expect::Any);
+        assert!(buffer.can_undo(after));
+        buffer.rollback_to(after);
+        assert!(buffer.is_empty());
+        buffer.release(before);
+        assert_eq!(buffer.depth, 0);
     }
 
     #[test]
