@@ -178,9 +178,10 @@ async fn change(
             other => break other?,
         }
     };
-    session.instance.catalog.announced(version).await?;
-    if !session.instance.config.cluster.announce_catalog(version).await {
-        // Some node is silent: after this time its lease is over.
+    // The change is made, whatever comes now: an error here would say that it is not.
+    let here = session.instance.catalog.announced(version).await.is_ok();
+    if !session.instance.config.cluster.announce_catalog(version).await || !here {
+        // Some node is silent, or this one could not read the meta shard: after this time its lease is over.
         client.pause(CATALOG_LEASE).await;
     }
     Ok(())
