@@ -21,6 +21,6 @@ mod event;
 mod operation;
 mod recorder;
 
-pub use event::{Action, Event, Failure, Op, Phase};
+pub use event::{Action, Change, Event, Failure, Op, Phase};
 pub use operation::{Operation, operations};
 pub use recorder::{Counts, Recorder, read};

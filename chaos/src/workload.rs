@@ -22,11 +22,14 @@ pub mod ballast;
 mod bank;
 mod client;
 mod counter;
+mod ddl;
 mod keys;
 mod ledger;
+mod monotonic;
 pub mod probe;
 mod register;
 mod run;
+mod sequential;
 mod set;
 
 pub use client::certainly_not_executed;
@@ -101,7 +104,7 @@ pub trait Workload: Send + Sync {
     /// What it needs before it begins.
     fn setup(&self) -> &'static Setup;
 
-    /// Forgets earlier runs; the statement that fills its new table, if any.
+    /// Forgets earlier runs; the statement that fills its new table or makes a second one, if any.
     fn begin(&self) -> Option<String> {
         None
     }
@@ -134,20 +137,23 @@ pub trait Workload: Send + Sync {
     fn check(&self, history: &[Event]) -> Verdict;
 }
 
-/// Every workload: each by primary key and, where that differs, by secondary index.
+/// Every workload: each by primary key and, where that differs, by secondary index; those with transactions that read
+/// before they write also FOR UPDATE. All read at the shards' leaders: the server offers clients no reads at followers.
 pub fn all() -> Vec<Arc<dyn Workload>> {
     let mut all: Vec<Arc<dyn Workload>> = vec![
         Arc::new(register::Register::by_primary_key()),
         Arc::new(register::Register::by_index()),
         Arc::new(set::Set::by_primary_key()),
         Arc::new(set::Set::by_index()),
-        Arc::new(bank::Bank::by_primary_key()),
-        Arc::new(bank::Bank::by_index()),
         Arc::new(counter::Counter::by_primary_key()),
         Arc::new(counter::Counter::by_index()),
         Arc::new(ledger::Ledger::by_primary_key()),
         Arc::new(ledger::Ledger::by_index()),
+        Arc::new(monotonic::Monotonic::new()),
+        Arc::new(sequential::Sequential::new()),
+        Arc::new(ddl::Ddl::new()),
     ];
+    all.extend(bank::Bank::all().map(|bank| Arc::new(bank) as Arc<dyn Workload>));
     all.extend(append::Append::all().map(|append| Arc::new(append) as Arc<dyn Workload>));
     all
 }
@@ -181,6 +187,8 @@ mod tests {
     #[test]
     fn a_name_means_its_variants_too() {
         assert_eq!(names(&["set"]), Ok(vec!["set", "set-index"]));
+        assert_eq!(names(&["ddl", "monotonic"]), Ok(vec!["monotonic", "ddl"]));
+        assert_eq!(names(&["bank-locking"]), Ok(vec!["bank-locking", "bank-locking-index"]));
         assert_eq!(names(&["long-fork", "bank-index"]), Ok(vec!["bank-index", "long-fork"]));
         assert_eq!(names(&[]).map(|all| all.len()), Ok(all().len()));
         assert_eq!(names(&["set", "lists"]), Err("lists".into()));

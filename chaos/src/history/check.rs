@@ -6,15 +6,21 @@
 mod append;
 mod bank;
 mod counter;
+mod ddl;
 mod ledger;
+mod monotonic;
 mod register;
+mod sequential;
 mod set;
 mod verdict;
 
 pub use append::{Level, append};
 pub use bank::{Bank, bank};
-pub use counter::monotonic;
+pub use counter::counter;
+pub use ddl::ddl;
 pub use ledger::{Loss, ledger, loss};
+pub use monotonic::monotonic;
 pub use register::register;
+pub use sequential::sequential;
 pub use set::set;
 pub use verdict::{Checked, Verdict, Violation};

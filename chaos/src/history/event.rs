@@ -94,6 +94,15 @@ pub enum Op {
         /// What it held.
         elements: Option<Vec<i64>>,
     },
+    /// set: reads all elements twice in one statement, by the primary key and by a secondary index.
+    ReadSetBoth {
+        /// The set.
+        key: i64,
+        /// What the rows say.
+        rows: Option<Vec<i64>>,
+        /// What the index says.
+        index: Option<Vec<i64>>,
+    },
     /// bank: moves money in one transaction.
     Transfer {
         /// Account that pays.
@@ -141,6 +150,74 @@ pub enum Op {
         /// Rows and versions, as often as they were shown.
         rows: Option<Vec<(i64, i64)>>,
     },
+    /// monotonic: reads all values of a series and inserts one more than the highest, in one transaction.
+    Next {
+        /// The series.
+        key: i64,
+        /// What was inserted.
+        value: Option<i64>,
+    },
+    /// monotonic: reads all values of a series in one snapshot.
+    ReadValues {
+        /// The series.
+        key: i64,
+        /// The point in the past that is read, in milliseconds since 1970 by the cluster's clock; none is now.
+        at: Option<u64>,
+        /// What was there.
+        values: Option<Vec<i64>>,
+    },
+    /// sequential: inserts a step of a chain. Its process does so only when the step before was acknowledged.
+    Step {
+        /// The chain.
+        key: i64,
+        /// The step, from 0.
+        step: i64,
+    },
+    /// sequential: reads steps of a chain, one statement after the other.
+    ReadSteps {
+        /// The chain.
+        key: i64,
+        /// What was looked for, in this order.
+        steps: Vec<i64>,
+        /// Which of them were there.
+        found: Option<Vec<i64>>,
+    },
+    /// ddl: changes what tables there are. The number of a table is never used again.
+    Define {
+        /// How.
+        change: Change,
+    },
+    /// ddl: inserts the two halves of an element, both or none. Called when its COMMIT is about to be sent.
+    InsertHalves {
+        /// The table of the first and of the second half.
+        tables: [i64; 2],
+        /// The element; never inserted twice.
+        element: i64,
+    },
+    /// ddl: reads a table twice in one statement, by the primary key and by a secondary index. In an `ok`, no rows and
+    /// no index mean that there is no such table.
+    ReadTable {
+        /// The table.
+        table: i64,
+        /// Elements and halves (0, 1) that the rows show, as often as they were shown.
+        rows: Option<Vec<(i64, i64)>>,
+        /// The same by the index.
+        index: Option<Vec<(i64, i64)>>,
+    },
+}
+
+/// A change of an [`Op::Define`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Makes a table.
+    Create(i64),
+    /// Takes a table away.
+    Drop(i64),
+    /// Empties a table.
+    Truncate(i64),
+    /// Gives the first table the number of the second.
+    Rename(i64, i64),
 }
 
 /// One step of a [`Op::Txn`].

@@ -112,7 +112,7 @@ impl fmt::Display for Outcome {
             let p_max = format!("{:.2} s", figures.p_max.as_secs_f64());
             writeln!(f, "{:<16} {:>6} {p_max:>9} {back:>12}", kind.name(), figures.count)?;
         }
-        writeln!(f, "\n{:<20} {:>8} {:>8} {:>8}  verdict", "workload", "ok", "failed", "unknown")?;
+        writeln!(f, "\n{:<26} {:>8} {:>8} {:>8}  verdict", "workload", "ok", "failed", "unknown")?;
         for part in &self.finished {
             let counts = &part.counts;
             let verdict = part.verdict.to_string();
@@ -120,7 +120,7 @@ impl fmt::Display for Outcome {
             let name = part.name;
             writeln!(
                 f,
-                "{name:<20} {:>8} {:>8} {:>8}  {verdict}",
+                "{name:<26} {:>8} {:>8} {:>8}  {verdict}",
                 counts.ok, counts.fail, counts.info
             )?;
         }

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | `append`, `append-index` | plain reads, by primary key and by a unique index | snapshot isolation |
 //! | `append-locking` | reads are FOR UPDATE | serializable |
+//! | `append-locking-index` | the same; a list that is not there yet is not locked by an index | snapshot isolation |
 //! | `append-serializable`, `…-index` | plain reads, SERIALIZABLE | serializable |
 //! | `long-fork` | one append, or reads of all lists in use | snapshot isolation |
 
@@ -95,13 +96,17 @@ macro_rules! statements {
 
 const SERIALIZABLE: Option<&str> = Some("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE");
 
-static ALL: [Statements; 6] = [
+static ALL: [Statements; 7] = [
     statements!("append", "lists"),
     statements!("append-index", "lists_index", index),
     Statements {
         level: Level::Serializable,
         suffix: " FOR UPDATE",
         ..statements!("append-locking", "lists_locking")
+    },
+    Statements {
+        suffix: " FOR UPDATE",
+        ..statements!("append-locking-index", "lists_locking_index", index)
     },
     Statements {
         level: Level::Serializable,

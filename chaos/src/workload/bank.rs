@@ -2,7 +2,7 @@
 //! snapshots of all accounts, half of them by one statement, half by a transaction of many.
 //!
 //! A transfer sets balances that the client worked out, so a write that the transaction had not seen must
-//! end it with 1213; otherwise money appears or disappears.
+//! end it with 1213; otherwise money appears or disappears. In `bank-locking…` it reads them FOR UPDATE.
 
 use super::client::{Client, GAVE_UP, Steady, Trouble};
 use super::{Setup, Stop, Target, Workload};
@@ -33,47 +33,67 @@ struct Statements {
     open: &'static str,
     /// Account.
     read: &'static str,
+    /// What the read of a transfer ends with.
+    suffix: &'static str,
     /// Balance, account.
     write: &'static str,
     read_all: &'static str,
 }
 
-const BY_PRIMARY_KEY: Statements = Statements {
-    setup: Setup {
-        name: "bank",
-        clients: CLIENTS,
-        drop: "DROP TABLE IF EXISTS chaos.bank",
-        create: "CREATE TABLE chaos.bank (account BIGINT PRIMARY KEY, balance BIGINT NOT NULL)",
-    },
-    open: "INSERT INTO chaos.bank (account, balance) VALUES",
-    read: "SELECT balance FROM chaos.bank WHERE account = ?",
-    write: "UPDATE chaos.bank SET balance = ? WHERE account = ?",
-    read_all: "SELECT account, balance FROM chaos.bank",
-};
+/// Statements over a table of this name, found by its primary key or, with `index`, by a unique index.
+macro_rules! statements {
+    ($name:literal, $table:literal, $suffix:literal) => {
+        Statements {
+            setup: Setup {
+                name: $name,
+                clients: CLIENTS,
+                drop: concat!("DROP TABLE IF EXISTS chaos.", $table),
+                create: concat!(
+                    "CREATE TABLE chaos.",
+                    $table,
+                    " (account BIGINT PRIMARY KEY, balance BIGINT NOT NULL)"
+                ),
+            },
+            open: concat!("INSERT INTO chaos.", $table, " (account, balance) VALUES"),
+            read: concat!("SELECT balance FROM chaos.", $table, " WHERE account = ?"),
+            suffix: $suffix,
+            write: concat!("UPDATE chaos.", $table, " SET balance = ? WHERE account = ?"),
+            read_all: concat!("SELECT account, balance FROM chaos.", $table),
+        }
+    };
+    ($name:literal, $table:literal, $suffix:literal, index) => {
+        Statements {
+            setup: Setup {
+                create: concat!(
+                    "CREATE TABLE chaos.",
+                    $table,
+                    " (id BIGINT AUTO_INCREMENT PRIMARY KEY, account BIGINT NOT NULL, balance BIGINT NOT NULL,
+                     UNIQUE KEY account (account), KEY balances (balance, account))"
+                ),
+                ..statements!($name, $table, $suffix).setup
+            },
+            read_all: concat!(
+                "SELECT account, balance FROM chaos.",
+                $table,
+                " FORCE INDEX (balances) WHERE balance > -1000000"
+            ),
+            ..statements!($name, $table, $suffix)
+        }
+    };
+}
 
-const BY_INDEX: Statements = Statements {
-    setup: Setup {
-        name: "bank-index",
-        clients: CLIENTS,
-        drop: "DROP TABLE IF EXISTS chaos.bank_index",
-        create: "CREATE TABLE chaos.bank_index (id BIGINT AUTO_INCREMENT PRIMARY KEY, account BIGINT NOT NULL,
-               balance BIGINT NOT NULL, UNIQUE KEY account (account), KEY balances (balance, account))",
-    },
-    open: "INSERT INTO chaos.bank_index (account, balance) VALUES",
-    read: "SELECT balance FROM chaos.bank_index WHERE account = ?",
-    write: "UPDATE chaos.bank_index SET balance = ? WHERE account = ?",
-    read_all: "SELECT account, balance FROM chaos.bank_index FORCE INDEX (balances) WHERE balance > -1000000",
-};
+static ALL: [Statements; 4] = [
+    statements!("bank", "bank", ""),
+    statements!("bank-index", "bank_index", "", index),
+    statements!("bank-locking", "bank_locking", " FOR UPDATE"),
+    statements!("bank-locking-index", "bank_locking_index", " FOR UPDATE", index),
+];
 
 impl Bank {
-    /// Accounts are found by their primary key.
-    pub(super) fn by_primary_key() -> Bank {
-        Bank { statements: &BY_PRIMARY_KEY }
-    }
-
-    /// Accounts are found by a unique index; snapshots are read from an index of the balances.
-    pub(super) fn by_index() -> Bank {
-        Bank { statements: &BY_INDEX }
+    /// Every kind of it: accounts are found by their primary key or by a unique index, and then snapshots are read
+    /// from an index of the balances; transfers read plainly or FOR UPDATE.
+    pub(super) fn all() -> impl Iterator<Item = Bank> {
+        ALL.iter().map(|statements| Bank { statements })
     }
 
     async fn once(
@@ -125,7 +145,8 @@ impl Bank {
     }
 
     async fn balance(&self, client: &mut Client<'_>, account: i64) -> Result<i64, Failure> {
-        let rows: Vec<i64> = client.rows(self.statements.read, (account,)).await?;
+        let read = format!("{}{}", self.statements.read, self.statements.suffix);
+        let rows: Vec<i64> = client.rows(&read, (account,)).await?;
         rows.first().copied().ok_or_else(|| Failure {
             code: GAVE_UP,
             message: format!("there is no account {account}"),

@@ -19,6 +19,8 @@ const NO_ANSWER: u16 = 0;
 /// Code of an operation that the client itself gave up before it changed anything (MySQL's code of a CHECK
 /// that does not hold).
 pub(super) const GAVE_UP: u16 = 3819;
+/// MySQL's number of a table that does not exist.
+pub(super) const NO_SUCH_TABLE: u16 = 1146;
 /// How long a connection may take to come up.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
 /// Lets a statement give up waiting for a row before its client gives up waiting for the statement.
@@ -44,7 +46,8 @@ pub fn certainly_not_executed(code: u16) -> bool {
         | 1062  // duplicate key
         | 1021  // disk full: refused
         | 1040 | 1045 // refused to log in
-        | 1046 | 1049 | 1146 | 1054 | 1412 // the names or their definitions do not fit
+        | 1046 | 1049 | NO_SUCH_TABLE | 1054 | 1412 // the names or their definitions do not fit
+        | 1050 | 1051 // the table to make is there, the one to drop is not
         | 1064 | 1235 // not understood
         | 1792 // read-only
         | 2003 // never connected
@@ -239,17 +242,37 @@ impl<'a> Steady<'a> {
         loop {
             match self.client.rows(sql, params.clone()).await {
                 Ok(rows) => return Ok(rows),
-                Err(failure) => {
-                    tries += 1;
-                    if tries == STEADY_TRIES {
-                        let message = format!("{sql}: {}", failure.message);
-                        return Err(Failure { message, ..failure });
-                    }
-                    self.client.forget();
-                    tokio::time::sleep(STEADY_PAUSE).await;
-                }
+                Err(failure) => self.again(sql, failure, &mut tries).await?,
             }
         }
+    }
+
+    /// The same; `None` when a table is not there.
+    pub(super) async fn rows_if_there<R: FromRow + Send + 'static>(
+        &mut self,
+        sql: &str,
+        params: impl Into<Params> + Clone + Send,
+    ) -> Result<Option<Vec<R>>, Failure> {
+        let mut tries = 0;
+        loop {
+            match self.client.rows(sql, params.clone()).await {
+                Ok(rows) => return Ok(Some(rows)),
+                Err(failure) if failure.code == NO_SUCH_TABLE => return Ok(None),
+                Err(failure) => self.again(sql, failure, &mut tries).await?,
+            }
+        }
+    }
+
+    /// After a failure: waits before the next try. The failure itself when there were enough.
+    async fn again(&mut self, sql: &str, failure: Failure, tries: &mut u32) -> Result<(), Failure> {
+        *tries += 1;
+        if *tries == STEADY_TRIES {
+            let message = format!("{sql}: {}", failure.message);
+            return Err(Failure { message, ..failure });
+        }
+        self.client.forget();
+        tokio::time::sleep(STEADY_PAUSE).await;
+        Ok(())
     }
 }
 

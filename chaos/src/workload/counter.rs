@@ -135,6 +135,6 @@ impl Workload for Counter {
     }
 
     fn check(&self, history: &[Event]) -> Verdict {
-        check::monotonic(history)
+        check::counter(history)
     }
 }

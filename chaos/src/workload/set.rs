@@ -1,6 +1,7 @@
 //! Sets: rows that are inserted, a few of them deleted again, and read all together.
 //!
-//! By the head of the primary key, or by a secondary index: there a read needs nothing but the index.
+//! By the head of the primary key, or by a secondary index: there a read needs nothing but the index, and some reads
+//! compare what it says with the rows.
 
 use super::client::{Client, GAVE_UP, Steady, Trouble};
 use super::keys::Keys;
@@ -26,12 +27,14 @@ pub(super) struct Set {
 
 struct Statements {
     setup: Setup,
-    /// Set, element.
+    /// Set, element; by index the set once more.
     add: &'static str,
     /// Set, element.
     remove: &'static str,
     /// Set.
     read: &'static str,
+    /// Set, set: the elements by the rows (0) and by the index (1).
+    read_both: Option<&'static str>,
 }
 
 const BY_PRIMARY_KEY: Statements = Statements {
@@ -44,6 +47,7 @@ const BY_PRIMARY_KEY: Statements = Statements {
     add: "INSERT INTO chaos.elements (k, element) VALUES (?, ?)",
     remove: "DELETE FROM chaos.elements WHERE k = ? AND element = ?",
     read: "SELECT element FROM chaos.elements WHERE k = ?",
+    read_both: None,
 };
 
 const BY_INDEX: Statements = Statements {
@@ -51,13 +55,16 @@ const BY_INDEX: Statements = Statements {
         name: "set-index",
         clients: CLIENTS,
         drop: "DROP TABLE IF EXISTS chaos.elements_index",
-        create:
-        "CREATE TABLE chaos.elements_index (id BIGINT AUTO_INCREMENT PRIMARY KEY, k BIGINT NOT NULL,
-               element BIGINT NOT NULL, KEY elements (k, element))",
+        create: "CREATE TABLE chaos.elements_index (k BIGINT NOT NULL, element BIGINT NOT NULL, mirror BIGINT NOT NULL,
+               PRIMARY KEY (k, element), KEY mirrors (mirror, element))",
     },
-    add: "INSERT INTO chaos.elements_index (k, element) VALUES (?, ?)",
+    add: "INSERT INTO chaos.elements_index (k, element, mirror) VALUES (?, ?, ?)",
     remove: "DELETE FROM chaos.elements_index WHERE k = ? AND element = ?",
-    read: "SELECT element FROM chaos.elements_index WHERE k = ?",
+    read: "SELECT element FROM chaos.elements_index WHERE mirror = ?",
+    read_both: Some(
+        "SELECT 0, element FROM chaos.elements_index WHERE k = ?
+         UNION ALL SELECT 1, element FROM chaos.elements_index WHERE mirror = ?",
+    ),
 };
 
 impl Set {
@@ -66,7 +73,7 @@ impl Set {
         Set { statements: &BY_PRIMARY_KEY, keys: Keys::new(LIFE, 1) }
     }
 
-    /// Elements are found by a secondary index; the primary key is AUTO_INCREMENT.
+    /// Elements are found by a secondary index over a copy of the set's number.
     pub(super) fn by_index() -> Set {
         Set { statements: &BY_INDEX, keys: Keys::new(LIFE, 1) }
     }
@@ -74,7 +81,11 @@ impl Set {
     async fn once(&self, client: &mut Client<'_>, op: &Op) -> Result<Op, Trouble> {
         match *op {
             Op::Add { key, element } => {
-                let added = client.change(self.statements.add, (key, element)).await;
+                let add = self.statements.add;
+                let added = match self.statements.read_both {
+                    Some(_) => client.change(add, (key, element, key)).await,
+                    None => client.change(add, (key, element)).await,
+                };
                 added.map_err(Trouble::committing)?;
                 Ok(op.clone())
             }
@@ -92,9 +103,32 @@ impl Set {
                 let elements = Some(rows.map_err(Trouble::before_commit)?);
                 Ok(Op::ReadSet { key, elements })
             }
+            Op::ReadSetBoth { key, .. } => {
+                // Asked for only where there is an index.
+                let read = self.statements.read_both.unwrap_or_default();
+                let rows = client.rows(read, (key, key)).await;
+                Ok(both_read(key, &rows.map_err(Trouble::before_commit)?))
+            }
             _ => Ok(op.clone()),
         }
     }
+
+    /// A read of everything that this kind of set can compare.
+    fn whole_read(&self, key: i64) -> Op {
+        match self.statements.read_both {
+            Some(_) => Op::ReadSetBoth { key, rows: None, index: None },
+            None => Op::ReadSet { key, elements: None },
+        }
+    }
+}
+
+/// The answer of a read of rows (0) and index (1).
+fn both_read(key: i64, found: &[(i64, i64)]) -> Op {
+    let side = |wanted: i64| -> Option<Vec<i64>> {
+        let found = found.iter().filter(|(side, _)| *side == wanted);
+        Some(found.map(|(_, element)| *element).collect())
+    };
+    Op::ReadSetBoth { key, rows: side(0), index: side(1) }
 }
 
 #[async_trait]
@@ -124,8 +158,7 @@ impl Workload for Set {
                 (1 | 2, _) => Op::ReadSet { key, elements: None },
                 (3, _) => {
                     let earlier = self.keys.all();
-                    let key = rng.pick(&earlier).copied().unwrap_or(key);
-                    Op::ReadSet { key, elements: None }
+                    self.whole_read(rng.pick(&earlier).copied().unwrap_or(key))
                 }
                 _ => {
                     added += 1;
@@ -146,9 +179,15 @@ impl Workload for Set {
             let mut steady = Steady::new(target, node);
             let process = FINAL + node as u64;
             for key in self.keys.all() {
-                recorder.invoke(process, &Op::ReadSet { key, elements: None });
-                let elements = Some(steady.rows(self.statements.read, (key,)).await?);
-                recorder.ok(process, &Op::ReadSet { key, elements });
+                recorder.invoke(process, &self.whole_read(key));
+                let answer = match self.statements.read_both {
+                    Some(read) => both_read(key, &steady.rows(read, (key, key)).await?),
+                    None => {
+                        let elements = Some(steady.rows(self.statements.read, (key,)).await?);
+                        Op::ReadSet { key, elements }
+                    }
+                };
+                recorder.ok(process, &answer);
             }
         }
         Ok(())

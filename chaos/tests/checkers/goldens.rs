@@ -6,12 +6,27 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Every anomaly that a checker can name: each has at least one history.
-const ANOMALIES: [(&str, &[&str]); 7] = [
+const ANOMALIES: [(&str, &[&str]); 10] = [
     ("register", &["not linearizable"]),
-    ("set", &["lost", "stale", "resurrected", "out of nothing", "duplicate"]),
+    ("set", &["lost", "stale", "resurrected", "out of nothing", "duplicate", "index differs"]),
     ("bank", &["wrong total", "wrong accounts", "wrong balance", "overdrawn"]),
     ("counter", &["went back", "lost increment", "counted twice"]),
     ("ledger", &["lost row", "lost version", "refused but there", "never sent", "duplicate"]),
+    ("monotonic", &["went back", "against time", "gap", "duplicate", "out of nothing"]),
+    ("sequential", &["skipped", "missing", "out of nothing"]),
+    (
+        "ddl",
+        &[
+            "lost row",
+            "partial",
+            "resurrected",
+            "out of nothing",
+            "duplicate",
+            "index differs",
+            "table missing",
+            "absent but there",
+        ],
+    ),
     (
         "append",
         &[
@@ -23,6 +38,7 @@ const ANOMALIES: [(&str, &[&str]); 7] = [
             "G-single",
             "G-single-realtime",
             "G-nonadjacent",
+            "long fork",
             "lost update",
             "lost append",
             "internal",
@@ -39,8 +55,11 @@ fn judge(checker: &str, history: &[Event]) -> Verdict {
         "register" => check::register(history),
         "set" => check::set(history),
         "bank" => check::bank(history, Bank { accounts: 3, opening: 10, overdraft: false }),
-        "counter" => check::monotonic(history),
+        "counter" => check::counter(history),
         "ledger" => check::ledger(history),
+        "monotonic" => check::monotonic(history),
+        "sequential" => check::sequential(history),
+        "ddl" => check::ddl(history),
         "append" => check::append(history, Level::Snapshot),
         "serializable" => check::append(history, Level::Serializable),
         other => panic!("no checker {other}"),

@@ -323,6 +323,48 @@ impl Model for Rows {
     }
 }
 
+/// Values of one series, each one more than the last; value `n` is committed at the time `n · TICK`.
+#[derive(Clone, Default)]
+pub struct Series(pub Vec<i64>);
+
+const TICK: u64 = 10;
+
+impl Model for Series {
+    fn call(&self, rng: &mut Rng, _unique: i64) -> Op {
+        if rng.chance(0.4) {
+            return Op::Next { key: 0, value: None };
+        }
+        let now = (self.0.len() as u64 + 1) * TICK;
+        let at = rng.chance(0.5).then(|| rng.below(now));
+        Op::ReadValues { key: 0, at, values: None }
+    }
+
+    fn commit(&mut self, begun: &Self, op: &Op) -> Option<Op> {
+        match *op {
+            Op::Next { key, .. } => {
+                if begun.0.len() != self.0.len() {
+                    return None;
+                }
+                let value = self.0.len() as i64 + 1;
+                self.0.push(value);
+                Some(Op::Next { key, value: Some(value) })
+            }
+            Op::ReadValues { key, at: None, .. } => {
+                Some(Op::ReadValues { key, at: None, values: Some(begun.0.clone()) })
+            }
+            Op::ReadValues { key, at: Some(at), .. } => {
+                let then = self.0.iter().copied().filter(|value| *value as u64 * TICK <= at);
+                Some(Op::ReadValues { key, at: Some(at), values: Some(then.collect()) })
+            }
+            _ => None,
+        }
+    }
+
+    fn final_reads(&self) -> Vec<Op> {
+        vec![Op::ReadValues { key: 0, at: None, values: None }]
+    }
+}
+
 /// Lists under snapshot isolation: reads from the state at the begin, the first to commit wins.
 #[derive(Clone, Default)]
 pub struct Lists(pub BTreeMap<i64, Vec<i64>>);

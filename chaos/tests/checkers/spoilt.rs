@@ -1,6 +1,6 @@
 //! Random runs of correct databases are valid; with one defect in the middle they are not.
 
-use crate::model::{Accounts, Counters, Lists, Model, Registers, Rows, Sets, TABLE, World};
+use crate::model::{Accounts, Counters, Lists, Model, Registers, Rows, Series, Sets, TABLE, World};
 use chaos::history::check::{self, Bank, Level, Verdict};
 use chaos::history::{Action, Event, Op, Phase};
 
@@ -58,8 +58,9 @@ fn correct_databases_are_valid() {
     valid::<Registers>(register);
     valid::<Sets>(check::set);
     valid::<Accounts>(bank);
-    valid::<Counters>(check::monotonic);
+    valid::<Counters>(check::counter);
     valid::<Rows>(check::ledger);
+    valid::<Series>(check::monotonic);
     valid::<Lists>(append);
 }
 
@@ -153,7 +154,7 @@ fn a_bank_that_loses_all_or_half_of_a_transfer_is_found() {
 
 #[test]
 fn a_counter_that_forgets_or_repeats_is_found() {
-    let lost = found::<Counters>(check::monotonic, &["lost increment", "went back"], |world| {
+    let lost = found::<Counters>(check::counter, &["lost increment", "went back"], |world| {
         // More than the increments of unknown outcome could hide.
         for _ in 0..STEPS {
             let op = Op::Increment { key: 0 };
@@ -161,11 +162,11 @@ fn a_counter_that_forgets_or_repeats_is_found() {
         }
     });
     assert_eq!(lost, SEEDS);
-    let twice = found::<Counters>(check::monotonic, &["counted twice"], |world| {
+    let twice = found::<Counters>(check::counter, &["counted twice"], |world| {
         *world.database.0.entry(0).or_default() += STEPS as i64;
     });
     assert_eq!(twice, SEEDS);
-    let back = found::<Counters>(check::monotonic, &["went back"], |world| {
+    let back = found::<Counters>(check::counter, &["went back"], |world| {
         world.alone(Op::Increment { key: 0 });
         world.alone(Op::ReadCounter { key: 0, value: None });
         *world.database.0.entry(0).or_default() -= 1;
@@ -194,6 +195,46 @@ fn a_ledger_that_loses_a_row_or_a_version_is_found_and_counted() {
     let loss = check::loss(&history).unwrap();
     assert_eq!(loss.missing, 1);
     assert!(loss.acknowledged > 10, "{loss:?}");
+}
+
+#[test]
+fn a_series_that_goes_back_or_is_not_in_the_order_of_time_is_found() {
+    let repeated = found::<Series>(check::monotonic, &["duplicate", "went back"], |world| {
+        let value = world.database.0.len() as i64;
+        let call = Op::Next { key: 0, value: None };
+        world.alone(call.clone());
+        world.told(&call, Phase::Ok, &Op::Next { key: 0, value: Some(value) });
+    });
+    assert_eq!(repeated, SEEDS);
+    let back = found::<Series>(check::monotonic, &["went back"], |world| {
+        let old = world.database.0.clone();
+        world.alone(Op::Next { key: 0, value: None });
+        let call = Op::ReadValues { key: 0, at: None, values: None };
+        world.told(&call, Phase::Ok, &Op::ReadValues { key: 0, at: None, values: Some(old) });
+    });
+    assert_eq!(back, SEEDS);
+    let swapped = found::<Series>(check::monotonic, &["against time"], |world| {
+        world.alone(Op::Next { key: 0, value: None });
+        let all = world.database.0.clone();
+        let earlier = all[..all.len() - 1].to_vec();
+        // Long after all that the model commits.
+        for (at, values) in [(1_000_000, all), (2_000_000, earlier)] {
+            let call = Op::ReadValues { key: 0, at: Some(at), values: None };
+            let answer = Op::ReadValues { key: 0, at: Some(at), values: Some(values) };
+            world.told(&call, Phase::Ok, &answer);
+        }
+    });
+    assert_eq!(swapped, SEEDS);
+    let gap = found::<Series>(check::monotonic, &["gap"], |world| {
+        for _ in 0..2 {
+            world.alone(Op::Next { key: 0, value: None });
+        }
+        let mut values = world.database.0.clone();
+        values.remove(values.len() - 2);
+        let call = Op::ReadValues { key: 0, at: None, values: None };
+        world.told(&call, Phase::Ok, &Op::ReadValues { key: 0, at: None, values: Some(values) });
+    });
+    assert_eq!(gap, SEEDS);
 }
 
 #[test]

@@ -94,7 +94,7 @@ struct SoakArgs {
     /// Only these kinds of faults, separated by commas; see 'precinct drill doctor'
     #[arg(long, value_delimiter = ',')]
     faults: Vec<String>,
-    /// Only these workloads, separated by commas: append, bank, register … (each with its variants)
+    /// Only these workloads, separated by commas: append, bank, ddl … (each with its variants)
     #[arg(long, value_delimiter = ',')]
     workloads: Vec<String>,
     /// Where histories and logs are kept

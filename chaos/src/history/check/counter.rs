@@ -26,7 +26,7 @@ struct Before {
 }
 
 /// Judges increments and reads. All counters are 0 at the start.
-pub fn monotonic(history: &[Event]) -> Verdict {
+pub fn counter(history: &[Event]) -> Verdict {
     let operations = match operations(history) {
         Ok(operations) => operations,
         Err(why) => return Verdict::Unknown { why },

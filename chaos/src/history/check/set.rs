@@ -8,6 +8,8 @@
 //! An element is *known* from the first moment when somebody was told that it is there: the answer of its
 //! add, or of a read that showed it. A read that was called later must show it, until its removal was
 //! called. It is *gone* from the first moment when somebody was told so, and no later read may show it.
+//!
+//! A read of rows and index counts as two reads, and both must show the same.
 
 use super::{Checked, Verdict, Violation};
 use crate::history::{Event, Op, Operation, Phase, operations};
@@ -58,18 +60,27 @@ pub fn set(history: &[Event]) -> Verdict {
                 }
             }
             (Op::ReadSet { key, elements: Some(elements) }, Phase::Ok, Some(answer)) => {
-                let mut elements = elements.clone();
-                elements.sort_unstable();
-                let twice = elements.windows(2).find(|pair| pair[0] == pair[1]);
-                if let Some(twice) = twice {
-                    let what = format!("key {key}: a read shows element {} twice", twice[0]);
-                    let events = vec![history[answer].clone()];
-                    violations.push(Violation { anomaly: "duplicate", what, events });
-                    elements.dedup();
-                }
-                let call = operation.call;
-                let read = Read { call, answer, elements };
+                let (read, twice) = Read::of(*key, elements, operation.call, answer, history);
+                violations.extend(twice);
                 sets.entry(*key).or_default().reads.push(read);
+            }
+            (
+                Op::ReadSetBoth { key, rows: Some(rows), index: Some(index) },
+                Phase::Ok,
+                Some(answer),
+            ) => {
+                let reads = [rows, index]
+                    .map(|found| Read::of(*key, found, operation.call, answer, history));
+                if reads[0].0.elements != reads[1].0.elements {
+                    let what = format!("key {key}: the rows show {rows:?}, their index {index:?}");
+                    let lines = vec![operation.call, answer];
+                    violations.push(violation(history, "index differs", what, lines));
+                }
+                let set = sets.entry(*key).or_default();
+                for (read, twice) in reads {
+                    violations.extend(twice);
+                    set.reads.push(read);
+                }
             }
             _ => {}
         }
@@ -216,6 +227,25 @@ impl<'a> Life<'a> {
 }
 
 impl Read {
+    /// A read of these elements, and what is wrong when one stands there twice.
+    fn of(
+        key: i64,
+        found: &[i64],
+        call: usize,
+        answer: usize,
+        history: &[Event],
+    ) -> (Read, Option<Violation>) {
+        let mut elements = found.to_vec();
+        elements.sort_unstable();
+        let twice = elements.windows(2).find(|pair| pair[0] == pair[1]).map(|twice| Violation {
+            anomaly: "duplicate",
+            what: format!("key {key}: a read shows element {} twice", twice[0]),
+            events: vec![history[answer].clone()],
+        });
+        elements.dedup();
+        (Read { call, answer, elements }, twice)
+    }
+
     fn shows(&self, element: i64) -> bool {
         self.elements.binary_search(&element).is_ok()
     }

@@ -128,7 +128,12 @@ fn gravest(graph: &Graph, nodes: &[usize]) -> Option<(&'static str, Vec<Step>)> 
             return Some((name, cycle));
         }
         if let Some(cycle) = inside.shortest(&any) {
-            return Some((if has_adjacent(&cycle) { adjacent } else { several }, cycle));
+            let name = match has_adjacent(&cycle) {
+                true => adjacent,
+                false if is_long_fork(&cycle) => "long fork",
+                false => several,
+            };
+            return Some((name, cycle));
         }
     }
     None
@@ -151,6 +156,22 @@ fn is_lost_update(cycle: &[Step]) -> bool {
         .iter()
         .any(|step| matches!(step.edge.reason, Reason::WriteRead { .. } | Reason::Time));
     !others && missed.len() == 1 && appended.iter().all(|key| *key == missed[0])
+}
+
+/// Readers see the appends of others in different orders: in turn somebody reads an append and misses one.
+fn is_long_fork(cycle: &[Step]) -> bool {
+    let kinds: Vec<bool> = cycle
+        .iter()
+        .filter_map(|step| match step.edge.reason {
+            Reason::WriteRead { .. } => Some(true),
+            Reason::ReadWrite { .. } => Some(false),
+            Reason::Own | Reason::WriteWrite { .. } | Reason::Time => None,
+        })
+        .collect();
+    let others = cycle
+        .iter()
+        .any(|step| matches!(step.edge.reason, Reason::WriteWrite { .. } | Reason::Time));
+    !others && (0..kinds.len()).all(|at| kinds[at] != kinds[(at + 1) % kinds.len()])
 }
 
 /// Whether two rw edges follow each other, which only Serializable forbids.
