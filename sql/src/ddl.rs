@@ -1,10 +1,15 @@
 //! Statements that define things: databases, tables, accounts.
 //!
 //! ```text
-//! check ──> schema change (one transaction on the meta shard) ──> announce to all nodes
-//!    ▲         │ two at once: one conflicts and starts again         │ a silent node: wait for its lease
-//!    └─ wait ──┘ somebody else has locked its tables
+//! lock its tables ──> check ──> schema change (one transaction on the meta shard) ──> announce to all nodes
+//!    ▲                  ▲         │ two at once: one conflicts and starts again         │ a silent node: wait for its lease
+//!    │                  └─ wait ──┤ somebody else has locked the name of a new table
+//!    └────────────────────────────┘ a table has come that is not locked
 //! ```
+//!
+//! What takes tables away from their users (DROP, TRUNCATE, RENAME) locks them first as LOCK TABLES … WRITE does: it waits
+//! for transactions and statements that use them, and nobody uses them under an old definition afterwards. The record goes
+//! with the change itself. CREATE takes nothing away and locks nothing; it waits for locks of its name.
 //!
 //! A schema change is acknowledged when no node can run a statement against the old catalog any more.
 //! Dropping or truncating a table removes its definition; its rows stay under an id that is never used
@@ -20,7 +25,7 @@ pub(crate) mod password;
 use crate::ast::{self, Statement};
 use crate::binder::{self, BindContext, Scope};
 use crate::catalog::store::{self, SchemaChange};
-use crate::catalog::table_locks::{Owners, TableLocks};
+use crate::catalog::table_locks::{LockSet, Owners, TableLocks};
 use crate::catalog::{Catalog, DatabaseDef, TableDef, information_schema};
 use crate::collation::CollationId;
 use crate::context::EvalContext;
@@ -115,9 +120,11 @@ fn existing_database<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Arc<Dat
 enum Touched<'a> {
     /// A database that is made.
     NewDatabase,
+    /// A table that is made, by database and name.
+    NewTable(&'a str, &'a str),
     /// A database with all its tables.
     Database(&'a str),
-    /// Tables, by database and name.
+    /// Tables, by database and name; RENAME's new names are among them.
     Tables(Vec<(&'a str, &'a str)>),
 }
 
@@ -126,25 +133,46 @@ impl Touched<'_> {
     fn check_own_locks(&self, own: &SessionLocks) -> Result<()> {
         match self {
             Touched::NewDatabase | Touched::Database(_) => own.check_no_tables(),
+            Touched::NewTable(database, name) => own.check_table(database, name, true),
             Touched::Tables(tables) => {
                 tables.iter().try_for_each(|(database, name)| own.check_table(database, name, true))
             }
         }
     }
 
-    /// What a session has to wait for.
+    /// The names that nobody else may use meanwhile: those of tables that are taken away, and what they are called
+    /// afterwards.
+    fn taken(&self, catalog: &Catalog) -> LockSet {
+        let names: Vec<(&str, &str)> = match self {
+            Touched::NewDatabase | Touched::NewTable(..) => Vec::new(),
+            Touched::Database(database) => {
+                catalog.tables(database).map(|table| (*database, table.name.as_str())).collect()
+            }
+            Touched::Tables(tables) => {
+                let is_there =
+                    |(database, name): &(&str, &str)| catalog.table(database, name).is_some();
+                if tables.iter().any(is_there) { tables.clone() } else { Vec::new() }
+            }
+        };
+        let mut taken = LockSet::new();
+        for (database, name) in names {
+            taken.entry(database.to_string()).or_default().insert(name.to_string(), true);
+        }
+        taken
+    }
+
+    /// What a session that has locked nothing has to wait for.
     fn blocked(&self, locks: &TableLocks, own: Owners) -> Option<Blocked> {
+        let table = |(database, name): &(&str, &str)| Blocked::Table {
+            database: database.to_string(),
+            name: name.to_string(),
+            write: true,
+        };
         let all = match self {
             Touched::NewDatabase => vec![Blocked::Changes],
+            Touched::NewTable(database, name) => vec![table(&(*database, *name))],
             Touched::Database(database) => vec![Blocked::Database(database.to_string())],
-            Touched::Tables(tables) => tables
-                .iter()
-                .map(|(database, name)| Blocked::Table {
-                    database: database.to_string(),
-                    name: name.to_string(),
-                    write: true,
-                })
-                .collect(),
+            Touched::Tables(tables) => tables.iter().map(table).collect(),
         };
         all.into_iter().find(|blocked| blocked.holder(locks, own).is_some())
     }
@@ -158,11 +186,46 @@ async fn change(
     mut plan: impl FnMut(&mut SchemaChange) -> Result<bool>,
 ) -> Result<()> {
     touched.check_own_locks(&session.table_locks)?;
-    let client = &session.instance.config.client.clone();
+    let made = make(session, &touched, &mut plan).await;
+    session.release_defined().await;
+    let Some(version) = made? else { return Ok(()) };
+    // The change is made, whatever comes now: an error here would say that it is not.
+    let here = session.instance.catalog.announced(version).await.is_ok();
+    if !session.instance.config.cluster.announce_catalog(version).await || !here {
+        // Some node is silent, or this one could not read the meta shard: after this time its lease is over.
+        session.instance.config.client.pause(CATALOG_LEASE).await;
+    }
+    Ok(())
+}
+
+/// Makes a schema change, with its tables to itself; the catalog's new version, or `None` when nothing was to be changed.
+async fn make(
+    session: &mut Session,
+    touched: &Touched<'_>,
+    plan: &mut impl FnMut(&mut SchemaChange) -> Result<bool>,
+) -> Result<Option<u64>> {
+    let client = session.instance.config.client.clone();
+    let catalog = session.instance.catalog.current().await?;
+    session.lock_to_define(touched.taken(&catalog)).await?;
     let mut attempt = 0;
-    let version = loop {
-        let mut change = SchemaChange::begin(client).await?;
-        if let Some(blocked) = touched.blocked(&change.locks, session.table_locks.owners()) {
+    loop {
+        let mut change = SchemaChange::begin(&client).await?;
+        let taken = touched.taken(&change.catalog);
+        let alone = session.table_locks.have_alone(&taken, &change.locks)?;
+        if !alone && attempt < CONFLICT_RETRIES_MAX {
+            attempt += 1;
+            drop(change);
+            session.lock_to_define(taken).await?;
+            continue;
+        }
+        if !alone {
+            return Err(Error::deadlock());
+        }
+        // Whoever has its tables to itself is waited for by all others, and waits for nobody.
+        let defined = session.table_locks.defined_owner();
+        let has_locked = defined.is_some() || session.table_locks.tables_owner().is_some();
+        let own = session.table_locks.owners();
+        if !has_locked && let Some(blocked) = touched.blocked(&change.locks, own) {
             drop(change);
             session.blocked_at(blocked);
             session.wait_for_tables().await?;
@@ -171,20 +234,20 @@ async fn change(
         }
         attempt += 1;
         if !plan(&mut change)? {
-            return Ok(());
+            return Ok(None);
+        }
+        if let Some(owner) = defined {
+            change.release(owner);
         }
         match change.commit().await {
             Err(error) if error.code == 1213 && attempt < CONFLICT_RETRIES_MAX => {}
-            other => break other?,
+            made => {
+                let version = made?;
+                session.table_locks.forget_defined();
+                return Ok(Some(version));
+            }
         }
-    };
-    // The change is made, whatever comes now: an error here would say that it is not.
-    let here = session.instance.catalog.announced(version).await.is_ok();
-    if !session.instance.config.cluster.announce_catalog(version).await || !here {
-        // Some node is silent, or this one could not read the meta shard: after this time its lease is over.
-        client.pause(CATALOG_LEASE).await;
     }
-    Ok(())
 }
 
 async fn create_database(session: &mut Session, create: &ast::CreateDatabase) -> Result<Outcome> {
@@ -249,7 +312,7 @@ async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Resul
     let ctx = session.dml_context(Vec::new(), false);
     let database = database_of(session, &create.name)?.to_string();
     let id = store::new_table_id(&session.instance.config.client).await?;
-    let touched = Touched::Tables(vec![(database.as_str(), create.name.name.as_str())]);
+    let touched = Touched::NewTable(&database, &create.name.name);
     change(session, touched, |change| {
         let database = existing_database(&change.catalog, &database)?;
         if change.catalog.table(&database.name, &create.name.name).is_some() {
@@ -279,7 +342,7 @@ async fn create_like(session: &mut Session, create: &ast::CreateTableLike) -> Re
     let database = database_of(session, &create.name)?.to_string();
     let id = store::new_table_id(&session.instance.config.client).await?;
     let default = session.database.clone();
-    let touched = Touched::Tables(vec![(database.as_str(), create.name.name.as_str())]);
+    let touched = Touched::NewTable(&database, &create.name.name);
     change(session, touched, |change| {
         let catalog = &change.catalog;
         let model = crate::dml::find_table(&create.like, default.as_deref(), catalog)?;

@@ -8,14 +8,14 @@
 //!
 //! Reading order: this file (what the gateway calls), `statement` (dispatch), `transaction` (what
 //! BEGIN, COMMIT and autocommit mean), `past`, `xa` (transactions that an outside manager ends), `token` (what became of
-//! one), `table_gate` (what keeps to LOCK TABLES), `table_locks`, `variables` (what a session remembers), `prepared`,
+//! one), `table_gate` (what keeps to LOCK TABLES), `table_locks`, `younger` (definitions that changed meanwhile), `variables` (what a session remembers), `prepared`,
 //! `query`.
 //!
 //! Invariants:
 //! 1. A statement that fails changes nothing, also inside a transaction.
 //! 2. Only an autocommit statement that certainly did nothing is redone.
-//! 3. Every statement runs against one catalog version; a transaction that wrote under another version
-//!    of the same table is refused with 1412.
+//! 3. Every statement runs against one catalog version; a transaction that wrote under another version of the same table is
+//!    refused with 1412 or 1213, and a statement that reads a table younger than its read point with 1412.
 //!
 //! Not here: packets, passwords, Raft.
 
@@ -34,6 +34,7 @@ pub mod transaction;
 pub(crate) mod user_locks;
 pub mod variables;
 pub(crate) mod xa;
+mod younger;
 
 use crate::Result;
 use crate::types::SqlType;

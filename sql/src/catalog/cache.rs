@@ -4,7 +4,7 @@
 //! that read is acknowledged only when the lease is over or this node has loaded the change.
 
 use super::table_locks::TableLocks;
-use super::{Catalog, store};
+use super::{Catalog, TableDef, store};
 use crate::{Error, Result};
 use base::SharedClock;
 use base::limits::CATALOG_LEASE;
@@ -116,6 +116,18 @@ impl CatalogCache {
     fn leased_locks(&self) -> Option<Arc<TableLocks>> {
         let held = self.held.read();
         (self.clock.monotonic() < held.lease_end).then(|| held.locks.clone())
+    }
+
+    /// The catalog as this node knows it, whether its lease runs or not: as it is, or as it was some time ago.
+    pub(crate) fn known(&self) -> Arc<Catalog> {
+        self.held.read().catalog.clone()
+    }
+
+    /// Whether a table is still what a statement was bound to, as this node knows it.
+    pub(crate) fn is_current(&self, table: &TableDef) -> bool {
+        let held = self.held.read();
+        let now = held.catalog.table_by_id(table.id);
+        now.is_some_and(|now| std::ptr::eq(&**now, table) || **now == *table)
     }
 
     /// Makes this node keep to this version of the table locks, or a later one.

@@ -9,13 +9,13 @@
 //! table 105  (table, kind) → highest value handed out: kind 0 AUTO_INCREMENT, 1 hidden row id
 //! table 106  (kind)        → counter of ids: 0 databases, 1 tables
 //! table 116  ()            → version of the table locks (8 BE)
-//! table 117  (owner)       → what a session has locked with LOCK TABLES
+//! table 117  (owner)       → what a session has locked with LOCK TABLES, or for a schema change
 //! ```
 //!
 //! Every schema change reads the version in its transaction and writes the next one, so two changes
 //! at once conflict and one is redone: names stay unique without a further index. Table locks have a version of their
-//! own, so that they cost no reading of definitions; a schema change writes it too, as it is, so that it conflicts with
-//! a lock of its tables.
+//! own, so that they cost no reading of definitions; a schema change writes it too, so that it conflicts with a lock of its
+//! tables: as it is, or the next one when it removes the record with which it kept others away.
 
 use super::table_locks::{LockHolder, TableLocks};
 use super::{Catalog, DatabaseDef, TableDef, record};
@@ -210,6 +210,8 @@ pub(crate) struct SchemaChange {
     pub(crate) catalog: Catalog,
     /// The table locks, which stay as they are until the change is made.
     pub(crate) locks: TableLocks,
+    /// Whose record goes when it is made.
+    released: Option<LockOwner>,
 }
 
 impl SchemaChange {
@@ -222,10 +224,12 @@ impl SchemaChange {
         let next = (catalog.version + 1).to_be_bytes().to_vec();
         txn.put(key, next, expect)?;
         let locks = locks_in(&mut txn).await?;
-        let key = locks_version_key();
-        let expect = txn.expect_unchanged(&key);
-        txn.put(key, locks.version.to_be_bytes().to_vec(), expect)?;
-        Ok(SchemaChange { txn, catalog, locks })
+        Ok(SchemaChange { txn, catalog, locks, released: None })
+    }
+
+    /// Removes a record of table locks when the change is made.
+    pub(crate) fn release(&mut self, owner: LockOwner) {
+        self.released = Some(owner);
     }
 
     /// Stores a new or changed database.
@@ -254,6 +258,13 @@ impl SchemaChange {
 
     /// Commits; answers the new version.
     pub(crate) async fn commit(mut self) -> Result<u64> {
+        let locks = self.locks.version + u64::from(self.released.is_some());
+        let key = locks_version_key();
+        let expect = self.txn.expect_unchanged(&key);
+        self.txn.put(key, locks.to_be_bytes().to_vec(), expect)?;
+        if let Some(owner) = self.released {
+            self.txn.delete(lock_holder_key(owner), Expect::Any)?;
+        }
         self.txn.commit().await?;
         Ok(self.catalog.version + 1)
     }

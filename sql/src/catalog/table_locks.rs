@@ -1,4 +1,5 @@
-//! Who has locked which tables, with LOCK TABLES or FLUSH TABLES WITH READ LOCK.
+//! Who has locked which tables: with LOCK TABLES, with FLUSH TABLES WITH READ LOCK, or for a schema change that takes
+//! tables away from their users.
 //!
 //! ```text
 //! ticket 7  session A  t READ            has it
@@ -14,7 +15,8 @@
 //! Tables are known by their names, which stay when TRUNCATE gives a table a new id.
 //!
 //! Invariants:
-//! 1. A record is made, changed and removed together with a new version of the locks (`store::LockChange`).
+//! 1. A record is made, changed and removed together with a new version of the locks (`store::LockChange`). That of a schema
+//!    change is removed by the change itself (`store::SchemaChange`): whoever does not see it any more sees the new catalog.
 //! 2. READ goes with READ; nothing else goes together. FLUSH TABLES WITH READ LOCK is READ of every table.
 //!
 //! Not here: who may still use a table (`session::table_uses`), waiting (`session::table_gate`).
@@ -43,7 +45,7 @@ pub(crate) struct LockHolder {
     pub(crate) forced: bool,
     /// FLUSH TABLES WITH READ LOCK.
     pub(crate) everything: bool,
-    /// LOCK TABLES.
+    /// LOCK TABLES, or the tables of a schema change.
     pub(crate) tables: LockSet,
 }
 
@@ -97,6 +99,13 @@ impl LockHolder {
         let named = self.tables.get(database).and_then(|tables| tables.get(name));
         let exclusive = named.copied().or(self.everything.then_some(false));
         exclusive.is_some_and(|exclusive| exclusive || write)
+    }
+
+    /// Whether it keeps everybody else from all of these tables.
+    pub(crate) fn has_alone(&self, tables: &LockSet) -> bool {
+        tables.iter().all(|(database, tables)| {
+            tables.keys().all(|name| self.is_against(database, name, false))
+        })
     }
 
     fn conflicts(&self, other: &LockHolder) -> bool {
@@ -222,6 +231,15 @@ mod tests {
         assert!(holder(1, &[("t", true)]).is_against("d", "t", false));
         assert!(everything(1).is_against("other", "table", true));
         assert!(!everything(1).is_against("other", "table", false));
+    }
+
+    #[test]
+    fn only_write_has_tables_alone() {
+        let tables = |name: &str| holder(1, &[(name, true)]).tables;
+        let both = holder(1, &[("t", true), ("u", false)]);
+        assert!(both.has_alone(&tables("t")) && both.has_alone(&LockSet::new()));
+        assert!(!both.has_alone(&tables("u")) && !both.has_alone(&tables("v")));
+        assert!(!everything(1).has_alone(&tables("t")));
     }
 
     #[test]

@@ -71,6 +71,7 @@ impl Target {
             return Err(Error::invalid_as_of("only SELECT reads the past, nothing changes it"));
         }
         let table = find_writable(&source.name, source.alias.as_deref(), session, &env.catalog)?;
+        session.check_defined(std::slice::from_ref(&table)).await?;
         let alias = source.alias.clone().unwrap_or_else(|| table.name.clone());
         let scope = Scope::of_table(&table, &alias);
         let (filter, order_by, limit) = clauses;

@@ -125,7 +125,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::enter`].
-    /// 8135 when one has AS OF; 1412 when the transaction reads the past and one is younger.
+    /// 8135 when one has AS OF; 1412 when one is younger than what the transaction reads.
     pub(crate) async fn check_sources(
         &self,
         sources: &Sources,
@@ -137,7 +137,8 @@ impl Session {
         if self.is_in_past() {
             check_definitions(txn, &sources.tables).await?;
         }
-        self.enter_sources(sources, false)
+        self.enter_sources(sources, false)?;
+        self.check_snapshot(sources).await
     }
 }
 

@@ -40,7 +40,7 @@ impl Session {
             let env = StatementContext { catalog, ctx, locking: None };
             let bound = self.bind_to_run(query, &env).await?;
             match self.enter_query(query, &bound) {
-                Ok(()) => {}
+                Ok(()) => self.check_snapshot(&bound.sources).await?,
                 // Whoever has locked the tables may change their definitions: they are bound again.
                 Err(error) if error.is_table_blocked() => {
                     self.wait_for_tables().await?;

@@ -548,7 +548,13 @@ impl Session {
         changes: Changes,
         env: &StatementContext,
     ) -> Result<Changes> {
-        self.check_forced(changes.table.as_ref().map(|table| table.id)).await?;
+        if let Some(table) = &changes.table {
+            drop(self.instance.catalog.current().await?);
+            if !self.instance.catalog.is_current(table) {
+                return Err(Error::deadlock());
+            }
+            self.check_forced([table.id]).await?;
+        }
         let (committed, identity) = {
             let mut txn = txn.lock().await;
             (txn.commit().await, txn.identity().cloned())

@@ -11,12 +11,13 @@
 //! other tables then: it would wait for the one who waits for it, so it is the victim of a deadlock (1213), as in MySQL.
 //!
 //! A node that did not say what its sessions use when tables were locked may have been left out. What it wrote must not be
-//! committed any more: such locks are *forced*, and every commit looks for them, under the catalog's lease.
+//! committed any more: such locks are *forced*, and every commit looks for them, under the catalog's lease. A schema change
+//! leaves no lock behind, so every commit also looks whether its tables are still what they were.
 //!
 //! Not here: taking locks (`table_locks`).
 
 use super::connection::Session;
-use super::table_locks::Looks;
+use super::table_locks::{Looks, own_locks_lost};
 use super::table_uses::EVERYTHING;
 use super::{Outcome, RowSource};
 use crate::binder::Sources;
@@ -84,7 +85,8 @@ impl Session {
             if tables_owner.is_some_and(|owner| locks.of(owner).is_none()) {
                 return Passage::OwnLost;
             }
-            if locks.is_empty() {
+            // What this session has locked itself, others only wait for.
+            if locks.is_empty() || tables_owner.is_some() {
                 return Passage::Free;
             }
             if write && locks.against_changes(own).is_some() {
@@ -98,17 +100,15 @@ impl Session {
             }
         });
         match passage {
-            Some(Passage::Free) => Ok(()),
+            Some(Passage::Free) if self.instance.catalog.is_current(table) => Ok(()),
             Some(Passage::TooLate) => Err(Error::deadlock()),
-            Some(Passage::OwnLost) => Err(Error::unavailable(
-                "this node was silent, so others gave up the table locks of this session: say UNLOCK TABLES and lock again",
-            )),
+            Some(Passage::OwnLost) => Err(own_locks_lost()),
             Some(Passage::Blocked) => {
                 let (database, name) = (table.database.clone(), table.name.clone());
                 Err(self.blocked_at(Blocked::Table { database, name, write }))
             }
-            // Nobody knows the locks without a lease.
-            None => {
+            // A lock that came and went has left another definition, or nobody knows the locks without a lease.
+            Some(Passage::Free) | None => {
                 self.entry.uses.leave();
                 *self.blocked.lock() = None;
                 Err(Error::table_blocked())
@@ -133,6 +133,7 @@ impl Session {
         table.is_none_or(|table| {
             self.table_locks.tables_owner().is_none()
                 && self.enter(table, &table.name, false).is_ok()
+                && self.is_as_at_begin(table)
         })
     }
 

@@ -1,4 +1,4 @@
-//! LOCK TABLES, UNLOCK TABLES and FLUSH TABLES WITH READ LOCK.
+//! LOCK TABLES, UNLOCK TABLES and FLUSH TABLES WITH READ LOCK; and what a schema change locks to have tables to itself.
 //!
 //! ```text
 //! record with a ticket, every node told ─> statements of others keep away
@@ -12,6 +12,9 @@
 //! for `LOCK_OWNER_SILENCE_MAX` as well. A session that lives on all the same sees that its record is gone when it uses a
 //! table next.
 //!
+//! A schema change that takes tables away (`ddl`) locks them as LOCK TABLES … WRITE does, and removes the record with the
+//! change. A session that has locked them with LOCK TABLES has them to itself already.
+//!
 //! Not here: the statements that meet the locks (`table_gate`).
 
 use super::connection::Session;
@@ -20,7 +23,7 @@ use super::xa;
 use crate::ast;
 use crate::catalog::information_schema;
 use crate::catalog::store::LockChange;
-use crate::catalog::table_locks::{LockHolder, LockSet, Owners};
+use crate::catalog::table_locks::{LockHolder, LockSet, Owners, TableLocks};
 use crate::dml::find_table;
 use crate::instance::{Instance, TableWanted};
 use crate::{Error, Result};
@@ -41,6 +44,8 @@ pub(crate) struct SessionLocks {
     tables: Option<LockedTables>,
     /// FLUSH TABLES WITH READ LOCK.
     everything: Option<OwnerGuard>,
+    /// The schema change at hand.
+    defined: Option<OwnerGuard>,
 }
 
 /// What LOCK TABLES has locked.
@@ -65,6 +70,34 @@ impl SessionLocks {
     /// The owner of what LOCK TABLES has locked.
     pub(crate) fn tables_owner(&self) -> Option<LockOwner> {
         self.tables.as_ref().map(|tables| tables.guard.owner())
+    }
+
+    /// The owner of what the schema change at hand has locked.
+    pub(crate) fn defined_owner(&self) -> Option<LockOwner> {
+        self.defined.as_ref().map(OwnerGuard::owner)
+    }
+
+    /// The schema change at hand is made, and has removed its record.
+    pub(crate) fn forget_defined(&mut self) {
+        self.defined = None;
+    }
+
+    /// Whether this session has tables to itself, by the records that a schema change has read.
+    ///
+    /// # Errors
+    /// 9001 when others have given up what it had locked.
+    pub(crate) fn have_alone(&self, tables: &LockSet, locks: &TableLocks) -> Result<bool> {
+        if let Some(owner) = self.tables_owner() {
+            // That LOCK TABLES has locked these with WRITE is known (`check_table`).
+            return locks.of(owner).map(|_| true).ok_or_else(own_locks_lost);
+        }
+        match self.defined_owner() {
+            None => Ok(tables.is_empty()),
+            Some(owner) => {
+                let holder = locks.of(owner).ok_or_else(given_up)?;
+                Ok(holder.has_alone(tables))
+            }
+        }
     }
 
     /// 1223 when this session has said FLUSH TABLES WITH READ LOCK.
@@ -165,6 +198,28 @@ impl Session {
         Ok(())
     }
 
+    /// Keeps everybody else from tables until the schema change at hand is made or given up. It changes nothing while it
+    /// waits.
+    ///
+    /// # Errors
+    /// 1205 after `lock_wait_timeout`, 1317.
+    pub(crate) async fn lock_to_define(&mut self, tables: LockSet) -> Result<()> {
+        self.release_defined().await;
+        if tables.is_empty() || self.table_locks.tables.is_some() {
+            return Ok(());
+        }
+        self.entry.uses.leave();
+        self.table_locks.defined = Some(self.take_locks(tables, false).await?);
+        Ok(())
+    }
+
+    /// Gives up what the schema change at hand has locked.
+    pub(crate) async fn release_defined(&mut self) {
+        if let Some(guard) = self.table_locks.defined.take() {
+            remove(&self.instance, guard.owner()).await;
+        }
+    }
+
     /// Gives up what LOCK TABLES has locked.
     pub(crate) async fn release_tables(&mut self) {
         if let Some(tables) = self.table_locks.tables.take() {
@@ -175,6 +230,7 @@ impl Session {
     /// Gives up all table locks.
     pub(crate) async fn release_all_tables(&mut self) {
         self.release_tables().await;
+        self.release_defined().await;
         if let Some(guard) = self.table_locks.everything.take() {
             remove(&self.instance, guard.owner()).await;
         }
@@ -182,9 +238,9 @@ impl Session {
 
     /// The same at the end of the session, without waiting for it.
     pub(crate) fn drop_table_locks(&mut self) {
-        let SessionLocks { tables, everything } = std::mem::take(&mut self.table_locks);
-        let guards: Vec<OwnerGuard> =
-            tables.map(|tables| tables.guard).into_iter().chain(everything).collect();
+        let SessionLocks { tables, everything, defined } = std::mem::take(&mut self.table_locks);
+        let tables = tables.map(|tables| tables.guard);
+        let guards: Vec<OwnerGuard> = tables.into_iter().chain(everything).chain(defined).collect();
         if guards.is_empty() {
             return;
         }
@@ -267,6 +323,13 @@ impl Session {
 /// Others have removed the record of somebody who waits.
 fn given_up() -> Error {
     Error::unavailable("this node was silent while it waited for table locks; try again")
+}
+
+/// The same, of what LOCK TABLES had locked.
+pub(super) fn own_locks_lost() -> Error {
+    Error::unavailable(
+        "this node was silent, so others gave up the table locks of this session: say UNLOCK TABLES and lock again",
+    )
 }
 
 /// The tables of a record as their users know them.

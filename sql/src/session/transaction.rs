@@ -26,11 +26,11 @@ use super::token::Gtid;
 use super::xa::XaBranch;
 use crate::activity::Begun;
 use crate::ast::{AccessMode, Begin, Completion, IsolationLevel};
-use crate::catalog::TableDef;
+use crate::catalog::{Catalog, TableDef};
 use crate::value::Value;
 use crate::{Error, Result};
 use base::{TableId, Timestamp};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use txn::Transaction;
 use txn::transaction::{Mode, Savepoint};
@@ -67,8 +67,10 @@ pub(crate) struct OpenTransaction {
     pub(crate) past: Option<Timestamp>,
     /// Named savepoints, oldest first.
     savepoints: Vec<(String, Savepoint)>,
-    /// Tables it has written.
-    pub(super) written: BTreeSet<TableId>,
+    /// The catalog when it began, or an older one.
+    pub(super) catalog: Arc<Catalog>,
+    /// Tables it has written, as they were then.
+    pub(super) written: BTreeMap<TableId, Arc<TableDef>>,
     /// Its token, once it has asked for one.
     pub(super) gtid: Option<Gtid>,
     /// Tables it has used: LOCK TABLES of others waits for its end.
@@ -145,9 +147,9 @@ impl SessionTransaction {
     }
 
     /// Remembers that the open transaction writes a table.
-    pub(crate) fn wrote(&mut self, table: &TableDef) {
+    pub(crate) fn wrote(&mut self, table: &Arc<TableDef>) {
         if let Some(open) = &mut self.open {
-            open.written.insert(table.id);
+            open.written.entry(table.id).or_insert_with(|| table.clone());
         }
     }
 }
@@ -198,7 +200,8 @@ impl Session {
                 view: WriteView::Newest,
                 read_only: true,
                 savepoints: Vec::new(),
-                written: BTreeSet::new(),
+                catalog: self.instance.catalog.known(),
+                written: BTreeMap::new(),
                 gtid: None,
                 _uses: TransactionUse::new(&self.entry.uses),
             });
@@ -228,7 +231,8 @@ impl Session {
             read_only,
             past: None,
             savepoints: Vec::new(),
-            written: BTreeSet::new(),
+            catalog: self.instance.catalog.known(),
+            written: BTreeMap::new(),
             gtid: None,
             _uses: TransactionUse::new(&self.entry.uses),
         });
@@ -287,7 +291,7 @@ impl Session {
         if !open.written.is_empty() {
             self.enter_changes().await?;
         }
-        self.check_tables(&open.written).await?;
+        self.check_written(&open.written).await?;
         let mut txn = open.txn.lock().await;
         if let Some(gtid) = &open.gtid {
             gtid.mark(&mut txn)?;
@@ -303,6 +307,18 @@ impl Session {
                     (txn.identity().cloned(), open.gtid.as_ref().map(Gtid::token));
                 Err(self.instance.commit_error(error, identity, token).await)
             }
+        }
+    }
+
+    /// What [`Session::check_tables`] checks; 1213 also when a table was renamed without the transaction that wrote it.
+    pub(super) async fn check_written(
+        &self,
+        written: &BTreeMap<TableId, Arc<TableDef>>,
+    ) -> Result<()> {
+        self.check_tables(&written.keys().copied().collect()).await?;
+        match written.values().all(|table| self.instance.catalog.is_current(table)) {
+            true => Ok(()),
+            false => Err(Error::deadlock()),
         }
     }
 

@@ -107,7 +107,7 @@ impl XaBranch {
     }
 }
 
-/// Whether a prepared transaction has written tables that LOCK TABLES wants, or (for all tables) is being committed.
+/// Whether a prepared transaction has written tables that LOCK TABLES or a schema change wants, or (for all tables) is being committed.
 pub(super) async fn is_in_the_way(
     client: &Arc<dyn ShardClient>,
     wanted: &[TableWanted],
@@ -227,7 +227,7 @@ impl Session {
         self.transaction.discard();
         let open = open.ok_or_else(|| Error::internal("an XA transaction that is not open"))?;
         let (client, clock) = (&self.instance.config.client, &self.instance.config.clock);
-        let id = match self.check_tables(&open.written).await {
+        let id = match self.check_written(&open.written).await {
             Ok(()) => client.timestamp().await.map_err(Error::from),
             Err(error) => Err(error),
         };
@@ -237,7 +237,7 @@ impl Session {
                     xid: xid.clone(),
                     id,
                     decision: None,
-                    tables: open.written,
+                    tables: open.written.keys().copied().collect(),
                     node: self.instance.config.node,
                     connection: self.info.connection_id,
                     prepared_unix_ms: clock.unix_micros() / 1000,
