@@ -43,7 +43,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long a client waits for the answer of a statement: longer than every wait of the server.
+/// How long a client waits for the answer of a statement: longer than every wait of the server for rows and shards.
 const STATEMENT_WAIT: Duration = Duration::from_secs(6);
 /// Operations per second of one client.
 const RATE: u32 = 50;

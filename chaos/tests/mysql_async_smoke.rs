@@ -131,6 +131,21 @@ async fn locked_tables_over_nodes(cluster: &Cluster) {
     inserted.expect("the locks of a session that was killed are over");
     let seen: Option<i64> = b.query_first("SELECT COUNT(*) FROM rs.locked").await.unwrap();
     assert_eq!(seen, Some(4));
+
+    // TRUNCATE waits for a transaction of another node that has only read.
+    let mut a = root(cluster, 1).await;
+    a.query_drop("SET lock_wait_timeout = 1").await.unwrap();
+    b.query_drop("BEGIN").await.unwrap();
+    let seen: Option<i64> = b.query_first("SELECT COUNT(*) FROM rs.locked").await.unwrap();
+    assert_eq!(seen, Some(4));
+    let refused = a.query_drop("TRUNCATE TABLE rs.locked").await;
+    assert_eq!(code(&refused.unwrap_err()), 1205);
+    let seen: Option<i64> = b.query_first("SELECT COUNT(*) FROM rs.locked").await.unwrap();
+    assert_eq!(seen, Some(4));
+    b.query_drop("COMMIT").await.unwrap();
+    a.query_drop("TRUNCATE TABLE rs.locked").await.unwrap();
+    let seen: Option<i64> = b.query_first("SELECT COUNT(*) FROM rs.locked").await.unwrap();
+    assert_eq!(seen, Some(0));
 }
 
 async fn statements(cluster: &Cluster) {

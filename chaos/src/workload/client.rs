@@ -23,6 +23,9 @@ pub(super) const GAVE_UP: u16 = 3819;
 pub(super) const NO_SUCH_TABLE: u16 = 1146;
 /// How long a connection may take to come up.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
+/// How long a client waits for a schema change: while a node does not answer, nobody knows for about 10 s whether it still
+/// uses the table.
+pub(super) const DEFINITION_WAIT: Duration = Duration::from_secs(20);
 /// Lets a statement give up waiting for a row before its client gives up waiting for the statement.
 const LOCK_WAIT: &str = "SET SESSION innodb_lock_wait_timeout = 4";
 /// Pause after a failure, so that a dead cluster is not hammered.
@@ -203,7 +206,8 @@ impl<'a> Client<'a> {
 
 /// Makes tables on a healthy cluster; tries again while it says that nothing was executed.
 pub(super) async fn prepare(target: &Target, statements: &[&str]) -> Result<(), Failure> {
-    let mut client = Client::new(target, 0);
+    let target = Target { statement_wait: DEFINITION_WAIT, ..target.clone() };
+    let mut client = Client::new(&target, 0);
     for statement in statements {
         // DROP and CREATE … IF NOT EXISTS may be done twice; CREATE TABLE is only repeated when it
         // certainly did nothing.

@@ -1,9 +1,10 @@
 //! Rows and definitions: one client creates, renames, empties and drops tables; the others insert into them, and into
-//! some that are gone already, by single statements and by transactions in the middle of which a definition may change.
+//! some that are gone already, by single statements and by transactions in the middle of which a definition is asked for: it
+//! waits for them.
 //!
 //! ALTER TABLE, CREATE INDEX and DROP INDEX are answered with 1235 by the server, so they are not part of it.
 
-use super::client::{Client, NO_SUCH_TABLE, Steady, Trouble};
+use super::client::{Client, DEFINITION_WAIT, NO_SUCH_TABLE, Steady, Trouble};
 use super::{Setup, Stop, Target, Workload};
 use crate::history::check::{self, Verdict};
 use crate::history::{Change, Event, Failure, Op, Recorder};
@@ -20,7 +21,7 @@ const OPEN_MAX: usize = 3;
 const ENDED_MAX: usize = 2;
 /// Pause between two definitions: every one of them is announced to all nodes.
 const PAUSE: Duration = Duration::from_millis(300);
-/// Longest pause between the two halves of a transaction, milliseconds: long enough for a definition to come between.
+/// Longest pause between the two halves of a transaction, milliseconds: long enough for a definition to meet it.
 const BETWEEN_MS_MAX: u64 = 400;
 /// First process of the final reads; one per node.
 const FINAL: u64 = 1000;
@@ -134,7 +135,8 @@ impl Ddl {
     }
 
     async fn define(&self, client: u64, target: &Target, recorder: &Recorder, stop: &Stop) {
-        let mut connection = Client::new(target, client);
+        let target = Target { statement_wait: DEFINITION_WAIT, ..target.clone() };
+        let mut connection = Client::new(&target, client);
         let mut rng = Rng::seeded(client);
         while connection.turn(stop).await {
             let change = self.tables().choose(&mut rng);

@@ -1,0 +1,134 @@
+//! A schema change while a node does not say what its sessions use: the change goes on without it, and what its
+//! transactions have begun is refused when it comes back.
+//!
+//! Two nodes over the same shards in memory. The first hears nothing from the second. The clock stands still, so the second
+//! keeps its lease on the old catalog until it is told to renew it, as it would have to after a silence.
+
+use base::{Clock, NodeId};
+use sql::instance::{
+    Cluster, Instance, InstanceConfig, NodeRow, ShardRow, TableUsers, TableWanted,
+};
+use sql::session::{Outcome, Session, SessionInfo};
+use sql::value::{Row, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use txn::testing::MemoryCluster;
+
+/// MySQL's numbers: a deadlock's victim; a definition that has changed.
+const DEADLOCK: u16 = 1213;
+const TABLE_CHANGED: u16 = 1412;
+
+struct StandingClock;
+
+impl Clock for StandingClock {
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn unix_micros(&self) -> u64 {
+        1_767_323_045_678_000
+    }
+}
+
+/// Other nodes that never answer.
+struct Silence;
+
+#[async_trait::async_trait]
+impl Cluster for Silence {
+    async fn announce_catalog(&self, _: u64) -> bool {
+        false
+    }
+
+    async fn announce_table_locks(&self, _: u64, _: &[TableWanted]) -> TableUsers {
+        TableUsers { used: false, silent: true }
+    }
+
+    fn shards(&self) -> Vec<ShardRow> {
+        Vec::new()
+    }
+
+    fn nodes(&self) -> Vec<NodeRow> {
+        Vec::new()
+    }
+}
+
+fn node(id: u64, shards: &Arc<MemoryCluster>) -> Arc<Instance> {
+    Instance::new(InstanceConfig {
+        client: shards.clone(),
+        cluster: Arc::new(Silence),
+        clock: Arc::new(StandingClock),
+        node: NodeId(id),
+        version: "8.0.46-PrecinctDB".into(),
+        temp_dir: std::env::temp_dir().join("precinct-sql-tests"),
+        local_infile: false,
+        variables: BTreeMap::new(),
+    })
+}
+
+fn session(node: &Arc<Instance>, connection_id: u32) -> Session {
+    node.session(SessionInfo {
+        connection_id,
+        user: "root".into(),
+        host: "localhost".into(),
+        found_rows: false,
+        interactive: false,
+    })
+}
+
+/// The rows of a statement, or its error's number.
+async fn run(session: &mut Session, sql: &str) -> Result<Vec<Row>, u16> {
+    let rows = match session.execute(sql).await.0 {
+        Ok(Outcome::Rows { rows, .. }) => rows.collect().await,
+        Ok(_) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    };
+    rows.map_err(|error| error.code)
+}
+
+async fn run_all(session: &mut Session, statements: &[&str]) {
+    for sql in statements {
+        assert!(run(session, sql).await.is_ok(), "{sql}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_silent_node_began_under_an_old_definition_is_refused() {
+    let shards = MemoryCluster::new(4, Arc::new(StandingClock)).expect("a cluster in memory");
+    let (here, there) = (node(1, &shards), node(2, &shards));
+    here.bootstrap().await.expect("bootstrap");
+    let (mut a, mut b) = (session(&here, 1), session(&there, 2));
+    run_all(
+        &mut a,
+        &[
+            "CREATE DATABASE d",
+            "CREATE TABLE d.t (id INT PRIMARY KEY)",
+            "CREATE TABLE d.u (id INT PRIMARY KEY)",
+            "INSERT INTO d.u VALUES (1)",
+        ],
+    )
+    .await;
+    there.renew_catalog().await.expect("the meta shard answers");
+
+    // Its row would be in the table, but under a name that the transaction has never heard of.
+    run_all(&mut b, &["BEGIN", "INSERT INTO d.t VALUES (2)"]).await;
+    run_all(&mut a, &["RENAME TABLE d.t TO d.t2"]).await;
+    there.renew_catalog().await.expect("the meta shard answers");
+    assert_eq!(run(&mut b, "COMMIT").await, Err(DEADLOCK));
+    assert_eq!(run(&mut a, "SELECT id FROM d.t2").await, Ok(Vec::new()));
+
+    // Its row would be lost.
+    run_all(&mut b, &["BEGIN", "INSERT INTO d.t2 VALUES (3)"]).await;
+    run_all(&mut a, &["TRUNCATE TABLE d.t2"]).await;
+    there.renew_catalog().await.expect("the meta shard answers");
+    assert_eq!(run(&mut b, "COMMIT").await, Err(TABLE_CHANGED));
+
+    // The table would look empty at the read point.
+    run_all(&mut b, &["BEGIN"]).await;
+    assert_eq!(run(&mut b, "SELECT id FROM d.u").await, Ok(vec![vec![Value::Int(1)]]));
+    run_all(&mut a, &["TRUNCATE TABLE d.u", "INSERT INTO d.u VALUES (4)"]).await;
+    there.renew_catalog().await.expect("the meta shard answers");
+    assert_eq!(run(&mut b, "SELECT id FROM d.u").await, Err(TABLE_CHANGED));
+    run_all(&mut b, &["COMMIT"]).await;
+    assert_eq!(run(&mut b, "SELECT id FROM d.u").await, Ok(vec![vec![Value::Int(4)]]));
+}
