@@ -16,7 +16,7 @@ pub enum ReadRequest {
         keys: Vec<Bytes>,
         /// Read point.
         ts: Timestamp,
-        /// Large transactions whose locks are no obstacle.
+        /// Large and prepared transactions whose locks are no obstacle.
         known: Vec<KnownTransaction>,
     },
     /// The rows of a key range, one page at a time.
@@ -30,7 +30,7 @@ pub enum ReadRequest {
         /// Most rows that are wanted; capped by `base::limits::SCAN_ROWS_MAX` and `SCAN_BYTES_MAX`. With `known`
         /// transactions the answer may hold up to twice as many.
         limit: usize,
-        /// Large transactions whose locks are no obstacle.
+        /// Large and prepared transactions whose locks are no obstacle.
         known: Vec<KnownTransaction>,
     },
     /// Whether anything in some keys and ranges was changed between two read points.
@@ -45,7 +45,7 @@ pub enum ReadRequest {
         ts: Timestamp,
         /// The asker's own prewrite, whose locks are no obstacle; zero when there is none.
         own: Timestamp,
-        /// Large transactions whose locks are no obstacle. What they have committed in between counts.
+        /// Large and prepared transactions whose locks are no obstacle. What they have committed in between counts.
         known: Vec<KnownTransaction>,
     },
     /// When the oldest transaction began that has a lock here. The shard raises its lock floor first: transactions that
@@ -57,7 +57,7 @@ pub enum ReadRequest {
 }
 
 impl ReadRequest {
-    /// Its read point, and the large transactions that its reader knows; `None` when it reads no rows.
+    /// Its read point, and the transactions that its reader knows; `None` when it reads no rows.
     pub(crate) fn sight(&mut self) -> Option<(&mut Timestamp, &mut Vec<KnownTransaction>)> {
         match self {
             ReadRequest::Get { ts, known, .. }
@@ -68,7 +68,7 @@ impl ReadRequest {
     }
 }
 
-/// A large transaction of which a reader knows what to make, so that its locks do not hold the reader up.
+/// A large or prepared transaction of which a reader knows what to make, so that its locks do not hold the reader up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownTransaction {
     /// Its identity.
@@ -77,7 +77,7 @@ pub struct KnownTransaction {
     pub fate: Fate,
 }
 
-/// What a reader makes of a large transaction's locks.
+/// What a reader makes of a known transaction's locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is the reader's own: what it has written up to this round counts.
@@ -219,8 +219,9 @@ pub enum WriteRequest {
         start_ts: Timestamp,
         /// When its versions become visible.
         commit_ts: Timestamp,
-        /// Locked keys on this shard. A key whose lock is gone and whose version at `commit_ts` is
-        /// absent answers `RolledBack`, or `Status(Forgotten)` when nobody knows any more.
+        /// Locked keys on this shard. A key whose lock is gone and whose version at `commit_ts` is absent answers
+        /// `RolledBack`, or `Status(Forgotten)` when nobody knows any more. The primary of a prepared transaction that
+        /// is held answers `KeyLocked`: `Decide` commits it.
         keys: Vec<Bytes>,
         /// Locked keys that get no version; one whose lock is gone is passed over.
         kept: Vec<Bytes>,
@@ -253,8 +254,9 @@ pub enum WriteRequest {
         /// Keys on this shard.
         keys: Vec<Bytes>,
     },
-    /// Commits a large transaction, all of whose locks stand, at a timestamp that the primary's leader fetches while it
-    /// holds the primary's latch. Repeating it changes nothing.
+    /// Commits a large or prepared transaction, all of whose locks stand, at a timestamp that the primary's leader fetches
+    /// while it holds the primary's latch. Repeating it changes nothing. Of one whose lock and record are gone for long
+    /// nobody knows; the answer is `Status(Forgotten)`.
     Decide {
         /// Identity of the transaction.
         start_ts: Timestamp,
@@ -332,8 +334,8 @@ pub enum WriteResponse {
 pub enum TxnStatus {
     /// Its primary lock stands and has not expired: wait.
     Alive,
-    /// As `Alive`, of a large transaction: its commit timestamp will be later than any that was handed out before this
-    /// answer, so that readers need not wait.
+    /// As `Alive`, of a large transaction or a prepared one that is held: its commit timestamp will be later than any that
+    /// was handed out before this answer, so that readers need not wait.
     Open,
     /// Committed: turn its locks into versions.
     Committed {

@@ -54,7 +54,7 @@ impl HeldLock {
     }
 
     /// Whether it decides a prepared transaction that is held: the lock of `key` goes only when somebody says so.
-    fn is_held(&self, key: &[u8]) -> bool {
+    pub(crate) fn is_held(&self, key: &[u8]) -> bool {
         self.expires_unix_ms == u64::MAX && self.primary == key
     }
 }

@@ -15,6 +15,7 @@
 //! commit T a1 | rollback T a1 | check T primary=a1 | heartbeat T primary=a1
 //! identify T | commit-now T a1=x | settle-now T primary=a1   a commit of one entry that may be late
 //! put a1=x | read a1 [ts=T] | collect 1 ts=T | bump c by=10 at_least=5
+//! hold-prepared t1 | commit-prepared t1 | rollback-prepared t1   what t1 has prepared; from then on also a raw transaction
 //! collect-records before=T | records      of transactions that began before T, on all shards | all that are left
 //! hold 1 | lose-quorum 1 | heal 1 | depose 1 | elect 1 [lost]
 //! hand-over 1                             the row locks of the leader are sent to the next one, before "depose"
@@ -644,6 +645,7 @@ impl ScriptRunner {
                         _ => txn::roll_back_prepared(&client, prepared).await,
                     }
                 });
+                self.raw.entry(named()?).or_insert((prepared.start_ts, None));
                 Ok(outcome.map_or_else(describe, |()| "ok".into()))
             }
             "commit" => {

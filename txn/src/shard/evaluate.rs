@@ -6,6 +6,7 @@
 //! ```text
 //! key:  free ──[Prewrite]──► locked ──[Commit]────► free, version at commit_ts (record on the primary)
 //!                              │ ▲─ [Heartbeat], the same Prewrite again
+//!                              ├──[Decide]────► free, as after Commit: of large and of prepared transactions
 //!                              └──[Rollback, CheckStatus when expired]──► free (record on the primary)
 //!       └──[CheckLocks, Rollback]──► free, with a record that no lock can be placed any more
 //! ```
@@ -26,7 +27,7 @@
 //! | `Prewrite` | `RolledBack`: the lock that is asked for will never stand |
 //! | `CheckStatus` | `Forgotten`: an asker who has met a lock may remove it, because the record of one that is committed would not be gone |
 //! | `CheckLocks` | `RolledBack`: the lock will never be placed |
-//! | `Commit`, `Rollback` | `Forgotten`: its own coordinator must not be told one or the other |
+//! | `Commit`, `Decide`, `Rollback` | `Forgotten`: its own coordinator must not be told one or the other |
 //!
 //! Not here: what large transactions do otherwise (`large`).
 
@@ -321,6 +322,11 @@ impl Evaluator<'_> {
                     }
                 }
             };
+            let held = HeldLock::of(&lock);
+            if held.is_held(key) {
+                // Readers were told that it commits later than anything that was handed out by then (`Decide`).
+                return Err(locked(key, &held));
+            }
             put_change(&mut result.batch, key, commit_ts, &lock.change);
             let large = is_large_secondary(&lock, key);
             if lock.primary == key || (large && !recorded) {
@@ -372,8 +378,12 @@ impl Evaluator<'_> {
         if let Some(lock) = self.locks.get(primary)
             && lock.start_ts == start_ts
         {
+            // Both commit at a timestamp that is fetched under the latch that is held now.
+            if (lock.large && now_unix_ms < lock.expires_unix_ms) || lock.is_held(primary) {
+                return Ok(status(TxnStatus::Open));
+            }
             if now_unix_ms < lock.expires_unix_ms {
-                return Ok(status(if lock.large { TxnStatus::Open } else { TxnStatus::Alive }));
+                return Ok(status(TxnStatus::Alive));
             }
             if lock.commit_from.is_some()
                 && !defect::active("async-commit-rolled-back")

@@ -11,7 +11,8 @@
 //! afterwards, or for both in one engine snapshot, misses neither.
 //!
 //! The primary's lock of a large transaction is in the lock table, which has been looked at before (`reader`); here it
-//! matters only when its transaction is known.
+//! matters only when its transaction is known. All locks of a prepared transaction are there; a reader that knows it passes
+//! them.
 
 use super::evaluate::locked;
 use crate::Result;

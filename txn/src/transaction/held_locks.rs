@@ -9,7 +9,7 @@
 //!
 //! A shard counts as asked before the first message leaves, so nothing that may have been granted is forgotten.
 
-use super::resolve;
+use super::resolve::{self, Left};
 use crate::command::{
     Change, Expect, KeyWrite, LockMode, LockOwner, LockRequest, LockedKey, Patience,
 };
@@ -195,16 +195,24 @@ async fn lock_at(
             Ok(outcomes) => break outcomes,
             Err(Error::KeyLocked { key, start_ts, primary, .. }) => {
                 waited_before = true;
-                if resolve::finish(client, &key, start_ts, &primary).await? {
+                if resolve::finish(client, &key, start_ts, &primary).await? == Left::Nothing {
                     continue;
                 }
+                // Its row lock was granted before the replicated one was met; whoever does not get the row keeps nobody
+                // else from it.
+                let give_up = || client.release(route, request.owner, vec![key.clone()]);
                 match &mut request.patience {
-                    Patience::NoWait => return Err(Error::LockNotAvailable { key }),
+                    Patience::NoWait => {
+                        give_up().await;
+                        return Err(Error::LockNotAvailable { key });
+                    }
                     Patience::Skip => {
+                        give_up().await;
                         request.keys.retain(|other| *other != key);
                         skipped.insert(key);
                     }
                     Patience::Wait(left) if left.is_zero() => {
+                        give_up().await;
                         return Err(Error::LockWaitTimeout { key });
                     }
                     Patience::Wait(left) => {

@@ -2,16 +2,21 @@
 //!
 //! ```text
 //!  prepare: prewrite all ─► record it (the caller) ─► hold: the primary's lock never expires
-//!  later:   commit_ts ─► commit the primary ─► commit the others      or: roll back the primary ─► the others
+//!  later:   decide at the primary ─► commit the others                or: roll back the primary ─► the others
 //! ```
 //!
 //! Until it is held a prepared transaction expires like any other, so a coordinator that dies before it could record
 //! what it has prepared leaves no locks behind.
 //!
+//! The primary's leader fetches the commit timestamp while it holds the primary's latch (`Decide`). So whoever has found the
+//! lock held knows that the transaction commits later than any timestamp of that time: readers pass its locks (`resolve`),
+//! for as long as it takes. A commit timestamp that somebody else has fetched before is refused at a lock that is held.
+//!
 //! Invariants:
 //! 1. What is held is committed or rolled back by whoever has the record, and by nobody else.
 //! 2. Committing and rolling back may be repeated; the primary's shard keeps to what it has executed first. Once its
 //!    record is gone (`records`) it says so; whoever may repeat this after days sees to it that the record stays.
+//! 3. What is held commits at a timestamp that was fetched while its primary was latched.
 
 use super::commit::TwoPhase;
 use super::wrong_answer;
@@ -110,14 +115,15 @@ pub async fn commit_prepared(
     prepared: &PreparedTransaction,
 ) -> Result<Timestamp> {
     let start_ts = prepared.start_ts;
-    let commit_ts = client.timestamp().await?;
     let route = client.locate(&prepared.primary)?;
-    let (keys, kept) = (vec![prepared.primary.clone()], Vec::new());
-    let decision = WriteRequest::Commit { start_ts, commit_ts, keys, kept };
+    let decision = WriteRequest::Decide { start_ts, primary: prepared.primary.clone() };
     let commit_ts = match client.write(route, decision).await? {
-        WriteResponse::Status(TxnStatus::Committed { commit_ts }) => commit_ts,
+        WriteResponse::Done { commit_ts }
+        | WriteResponse::Status(TxnStatus::Committed { commit_ts }) => commit_ts,
         WriteResponse::Status(TxnStatus::Forgotten) => return Err(Error::Forgotten { start_ts }),
-        _ => commit_ts,
+        WriteResponse::Status(_) | WriteResponse::Counter(_) => {
+            return Err(wrong_answer(route.shard));
+        }
     };
     // Whoever meets a lock that is left asks the primary.
     let commits = prepared.others(&**client)?.into_iter().map(async |part| {

@@ -5,8 +5,13 @@
 //!                 ├ committed   ─► Commit this key     ─► try again at once
 //!                 ├ rolled back ─► Rollback this key   ─► try again at once
 //!                 ├ prewritten  ─► CheckLocks at all its shards ─► decide it at the primary ─► as above
-//!                 └ alive       ─► pause, twice as long each time ─► try again, until the limit
+//!                 ├ alive       ─► pause, twice as long each time ─► try again, until the limit
+//!                 └ open, held  ─► a reader passes it; a writer is told that the row is locked, and stands in line
 //! ```
+//!
+//! A prepared transaction that is held (`prepared`) may stay undecided for days, so nobody waits for it here. Its commit
+//! timestamp is fetched as that of a large one is, see below: readers see what was there before. Who wants to change its
+//! rows waits with a row lock, as long as its session allows (`held_locks`).
 //!
 //! A reader that meets a large transaction does not wait and finishes nothing. It asks the primary once and tells the
 //! shard what to make of the locks from then on:
@@ -18,7 +23,8 @@
 //! ```
 //!
 //! *Open* says that the primary's lock stood, and that the commit timestamp will be fetched under the primary's latch,
-//! later than this answer and so later than the read point. A read of the newest versions has none; it gets one first.
+//! later than this answer and so later than the read point. A read of the newest versions has none; it gets one first,
+//! and asks once more.
 //!
 //! *Prewritten* is an asynchronous commit whose coordinator is silent: it is committed if all its locks stand. Several
 //! may find that out at once; what the primary's shard executes first counts.
@@ -60,13 +66,35 @@ pub(super) async fn read_with(
             Err(Error::KeyLocked { key, start_ts, primary, large }) => {
                 let looked =
                     large && look_through(client, route, request, start_ts, &primary).await?;
-                if !looked {
-                    wait.lock_met(client, Met { key, start_ts, primary, large }).await?;
+                if looked {
+                    continue;
+                }
+                let left = finish(client, &key, start_ts, &primary).await?;
+                let passed = left == Left::Open && pass(client, request, start_ts).await?;
+                if left != Left::Nothing && !passed {
+                    wait.pause(client, Met { key, start_ts, primary, large }).await?;
                 }
             }
             outcome => return outcome,
         }
     }
+}
+
+/// Lets a read pass the locks of an open transaction; `false` when it is none of rows.
+async fn pass(
+    client: &dyn ShardClient,
+    request: &mut ReadRequest,
+    start_ts: Timestamp,
+) -> Result<bool> {
+    let Some((ts, known)) = request.sight() else { return Ok(false) };
+    if *ts == Timestamp::MAX {
+        // It may be decided by now: the next answer counts, which is later than this point.
+        *ts = client.timestamp().await?;
+        return Ok(true);
+    }
+    known.retain(|other| other.start_ts != start_ts);
+    known.push(KnownTransaction { start_ts, fate: Fate::Passed });
+    Ok(true)
 }
 
 /// Learns what a read has to make of a large transaction's locks. `false` when nobody knows yet.
@@ -103,6 +131,9 @@ async fn look_through(
 
 /// Runs a write, resolving the locks it meets. `KeyLocked` means that nothing was executed, so another
 /// attempt does no harm.
+///
+/// # Errors
+/// `RowLocked` at the lock of a prepared transaction that is held.
 pub(super) async fn write(
     client: &dyn ShardClient,
     route: Route,
@@ -112,7 +143,13 @@ pub(super) async fn write(
     loop {
         match client.write(route, request.clone()).await {
             Err(Error::KeyLocked { key, start_ts, primary, large }) => {
-                wait.lock_met(client, Met { key, start_ts, primary, large }).await?;
+                match finish(client, &key, start_ts, &primary).await? {
+                    Left::Nothing => {}
+                    Left::Open if !large => return Err(Error::RowLocked { key }),
+                    Left::Open | Left::Lock => {
+                        wait.pause(client, Met { key, start_ts, primary, large }).await?;
+                    }
+                }
             }
             outcome => return outcome,
         }
@@ -132,7 +169,7 @@ pub(super) struct LockWait {
     /// Time spent in pauses so far.
     waited: Duration,
     /// The next pause.
-    pause: Duration,
+    next: Duration,
     /// Identity of the waiting transaction when it may hold locks itself; `None` when it holds none.
     own: Option<Timestamp>,
 }
@@ -140,7 +177,7 @@ pub(super) struct LockWait {
 impl LockWait {
     /// For someone who holds no lock and so cannot be part of a deadlock.
     pub(super) fn patient() -> LockWait {
-        LockWait { waited: Duration::ZERO, pause: limits::LOCK_RETRY_PAUSE_MIN, own: None }
+        LockWait { waited: Duration::ZERO, next: limits::LOCK_RETRY_PAUSE_MIN, own: None }
     }
 
     /// For a transaction that may hold locks. It waits long for younger ones but gives way to older
@@ -149,12 +186,9 @@ impl LockWait {
         LockWait { own: Some(own), ..LockWait::patient() }
     }
 
-    /// Resolves the lock or pauses; an error when it is time to give up.
-    async fn lock_met(&mut self, client: &dyn ShardClient, met: Met) -> Result<()> {
+    /// Pauses because of a lock that stands; an error when it is time to give up.
+    async fn pause(&mut self, client: &dyn ShardClient, met: Met) -> Result<()> {
         let Met { key, start_ts, primary, large } = met;
-        if finish(client, &key, start_ts, &primary).await? {
-            return Ok(());
-        }
         let gives_way = self.own.is_some_and(|own| own > start_ts);
         if gives_way && self.waited >= limits::LOCK_WAIT_YOUNGER_MAX {
             return Err(Error::WriteConflict { key });
@@ -162,22 +196,37 @@ impl LockWait {
         if self.waited >= limits::LOCK_WAIT_MAX {
             return Err(Error::KeyLocked { key, start_ts, primary, large });
         }
-        client.pause(self.pause).await;
-        self.waited += self.pause;
-        self.pause = (self.pause * 2).min(limits::LOCK_RETRY_PAUSE_MAX);
+        client.pause(self.next).await;
+        self.waited += self.next;
+        self.next = (self.next * 2).min(limits::LOCK_RETRY_PAUSE_MAX);
         Ok(())
     }
 }
 
-/// Finishes a transaction's lock on `key` if the transaction is decided. `false`: it is alive.
+/// What is left of a lock that was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Nothing: try again.
+    Nothing,
+    /// The lock; its transaction may be decided soon.
+    Lock,
+    /// The lock of a large or prepared transaction, which commits after the answer, perhaps long after.
+    Open,
+}
+
+/// Finishes a transaction's lock on `key` if the transaction is decided.
 pub(super) async fn finish(
     client: &dyn ShardClient,
     key: &Bytes,
     start_ts: Timestamp,
     primary: &Bytes,
-) -> Result<bool> {
+) -> Result<Left> {
     let status = what_became(client, start_ts, primary).await?;
-    finish_key(client, key, start_ts, &status).await
+    Ok(match finish_key(client, key, start_ts, &status).await? {
+        true => Left::Nothing,
+        false if status == TxnStatus::Open => Left::Open,
+        false => Left::Lock,
+    })
 }
 
 /// What became of a transaction over several shards. One whose lock has expired is decided now, if that can be done.

@@ -90,7 +90,7 @@ impl Evaluator<'_> {
         Ok(result)
     }
 
-    /// Commits a large transaction.
+    /// Commits a large or a prepared transaction.
     pub(super) fn decide(
         &self,
         start_ts: Timestamp,
@@ -102,6 +102,10 @@ impl Evaluator<'_> {
                 Some(TxnRecord::Committed { commit_ts }) => {
                     let status = TxnStatus::Committed { commit_ts };
                     Ok(Evaluation::answering(WriteResponse::Status(status)))
+                }
+                None if start_ts < self.lock_floor => {
+                    let status = WriteResponse::Status(TxnStatus::Forgotten);
+                    Ok(Evaluation::answering(status))
                 }
                 Some(TxnRecord::RolledBack) | None => Err(Error::RolledBack { start_ts }),
             };
