@@ -1,8 +1,10 @@
 //! Between what runs on a node (`sql::activity`) and its message of `node.proto`.
 
 use base::Timestamp;
+use bytes::Bytes;
 use proto::node as pb;
 use sql::activity::{NodeActivity, TransactionRow};
+use txn::HeldUp;
 use txn::command::{LockMode, LockOwner};
 use txn::row_locks::{Deadlock, HeldLock, LockReport, WaitingLock};
 
@@ -43,6 +45,10 @@ pub fn activity_from_pb(message: pb::Activity) -> NodeActivity {
 }
 
 fn transaction_to_pb(row: TransactionRow) -> pb::OpenTransaction {
+    let (held_up_key, held_up_by) = match row.held_up {
+        Some(HeldUp { key, by }) => (key, by.0),
+        None => (Bytes::new(), 0),
+    };
     pb::OpenTransaction {
         id: row.id,
         owner: row.owner.map_or(0, |owner| owner.0),
@@ -57,11 +63,14 @@ fn transaction_to_pb(row: TransactionRow) -> pb::OpenTransaction {
         autocommit: row.autocommit,
         running: row.statement.is_some(),
         statement: row.statement.unwrap_or_default(),
+        held_up_key,
+        held_up_by,
     }
 }
 
 fn transaction_from_pb(message: pb::OpenTransaction) -> TransactionRow {
     let some = |number: u64| (number != 0).then_some(number);
+    let (key, by) = (message.held_up_key, some(message.held_up_by));
     TransactionRow {
         id: message.id,
         owner: some(message.owner).map(LockOwner),
@@ -75,6 +84,7 @@ fn transaction_from_pb(message: pb::OpenTransaction) -> TransactionRow {
         read_only: message.read_only,
         autocommit: message.autocommit,
         statement: message.running.then_some(message.statement),
+        held_up: by.map(|by| HeldUp { key, by: Timestamp(by) }),
     }
 }
 
@@ -126,7 +136,6 @@ fn mode_from_pb(exclusive: bool) -> LockMode {
 mod tests {
     use super::*;
     use base::NodeId;
-    use bytes::Bytes;
 
     #[test]
     fn what_runs_survives_the_wire() {
@@ -145,6 +154,7 @@ mod tests {
             read_only: true,
             autocommit: true,
             statement: Some("SELECT 1".into()),
+            held_up: Some(HeldUp { key: key.clone(), by: Timestamp(15) }),
         };
         let idle = TransactionRow {
             owner: None,
@@ -153,6 +163,7 @@ mod tests {
             read_only: false,
             autocommit: false,
             statement: None,
+            held_up: None,
             ..transaction.clone()
         };
         let blockers = vec![(second, LockMode::Shared), (first, mode)];

@@ -9,6 +9,8 @@
 //!                              Activity ─► data_locks, data_lock_waits, INNODB_TRX, SHOW ENGINE INNODB STATUS
 //! ```
 //!
+//! Prepared XA transactions run on no node; their records in the meta shard are read beside that (`prepared`).
+//!
 //! A transaction's node and the nodes that keep its locks are asked separately, so what they tell is of slightly different
 //! moments: a lock may be told whose transaction has just ended.
 //!
@@ -19,6 +21,7 @@
 //! Not here: lines and deadlocks (`txn::row_locks`), messages between nodes (`server`).
 
 mod lock_name;
+mod prepared;
 
 pub(crate) use lock_name::{LockName, lock_id, lock_name, mode_name};
 
@@ -26,15 +29,19 @@ use crate::Error;
 use crate::ast::IsolationLevel;
 use crate::context::EvalContext;
 use crate::instance::{Instance, SessionEntry};
+use crate::session::xa::list_prepared;
 use crate::types::datetime::TimeZone;
 use crate::value::Value;
-use base::limits::{ACTIVITY_BYTES_MAX, ACTIVITY_ROWS_MAX, ACTIVITY_STATEMENT_CHARS_MAX};
+use base::limits::{
+    ACTIVITY_BYTES_MAX, ACTIVITY_ROWS_MAX, ACTIVITY_STATEMENT_CHARS_MAX, ACTIVITY_WAIT_MAX,
+};
 use base::{NodeId, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use txn::Progress;
+use tokio::time::timeout;
 use txn::command::LockOwner;
 use txn::row_locks::{Deadlock, LockReport, WaitingLock};
+use txn::{HeldUp, Progress};
 
 /// In the number of a transaction that has asked for no lock; no owner has it.
 const READER: u64 = 1 << 63;
@@ -59,7 +66,7 @@ pub struct TransactionRow {
     pub id: u64,
     /// Who holds its row locks, once it has asked for one.
     pub owner: Option<LockOwner>,
-    /// Its session.
+    /// Its session; 0 for a prepared XA transaction, which is no session's any more.
     pub connection: u32,
     /// When it began, by its node's wall clock: BEGIN, or the statement that brought it.
     pub started_unix_micros: u64,
@@ -79,6 +86,15 @@ pub struct TransactionRow {
     pub autocommit: bool,
     /// The statement that its session runs.
     pub statement: Option<String>,
+    /// The replicated lock that it waits for instead of a row lock.
+    pub held_up: Option<HeldUp>,
+}
+
+impl TransactionRow {
+    /// Whether it is a prepared XA transaction.
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.connection == 0
+    }
 }
 
 /// How a transaction began.
@@ -140,6 +156,7 @@ impl SessionEntry {
                 read_only: watched.begun.read_only,
                 autocommit: watched.begun.autocommit,
                 statement: statement.clone(),
+                held_up: progress.held_up(),
             })
         });
         listed.collect()
@@ -184,12 +201,24 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
-    /// Asks all nodes; warns of those that do not answer.
+    /// Asks all nodes, and looks for prepared transactions; warns of those that do not answer.
     pub(crate) async fn gather(instance: &Instance, ctx: &EvalContext) -> Activity {
         let mut answers = instance.config.cluster.activities().await;
         answers.push((instance.node(), Some(instance.activity())));
         answers.sort_by_key(|(node, _)| *node);
-        Activity::of(answers, ctx)
+        let activity = Activity::of(answers, ctx);
+        let missing = |why: &str| {
+            ctx.warn(Error::incomplete_list(format!(
+                "prepared XA transactions and their locks are missing here: {why}"
+            )));
+        };
+        let client = &instance.config.client;
+        match timeout(ACTIVITY_WAIT_MAX, list_prepared(client)).await {
+            Ok(Ok(list)) => return activity.with_prepared(list, ctx),
+            Ok(Err(error)) => missing(&error.message),
+            Err(_) => missing("the meta shard does not answer"),
+        }
+        activity
     }
 
     /// What these nodes answered.
@@ -283,6 +312,7 @@ mod tests {
             read_only: false,
             autocommit: false,
             statement: None,
+            held_up: None,
         }
     }
 

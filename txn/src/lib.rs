@@ -26,7 +26,7 @@ pub mod transaction;
 pub use error::{Error, Result};
 pub use lock_owners::LockOwners;
 pub use oracle::Oracle;
-pub use progress::Progress;
+pub use progress::{HeldUp, Progress};
 pub use read_points::ReadPoints;
 pub use row_locks::RowLocks;
 pub use shard_client::{Route, ShardClient, TransactionSizes};

@@ -8,6 +8,8 @@
 
 use crate::command::LockOwner;
 use base::Timestamp;
+use bytes::Bytes;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -26,6 +28,17 @@ pub struct Progress {
     rows_modified: AtomicU64,
     /// Wall clock since when it asks for row locks, milliseconds; 0 when it does not.
     asking_since_unix_ms: AtomicU64,
+    /// What holds that request up, when it is no row lock.
+    held_up: Mutex<Option<HeldUp>>,
+}
+
+/// A replicated lock that a request for row locks waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldUp {
+    /// The key.
+    pub key: Bytes,
+    /// Whose lock stands there: the start timestamp of a transaction that has prewritten the key.
+    pub by: Timestamp,
 }
 
 /// A request for row locks under way; over when dropped, also when nobody waits for its answer any more.
@@ -61,6 +74,16 @@ impl Progress {
     /// Wall clock since when it asks for row locks, milliseconds.
     pub fn asking_since_unix_ms(&self) -> Option<u64> {
         some(self.asking_since_unix_ms.load(Ordering::Relaxed))
+    }
+
+    /// What holds its request for row locks up, when that is no row lock.
+    pub fn held_up(&self) -> Option<HeldUp> {
+        self.held_up.lock().clone()
+    }
+
+    /// Its request for row locks waits for this, or for no replicated lock any more.
+    pub(crate) fn is_held_up(&self, by: Option<HeldUp>) {
+        *self.held_up.lock() = by;
     }
 
     /// It reads, at whatever point.
@@ -108,6 +131,7 @@ impl Progress {
 impl Drop for Asking {
     fn drop(&mut self) {
         self.0.asking_since_unix_ms.store(0, Ordering::Relaxed);
+        self.0.is_held_up(None);
     }
 }
 

@@ -296,10 +296,10 @@ impl Transaction {
         let (weight, own) = (self.writes(), self.own_start());
         let locks = self.locks.get_or_insert_with(|| HeldLocks::new(self.client.clone()));
         let Some(progress) = &self.progress else {
-            return locks.lock(keys, lock, weight, own).await;
+            return locks.lock(keys, lock, (weight, own), None).await;
         };
         let asking = progress.asks(locks.owner(), self.client.unix_ms());
-        let outcomes = locks.lock(keys, lock, weight, own).await;
+        let outcomes = locks.lock(keys, lock, (weight, own), Some(&**progress)).await;
         drop(asking);
         progress.holds(locks.count());
         outcomes

@@ -25,6 +25,7 @@ mod record;
 mod reserved;
 
 pub use record::oldest_prepared;
+pub(crate) use record::{ListedPrepared, PreparedList, list_prepared};
 pub(crate) use reserved::ReservedXids;
 
 use super::connection::Session;

@@ -120,11 +120,16 @@ fn put_transactions(lines: &mut Vec<String>, activity: &Activity, catalog: &Cata
 fn put_transaction(lines: &mut Vec<String>, activity: &Activity, transaction: &TransactionRow) {
     let TransactionRow { id, rows_locked, rows_modified, connection, isolation, .. } = transaction;
     let active = seconds(activity, transaction.started_unix_micros);
-    lines.push(format!("---TRANSACTION {id}, ACTIVE {active} sec, {isolation}"));
+    let state = if transaction.is_prepared() { "ACTIVE (PREPARED)" } else { "ACTIVE" };
+    lines.push(format!("---TRANSACTION {id}, {state} {active} sec, {isolation}"));
     lines.push(format!("{rows_locked} row lock(s), undo log entries {rows_modified}"));
     if let Some(read_ts) = transaction.read_ts {
         let age = seconds(activity, read_ts.unix_ms() * 1000);
         lines.push(format!("Trx read view: reads what was committed {age} sec ago, at {read_ts}"));
+    }
+    if transaction.is_prepared() {
+        // It is no session's any more.
+        return;
     }
     let statement = transaction.statement.as_deref().unwrap_or("");
     lines.push(format!("MySQL thread id {connection} {statement}").trim_end().to_string());
@@ -202,9 +207,15 @@ mod tests {
             read_only: false,
             autocommit: false,
             statement: None,
+            held_up: None,
         };
+        let prepared = LockOwner(17);
         let node = NodeActivity {
-            transactions: vec![transaction(holder, 11), transaction(waiter, 12)],
+            transactions: vec![
+                transaction(holder, 11),
+                transaction(waiter, 12),
+                transaction(prepared, 0),
+            ],
             transactions_cut: false,
             locks: LockReport {
                 held: vec![HeldLock { key, owner: holder, mode }],
@@ -224,7 +235,8 @@ mod tests {
             "\nLATEST DETECTED DEADLOCK\n".to_string(),
             "\n1970-01-01 00:00:01\n*** (1) TRANSACTION:\n".to_string(),
             format!("\n*** WE ROLL BACK TRANSACTION (1), {waiter}\n"),
-            "\n2 transactions are open\n".to_string(),
+            "\n3 transactions are open\n".to_string(),
+            format!("\n---TRANSACTION {prepared}, ACTIVE (PREPARED) "),
             "\nMySQL thread id 12\n------- TRX HAS BEEN WAITING ".to_string(),
             format!("\nblocked by TRANSACTION {holder}\n"),
             format!("trx id {holder} lock_mode X locks rec but not gap\n"),

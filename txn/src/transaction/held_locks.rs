@@ -15,6 +15,7 @@ use crate::command::{
 };
 use crate::defect;
 use crate::lock_owners::OwnerGuard;
+use crate::progress::{HeldUp, Progress};
 use crate::shard_client::{Route, ShardClient};
 use crate::{Error, Result};
 use base::{Timestamp, limits};
@@ -86,12 +87,13 @@ impl HeldLocks {
     }
 
     /// Locks keys; the outcome of each in their order. `own` is the transaction's identity once it is a large one.
+    /// `progress` is told what the request waits for, when it is a replicated lock.
     pub(super) async fn lock(
         &mut self,
         keys: &[Bytes],
         lock: RowLock,
-        weight: u64,
-        own: Timestamp,
+        (weight, own): (u64, Timestamp),
+        progress: Option<&Progress>,
     ) -> Result<Vec<LockedKey>> {
         let mut outcomes = vec![LockedKey::Skipped; keys.len()];
         let mut groups: BTreeMap<Route, Vec<usize>> = BTreeMap::new();
@@ -111,7 +113,7 @@ impl HeldLocks {
             let wanted = part.iter().map(|index| keys[*index].clone()).collect();
             let RowLock { mode, patience } = lock;
             let request = LockRequest { owner, weight, keys: wanted, own, mode, patience };
-            Ok::<_, Error>((part, lock_at(client, route, request).await?))
+            Ok::<_, Error>((part, lock_at(client, route, request, progress).await?))
         }))
         .await?;
         for (part, answered) in answers {
@@ -181,7 +183,13 @@ async fn lock_at(
     client: &dyn ShardClient,
     route: Route,
     mut request: LockRequest,
+    progress: Option<&Progress>,
 ) -> Result<Vec<LockedKey>> {
+    let tell = |by| {
+        if let Some(progress) = progress {
+            progress.is_held_up(by);
+        }
+    };
     let all = request.keys.clone();
     let mut skipped: BTreeSet<Bytes> = BTreeSet::new();
     let mut pause = limits::LOCK_RETRY_PAUSE_MIN;
@@ -196,6 +204,7 @@ async fn lock_at(
             Err(Error::KeyLocked { key, start_ts, primary, .. }) => {
                 waited_before = true;
                 if resolve::finish(client, &key, start_ts, &primary).await? == Left::Nothing {
+                    tell(None);
                     continue;
                 }
                 // Its row lock was granted before the replicated one was met; whoever does not get the row keeps nobody
@@ -216,6 +225,7 @@ async fn lock_at(
                         return Err(Error::LockWaitTimeout { key });
                     }
                     Patience::Wait(left) => {
+                        tell(Some(HeldUp { key, by: start_ts }));
                         client.pause(pause).await;
                         *left = left.saturating_sub(pause);
                         pause = (pause * 2).min(limits::LOCK_RETRY_PAUSE_MAX);

@@ -15,7 +15,7 @@
 
 use crate::ast::{XID_PART_BYTES_MAX, Xid};
 use crate::{Error, Result};
-use base::limits::{XA_KEYS_BYTES_MAX, XA_ROW_BYTES_TARGET};
+use base::limits::{ACTIVITY_BYTES_MAX, ACTIVITY_ROWS_MAX, XA_KEYS_BYTES_MAX, XA_ROW_BYTES_TARGET};
 use base::{IndexId, KeyRange, NodeId, Slot, TableId, Timestamp};
 use bytes::Bytes;
 use engine::key::{KeyBuilder, table_prefix};
@@ -76,6 +76,30 @@ pub(super) struct KeyList {
     rows: u32,
     /// CRC-32 of all rows, one after the other.
     checksum: u32,
+}
+
+/// A prepared transaction as lists of transactions and locks show it.
+#[derive(Debug)]
+pub(crate) struct ListedPrepared {
+    /// Identity of its locks.
+    pub(crate) start_ts: Timestamp,
+    /// When it was prepared, Unix milliseconds.
+    pub(crate) prepared_unix_ms: u64,
+    /// Whether it writes; else it has only locked rows.
+    pub(crate) has_written: bool,
+    /// Keys that it writes; where it writes none, one that decides it.
+    pub(crate) keys: Vec<Bytes>,
+    /// Keys that it has locked and does not write.
+    pub(crate) kept: Vec<Bytes>,
+}
+
+/// Some prepared transactions.
+#[derive(Debug, Default)]
+pub(crate) struct PreparedList {
+    /// Those that have locked something.
+    pub(crate) transactions: Vec<ListedPrepared>,
+    /// Whether there are more, or more keys of them, than there was room for.
+    pub(crate) cut: bool,
 }
 
 /// A record on disk.
@@ -327,10 +351,58 @@ async fn find_in(txn: &mut Transaction, xid: &Xid) -> Result<Option<XaRecord>> {
 
 /// All records.
 pub(super) async fn list(client: &Arc<dyn ShardClient>) -> Result<Vec<XaRecord>> {
-    let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
+    list_in(&mut Transaction::begin(client.clone(), Mode::Snapshot)).await
+}
+
+async fn list_in(txn: &mut Transaction) -> Result<Vec<XaRecord>> {
     let key = KeyBuilder::new(RECORDS, IndexId::PRIMARY).finish(Slot(0));
-    let rows = scan(&mut txn, KeyRange::prefix(table_prefix(RECORDS)), key).await?;
+    let rows = scan(txn, KeyRange::prefix(table_prefix(RECORDS)), key).await?;
     rows.iter().map(|(key, value)| XaRecord::decode(key, value)).collect()
+}
+
+/// The transactions that have locked something, with or without a decision, and as many of their keys as a list has
+/// room for.
+pub(crate) async fn list_prepared(client: &Arc<dyn ShardClient>) -> Result<PreparedList> {
+    let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
+    let mut list = PreparedList::default();
+    let (mut count, mut bytes) = (0, 0);
+    for record in list_in(&mut txn).await? {
+        let Some(KeyList { start_ts, .. }) = record.transaction else { continue };
+        let mut listed = ListedPrepared {
+            start_ts,
+            prepared_unix_ms: record.prepared_unix_ms,
+            has_written: !record.tables.is_empty(),
+            keys: Vec::new(),
+            kept: Vec::new(),
+        };
+        let range = KeyRange::prefix(key_head(KEY_LISTS, &record.xid).into_prefix());
+        let shard = Some(key_list_key(&record.xid, 0));
+        let options = ScanOptions { shard, ordered: true, ..ScanOptions::default() };
+        let mut scan = txn.scan(range, options).await?;
+        while !list.cut
+            && let Some(page) = scan.next_page().await?
+        {
+            for (_, row) in page {
+                let row = KeysMessage::decode(&row[..]).map_err(corrupt)?;
+                let written = row.keys.into_iter().map(|key| (key, false));
+                for (key, is_kept) in written.chain(row.kept.into_iter().map(|key| (key, true))) {
+                    count += 1;
+                    bytes += key.len();
+                    if count > ACTIVITY_ROWS_MAX || bytes > ACTIVITY_BYTES_MAX {
+                        list.cut = true;
+                        break;
+                    }
+                    let keys = if is_kept { &mut listed.kept } else { &mut listed.keys };
+                    keys.push(Bytes::from(key));
+                }
+            }
+        }
+        list.transactions.push(listed);
+        if list.cut {
+            break;
+        }
+    }
+    Ok(list)
 }
 
 /// When the oldest transaction began that has a record, with or without a decision.
