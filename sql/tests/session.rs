@@ -1,7 +1,8 @@
 //! Statements against a session over four shards in memory: golden scripts in `src/testscripts/session`.
 //!
 //! A command is a statement after `>`; a prefix names the session that runs it (`b:> …`), the default one
-//! is `main`. The tag `[prepared]` prepares it and executes it with the parameters after ` -- params: `,
+//! is `main`. The session `far` is at another node, which knows the tables that there are when it is used first.
+//! The tag `[prepared]` prepares it and executes it with the parameters after ` -- params: `,
 //! separated by commas: integers, NULL, or text. The tag `[columns]` prints the result's columns.
 //! LOAD DATA LOCAL reads its file's *content* from the place of the file name.
 //!
@@ -44,12 +45,13 @@ fn script(path: &std::path::Path) {
         let _inside = runtime.enter();
         MemoryCluster::new(SHARDS, clock.clone()).expect("a cluster in memory")
     };
-    let instance = runtime.block_on(instance(cluster.clone(), clock.clone()));
+    let instance = runtime.block_on(instance(cluster.clone(), clock.clone(), NodeId(1)));
     let mut sessions = Sessions {
         runtime,
         clock,
         cluster,
         instance,
+        far: None,
         sessions: BTreeMap::new(),
         tokens: Vec::new(),
     };
@@ -102,12 +104,16 @@ impl Cluster for Alone {
 /// Data shards of the cluster.
 const SHARDS: u32 = 4;
 
-async fn instance(shards: Arc<MemoryCluster>, clock: Arc<ScriptClock>) -> Arc<Instance> {
+async fn instance(
+    shards: Arc<MemoryCluster>,
+    clock: Arc<ScriptClock>,
+    node: NodeId,
+) -> Arc<Instance> {
     let instance = Instance::new(InstanceConfig {
         client: shards.clone(),
         cluster: Arc::new(Alone { announced: AtomicU64::new(0), shards }),
         clock,
-        node: NodeId(1),
+        node,
         version: "8.0.46-PrecinctDB".into(),
         temp_dir: std::env::temp_dir().join("precinct-sql-tests"),
         local_infile: true,
@@ -122,6 +128,8 @@ struct Sessions {
     clock: Arc<ScriptClock>,
     cluster: Arc<MemoryCluster>,
     instance: Arc<Instance>,
+    /// The node of the session `far`, once it was used.
+    far: Option<Arc<Instance>>,
     sessions: BTreeMap<String, Client>,
     /// Tokens that were shown.
     tokens: Vec<String>,
@@ -157,7 +165,15 @@ impl Runner for Sessions {
             return Ok("ok".into());
         }
         let name = context.prefix.clone().unwrap_or_else(|| "main".into());
-        let Sessions { runtime, instance, sessions, tokens, .. } = self;
+        if name == "far" && self.far.is_none() {
+            let far = instance(self.cluster.clone(), self.clock.clone(), NodeId(2));
+            self.far = Some(self.runtime.block_on(far));
+        }
+        let Sessions { runtime, sessions, tokens, .. } = self;
+        let instance = match &self.far {
+            Some(far) if name == "far" => far,
+            _ => &self.instance,
+        };
         let next_id = sessions.len() as u32 + 1;
         let client = sessions.remove(&name).unwrap_or_else(|| {
             Client::Idle(Box::new(instance.session(SessionInfo {

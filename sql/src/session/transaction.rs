@@ -25,7 +25,7 @@ use super::table_uses::TransactionUse;
 use super::token::Gtid;
 use super::xa::XaBranch;
 use crate::activity::Begun;
-use crate::ast::{AccessMode, Begin, Completion, IsolationLevel};
+use crate::ast::{AccessMode, Begin, Completion, IsolationLevel, Xid};
 use crate::catalog::{Catalog, TableDef};
 use crate::value::Value;
 use crate::{Error, Result};
@@ -51,6 +51,9 @@ pub(crate) struct SessionTransaction {
     pub(crate) next_past: Option<Transaction>,
     /// The XA transaction that this session is in, from XA START to XA PREPARE, COMMIT or ROLLBACK.
     pub(super) xa: Option<XaBranch>,
+    /// The name of the XA transaction that was rolled back here at XA PREPARE because one of another node has it: XA
+    /// ROLLBACK and XA COMMIT of this session do not mean that one.
+    pub(super) refused: Option<Xid>,
 }
 
 /// An open transaction.

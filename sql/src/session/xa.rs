@@ -16,7 +16,8 @@
 //! Invariants:
 //! 1. While a session is in an XA transaction that is not lost, its transaction is open.
 //! 2. A name is in use by one session of this node (`reserved`) or one record; names of sessions of other nodes meet at
-//!    XA PREPARE, where the second is rolled back.
+//!    XA PREPARE, where the second is rolled back. Its session does not end the first one by mistake: the next XA
+//!    ROLLBACK of that name is its own.
 //!
 //! Not here: what locks and commits mean (`txn`), what plain statements do in an XA transaction (`transaction`).
 
@@ -181,6 +182,7 @@ impl Session {
         let branch =
             XaBranch { xid: xid.clone(), state: State::Active, lost: None, _reserved: reserved };
         self.transaction.xa = Some(branch);
+        self.transaction.refused = None;
         Ok(())
     }
 
@@ -248,7 +250,12 @@ impl Session {
             }
             Err(error) => Err(Failure::rolled_back(error)),
         };
-        prepared.map_err(|failure| self.explained(failure))
+        prepared.map_err(|failure| {
+            if failure.is_duplicate() {
+                self.transaction.refused = Some(xid.clone());
+            }
+            self.explained(failure)
+        })
     }
 
     async fn xa_commit(&mut self, xid: &Xid, one_phase: bool) -> Result<()> {
@@ -282,6 +289,9 @@ impl Session {
 
     async fn commit_prepared(&mut self, xid: &Xid) -> Result<()> {
         self.check_detached()?;
+        if self.transaction.refused.as_ref() == Some(xid) {
+            return Err(Error::xa_rolled_back());
+        }
         let client = self.instance.config.client.clone();
         let record = record::find(&client, xid).await?.ok_or_else(Error::xa_unknown)?;
         self.enter_changes().await?;
@@ -311,6 +321,9 @@ impl Session {
 
     async fn roll_back_prepared(&mut self, xid: &Xid) -> Result<()> {
         self.check_detached()?;
+        if self.transaction.refused.take_if(|refused| *refused == *xid).is_some() {
+            return Ok(());
+        }
         let client = self.instance.config.client.clone();
         match phases::settle(&client, xid, None, Decision::RollBack).await {
             Ok(Some(Ending::RolledBack)) => Ok(()),

@@ -45,6 +45,11 @@ impl Failure {
         Failure { answer: Error::xa_lost(&cause), cause: Some(cause) }
     }
 
+    /// Whether another transaction has the name.
+    pub(super) fn is_duplicate(&self) -> bool {
+        self.cause.as_ref().is_some_and(|cause| cause.code == Error::xa_duplicate().code)
+    }
+
     /// Nothing was decided: the statement's own error.
     fn undecided(error: Error) -> Failure {
         Failure { answer: error, cause: None }
@@ -117,6 +122,8 @@ async fn undo(
             };
             match undone {
                 Ok(()) => Failure::rolled_back(cause),
+                // No record names its locks, and none ever will: they expire.
+                Err(_) if cause.code == Error::xa_duplicate().code => Failure::rolled_back(cause),
                 Err(error) => Failure::unknown(error.into()),
             }
         }
