@@ -202,29 +202,30 @@ async fn lock_at(
         match client.lock(route, request.clone()).await {
             Ok(outcomes) => break outcomes,
             Err(Error::KeyLocked { key, start_ts, primary, .. }) => {
-                waited_before = true;
                 if resolve::finish(client, &key, start_ts, &primary).await? == Left::Nothing {
                     tell(None);
+                    waited_before = true;
                     continue;
                 }
                 // Its row lock was granted before the replicated one was met; whoever does not get the row keeps nobody
                 // else from it.
-                let give_up = || client.release(route, request.owner, vec![key.clone()]);
+                let (owner, refused) = (request.owner, vec![key.clone()]);
                 match &mut request.patience {
                     Patience::NoWait => {
-                        give_up().await;
+                        client.release(route, owner, refused).await;
                         return Err(Error::LockNotAvailable { key });
                     }
                     Patience::Skip => {
-                        give_up().await;
+                        client.release(route, owner, refused).await;
                         request.keys.retain(|other| *other != key);
                         skipped.insert(key);
                     }
                     Patience::Wait(left) if left.is_zero() => {
-                        give_up().await;
+                        client.release(route, owner, refused).await;
                         return Err(Error::LockWaitTimeout { key });
                     }
                     Patience::Wait(left) => {
+                        waited_before = true;
                         tell(Some(HeldUp { key, by: start_ts }));
                         client.pause(pause).await;
                         *left = left.saturating_sub(pause);
