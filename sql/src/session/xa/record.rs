@@ -366,7 +366,8 @@ pub(crate) async fn list_prepared(client: &Arc<dyn ShardClient>) -> Result<Prepa
     let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
     let mut list = PreparedList::default();
     let (mut count, mut bytes) = (0, 0);
-    for record in list_in(&mut txn).await? {
+    let records = list_in(&mut txn).await?;
+    for record in records {
         let Some(KeyList { start_ts, .. }) = record.transaction else { continue };
         let mut listed = ListedPrepared {
             start_ts,
