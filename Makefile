@@ -15,7 +15,7 @@ help:
 	@echo "make test         everything CI runs"
 	@echo "make bench-quick  sysbench beside MariaDB in one run, results in bench/results/"
 	@echo "make bench-micro  criterion benchmarks: codec, point get, log append"
-	@echo "make bench-replication  the log beside a bare fdatasync loop, replicated writes, idle replicas"
+	@echo "make bench-replication  the log beside a bare fdatasync loop, replicated writes, timestamps, idle replicas"
 	@echo "make soak         the chaos test and the simulation for longer"
 	@echo "make chaos        random faults on real processes, histories judged: MINUTES=5 NODES=3 WORKLOAD=append,bank SEED=…"
 	@echo "make failover     the time without a leader: KILLS=100 kills, SHARDS=100 shards"

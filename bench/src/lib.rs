@@ -4,4 +4,4 @@
 //! and writes `results/quick.md` and `results/quick.json`. The criterion benchmarks lie beside what they
 //! measure: `engine/benches/{codec,point_get}.rs`, `raft/benches/log_append.rs` (`make bench-micro`).
 //! `benches/replication/` (`make bench-replication`) runs three nodes in one process: the log beside a bare
-//! fdatasync loop, replicated writes, idle replicas, the rebuild of a replica under load.
+//! fdatasync loop, replicated writes, timestamps from the oracle, idle replicas, the rebuild of a replica under load.

@@ -1,4 +1,4 @@
-//! What replication costs: the log beside a bare fdatasync loop, a replicated write, idle replicas, a rebuild.
+//! What replication costs: the log beside a bare fdatasync loop, a replicated write, a timestamp, idle replicas, a rebuild.
 //!
 //! ```text
 //! 64 clients ─> txn::Shard ─> leader's log + 2 followers over loopback TCP, each with its own sync ─> answer
@@ -9,6 +9,7 @@
 //! Run by `make bench-replication`; the table goes to `bench/results/replication.md`.
 
 mod nodes;
+mod oracle;
 mod rebuild;
 
 use base::{ReplicaId, ShardId, SharedClock, SystemClock, TableId};
@@ -71,6 +72,9 @@ fn main() {
     }
     if part("writes") {
         runtime().block_on(replicated_writes(&mut report));
+    }
+    if part("oracle") {
+        runtime().block_on(oracle::timestamps(&mut report));
     }
     if part("idle") {
         runtime().block_on(idle_replicas(&mut report));
