@@ -22,7 +22,7 @@ use scenario::{SCENARIOS, Scenario};
 
 /// How far an ordinary run goes.
 const ORDINARY: Bounds =
-    Bounds { depth: 2, budget: Budget { deviations: 2, faults: 1 }, schedules: 2500 };
+    Bounds { depth: 2, budget: Budget { deviations: 2, faults: 1 }, schedules: 12_000 };
 /// How far it goes to find a defect. It ends with the first schedule that shows it.
 const DEFECT: Bounds = Bounds { schedules: 40_000, ..ORDINARY };
 /// How far a long run goes.
