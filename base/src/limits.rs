@@ -1,5 +1,6 @@
 //! Every limit of a queue, batch, retry and wait, in one place, with the relations between them.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Largest Raft entry, bytes. Larger transactions are cut into several commands.
@@ -118,6 +119,12 @@ pub const OLDEST_LOCK_ASKED_AT_ONCE: usize = 16;
 pub const COLLECT_RECORDS_MAX: usize = 4096;
 /// How long versions stay that a newer one has replaced.
 pub const RETENTION_DEFAULT: Duration = Duration::from_secs(3600);
+/// What a retention may be, of the cluster or of a table, seconds: up to a year.
+pub const RETENTION_S: RangeInclusive<u64> = 10..=365 * 24 * 3600;
+/// Tables with a retention of their own, at most: each has its safe point in the log entries that drop versions.
+pub const TABLE_RETENTIONS_MAX: usize = 1000;
+/// A pass of the collector for a table or for all comes when their safe point has risen by this part of its age, at least.
+pub const COLLECT_AGE_PARTS: u64 = 100;
 /// How long versions stay, beyond the retention, for a transaction that still reads them.
 pub const READER_HOLD_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Raft heartbeat interval.

@@ -38,6 +38,7 @@ mod large;
 mod lock;
 mod records;
 mod refusal;
+mod safe_points;
 mod scan;
 mod version;
 
@@ -54,6 +55,7 @@ pub use lock::{
 };
 pub use records::{OldRecords, find_old_records, has_records};
 pub use refusal::{delete_refusal, get_refusal, put_refusal, refusals};
+pub use safe_points::{SafePoints, TableSpan, put_safe_points, safe_points};
 pub use scan::scan;
 pub use version::{
     Found, FoundCommit, find_commit, get, newest, put_version, put_version_by, version_key,
@@ -82,33 +84,18 @@ pub const TXN: u8 = b't';
 pub const TIMESTAMP_BYTES: usize = 8;
 /// The engine key under which `raft` keeps the applied log id and the membership.
 pub const APPLIED_KEY: &[u8] = b"a/applied";
-/// The engine key of the safe point: versions that only reads before it could see may be gone.
+/// The engine key of the safe points: versions that only reads before them could see may be gone.
 const SAFE_POINT_KEY: &[u8] = b"a/safe_point";
 /// The engine key of the lock floor: locks of transactions that began before it are refused.
 const LOCK_FLOOR_KEY: &[u8] = b"a/lock_floor";
 
-/// The safe point of a shard (`docs/formats.md`); zero when nothing was ever dropped.
-pub fn safe_point<V: View + ?Sized>(view: &V) -> Result<Timestamp> {
-    stored_timestamp(view, SAFE_POINT_KEY, "the safe point")
-}
-
 /// The lock floor of a shard (`docs/formats.md`); zero when it was never raised.
 pub fn lock_floor<V: View + ?Sized>(view: &V) -> Result<Timestamp> {
-    stored_timestamp(view, LOCK_FLOOR_KEY, "the lock floor")
-}
-
-/// A timestamp under an engine key; zero when there is none. `what` is for errors.
-fn stored_timestamp<V: View + ?Sized>(view: &V, key: &[u8], what: &str) -> Result<Timestamp> {
-    let Some(stored) = view.get(key)? else { return Ok(Timestamp::ZERO) };
+    let Some(stored) = view.get(LOCK_FLOOR_KEY)? else { return Ok(Timestamp::ZERO) };
     match <[u8; 8]>::try_from(&stored[..]) {
         Ok(bytes) => Ok(Timestamp(u64::from_be_bytes(bytes))),
-        Err(_) => Err(crate::Error::corrupt(what, format!("{} bytes", stored.len()))),
+        Err(_) => Err(crate::Error::corrupt("the lock floor", format!("{} bytes", stored.len()))),
     }
-}
-
-/// Adds a new safe point to a batch. It goes with the first removal that it allows, in the same batch.
-pub fn put_safe_point(batch: &mut WriteBatch, safe_point: Timestamp) {
-    batch.put(SAFE_POINT_KEY, safe_point.0.to_be_bytes().to_vec());
 }
 
 /// Adds a new lock floor to a batch. Nobody may rely on it before the batch is applied.

@@ -1,13 +1,14 @@
 //! Drops versions of rows that nobody may read any more, on the shards that this node leads.
 //!
 //! ```text
-//! safe point = the oracle's now − retention, but not after the oldest read point of any node that answers
+//! safe point = the oracle's now − retention, but not after the oldest read point of any node that answers;
+//!              one for all tables, and one for each table with a retention of its own
 //! shard due? ─> pass: step of 1 MiB ─> dead versions? ─> one entry of the log drops them ─> next step …
 //!      ▲                                                                                       │
 //!      └──── pause: at least 30 s (or the retention), at least 20 times what the pass took ────┘
 //! ```
 //!
-//! A shard is due when something was written that a pass with this safe point could drop. Dropping goes through the
+//! A shard is due when something was written that a pass with these safe points could drop. Dropping goes through the
 //! Raft log like any write, so replicas stay equal byte by byte; a transaction that began before the safe point is
 //! told so (error 9006) and never reads a part.
 //!
@@ -16,6 +17,7 @@
 //! 2. A transaction is waited for until its read point is a day old, wherever it runs and however old the point was when it
 //!    began. What a node that does not answer reads is not.
 //! 3. At most a twentieth of the time goes to passes, at `COLLECT_BYTES_PER_SECOND`.
+//! 4. Retentions come from the catalog under its lease: once ALTER TABLE has answered, passes that begin go by the new one.
 //!
 //! Not here: transaction records (`record_collector`).
 
@@ -23,11 +25,13 @@ use crate::cluster_client::ClusterClient;
 use crate::gossip::Gossip;
 use crate::local_shards::LocalShards;
 use base::limits::{
-    COLLECT_BYTES_PER_SECOND, COLLECT_LOOK_PAUSE, COLLECT_PASS_PAUSE_FACTOR,
+    COLLECT_AGE_PARTS, COLLECT_BYTES_PER_SECOND, COLLECT_LOOK_PAUSE, COLLECT_PASS_PAUSE_FACTOR,
     COLLECT_PASS_PAUSE_MIN, READER_HOLD_MAX,
 };
-use base::{ShardId, SharedClock, Timestamp};
+use base::{ShardId, SharedClock, TableId, Timestamp};
 use bytes::Bytes;
+use engine::mvcc::SafePoints;
+use sql::instance::Instance;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,7 +59,7 @@ pub struct CollectorCounters {
 }
 
 /// What is remembered of a shard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Memory {
     /// Its applied index at the last look.
     applied: u64,
@@ -66,10 +70,10 @@ struct Memory {
 }
 
 /// A pass that came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Pass {
-    /// Its safe point.
-    safe_point: Timestamp,
+    /// Its safe points.
+    safe_points: SafePoints,
     /// When it ended, monotonic.
     ended: Duration,
     /// How long it took.
@@ -84,13 +88,51 @@ impl Memory {
         }
     }
 
-    /// Whether a pass with this safe point may find something, and the last one is long enough ago.
-    fn is_due(&self, safe_point: Timestamp, now: Duration, pause_min: Duration) -> bool {
-        let Some(pass) = self.pass else { return true };
+    /// Whether a pass of this look may find something, and the last one is long enough ago.
+    fn is_due(&self, look: &Look, now: Duration, pause_min: Duration) -> bool {
+        let Some(pass) = &self.pass else { return true };
         let pause = pause_min.max(pass.took * COLLECT_PASS_PAUSE_FACTOR);
-        // Everything written before `changed_at` was old enough for the last pass, and nothing came since.
-        let nothing_new = self.changed_at <= pass.safe_point;
-        safe_point > pass.safe_point && now >= pass.ended + pause && !nothing_new
+        now >= pass.ended + pause && self.has_work(pass, look)
+    }
+
+    /// Whether the safe point of a table, or of all others, has risen by enough over what the last pass left.
+    fn has_work(&self, pass: &Pass, look: &Look) -> bool {
+        let general = (pass.safe_points.general(), look.safe_points.general());
+        let named = pass.safe_points.tables().chain(look.safe_points.tables());
+        let named =
+            named.map(|table| (pass.safe_points.of_table(table), look.safe_points.of_table(table)));
+        std::iter::once(general).chain(named).any(|(before, point)| {
+            let age_ms = look.now.unix_ms().saturating_sub(point.unix_ms());
+            let risen_ms = point.unix_ms().saturating_sub(before.unix_ms());
+            // Everything written before `changed_at` was old enough for the last pass, and nothing came since.
+            let nothing_new = self.changed_at <= before;
+            point > before && risen_ms >= age_ms / COLLECT_AGE_PARTS && !nothing_new
+        })
+    }
+}
+
+/// What a look at the shards goes by.
+#[derive(Clone, Debug)]
+struct Look {
+    /// The oracle's now.
+    now: Timestamp,
+    /// The safe points of now.
+    safe_points: SafePoints,
+}
+
+impl Look {
+    /// A look at a moment. `retentions` are those of tables that differ from the `usual` one.
+    fn at(
+        now: Timestamp,
+        usual: Duration,
+        retentions: &BTreeMap<TableId, Duration>,
+        oldest_read: Option<Timestamp>,
+    ) -> Look {
+        let general = SafePoints::from(safe_point(now, usual, oldest_read));
+        let safe_points = retentions.iter().fold(general, |points, (table, retention)| {
+            points.with_table(*table, safe_point(now, *retention, oldest_read))
+        });
+        Look { now, safe_points }
     }
 }
 
@@ -104,17 +146,28 @@ fn safe_point(now: Timestamp, retention: Duration, oldest_read: Option<Timestamp
     ago(retention).min(held)
 }
 
+/// What the collector of a node needs.
+pub struct Collecting {
+    /// The way to the oracle.
+    pub client: Arc<ClusterClient>,
+    /// Whose shards these are.
+    pub local: Arc<LocalShards>,
+    /// Time.
+    pub clock: SharedClock,
+    /// Who reads what elsewhere.
+    pub gossip: Arc<Gossip>,
+    /// The retentions of tables.
+    pub instance: Arc<Instance>,
+    /// The retention of the other tables.
+    pub retention: Duration,
+    /// What was done.
+    pub counters: Arc<CollectorCounters>,
+}
+
 /// Collects until the node stops.
-pub async fn run(
-    client: Arc<ClusterClient>,
-    local: Arc<LocalShards>,
-    clock: SharedClock,
-    gossip: Arc<Gossip>,
-    retention: Duration,
-    counters: Arc<CollectorCounters>,
-) {
+pub async fn run(collecting: Collecting) {
+    let Collecting { client, local, clock, gossip, instance, retention, counters } = collecting;
     let mut memories: BTreeMap<ShardId, Memory> = BTreeMap::new();
-    let pause_min = COLLECT_PASS_PAUSE_MIN.min(retention);
     loop {
         tokio::time::sleep(COLLECT_LOOK_PAUSE).await;
         let leads = local.all().into_iter().filter(|local| local.group.serving_term().is_some());
@@ -125,19 +178,24 @@ pub async fn run(
             continue;
         }
         let Ok(now) = client.timestamp().await else { continue };
-        let safe_point = safe_point(now, retention, gossip.oldest_read());
+        // Without them a table's versions might go too soon: the next look tries again.
+        let Ok(retentions) = instance.retentions(retention).await else { continue };
+        let shortest = retentions.values().copied().fold(retention, Duration::min);
+        let pause_min = COLLECT_PASS_PAUSE_MIN.min(shortest);
+        let look = Look::at(now, retention, &retentions, gossip.oldest_read());
         for local in leads {
             let id = local.group.shard();
             let memory = memories.entry(id).or_default();
             memory.look(local.group.status().applied_index, now);
-            if !memory.is_due(safe_point, clock.monotonic(), pause_min) {
+            if !memory.is_due(&look, clock.monotonic(), pause_min) {
                 continue;
             }
             let began = clock.monotonic();
-            match pass(&local.shard, safe_point, &counters).await {
+            match pass(&local.shard, &look.safe_points, &counters).await {
                 Ok(dropped) => {
                     let ended = clock.monotonic();
-                    memory.pass = Some(Pass { safe_point, ended, took: ended - began });
+                    let safe_points = look.safe_points.clone();
+                    memory.pass = Some(Pass { safe_points, ended, took: ended - began });
                     if dropped > 0 {
                         tracing::info!(shard = %id, dropped, took = ?(ended - began), "old versions dropped");
                     }
@@ -154,17 +212,17 @@ pub async fn run(
 /// One pass over a shard. Returns how many versions it dropped.
 async fn pass(
     shard: &Arc<Shard>,
-    safe_point: Timestamp,
+    safe_points: &SafePoints,
     counters: &CollectorCounters,
 ) -> txn::Result<u64> {
     let (mut from, mut total) = (Bytes::new(), 0);
     loop {
-        let (reading, at) = (shard.clone(), from.clone());
-        let dead = tokio::task::spawn_blocking(move || reading.find_dead(&at, safe_point)).await;
+        let (reading, at, points) = (shard.clone(), from.clone(), safe_points.clone());
+        let dead = tokio::task::spawn_blocking(move || reading.find_dead(&at, &points)).await;
         let dead = dead.map_err(|error| txn::Error::Engine { what: error.to_string() })??;
         counters.passed.fetch_add(dead.versions, Ordering::Relaxed);
         if !dead.keys.is_empty() {
-            let dropped = shard.drop_dead(dead.keys, safe_point).await?;
+            let dropped = shard.drop_dead(dead.keys, safe_points).await?;
             counters.dropped.fetch_add(dropped, Ordering::Relaxed);
             total += dropped;
         }
@@ -207,29 +265,71 @@ mod tests {
         assert_eq!(safe_point(now, s(2 * day), Some(at(3))), at(1_000_000 - 2 * day));
     }
 
+    const TABLE: TableId = TableId::FIRST_USER;
+
+    /// A look with a retention of 100 seconds, and another one of a table.
+    fn look(now: u64, table_s: Option<u64>) -> Look {
+        let retentions = table_s.map(|seconds| (TABLE, s(seconds))).into_iter().collect();
+        Look::at(at(now), s(100), &retentions, None)
+    }
+
+    /// A pass of a look; it took a second.
+    fn passed(look: &Look, ended: u64) -> Option<Pass> {
+        Some(Pass { safe_points: look.safe_points.clone(), ended: s(ended), took: s(1) })
+    }
+
+    #[test]
+    fn a_table_has_the_safe_point_of_its_retention() {
+        let points = look(1000, Some(500)).safe_points;
+        assert_eq!([points.general(), points.of_table(TABLE)], [at(900), at(500)]);
+        let retentions = BTreeMap::from([(TABLE, s(10))]);
+        let held = Look::at(at(1000), s(100), &retentions, Some(at(950))).safe_points;
+        assert_eq!([held.general(), held.of_table(TABLE)], [at(900), at(950)], "somebody reads");
+    }
+
     #[test]
     fn a_shard_is_due_until_a_pass_was_later_than_its_last_write() {
         let mut memory = Memory::default();
         memory.look(7, at(1000));
-        assert!(memory.is_due(at(900), s(0), s(30)), "never passed");
-        memory.pass = Some(Pass { safe_point: at(900), ended: s(100), took: s(1) });
-        assert!(!memory.is_due(at(930), s(129), s(30)), "too soon");
-        assert!(
-            memory.is_due(at(930), s(130), s(30)),
-            "what was written at 1000 may be dead later"
-        );
-        memory.pass = Some(Pass { safe_point: at(1000), ended: s(200), took: s(1) });
+        assert!(memory.is_due(&look(1000, None), s(0), s(30)), "never passed");
+        memory.pass = passed(&look(1000, None), 100);
+        assert!(!memory.is_due(&look(1030, None), s(129), s(30)), "too soon");
+        let later = look(1030, None);
+        assert!(memory.is_due(&later, s(130), s(30)), "what was written at 1000 may be dead later");
+        memory.pass = passed(&look(1100, None), 200);
         memory.look(7, at(1200));
-        assert!(!memory.is_due(at(1100), s(500), s(30)), "nothing came since");
+        assert!(!memory.is_due(&look(1200, None), s(500), s(30)), "nothing came since");
         memory.look(8, at(1300));
-        assert!(memory.is_due(at(1200), s(500), s(30)));
+        assert!(memory.is_due(&look(1300, None), s(500), s(30)));
+    }
+
+    #[test]
+    fn a_table_that_keeps_longer_needs_fewer_passes() {
+        let mut memory = Memory::default();
+        memory.look(7, at(100_000));
+        memory.pass = passed(&look(101_000, Some(50_000)), 0);
+        let due = |now| memory.is_due(&look(now, Some(50_000)), s(1000), s(30));
+        assert!(!due(101_400), "only the table may have dead versions, and few");
+        assert!(due(101_500), "a hundredth of its retention later");
+    }
+
+    #[test]
+    fn a_retention_that_changes_is_looked_at() {
+        let mut memory = Memory::default();
+        memory.look(7, at(10_000));
+        memory.pass = passed(&look(10_200, Some(5000)), 0);
+        assert!(memory.is_due(&look(10_201, None), s(1000), s(30)), "shorter now");
+        memory.pass = passed(&look(10_200, None), 0);
+        assert!(!memory.is_due(&look(10_300, Some(5000)), s(1000), s(30)), "longer now");
+        memory.look(8, at(10_300));
+        assert!(memory.is_due(&look(10_400, Some(5000)), s(1000), s(30)), "the others go on");
     }
 
     #[test]
     fn a_long_pass_is_followed_by_a_long_pause() {
-        let pass = Pass { safe_point: at(900), ended: s(1000), took: s(60) };
+        let pass = Pass { safe_points: look(1000, None).safe_points, ended: s(1000), took: s(60) };
         let memory = Memory { applied: 7, changed_at: at(1000), pass: Some(pass) };
-        assert!(!memory.is_due(at(2000), s(1000 + 1199), s(30)));
-        assert!(memory.is_due(at(2000), s(1000 + 1200), s(30)));
+        assert!(!memory.is_due(&look(2100, None), s(1000 + 1199), s(30)));
+        assert!(memory.is_due(&look(2100, None), s(1000 + 1200), s(30)));
     }
 }

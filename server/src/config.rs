@@ -4,7 +4,8 @@
 
 use base::NodeId;
 use base::limits::{
-    DEAD_AFTER_DEFAULT, DISK_RESERVE_BYTES, RETENTION_DEFAULT, SNAPSHOT_BYTES_PER_SECOND,
+    DEAD_AFTER_DEFAULT, DISK_RESERVE_BYTES, RETENTION_DEFAULT, RETENTION_S,
+    SNAPSHOT_BYTES_PER_SECOND,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -19,8 +20,6 @@ pub const DATA_SHARDS_DEFAULT: u32 = 8;
 /// Replicas of each shard.
 pub const REPLICATION_DEFAULT: u32 = 3;
 
-/// What `retention_s` may be: up to a year.
-const RETENTION_S: RangeInclusive<u64> = 10..=365 * 24 * 3600;
 /// What `memory_mib` may be.
 const TRANSACTION_MEMORY_MIB: RangeInclusive<u64> = 1..=512;
 /// What `max_transaction_gib` may be.

@@ -14,7 +14,7 @@ use crate::cluster_client::{ClusterClient, ClusterClientParts};
 use crate::cluster_file::{self, ClusterFile};
 use crate::cluster_view::ClusterView;
 use crate::cluster_wire;
-use crate::collector::{self, CollectorCounters};
+use crate::collector::{self, Collecting, CollectorCounters};
 use crate::config::Config;
 use crate::coordinator::{Coordinator, CoordinatorParts};
 use crate::directory::{Directory, FIRST_VERSION};
@@ -237,14 +237,6 @@ impl Node {
         background.push(raft_handle.spawn(lock_survey.clone().run()));
         background.push(raft_handle.spawn(keep_oracle_ahead(local.clone())));
         let collected = Arc::new(CollectorCounters::default());
-        background.push(raft_handle.spawn(collector::run(
-            client.clone(),
-            local.clone(),
-            clock.clone(),
-            gossip.clone(),
-            config.retention,
-            collected.clone(),
-        )));
         background.push(raft_handle.spawn(record_collector::run(
             client.clone(),
             local.clone(),
@@ -282,7 +274,7 @@ impl Node {
             cluster: view,
             replicas,
             instance: instance_cell.clone(),
-            collected,
+            collected: collected.clone(),
         });
         background.push(raft_handle.spawn(async move {
             if let Err(error) = axum::serve(http_listener, http::router(state)).await {
@@ -297,6 +289,15 @@ impl Node {
         // As above.
         let _ = instance_cell.set(instance.clone());
         background.push(raft_handle.spawn(renew_catalog(instance.clone())));
+        background.push(raft_handle.spawn(collector::run(Collecting {
+            client: client.clone(),
+            local: local.clone(),
+            clock: clock.clone(),
+            gossip: gossip.clone(),
+            instance: instance.clone(),
+            retention: config.retention,
+            counters: collected,
+        })));
         background.push(raft_handle.spawn(disks::shed_leaders(
             config.node,
             disks,

@@ -34,6 +34,7 @@ use crate::value::Value;
 use base::{DatabaseId, IndexId, TableId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use cache::CatalogCache;
 pub use information_schema::{VirtualTable, virtual_table};
@@ -95,6 +96,22 @@ impl Catalog {
         self.tables_by_id.get(&id)
     }
 
+    /// How long replaced versions of rows are kept, of the tables where that is not `usual`, the cluster's retention.
+    /// Definitions are kept as long as any rows: a read of the past compares them.
+    pub fn retentions(&self, usual: Duration) -> BTreeMap<TableId, Duration> {
+        let own = self.tables_by_id.values().filter(|table| table.retention_s > 0);
+        let own = own.map(|table| (table.id, Duration::from_secs(table.retention_s)));
+        let mut retentions: BTreeMap<TableId, Duration> = own.collect();
+        let longest = retentions.values().copied().max().filter(|longest| *longest > usual);
+        retentions.extend(longest.map(|longest| (store::TABLES, longest)));
+        retentions
+    }
+
+    /// How many tables have a retention of their own.
+    pub fn own_retentions(&self) -> usize {
+        self.tables_by_id.values().filter(|table| table.retention_s > 0).count()
+    }
+
     /// The tables of a database, by name.
     pub fn tables(&self, database: &str) -> impl Iterator<Item = &Arc<TableDef>> {
         self.tables.get(database).into_iter().flat_map(|tables| tables.values())
@@ -139,12 +156,19 @@ pub struct TableDef {
     pub created_unix: u64,
     /// ROW_FORMAT and the like as SHOW CREATE TABLE prints them back, such as ` ROW_FORMAT=DYNAMIC`.
     pub options: String,
+    /// Seconds that replaced versions of its rows are kept; 0: as long as the cluster says.
+    pub retention_s: u64,
 }
 
 impl TableDef {
     /// The column of this name in any case, hidden ones aside.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|c| !c.hidden && c.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether rows of this table are read alike with another definition of it.
+    pub fn reads_as(&self, other: &TableDef) -> bool {
+        *self == TableDef { retention_s: self.retention_s, ..other.clone() }
     }
 
     /// The primary key, or the hidden row id's index.

@@ -15,7 +15,7 @@
 //! Dropping or truncating a table removes its definition; its rows stay under an id that is never used
 //! again, recorded in the meta shard for a job that removes them.
 //!
-//! Not here: ALTER TABLE and CREATE INDEX, which need such jobs: refused with 1235.
+//! Not here: CREATE INDEX and all of ALTER TABLE but the retention, which need such jobs: refused with 1235.
 
 pub(crate) mod account;
 mod column_type;
@@ -35,7 +35,7 @@ use crate::session::table_locks::SessionLocks;
 use crate::session::{OkResult, Outcome, Session};
 use crate::value::Value;
 use crate::{Error, Result, parser};
-use base::limits::{CATALOG_LEASE, CONFLICT_RETRIES_MAX};
+use base::limits::{CATALOG_LEASE, CONFLICT_RETRIES_MAX, TABLE_RETENTIONS_MAX};
 use std::sync::Arc;
 
 /// Runs a statement that defines something. The open transaction has been committed.
@@ -54,12 +54,7 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
         Statement::AlterDatabase(_) => {
             Err(Error::not_supported("ALTER DATABASE: name the character set in CREATE TABLE"))
         }
-        Statement::AlterTable(alter) => {
-            database_of(session, &alter.table)?;
-            Err(Error::not_supported(
-                "ALTER TABLE: create a table with the new definition and INSERT … SELECT into it",
-            ))
-        }
+        Statement::AlterTable(alter) => alter_table(session, alter).await,
         Statement::CreateIndex(_) => {
             Err(Error::not_supported("CREATE INDEX: declare the index in CREATE TABLE"))
         }
@@ -324,6 +319,7 @@ async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Resul
             return Ok(false);
         }
         let table = create_table::define(create, database, id, &ctx)?;
+        check_retentions(&change.catalog, &table)?;
         change.put_table(&table)?;
         Ok(true)
     })
@@ -363,11 +359,59 @@ async fn create_like(session: &mut Session, create: &ast::CreateTableLike) -> Re
             created_unix: ctx.now_unix_micros / 1_000_000,
             ..TableDef::clone(&model)
         };
+        check_retentions(catalog, &table)?;
         change.put_table(&table)?;
         Ok(true)
     })
     .await?;
     Ok(Outcome::done())
+}
+
+/// ALTER TABLE … RETENTION_SECONDS = n, the only change of a table that is made in place.
+async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
+    session.dml_context(Vec::new(), false);
+    let database = database_of(session, &alter.table)?.to_string();
+    let Some(retention_s) = retention_alone(&alter.changes)? else {
+        return Err(Error::not_supported(
+            "ALTER TABLE: create a table with the new definition and INSERT … SELECT into it",
+        ));
+    };
+    let default = session.database.clone();
+    let touched = Touched::Tables(vec![(database.as_str(), alter.table.name.as_str())]);
+    change(session, touched, |change| {
+        let table = crate::dml::find_table(&alter.table, default.as_deref(), &change.catalog)?;
+        if table.retention_s == retention_s {
+            return Ok(false);
+        }
+        let table = TableDef { retention_s, ..TableDef::clone(&table) };
+        check_retentions(&change.catalog, &table)?;
+        change.put_table(&table)?;
+        Ok(true)
+    })
+    .await?;
+    Ok(Outcome::done())
+}
+
+/// The retention, seconds, when that is all that is changed.
+fn retention_alone(changes: &[ast::TableChange]) -> Result<Option<u64>> {
+    let [ast::TableChange::Options(options)] = changes else { return Ok(None) };
+    let retention_s = options.retention_s;
+    let alone = ast::TableOptions { retention_s, ..ast::TableOptions::default() };
+    match retention_s {
+        Some(_) if *options == alone => create_table::retention(options).map(Some),
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// Refuses one more table with a retention of its own than there may be.
+fn check_retentions(catalog: &Catalog, table: &TableDef) -> Result<()> {
+    let has_own = catalog.table_by_id(table.id).is_some_and(|known| known.retention_s > 0);
+    if table.retention_s > 0 && !has_own && catalog.own_retentions() >= TABLE_RETENTIONS_MAX {
+        return Err(Error::not_supported(format!(
+            "RETENTION_SECONDS of more than {TABLE_RETENTIONS_MAX} tables: set it to DEFAULT for another one first"
+        )));
+    }
+    Ok(())
 }
 
 async fn drop_tables(session: &mut Session, drop: &ast::DropTable) -> Result<Outcome> {

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use txn::command::LockOwner;
 use txn::{RowLocks, ShardClient};
 
@@ -376,6 +377,11 @@ impl Instance {
     /// Renews the catalog's lease; the server calls it every `base::limits::CATALOG_RENEW`.
     pub async fn renew_catalog(&self) -> Result<()> {
         self.catalog.renew().await
+    }
+
+    /// How long replaced versions of rows are kept, of the tables where that is not `usual`, the cluster's retention.
+    pub async fn retentions(&self, usual: Duration) -> Result<BTreeMap<TableId, Duration>> {
+        Ok(self.catalog.current().await?.retentions(usual))
     }
 
     /// Loads the catalog at least at this version: another node's schema change was announced.

@@ -2,7 +2,8 @@
 //!
 //! A token is a kind and a span; strings and quoted names are decoded only when the parser takes them
 //! ([`string_value`], [`identifier_value`]). Comments vanish here, except that the inside of a version
-//! comment `/*!80000 … */` is read when this server is not older than its number.
+//! comment `/*!80000 … */` is read when this server is not older than its number, and that of
+//! `/*!999998 … */` always.
 //!
 //! ```text
 //! SELECT /*!40001 SQL_NO_CACHE */ t.order FROM `t`;
@@ -30,6 +31,8 @@ use crate::ast::Span;
 
 /// The version this server announces, in MySQL's numbering; version comments up to it are read.
 pub const VERSION_NUMBER: u32 = 80046;
+/// The number of version comments that this server reads and others skip. Not 999999, which MariaDB's dumps begin with.
+pub const OWN_VERSION_NUMBER: u32 = 999_998;
 
 /// Flags of sql_mode that change how text is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -468,7 +471,7 @@ impl<'a> Lexer<'a> {
         // Fewer than five digits are no version but content.
         let digits = if digits < 5 { 0 } else { digits };
         let version = self.text[from..from + digits].parse().unwrap_or(0u32);
-        if version <= VERSION_NUMBER {
+        if version <= VERSION_NUMBER || version == OWN_VERSION_NUMBER {
             self.position = from + digits;
             self.in_version_comment = true;
             return true;

@@ -19,6 +19,7 @@
 
 use base::{Clock, NodeId, ShardId, Timestamp};
 use bytes::Bytes;
+use engine::mvcc::SafePoints;
 use goldenscript::{Command, Context, Runner};
 use sql::instance::{Cluster, Instance, InstanceConfig, NodeRow, ShardRow};
 use sql::session::{ColumnMeta, Outcome, Session, SessionInfo};
@@ -302,15 +303,15 @@ fn is_token(word: &str) -> bool {
 
 /// Drops what no read from now on can see, on the data shards.
 async fn collect(cluster: &MemoryCluster) -> txn::Result<u64> {
-    let safe_point = cluster.timestamp().await?;
+    let safe_points = SafePoints::from(cluster.timestamp().await?);
     let mut dropped = 0;
     for id in 1..=u64::from(SHARDS) {
         let shard = &cluster.shard(ShardId(id))?.shard;
         let mut from = Bytes::new();
         loop {
-            let dead = shard.find_dead(&from, safe_point)?;
+            let dead = shard.find_dead(&from, &safe_points)?;
             if !dead.keys.is_empty() {
-                dropped += shard.drop_dead(dead.keys, safe_point).await?;
+                dropped += shard.drop_dead(dead.keys, &safe_points).await?;
             }
             match dead.next {
                 Some(next) => from = next,

@@ -19,7 +19,7 @@
 //! 3. Latches of a write whose outcome is unknown stay until a later entry of the same term is applied or
 //!    the term is over.
 //! 4. No answer leaves when the term changed while it was made.
-//! 5. The safe point rises in memory before a removal that it allows is replicated, and on disk with it.
+//! 5. Safe points, one per table, rise in memory before a removal that they allow is replicated, and on disk with it.
 //! 6. A write that meets another owner's row lock is refused, not queued: whoever asks for the lock waits in line.
 //! 7. The lock floor is replicated before anything rests on it, and never falls: below it no lock is placed any more, under
 //!    any leader. So a shard that has no lock below it now never will have one, and a record that no shard has an older
@@ -48,7 +48,7 @@ use crate::{Error, Oracle, Result};
 use base::{ShardId, Timestamp, limits};
 use bytes::Bytes;
 use engine::Engine;
-use engine::mvcc::{self, Dead, OldRecords};
+use engine::mvcc::{self, Dead, OldRecords, SafePoints};
 use finisher::Ended;
 use proposer::Proposer;
 use std::sync::Arc;
@@ -119,24 +119,24 @@ impl Shard {
     }
 
     /// Passes versions from the engine key `from` on (empty: from the first) and names keys with versions that no read
-    /// at `safe_point` or later can see. Reads the engine on the caller's thread, a step at a time.
+    /// at their tables' safe points or later can see. Reads the engine on the caller's thread, a step at a time.
     ///
     /// # Errors
     /// `Engine`.
-    pub fn find_dead(&self, from: &[u8], safe_point: Timestamp) -> Result<Dead> {
+    pub fn find_dead(&self, from: &[u8], safe_points: &SafePoints) -> Result<Dead> {
         let (bytes_max, keys_max) = (limits::COLLECT_STEP_BYTES, limits::COLLECT_STEP_KEYS);
-        Ok(mvcc::find_dead(&*self.core.engine, from, safe_point, bytes_max, keys_max)?)
+        Ok(mvcc::find_dead(&*self.core.engine, from, safe_points, bytes_max, keys_max)?)
     }
 
-    /// Drops the dead versions of some keys, at most `base::limits::COLLECT_STEP_KEYS`; reads before `safe_point` are
+    /// Drops the dead versions of some keys, at most `base::limits::COLLECT_STEP_KEYS`; reads before the safe points are
     /// refused from now on with `SnapshotTooOld`. Returns how many were dropped.
     ///
     /// # Errors
     /// As `write`. After `OutcomeUnknown` it may be repeated.
-    pub async fn drop_dead(&self, keys: Vec<Bytes>, safe_point: Timestamp) -> Result<u64> {
+    pub async fn drop_dead(&self, keys: Vec<Bytes>, safe_points: &SafePoints) -> Result<u64> {
         let mut dropped = 0;
         loop {
-            let part = self.proposer.collect(keys.clone(), safe_point).await?;
+            let part = self.proposer.collect(keys.clone(), safe_points.clone()).await?;
             dropped += part;
             if part < limits::COLLECT_VERSIONS_MAX as u64 {
                 return Ok(dropped);

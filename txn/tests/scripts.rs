@@ -14,7 +14,7 @@
 //! prewrite T a1=x b2=y primary=a1 [round=n]   raw steps of a transaction T whose coordinator the script plays
 //! commit T a1 | rollback T a1 | check T primary=a1 | heartbeat T primary=a1
 //! identify T | commit-now T a1=x | settle-now T primary=a1   a commit of one entry that may be late
-//! put a1=x | read a1 [ts=T] | collect 1 ts=T | bump c by=10 at_least=5
+//! put a1=x | read a1 [ts=T] | collect 1 ts=T [second=T] | bump c by=10 at_least=5
 //! hold-prepared t1 | commit-prepared t1 | rollback-prepared t1   what t1 has prepared; from then on also a raw transaction
 //! collect-records before=T | records      of transactions that began before T, on all shards | all that are left
 //! hold 1 | lose-quorum 1 | heal 1 | depose 1 | elect 1 [lost]
@@ -22,13 +22,13 @@
 //! entries | state | row-locks | advance ms=n
 //! ```
 //!
-//! A key is a name that ends in the number of its shard: `a1`, `b2`. Time stands still unless a step or
-//! `advance` lets it pass; a step that cannot go on without time or another step answers "waits".
+//! A key is a name that ends in the number of its shard: `a1`, `b2`. `A1` lies in a second table. Time stands
+//! still unless a step or `advance` lets it pass; a step that cannot go on without time or another step answers "waits".
 
 use base::{IndexId, KeyRange, ShardId, Slot, TableId, Timestamp};
 use bytes::Bytes;
 use engine::key::{KeyBuilder, KeyReader};
-use engine::mvcc::{self, TxnRecord};
+use engine::mvcc::{self, SafePoints, TxnRecord};
 use goldenscript::{Argument, Command, Context, Runner};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -559,14 +559,18 @@ impl ScriptRunner {
             "collect" => {
                 let id = ShardId(words.first().ok_or("which shard?")?.parse()?);
                 let safe_point = self.start_ts(options.get("ts").ok_or("which safe point?")?)?;
+                let mut safe_points = SafePoints::from(safe_point);
+                if let Some(name) = options.get("second") {
+                    safe_points = safe_points.with_table(SECOND_TABLE, self.start_ts(name)?);
+                }
                 let cluster = self.cluster.clone();
                 let dropped = self.run_now(async {
                     let shard = &cluster.shard(id)?.shard;
                     let (mut from, mut dropped) = (Bytes::new(), 0);
                     loop {
-                        let dead = shard.find_dead(&from, safe_point)?;
+                        let dead = shard.find_dead(&from, &safe_points)?;
                         if !dead.keys.is_empty() {
-                            dropped += shard.drop_dead(dead.keys, safe_point).await?;
+                            dropped += shard.drop_dead(dead.keys, &safe_points).await?;
                         }
                         match dead.next {
                             Some(next) => from = next,
@@ -754,22 +758,28 @@ impl ScriptRunner {
     }
 }
 
-/// The table of all keys.
+/// The table of most keys.
 const TABLE: TableId = TableId::FIRST_USER;
+/// The table of the keys whose names begin with a capital letter.
+const SECOND_TABLE: TableId = TableId(TABLE.0 + 1);
 
 /// The engine key of a name: its last letter is the shard.
 fn key_of(name: &str) -> Bytes {
     let slot = if name.ends_with('2') { 40_000 } else { 1_000 };
-    let mut key = KeyBuilder::new(TABLE, IndexId::PRIMARY);
+    let mut key = KeyBuilder::new(table_of(name), IndexId::PRIMARY);
     key.put_bytes(name.as_bytes());
     key.finish(Slot(slot))
 }
 
 /// A bound that sorts right before every key whose name begins with this.
 fn bound_of(name: &str) -> Bytes {
-    let mut key = KeyBuilder::new(TABLE, IndexId::PRIMARY);
+    let mut key = KeyBuilder::new(table_of(name), IndexId::PRIMARY);
     key.put_bytes(name.as_bytes());
     key.into_prefix()
+}
+
+fn table_of(name: &str) -> TableId {
+    if name.starts_with(char::is_uppercase) { SECOND_TABLE } else { TABLE }
 }
 
 /// The name of an engine key.

@@ -13,7 +13,7 @@
 //! whatever order and in whatever parts.
 
 use super::version::{live_value, split};
-use super::{DATA, View, version_key};
+use super::{DATA, SafePoints, View, version_key};
 use crate::{Result, WriteBatch};
 use base::{KeyRange, Timestamp};
 use bytes::Bytes;
@@ -31,12 +31,12 @@ pub struct Dead {
     pub next: Option<Bytes>,
 }
 
-/// Walks versions from the engine key `from` on (empty: from the first) and names the keys that have dead ones.
-/// Ends after about `bytes_max` bytes, or with `keys_max` keys.
+/// Walks versions from the engine key `from` on (empty: from the first) and names the keys that have dead ones by the safe
+/// points of their tables. Ends after about `bytes_max` bytes, or with `keys_max` keys.
 pub fn find_dead<V: View + ?Sized>(
     view: &V,
     from: &[u8],
-    safe_point: Timestamp,
+    safe_points: &SafePoints,
     bytes_max: u64,
     keys_max: usize,
 ) -> Result<Dead> {
@@ -45,6 +45,7 @@ pub fn find_dead<V: View + ?Sized>(
     let range = KeyRange { start, end: Bytes::from_static(&[DATA + 1]) };
     let mut dead = Dead::default();
     let mut key: Vec<u8> = Vec::new();
+    let mut safe_point = Timestamp::ZERO;
     // Whether the version of `key` that a read at the safe point sees was passed.
     let mut answered = false;
     view.scan(&range, &mut |engine_key, stored| {
@@ -56,6 +57,7 @@ pub fn find_dead<V: View + ?Sized>(
             }
             key.clear();
             key.extend_from_slice(found);
+            safe_point = safe_points.of_key(found);
             answered = false;
         }
         dead.versions += 1;
@@ -126,6 +128,7 @@ mod tests {
     use crate::engine::Engine;
     use crate::mvcc::{get, put_version, scan};
     use crate::sim::SimDisk;
+    use base::TableId;
     use proptest::prelude::*;
     use std::path::Path;
 
@@ -140,7 +143,7 @@ mod tests {
     }
 
     fn dead_of(engine: &dyn Engine, safe_point: u64) -> Vec<Bytes> {
-        find_dead(engine, b"", Timestamp(safe_point), u64::MAX, usize::MAX).unwrap().keys
+        find_dead(engine, b"", &Timestamp(safe_point).into(), u64::MAX, usize::MAX).unwrap().keys
     }
 
     fn collect(engine: &dyn Engine, safe_point: u64, versions_max: usize) -> usize {
@@ -169,13 +172,28 @@ mod tests {
         assert_eq!(dead_of(&*engine, 25), ["a", "b"]);
         assert_eq!(collect(&*engine, 25, 100), 4);
         assert_eq!(dead_of(&*engine, 25), Vec::<Bytes>::new());
-        let left = find_dead(&*engine, b"", Timestamp(25), u64::MAX, usize::MAX).unwrap();
+        let left = find_dead(&*engine, b"", &Timestamp(25).into(), u64::MAX, usize::MAX).unwrap();
         assert_eq!(left.versions, 3);
         let at = |key: &str, ts| get(&*engine, key.as_bytes(), Timestamp(ts)).unwrap();
         assert_eq!(at("a", 25).unwrap().value.unwrap(), "a20");
         assert_eq!(at("a", 40).unwrap().value.unwrap(), "a30");
         assert_eq!(at("b", 25), None);
         assert_eq!(at("c", 25).unwrap().value.unwrap(), "c9");
+    }
+
+    #[test]
+    fn each_table_has_a_safe_point_of_its_own() {
+        let versions: Vec<_> = ["\0\0\x03a", "\0\0\x04a", "\0\0\x05a"]
+            .into_iter()
+            .flat_map(|key| [(key, 10, Some("old")), (key, 20, Some("new"))])
+            .collect();
+        let engine = engine_with(&versions);
+        let table = |last: u8| TableId(u32::from_be_bytes([0, 0, last, b'a']));
+        let points = SafePoints::from(Timestamp(15))
+            .with_table(table(4), Timestamp(20))
+            .with_table(table(5), Timestamp(5));
+        let dead = find_dead(&*engine, b"", &points, u64::MAX, usize::MAX).unwrap();
+        assert_eq!((dead.keys, dead.versions), (vec!["\0\0\x04a".into()], 6));
     }
 
     #[test]
@@ -211,7 +229,8 @@ mod tests {
         {
             let (mut found, mut from) = (Vec::new(), Bytes::new());
             loop {
-                let part = find_dead(&*engine, &from, Timestamp(5), bytes_max, keys_max).unwrap();
+                let part =
+                    find_dead(&*engine, &from, &Timestamp(5).into(), bytes_max, keys_max).unwrap();
                 found.extend(part.keys);
                 match part.next {
                     Some(next) => from = next,

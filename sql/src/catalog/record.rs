@@ -49,6 +49,9 @@ pub(super) struct TableRecord {
     created_unix: u64,
     #[prost(string, tag = "13")]
     options: String,
+    /// 0: the cluster's.
+    #[prost(uint64, tag = "14")]
+    retention_s: u64,
 }
 
 /// A column.
@@ -178,6 +181,7 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         auto_increment_start: table.auto_increment_start,
         created_unix: table.created_unix,
         options: table.options.clone(),
+        retention_s: table.retention_s,
     };
     Ok(record.encode_to_vec())
 }
@@ -232,6 +236,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         auto_increment_start: record.auto_increment_start,
         created_unix: record.created_unix,
         options: record.options,
+        retention_s: record.retention_s,
     })
 }
 

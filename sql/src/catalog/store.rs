@@ -32,7 +32,7 @@ use txn::{ShardClient, Transaction};
 
 const VERSION: TableId = TableId(100);
 const DATABASES: TableId = TableId(101);
-const TABLES: TableId = TableId(102);
+pub(super) const TABLES: TableId = TableId(102);
 const DROPPED: TableId = TableId(103);
 const ACCOUNTS: TableId = TableId(104);
 const AUTO_INCREMENT: TableId = TableId(105);

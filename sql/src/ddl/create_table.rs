@@ -14,7 +14,9 @@ use crate::collation::CollationId;
 use crate::context::EvalContext;
 use crate::types::{SqlType, TypeKind};
 use crate::{Error, Result, types};
-use base::limits::{INDEX_COLUMNS_MAX, INDEX_KEY_BYTES_MAX, TABLE_COLUMNS_MAX, TABLE_INDEXES_MAX};
+use base::limits::{
+    INDEX_COLUMNS_MAX, INDEX_KEY_BYTES_MAX, RETENTION_S, TABLE_COLUMNS_MAX, TABLE_INDEXES_MAX,
+};
 use base::{IndexId, TableId};
 
 /// Longest identifier, in characters.
@@ -64,6 +66,7 @@ pub(super) fn define(
         auto_increment_start: options.auto_increment.unwrap_or(0),
         created_unix: ctx.now_unix_micros / 1_000_000,
         options: printed_options(options),
+        retention_s: retention(options)?,
     };
     if create.columns.is_empty() {
         return Err(Error::no_columns());
@@ -135,6 +138,19 @@ fn check_engine(options: &ast::TableOptions) -> Result<()> {
             }
         }
         _ => Ok(()),
+    }
+}
+
+/// The retention that options give a table, seconds; 0 for the cluster's.
+pub(super) fn retention(options: &ast::TableOptions) -> Result<u64> {
+    match options.retention_s {
+        None | Some(0) => Ok(0),
+        Some(seconds) if RETENTION_S.contains(&seconds) => Ok(seconds),
+        Some(seconds) => {
+            let (least, most) = (*RETENTION_S.start(), *RETENTION_S.end());
+            let kind = format!("RETENTION_SECONDS ({least} to {most}, or DEFAULT)");
+            Err(Error::wrong_value(kind, seconds))
+        }
     }
 }
 

@@ -336,6 +336,11 @@ impl Parser<'_> {
                 self.option_start(1);
                 options.auto_increment = Some(self.number()?);
             }
+            "RETENTION_SECONDS" => {
+                self.option_start(1);
+                let usual = self.accept_word("DEFAULT");
+                options.retention_s = Some(if usual { 0 } else { self.number()? });
+            }
             "UNION" => {
                 self.option_start(1);
                 let tables = self.at;

@@ -205,6 +205,11 @@ impl Printer {
         if let Some(value) = options.auto_increment {
             part(&|p| p.value(format_args!("AUTO_INCREMENT={value}")));
         }
+        match options.retention_s {
+            None => {}
+            Some(0) => part(&|p| p.text("RETENTION_SECONDS=DEFAULT")),
+            Some(value) => part(&|p| p.value(format_args!("RETENTION_SECONDS={value}"))),
+        }
         if let Some(charset) = &options.charset {
             part(&|p| {
                 p.text("DEFAULT CHARSET=");

@@ -10,7 +10,7 @@
 //!
 //! The expression is evaluated once, when its statement runs. Versions of rows of that time are read with the definitions
 //! of now, so a table whose definition is younger is refused (1412): its record in the meta shard is read at the same point
-//! and compared.
+//! and compared, its retention aside.
 //!
 //! Invariants:
 //! 1. A transaction of the past writes nothing, locks nothing and never gives up its read point.
@@ -151,7 +151,7 @@ async fn check_definitions(txn: &SharedTransaction, tables: &[Arc<TableDef>]) ->
     let ids: Vec<TableId> = tables.iter().map(|table| table.id).collect();
     let then = store::tables_by_id(&mut *txn.lock().await, &ids).await?;
     for (table, then) in tables.iter().zip(then) {
-        if then.as_ref() != Some(&**table) {
+        if then.is_none_or(|then| !table.reads_as(&then)) {
             return Err(Error::table_younger(table.qualified_name()));
         }
     }

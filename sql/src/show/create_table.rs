@@ -1,9 +1,11 @@
 //! The text of SHOW CREATE TABLE, byte for byte MySQL 8.0's, because tools parse it with regular
-//! expressions. `shardkey=` follows at the end when it was declared.
+//! expressions. `shardkey=` follows at the end when it was declared, then a retention of the table's own,
+//! in a comment that only this server reads.
 
 use crate::catalog::information_schema::{now_text, shown_indexes};
 use crate::catalog::{ColumnDef, DefaultValue, IndexDef, Sharding, TableDef};
 use crate::collation::CollationId;
+use crate::lexer::OWN_VERSION_NUMBER;
 use crate::types::TypeKind;
 use crate::types::datetime::TimeZone;
 use crate::value::Value;
@@ -55,6 +57,9 @@ fn push_options(out: &mut String, table: &TableDef, next: Option<u64>) -> std::f
             Sharding::Single => out.push_str(" shardkey=noshardkey"),
             Sharding::Broadcast => out.push_str(" shardkey=noshardkey_allset"),
         }
+    }
+    if table.retention_s > 0 {
+        write!(out, " /*!{OWN_VERSION_NUMBER} RETENTION_SECONDS={} */", table.retention_s)?;
     }
     Ok(())
 }

@@ -43,7 +43,7 @@ use crate::row_locks::RowLocks;
 use crate::{Error, Result};
 use base::{Timestamp, limits};
 use bytes::Bytes;
-use engine::mvcc::{self, AsyncCommit, FoundCommit, Lock, LockExpect, TxnRecord};
+use engine::mvcc::{self, AsyncCommit, FoundCommit, Lock, LockExpect, SafePoints, TxnRecord};
 use engine::{Engine, WriteBatch};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -71,7 +71,7 @@ pub(super) struct Evaluator<'a> {
     /// The tenure's row locks.
     pub(super) row_locks: &'a RowLocks,
     /// Versions and tombstones that only earlier reads could see may be gone.
-    pub(super) safe_point: Timestamp,
+    pub(super) safe_points: &'a SafePoints,
     /// Transactions that began before this place no new locks, and their records may be gone. Replicated.
     pub(super) lock_floor: Timestamp,
     /// The last timestamp of a commit that may be refused: until then each is looked up.
@@ -190,7 +190,7 @@ impl Evaluator<'_> {
             }
             FoundCommit::TooMany => return Ok(status(TxnStatus::Forgotten)),
             // Its version may have been dropped.
-            FoundCommit::Nowhere if self.safe_point >= id.since => {
+            FoundCommit::Nowhere if self.safe_points.of_key(primary) >= id.since => {
                 return Ok(status(TxnStatus::Forgotten));
             }
             FoundCommit::Nowhere => {}
@@ -470,11 +470,12 @@ impl Evaluator<'_> {
         Ok(result)
     }
 
-    /// Drops the dead versions of some keys.
-    pub(super) fn collect(&self, keys: &[Bytes], safe_point: Timestamp) -> Result<Evaluation> {
+    /// Drops the dead versions of some keys, as the safe points of their tables allow.
+    pub(super) fn collect(&self, keys: &[Bytes], safe_points: &SafePoints) -> Result<Evaluation> {
         let mut result = Evaluation::answering(WriteResponse::Counter(0));
         let mut left = limits::COLLECT_VERSIONS_MAX;
         for key in keys {
+            let safe_point = safe_points.of_key(key);
             left -= mvcc::delete_dead(self.engine, &mut result.batch, key, safe_point, left)?;
             if left == 0 {
                 break;
@@ -483,7 +484,7 @@ impl Evaluator<'_> {
         let dropped = limits::COLLECT_VERSIONS_MAX - left;
         result.response = WriteResponse::Counter(dropped as u64);
         if dropped > 0 {
-            mvcc::put_safe_point(&mut result.batch, safe_point);
+            mvcc::put_safe_points(&mut result.batch, safe_points);
         }
         Ok(result)
     }
@@ -544,7 +545,7 @@ impl Evaluator<'_> {
             let Some(newest) = mvcc::newest(self.engine, &write.key)? else {
                 // A row was seen before the safe point, and even its tombstone is gone.
                 let deleted = matches!(write.expect, Expect::NotNewerThan(ts)
-                    if ts != Timestamp::ZERO && ts < self.safe_point);
+                    if ts != Timestamp::ZERO && ts < self.safe_points.of_key(&write.key));
                 if deleted && conflict.is_none() {
                     conflict = Some(Error::WriteConflict { key: write.key.clone() });
                 }

@@ -27,7 +27,8 @@ use crate::replication::ReplicateError;
 use crate::{Error, Oracle, Result};
 use base::{Timestamp, limits};
 use bytes::Bytes;
-use engine::{Mutation, WriteBatch, mvcc};
+use engine::mvcc::{self, SafePoints};
+use engine::{Mutation, WriteBatch};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -64,8 +65,8 @@ enum Work {
     Collect {
         /// Keys that have some.
         keys: Vec<Bytes>,
-        /// The earliest read point from now on.
-        safe_point: Timestamp,
+        /// The earliest read points from now on.
+        safe_points: SafePoints,
     },
     /// Refuses new locks of transactions that began before a point, for good.
     RaiseLockFloor {
@@ -120,14 +121,14 @@ impl Proposer {
         self.run(Work::Write(request)).await
     }
 
-    /// Drops dead versions of some keys, at most `COLLECT_VERSIONS_MAX`, and refuses reads before `safe_point` from
+    /// Drops dead versions of some keys, at most `COLLECT_VERSIONS_MAX`, and refuses reads before `safe_points` from
     /// now on. Returns how many were dropped.
     pub(super) async fn collect(
         self: &Arc<Self>,
         keys: Vec<Bytes>,
-        safe_point: Timestamp,
+        safe_points: SafePoints,
     ) -> Result<u64> {
-        Ok(counted(self.run(Work::Collect { keys, safe_point }).await?))
+        Ok(counted(self.run(Work::Collect { keys, safe_points }).await?))
     }
 
     /// Refuses new locks of transactions that began before `floor`: from now on, and under every later leader.
@@ -291,12 +292,12 @@ impl Proposer {
         let mut unchanged = Vec::new();
         let mut next_ts = first_ts;
         let locks = tenure.locks.read();
-        let safe_point = tenure.safe_point();
+        let safe_points = tenure.safe_points();
         let evaluator = Evaluator {
             engine: &*self.core.engine,
             locks: &locks,
             row_locks: &tenure.row_locks,
-            safe_point,
+            safe_points: &safe_points,
             lock_floor: tenure.lock_floor(),
             refused_until: &tenure.refused_until,
         };
@@ -321,9 +322,9 @@ impl Proposer {
             }
             let evaluated = match &task.work {
                 Work::Write(request) => evaluator.evaluate(request, commit_ts),
-                Work::Collect { keys, safe_point } => {
-                    tenure.raise_safe_point(*safe_point);
-                    evaluator.collect(keys, tenure.safe_point())
+                Work::Collect { keys, safe_points } => {
+                    let safe_points = tenure.raise_safe_points(safe_points);
+                    evaluator.collect(keys, &safe_points)
                 }
                 Work::RaiseLockFloor { floor } => evaluator.raise_lock_floor(*floor),
                 Work::DropRecords { records } => Ok(evaluator.drop_records(records)),

@@ -11,8 +11,8 @@
 //! Locks of large transactions are not in the table: while there is such a transaction, the engine is asked for them
 //! (`sight`).
 //!
-//! The safe point is looked at last: it rises before the removals that it allows are replicated, so a reader that
-//! still finds it low has read what was there.
+//! The safe point of the tables that were read is looked at last: it rises before the removals that it allows are
+//! replicated, so a reader that still finds it low has read what was there.
 //!
 //! The oldest lock is looked for in this order: the lock floor, then the latches, then the lock table. A prewrite that was
 //! evaluated under a lower floor holds its latches by then, or its locks stand in the table; later ones are refused.
@@ -28,7 +28,7 @@ use crate::{Error, Result};
 use base::{KeyRange, Timestamp, limits};
 use bytes::Bytes;
 use engine::EngineSnapshot;
-use engine::mvcc::{self, Change, View};
+use engine::mvcc::{self, Change, TableSpan, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::time::timeout;
@@ -48,8 +48,8 @@ pub(super) fn try_get(core: &Core, key: &[u8], ts: Timestamp) -> Option<Result<O
         sight
     };
     let found = sight.version(&*core.engine, key);
-    if ts < tenure.safe_point() {
-        return Some(Err(too_old(core, &tenure, ts)));
+    if let Some(safe_point) = tenure.safe_point_after(ts, TableSpan::of_key(key)) {
+        return Some(Err(too_old(core, ts, safe_point)));
     }
     // Memory of a past term vouches for nothing; the slow path will say so.
     (core.replication.serving_term() == Some(tenure.term)).then_some(found)
@@ -64,6 +64,7 @@ pub(super) async fn read(core: &Core, request: ReadRequest) -> Result<ReadRespon
         ReadRequest::Changed { since, .. } => *since,
         ReadRequest::OldestLock { .. } => Timestamp::MAX,
     };
+    let tables = tables_of(&request);
     let response = match request {
         ReadRequest::Get { keys, ts, known } => get(core, &tenure, &keys, ts, &known).await?,
         ReadRequest::Scan { range, ts, reverse, limit, known } => {
@@ -79,8 +80,8 @@ pub(super) async fn read(core: &Core, request: ReadRequest) -> Result<ReadRespon
         ReadRequest::OldestLock { .. } => oldest_lock(core, &tenure).await?,
     };
     // After the engine was read: what is dropped later was still there.
-    if ts < tenure.safe_point() {
-        return Err(too_old(core, &tenure, ts));
+    if let Some(safe_point) = tables.and_then(|tables| tenure.safe_point_after(ts, tables)) {
+        return Err(too_old(core, ts, safe_point));
     }
     match core.still_serves(&tenure).await {
         true => Ok(response),
@@ -88,10 +89,24 @@ pub(super) async fn read(core: &Core, request: ReadRequest) -> Result<ReadRespon
     }
 }
 
+/// The tables that a request reads; `None` for one that reads no row.
+fn tables_of(request: &ReadRequest) -> Option<TableSpan> {
+    let of_keys =
+        |keys: &[Bytes]| keys.iter().map(|key| TableSpan::of_key(key)).reduce(TableSpan::and);
+    match request {
+        ReadRequest::Get { keys, .. } => of_keys(keys),
+        ReadRequest::Scan { range, .. } => Some(TableSpan::of_range(range)),
+        ReadRequest::Changed { keys, ranges, .. } => {
+            let of_ranges = ranges.iter().map(TableSpan::of_range);
+            of_keys(keys).into_iter().chain(of_ranges).reduce(TableSpan::and)
+        }
+        ReadRequest::OldestLock { .. } => None,
+    }
+}
+
 /// The error for a read point whose versions may be dropped.
-fn too_old(core: &Core, tenure: &Tenure, ts: Timestamp) -> Error {
-    let (shard, safe_point) = (core.replication.shard(), tenure.safe_point());
-    Error::SnapshotTooOld { shard, ts, safe_point }
+fn too_old(core: &Core, ts: Timestamp, safe_point: Timestamp) -> Error {
+    Error::SnapshotTooOld { shard: core.replication.shard(), ts, safe_point }
 }
 
 /// The versions of some keys.

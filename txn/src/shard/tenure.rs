@@ -6,7 +6,8 @@ use crate::lock_table::{LockChange, LockTable};
 use crate::row_locks::RowLocks;
 use base::{ShardId, Timestamp};
 use bytes::Bytes;
-use engine::{Engine, mvcc};
+use engine::Engine;
+use engine::mvcc::{self, SafePoints, TableSpan};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,8 +30,10 @@ pub(super) struct Tenure {
     pub(super) refused_until: AtomicU64,
     /// Large transactions whose locks are being finished.
     pub(super) finishing: Mutex<BTreeSet<Timestamp>>,
-    /// Reads before this point are refused: what they would see may be dropped.
-    safe_point: AtomicU64,
+    /// Reads before these points are refused: what they would see may be dropped.
+    safe_points: RwLock<Arc<SafePoints>>,
+    /// The highest of them: most reads are later and look no further.
+    safe_point_max: AtomicU64,
     /// New locks of transactions that began before this point are refused. Never above what is replicated.
     lock_floor: AtomicU64,
 }
@@ -46,7 +49,8 @@ impl Tenure {
             true => LockTable::default(),
             false => LockTable::load(engine)?,
         });
-        let safe_point = AtomicU64::new(mvcc::safe_point(engine)?.0);
+        let safe_points = mvcc::safe_points(engine)?;
+        let safe_point_max = AtomicU64::new(safe_points.highest().0);
         let lock_floor = AtomicU64::new(mvcc::lock_floor(engine)?.0);
         let refused_until = mvcc::refusals(engine)?.into_iter().map(|(_, until)| until.0).max();
         Ok(Tenure {
@@ -56,20 +60,37 @@ impl Tenure {
             latches: Arc::default(),
             row_locks,
             refused_until: AtomicU64::new(refused_until.unwrap_or_default()),
-            safe_point,
+            safe_points: RwLock::new(Arc::new(safe_points)),
+            safe_point_max,
             lock_floor,
             finishing: Mutex::default(),
         })
     }
 
-    /// The earliest read point that is served.
-    pub(super) fn safe_point(&self) -> Timestamp {
-        Timestamp(self.safe_point.load(Ordering::SeqCst))
+    /// The earliest read points that are served.
+    pub(super) fn safe_points(&self) -> Arc<SafePoints> {
+        self.safe_points.read().clone()
     }
 
-    /// Refuses reads before a point from now on. Comes before the first removal that it allows is replicated.
-    pub(super) fn raise_safe_point(&self, safe_point: Timestamp) {
-        self.safe_point.fetch_max(safe_point.0, Ordering::SeqCst);
+    /// The safe point that a read of these tables comes before, if it does.
+    pub(super) fn safe_point_after(&self, ts: Timestamp, tables: TableSpan) -> Option<Timestamp> {
+        if ts.0 >= self.safe_point_max.load(Ordering::SeqCst) {
+            return None;
+        }
+        let safe_point = self.safe_points.read().of_span(tables);
+        (ts < safe_point).then_some(safe_point)
+    }
+
+    /// Refuses reads before these points from now on. Comes before the first removal that they allow is replicated.
+    /// Returns what counts now.
+    pub(super) fn raise_safe_points(&self, raised: &SafePoints) -> Arc<SafePoints> {
+        let mut held = self.safe_points.write();
+        let mut points = SafePoints::clone(&held);
+        points.raise(raised);
+        let points = Arc::new(points);
+        *held = points.clone();
+        self.safe_point_max.fetch_max(points.highest().0, Ordering::SeqCst);
+        points
     }
 
     /// The earliest start of a transaction that may place locks.
