@@ -247,13 +247,9 @@ impl Parser<'_> {
         let start = self.at;
         let name = self.table_name()?;
         let span = self.span_from(start);
-        let alias = match self.accept_word("AS") {
-            true => Some(self.identifier()?),
-            false if self.is_identifier() => Some(self.identifier()?),
-            false => None,
-        };
+        let (alias, as_of) = self.alias_and_point()?;
         let partitions = self.partition_names()?;
-        Ok(TableSource { name, partitions, alias, as_of: None, hints: Vec::new(), span })
+        Ok(TableSource { name, partitions, alias, as_of, hints: Vec::new(), span })
     }
 
     fn skip_hints(&mut self) {

@@ -575,17 +575,23 @@ impl Parser<'_> {
         let name = self.table_name()?;
         let span = self.span_from(start);
         let partitions = self.partition_names()?;
-        let mut alias = self.table_alias()?;
-        let as_of = self.as_of()?;
-        if as_of.is_some() && alias.is_none() {
-            alias = self.table_alias()?;
-        }
+        let (alias, as_of) = self.alias_and_point()?;
         let mut hints = Vec::new();
         while let Some(hint) = self.index_hint()? {
             hints.push(hint);
             self.accept_kind(TokenKind::Comma);
         }
         Ok(TableSource { name, partitions, alias, as_of, hints, span })
+    }
+
+    /// An alias and a point in time, in either order.
+    pub(super) fn alias_and_point(&mut self) -> Result<(Option<String>, Option<Box<Expr>>)> {
+        let mut alias = self.table_alias()?;
+        let as_of = self.as_of()?;
+        if as_of.is_some() && alias.is_none() {
+            alias = self.table_alias()?;
+        }
+        Ok((alias, as_of))
     }
 
     fn table_alias(&mut self) -> Result<Option<String>> {

@@ -88,6 +88,7 @@ impl Printer {
                 self.text("FROM ");
                 self.table(&source.name);
                 self.optional(" AS ", &source.alias, |printer, alias| printer.name(alias));
+                self.as_of(&source.as_of);
                 self.partitions(&source.partitions);
             }
             DeleteTarget::Multi { targets, from } => {

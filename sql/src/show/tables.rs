@@ -1,6 +1,6 @@
 //! SHOW about what is defined: databases, tables, columns, indexes.
 
-use super::create_table;
+use super::create_table::{self, quoted};
 use super::{Listing, number_column, text, text_column, text_columns};
 use crate::ast::{ShardingClass, TableName};
 use crate::binder::scope::table_column_meta;
@@ -9,6 +9,7 @@ use crate::catalog::information_schema::{
     self, column_default, column_extra, column_key, moment, statistics_rows,
 };
 use crate::catalog::{Catalog, Sharding, TableDef, performance_schema};
+use crate::collation::CollationId;
 use crate::dml::find_table;
 use crate::session::{ColumnFlags, ColumnMeta, Session};
 use crate::types::SqlType;
@@ -117,7 +118,7 @@ pub(super) async fn table_status(session: &mut Session, database: Option<&str>) 
     Ok(Listing { columns, rows })
 }
 
-/// A stored table, or a computed one of information_schema.
+/// A stored table, or a computed one of a system schema.
 enum Shown {
     Stored(Arc<TableDef>),
     Computed(VirtualRows),
@@ -239,15 +240,47 @@ fn without_schema_columns(row: Row) -> Row {
 /// SHOW CREATE TABLE.
 pub(super) async fn create_table(session: &mut Session, name: &TableName) -> Result<Listing> {
     let catalog = session.instance.catalog.current().await?;
-    let table = find_table(name, session.database.as_deref(), &catalog)?;
-    let next = match table.auto_increment() {
-        Some(_) => Some(session.instance.auto_increment.peek(&table).await?),
-        None => None,
+    let (name, statement) = match shown(session, name, &catalog)? {
+        Shown::Stored(table) => {
+            let next = match table.auto_increment() {
+                Some(_) => Some(session.instance.auto_increment.peek(&table).await?),
+                None => None,
+            };
+            let ctx = session.context(Vec::new());
+            (table.name.clone(), create_table::text(&table, next, ctx.time_zone))
+        }
+        Shown::Computed(table) => {
+            let database = name.database.as_deref().or(session.database.as_deref());
+            let is_performance =
+                database.is_some_and(|name| name.eq_ignore_ascii_case(performance_schema::NAME));
+            let (words, engine) = match is_performance {
+                true => ("CREATE TABLE", "PERFORMANCE_SCHEMA"),
+                false => ("CREATE TEMPORARY TABLE", "MEMORY"),
+            };
+            let columns = computed_columns(&table);
+            let text = format!("{words} {} (\n{columns}\n) ENGINE={engine}", quoted(&name.name));
+            (name.name.clone(), text + " DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci")
+        }
     };
-    let ctx = session.context(Vec::new());
-    let statement = create_table::text(&table, next, ctx.time_zone);
     let columns = vec![text_column("Table", 64), text_column("Create Table", 1024)];
-    Ok(Listing { columns, rows: vec![vec![text(&table.name), text(statement)]] })
+    Ok(Listing { columns, rows: vec![vec![text(name), text(statement)]] })
+}
+
+/// Columns of a computed table as SHOW CREATE TABLE has them. It has no keys.
+fn computed_columns(table: &VirtualRows) -> String {
+    let lines = table.columns.iter().map(|(name, ty)| {
+        let mut line = format!("  {} {}", quoted(name), computed_type(ty));
+        if ty.is_text() && ty.collation != CollationId::UTF8MB4_GENERAL_CI {
+            line.push_str(&format!(" COLLATE {}", ty.collation.name()));
+        }
+        if !ty.nullable {
+            line.push_str(" NOT NULL");
+        } else if !ty.is_blob() {
+            line.push_str(" DEFAULT NULL");
+        }
+        line
+    });
+    lines.collect::<Vec<_>>().join(",\n")
 }
 
 /// SHOW CREATE DATABASE.
@@ -267,7 +300,7 @@ pub(super) async fn create_database(
     let statement = format!(
         "CREATE DATABASE {exists}{} /*!40100 DEFAULT CHARACTER SET {}{collate} */ \
          /*!80016 DEFAULT ENCRYPTION='N' */",
-        create_table::quoted(name),
+        quoted(name),
         info.charset
     );
     let columns = vec![text_column("Database", 64), text_column("Create Database", 1024)];
