@@ -14,7 +14,7 @@
 //! 2. Every request ends within `ROUTE_WAIT_MAX` plus one call.
 
 use crate::directory::Directory;
-use crate::local_shards::LocalShards;
+use crate::local_shards::{LocalShard, LocalShards};
 use crate::lock_time::LockTime;
 use crate::peers::{CallError, Peers};
 use crate::wire;
@@ -122,33 +122,34 @@ impl ClusterClient {
         let mut search = self.search(ShardId::META);
         loop {
             let target = search.target();
-            let outcome = if target == self.node {
-                match self.local.oracle() {
+            let attempt = if target == self.node {
+                Attempt::Answered(match self.local.oracle() {
                     Some(oracle) => oracle.timestamps(count).await,
                     None => Err(Error::NotServing { shard: ShardId::META, leader: None }),
-                }
+                })
             } else {
                 let request = pb::call::Request::Timestamps(pb::TimestampsRequest { count });
                 match self.peers.call_any_way(target, request, CALL_WAIT_MAX).await {
-                    Ok(pb::answer::Response::Timestamps(answer)) => Ok(Timestamp(answer.first)),
-                    Ok(pb::answer::Response::Failure(failure)) => {
-                        Err(wire::failure_from_pb(failure))
-                    }
-                    Ok(_) => Err(search.unavailable("a peer gave an answer of the wrong kind")),
+                    Ok(answer) => Attempt::Answered(match answer {
+                        pb::answer::Response::Timestamps(answer) => Ok(Timestamp(answer.first)),
+                        pb::answer::Response::Failure(failure) => {
+                            Err(wire::failure_from_pb(failure))
+                        }
+                        _ => Err(search.unavailable("a peer gave an answer of the wrong kind")),
+                    }),
                     // Timestamps that were handed out and lost are never used: asking again is safe.
-                    Err(CallError::NotSent(why) | CallError::Lost(why)) => {
-                        search.failed(target, &why);
-                        search.pause().await?;
-                        continue;
-                    }
+                    Err(CallError::NotSent(why) | CallError::Lost(why)) => Attempt::Failed(why),
                 }
             };
-            match outcome {
-                Err(Error::NotServing { leader, .. }) => search.learned(target, leader),
-                other => return other,
+            if let Some(answer) = search.conclude(target, attempt).await {
+                return answer;
             }
-            search.pause().await?;
         }
+    }
+
+    /// The local replica of a shard; without one, this node is none to ask.
+    fn here(&self, shard: ShardId) -> Result<LocalShard> {
+        self.local.get(shard).ok_or(Error::NotServing { shard, leader: None })
     }
 
     fn search(&self, shard: ShardId) -> Search<'_> {
@@ -171,6 +172,14 @@ impl ClusterClient {
         let info = map.shard(shard);
         info.map(|info| info.replicas.iter().map(|(_, node)| *node).collect()).unwrap_or_default()
     }
+}
+
+/// What came of asking one node.
+enum Attempt<T> {
+    /// It answered, if only that it does not lead.
+    Answered(Result<T>),
+    /// It did not answer, for this reason, and another one may be asked.
+    Failed(String),
 }
 
 /// One request's search for a shard's leader.
@@ -204,6 +213,19 @@ impl Search<'_> {
         node.unwrap_or(self.client.node)
     }
 
+    /// What the caller is told, if an attempt at `target` or the time ends the search. Otherwise the next one comes after a
+    /// pause that is over now.
+    async fn conclude<T>(&mut self, target: NodeId, attempt: Attempt<T>) -> Option<Result<T>> {
+        match attempt {
+            Attempt::Answered(Err(Error::NotServing { leader, .. })) => {
+                self.learned(target, leader);
+            }
+            Attempt::Answered(answer) => return Some(answer),
+            Attempt::Failed(why) => self.failed(target, why),
+        }
+        self.pause().await.err().map(Err)
+    }
+
     /// `target` does not lead; perhaps it knows who does.
     fn learned(&mut self, target: NodeId, leader: Option<NodeId>) {
         self.why = format!("node {} does not lead it", target.0);
@@ -220,8 +242,8 @@ impl Search<'_> {
     }
 
     /// `target` could not be reached.
-    fn failed(&mut self, target: NodeId, why: &str) {
-        self.why = why.to_string();
+    fn failed(&mut self, target: NodeId, why: String) {
+        self.why = why;
         self.avoid = Some(target);
         self.client.hints.lock().remove(&self.shard);
     }
@@ -315,27 +337,21 @@ impl ShardClient for ClusterClient {
         let mut search = self.search(route.shard);
         loop {
             let target = search.target();
-            let outcome = if target == self.node {
-                match self.local.get(route.shard) {
-                    Some(local) => local.shard.read(request.clone()).await,
-                    None => Err(Error::NotServing { shard: route.shard, leader: None }),
-                }
+            let attempt = if target == self.node {
+                Attempt::Answered(match self.here(route.shard) {
+                    Ok(local) => local.shard.read(request.clone()).await,
+                    Err(error) => Err(error),
+                })
             } else {
                 let call = pb::call::Request::Read(wire::read_to_pb(route, request.clone()));
                 match self.peers.call_any_way(target, call, CALL_WAIT_MAX).await {
-                    Ok(answer) => wire::read_answer_from_pb(route.shard, answer),
-                    Err(CallError::NotSent(why) | CallError::Lost(why)) => {
-                        search.failed(target, &why);
-                        search.pause().await?;
-                        continue;
-                    }
+                    Ok(answer) => Attempt::Answered(wire::read_answer_from_pb(route.shard, answer)),
+                    Err(CallError::NotSent(why) | CallError::Lost(why)) => Attempt::Failed(why),
                 }
             };
-            match outcome {
-                Err(Error::NotServing { leader, .. }) => search.learned(target, leader),
-                other => return other,
+            if let Some(answer) = search.conclude(target, attempt).await {
+                return answer;
             }
-            search.pause().await?;
         }
     }
 
@@ -343,40 +359,37 @@ impl ShardClient for ClusterClient {
         let mut search = self.search(route.shard);
         loop {
             let target = search.target();
-            let outcome = if target == self.node {
-                match self.local.get(route.shard) {
-                    Some(local) => local.shard.write(request.clone()).await,
-                    None => Err(Error::NotServing { shard: route.shard, leader: None }),
-                }
+            let attempt = if target == self.node {
+                Attempt::Answered(match self.here(route.shard) {
+                    Ok(local) => local.shard.write(request.clone()).await,
+                    Err(error) => Err(error),
+                })
             } else {
                 let call = pb::call::Request::Write(wire::write_to_pb(route, request.clone()));
                 match self.peers.call_any_way(target, call, CALL_WAIT_MAX).await {
-                    Ok(answer) => wire::write_answer_from_pb(route.shard, answer),
+                    Ok(answer) => {
+                        Attempt::Answered(wire::write_answer_from_pb(route.shard, answer))
+                    }
                     Err(CallError::Lost(_)) if !is_repeatable(&request) => {
                         return Err(Error::OutcomeUnknown { shard: route.shard });
                     }
                     Err(CallError::Lost(why)) => {
                         search.sent |= decides(&request);
-                        search.failed(target, &why);
-                        search.pause().await?;
-                        continue;
+                        Attempt::Failed(why)
                     }
-                    Err(CallError::NotSent(why)) => {
-                        search.failed(target, &why);
-                        search.pause().await?;
-                        continue;
-                    }
+                    Err(CallError::NotSent(why)) => Attempt::Failed(why),
                 }
             };
-            match outcome {
-                Err(Error::NotServing { leader, .. }) => search.learned(target, leader),
-                Err(Error::OutcomeUnknown { .. }) if is_repeatable(&request) => {
+            let attempt = match attempt {
+                Attempt::Answered(Err(Error::OutcomeUnknown { .. })) if is_repeatable(&request) => {
                     search.sent |= decides(&request);
-                    search.failed(target, "its quorum did not answer");
+                    Attempt::Failed("its quorum did not answer".to_string())
                 }
-                other => return other,
+                other => other,
+            };
+            if let Some(answer) = search.conclude(target, attempt).await {
+                return answer;
             }
-            search.pause().await?;
         }
     }
 
@@ -391,36 +404,28 @@ impl ShardClient for ClusterClient {
         let mut again = false;
         loop {
             let target = search.target();
-            let outcome = if target == self.node {
-                match self.local.get(route.shard) {
-                    Some(local) => local.shard.lock(request.clone()).await,
-                    None => Err(Error::NotServing { shard: route.shard, leader: None }),
-                }
+            let attempt = if target == self.node {
+                Attempt::Answered(match self.here(route.shard) {
+                    Ok(local) => local.shard.lock(request.clone()).await,
+                    Err(error) => Err(error),
+                })
             } else {
                 let call = pb::call::Request::Lock(wire::lock_to_pb(route, request.clone()));
                 match self.peers.call_any_way(target, call, wait + CALL_WAIT_MAX).await {
                     Ok(answer) => {
-                        wire::lock_answer_from_pb(route.shard, request.keys.len(), answer)
+                        let keys = request.keys.len();
+                        Attempt::Answered(wire::lock_answer_from_pb(route.shard, keys, answer))
                     }
                     // What was granted and lost is granted again at once.
-                    Err(CallError::NotSent(why) | CallError::Lost(why)) => {
-                        again = true;
-                        search.failed(target, &why);
-                        search.pause().await?;
-                        continue;
-                    }
+                    Err(CallError::NotSent(why) | CallError::Lost(why)) => Attempt::Failed(why),
                 }
             };
-            match outcome {
-                Err(Error::NotServing { leader, .. }) => search.learned(target, leader),
-                Ok(mut outcomes) => {
-                    outcomes.iter_mut().filter(|_| again).for_each(LockedKey::set_waited);
-                    return Ok(outcomes);
-                }
-                Err(error) => return Err(error),
+            if let Some(answer) = search.conclude(target, attempt).await {
+                let mut outcomes = answer?;
+                outcomes.iter_mut().filter(|_| again).for_each(LockedKey::set_waited);
+                return Ok(outcomes);
             }
             again = true;
-            search.pause().await?;
         }
     }
 
@@ -429,10 +434,7 @@ impl ShardClient for ClusterClient {
         loop {
             let target = search.target();
             let outcome = if target == self.node {
-                match self.local.get(route.shard) {
-                    Some(local) => local.shard.release(owner, &keys),
-                    None => Err(Error::NotServing { shard: route.shard, leader: None }),
-                }
+                self.here(route.shard).and_then(|local| local.shard.release(owner, &keys))
             } else {
                 let (shard, keys) = (route.shard.0, keys.clone());
                 let release = pb::LockRelease { shard, owner: owner.0, keys };
@@ -446,9 +448,7 @@ impl ShardClient for ClusterClient {
                 }
             };
             // The locks may have gone to the next leader ahead of the release.
-            let Err(Error::NotServing { leader, .. }) = outcome else { return };
-            search.learned(target, leader);
-            if search.pause().await.is_err() {
+            if search.conclude(target, Attempt::Answered(outcome)).await.is_some() {
                 return;
             }
         }

@@ -21,12 +21,13 @@
 //!
 //! Not here: transaction records (`record_collector`).
 
+pub(crate) mod walk;
+
 use crate::cluster_client::ClusterClient;
 use crate::gossip::Gossip;
 use crate::local_shards::LocalShards;
 use base::limits::{
-    COLLECT_AGE_PARTS, COLLECT_BYTES_PER_SECOND, COLLECT_LOOK_PAUSE, COLLECT_PASS_PAUSE_FACTOR,
-    COLLECT_PASS_PAUSE_MIN, READER_HOLD_MAX,
+    COLLECT_AGE_PARTS, COLLECT_LOOK_PAUSE, COLLECT_PASS_PAUSE_MIN, READER_HOLD_MAX,
 };
 use base::{ShardId, SharedClock, TableId, Timestamp};
 use bytes::Bytes;
@@ -91,8 +92,7 @@ impl Memory {
     /// Whether a pass of this look may find something, and the last one is long enough ago.
     fn is_due(&self, look: &Look, now: Duration, pause_min: Duration) -> bool {
         let Some(pass) = &self.pass else { return true };
-        let pause = pause_min.max(pass.took * COLLECT_PASS_PAUSE_FACTOR);
-        now >= pass.ended + pause && self.has_work(pass, look)
+        walk::is_rested(now, (pass.ended, pass.took), pause_min) && self.has_work(pass, look)
     }
 
     /// Whether the safe point of a table, or of all others, has risen by enough over what the last pass left.
@@ -170,10 +170,7 @@ pub async fn run(collecting: Collecting) {
     let mut memories: BTreeMap<ShardId, Memory> = BTreeMap::new();
     loop {
         tokio::time::sleep(COLLECT_LOOK_PAUSE).await;
-        let leads = local.all().into_iter().filter(|local| local.group.serving_term().is_some());
-        let leads: Vec<_> = leads.collect();
-        // What this node does not lead, its leader collects; here it begins anew one day.
-        memories.retain(|shard, _| leads.iter().any(|local| local.group.shard() == *shard));
+        let leads = walk::led_here(&local, &mut memories);
         if leads.is_empty() {
             continue;
         }
@@ -217,9 +214,8 @@ async fn pass(
 ) -> txn::Result<u64> {
     let (mut from, mut total) = (Bytes::new(), 0);
     loop {
-        let (reading, at, points) = (shard.clone(), from.clone(), safe_points.clone());
-        let dead = tokio::task::spawn_blocking(move || reading.find_dead(&at, &points)).await;
-        let dead = dead.map_err(|error| txn::Error::Engine { what: error.to_string() })??;
+        let (at, points) = (from.clone(), safe_points.clone());
+        let dead = walk::step(shard, move |shard| shard.find_dead(&at, &points)).await?;
         counters.passed.fetch_add(dead.versions, Ordering::Relaxed);
         if !dead.keys.is_empty() {
             let dropped = shard.drop_dead(dead.keys, safe_points).await?;
@@ -228,10 +224,7 @@ async fn pass(
         }
         let Some(next) = dead.next else { break };
         from = next;
-        tokio::time::sleep(Duration::from_micros(
-            dead.bytes * 1_000_000 / COLLECT_BYTES_PER_SECOND,
-        ))
-        .await;
+        walk::rest_after(dead.bytes).await;
     }
     counters.passes.fetch_add(1, Ordering::Relaxed);
     Ok(total)

@@ -20,12 +20,9 @@
 //!
 //! Not here: why this is safe (`txn/src/transaction/records.rs`).
 
-use crate::collector::CollectorCounters;
+use crate::collector::{CollectorCounters, walk};
 use crate::local_shards::{LocalShard, LocalShards};
-use base::limits::{
-    COLLECT_BYTES_PER_SECOND, COLLECT_PASS_PAUSE_FACTOR, LOCK_FLOOR_AGE_MIN, LOCK_FLOOR_STEP,
-    OLD_LOCKS_PER_LOOK, RECORDS_LOOK_PAUSE,
-};
+use base::limits::{LOCK_FLOOR_AGE_MIN, LOCK_FLOOR_STEP, OLD_LOCKS_PER_LOOK, RECORDS_LOOK_PAUSE};
 use base::{ShardId, SharedClock, Timestamp};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -49,9 +46,7 @@ struct Memory {
 impl Memory {
     /// Whether a pass may find records of transactions that began before a point, and the last one is long enough ago.
     fn is_due(&self, before: Timestamp, now: Duration) -> bool {
-        let rested = self.pass.is_none_or(|(ended, took)| {
-            now >= ended + RECORDS_LOOK_PAUSE.max(took * COLLECT_PASS_PAUSE_FACTOR)
-        });
+        let rested = self.pass.is_none_or(|pass| walk::is_rested(now, pass, RECORDS_LOOK_PAUSE));
         before > self.passed && rested
     }
 }
@@ -83,11 +78,7 @@ pub async fn run(
     let mut collector = RecordCollector { client, clock, counters, memories: BTreeMap::new() };
     loop {
         tokio::time::sleep(RECORDS_LOOK_PAUSE).await;
-        let leads = local.all().into_iter().filter(|local| local.group.serving_term().is_some());
-        let leads: Vec<_> = leads.collect();
-        // What this node does not lead, its leader collects; here it begins anew one day.
-        let led = |shard: &ShardId| leads.iter().any(|local| local.group.shard() == *shard);
-        collector.memories.retain(|shard, _| led(shard));
+        let leads = walk::led_here(&local, &mut collector.memories);
         if leads.is_empty() {
             continue;
         }
@@ -207,9 +198,8 @@ async fn pass(
 ) -> txn::Result<(u64, Option<Timestamp>)> {
     let (mut from, mut total, mut oldest_left) = (Bytes::new(), 0, None::<Timestamp>);
     loop {
-        let (reading, at) = (shard.clone(), from.clone());
-        let old = tokio::task::spawn_blocking(move || reading.find_old_records(&at, limit)).await;
-        let old = old.map_err(|error| txn::Error::Engine { what: error.to_string() })??;
+        let at = from.clone();
+        let old = walk::step(shard, move |shard| shard.find_old_records(&at, limit)).await?;
         counters.records_passed.fetch_add(old.passed, Ordering::Relaxed);
         oldest_left = oldest_left.into_iter().chain(old.oldest_left).min();
         if !old.records.is_empty() {
@@ -219,8 +209,7 @@ async fn pass(
         }
         let Some(next) = old.next else { return Ok((total, oldest_left)) };
         from = next;
-        let pause = Duration::from_micros(old.bytes * 1_000_000 / COLLECT_BYTES_PER_SECOND);
-        tokio::time::sleep(pause).await;
+        walk::rest_after(old.bytes).await;
     }
 }
 

@@ -226,7 +226,7 @@ mod tests {
             assert_eq!(safe_points(&*engine).unwrap(), stored);
         }
         let mut batch = WriteBatch::new();
-        batch.put(SAFE_POINT_KEY, vec![0; 9]);
+        batch.put(SAFE_POINT_KEY, vec![0u8; 9]);
         engine.write(batch).unwrap();
         assert!(safe_points(&*engine).is_err());
     }
