@@ -475,6 +475,7 @@ const _: () = {
             && TRANSACTION_BUFFER_BYTES < TRANSACTION_BYTES_MAX
     );
     assert!(SCAN_PAGE_ROWS <= SCAN_ROWS_MAX);
+    assert!(TABLE_RETENTIONS_MAX * 12 < ENTRY_BYTES_TARGET / 8);
     assert!(
         COMMIT_AGE_MAX.as_millis()
             > COMMIT_SINCE_AGE_MAX.as_millis()

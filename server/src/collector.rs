@@ -8,7 +8,8 @@
 //!      └──── pause: at least 30 s (or the retention), at least 20 times what the pass took ────┘
 //! ```
 //!
-//! A shard is due when something was written that a pass with these safe points could drop. Dropping goes through the
+//! A shard is due when something was written that a pass with these safe points could drop, and one of them has risen by a
+//! hundredth of its age: the past of a table that is kept for a year needs no look every minute. Dropping goes through the
 //! Raft log like any write, so replicas stay equal byte by byte; a transaction that began before the safe point is
 //! told so (error 9006) and never reads a part.
 //!
