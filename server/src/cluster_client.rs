@@ -282,6 +282,7 @@ fn decides(request: &WriteRequest) -> bool {
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::CheckLocks { .. }
+        | WriteRequest::LookAtLocks { .. }
         | WriteRequest::SettleNow { .. }
         | WriteRequest::FinishAll { .. }
         | WriteRequest::Heartbeat { .. } => false,
@@ -299,6 +300,7 @@ fn is_repeatable(request: &WriteRequest) -> bool {
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::CheckLocks { .. }
+        | WriteRequest::LookAtLocks { .. }
         | WriteRequest::SettleNow { .. }
         | WriteRequest::Decide { .. }
         | WriteRequest::FinishAll { .. }

@@ -262,6 +262,11 @@ pub fn write_to_pb(route: Route, request: WriteRequest) -> pb::ShardWrite {
             message.start_ts = start_ts.0;
             message.keys = keys;
         }
+        WriteRequest::LookAtLocks { start_ts, keys } => {
+            message.set_kind(Kind::LookAtLocks);
+            message.start_ts = start_ts.0;
+            message.keys = keys;
+        }
         WriteRequest::Decide { start_ts, primary } => {
             message.set_kind(Kind::Decide);
             message.start_ts = start_ts.0;
@@ -339,6 +344,7 @@ pub fn write_from_pb(message: pb::ShardWrite) -> Option<(Route, WriteRequest)> {
             now_unix_ms: message.unix_ms,
         },
         Kind::CheckLocks => WriteRequest::CheckLocks { start_ts, keys: message.keys },
+        Kind::LookAtLocks => WriteRequest::LookAtLocks { start_ts, keys: message.keys },
         Kind::Decide => WriteRequest::Decide { start_ts, primary: message.primary },
         Kind::FinishAll => WriteRequest::FinishAll {
             start_ts,
@@ -722,6 +728,10 @@ mod tests {
             WriteRequest::CheckLocks {
                 start_ts: Timestamp(9),
                 keys: vec![Bytes::from_static(b"a")],
+            },
+            WriteRequest::LookAtLocks {
+                start_ts: Timestamp(9),
+                keys: vec![Bytes::from_static(b"b")],
             },
             WriteRequest::Bump { key: Bytes::from_static(b"c"), by: 2, at_least: 3 },
         ] {

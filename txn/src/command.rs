@@ -204,7 +204,8 @@ pub enum WriteRequest {
         expires_unix_ms: u64,
         /// The changes on this shard. Repeating them changes nothing.
         writes: Vec<KeyWrite>,
-        /// Whose row locks are no obstacle. They stay.
+        /// Whose row locks are no obstacle. Those on the keys of these writes are released with the answer: the
+        /// replicated locks keep others away from then on.
         owner: Option<LockOwner>,
         /// For an asynchronous commit, which is decided once all its locks stand: the transaction's other keys when
         /// the primary is among these writes, else none. The leader answers the timestamp before which the transaction
@@ -249,6 +250,15 @@ pub enum WriteRequest {
     /// Asks whether the locks of an asynchronous commit stand. When one is missing it can never be placed after this,
     /// so the transaction cannot commit any more unless it has already.
     CheckLocks {
+        /// Identity of the transaction.
+        start_ts: Timestamp,
+        /// Keys on this shard.
+        keys: Vec<Bytes>,
+    },
+    /// Asks how an asynchronous commit stands, as far as some of its keys tell, whether its locks have expired or not.
+    /// Changes nothing and rules nothing out: `Prewritten` when all these locks stand, what a record says where one is
+    /// missing, else `Alive`.
+    LookAtLocks {
         /// Identity of the transaction.
         start_ts: Timestamp,
         /// Keys on this shard.
@@ -321,7 +331,7 @@ pub enum WriteResponse {
         /// zero.
         commit_ts: Timestamp,
     },
-    /// To `CheckStatus`, `CheckLocks` and `SettleNow`, to a `Rollback` that came after the commit, and to a `Commit` or
+    /// To `CheckStatus`, `CheckLocks`, `LookAtLocks` and `SettleNow`, to a `Rollback` that came after the commit, and to a `Commit` or
     /// `Rollback` that came too late.
     Status(TxnStatus),
     /// To `Bump`: the counter before the addition. To `FinishAll`: 0 when nothing is left to do. To a shard's own
@@ -342,7 +352,8 @@ pub enum TxnStatus {
         /// When it became visible.
         commit_ts: Timestamp,
     },
-    /// Its coordinator is silent and the locks that were asked for stand: it is committed if all others do, too.
+    /// It commits asynchronously and the locks that were asked for stand: it is committed if all others do, too. (To
+    /// `CheckStatus`: its coordinator is silent.)
     Prewritten {
         /// It does not commit before this.
         commit_from: Timestamp,

@@ -4,7 +4,7 @@
 //! function is constant and nothing of it is in the binary. The same sources compiled as the package
 //! `txn-with-defects` (`defects/txn/`) switch on the one that `PRECINCT_DEFECT` names; only tests of
 //! `chaos` link that package. The list of defects is in `chaos/tests/transactions`; those that a few
-//! messages in the wrong order show are also in `chaos/tests/interleavings`.
+//! messages in the wrong order show are also, or only, in `chaos/tests/interleavings`.
 
 /// Whether this defect is switched on: never, in the product.
 #[cfg(not(precinct_defects))]

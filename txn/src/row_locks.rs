@@ -210,6 +210,11 @@ impl RowLocks {
         })
     }
 
+    /// Whether an owner holds a key, in whatever mode.
+    pub fn holds(&self, owner: LockOwner, key: &Bytes) -> bool {
+        self.state.lock().owners.get(&owner).is_some_and(|held| held.contains(key))
+    }
+
     /// Gives up an owner's locks on a shard, and its waits there.
     pub fn release(&self, shard: ShardId, owner: LockOwner) {
         let mut state = self.state.lock();

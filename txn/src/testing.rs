@@ -281,16 +281,19 @@ impl Default for State {
 enum Fault {
     /// They are applied.
     None,
-    /// They wait.
-    Hold,
+    /// They wait, after so many more.
+    Hold {
+        /// How many are applied first.
+        after: usize,
+    },
     /// They enter the log, but no quorum answers.
     Unknown,
 }
 
 impl MemoryReplication {
-    /// From now on batches wait for [`Self::heal`].
-    pub fn hold(&self) {
-        self.state.lock().fault = Fault::Hold;
+    /// From now on batches wait for [`Self::heal`], but for so many that come first.
+    pub fn hold(&self, after: usize) {
+        self.state.lock().fault = Fault::Hold { after };
     }
 
     /// From now on batches enter the log but nobody learns their outcome.
@@ -388,7 +391,11 @@ impl Replication for MemoryReplication {
                     return Err(ReplicateError::NotLeader);
                 }
                 match state.fault {
-                    Fault::None => {
+                    Fault::Hold { after: 0 } => {}
+                    Fault::None | Fault::Hold { .. } => {
+                        if let Fault::Hold { after } = &mut state.fault {
+                            *after -= 1;
+                        }
                         let mut batches = std::mem::take(&mut state.limbo);
                         batches.push(batch);
                         let applied =
@@ -399,7 +406,6 @@ impl Replication for MemoryReplication {
                         state.limbo.push(batch);
                         return Err(ReplicateError::Unknown);
                     }
-                    Fault::Hold => {}
                 }
             }
             released.await;

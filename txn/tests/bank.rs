@@ -88,7 +88,7 @@ async fn disturb(cluster: Arc<MemoryCluster>, mut rng: Rng, over: Arc<AtomicBool
         let shard = ShardId(1 + rng.below(u64::from(SHARDS)));
         let replication = &cluster.shard(shard).expect("it exists").replication;
         match rng.below(3) {
-            0 => replication.hold(),
+            0 => replication.hold(0),
             1 => replication.lose_quorum(),
             _ => replication.depose(),
         }

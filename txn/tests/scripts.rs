@@ -17,7 +17,7 @@
 //! put a1=x | read a1 [ts=T] | collect 1 ts=T [second=T] | bump c by=10 at_least=5
 //! hold-prepared t1 | commit-prepared t1 | rollback-prepared t1   what t1 has prepared; from then on also a raw transaction
 //! collect-records before=T | records      of transactions that began before T, on all shards | all that are left
-//! hold 1 | lose-quorum 1 | heal 1 | depose 1 | elect 1 [lost]
+//! hold 1 [after=n] | lose-quorum 1 | heal 1 | depose 1 | elect 1 [lost]   "after": n entries come through before
 //! hand-over 1                             the row locks of the leader are sent to the next one, before "depose"
 //! entries | state | row-locks | advance ms=n
 //! ```
@@ -707,10 +707,13 @@ impl ScriptRunner {
                 let at = key.clone();
                 Ok(self.write(&at, WriteRequest::Bump { key, by, at_least }))
             }
-            "hold" => self.shard_command(words.first(), |cluster, id| {
-                cluster.shard(id)?.replication.hold();
-                Ok(())
-            }),
+            "hold" => {
+                let after = options.get("after").map_or(Ok(0), |after| after.parse())?;
+                self.shard_command(words.first(), |cluster, id| {
+                    cluster.shard(id)?.replication.hold(after);
+                    Ok(())
+                })
+            }
             "lose-quorum" => self.shard_command(words.first(), |cluster, id| {
                 cluster.shard(id)?.replication.lose_quorum();
                 Ok(())

@@ -32,7 +32,7 @@ const SOAK: Bounds =
 const SCHEDULE_VARIABLE: &str = "PRECINCT_SCHEDULE";
 
 /// Defects, and the scenario that must find each.
-const DEFECTS: [(&str, u64); 10] = [
+const DEFECTS: [(&str, u64); 11] = [
     ("async-commit-rolled-back", 2),
     ("missing-lock-leaves-no-record", 1),
     ("async-error-before-rollback", 1),
@@ -43,6 +43,7 @@ const DEFECTS: [(&str, u64); 10] = [
     ("undecided-is-rolled-back", 1),
     ("reads-pass-locks", 1),
     ("locks-not-loaded", 8),
+    ("look-misses-a-lock", 10),
 ];
 
 fn main() {

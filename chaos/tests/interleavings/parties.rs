@@ -1,5 +1,5 @@
-//! Who takes part: coordinators that append their names to lists, sessions that decide a prepared transaction, and
-//! readers.
+//! Who takes part: coordinators that append their names to lists, sessions that decide a prepared transaction, sessions
+//! that lock rows without waiting, and readers.
 //!
 //! Every transaction writes list A on shard 1 and list B on shard 2; [`THREE_LISTS`] writes Z on shard 2 as well, whose key
 //! comes first, so that its primary lies on the other shard.
@@ -9,10 +9,10 @@ use base::{IndexId, Slot, TableId};
 use bytes::Bytes;
 use engine::key::KeyBuilder;
 use std::sync::Arc;
-use txn::command::Expect;
+use txn::command::{Expect, LockMode, Patience};
 use txn::testing::{ChosenClient, Crossing};
 use txn::{
-    Error, Mode, Result, ShardClient, Transaction, commit_prepared, hold_prepared,
+    Error, Mode, Result, RowLock, ShardClient, Transaction, commit_prepared, hold_prepared,
     roll_back_prepared,
 };
 
@@ -40,6 +40,8 @@ pub enum Role {
     Commits,
     /// Rolls it back.
     RollsBack,
+    /// Asks for the row lock of A without waiting, so many times, and writes nothing.
+    Claims(u32),
     /// Reads all lists twice in one snapshot, so many times.
     Reads(u32),
 }
@@ -47,7 +49,7 @@ pub enum Role {
 impl Role {
     /// Whether the party changes something, so that its end in the middle of its work matters.
     pub fn coordinates(self) -> bool {
-        !matches!(self, Role::Reads(_))
+        !matches!(self, Role::Claims(_) | Role::Reads(_))
     }
 }
 
@@ -80,6 +82,11 @@ async fn act(client: Arc<dyn ShardClient>, story: Arc<Story>, party: &'static st
         },
         Role::Commits => commit(&client, &story).await,
         Role::RollsBack => roll_back(&client, &story).await,
+        Role::Claims(times) => {
+            for _ in 0..times {
+                claim(&client).await;
+            }
+        }
         Role::Reads(snapshots) => {
             for _ in 0..snapshots {
                 read(&client, &story, party).await;
@@ -154,6 +161,18 @@ async fn roll_back(client: &Arc<dyn ShardClient>, story: &Story) {
             Err(_) => {}
         }
     }
+}
+
+/// Asks for a row lock without waiting, and gives it up.
+async fn claim(client: &Arc<dyn ShardClient>) {
+    // A message that waits: the lock itself is asked for at once.
+    if client.timestamp().await.is_err() {
+        return;
+    }
+    let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
+    let lock = RowLock { mode: LockMode::Exclusive, patience: Patience::NoWait };
+    // Whether it gets the lock does not matter here, only what it leaves behind.
+    let _ = txn.lock(&[list(1)], lock).await;
 }
 
 /// Reads all lists twice in one snapshot. A snapshot that fails is begun anew.

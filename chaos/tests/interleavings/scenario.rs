@@ -83,7 +83,7 @@ pub const TWO_STEPS: Scenario = Scenario {
 };
 
 /// The scenarios that are explored; the first is number 1.
-pub const SCENARIOS: [Scenario; 9] = [
+pub const SCENARIOS: [Scenario; 10] = [
     Scenario {
         name: "an asynchronous commit and a reader",
         parties: &[("T", Role::Writes), ("R", Role::Reads(3))],
@@ -156,6 +156,12 @@ pub const SCENARIOS: [Scenario; 9] = [
         name: "leaders change beside two coordinators",
         parties: &[("T1", Role::AppendsSerializable), (THREE_LISTS, Role::Appends)],
         faults: &[Fault::Leader],
+        ..ASYNCHRONOUS
+    },
+    Scenario {
+        name: "an asynchronous commit beside one that locks without waiting, and a reader",
+        parties: &[("T", Role::Writes), ("C", Role::Claims(2)), ("R", Role::Reads(1))],
+        faults: ROUGH,
         ..ASYNCHRONOUS
     },
 ];

@@ -285,7 +285,7 @@ async fn disturb(
         let replication = &cluster.shard(shard).expect("it exists").replication;
         let deposed = match if only_slow { 0 } else { rng.below(4) } {
             0 => {
-                replication.hold();
+                replication.hold(0);
                 false
             }
             1 => {

@@ -119,6 +119,7 @@ impl Evaluator<'_> {
                 self.check_status(*start_ts, primary, *now_unix_ms)
             }
             WriteRequest::CheckLocks { start_ts, keys } => self.check_locks(*start_ts, keys),
+            WriteRequest::LookAtLocks { start_ts, keys } => self.look_at_locks(*start_ts, keys),
             WriteRequest::Decide { start_ts, primary } => {
                 self.decide(*start_ts, primary, commit_ts)
             }
@@ -446,6 +447,37 @@ impl Evaluator<'_> {
         let secondaries = Vec::new();
         let stands = WriteResponse::Status(TxnStatus::Prewritten { commit_from, secondaries });
         Ok(if whole { Evaluation::answering(stands) } else { missing })
+    }
+
+    /// How an asynchronous commit stands, as far as these keys tell.
+    fn look_at_locks(&self, start_ts: Timestamp, keys: &[Bytes]) -> Result<Evaluation> {
+        let status = |status| Ok(Evaluation::answering(WriteResponse::Status(status)));
+        let (mut commit_from, mut secondaries) = (Timestamp::ZERO, Vec::new());
+        for key in keys {
+            match self.locks.get(key) {
+                Some(HeldLock { start_ts: own, primary, commit_from: Some(from), .. })
+                    if *own == start_ts =>
+                {
+                    commit_from = commit_from.max(*from);
+                    if primary == key
+                        && let Some(Lock { async_commit: Some(commit), .. }) =
+                            mvcc::get_lock(self.engine, key)?
+                    {
+                        secondaries = commit.secondaries;
+                    }
+                }
+                Some(_) | None => {
+                    return status(match mvcc::get_txn_record(self.engine, key, start_ts)? {
+                        Some(TxnRecord::Committed { commit_ts }) => {
+                            TxnStatus::Committed { commit_ts }
+                        }
+                        Some(TxnRecord::RolledBack) => TxnStatus::RolledBack,
+                        None => TxnStatus::Alive,
+                    });
+                }
+            }
+        }
+        status(TxnStatus::Prewritten { commit_from, secondaries })
     }
 
     /// Moves a primary's expiry.

@@ -9,7 +9,8 @@
 //! locks, whatever is evaluated later sees the locks, and whatever was evaluated before has been applied: the version
 //! that is answered stays the newest as long as the lock is held.
 //!
-//! What was granted before a later key failed stays with its owner.
+//! What was granted before a later key failed stays with its owner. Who does not wait is told of a prewrite before a row lock
+//! is taken beside it, and gives back one that was: a row that is passed over stays free for others.
 //!
 //! Keys that a large transaction has written already need no row lock of it: their replicated locks keep others away. It
 //! must not wait for one either, because somebody may hold it who waits for the replicated lock to go.
@@ -78,8 +79,13 @@ fn own_change(core: &Core, tenure: &Tenure, key: &[u8], own: Timestamp) -> Resul
 async fn lock_rows(core: &Core, request: LockRequest) -> Result<Vec<LockedKey>> {
     let tenure = core.tenure().await?;
     let waited = AtomicBool::new(false);
+    // What somebody gives back who does not wait.
+    let mut fresh: Vec<Bytes> = Vec::new();
     let taken = match request.patience {
         Patience::NoWait | Patience::Skip => {
+            no_prewrite(core, &tenure, &request.keys)?;
+            let is_fresh = |key: &&Bytes| !tenure.row_locks.holds(request.owner, key);
+            fresh.extend(request.keys.iter().filter(is_fresh).cloned());
             take_all(core, &tenure, &request, None, &waited).await?
         }
         Patience::Wait(longest) => {
@@ -102,7 +108,16 @@ async fn lock_rows(core: &Core, request: LockRequest) -> Result<Vec<LockedKey>> 
     if held.is_empty() {
         return Ok(vec![LockedKey::Skipped; taken.len()]);
     }
-    no_prewrite(core, &tenure, &held)?;
+    let unlocked = || {
+        no_prewrite(core, &tenure, &held).inspect_err(|error| {
+            if let Error::KeyLocked { key, .. } = error
+                && fresh.contains(key)
+            {
+                tenure.row_locks.release_keys(request.owner, std::slice::from_ref(key));
+            }
+        })
+    };
+    unlocked()?;
     let guard = tenure.latches.enqueue(held.clone(), Visibility::Never);
     let waited = waited.into_inner() || !guard.is_granted();
     if timeout(limits::READ_WAIT_MAX, guard.granted()).await.is_err() {
@@ -110,7 +125,7 @@ async fn lock_rows(core: &Core, request: LockRequest) -> Result<Vec<LockedKey>> 
         return Err(Error::Unavailable { shard: core.replication.shard(), what });
     }
     // One that was evaluated before the lock was granted.
-    no_prewrite(core, &tenure, &held)?;
+    unlocked()?;
     let mut outcomes = Vec::with_capacity(taken.len());
     for (key, taken) in request.keys.iter().zip(taken) {
         outcomes.push(match taken {

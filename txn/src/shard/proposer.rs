@@ -428,13 +428,11 @@ impl Task {
             }
             // Now that it is applied, answers may rest on it.
             Work::RaiseLockFloor { floor } if outcome.is_ok() => tenure.raise_lock_floor(floor),
-            // The replicated locks keep others away from now on.
-            Work::Write(WriteRequest::Prewrite {
-                owner: Some(owner),
-                round: Some(_),
-                writes,
-                ..
-            }) if outcome.is_ok() => {
+            // The replicated locks keep others away from now on, and they can be finished by whoever meets them as
+            // soon as the transaction is decided.
+            Work::Write(WriteRequest::Prewrite { owner: Some(owner), writes, .. })
+                if outcome.is_ok() =>
+            {
                 let keys: Vec<Bytes> = writes.into_iter().map(|write| write.key).collect();
                 tenure.row_locks.release_keys(owner, &keys);
             }
@@ -545,7 +543,9 @@ fn keys(work: &Work) -> Vec<Bytes> {
             writes.iter().map(|write| write.key.clone()).collect()
         }
         WriteRequest::Commit { keys, kept, .. } => keys.iter().chain(kept).cloned().collect(),
-        WriteRequest::Rollback { keys, .. } | WriteRequest::CheckLocks { keys, .. } => keys.clone(),
+        WriteRequest::Rollback { keys, .. }
+        | WriteRequest::CheckLocks { keys, .. }
+        | WriteRequest::LookAtLocks { keys, .. } => keys.clone(),
         WriteRequest::CheckStatus { primary, .. }
         | WriteRequest::SettleNow { primary, .. }
         | WriteRequest::Heartbeat { primary, .. }
@@ -566,6 +566,7 @@ fn begins(work: &Work) -> bool {
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::CheckLocks { .. }
+        | WriteRequest::LookAtLocks { .. }
         | WriteRequest::SettleNow { .. }
         | WriteRequest::Decide { .. }
         | WriteRequest::FinishAll { .. }
@@ -585,6 +586,7 @@ fn visibility(work: &Work) -> Visibility {
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::CheckLocks { .. }
+        | WriteRequest::LookAtLocks { .. }
         | WriteRequest::SettleNow { .. }
         | WriteRequest::FinishAll { .. }
         | WriteRequest::Heartbeat { .. }
@@ -609,8 +611,9 @@ fn weight(work: &Work) -> usize {
         WriteRequest::CommitNow { writes, .. } | WriteRequest::Prewrite { writes, .. } => {
             writes.iter().map(|write| one(write) + limits::WRITE_OVERHEAD_BYTES).sum()
         }
-        WriteRequest::CheckLocks { .. } => keys_only(),
-        WriteRequest::Commit { .. }
+        WriteRequest::CheckLocks { .. }
+        | WriteRequest::LookAtLocks { .. }
+        | WriteRequest::Commit { .. }
         | WriteRequest::Rollback { .. }
         | WriteRequest::CheckStatus { .. }
         | WriteRequest::SettleNow { .. }

@@ -316,6 +316,7 @@ fn name_of(request: &WriteRequest) -> &'static str {
         WriteRequest::Rollback { .. } => "rollback",
         WriteRequest::CheckStatus { .. } => "check of the status",
         WriteRequest::CheckLocks { .. } => "check of locks",
+        WriteRequest::LookAtLocks { .. } => "look at locks",
         WriteRequest::SettleNow { .. } => "question what became of it",
         WriteRequest::Decide { .. } => "decision",
         WriteRequest::FinishAll { .. } => "finish all",

@@ -26,6 +26,10 @@
 //! all of them stand (`resolve`). A missing one is ruled out for good before the transaction is rolled back. (The idea:
 //! CockroachDB's parallel commits, TiDB's async commit.)
 //!
+//! A row lock is released by its leader with the answer to the prewrite, whose replicated lock protects the row from then
+//! on. So when the commit is answered no row lock is left, only replicated locks of a transaction that is decided; whoever
+//! asks for one of these rows without waiting finishes them (`resolve`).
+//!
 //! Rows that were locked and not written travel with the writes, as changes that keep them: a lock that was lost with
 //! its leader is noticed here. A serializable transaction takes the two phases even on one shard: once its writes are
 //! locked and it has its `commit_ts`, it looks whether anything it has read was changed before that point.
@@ -265,7 +269,7 @@ pub(super) struct TwoPhase {
     pub(super) chunks: Vec<Chunk>,
     /// All keys but the primary, when the transaction commits asynchronously.
     secondaries: Option<Vec<Bytes>>,
-    /// Row locks; released when everything is over.
+    /// Row locks that prewrites have not released yet; gone when it is decided.
     locks: Option<HeldLocks>,
     /// What must not have changed at the commit.
     validation: Option<Validation>,
@@ -323,7 +327,7 @@ impl TwoPhase {
     }
 
     /// Runs both phases; answers as soon as the outcome is decided, then tidies up.
-    async fn run(self, answer: oneshot::Sender<Result<Timestamp>>) {
+    async fn run(mut self, answer: oneshot::Sender<Result<Timestamp>>) {
         let early = match defect::active("commit-point-before-prewrites") {
             true => self.client.timestamp().await.ok(),
             false => None,
@@ -337,6 +341,8 @@ impl TwoPhase {
         if self.secondaries.is_some() {
             return match prewritten {
                 Ok(commit_ts) => {
+                    // What was granted to a request that failed afterwards no prewrite has released.
+                    drop(self.locks.take());
                     let _ = answer.send(Ok(commit_ts));
                     self.commit_behind(commit_ts).await;
                 }
@@ -362,6 +368,7 @@ impl TwoPhase {
         }
         match self.commit_chunk(&self.chunks[0], commit_ts).await {
             Ok(commit_ts) => {
+                drop(self.locks.take());
                 let _ = answer.send(Ok(commit_ts));
                 self.commit_others(commit_ts).await;
             }

@@ -7,6 +7,9 @@
 //!  dropped ─► release at every shard that was asked
 //! ```
 //!
+//! Who does not wait (NOWAIT, SKIP LOCKED) takes a row for taken only when its transaction is not decided yet: what was
+//! committed and answered is finished on the spot.
+//!
 //! A shard counts as asked before the first message leaves, so nothing that may have been granted is forgotten.
 
 use super::resolve::{self, Left};
@@ -195,6 +198,8 @@ async fn lock_at(
     let mut pause = limits::LOCK_RETRY_PAUSE_MIN;
     // Whether an earlier round of this request was held up.
     let mut waited_before = false;
+    // Transactions that were not decided when they were met first: not worth as close a look again.
+    let mut undecided: BTreeSet<Timestamp> = BTreeSet::new();
     let mut outcomes = loop {
         if request.keys.is_empty() {
             break Vec::new();
@@ -202,26 +207,32 @@ async fn lock_at(
         match client.lock(route, request.clone()).await {
             Ok(outcomes) => break outcomes,
             Err(Error::KeyLocked { key, start_ts, primary, .. }) => {
-                if resolve::finish(client, &key, start_ts, &primary).await? == Left::Nothing {
+                let is_known = undecided.contains(&start_ts);
+                let found = match request.patience {
+                    Patience::Skip if is_known => Left::Lock,
+                    Patience::Wait(_) if is_known => {
+                        resolve::finish(client, &key, start_ts, &primary).await?
+                    }
+                    Patience::Wait(_) | Patience::NoWait | Patience::Skip => {
+                        resolve::finish_at_once(client, &key, start_ts, &primary).await?
+                    }
+                };
+                if found == Left::Nothing {
                     tell(None);
                     waited_before = true;
                     continue;
                 }
-                // Its row lock was granted before the replicated one was met; whoever does not get the row keeps nobody
-                // else from it.
-                let (owner, refused) = (request.owner, vec![key.clone()]);
+                undecided.insert(start_ts);
                 match &mut request.patience {
-                    Patience::NoWait => {
-                        client.release(route, owner, refused).await;
-                        return Err(Error::LockNotAvailable { key });
-                    }
+                    Patience::NoWait => return Err(Error::LockNotAvailable { key }),
                     Patience::Skip => {
-                        client.release(route, owner, refused).await;
                         request.keys.retain(|other| *other != key);
                         skipped.insert(key);
                     }
                     Patience::Wait(left) if left.is_zero() => {
-                        client.release(route, owner, refused).await;
+                        // Its row lock was granted before the replicated one was met; whoever does not get the row keeps
+                        // nobody else from it.
+                        client.release(route, request.owner, vec![key.clone()]).await;
                         return Err(Error::LockWaitTimeout { key });
                     }
                     Patience::Wait(left) => {

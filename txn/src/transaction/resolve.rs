@@ -28,6 +28,21 @@
 //!
 //! *Prewritten* is an asynchronous commit whose coordinator is silent: it is committed if all its locks stand. Several
 //! may find that out at once; what the primary's shard executes first counts.
+//!
+//! Who does not wait (NOWAIT, SKIP LOCKED) must not call a row taken whose transaction has been committed and answered. So
+//! it does not leave an asynchronous commit to its coordinator until the locks expire, and looks at once:
+//!
+//! ```text
+//!  KeyLocked ─► LookAtLocks at the primary ─┬ prewritten ─► LookAtLocks at its other shards
+//!                                           │                ├ all stand ─► commit the primary, then this key
+//!                                           │                └ one does not ─► look at the primary again ─┐
+//!                                           ├ committed, rolled back ─► finish this key  ◄───────────────┤
+//!                                           └ nobody knows ─► as above; alive: the row is taken  ◄───────┘
+//! ```
+//!
+//! A look rules nothing out, so a transaction whose locks are being placed is not disturbed. A lock that is missing was
+//! finished already or never placed: locks are finished after the primary's, so a primary that still stands then tells that
+//! the transaction was undecided.
 
 use crate::command::{
     Fate, KnownTransaction, ReadRequest, ReadResponse, TxnStatus, WriteRequest, WriteResponse,
@@ -222,11 +237,78 @@ pub(super) async fn finish(
     primary: &Bytes,
 ) -> Result<Left> {
     let status = what_became(client, start_ts, primary).await?;
+    left_after(client, key, start_ts, status).await
+}
+
+/// Finishes the lock on `key` of a transaction of which this has become, and says what is left of it.
+async fn left_after(
+    client: &dyn ShardClient,
+    key: &Bytes,
+    start_ts: Timestamp,
+    status: TxnStatus,
+) -> Result<Left> {
     Ok(match finish_key(client, key, start_ts, &status).await? {
         true => Left::Nothing,
         false if status == TxnStatus::Open => Left::Open,
         false => Left::Lock,
     })
+}
+
+/// The same for someone who asks for a row lock: an asynchronous commit that is decided is finished before its locks expire.
+pub(super) async fn finish_at_once(
+    client: &dyn ShardClient,
+    key: &Bytes,
+    start_ts: Timestamp,
+    primary: &Bytes,
+) -> Result<Left> {
+    let status = match look(client, start_ts, primary).await? {
+        TxnStatus::Alive => what_became(client, start_ts, primary).await?,
+        status => status,
+    };
+    left_after(client, key, start_ts, status).await
+}
+
+/// Looks whether a transaction is decided, and commits it if all locks of its asynchronous commit stand. `Alive` when
+/// nobody knows.
+async fn look(client: &dyn ShardClient, start_ts: Timestamp, primary: &Bytes) -> Result<TxnStatus> {
+    let route = client.locate(primary)?;
+    let first = look_at(client, route, start_ts, vec![primary.clone()]).await?;
+    let (commit_from, secondaries) = match first {
+        TxnStatus::Prewritten { commit_from, secondaries } => (commit_from, secondaries),
+        status => return Ok(status),
+    };
+    let looks = by_shard(client, secondaries)?.into_iter();
+    let looks = looks.map(|(route, keys)| look_at(client, route, start_ts, keys));
+    let mut commit_ts = Some(commit_from);
+    for status in join_all(looks).await {
+        commit_ts = match (commit_ts, status?) {
+            (Some(ts), TxnStatus::Prewritten { commit_from, .. }) => Some(ts.max(commit_from)),
+            (ts, _) if defect::active("look-misses-a-lock") => ts,
+            (_, _) => None,
+        };
+    }
+    if commit_ts.is_some() {
+        return conclude(client, start_ts, (route, primary.clone()), commit_ts).await;
+    }
+    match look_at(client, route, start_ts, vec![primary.clone()]).await? {
+        TxnStatus::Prewritten { .. } => Ok(TxnStatus::Alive),
+        status => Ok(status),
+    }
+}
+
+/// Asks a shard how an asynchronous commit stands. `Alive` also when nobody knows.
+async fn look_at(
+    client: &dyn ShardClient,
+    route: Route,
+    start_ts: Timestamp,
+    keys: Vec<Bytes>,
+) -> Result<TxnStatus> {
+    match client.write(route, WriteRequest::LookAtLocks { start_ts, keys }).await {
+        Ok(WriteResponse::Status(status)) => Ok(status),
+        Ok(_) => Err(wrong_answer(route.shard)),
+        Err(Error::OutcomeUnknown { .. }) => Ok(TxnStatus::Alive),
+        Err(error) => Err(error),
+    }
 }
 
 /// What became of a transaction over several shards. One whose lock has expired is decided now, if that can be done.
@@ -313,10 +395,7 @@ async fn decide(
     commit_from: Timestamp,
     secondaries: Vec<Bytes>,
 ) -> Result<TxnStatus> {
-    let mut shards: BTreeMap<Route, Vec<Bytes>> = BTreeMap::new();
-    for key in secondaries {
-        shards.entry(client.locate(&key)?).or_default().push(key);
-    }
+    let shards = by_shard(client, secondaries)?;
     let mut commit_ts = Some(commit_from);
     let answers = join_all(shards.into_iter().map(async |(route, keys)| {
         (route, client.write(route, WriteRequest::CheckLocks { start_ts, keys }).await)
@@ -332,6 +411,26 @@ async fn decide(
             Err(error) => return Err(error),
         }
     }
+    conclude(client, start_ts, (route, primary), commit_ts).await
+}
+
+/// Keys by the shards that they belong to.
+fn by_shard(client: &dyn ShardClient, keys: Vec<Bytes>) -> Result<BTreeMap<Route, Vec<Bytes>>> {
+    let mut shards: BTreeMap<Route, Vec<Bytes>> = BTreeMap::new();
+    for key in keys {
+        shards.entry(client.locate(&key)?).or_default().push(key);
+    }
+    Ok(shards)
+}
+
+/// Commits or rolls back a transaction at its primary, and answers what counts there: somebody else may have been
+/// faster. `Alive` when nobody knows.
+async fn conclude(
+    client: &dyn ShardClient,
+    start_ts: Timestamp,
+    (route, primary): (Route, Bytes),
+    commit_ts: Option<Timestamp>,
+) -> Result<TxnStatus> {
     let keys = vec![primary];
     let decision = match commit_ts {
         Some(commit_ts) => WriteRequest::Commit { start_ts, commit_ts, keys, kept: Vec::new() },
