@@ -249,6 +249,7 @@ impl Lock<'_> {
         let all: Vec<usize> = (0..scan.table.columns.len()).collect();
         let options = ReadOptions { shard: choice.shard, ..ReadOptions::default() };
         let mut txn = self.txn.lock().await;
+        let before = self.locking.skips().then(|| txn.reads_so_far());
         let mut reader = access::read(&access, &scan.table, &all, options, &mut txn).await?;
         let mut rows = Vec::new();
         let mut budget = Budget::default();
@@ -261,6 +262,10 @@ impl Lock<'_> {
                     rows.push((key, row));
                 }
             }
+        }
+        // Whoever skips rows learns only of those that are held.
+        if let Some(before) = before {
+            txn.forget_reads_since(before);
         }
         Ok(rows)
     }
@@ -277,10 +282,15 @@ impl Lock<'_> {
             let keys: Vec<Bytes> = round.iter().map(|(key, _)| key.clone()).collect();
             let mut txn = self.txn.lock().await;
             let outcomes = self.locking.take(&mut txn, &keys, &self.env.ctx).await?;
-            let locked = round.into_iter().zip(outcomes);
-            held.extend(
-                locked.filter(|(_, outcome)| *outcome != LockedKey::Skipped).map(|(row, _)| row),
-            );
+            for ((key, row), outcome) in round.into_iter().zip(outcomes) {
+                if outcome == LockedKey::Skipped {
+                    continue;
+                }
+                if self.locking.skips() {
+                    txn.count_as_read(&key);
+                }
+                held.push((key, row));
+            }
         }
         Ok(held)
     }

@@ -97,6 +97,10 @@ pub enum Mode {
     Latest,
 }
 
+/// What a transaction had read at some moment.
+#[derive(Debug)]
+pub struct ReadMark(Option<Arc<ReadSet>>);
+
 /// What a commit did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommitOutcome {
@@ -348,6 +352,21 @@ impl Transaction {
     /// Forgets what was read since the mark: the statement is run again, so it does not matter any more.
     pub fn forget_reads(&mut self) {
         self.reads = self.marked.clone();
+    }
+
+    /// What was read so far, to go back to with [`Transaction::forget_reads_since`].
+    pub fn reads_so_far(&self) -> ReadMark {
+        ReadMark(self.reads.clone())
+    }
+
+    /// Forgets what was read since a mark of the same read point: whoever has read it does not rely on it (SKIP LOCKED).
+    pub fn forget_reads_since(&mut self, mark: ReadMark) {
+        self.reads = mark.0;
+    }
+
+    /// Counts a key as read at the read point, where reads count at all.
+    pub fn count_as_read(&mut self, key: &Bytes) {
+        self.remember(key);
     }
 
     /// Who holds its row locks, once it has asked for one.

@@ -76,6 +76,13 @@ pub(super) async fn run(
     if let Some(table) = tables.first() {
         table.locking.begin(txn).await?;
     }
+    // Where something is only read, all counts as read.
+    let skips = bound.subqueries.is_empty()
+        && locks.iter().all(|locking| locking.is_some_and(|locking| locking.skips()));
+    let before = match skips {
+        true => Some(txn.lock().await.reads_so_far()),
+        false => None,
+    };
     let types = below.types();
     let environment = Environment::new(txn.clone(), ctx.clone(), temp_dir)?;
     let mut pages = exec::stream_plan(plan, subqueries, &environment)?;
@@ -98,6 +105,11 @@ pub(super) async fn run(
         }
     }
     drop(pages);
+    if let Some(before) = before {
+        let mut txn = txn.lock().await;
+        txn.forget_reads_since(before);
+        tables.iter().flat_map(|table| &table.held).for_each(|key| txn.count_as_read(key));
+    }
     if depth == 0 {
         return Ok(RowSource::Ready(held));
     }
@@ -139,6 +151,8 @@ struct LockedTable {
     key: Vec<(usize, usize)>,
     /// Rows that somebody else holds and that are passed over.
     skipped: BTreeSet<Bytes>,
+    /// Rows that are held, where others may be passed over.
+    held: Vec<Bytes>,
 }
 
 /// The plan with the columns added that the keys of its locked tables are made of. `locks` has one item per table.
@@ -253,7 +267,7 @@ impl LockedTable {
             let place = place.ok_or_else(|| Error::internal("a scan without the row's key"))?;
             key.push((column, place));
         }
-        Ok(LockedTable { table, locking, key, skipped: BTreeSet::new() })
+        Ok(LockedTable { table, locking, key, skipped: BTreeSet::new(), held: Vec::new() })
     }
 
     /// The key of this table's row in a joined one; `None` on the missing side of an outer join.
@@ -283,9 +297,13 @@ async fn hold(
             keys.iter().flatten().filter(|key| !table.skipped.contains(*key)).collect();
         let wanted: Vec<Bytes> = wanted.into_iter().cloned().collect();
         let outcomes = table.locking.take(&mut *txn.lock().await, &wanted, ctx).await?;
-        let outcomes = wanted.into_iter().zip(outcomes);
-        let skipped = outcomes.filter(|(_, outcome)| *outcome == LockedKey::Skipped);
-        table.skipped.extend(skipped.map(|(key, _)| key));
+        for (key, outcome) in wanted.into_iter().zip(outcomes) {
+            if outcome == LockedKey::Skipped {
+                table.skipped.insert(key);
+            } else if table.locking.skips() {
+                table.held.push(key);
+            }
+        }
         let mut keys = keys.into_iter();
         rows.retain(|_| keys.next().flatten().is_none_or(|key| !table.skipped.contains(&key)));
     }

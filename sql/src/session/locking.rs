@@ -16,6 +16,9 @@
 //!
 //! Locks that a statement took stay when it is run again, so it meets each row's change once.
 //!
+//! What a transaction has read is what it was told. So a statement that ends with 3572 or 1205 has read nothing, and one that
+//! skips locked rows has read those that it has locked: the others may change without keeping the read point where it is.
+//!
 //! Not here: which rows (`dml`, `locking_read`), lines and deadlocks (`txn::row_locks`).
 
 use crate::context::EvalContext;
@@ -52,6 +55,11 @@ impl Locking {
     pub(crate) fn exclusive(view: WriteView, wait: Duration) -> Locking {
         let lock = RowLock { mode: LockMode::Exclusive, patience: Patience::Wait(wait) };
         Locking { lock, view }
+    }
+
+    /// Whether rows that somebody else holds are passed over.
+    pub(crate) fn skips(&self) -> bool {
+        self.lock.patience == Patience::Skip
     }
 
     /// Chooses the statement's read point, before it looks for rows other than by their keys.
@@ -170,6 +178,11 @@ impl Error {
     /// Whether it is that marker.
     pub(crate) fn is_stale(&self) -> bool {
         matches!(self.code, STALE | WAITED)
+    }
+
+    /// Whether a statement ended with it because others hold a row: it has told nothing of any row.
+    pub(crate) fn is_lock_refused(&self) -> bool {
+        [Error::lock_not_available().code, Error::lock_wait_timeout().code].contains(&self.code)
     }
 
     /// The marker where nothing can be run again: a conflict.

@@ -196,6 +196,10 @@ impl Session {
                         return Err(Error::deadlock());
                     }
                 }
+                Err(error) if error.is_lock_refused() => {
+                    txn.lock().await.forget_reads();
+                    return Err(error);
+                }
                 rows => return rows.map_err(Error::stale_as_deadlock),
             }
         }

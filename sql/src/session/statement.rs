@@ -429,6 +429,10 @@ impl Session {
                         return Err(error);
                     }
                 }
+                Err(error) if error.is_lock_refused() => {
+                    txn.lock().await.forget_reads();
+                    return self.end_statement(txn, savepoint, Err(error)).await;
+                }
                 result => return self.end_statement(txn, savepoint, result).await,
             }
         }
