@@ -7,7 +7,7 @@
 //!
 //! Rows that the query chooses are locked, those it only looked at are not, and gaps are not (decision 0010). In a
 //! query of one table, a row that is looked up by its primary key is locked before it is read, also when it does not
-//! exist: nobody inserts it before the transaction ends.
+//! exist: nobody inserts it before the transaction ends. LIMIT 0 reads and locks nothing.
 //!
 //! Queries of one table with filters, sorting and limits are run here, row by row. Others (aggregates, DISTINCT,
 //! subqueries that read the outer row) lock every row that the rest of WHERE chooses, then run over those. Several
@@ -57,6 +57,15 @@ pub(crate) async fn run(
     let Some(locking) = locks.iter().flatten().next() else {
         return exec::run_query(bound, txn, &env.ctx, temp_dir).await;
     };
+    let mut chain = Vec::new();
+    chain_of(&bound.plan, &mut chain);
+    if let Some(depth) = depth_of_nothing(&chain, &env.ctx)? {
+        // What would be found below is wanted by nobody.
+        let (name, types) = ("no rows".into(), chain[depth].types());
+        let mut bound = bound.clone();
+        replace(&mut bound.plan, depth, Plan::Rows { name, types, rows: Arc::default() });
+        return exec::run_query(&bound, txn, &env.ctx, temp_dir).await;
+    }
     let settled = exec::settle_subqueries(bound, txn, &env.ctx, temp_dir).await?;
     let mut chain = Vec::new();
     match chain_of(&settled.plan, &mut chain) {
@@ -106,6 +115,18 @@ fn replace(plan: &mut Plan, depth: usize, rows: Plan) {
         | Plan::Limit { input, .. } => replace(input, depth - 1, rows),
         Plan::OneRow | Plan::Rows { .. } | Plan::Scan(_) | Plan::Join(_) | Plan::Union { .. } => {}
     }
+}
+
+/// How deep in a chain the first LIMIT 0 stands.
+fn depth_of_nothing(chain: &[&Plan], ctx: &EvalContext) -> Result<Option<usize>> {
+    for (depth, node) in chain.iter().enumerate() {
+        if let Plan::Limit { offset, count, .. } = node
+            && limit(offset.as_ref(), count.as_ref(), ctx)?.1 == 0
+        {
+            return Ok(Some(depth));
+        }
+    }
+    Ok(None)
 }
 
 /// The rows that LIMIT leaves out first, and those it lets pass.
