@@ -321,6 +321,16 @@ impl Transaction {
         Ok(())
     }
 
+    /// Keeps the locks of rows that were asked for and are not there: they outlive an insert that is undone
+    /// ([`Transaction::rollback_and_unlock_to`]).
+    pub fn guard_absent(&mut self, keys: &[Bytes]) {
+        let Some(locks) = &mut self.locks else { return };
+        // One that this transaction has inserted before was there.
+        for key in keys.iter().filter(|key| self.buffer.get(key).is_none()) {
+            locks.guard_absent(key);
+        }
+    }
+
     /// Checks that a locked row is what this transaction has read or would read of it, and that nobody had to be waited
     /// for after the read point was chosen.
     ///
@@ -508,13 +518,32 @@ impl Transaction {
     /// # Errors
     /// `NotUndoable` when some of them have left memory: the whole transaction is rolled back now.
     pub fn rollback_to(&mut self, savepoint: Savepoint) -> Result<()> {
+        self.undo(savepoint).map(|_| ())
+    }
+
+    /// The same, and gives up the row locks of rows that were inserted since: others may insert them. Locks of rows that
+    /// were there stay, and of those that are not there and were asked for.
+    ///
+    /// # Errors
+    /// As [`Transaction::rollback_to`].
+    pub async fn rollback_and_unlock_to(&mut self, savepoint: Savepoint) -> Result<()> {
+        let undone = self.undo(savepoint)?;
+        let Some(locks) = &mut self.locks else { return Ok(()) };
+        locks.unlock_undone(undone).await;
+        let held = locks.count();
+        self.tell(|progress| progress.holds(held));
+        Ok(())
+    }
+
+    /// Undoes writes; answers the keys that have none any more.
+    fn undo(&mut self, savepoint: Savepoint) -> Result<Vec<Bytes>> {
         if self.lost || !self.buffer.can_undo(savepoint) {
             self.lose();
             return Err(Error::NotUndoable);
         }
-        self.buffer.rollback_to(savepoint);
+        let undone = self.buffer.rollback_to(savepoint);
         self.tell_writes();
-        Ok(())
+        Ok(undone)
     }
 
     /// Forgets a savepoint and those made after it; their writes stay. Frees the undo memory when it

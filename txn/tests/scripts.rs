@@ -483,7 +483,8 @@ impl ScriptRunner {
                     session.savepoints.insert(mark, txn.savepoint());
                 } else {
                     let mark = *session.savepoints.get(&mark).ok_or("no such savepoint")?;
-                    if let Err(error) = txn.rollback_to(mark) {
+                    let undone = self.runtime.block_on(txn.rollback_and_unlock_to(mark));
+                    if let Err(error) = undone {
                         return Ok(describe(error));
                     }
                 }

@@ -106,9 +106,7 @@ impl Locking {
         ctx: &EvalContext,
     ) -> Result<Vec<LockedKey>> {
         let outcomes = self.take_any(txn, keys, ctx).await?;
-        for (key, outcome) in keys.iter().zip(&outcomes) {
-            txn.check_fresh(key, *outcome)?;
-        }
+        check_fresh(txn, keys, &outcomes)?;
         Ok(outcomes)
     }
 
@@ -124,14 +122,13 @@ impl Locking {
         ctx: &EvalContext,
     ) -> Result<Vec<LockedKey>> {
         let mut txn = txn.lock().await;
+        let outcomes = self.take_any(&mut txn, keys, ctx).await?;
+        txn.guard_absent(keys);
         match self.view {
-            WriteView::Newest => {
-                let outcomes = self.take_any(&mut txn, keys, ctx).await?;
-                txn.read_newest().await?;
-                Ok(outcomes)
-            }
-            WriteView::Fresh | WriteView::Advance => self.take(&mut txn, keys, ctx).await,
+            WriteView::Newest => txn.read_newest().await?,
+            WriteView::Fresh | WriteView::Advance => check_fresh(&txn, keys, &outcomes)?,
         }
+        Ok(outcomes)
     }
 
     /// Locks keys, whatever was read of them.
@@ -153,6 +150,14 @@ impl Locking {
             }
         }
     }
+}
+
+/// Checks that locked keys are what was read of them.
+fn check_fresh(txn: &Transaction, keys: &[Bytes], outcomes: &[LockedKey]) -> Result<()> {
+    for (key, outcome) in keys.iter().zip(outcomes) {
+        txn.check_fresh(key, *outcome)?;
+    }
+    Ok(())
 }
 
 /// Whether a key exists now: the transaction's own write of it, else what was found when it was locked.

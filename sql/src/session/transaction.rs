@@ -398,7 +398,7 @@ impl Session {
         let (open, at) = self.find_savepoint(name)?;
         open.savepoints.truncate(at + 1);
         let savepoint = open.savepoints[at].1;
-        let undone = open.txn.lock().await.rollback_to(savepoint);
+        let undone = open.txn.lock().await.rollback_and_unlock_to(savepoint).await;
         undone.map_err(|error| {
             let error = Error::from(error);
             self.transaction.lose(&error);

@@ -54,6 +54,8 @@ struct Held {
     commit_ts: Timestamp,
     /// Whether that was a row.
     exists: bool,
+    /// Whether it stays although there is no row: somebody has asked for the row that is not there.
+    guards: bool,
 }
 
 impl Held {
@@ -123,8 +125,10 @@ impl HeldLocks {
             for (index, outcome) in part.iter().zip(answered) {
                 outcomes[*index] = outcome;
                 if let LockedKey::Held { commit_ts, exists, .. } = outcome {
-                    let held = Held { mode: lock.mode, commit_ts, exists };
-                    self.keys.insert(keys[*index].clone(), held);
+                    let key = &keys[*index];
+                    let guards = self.keys.get(key).is_some_and(|held| held.guards);
+                    let held = Held { mode: lock.mode, commit_ts, exists, guards };
+                    self.keys.insert(key.clone(), held);
                 }
             }
         }
@@ -159,6 +163,33 @@ impl HeldLocks {
             self.client.release(route, self.guard.owner(), vec![key.clone()]).await;
         }
         Ok(())
+    }
+
+    /// Keeps the lock of a key also when a row is inserted there and undone.
+    pub(super) fn guard_absent(&mut self, key: &Bytes) {
+        if let Some(held) = self.keys.get_mut(key) {
+            held.guards = true;
+        }
+    }
+
+    /// Gives up the locks of keys whose write was undone, where there was no row before and none was asked for.
+    pub(super) async fn unlock_undone(&mut self, keys: Vec<Bytes>) {
+        let mut groups: BTreeMap<Route, Vec<Bytes>> = BTreeMap::new();
+        for key in keys {
+            let is_new = self.keys.get(&key).is_some_and(|held| !held.exists && !held.guards);
+            // A lock that cannot be given up now goes with the transaction.
+            if is_new && let Ok(route) = self.client.locate(&key) {
+                groups.entry(route).or_default().push(key);
+            }
+        }
+        for (route, keys) in groups {
+            for part in keys.chunks(limits::GET_KEYS_MAX) {
+                for key in part {
+                    self.keys.remove(key);
+                }
+                self.client.release(route, self.guard.owner(), part.to_vec()).await;
+            }
+        }
     }
 
     /// A shard that has released them by itself.

@@ -111,8 +111,9 @@ impl WriteBuffer {
         savepoint.emptied == self.emptied
     }
 
-    /// Undoes everything since the mark, which must still be here.
-    pub(super) fn rollback_to(&mut self, savepoint: Savepoint) {
+    /// Undoes everything since the mark, which must still be here. Answers the keys that have no write any more.
+    pub(super) fn rollback_to(&mut self, savepoint: Savepoint) -> Vec<Bytes> {
+        let mut gone = Vec::new();
         while self.undo.len() > savepoint.undo_len {
             let Some((key, before)) = self.undo.pop() else { break };
             let undone = match before {
@@ -122,12 +123,14 @@ impl WriteBuffer {
                 }
                 None => {
                     self.rows -= usize::from(is_row(&key));
+                    gone.push(key.clone());
                     self.writes.remove(&key)
                 }
             };
             self.bytes -= undone.map_or(0, |undone| size(&key, &undone));
         }
         self.depth = self.depth.min(savepoint.depth);
+        gone
     }
 
     /// Forgets the mark and those after it.
@@ -227,10 +230,10 @@ mod tests {
         put(&mut buffer, "a", "22", Expect::Any);
         let inner = buffer.savepoint();
         put(&mut buffer, "b", "3", Expect::Absent);
-        buffer.rollback_to(inner);
+        assert_eq!(buffer.rollback_to(inner), [key("b")]);
         assert!(buffer.get(b"b").is_none());
         assert_eq!(buffer.bytes(), 3);
-        buffer.rollback_to(outer);
+        assert!(buffer.rollback_to(outer).is_empty());
         assert_eq!(buffer.get(b"a").unwrap().value, Some(key("1")));
         assert_eq!(buffer.bytes(), 2);
     }
