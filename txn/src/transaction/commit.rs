@@ -28,7 +28,7 @@
 //!
 //! A row lock is released by its leader with the answer to the prewrite, whose replicated lock protects the row from then
 //! on. So when the commit is answered no row lock is left, only replicated locks of a transaction that is decided; whoever
-//! asks for one of these rows without waiting finishes them (`resolve`).
+//! asks for one of these rows finishes them (`resolve`).
 //!
 //! Rows that were locked and not written travel with the writes, as changes that keep them: a lock that was lost with
 //! its leader is noticed here. A serializable transaction takes the two phases even on one shard: once its writes are

@@ -29,8 +29,9 @@
 //! *Prewritten* is an asynchronous commit whose coordinator is silent: it is committed if all its locks stand. Several
 //! may find that out at once; what the primary's shard executes first counts.
 //!
-//! Who does not wait (NOWAIT, SKIP LOCKED) must not call a row taken whose transaction has been committed and answered. So
-//! it does not leave an asynchronous commit to its coordinator until the locks expire, and looks at once:
+//! Who asks for a row lock, and perhaps does not wait for it (NOWAIT, SKIP LOCKED), must not take a row for taken whose
+//! transaction has been committed and answered. So it does not leave an asynchronous commit to its coordinator until the
+//! locks expire, and looks at once:
 //!
 //! ```text
 //!  KeyLocked ─► LookAtLocks at the primary ─┬ prewritten ─► LookAtLocks at its other shards
