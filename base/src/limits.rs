@@ -175,6 +175,8 @@ pub const TOKEN_PRUNE_ROWS: usize = 512;
 pub const ROW_LOCKS_MAX: usize = 4 << 20;
 /// Longest time that a leader lets one lock request wait before the asker has to ask again.
 pub const ROW_LOCK_ROUND_MAX: Duration = Duration::from_secs(30);
+/// How long ROLLBACK waits until the leaders of its shards have heard that its row locks are given up.
+pub const ROW_LOCK_RELEASE_WAIT_MAX: Duration = Duration::from_millis(500);
 /// How often a waiting lock request looks whether its replica still leads.
 pub const ROW_LOCK_LEADER_CHECK: Duration = Duration::from_millis(250);
 /// How often a leader asks other nodes which of their transactions still live, and how often waits are compared

@@ -321,6 +321,15 @@ impl Transaction {
         Ok(())
     }
 
+    /// Gives up all row locks before the transaction is rolled back, and waits a moment until their leaders have heard of
+    /// it: whoever then hears of the rollback finds the rows free.
+    pub async fn release_locks(&mut self) {
+        if let Some(locks) = self.locks.take() {
+            locks.release().await;
+        }
+        self.tell(|progress| progress.holds(0));
+    }
+
     /// Keeps the locks of rows that were asked for and are not there: they outlive an insert that is undone
     /// ([`Transaction::rollback_and_unlock_to`]).
     pub fn guard_absent(&mut self, keys: &[Bytes]) {

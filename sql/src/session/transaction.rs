@@ -350,7 +350,9 @@ impl Session {
     pub(crate) async fn rollback(&mut self, completion: &Completion) -> Result<()> {
         self.transaction.check_no_xa()?;
         let characteristics = self.characteristics();
-        self.transaction.open = None;
+        if let Some(open) = self.transaction.open.take() {
+            open.txn.lock().await.release_locks().await;
+        }
         self.complete(completion, characteristics).await
     }
 

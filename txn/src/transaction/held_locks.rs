@@ -23,9 +23,10 @@ use crate::shard_client::{Route, ShardClient};
 use crate::{Error, Result};
 use base::{Timestamp, limits};
 use bytes::Bytes;
-use futures::future::try_join_all;
+use futures::future::{join_all, select, try_join_all};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// How rows are locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,6 +193,29 @@ impl HeldLocks {
         }
     }
 
+    /// Gives up all of them and waits until the shards have heard of it, but not for long.
+    pub(super) async fn release(mut self) {
+        let (told, heard) = oneshot::channel();
+        self.give_up(Some(told));
+        let client = self.client.clone();
+        // The sender goes when all have heard.
+        drop(select(heard, client.pause(limits::ROW_LOCK_RELEASE_WAIT_MAX)).await);
+    }
+
+    /// Tells every shard that was asked, behind the caller; drops `told` afterwards.
+    fn give_up(&mut self, told: Option<oneshot::Sender<()>>) {
+        let (client, owner) = (self.client.clone(), self.guard.owner());
+        let asked = std::mem::take(&mut self.asked);
+        if asked.is_empty() {
+            return;
+        }
+        self.client.spawn(Box::pin(async move {
+            let releases = asked.into_iter().map(|route| client.release(route, owner, Vec::new()));
+            join_all(releases).await;
+            drop(told);
+        }));
+    }
+
     /// A shard that has released them by itself.
     pub(super) fn released(&mut self, route: Route) {
         self.asked.remove(&route);
@@ -200,15 +224,7 @@ impl HeldLocks {
 
 impl Drop for HeldLocks {
     fn drop(&mut self) {
-        let (client, owner) = (self.client.clone(), self.guard.owner());
-        let asked = std::mem::take(&mut self.asked);
-        if asked.is_empty() {
-            return;
-        }
-        self.client.spawn(Box::pin(async move {
-            let releases = asked.into_iter().map(|route| client.release(route, owner, Vec::new()));
-            futures::future::join_all(releases).await;
-        }));
+        self.give_up(None);
     }
 }
 
