@@ -282,8 +282,9 @@ async fn look(client: &dyn ShardClient, start_ts: Timestamp, primary: &Bytes) ->
     let looks = looks.map(|(route, keys)| look_at(client, route, start_ts, keys));
     let mut commit_ts = Some(commit_from);
     for status in join_all(looks).await {
-        commit_ts = match (commit_ts, status?) {
-            (Some(ts), TxnStatus::Prewritten { commit_from, .. }) => Some(ts.max(commit_from)),
+        // A shard that does not answer leaves it open; the primary is asked again.
+        commit_ts = match (commit_ts, status) {
+            (Some(ts), Ok(TxnStatus::Prewritten { commit_from, .. })) => Some(ts.max(commit_from)),
             (ts, _) if defect::active("look-misses-a-lock") => ts,
             (_, _) => None,
         };
