@@ -182,6 +182,13 @@ pub const ROW_LOCK_LEADER_CHECK: Duration = Duration::from_millis(250);
 /// How often a leader asks other nodes which of their transactions still live, and how often waits are compared
 /// across nodes to find deadlocks.
 pub const LOCK_SURVEY_INTERVAL: Duration = Duration::from_millis(200);
+/// In one of so many surveys a leader asks whose transactions and lock requests there are: a waiter whose asker has given up
+/// without being heard leaves its line after `LOCK_SURVEY_INTERVAL` times this.
+pub const LOCK_OWNERS_ROUNDS: u32 = 4;
+/// Attempts to tell a shard's leader that a lock request was given up.
+pub const LOCK_CANCEL_TRIES: u32 = 8;
+/// Lock requests given up that a node remembers, to refuse them should they come later.
+pub const LOCK_CANCELS_KEPT_MAX: usize = 65_536;
 /// After this long without an answer from a node the locks of its transactions are given up.
 pub const LOCK_OWNER_SILENCE_MAX: Duration = Duration::from_millis(3000);
 /// Waits that one node tells another when deadlocks are looked for.

@@ -18,7 +18,9 @@ use crate::local_shards::{LocalShard, LocalShards};
 use crate::lock_time::LockTime;
 use crate::peers::{CallError, Peers};
 use crate::wire;
-use base::limits::{PROPOSE_WAIT_MAX, ROUTE_RETRY_PAUSE, ROUTE_WAIT_MAX, ROW_LOCK_ROUND_MAX};
+use base::limits::{
+    LOCK_CANCEL_TRIES, PROPOSE_WAIT_MAX, ROUTE_RETRY_PAUSE, ROUTE_WAIT_MAX, ROW_LOCK_ROUND_MAX,
+};
 use base::{NodeId, ShardId, SharedClock, TableId, Timestamp};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -29,8 +31,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use txn::command::{
-    LockOwner, LockRequest, LockedKey, Patience, ReadRequest, ReadResponse, WriteRequest,
-    WriteResponse,
+    LockCancel, LockOwner, LockRequest, LockedKey, Patience, ReadRequest, ReadResponse,
+    WriteRequest, WriteResponse,
 };
 use txn::{Error, LockOwners, Oracle, ReadPoints, Result, Route, ShardClient, TransactionSizes};
 
@@ -451,6 +453,37 @@ impl ShardClient for ClusterClient {
             };
             // The locks may have gone to the next leader ahead of the release.
             if search.conclude(target, Attempt::Answered(outcome)).await.is_some() {
+                return;
+            }
+        }
+    }
+
+    async fn cancel_lock(&self, route: Route, cancel: LockCancel) {
+        let mut search = self.search(route.shard);
+        for _ in 0..LOCK_CANCEL_TRIES {
+            let target = search.target();
+            let outcome = if target == self.node {
+                match self.local.get(route.shard) {
+                    Some(local) => local.shard.cancel_lock(&cancel),
+                    None => Err(Error::NotServing { shard: route.shard, leader: None }),
+                }
+            } else {
+                let call = wire::lock_cancel_to_pb(route.shard, cancel.clone());
+                let call = pb::call::Request::LockCancel(call);
+                match self.peers.call_any_way(target, call, CALL_WAIT_MAX).await {
+                    Ok(pb::answer::Response::Failure(failure)) => {
+                        Err(wire::failure_from_pb(failure))
+                    }
+                    Ok(_) => Ok(()),
+                    Err(CallError::NotSent(why) | CallError::Lost(why)) => {
+                        search.failed(target, &why);
+                        Err(Error::NotServing { shard: route.shard, leader: None })
+                    }
+                }
+            };
+            let Err(Error::NotServing { leader, .. }) = outcome else { return };
+            search.learned(target, leader);
+            if search.pause().await.is_err() {
                 return;
             }
         }

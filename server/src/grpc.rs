@@ -189,6 +189,17 @@ impl Running {
                     Err(error) => Answer::Failure(wire::failure_to_pb(error)),
                 }
             }
+            Call::LockCancel(message) => {
+                let (shard, cancel) = wire::lock_cancel_from_pb(message);
+                let cancelled = match self.local.get(shard) {
+                    Some(local) => local.shard.cancel_lock(&cancel),
+                    None => Err(Error::NotServing { shard, leader: None }),
+                };
+                match cancelled {
+                    Ok(()) => Answer::LockReleased(pb::LockReleased {}),
+                    Err(error) => Answer::Failure(wire::failure_to_pb(error)),
+                }
+            }
             Call::LockHandover(message) => Answer::LocksKept(self.lock_handover.receive(message)),
             Call::LockOwners(request) => {
                 Answer::LockOwnersAlive(self.lock_survey.answer_owners(request))

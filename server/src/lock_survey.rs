@@ -1,7 +1,8 @@
-//! Row locks seen over nodes: owners that are gone, and deadlocks that no single leader can see.
+//! Row locks seen over nodes: owners and requests that are gone, and deadlocks that no single leader can see.
 //!
 //! ```text
 //!  leader ── "which of these owners of yours live?" ──► their node      gone ─► their locks are released
+//!         "and do these requests still wait?"          over ─► they leave their lines
 //!  leader ── all waits for row locks here ──► node that leads the meta shard
 //!                                               │ cycle over the waits of all nodes, twice in a row
 //!                                               └► "this one gives way" ─► it answers 1213
@@ -13,13 +14,16 @@
 //! Invariants:
 //! 1. An owner is given up only when its node says that it is gone, or is silent for `LOCK_OWNER_SILENCE_MAX`. One
 //!    that lives on all the same loses nothing: its commit checks what it has read.
-//! 2. Nothing is sent while nobody of another node holds a lock and nobody waits.
+//! 2. A waiter whose request was given up without a cancel leaves its line within `LOCK_OWNERS_ROUNDS` surveys.
+//! 3. Nothing is sent while nobody of another node holds a lock and nobody waits.
 
 use crate::cluster_client::ClusterClient;
 use crate::local_shards::LocalShards;
 use crate::peers::Peers;
 use crate::wire;
-use base::limits::{LOCK_OWNER_SILENCE_MAX, LOCK_SURVEY_INTERVAL, STATUS_WAIT_MAX};
+use base::limits::{
+    LOCK_OWNER_SILENCE_MAX, LOCK_OWNERS_ROUNDS, LOCK_SURVEY_INTERVAL, STATUS_WAIT_MAX,
+};
 use base::{NodeId, ShardId, SharedClock};
 use parking_lot::Mutex;
 use proto::node as pb;
@@ -32,8 +36,6 @@ use txn::row_locks::find_victims;
 
 /// Waits that a node told longer ago than this many surveys are forgotten.
 const TOLD_ROUNDS_MAX: u32 = 3;
-/// Owners of other nodes are asked about once in so many surveys.
-const OWNERS_ROUNDS: u32 = 4;
 
 /// This node's part in the survey.
 pub struct LockSurvey {
@@ -55,6 +57,20 @@ struct Told {
     waits: Vec<LockWaiting>,
     /// Owners waiting there that stood in a cycle when it last told.
     suspects: BTreeSet<LockOwner>,
+}
+
+/// Owners of one node, and requests of theirs that wait here.
+#[derive(Clone, Default)]
+struct Asked {
+    owners: Vec<LockOwner>,
+    waiting: Vec<(LockOwner, u64)>,
+}
+
+/// What that node says of them.
+struct Answered {
+    alive: BTreeSet<LockOwner>,
+    /// Requests that nobody waits for any more.
+    over: Vec<(LockOwner, u64)>,
 }
 
 impl LockSurvey {
@@ -83,7 +99,7 @@ impl LockSurvey {
                 silent.clear();
                 continue;
             }
-            if round.is_multiple_of(OWNERS_ROUNDS) {
+            if round.is_multiple_of(LOCK_OWNERS_ROUNDS) {
                 self.ask_owners(&mut silent).await;
             }
             let waits = locks.waits();
@@ -100,25 +116,29 @@ impl LockSurvey {
         self.ask_owners(&mut BTreeMap::new()).await;
     }
 
-    /// Releases the locks of owners that are gone.
+    /// Releases the locks of owners that are gone, and ends waits for requests that are over.
     async fn ask_owners(&self, silent: &mut BTreeMap<NodeId, Duration>) {
         let locks = self.local.row_locks();
-        let mut of_nodes: BTreeMap<NodeId, Vec<LockOwner>> = BTreeMap::new();
+        let mut of_nodes: BTreeMap<NodeId, Asked> = BTreeMap::new();
         for owner in locks.owners() {
-            of_nodes.entry(owner.node()).or_default().push(owner);
+            of_nodes.entry(owner.node()).or_default().owners.push(owner);
+        }
+        for (owner, number) in locks.waiting_requests() {
+            of_nodes.entry(owner.node()).or_default().waiting.push((owner, number));
         }
         silent.retain(|node, _| of_nodes.contains_key(node));
-        let asked = of_nodes.into_iter().map(async |(node, owners)| {
-            let alive = self.alive_among(node, &owners).await;
-            (node, owners, alive)
+        let asked = of_nodes.into_iter().map(async |(node, asked)| {
+            let answered = self.ask_node(node, asked.clone()).await;
+            (node, asked.owners, answered)
         });
-        for (node, owners, alive) in futures::future::join_all(asked).await {
+        for (node, owners, answered) in futures::future::join_all(asked).await {
             let now = self.clock.monotonic();
-            match alive {
-                Some(alive) => {
+            match answered {
+                Some(Answered { alive, over }) => {
                     silent.remove(&node);
                     let gone = owners.into_iter().filter(|owner| !alive.contains(owner));
                     gone.for_each(|owner| locks.release_all(owner));
+                    over.into_iter().for_each(|(owner, number)| locks.cancel(owner, number, &[]));
                 }
                 None => {
                     let since = *silent.entry(node).or_insert(now);
@@ -132,34 +152,45 @@ impl LockSurvey {
         }
     }
 
-    /// Which owners of a node still live; `None` when it does not answer.
-    async fn alive_among(&self, node: NodeId, owners: &[LockOwner]) -> Option<BTreeSet<LockOwner>> {
+    /// Which owners of a node still live, and which of the requests are over; `None` when it does not answer.
+    async fn ask_node(&self, node: NodeId, asked: Asked) -> Option<Answered> {
         if node == self.node {
-            return Some(self.living(owners.iter().copied()).collect());
+            return Some(self.say(asked));
         }
-        let owners = owners.iter().map(|owner| owner.0).collect();
-        let request = pb::call::Request::LockOwners(pb::LockOwnersRequest { owners });
+        let request = wire::lock_owners_to_pb(asked.owners, asked.waiting);
+        let request = pb::call::Request::LockOwners(request);
         match self.peers.call_any_way(node, request, STATUS_WAIT_MAX).await {
-            Ok(pb::answer::Response::LockOwnersAlive(alive)) => {
-                Some(alive.owners.into_iter().map(LockOwner).collect())
+            Ok(pb::answer::Response::LockOwnersAlive(answer)) => {
+                let alive = answer.owners.into_iter().map(LockOwner).collect();
+                let over = wire::lock_requests_from_pb(answer.over);
+                Some(Answered { alive, over })
             }
             Ok(_) | Err(_) => None,
         }
     }
 
-    fn living(&self, owners: impl Iterator<Item = LockOwner>) -> impl Iterator<Item = LockOwner> {
-        owners.filter(|owner| self.client.lock_owners().is_alive(*owner))
+    /// What this node knows of owners and requests of its own.
+    fn say(&self, asked: Asked) -> Answered {
+        let known = self.client.lock_owners();
+        let alive = asked.owners.into_iter().filter(|owner| known.is_alive(*owner)).collect();
+        let waiting = asked.waiting.into_iter();
+        let over = waiting.filter(|(owner, number)| !known.is_under_way(*owner, *number)).collect();
+        Answered { alive, over }
     }
 
     /// Whether an owner of any node still lives; `None` when its node does not say.
     pub async fn lives(&self, owner: LockOwner) -> Option<bool> {
-        Some(self.alive_among(owner.node(), &[owner]).await?.contains(&owner))
+        let asked = Asked { owners: vec![owner], waiting: Vec::new() };
+        Some(self.ask_node(owner.node(), asked).await?.alive.contains(&owner))
     }
 
-    /// Answers which owners of this node still live.
+    /// Answers which owners of this node still live, and which of their requests are over.
     pub fn answer_owners(&self, request: pb::LockOwnersRequest) -> pb::LockOwnersAlive {
-        let owners = self.living(request.owners.into_iter().map(LockOwner));
-        pb::LockOwnersAlive { owners: owners.map(|owner| owner.0).collect() }
+        let owners = request.owners.into_iter().map(LockOwner).collect();
+        let waiting = wire::lock_requests_from_pb(request.waiting);
+        let Answered { alive, over } = self.say(Asked { owners, waiting });
+        let owners = alive.into_iter().map(|owner| owner.0).collect();
+        pb::LockOwnersAlive { owners, over: wire::lock_requests_to_pb(over) }
     }
 
     /// Tells the waits of this node; the owners that are to give way here.

@@ -5,9 +5,9 @@ use base::{KeyRange, NodeId, ShardEpoch, ShardId, Timestamp};
 use proto::node as pb;
 use std::time::Duration;
 use txn::command::{
-    Change, CommitId, Expect, Fate, KeyWrite, KnownTransaction, LockMode, LockOwner, LockRequest,
-    LockWaiting, LockedKey, Patience, ReadRequest, ReadResponse, Round, TxnStatus, Version,
-    WriteRequest, WriteResponse,
+    Change, CommitId, Expect, Fate, KeyWrite, KnownTransaction, LockCancel, LockMode, LockOwner,
+    LockRequest, LockWaiting, LockedKey, Patience, ReadRequest, ReadResponse, Round, TxnStatus,
+    Version, WriteRequest, WriteResponse,
 };
 use txn::{Error, Route};
 
@@ -432,7 +432,40 @@ pub fn lock_to_pb(route: Route, request: LockRequest) -> pb::ShardLock {
         exclusive: request.mode == LockMode::Exclusive,
         patience: patience as i32,
         wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+        number: request.number,
     }
+}
+
+/// A cancel of a lock request as a message.
+pub fn lock_cancel_to_pb(shard: ShardId, cancel: LockCancel) -> pb::LockCancel {
+    let LockCancel { owner, number, keys } = cancel;
+    pb::LockCancel { shard: shard.0, owner: owner.0, number, keys }
+}
+
+/// A message as a cancel of a lock request.
+pub fn lock_cancel_from_pb(message: pb::LockCancel) -> (ShardId, LockCancel) {
+    let pb::LockCancel { shard, owner, number, keys } = message;
+    (ShardId(shard), LockCancel { owner: LockOwner(owner), number, keys })
+}
+
+/// A question about owners of a node, and about requests of theirs, as a message.
+pub fn lock_owners_to_pb(
+    owners: Vec<LockOwner>,
+    waiting: Vec<(LockOwner, u64)>,
+) -> pb::LockOwnersRequest {
+    let owners = owners.into_iter().map(|owner| owner.0).collect();
+    pb::LockOwnersRequest { owners, waiting: lock_requests_to_pb(waiting) }
+}
+
+/// Lock requests, by their owners and numbers, as messages.
+pub fn lock_requests_to_pb(requests: Vec<(LockOwner, u64)>) -> Vec<pb::LockRequestName> {
+    let name = |(owner, number): (LockOwner, u64)| pb::LockRequestName { owner: owner.0, number };
+    requests.into_iter().map(name).collect()
+}
+
+/// Messages as lock requests, by their owners and numbers.
+pub fn lock_requests_from_pb(names: Vec<pb::LockRequestName>) -> Vec<(LockOwner, u64)> {
+    names.into_iter().map(|name| (LockOwner(name.owner), name.number)).collect()
 }
 
 /// A message as a lock request; `None` when its patience is of an unknown kind.
@@ -446,8 +479,8 @@ pub fn lock_from_pb(message: pb::ShardLock) -> Option<(Route, LockRequest)> {
     };
     let mode = if message.exclusive { LockMode::Exclusive } else { LockMode::Shared };
     let (owner, weight, keys) = (LockOwner(message.owner), message.weight, message.keys);
-    let own = Timestamp(message.own);
-    Some((route, LockRequest { owner, weight, keys, own, mode, patience }))
+    let (own, number) = (Timestamp(message.own), message.number);
+    Some((route, LockRequest { owner, number, weight, keys, own, mode, patience }))
 }
 
 /// The outcome of a lock request as a message.
@@ -764,6 +797,7 @@ mod tests {
         for patience in [Patience::Wait(Duration::from_secs(3)), Patience::NoWait, Patience::Skip] {
             let request = LockRequest {
                 owner: LockOwner::new(NodeId(2), 7),
+                number: 3,
                 weight: 4,
                 keys: vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")],
                 own: Timestamp(6),
@@ -773,6 +807,10 @@ mod tests {
             let back = lock_from_pb(lock_to_pb(route(), request.clone()));
             assert_eq!(back, Some((route(), request)));
         }
+        let keys = vec![Bytes::from_static(b"a")];
+        let cancel = LockCancel { owner: LockOwner::new(NodeId(2), 7), number: 3, keys };
+        let back = lock_cancel_from_pb(lock_cancel_to_pb(ShardId(3), cancel.clone()));
+        assert_eq!(back, (ShardId(3), cancel));
         let outcomes = vec![
             LockedKey::Skipped,
             LockedKey::Held { commit_ts: Timestamp(5), exists: true, waited: true },

@@ -11,6 +11,9 @@
 //! `> collect` drops versions of rows that nobody can see from now on, `> memory 0` lets writes of transactions leave memory
 //! at once.
 //!
+//! Scripts whose names begin with `far_` run on a node that leads no shard: what a session asked for goes on at the leader when
+//! the session has given up.
+//!
 //! `> lose-quorum SHARD` lets the outcome of each write be unknown, `> elect SHARD kept|lost` makes the shard serve again, with
 //! those writes or without them; `data` stands for all shards but the meta shard, 0. Tokens of transactions are shown as
 //! `token-1` and so on, in the order in which they first appear, and may be written so.
@@ -30,7 +33,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use txn::testing::{MemoryCluster, Unconfirmed};
+use txn::testing::{Cancels, FarClient, MemoryCluster, Unconfirmed};
 use txn::{RowLocks, ShardClient, TransactionSizes};
 
 test_each_file::test_each_path! { in "sql/src/testscripts/session" as scripts => script }
@@ -46,7 +49,12 @@ fn script(path: &std::path::Path) {
         let _inside = runtime.enter();
         MemoryCluster::new(SHARDS, clock.clone()).expect("a cluster in memory")
     };
-    let instance = runtime.block_on(instance(cluster.clone(), clock.clone(), NodeId(1)));
+    let is_far = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("far_"));
+    let client: Arc<dyn ShardClient> = match is_far {
+        true => FarClient::new(cluster.clone(), Cancels::Arrive),
+        false => cluster.clone(),
+    };
+    let instance = runtime.block_on(instance(cluster.clone(), client, clock.clone(), NodeId(1)));
     let mut sessions = Sessions {
         runtime,
         clock,
@@ -107,11 +115,12 @@ const SHARDS: u32 = 4;
 
 async fn instance(
     shards: Arc<MemoryCluster>,
+    client: Arc<dyn ShardClient>,
     clock: Arc<ScriptClock>,
     node: NodeId,
 ) -> Arc<Instance> {
     let instance = Instance::new(InstanceConfig {
-        client: shards.clone(),
+        client,
         cluster: Arc::new(Alone { announced: AtomicU64::new(0), shards }),
         clock,
         node,
@@ -167,7 +176,8 @@ impl Runner for Sessions {
         }
         let name = context.prefix.clone().unwrap_or_else(|| "main".into());
         if name == "far" && self.far.is_none() {
-            let far = instance(self.cluster.clone(), self.clock.clone(), NodeId(2));
+            let far =
+                instance(self.cluster.clone(), self.cluster.clone(), self.clock.clone(), NodeId(2));
             self.far = Some(self.runtime.block_on(far));
         }
         let Sessions { runtime, sessions, tokens, .. } = self;

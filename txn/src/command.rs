@@ -427,6 +427,9 @@ pub enum Patience {
 pub struct LockRequest {
     /// For whom.
     pub owner: LockOwner,
+    /// Grows with the owner's requests, of which one is under way at a time; requests to several shards that belong
+    /// together share one. 0 when it cannot be cancelled.
+    pub number: u64,
     /// Locks and writes that the owner has already: who has least gives way in a deadlock.
     pub weight: u64,
     /// The keys, at most `base::limits::GET_KEYS_MAX`.
@@ -437,6 +440,17 @@ pub struct LockRequest {
     pub mode: LockMode,
     /// What to do about other owners.
     pub patience: Patience,
+}
+
+/// Gives up a [`LockRequest`], and all of its owner with smaller numbers. Repeating it changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockCancel {
+    /// Whose request.
+    pub owner: LockOwner,
+    /// Its number.
+    pub number: u64,
+    /// Its keys: what it alone was granted of them is given back.
+    pub keys: Vec<Bytes>,
 }
 
 /// What became of one key of a [`LockRequest`].

@@ -13,14 +13,18 @@
 //!
 //! An upgrade from shared to exclusive goes before everybody in the line: nobody there can be served first anyway.
 //!
+//! Whoever asks may give up (`cancel`): its requests are numbered, and a later one ends the waits of those before it.
+//!
 //! Invariants:
 //! 1. A key has one exclusive holder and no other, or any number of shared ones.
 //! 2. A line is not longer than its first waiter's reason to wait: whoever leaves lets in all that fit then.
 //! 3. Nobody waits in a cycle within this table: the one who closes it, or a lighter member, is told `Deadlock` at
 //!    once. Cycles over several nodes are found by comparing [`RowLocks::waits`].
+//! 4. An owner stands once in a line. Nobody is granted a lock by a request that was cancelled here.
 //!
 //! Not here: finding out that an owner is gone, and how long a wait may last (`shard`).
 
+mod cancel;
 mod deadlock;
 mod handover;
 mod report;
@@ -32,13 +36,14 @@ use crate::command::{LockMode, LockOwner, LockWaiting};
 use crate::{Error, Result};
 use base::{ShardId, SharedClock, limits};
 use bytes::Bytes;
+use cancel::Cancelled;
 use handover::Aside;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 /// The row locks of all shards that a node leads.
@@ -62,6 +67,8 @@ struct State {
     deadlock: Option<Deadlock>,
     /// What leaders elsewhere have handed over for leaderships that have yet to begin here.
     aside: BTreeMap<ShardId, Aside>,
+    /// Requests that were cancelled lately: one that comes after its cancel is refused.
+    cancelled: Cancelled,
 }
 
 /// One key's locks.
@@ -69,15 +76,38 @@ struct State {
 struct KeyLocks {
     shard: ShardId,
     /// Who holds it, and how.
-    holders: Vec<(LockOwner, LockMode)>,
+    holders: Vec<Holder>,
     /// Who waits for it, the next one first.
     line: VecDeque<Arc<Waiter>>,
+}
+
+/// Who holds a key.
+#[derive(Debug)]
+struct Holder {
+    owner: LockOwner,
+    mode: LockMode,
+    /// The one request that has asked for this; 0 when others have asked for it too.
+    request: u64,
+    /// What the owner held before that request.
+    before: Option<LockMode>,
+}
+
+/// Who asks for a lock.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
+    /// For whom.
+    pub owner: LockOwner,
+    /// The number of its request; 0 when it cannot be cancelled.
+    pub request: u64,
+    /// Locks and writes that the owner has already.
+    pub weight: u64,
 }
 
 /// A place in a line.
 #[derive(Debug)]
 struct Waiter {
     owner: LockOwner,
+    request: u64,
     weight: u64,
     key: Bytes,
     mode: LockMode,
@@ -99,7 +129,7 @@ pub enum WaitOutcome {
     Granted,
     /// The waiter was chosen to give way.
     Deadlock,
-    /// The owner was released meanwhile, or the shard's locks were given up.
+    /// The owner was released or gave up meanwhile, or the shard's locks were given up.
     Gone,
 }
 
@@ -110,15 +140,19 @@ pub enum Asked {
     Granted,
     /// Somebody else has it, and the asker would not wait.
     Taken,
+    /// The request was cancelled before.
+    Cancelled,
     /// The asker stands in line.
     Waits(Wait),
 }
 
-/// A wait. Dropping it leaves the line.
+/// A wait. Dropping it leaves the line, and gives back a lock that was granted without anybody noticing.
 #[derive(Debug)]
 pub struct Wait {
     locks: Arc<RowLocks>,
     waiter: Arc<Waiter>,
+    /// Whether somebody has learned that the lock is granted.
+    noticed: AtomicBool,
 }
 
 /// A lock or a wait, for people.
@@ -155,17 +189,24 @@ impl RowLocks {
     pub fn ask(
         self: &Arc<Self>,
         shard: ShardId,
-        (owner, weight): (LockOwner, u64),
+        asker: Asker,
         key: &Bytes,
         mode: LockMode,
         may_wait: bool,
     ) -> Result<Asked> {
+        let Asker { owner, request, weight } = asker;
         let mut state = self.state.lock();
-        let entry = state.keys.get(key);
-        let mine = entry.and_then(|locks| locks.mode_of(owner));
+        if state.cancelled.has(owner, request) {
+            return Ok(Asked::Cancelled);
+        }
+        // An owner has one request under way: it does not hear of those before.
+        self.end_requests(&mut state, owner, request.saturating_sub(1));
+        let mine = state.keys.get(key).and_then(|locks| locks.mode_of(owner));
         if mine.is_some_and(|mine| mine >= mode) {
+            state.asked_again(owner, key, request);
             return Ok(Asked::Granted);
         }
+        let entry = state.keys.get(key);
         let free = entry.is_none_or(|locks| {
             locks.admits(owner, mode) && (mine.is_some() || locks.line.is_empty())
         });
@@ -175,27 +216,35 @@ impl RowLocks {
                 let what = format!("this node holds {limit} row locks; commit in smaller parts");
                 return Err(Error::TooLarge { what });
             }
-            self.take(&mut state, shard, owner, key, mode);
+            self.take(&mut state, shard, (owner, request), key, mode);
             return Ok(Asked::Granted);
         }
         if !may_wait {
             return Ok(Asked::Taken);
         }
         let (outcome, ended) = (AtomicU8::new(WAITING), Notify::new());
-        let waiter = Waiter { owner, weight, key: key.clone(), mode, outcome, ended };
+        let waiter = Waiter { owner, request, weight, key: key.clone(), mode, outcome, ended };
         let waiter = Arc::new(waiter);
+        let older = state.waits.insert((owner, key.clone()), waiter.clone());
         if let Some(locks) = state.keys.get_mut(key) {
-            match mine {
-                Some(_) => locks.line.push_front(waiter.clone()),
-                None => locks.line.push_back(waiter.clone()),
+            let is_older =
+                |other: &Arc<Waiter>| older.as_ref().is_some_and(|older| Arc::ptr_eq(older, other));
+            match (locks.line.iter().position(is_older), mine) {
+                // The same request, sent again: it keeps its place.
+                (Some(place), _) => locks.line[place] = waiter.clone(),
+                (None, Some(_)) => locks.line.push_front(waiter.clone()),
+                (None, None) => locks.line.push_back(waiter.clone()),
             }
         }
-        state.waits.insert((owner, key.clone()), waiter.clone());
+        if let Some(older) = older {
+            older.end(GONE);
+        }
         if let Some(victim) = deadlock::victim_of_cycle(owner, |owner| state.blockers(owner)) {
             self.end_waits(&mut state, victim, None, DEADLOCK);
         }
         drop(state);
-        Ok(Asked::Waits(Wait { locks: self.clone(), waiter }))
+        let noticed = AtomicBool::new(false);
+        Ok(Asked::Waits(Wait { locks: self.clone(), waiter, noticed }))
     }
 
     /// Whether somebody but `owner` keeps a key from being changed (or, for `Shared`, from being relied upon).
@@ -205,8 +254,9 @@ impl RowLocks {
         }
         let state = self.state.lock();
         let Some(locks) = state.keys.get(key) else { return false };
-        locks.holders.iter().any(|(holder, held)| {
-            Some(*holder) != owner && (mode == LockMode::Exclusive || *held == LockMode::Exclusive)
+        locks.holders.iter().any(|held| {
+            Some(held.owner) != owner
+                && (mode == LockMode::Exclusive || held.mode == LockMode::Exclusive)
         })
     }
 
@@ -262,8 +312,8 @@ impl RowLocks {
         for key in keys {
             let Some(locks) = state.keys.remove(&key) else { continue };
             self.held.fetch_sub(locks.holders.len(), Ordering::SeqCst);
-            for (owner, _) in &locks.holders {
-                state.forget(*owner, &key);
+            for held in &locks.holders {
+                state.forget(held.owner, &key);
             }
             for waiter in &locks.line {
                 state.waits.remove(&(waiter.owner, key.clone()));
@@ -299,11 +349,11 @@ impl RowLocks {
     pub fn list(&self, most: usize) -> Vec<RowLockInfo> {
         let state = self.state.lock();
         let held = state.keys.iter().flat_map(|(key, locks)| {
-            locks.holders.iter().map(|(owner, mode)| RowLockInfo {
+            locks.holders.iter().map(|held| RowLockInfo {
                 shard: locks.shard,
                 key: key.clone(),
-                owner: *owner,
-                mode: *mode,
+                owner: held.owner,
+                mode: held.mode,
                 waits_for: Vec::new(),
             })
         });
@@ -329,12 +379,12 @@ impl RowLocks {
         self.len() == 0
     }
 
-    /// Makes an owner a holder.
+    /// Makes an owner a holder, because of one of its requests.
     fn take(
         &self,
         state: &mut State,
         shard: ShardId,
-        owner: LockOwner,
+        (owner, request): (LockOwner, u64),
         key: &Bytes,
         mode: LockMode,
     ) {
@@ -343,10 +393,13 @@ impl RowLocks {
             holders: Vec::new(),
             line: VecDeque::new(),
         });
-        match locks.holders.iter_mut().find(|(holder, _)| *holder == owner) {
-            Some((_, held)) => *held = mode,
+        match locks.holders.iter_mut().find(|held| held.owner == owner) {
+            Some(held) => {
+                let before = Some(held.mode);
+                *held = Holder { owner, mode, request, before };
+            }
             None => {
-                locks.holders.push((owner, mode));
+                locks.holders.push(Holder { owner, mode, request, before: None });
                 self.held.fetch_add(1, Ordering::SeqCst);
                 state.owners.entry(owner).or_default().insert(key.clone());
             }
@@ -357,7 +410,7 @@ impl RowLocks {
     fn leave(&self, state: &mut State, owner: LockOwner, key: &Bytes) {
         let Some(locks) = state.keys.get_mut(key) else { return };
         let before = locks.holders.len();
-        locks.holders.retain(|(holder, _)| *holder != owner);
+        locks.holders.retain(|held| held.owner != owner);
         self.held.fetch_sub(before - locks.holders.len(), Ordering::SeqCst);
         state.forget(owner, key);
         self.let_in(state, key);
@@ -378,7 +431,7 @@ impl RowLocks {
             }
             let Some(next) = locks.line.pop_front() else { return };
             state.waits.remove(&(next.owner, key.clone()));
-            self.take(state, shard, next.owner, key, next.mode);
+            self.take(state, shard, (next.owner, next.request), key, next.mode);
             next.end(GRANTED);
         }
     }
@@ -446,8 +499,8 @@ impl State {
         }
         let holders = locks.holders.iter();
         holders
-            .filter(|(holder, mode)| *holder != waiter.owner && !shares(*mode))
-            .map(|(holder, _)| *holder)
+            .filter(|held| held.owner != waiter.owner && !shares(held.mode))
+            .map(|held| held.owner)
             .collect()
     }
 
@@ -463,13 +516,13 @@ impl State {
 
 impl KeyLocks {
     fn mode_of(&self, owner: LockOwner) -> Option<LockMode> {
-        self.holders.iter().find(|(holder, _)| *holder == owner).map(|(_, mode)| *mode)
+        self.holders.iter().find(|held| held.owner == owner).map(|held| held.mode)
     }
 
     /// Whether the holders leave room for an owner's lock.
     fn admits(&self, owner: LockOwner, mode: LockMode) -> bool {
-        self.holders.iter().all(|(holder, held)| {
-            *holder == owner || (*held == LockMode::Shared && mode == LockMode::Shared)
+        self.holders.iter().all(|held| {
+            held.owner == owner || (held.mode == LockMode::Shared && mode == LockMode::Shared)
         })
     }
 }
@@ -490,7 +543,10 @@ impl Wait {
             ended.as_mut().enable();
             match self.waiter.outcome.load(Ordering::SeqCst) {
                 WAITING => ended.await,
-                GRANTED => return WaitOutcome::Granted,
+                GRANTED => {
+                    self.noticed.store(true, Ordering::SeqCst);
+                    return WaitOutcome::Granted;
+                }
                 DEADLOCK => return WaitOutcome::Deadlock,
                 _ => return WaitOutcome::Gone,
             }
@@ -500,8 +556,8 @@ impl Wait {
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        if self.waiter.outcome.load(Ordering::SeqCst) == WAITING {
-            self.locks.quit(&mut self.locks.state.lock(), &self.waiter, GONE);
+        if !self.noticed.load(Ordering::SeqCst) {
+            self.locks.give_up(&self.waiter);
         }
     }
 }

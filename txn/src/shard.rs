@@ -38,8 +38,8 @@ mod sight;
 mod tenure;
 
 use crate::command::{
-    LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, Version, WriteRequest,
-    WriteResponse,
+    LockCancel, LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, Version,
+    WriteRequest, WriteResponse,
 };
 use crate::lock_table::OldLocks;
 use crate::replication::Replication;
@@ -214,6 +214,18 @@ impl Shard {
             keys => self.core.row_locks.release_keys(owner, keys),
         }
         // Looked at afterwards: a leader that hands its locks over has ended to serve before it looks for them.
+        match self.core.replication.serving_term() {
+            Some(_) => Ok(()),
+            None => Err(self.core.not_serving()),
+        }
+    }
+
+    /// Gives up a lock request: its waits end, and what it alone was granted goes back.
+    ///
+    /// # Errors
+    /// `NotServing` when this replica does not lead: the request may be on its way to the next leader.
+    pub fn cancel_lock(&self, cancel: &LockCancel) -> Result<()> {
+        self.core.row_locks.cancel(cancel.owner, cancel.number, &cancel.keys);
         match self.core.replication.serving_term() {
             Some(_) => Ok(()),
             None => Err(self.core.not_serving()),

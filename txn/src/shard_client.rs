@@ -2,7 +2,8 @@
 //! node, over the peers' streams when it is not.
 
 use crate::command::{
-    LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, WriteRequest, WriteResponse,
+    LockCancel, LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, WriteRequest,
+    WriteResponse,
 };
 use crate::lock_owners::LockOwners;
 use crate::read_points::ReadPoints;
@@ -60,6 +61,10 @@ pub trait ShardClient: Send + Sync + 'static {
     /// Gives up an owner's row locks on a shard: those on some keys, or (without keys) all and what it waits for there.
     /// Tries once: a leader that does not hear it finds out by itself that the owner is gone.
     async fn release(&self, route: Route, owner: LockOwner, keys: Vec<Bytes>);
+
+    /// Gives up a lock request whose answer nobody waits for. Tries `base::limits::LOCK_CANCEL_TRIES` times: a leader that
+    /// does not hear it finds out by itself that the request is not under way any more.
+    async fn cancel_lock(&self, route: Route, cancel: LockCancel);
 
     /// The transactions of this node that hold row locks.
     fn lock_owners(&self) -> &Arc<LockOwners>;

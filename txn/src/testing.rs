@@ -12,15 +12,18 @@
 mod chosen;
 mod clock;
 mod collect;
+mod far;
 mod rough;
 
 pub use chosen::{ChosenClient, Crossing, Message, MessageKind, OnTheWay};
 pub use clock::PausedClock;
 pub use collect::CollectedRecords;
+pub use far::{Cancels, FarClient};
 pub use rough::{RoughClient, Roughness};
 
 use crate::command::{
-    LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, WriteRequest, WriteResponse,
+    LockCancel, LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, WriteRequest,
+    WriteResponse,
 };
 use crate::lock_owners::LockOwners;
 use crate::read_points::ReadPoints;
@@ -66,7 +69,7 @@ pub struct MemoryCluster {
 /// One shard and its levers.
 pub struct MemoryShard {
     /// The shard.
-    pub shard: Shard,
+    pub shard: Arc<Shard>,
     /// Its replication.
     pub replication: Arc<MemoryReplication>,
     /// Its engine.
@@ -96,7 +99,7 @@ impl MemoryCluster {
             });
             let shard =
                 Shard::new(replication.clone(), engine.clone(), oracle.clone(), row_locks.clone());
-            shards.push(MemoryShard { shard, replication, engine });
+            shards.push(MemoryShard { shard: Arc::new(shard), replication, engine });
         }
         let (ranges, read_points) = (SlotRange::even(data_shards), Arc::default());
         Ok(Arc::new(MemoryCluster {
@@ -116,11 +119,17 @@ impl MemoryCluster {
         *self.sizes.lock() = sizes;
     }
 
-    /// Releases the row locks of transactions that are gone, as a node's survey does.
+    /// Releases the row locks of transactions that are gone and cancels requests that are not under way any more, as a
+    /// node's survey does.
     pub fn survey_locks(&self) {
         let owners = self.row_locks.owners().into_iter();
         let gone = owners.filter(|owner| !self.lock_owners.is_alive(*owner));
         gone.for_each(|owner| self.row_locks.release_all(owner));
+        for (owner, number) in self.row_locks.waiting_requests() {
+            if !self.lock_owners.is_under_way(owner, number) {
+                self.row_locks.cancel(owner, number, &[]);
+            }
+        }
     }
 
     /// The row locks of all shards.
@@ -181,6 +190,13 @@ impl ShardClient for MemoryCluster {
         if let Ok(shard) = self.shard(route.shard) {
             // Whoever leads the shard next has the same memory: nobody else is to be told.
             let _ = shard.shard.release(owner, &keys);
+        }
+    }
+
+    async fn cancel_lock(&self, route: Route, cancel: LockCancel) {
+        if let Ok(shard) = self.shard(route.shard) {
+            // As above.
+            let _ = shard.shard.cancel_lock(&cancel);
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! t1: begin [latest|tracking|serializable] [sending]   "sending": every write leaves memory at once
+//! t1: begin far [deaf]                    on a node that leads no shard | whose cancels of lock requests are lost
 //! t1: put a1=x [expect=absent|unchanged]
 //! t1: begin at=T | at=T ms=n              as of a timestamp, or of the end of a millisecond n later
 //! t1: lock a1 b2 [shared] [nowait|skip] [wait=ms] [fresh]   "fresh": fails when it was read at an older version
@@ -11,6 +12,7 @@
 //! t1: commit | rollback | savepoint s | rollback-to s
 //! t1: settle                              what became of its commit
 //! t1: await                               what a step that "waits" came to
+//! t1: give-up                             ends a step that "waits", as KILL does
 //! prewrite T a1=x b2=y primary=a1 [round=n]   raw steps of a transaction T whose coordinator the script plays
 //! commit T a1 | rollback T a1 | check T primary=a1 | heartbeat T primary=a1
 //! identify T | commit-now T a1=x | settle-now T primary=a1   a commit of one entry that may be late
@@ -19,7 +21,7 @@
 //! collect-records before=T | records      of transactions that began before T, on all shards | all that are left
 //! hold 1 [after=n] | lose-quorum 1 | heal 1 | depose 1 | elect 1 [lost]   "after": n entries come through before
 //! hand-over 1                             the row locks of the leader are sent to the next one, before "depose"
-//! entries | state | row-locks | advance ms=n
+//! entries | state | row-locks | survey | advance ms=n
 //! ```
 //!
 //! A key is a name that ends in the number of its shard: `a1`, `b2`. `A1` lies in a second table. Time stands
@@ -42,7 +44,7 @@ use txn::command::{
     Round, TxnStatus, WriteRequest, WriteResponse,
 };
 use txn::replication::Replication;
-use txn::testing::{CollectedRecords, MemoryCluster, PausedClock, Unconfirmed};
+use txn::testing::{Cancels, CollectedRecords, FarClient, MemoryCluster, PausedClock, Unconfirmed};
 use txn::{
     Mode, PreparedTransaction, RowLock, Savepoint, ScanOptions, Settled, ShardClient, Transaction,
     TransactionSizes,
@@ -90,6 +92,8 @@ struct Session {
     txn: Option<Transaction>,
     /// The running step.
     step: Option<tokio::task::JoinHandle<(Transaction, Answer)>>,
+    /// Ends it early.
+    give_up: Option<tokio::sync::oneshot::Sender<()>>,
     /// Its savepoints.
     savepoints: BTreeMap<String, Savepoint>,
 }
@@ -136,8 +140,14 @@ impl ScriptRunner {
     {
         let session = self.sessions.get_mut(name).ok_or("begin first")?;
         let mut txn = session.txn.take().ok_or("it is still busy")?;
+        let (give_up, given_up) = tokio::sync::oneshot::channel();
+        session.give_up = Some(give_up);
         session.step = Some(self.runtime.spawn(async move {
-            let answer = step(&mut txn).await;
+            let answer = tokio::select! {
+                biased;
+                Ok(()) = given_up => Ok("given up".to_string()),
+                answer = step(&mut txn) => answer,
+            };
             (txn, answer)
         }));
         self.settle();
@@ -301,7 +311,13 @@ impl ScriptRunner {
             }
             "begin" => {
                 let mode = if flag("latest") { Mode::Latest } else { Mode::Snapshot };
-                let txn = Transaction::begin(self.cluster.clone(), mode);
+                let cluster = self.cluster.clone();
+                let client: Arc<dyn ShardClient> = match (flag("far"), flag("deaf")) {
+                    (false, _) => cluster,
+                    (true, false) => FarClient::new(cluster, Cancels::Arrive),
+                    (true, true) => FarClient::new(cluster, Cancels::Lost),
+                };
+                let txn = Transaction::begin(client, mode);
                 let txn = if flag("serializable") {
                     txn.serializable()
                 } else if flag("tracking") {
@@ -499,6 +515,13 @@ impl ScriptRunner {
                 session.txn = Some(txn);
                 session.step = None;
                 Ok(answer.unwrap_or_else(describe))
+            }
+            "give-up" => {
+                let session = self.sessions.get_mut(name).ok_or("begin first")?;
+                let give_up = session.give_up.take().ok_or("no step is running")?;
+                give_up.send(()).map_err(|()| "the step is over")?;
+                self.settle();
+                self.outcome(name)
             }
             other => Err(format!("unknown command {other}").into()),
         }
@@ -700,6 +723,11 @@ impl ScriptRunner {
                 };
                 let list = self.cluster.row_locks().list(100).into_iter().map(show);
                 Ok(list.collect::<Vec<_>>().join("\n"))
+            }
+            "survey" => {
+                self.cluster.survey_locks();
+                self.settle();
+                Ok("ok".into())
             }
             "bump" => {
                 let number = |name: &str| options.get(name).map_or(Ok(0), |n| n.parse());

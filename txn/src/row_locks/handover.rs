@@ -46,7 +46,7 @@ impl RowLocks {
         let state = self.state.lock();
         let (mut locks, mut bytes, mut left) = (Vec::new(), 0, 0);
         for (key, of_key) in state.keys.iter().filter(|(_, of_key)| of_key.shard == shard) {
-            for (owner, mode) in &of_key.holders {
+            for held in &of_key.holders {
                 if locks.len() >= limits::LOCK_HANDOVER_LOCKS_MAX
                     || bytes + key.len() > limits::LOCK_HANDOVER_BYTES_MAX
                 {
@@ -54,7 +54,7 @@ impl RowLocks {
                     continue;
                 }
                 bytes += key.len();
-                locks.push(HeldLock { key: key.clone(), owner: *owner, mode: *mode });
+                locks.push(HeldLock { key: key.clone(), owner: held.owner, mode: held.mode });
             }
         }
         (locks, left)
@@ -127,7 +127,7 @@ impl RowLocks {
         if !room || locks.is_some_and(|locks| locks.shard != shard || !locks.admits(owner, mode)) {
             return false;
         }
-        self.take(state, shard, owner, key, mode);
+        self.take(state, shard, (owner, 0), key, mode);
         true
     }
 }

@@ -149,7 +149,8 @@ impl State {
         if let Some(locks) = self.keys.get(key) {
             let shares = |other: LockMode| other == LockMode::Shared && *mode == LockMode::Shared;
             let holders = locks.holders.iter();
-            blockers.extend(holders.filter(|(holder, held)| holder != owner && !shares(*held)));
+            let others = holders.filter(|held| held.owner != *owner && !shares(held.mode));
+            blockers.extend(others.map(|held| (held.owner, held.mode)));
             let place = locks.line.iter().position(|other| std::ptr::eq(&**other, waiter));
             let mut ahead = locks.line.iter().take(place.unwrap_or(0)).rev();
             let nearest = ahead.find(|other| !shares(other.mode));
@@ -161,7 +162,7 @@ impl State {
 
 fn held<'a>(key: &'a Bytes, locks: &'a KeyLocks) -> impl Iterator<Item = HeldLock> + 'a {
     let holders = locks.holders.iter();
-    holders.map(|(owner, mode)| HeldLock { key: key.clone(), owner: *owner, mode: *mode })
+    holders.map(|held| HeldLock { key: key.clone(), owner: held.owner, mode: held.mode })
 }
 
 /// Whether a key belongs to a table that people have made.

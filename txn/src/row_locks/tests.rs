@@ -11,13 +11,18 @@ fn owner(count: u64) -> LockOwner {
     LockOwner::new(NodeId(1), count)
 }
 
+/// The first request of an owner.
+fn asker(count: u64, weight: u64) -> Asker {
+    Asker { owner: owner(count), request: 1, weight }
+}
+
 fn key(name: &'static str) -> Bytes {
     Bytes::from_static(name.as_bytes())
 }
 
 /// Asks and expects the lock at once.
 fn hold(locks: &Arc<RowLocks>, count: u64, name: &'static str, mode: LockMode) {
-    let asked = locks.ask(SHARD, (owner(count), 1), &key(name), mode, true).expect("room");
+    let asked = locks.ask(SHARD, asker(count, 1), &key(name), mode, true).expect("room");
     assert!(matches!(asked, Asked::Granted), "{count} gets {name}");
 }
 
@@ -29,9 +34,14 @@ fn wait(
     name: &'static str,
     mode: LockMode,
 ) -> Wait {
-    match locks.ask(SHARD, (owner(count), weight), &key(name), mode, true).expect("room") {
+    wait_as(locks, asker(count, weight), name, mode)
+}
+
+/// The same for any request.
+fn wait_as(locks: &Arc<RowLocks>, asker: Asker, name: &'static str, mode: LockMode) -> Wait {
+    match locks.ask(SHARD, asker, &key(name), mode, true).expect("room") {
         Asked::Waits(wait) => wait,
-        other => panic!("{count} does not wait for {name}: {other:?}"),
+        other => panic!("{asker:?} does not wait for {name}: {other:?}"),
     }
 }
 
@@ -126,7 +136,7 @@ fn a_reset_ends_locks_and_waits_of_its_shard_alone() {
     let locks = RowLocks::new(SystemClock::shared());
     hold(&locks, 1, "a", Exclusive);
     let second = wait(&locks, 2, 1, "a", Exclusive);
-    let other = locks.ask(ShardId(2), (owner(1), 1), &key("z"), Exclusive, true).expect("room");
+    let other = locks.ask(ShardId(2), asker(1, 1), &key("z"), Exclusive, true).expect("room");
     assert!(matches!(other, Asked::Granted));
     locks.reset(SHARD);
     assert_eq!(outcome(&second), Some(WaitOutcome::Gone));
@@ -162,7 +172,7 @@ fn row(table: u32, id: i64) -> Bytes {
 }
 
 fn ask(locks: &Arc<RowLocks>, count: u64, key: &Bytes, mode: LockMode) -> Asked {
-    locks.ask(SHARD, (owner(count), 1), key, mode, true).expect("room")
+    locks.ask(SHARD, asker(count, 1), key, mode, true).expect("room")
 }
 
 #[test]
@@ -225,7 +235,7 @@ fn locks_from_aside_fit_beside_what_is_held_or_are_left_out() {
     hold(&locks, 1, "a", Exclusive);
     hold(&locks, 2, "b", Shared);
     hold(&locks, 3, "c", Exclusive);
-    let other = locks.ask(ShardId(2), (owner(1), 1), &key("z"), Shared, true).expect("room");
+    let other = locks.ask(ShardId(2), asker(1, 1), &key("z"), Shared, true).expect("room");
     assert!(matches!(other, Asked::Granted));
     let came = vec![
         held(9, "a", Exclusive),
@@ -280,4 +290,93 @@ fn a_handover_carries_so_much_and_no_more() {
     assert_eq!(next.keep_aside(SHARD, 1, sent), 4);
     let more = next.keep_aside(SHARD, 1, vec![held(1, "e", Exclusive)]);
     assert_eq!(more, 0, "whatever number of messages it comes in");
+}
+
+#[test]
+fn a_cancel_ends_waits_and_gives_back_what_its_request_alone_was_granted() {
+    let locks = RowLocks::new(SystemClock::shared());
+    let of_second = |request| Asker { owner: owner(2), request, weight: 1 };
+    let granted = |request, name, mode| {
+        let asked = locks.ask(SHARD, of_second(request), &key(name), mode, true).expect("room");
+        assert!(matches!(asked, Asked::Granted), "request {request} gets {name}");
+    };
+    hold(&locks, 1, "a", Exclusive);
+    granted(1, "b", Shared);
+    granted(1, "c", Exclusive);
+    granted(2, "b", Exclusive);
+    granted(2, "c", Exclusive);
+    granted(2, "d", Exclusive);
+    let given_up = wait_as(&locks, of_second(2), "a", Exclusive);
+    let third = wait(&locks, 3, 1, "a", Exclusive);
+    locks.cancel(owner(2), 2, &[key("a"), key("b"), key("c"), key("d")]);
+    assert_eq!(outcome(&given_up), Some(WaitOutcome::Gone));
+    let kept = [held(1, "a", Exclusive), held(2, "b", Shared), held(2, "c", Exclusive)];
+    assert_eq!(locks.held_of(SHARD), (kept.to_vec(), 0));
+    locks.release_all(owner(1));
+    assert_eq!(outcome(&third), Some(WaitOutcome::Granted));
+}
+
+#[test]
+fn a_request_that_comes_after_its_cancel_is_refused() {
+    let locks = RowLocks::new(SystemClock::shared());
+    locks.cancel(owner(1), 4, &[key("a")]);
+    let ask = |request| {
+        let asker = Asker { owner: owner(1), request, weight: 1 };
+        locks.ask(SHARD, asker, &key("a"), Exclusive, true).expect("room")
+    };
+    assert!(matches!(ask(3), Asked::Cancelled));
+    assert!(matches!(ask(4), Asked::Cancelled));
+    assert!(locks.is_empty());
+    assert!(matches!(ask(5), Asked::Granted));
+    locks.cancel(owner(1), 4, &[key("a")]);
+    assert_eq!(locks.len(), 1, "a cancel that comes twice takes nothing from a later request");
+}
+
+#[test]
+fn a_grant_that_nobody_has_noticed_goes_back() {
+    let locks = RowLocks::new(SystemClock::shared());
+    hold(&locks, 1, "a", Exclusive);
+    let second = wait(&locks, 2, 1, "a", Exclusive);
+    locks.release_all(owner(1));
+    assert_eq!(locks.len(), 1, "the second one has it");
+    drop(second);
+    assert!(locks.is_empty());
+}
+
+#[test]
+fn a_later_request_ends_the_waits_of_earlier_ones() {
+    let locks = RowLocks::new(SystemClock::shared());
+    let of_second = |request| Asker { owner: owner(2), request, weight: 1 };
+    hold(&locks, 1, "a", Exclusive);
+    let earlier = wait_as(&locks, of_second(1), "a", Exclusive);
+    let later = wait_as(&locks, of_second(2), "a", Exclusive);
+    assert_eq!(outcome(&earlier), Some(WaitOutcome::Gone));
+    assert_eq!(outcome(&later), None, "no deadlock with itself");
+    assert_eq!(locks.waiting_requests(), BTreeSet::from([(owner(2), 2)]));
+    locks.release_all(owner(2));
+    locks.release_all(owner(1));
+    assert!(locks.is_empty(), "nothing is granted to an owner that is gone");
+}
+
+#[test]
+fn a_request_that_is_sent_again_keeps_its_place() {
+    let locks = RowLocks::new(SystemClock::shared());
+    hold(&locks, 1, "a", Exclusive);
+    let lost = wait(&locks, 2, 1, "a", Exclusive);
+    let third = wait(&locks, 3, 1, "a", Exclusive);
+    let again = wait(&locks, 2, 1, "a", Exclusive);
+    assert_eq!(outcome(&lost), Some(WaitOutcome::Gone));
+    drop(lost);
+    locks.release_all(owner(1));
+    assert_eq!((outcome(&again), outcome(&third)), (Some(WaitOutcome::Granted), None));
+}
+
+#[test]
+fn only_the_latest_cancels_are_remembered() {
+    let locks = RowLocks::new(SystemClock::shared());
+    let count = limits::LOCK_CANCELS_KEPT_MAX as u64 + 1;
+    (1..=count).for_each(|count| locks.cancel(owner(count), 1, &[]));
+    hold(&locks, 1, "a", Exclusive);
+    let last = locks.ask(SHARD, asker(count, 1), &key("b"), Exclusive, true).expect("room");
+    assert!(matches!(last, Asked::Cancelled));
 }

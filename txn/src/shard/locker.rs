@@ -9,8 +9,9 @@
 //! locks, whatever is evaluated later sees the locks, and whatever was evaluated before has been applied: the version
 //! that is answered stays the newest as long as the lock is held.
 //!
-//! What was granted before a later key failed stays with its owner. Who does not wait is told of a prewrite before a row lock
-//! is taken beside it, and gives back one that was: a row that is passed over stays free for others.
+//! What was granted before a later key failed stays with its owner, unless the asker cancels the request. Who does not wait is
+//! told of a prewrite before a row lock is taken beside it, and gives back one that was: a row that is passed over stays
+//! free for others.
 //!
 //! Keys that a large transaction has written already need no row lock of it: their replicated locks keep others away. It
 //! must not wait for one either, because somebody may hold it who waits for the replicated lock to go.
@@ -20,7 +21,7 @@ use super::evaluate::locked;
 use super::tenure::Tenure;
 use crate::command::{LockMode, LockRequest, LockedKey, Patience};
 use crate::latch::Visibility;
-use crate::row_locks::{Asked, Wait, WaitOutcome};
+use crate::row_locks::{Asked, Asker, Wait, WaitOutcome};
 use crate::{Error, Result};
 use base::{Timestamp, limits};
 use bytes::Bytes;
@@ -156,11 +157,14 @@ async fn take_all(
     waited: &AtomicBool,
 ) -> Result<Vec<bool>> {
     let shard = core.replication.shard();
-    let owner = (request.owner, request.weight);
+    let LockRequest { owner, number, weight, .. } = *request;
+    let asker = Asker { owner, request: number, weight };
     let mut taken = Vec::with_capacity(request.keys.len());
     for (position, key) in request.keys.iter().enumerate() {
-        match tenure.row_locks.ask(shard, owner, key, request.mode, at.is_some())? {
+        match tenure.row_locks.ask(shard, asker, key, request.mode, at.is_some())? {
             Asked::Granted => taken.push(true),
+            // Nobody hears this any more.
+            Asked::Cancelled => return Err(core.not_serving()),
             Asked::Taken if request.patience == Patience::Skip => taken.push(false),
             Asked::Taken => return Err(Error::LockNotAvailable { key: key.clone() }),
             Asked::Waits(wait) => {

@@ -21,7 +21,8 @@
 use super::MemoryCluster;
 use super::rough::routed;
 use crate::command::{
-    LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, WriteRequest, WriteResponse,
+    LockCancel, LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, WriteRequest,
+    WriteResponse,
 };
 use crate::lock_owners::LockOwners;
 use crate::read_points::ReadPoints;
@@ -375,6 +376,10 @@ impl ShardClient for ChosenClient {
 
     async fn release(&self, route: Route, owner: LockOwner, keys: Vec<Bytes>) {
         self.crossing.cluster.release(route, owner, keys).await;
+    }
+
+    async fn cancel_lock(&self, route: Route, cancel: LockCancel) {
+        self.crossing.cluster.cancel_lock(route, cancel).await;
     }
 
     fn lock_owners(&self) -> &Arc<LockOwners> {

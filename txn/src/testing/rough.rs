@@ -2,7 +2,8 @@
 
 use super::MemoryCluster;
 use crate::command::{
-    LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, WriteRequest, WriteResponse,
+    LockCancel, LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, WriteRequest,
+    WriteResponse,
 };
 use crate::lock_owners::LockOwners;
 use crate::read_points::ReadPoints;
@@ -139,6 +140,11 @@ impl ShardClient for RoughClient {
     async fn release(&self, route: Route, owner: LockOwner, keys: Vec<Bytes>) {
         self.delay().await;
         self.cluster.release(route, owner, keys).await;
+    }
+
+    async fn cancel_lock(&self, route: Route, cancel: LockCancel) {
+        self.delay().await;
+        self.cluster.cancel_lock(route, cancel).await;
     }
 
     fn lock_owners(&self) -> &Arc<LockOwners> {

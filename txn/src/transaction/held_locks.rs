@@ -4,6 +4,7 @@
 //!  lock(keys) ─► one request per shard ─┬─ held, with the newest version's timestamp ─► remembered
 //!                      ▲                ├─ KeyLocked: finish that commit or wait for it ─┐
 //!                      └────────────────┴────────────────────────────────────────────────┘
+//!  lock() given up ─► cancel at every shard that has not answered
 //!  dropped ─► release at every shard that was asked
 //! ```
 //!
@@ -14,7 +15,7 @@
 
 use super::resolve::{self, Left};
 use crate::command::{
-    Change, Expect, KeyWrite, LockMode, LockOwner, LockRequest, LockedKey, Patience,
+    Change, Expect, KeyWrite, LockCancel, LockMode, LockOwner, LockRequest, LockedKey, Patience,
 };
 use crate::defect;
 use crate::lock_owners::OwnerGuard;
@@ -93,7 +94,8 @@ impl HeldLocks {
     }
 
     /// Locks keys; the outcome of each in their order. `own` is the transaction's identity once it is a large one.
-    /// `progress` is told what the request waits for, when it is a replicated lock.
+    /// `progress` is told what the request waits for, when it is a replicated lock. May be dropped at any time: what was
+    /// under way is cancelled.
     pub(super) async fn lock(
         &mut self,
         keys: &[Bytes],
@@ -109,16 +111,22 @@ impl HeldLocks {
                 None => groups.entry(self.client.locate(key)?).or_default().push(index),
             }
         }
+        if groups.is_empty() {
+            return Ok(outcomes);
+        }
         self.asked.extend(groups.keys());
         let requests = groups.iter().flat_map(|(route, indexes)| {
             indexes.chunks(limits::GET_KEYS_MAX).map(|part| (*route, part))
         });
-        let (client, owner) = (&*self.client, self.guard.owner());
+        let (client, owner) = (&self.client, self.guard.owner());
+        let under_way = self.guard.begin_request();
+        let number = under_way.number();
         let weight = weight + self.keys.len() as u64;
         let answers = try_join_all(requests.map(async |(route, part)| {
             let wanted = part.iter().map(|index| keys[*index].clone()).collect();
             let RowLock { mode, patience } = lock;
-            let request = LockRequest { owner, weight, keys: wanted, own, mode, patience };
+            let keys = wanted;
+            let request = LockRequest { owner, number, weight, keys, own, mode, patience };
             Ok::<_, Error>((part, lock_at(client, route, request, progress).await?))
         }))
         .await?;
@@ -228,11 +236,55 @@ impl Drop for HeldLocks {
     }
 }
 
-/// Locks keys of one shard, resolving the unfinished commits it meets.
+/// A request to one shard that has no answer yet. Dropped then, it is cancelled.
+struct Asking<'a> {
+    client: &'a Arc<dyn ShardClient>,
+    route: Route,
+    owner: LockOwner,
+    number: u64,
+    /// All keys that were asked for.
+    keys: Vec<Bytes>,
+    /// Whether the leader has said how it ended.
+    answered: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        let keys = std::mem::take(&mut self.keys);
+        let cancel = LockCancel { owner: self.owner, number: self.number, keys };
+        let (client, route) = (self.client.clone(), self.route);
+        self.client.spawn(Box::pin(async move { client.cancel_lock(route, cancel).await }));
+    }
+}
+
+/// Locks keys of one shard.
 async fn lock_at(
+    client: &Arc<dyn ShardClient>,
+    route: Route,
+    request: LockRequest,
+    progress: Option<&Progress>,
+) -> Result<Vec<LockedKey>> {
+    let (owner, number, keys) = (request.owner, request.number, request.keys.clone());
+    let mut asking = Asking { client, route, owner, number, keys, answered: false };
+    let outcome = lock_resolving(&**client, route, request, &asking.keys, progress).await;
+    // After these nobody knows whether the request still waits somewhere.
+    let unclear = matches!(
+        outcome,
+        Err(Error::Unavailable { .. } | Error::NotServing { .. } | Error::OutcomeUnknown { .. })
+    );
+    asking.answered = !unclear;
+    outcome
+}
+
+/// Locks `all` keys of a request, resolving the unfinished commits it meets.
+async fn lock_resolving(
     client: &dyn ShardClient,
     route: Route,
     mut request: LockRequest,
+    all: &[Bytes],
     progress: Option<&Progress>,
 ) -> Result<Vec<LockedKey>> {
     let tell = |by| {
@@ -240,7 +292,6 @@ async fn lock_at(
             progress.is_held_up(by);
         }
     };
-    let all = request.keys.clone();
     let mut skipped: BTreeSet<Bytes> = BTreeSet::new();
     let mut pause = limits::LOCK_RETRY_PAUSE_MIN;
     // Whether an earlier round of this request was held up.
