@@ -207,7 +207,10 @@ impl Connection {
             Command::ProcessInfo => self.query(b"SHOW PROCESSLIST").await?,
             Command::ProcessKill(id) => {
                 let killed = self.shared.instance.kill_anywhere(id, true).await;
-                self.done(killed);
+                self.done(match killed {
+                    Ok(()) if self.session.is_killed() => Err(Error::interrupted()),
+                    killed => killed,
+                });
             }
             Command::Ping => self.ok(),
             Command::ChangeUser(change) => self.change_user(change).await?,

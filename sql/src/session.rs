@@ -21,6 +21,7 @@
 
 pub mod connection;
 pub mod infile;
+pub(crate) mod kill;
 pub(crate) mod locking;
 pub(crate) mod past;
 pub mod prepared;

@@ -259,11 +259,7 @@ impl Session {
             }
 
             Statement::Kill { query_only, id } => {
-                let values = self.evaluate(std::slice::from_ref(id), params).await?;
-                let id = values.first().and_then(Value::as_integer);
-                let id = id.and_then(|id| u32::try_from(id).ok());
-                let id = id.ok_or_else(|| Error::no_such_thread("?"))?;
-                self.instance.kill_anywhere(id, !query_only).await?;
+                self.kill(*query_only, id, params).await?;
                 self.done()
             }
             Statement::AlterNode { node, action, dry_run } => {
