@@ -26,6 +26,7 @@ pub(crate) mod locking;
 pub(crate) mod past;
 pub mod prepared;
 pub mod query;
+pub(crate) mod sleep;
 pub mod statement;
 pub(crate) mod table_gate;
 pub(crate) mod table_locks;

@@ -58,9 +58,7 @@ pub static FUNCTIONS: &[Function] = &[
     per_row("is_used_lock", 1, 1, user_lock),
     per_row("gtid", 0, 0, token),
     per_row("gtid_state", 1, 1, token),
-    per_row("sleep", 1, 1, |_, _| {
-        Err(Error::not_supported("SLEEP(); let the client wait instead"))
-    }),
+    per_row("sleep", 1, 1, sleep),
     per_row("benchmark", 2, 2, |_, _| {
         Err(Error::not_supported("BENCHMARK(); measure from a client instead"))
     }),
@@ -73,6 +71,28 @@ fn user_lock(args: Vec<Expr>, _: &EvalContext) -> Result<Bound> {
         Err(Error::not_supported(
             "GET_LOCK and its family in a query of tables: use SELECT without FROM, DO or SET",
         ))
+    }))
+}
+
+/// Shorter times are no time for SLEEP, as in MySQL.
+pub(crate) const SLEEP_SECONDS_MIN: f64 = 0.000_01;
+
+/// Run before the statement where it may wait (`session::sleep`); elsewhere an error, unless there is nothing to wait for.
+fn sleep(args: Vec<Expr>, ctx: &EvalContext) -> Result<Bound> {
+    let ty = SqlType::bigint_width(21).not_null();
+    let args = args.into_iter().map(|arg| build::as_double(arg, ctx)).collect();
+    Ok(bound(ty, args, |call| match &call.args[0] {
+        Value::Double(seconds) if *seconds >= 0.0 => match *seconds < SLEEP_SECONDS_MIN {
+            true => Ok(Value::Int(0)),
+            false => Err(Error::not_supported(
+                "SLEEP() within an expression or for rows: use SELECT SLEEP(n), DO SLEEP(n) or SET @x = SLEEP(n)",
+            )),
+        },
+        _ if call.ctx.sql_mode.is_strict() => Err(Error::wrong_arguments("sleep.")),
+        _ => {
+            call.ctx.warn(Error::wrong_arguments("sleep."));
+            Ok(Value::Int(0))
+        }
     }))
 }
 

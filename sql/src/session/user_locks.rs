@@ -12,11 +12,12 @@
 //! taken over. So a lock survives any leader, and dies with its session.
 //!
 //! These functions have effects and wait, so they are not evaluated like others: they stand in SELECT without FROM, in DO
-//! and in SET, where they are run one after the other and replaced by their results. So are those of tokens (`token`).
+//! and in SET, where they are run one after the other and replaced by their results. So are those of tokens (`token`), and
+//! SLEEP (`sleep`).
 
 use super::connection::Session;
 use super::locking::{Locking, WriteView};
-use super::token;
+use super::{sleep, token};
 use crate::ast::{self, ExprKind, Literal, QueryBody, SelectItem};
 use crate::context::EvalContext;
 use crate::instance::Instance;
@@ -160,13 +161,18 @@ fn calls_of_query(query: &mut ast::Query) -> Vec<&mut ast::Expr> {
     if let QueryBody::Select(select) = &mut query.body
         && select.from.is_empty()
     {
+        let once = sleep::is_run_once(select);
         for item in &mut select.items {
             if let SelectItem::Expr { expr, alias, text } = item {
-                if has_call(expr) && alias.is_none() {
+                let sleeps = once && sleep::is_call(expr);
+                if (sleeps || has_call(expr)) && alias.is_none() {
                     // The result names its column as the call would.
                     *alias = Some(text.0.clone());
                 }
-                calls(expr, &mut found);
+                match sleeps {
+                    true => found.push(expr),
+                    false => calls(expr, &mut found),
+                }
             }
         }
     }
@@ -176,8 +182,10 @@ fn calls_of_query(query: &mut ast::Query) -> Vec<&mut ast::Expr> {
 /// Whether a query calls one of them where they are run.
 pub(crate) fn is_used(query: &ast::Query) -> bool {
     let QueryBody::Select(select) = &query.body else { return false };
+    let once = sleep::is_run_once(select);
+    let is_one = |expr: &ast::Expr| (once && sleep::is_call(expr)) || has_call(expr);
     let calls_one =
-        |item: &SelectItem| matches!(item, SelectItem::Expr { expr, .. } if has_call(expr));
+        |item: &SelectItem| matches!(item, SelectItem::Expr { expr, .. } if is_one(expr));
     select.from.is_empty() && select.items.iter().any(calls_one)
 }
 
@@ -205,9 +213,8 @@ impl Session {
             return Ok(None);
         }
         let mut query = query.clone();
-        for call in calls_of_query(&mut query) {
-            self.run_call(call, params).await?;
-        }
+        let calls = calls_of_query(&mut query);
+        self.run_calls(calls, params).await?;
         Ok(Some(query))
     }
 
@@ -217,22 +224,39 @@ impl Session {
         exprs: &[ast::Expr],
         params: &[Value],
     ) -> Result<Option<Vec<ast::Expr>>> {
-        if !exprs.iter().any(has_call) {
+        if !exprs.iter().any(|expr| sleep::is_call(expr) || has_call(expr)) {
             return Ok(None);
         }
         let mut exprs = exprs.to_vec();
         let mut found = Vec::new();
-        exprs.iter_mut().for_each(|expr| calls(expr, &mut found));
-        for call in found {
-            self.run_call(call, params).await?;
+        for expr in &mut exprs {
+            match sleep::is_call(expr) {
+                true => found.push(expr),
+                false => calls(expr, &mut found),
+            }
         }
+        self.run_calls(found, params).await?;
         Ok(Some(exprs))
     }
 
-    /// Runs one call and puts its result in its place.
-    async fn run_call(&mut self, call: &mut ast::Expr, params: &[Value]) -> Result<()> {
-        let ExprKind::Function { name, args, .. } = &call.kind else { return Ok(()) };
-        let Some(function) = function_of(name) else { return Ok(()) };
+    /// Runs calls one after the other.
+    async fn run_calls(&mut self, found: Vec<&mut ast::Expr>, params: &[Value]) -> Result<()> {
+        let mut killed = false;
+        for call in found {
+            killed |= self.run_call(call, params).await?;
+        }
+        if killed {
+            self.forget_kill();
+        }
+        Ok(())
+    }
+
+    /// Runs one call and puts its result in its place; whether KILL has ended a SLEEP.
+    async fn run_call(&mut self, call: &mut ast::Expr, params: &[Value]) -> Result<bool> {
+        let sleeps = sleep::is_call(call);
+        let ExprKind::Function { name, args, .. } = &call.kind else { return Ok(false) };
+        let function = if sleeps { Some("sleep") } else { function_of(name) };
+        let Some(function) = function else { return Ok(false) };
         let wanted = match function {
             "get_lock" => 2,
             "release_all_locks" | "gtid" => 0,
@@ -242,9 +266,12 @@ impl Session {
             return Err(Error::wrong_parameter_count(name));
         }
         let values = Box::pin(self.evaluate(args, params.to_vec())).await?;
+        if let (true, Some(seconds)) = (sleeps, values.first()) {
+            return self.run_sleep(call, seconds).await;
+        }
         if token::FUNCTIONS.contains(&function) {
             call.kind = ExprKind::Literal(self.run_token_function(values.first()).await?);
-            return Ok(());
+            return Ok(false);
         }
         let name = match values.first() {
             None => String::new(),
@@ -265,7 +292,7 @@ impl Session {
             Some(number) => Literal::Integer(number),
             None => Literal::Null,
         });
-        Ok(())
+        Ok(false)
     }
 
     /// Takes a lock; `false` when it was not free in time.
