@@ -19,6 +19,7 @@ fn a_rust_client_gets_what_it_expects() {
         large_result(&cluster).await;
         transaction_over_shards(&cluster).await;
         locks_over_nodes(&cluster).await;
+        killed_waits_over_nodes(&cluster).await;
         locked_tables_over_nodes(&cluster).await;
     });
 }
@@ -31,6 +32,47 @@ fn code(error: &Error) -> u16 {
     match error {
         Error::Server(error) => error.code,
         other => panic!("not an answer of the server: {other}"),
+    }
+}
+
+/// Waits of every node's session at the leaders of a row and of a name, wherever those are: KILL leaves nothing of them.
+async fn killed_waits_over_nodes(cluster: &Cluster) {
+    let (mut holder, mut other) = (root(cluster, 1).await, root(cluster, 2).await);
+    let moment = std::time::Duration::from_millis(400);
+    holder.query_drop("CREATE TABLE rs.w (id INT PRIMARY KEY, v INT)").await.unwrap();
+    holder.query_drop("INSERT INTO rs.w VALUES (1, 0)").await.unwrap();
+    for node in 1..=3 {
+        let mut waiter = root(cluster, node).await;
+        let kill = format!("KILL QUERY {}", waiter.id());
+        holder.query_drop("BEGIN").await.unwrap();
+        holder.query_drop("UPDATE rs.w SET v = v + 1 WHERE id = 1").await.unwrap();
+        holder.query_drop("DO GET_LOCK('w', 0)").await.unwrap();
+        waiter.query_drop("BEGIN").await.unwrap();
+        let update = "UPDATE rs.w SET v = v + 1 WHERE id = 1";
+        for statement in [update, update, "DO GET_LOCK('w', 100)", "DO GET_LOCK('w', 100)"] {
+            let killed = async {
+                tokio::time::sleep(moment).await;
+                other.query_drop(kill.clone()).await.unwrap();
+            };
+            let (waited, ()) = futures::join!(waiter.query_drop(statement), killed);
+            assert_eq!(code(&waited.unwrap_err()), 1317, "node {node}: {statement}");
+        }
+        tokio::time::sleep(moment).await;
+        let locks = "SELECT LOCK_STATUS FROM performance_schema.data_locks";
+        let held: Vec<String> = other.query(locks).await.unwrap();
+        assert_eq!(held, ["GRANTED"], "node {node}: only the holder's");
+        holder.query_drop("COMMIT").await.unwrap();
+        holder.query_drop("DO RELEASE_LOCK('w')").await.unwrap();
+        let held: Vec<String> = other.query(locks).await.unwrap();
+        assert!(held.is_empty(), "node {node}: {held:?} was granted to nobody");
+        let got: Option<i64> = other.query_first("SELECT GET_LOCK('w', 0)").await.unwrap();
+        assert_eq!(got, Some(1), "node {node}: the name is free");
+        other.query_drop("DO RELEASE_LOCK('w')").await.unwrap();
+        waiter.query_drop("ROLLBACK").await.unwrap();
+        waiter.disconnect().await.unwrap();
+    }
+    for conn in [holder, other] {
+        conn.disconnect().await.unwrap();
     }
 }
 
