@@ -462,28 +462,22 @@ impl ShardClient for ClusterClient {
         let mut search = self.search(route.shard);
         for _ in 0..LOCK_CANCEL_TRIES {
             let target = search.target();
-            let outcome = if target == self.node {
-                match self.local.get(route.shard) {
-                    Some(local) => local.shard.cancel_lock(&cancel),
-                    None => Err(Error::NotServing { shard: route.shard, leader: None }),
-                }
+            let attempt = if target == self.node {
+                let cancelled =
+                    self.here(route.shard).and_then(|local| local.shard.cancel_lock(&cancel));
+                Attempt::Answered(cancelled)
             } else {
                 let call = wire::lock_cancel_to_pb(route.shard, cancel.clone());
                 let call = pb::call::Request::LockCancel(call);
                 match self.peers.call_any_way(target, call, CALL_WAIT_MAX).await {
                     Ok(pb::answer::Response::Failure(failure)) => {
-                        Err(wire::failure_from_pb(failure))
+                        Attempt::Answered(Err(wire::failure_from_pb(failure)))
                     }
-                    Ok(_) => Ok(()),
-                    Err(CallError::NotSent(why) | CallError::Lost(why)) => {
-                        search.failed(target, &why);
-                        Err(Error::NotServing { shard: route.shard, leader: None })
-                    }
+                    Ok(_) => return,
+                    Err(CallError::NotSent(why) | CallError::Lost(why)) => Attempt::Failed(why),
                 }
             };
-            let Err(Error::NotServing { leader, .. }) = outcome else { return };
-            search.learned(target, leader);
-            if search.pause().await.is_err() {
+            if search.conclude(target, attempt).await.is_some() {
                 return;
             }
         }
