@@ -25,7 +25,7 @@ pub(crate) mod password;
 use crate::ast::{self, Statement};
 use crate::binder::{self, BindContext, Scope};
 use crate::catalog::store::{self, SchemaChange};
-use crate::catalog::table_locks::{LockSet, Owners, TableLocks};
+use crate::catalog::table_locks::{Change, LockSet, Owners, TableLocks};
 use crate::catalog::{Catalog, DatabaseDef, TableDef, information_schema};
 use crate::collation::CollationId;
 use crate::context::EvalContext;
@@ -161,10 +161,10 @@ impl Touched<'_> {
         let table = |(database, name): &(&str, &str)| Blocked::Table {
             database: database.to_string(),
             name: name.to_string(),
-            write: true,
+            write: Some(Change::New),
         };
         let all = match self {
-            Touched::NewDatabase => vec![Blocked::Changes],
+            Touched::NewDatabase => vec![Blocked::Changes(Change::New)],
             Touched::NewTable(database, name) => vec![table(&(*database, *name))],
             Touched::Database(database) => vec![Blocked::Database(database.to_string())],
             Touched::Tables(tables) => tables.iter().map(table).collect(),
@@ -224,7 +224,7 @@ async fn make(
             drop(change);
             session.blocked_at(blocked);
             session.wait_for_tables().await?;
-            session.enter_changes().await?;
+            session.enter_changes(Change::New).await?;
             continue;
         }
         attempt += 1;

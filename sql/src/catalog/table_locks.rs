@@ -10,7 +10,18 @@
 //! Every session that locks tables has one record with all of them; the version of the locks that its record made is its
 //! ticket. Whoever finds nobody ahead that it conflicts with, and no statement or transaction that still uses its tables,
 //! has them. Tickets are an order, so sessions that lock tables never wait for each other in a circle. Other statements
-//! keep away from the tables of every record, also of one that still waits: else it could wait for ever.
+//! keep away from the tables of every record, also of one that still waits: else it could wait for ever. Only the session
+//! that has a table goes on with it, whoever waits behind.
+//!
+//! FLUSH TABLES WITH READ LOCK comes in stages, so that what it waits for can end: a transaction whose statement waits for
+//! another one's row must see that one commit.
+//!
+//! ```text
+//!           lets pass                                       until
+//! wanted    commits, statements of transactions under way   nobody ahead, nothing that changes runs
+//! closing   commits                                         nothing that changes runs
+//! closed    nothing                                         no commit runs: then it is had
+//! ```
 //!
 //! Tables are known by their names, which stay when TRUNCATE gives a table a new id.
 //!
@@ -18,6 +29,7 @@
 //! 1. A record is made, changed and removed together with a new version of the locks (`store::LockChange`). That of a schema
 //!    change is removed by the change itself (`store::SchemaChange`): whoever does not see it any more sees the new catalog.
 //! 2. READ goes with READ; nothing else goes together. FLUSH TABLES WITH READ LOCK is READ of every table.
+//! 3. What a session has, and its record stands, nobody else has in a way that does not go together: they wait for it.
 //!
 //! Not here: who may still use a table (`session::table_uses`), waiting (`session::table_gate`).
 
@@ -32,6 +44,28 @@ pub(crate) type Owners = [Option<LockOwner>; 2];
 /// Tables by database and name; whether each is locked with WRITE.
 pub(crate) type LockSet = BTreeMap<String, BTreeMap<String, bool>>;
 
+/// How far FLUSH TABLES WITH READ LOCK is. LOCK TABLES has no stages: it is always the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It keeps new changes away.
+    Wanted,
+    /// It keeps all statements that change something away.
+    Closing,
+    /// It keeps commits away as well.
+    Closed,
+}
+
+/// What somebody is about to do, as FLUSH TABLES WITH READ LOCK looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// To change something; nobody can wait for it yet.
+    New,
+    /// To go on in a transaction that others may wait for.
+    Ongoing,
+    /// To commit, or prepare, what was changed.
+    Commit,
+}
+
 /// What a session has locked, or waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LockHolder {
@@ -45,6 +79,8 @@ pub(crate) struct LockHolder {
     pub(crate) forced: bool,
     /// FLUSH TABLES WITH READ LOCK.
     pub(crate) everything: bool,
+    /// How far it is.
+    pub(crate) stage: Stage,
     /// LOCK TABLES, or the tables of a schema change.
     pub(crate) tables: LockSet,
 }
@@ -73,6 +109,9 @@ struct HolderMessage {
     everything: bool,
     #[prost(message, repeated, tag = "6")]
     tables: Vec<LockMessage>,
+    /// Stages that are left; a record without it is in the last one.
+    #[prost(uint32, tag = "7")]
+    stages_left: u32,
 }
 
 /// One table of it.
@@ -86,6 +125,35 @@ struct LockMessage {
     write: bool,
 }
 
+impl Stage {
+    /// The next one, unless this is the last.
+    pub(crate) fn next(self) -> Option<Stage> {
+        match self {
+            Stage::Wanted => Some(Stage::Closing),
+            Stage::Closing => Some(Stage::Closed),
+            Stage::Closed => None,
+        }
+    }
+
+    /// Stages that are left.
+    fn left(self) -> u32 {
+        match self {
+            Stage::Closed => 0,
+            Stage::Closing => 1,
+            Stage::Wanted => 2,
+        }
+    }
+
+    fn with_left(left: u32) -> Result<Stage> {
+        match left {
+            0 => Ok(Stage::Closed),
+            1 => Ok(Stage::Closing),
+            2 => Ok(Stage::Wanted),
+            _ => Err(Error::storage(format!("corrupt record of table locks: {left} stages left"))),
+        }
+    }
+}
+
 impl LockHolder {
     /// Its tables: database, name, whether WRITE.
     pub(crate) fn tables(&self) -> impl Iterator<Item = (&str, &str, bool)> {
@@ -94,11 +162,27 @@ impl LockHolder {
         })
     }
 
-    /// Whether nobody else may write (or, without `write`, read) a table.
+    fn named(&self, database: &str, name: &str) -> Option<bool> {
+        self.tables.get(database).and_then(|tables| tables.get(name)).copied()
+    }
+
+    /// Whether nobody else may write (or, without `write`, read) a table, because it is among the tables of this record.
     pub(crate) fn is_against(&self, database: &str, name: &str, write: bool) -> bool {
-        let named = self.tables.get(database).and_then(|tables| tables.get(name));
-        let exclusive = named.copied().or(self.everything.then_some(false));
-        exclusive.is_some_and(|exclusive| exclusive || write)
+        self.named(database, name).is_some_and(|exclusive| exclusive || write)
+    }
+
+    /// Whether nobody else may change anything this way.
+    fn is_against_change(&self, change: Change) -> bool {
+        self.everything
+            && match change {
+                Change::New => true,
+                Change::Ongoing => self.stage != Stage::Wanted,
+                Change::Commit => self.stage == Stage::Closed,
+            }
+    }
+
+    fn writes(&self) -> bool {
+        self.tables().any(|(_, _, write)| write)
     }
 
     /// Whether it keeps everybody else from all of these tables.
@@ -110,7 +194,16 @@ impl LockHolder {
 
     fn conflicts(&self, other: &LockHolder) -> bool {
         other.tables().any(|(database, name, write)| self.is_against(database, name, write))
-            || other.everything && self.tables().any(|(_, _, write)| write)
+            || other.everything && self.writes()
+            || self.everything && other.writes()
+    }
+
+    /// Whether who has this may write (or, without `write`, read) a table, whoever waits for it.
+    fn covers(&self, database: &str, name: &str, write: bool) -> bool {
+        match self.named(database, name) {
+            Some(exclusive) => exclusive || !write,
+            None => self.everything && !write,
+        }
     }
 
     /// The record's bytes.
@@ -127,6 +220,7 @@ impl LockHolder {
             forced: self.forced,
             everything: self.everything,
             tables: tables.collect(),
+            stages_left: self.stage.left(),
         };
         message.encode_to_vec()
     }
@@ -145,6 +239,7 @@ impl LockHolder {
             ticket: message.ticket,
             forced: message.forced,
             everything: message.everything,
+            stage: Stage::with_left(message.stages_left)?,
             tables,
         })
     }
@@ -165,7 +260,17 @@ impl TableLocks {
         self.holders.iter().filter(move |holder| !own.contains(&Some(holder.owner)))
     }
 
-    /// Who else keeps a session from using a table; one that is forced comes first.
+    /// The records of what a session has.
+    fn own(&self, own: Owners) -> impl Iterator<Item = &LockHolder> {
+        own.into_iter().flatten().filter_map(move |owner| self.of(owner))
+    }
+
+    /// Whether others have removed a record of what a session has.
+    pub(crate) fn has_lost(&self, own: Owners) -> bool {
+        own.into_iter().flatten().any(|owner| self.of(owner).is_none())
+    }
+
+    /// Who else keeps a session from using a table, by LOCK TABLES; one that is forced comes first.
     pub(crate) fn against(
         &self,
         own: Owners,
@@ -173,13 +278,28 @@ impl TableLocks {
         name: &str,
         write: bool,
     ) -> Option<&LockHolder> {
+        if self.own(own).any(|holder| holder.covers(database, name, write)) {
+            return None;
+        }
         let against = self.others(own).filter(|holder| holder.is_against(database, name, write));
         against.max_by_key(|holder| holder.forced)
     }
 
-    /// Who else keeps a session from changing anything.
-    pub(crate) fn against_changes(&self, own: Owners) -> Option<&LockHolder> {
-        self.others(own).find(|holder| holder.everything)
+    /// Who else keeps a session from changing anything, by FLUSH TABLES WITH READ LOCK.
+    pub(crate) fn against_changes(&self, own: Owners, change: Change) -> Option<&LockHolder> {
+        // Who has locked a table with WRITE is waited for.
+        if self.own(own).any(LockHolder::writes) {
+            return None;
+        }
+        let mut others = self.others(own);
+        others.find(|holder| holder.is_against_change(change))
+    }
+
+    /// Whether what a session has written to a table must not be committed any more.
+    pub(crate) fn is_too_late(&self, own: Owners, database: &str, name: &str) -> bool {
+        let of_table = self.against(own, database, name, true);
+        let of_all = self.against_changes(own, Change::Commit);
+        of_table.into_iter().chain(of_all).any(|holder| holder.forced)
     }
 
     /// Who else has locked or waits for a table of a database, so that it cannot be dropped.
@@ -206,6 +326,7 @@ mod tests {
             ticket,
             forced: false,
             everything: false,
+            stage: Stage::Closed,
             tables: LockSet::from([("d".to_string(), tables)]),
         }
     }
@@ -217,7 +338,9 @@ mod tests {
     #[test]
     fn a_record_comes_back() {
         let forced = LockHolder { forced: true, ..holder(7, &[("t", true), ("u", false)]) };
-        for record in [forced, everything(8)] {
+        let wanted = LockHolder { stage: Stage::Wanted, ..everything(9) };
+        let closing = LockHolder { stage: Stage::Closing, ..everything(10) };
+        for record in [forced, everything(8), wanted, closing] {
             assert_eq!(LockHolder::decode(&record.encode()).unwrap(), record);
         }
     }
@@ -229,8 +352,50 @@ mod tests {
         assert!(read.is_against("d", "t", true));
         assert!(!read.is_against("d", "u", true));
         assert!(holder(1, &[("t", true)]).is_against("d", "t", false));
-        assert!(everything(1).is_against("other", "table", true));
-        assert!(!everything(1).is_against("other", "table", false));
+    }
+
+    #[test]
+    fn all_tables_are_shut_in_stages() {
+        let at = |stage| {
+            let holders = vec![LockHolder { stage, forced: true, ..everything(1) }];
+            let locks = TableLocks { version: 1, holders };
+            let stops = |change| locks.against_changes([None, None], change).is_some();
+            let stops = [Change::New, Change::Ongoing, Change::Commit].map(stops);
+            (stops, locks.is_too_late([None, None], "d", "t"))
+        };
+        assert_eq!(at(Stage::Wanted), ([true, false, false], false));
+        assert_eq!(at(Stage::Closing), ([true, true, false], false));
+        assert_eq!(at(Stage::Closed), ([true, true, true], true));
+    }
+
+    #[test]
+    fn who_has_a_table_goes_on_whoever_waits() {
+        let forced = LockHolder { forced: true, ..holder(3, &[("t", true), ("u", true)]) };
+        let holders = vec![holder(1, &[("t", true)]), forced, everything(4)];
+        let locks = TableLocks { version: 4, holders };
+        let own = [Some(LockOwner(1)), None];
+        assert!(locks.against(own, "d", "t", true).is_none());
+        assert!(locks.against_changes(own, Change::New).is_none());
+        assert!(!locks.is_too_late(own, "d", "t") && locks.is_too_late(own, "d", "u"));
+
+        // Its record is gone: it has nothing.
+        let lost = [Some(LockOwner(2)), None];
+        assert!(locks.has_lost(lost) && !locks.has_lost(own));
+        assert!(locks.against(lost, "d", "t", false).is_some());
+        assert!(locks.against_changes(lost, Change::Commit).is_some());
+    }
+
+    #[test]
+    fn who_has_a_table_to_read_does_not_change_others() {
+        let holders = vec![holder(1, &[("t", false)]), everything(2), holder(3, &[("t", true)])];
+        let locks = TableLocks { version: 3, holders };
+        let reader = [Some(LockOwner(1)), None];
+        assert!(locks.against(reader, "d", "t", false).is_none());
+        assert!(locks.against(reader, "d", "t", true).is_some());
+        assert!(locks.against_changes(reader, Change::Commit).is_some());
+        let all = [None, Some(LockOwner(2))];
+        assert!(locks.against(all, "d", "t", false).is_none());
+        assert!(locks.against(all, "d", "t", true).is_some());
     }
 
     #[test]
@@ -262,6 +427,6 @@ mod tests {
         assert!(locks.against(own, "d", "t", true).is_none());
         assert!(locks.against([None, None], "d", "t", false).is_some());
         assert!(locks.against_database([None, None], "d").is_some());
-        assert!(locks.against_changes([None, None]).is_none());
+        assert!(locks.against_changes([None, None], Change::New).is_none());
     }
 }

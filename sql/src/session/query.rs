@@ -10,6 +10,7 @@ use super::{ColumnMeta, Outcome, RowSource};
 use crate::ast::{self, ExplainTarget, SelectInto, SetItem, SetValue, Statement};
 use crate::binder::{self, BindContext, BoundQuery, Scope};
 use crate::catalog::information_schema::SystemTables;
+use crate::catalog::table_locks::Change;
 use crate::catalog::{Catalog, TableDef};
 use crate::context::EvalContext;
 use crate::dml::bind;
@@ -427,7 +428,7 @@ impl Session {
                     self.commit_open().await?;
                     self.table_locks.check_changes()?;
                     self.table_locks.check_no_tables()?;
-                    self.enter_changes().await?;
+                    self.enter_changes(Change::New).await?;
                     ddl::account::set_password(self, account.as_ref(), password).await?;
                 }
                 SetItem::Other(text) => return Err(Error::not_supported(format!("SET {text}"))),

@@ -20,6 +20,7 @@ use super::locking::{Locking, WriteView};
 use super::transaction::SharedTransaction;
 use super::{OkResult, Outcome};
 use crate::ast::{self, IsolationLevel, Statement};
+use crate::catalog::table_locks::Change;
 use crate::catalog::{Catalog, TableDef};
 use crate::context::{EvalContext, Level, Warning};
 use crate::dml::{self, Changes};
@@ -313,7 +314,7 @@ impl Session {
                 if matches!(statement, Statement::Account(_)) {
                     self.table_locks.check_no_tables()?;
                 }
-                self.enter_changes().await?;
+                self.enter_changes(Change::New).await?;
                 let outcome = ddl::run(self, statement).await?;
                 self.variables.set_row_count(0);
                 Ok(outcome)

@@ -7,8 +7,11 @@
 //!                                                     └─ own LOCK TABLES does not allow it ─> 1099, 1100, 1223
 //! ```
 //!
+//! Who has locked a table goes on with it, whoever waits for it: else both would wait.
+//!
 //! A transaction goes on with tables that it uses already, for a lock of them waits until it ends. It does not wait for
 //! other tables then: it would wait for the one who waits for it, so it is the victim of a deadlock (1213), as in MySQL.
+//! FLUSH TABLES WITH READ LOCK lets it go on, and commit, as long as it waits (`catalog::table_locks`).
 //!
 //! A node that did not say what its sessions use when tables were locked may have been left out. What it wrote must not be
 //! committed any more: such locks are *forced*, and every commit looks for them, under the catalog's lease. A schema change
@@ -22,7 +25,7 @@ use super::table_uses::EVERYTHING;
 use super::{Outcome, RowSource};
 use crate::binder::Sources;
 use crate::catalog::TableDef;
-use crate::catalog::table_locks::{LockHolder, Owners, TableLocks};
+use crate::catalog::table_locks::{Change, LockHolder, Owners, TableLocks};
 use crate::{Error, Result};
 use base::TableId;
 use futures::StreamExt;
@@ -38,13 +41,13 @@ pub(crate) enum Blocked {
         database: String,
         /// Its name.
         name: String,
-        /// Whether it is to be written.
-        write: bool,
+        /// How it is to be written.
+        write: Option<Change>,
     },
     /// All tables of a database, to drop them.
     Database(String),
     /// The permission to change anything.
-    Changes,
+    Changes(Change),
 }
 
 impl Blocked {
@@ -52,11 +55,11 @@ impl Blocked {
     pub(crate) fn holder<'l>(&self, locks: &'l TableLocks, own: Owners) -> Option<&'l LockHolder> {
         match self {
             Blocked::Table { database, name, write } => {
-                let changes = if *write { locks.against_changes(own) } else { None };
-                changes.or_else(|| locks.against(own, database, name, *write))
+                let changes = write.and_then(|change| locks.against_changes(own, change));
+                changes.or_else(|| locks.against(own, database, name, write.is_some()))
             }
             Blocked::Database(database) => locks.against_database(own, database),
-            Blocked::Changes => locks.against_changes(own),
+            Blocked::Changes(change) => locks.against_changes(own, *change),
         }
     }
 }
@@ -79,22 +82,25 @@ impl Session {
     /// statement is undone, then [`Session::wait_for_tables`], then it is run again.
     pub(crate) fn enter(&self, table: &TableDef, alias: &str, write: bool) -> Result<()> {
         self.table_locks.check_table(&table.database, alias, write)?;
-        let known = self.entry.uses.enter(table.id, write);
-        let (own, tables_owner) = (self.table_locks.owners(), self.table_locks.tables_owner());
+        let before = self.entry.uses.enter(table.id, write);
+        let own = self.table_locks.owners();
+        let change = write.then_some(match before.under_way {
+            true => Change::Ongoing,
+            false => Change::New,
+        });
         let passage = self.instance.catalog.with_locks(|locks| {
-            if tables_owner.is_some_and(|owner| locks.of(owner).is_none()) {
+            if locks.has_lost(own) {
                 return Passage::OwnLost;
             }
-            // What this session has locked itself, others only wait for.
-            if locks.is_empty() || tables_owner.is_some() {
+            if locks.is_empty() {
                 return Passage::Free;
             }
-            if write && locks.against_changes(own).is_some() {
+            if change.is_some_and(|change| locks.against_changes(own, change).is_some()) {
                 return Passage::Blocked;
             }
             match locks.against(own, &table.database, &table.name, write) {
                 None => Passage::Free,
-                Some(_) if !known => Passage::Blocked,
+                Some(_) if !before.table => Passage::Blocked,
                 Some(holder) if holder.forced => Passage::TooLate,
                 Some(_) => Passage::Free,
             }
@@ -105,7 +111,7 @@ impl Session {
             Some(Passage::OwnLost) => Err(own_locks_lost()),
             Some(Passage::Blocked) => {
                 let (database, name) = (table.database.clone(), table.name.clone());
-                Err(self.blocked_at(Blocked::Table { database, name, write }))
+                Err(self.blocked_at(Blocked::Table { database, name, write: change }))
             }
             // A lock that came and went has left another definition, or nobody knows the locks without a lease.
             Some(Passage::Free) | None => {
@@ -138,16 +144,16 @@ impl Session {
     }
 
     /// Notes that the statement at hand changes something other than rows of a table, or commits, and waits until
-    /// nobody has said FLUSH TABLES WITH READ LOCK.
-    pub(crate) async fn enter_changes(&mut self) -> Result<()> {
+    /// FLUSH TABLES WITH READ LOCK of others allows it.
+    pub(crate) async fn enter_changes(&mut self, change: Change) -> Result<()> {
         loop {
             self.entry.uses.enter(EVERYTHING, true);
             let own = self.table_locks.owners();
-            let look = |locks: &TableLocks| locks.against_changes(own).is_some();
+            let look = |locks: &TableLocks| locks.against_changes(own, change).is_some();
             match self.instance.catalog.with_locks(look) {
                 Some(false) => return Ok(()),
                 Some(true) => {
-                    self.blocked_at(Blocked::Changes);
+                    self.blocked_at(Blocked::Changes(change));
                     self.wait_for_tables().await?;
                 }
                 None => drop(self.instance.catalog.table_locks().await?),
@@ -222,8 +228,7 @@ impl Session {
         let own = self.table_locks.owners();
         for id in written {
             let Some(table) = catalog.table_by_id(id) else { continue };
-            let holder = locks.against(own, &table.database, &table.name, true);
-            if holder.is_some_and(|holder| holder.forced) {
+            if locks.is_too_late(own, &table.database, &table.name) {
                 return Err(Error::deadlock());
             }
         }

@@ -8,6 +8,8 @@
 //!              └───┘ until lock_wait_timeout, then the record is removed, 1205
 //! ```
 //!
+//! FLUSH TABLES WITH READ LOCK goes round once for each of its stages (`catalog::table_locks`).
+//!
 //! A record whose owner is gone is removed by whoever waits for it, as that of a user lock; one of a node that is silent
 //! for `LOCK_OWNER_SILENCE_MAX` as well. A session that lives on all the same sees that its record is gone when it uses a
 //! table next.
@@ -23,7 +25,7 @@ use super::xa;
 use crate::ast;
 use crate::catalog::information_schema;
 use crate::catalog::store::LockChange;
-use crate::catalog::table_locks::{LockHolder, LockSet, Owners, TableLocks};
+use crate::catalog::table_locks::{LockHolder, LockSet, Owners, Stage, TableLocks};
 use crate::dml::find_table;
 use crate::instance::{Instance, TableWanted};
 use crate::{Error, Result};
@@ -261,6 +263,7 @@ impl Session {
             ticket: 0,
             forced: false,
             everything,
+            stage: if everything { Stage::Wanted } else { Stage::Closed },
             tables,
         };
         match self.wait_for_locks(holder).await {
@@ -298,6 +301,11 @@ impl Session {
                 && !instance.uses_tables(&wanted)
                 && !xa::is_in_the_way(&instance.config.client, &wanted).await?
             {
+                if let Some(next) = holder.stage.next() {
+                    holder.stage = next;
+                    version = put_again(instance, &holder).await?;
+                    continue;
+                }
                 match forced_since {
                     _ if !others.silent => return Ok(()),
                     Some(since) if looks.waited() >= since + TABLE_LOCK_SILENCE_MAX => {
@@ -306,11 +314,7 @@ impl Session {
                     Some(_) => {}
                     None => {
                         holder.forced = true;
-                        version = change(instance, |change| {
-                            let stands = change.locks.of(holder.owner).is_some();
-                            if stands { change.put(&holder) } else { Err(given_up()) }
-                        })
-                        .await?;
+                        version = put_again(instance, &holder).await?;
                         forced_since = Some(looks.waited());
                     }
                 }
@@ -318,6 +322,15 @@ impl Session {
             looks.pause().await?;
         }
     }
+}
+
+/// Puts the record of somebody who waits, which has changed; the version that has it.
+async fn put_again(instance: &Instance, holder: &LockHolder) -> Result<u64> {
+    change(instance, |change| {
+        let stands = change.locks.of(holder.owner).is_some();
+        if stands { change.put(holder) } else { Err(given_up()) }
+    })
+    .await
 }
 
 /// Others have removed the record of somebody who waits.

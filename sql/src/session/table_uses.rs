@@ -27,6 +27,15 @@ const STATEMENT: u64 = 0;
 const TRANSACTION: u64 = 1;
 const FIRST_RESULT: u64 = 2;
 
+/// What a statement and its transaction have used before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UsedBefore {
+    /// This table in this way.
+    pub(crate) table: bool,
+    /// Something, so that others may wait for them: anything in the transaction, or a write of the statement.
+    pub(crate) under_way: bool,
+}
+
 /// The uses of a session.
 #[derive(Debug, Default)]
 pub(crate) struct TableUses {
@@ -57,20 +66,24 @@ impl State {
 }
 
 impl TableUses {
-    /// Notes a use by the statement at hand. Whether the statement or its transaction has used the table this way before.
-    pub(crate) fn enter(&self, table: TableId, write: bool) -> bool {
+    /// Notes a use by the statement at hand. What was used before it.
+    pub(crate) fn enter(&self, table: TableId, write: bool) -> UsedBefore {
         let mut state = self.state.lock();
         let covers = |noted: &Use| {
             noted.by < FIRST_RESULT && noted.table == table && (noted.write || !write)
         };
         let known = state.list.iter().any(covers);
+        let under_way = state.list.iter().any(|noted| match noted.by {
+            STATEMENT => noted.write,
+            by => by == TRANSACTION,
+        });
         if write {
             state.note(STATEMENT, EVERYTHING, true);
         }
         if !known {
             state.note(STATEMENT, table, write);
         }
-        known
+        UsedBefore { table: known, under_way }
     }
 
     /// The statement is over, and belongs to the open transaction.
@@ -178,7 +191,7 @@ mod tests {
     #[test]
     fn a_use_lasts_as_long_as_statement_transaction_and_result() {
         let uses = Arc::new(TableUses::default());
-        assert!(!uses.enter(T, true));
+        assert!(!uses.enter(T, true).table);
         assert!(!wants(&uses, T, false) && wants(&uses, U, true));
         uses.leave();
         assert!(wants(&uses, T, true));
@@ -216,9 +229,21 @@ mod tests {
     #[test]
     fn a_table_is_known_by_the_stronger_use() {
         let uses = TableUses::default();
-        assert!(!uses.enter(T, true));
+        assert!(!uses.enter(T, true).table);
         uses.keep();
-        assert!(uses.enter(T, false) && uses.enter(T, true));
-        assert!(!uses.enter(U, false) && !uses.enter(U, true));
+        assert!(uses.enter(T, false).table && uses.enter(T, true).table);
+        assert!(!uses.enter(U, false).table && !uses.enter(U, true).table);
+    }
+
+    #[test]
+    fn a_statement_is_under_way_from_its_first_write_a_transaction_from_its_first_use() {
+        let uses = TableUses::default();
+        assert!(!uses.enter(T, false).under_way);
+        assert!(!uses.enter(T, true).under_way);
+        assert!(uses.enter(U, true).under_way);
+        uses.leave();
+        uses.enter(T, false);
+        uses.keep();
+        assert!(uses.enter(U, true).under_way);
     }
 }

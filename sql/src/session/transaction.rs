@@ -26,6 +26,7 @@ use super::token::Gtid;
 use super::xa::XaBranch;
 use crate::activity::Begun;
 use crate::ast::{AccessMode, Begin, Completion, IsolationLevel, Xid};
+use crate::catalog::table_locks::Change;
 use crate::catalog::{Catalog, TableDef};
 use crate::value::Value;
 use crate::{Error, Result};
@@ -291,10 +292,7 @@ impl Session {
     pub(crate) async fn commit_open(&mut self) -> Result<()> {
         self.transaction.check_no_xa()?;
         let Some(open) = self.transaction.open.take() else { return Ok(()) };
-        if !open.written.is_empty() {
-            self.enter_changes().await?;
-        }
-        self.check_written(&open.written).await?;
+        self.enter_commit(&open.written).await?;
         let mut txn = open.txn.lock().await;
         if let Some(gtid) = &open.gtid {
             gtid.mark(&mut txn)?;
@@ -311,6 +309,18 @@ impl Session {
                 Err(self.instance.commit_error(error, identity, token).await)
             }
         }
+    }
+
+    /// What comes before the open transaction is committed or prepared: waits for FLUSH TABLES WITH READ LOCK, then
+    /// looks at the tables that it has written.
+    pub(super) async fn enter_commit(
+        &mut self,
+        written: &BTreeMap<TableId, Arc<TableDef>>,
+    ) -> Result<()> {
+        if !written.is_empty() {
+            self.enter_changes(Change::Commit).await?;
+        }
+        self.check_written(written).await
     }
 
     /// What [`Session::check_tables`] checks; 1213 also when a table was renamed without the transaction that wrote it.

@@ -33,6 +33,7 @@ use super::connection::Session;
 use super::table_uses::EVERYTHING;
 use super::{ColumnMeta, Outcome};
 use crate::ast::{IsolationLevel, XaJoin, XaStatement, XaSuspend, Xid};
+use crate::catalog::table_locks::Change;
 use crate::collation::CollationId;
 use crate::instance::TableWanted;
 use crate::types::SqlType;
@@ -229,8 +230,9 @@ impl Session {
         let open = self.transaction.take_open();
         self.transaction.discard();
         let open = open.ok_or_else(|| Error::internal("an XA transaction that is not open"))?;
+        let entered = self.enter_commit(&open.written).await;
         let (client, clock) = (&self.instance.config.client, &self.instance.config.clock);
-        let id = match self.check_written(&open.written).await {
+        let id = match entered {
             Ok(()) => client.timestamp().await.map_err(Error::from),
             Err(error) => Err(error),
         };
@@ -294,7 +296,7 @@ impl Session {
         }
         let client = self.instance.config.client.clone();
         let record = record::find(&client, xid).await?.ok_or_else(Error::xa_unknown)?;
-        self.enter_changes().await?;
+        self.enter_changes(Change::Commit).await?;
         if record.decision.is_none() {
             self.check_tables(&record.tables).await?;
         }
@@ -325,6 +327,11 @@ impl Session {
             return Ok(());
         }
         let client = self.instance.config.client.clone();
+        if !record::exists(&client, xid).await? {
+            return Err(Error::xa_unknown());
+        }
+        // As in MySQL: the end of a prepared transaction is a change, whichever it is.
+        self.enter_changes(Change::Commit).await?;
         match phases::settle(&client, xid, None, Decision::RollBack).await {
             Ok(Some(Ending::RolledBack)) => Ok(()),
             // Somebody has committed it: there is nothing of this name to roll back.
