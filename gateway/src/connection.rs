@@ -200,6 +200,10 @@ impl Connection {
                 Err(_) => self.error(&invalid_text(name)),
             },
             Command::FieldList { table, wildcard } => self.field_list(table, wildcard).await,
+            Command::Refresh(what) => match flush_of(what) {
+                Ok(text) => self.query(text.as_bytes()).await?,
+                Err(error) => self.error(&error),
+            },
             Command::Statistics => {
                 let line = self.session.statistics();
                 self.channel.message(|out| out.extend_from_slice(line.as_bytes()));
@@ -278,5 +282,39 @@ impl Connection {
     fn status(&self, more: bool) -> Status {
         let status = Status::of(self.session.status());
         if more { status.with(StatusFlags::SERVER_MORE_RESULTS_EXISTS) } else { status }
+    }
+}
+
+/// REFRESH_SLAVE and REFRESH_MASTER: RESET of replication.
+const REFRESH_REPLICATION: u8 = 0x40 | 0x80;
+
+/// What COM_REFRESH asks for, as a statement. Tables (0x04) and threads (0x20) need no flushing.
+fn flush_of(what: u8) -> sql::Result<String> {
+    if what & REFRESH_REPLICATION != 0 {
+        return Err(Error::not_supported(
+            "RESET by COM_REFRESH: the cluster replicates by itself; leave the bits 0x40 and 0x80 out",
+        ));
+    }
+    let options = [(0x01, "PRIVILEGES"), (0x02, "LOGS"), (0x08, "HOSTS"), (0x10, "STATUS")];
+    let options: Vec<&str> = options
+        .into_iter()
+        .filter_map(|(bit, option)| (what & bit != 0).then_some(option))
+        .collect();
+    Ok(match options.is_empty() {
+        true => "FLUSH TABLES".to_string(),
+        false => format!("FLUSH {}", options.join(", ")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refresh_is_a_flush() {
+        assert_eq!(flush_of(0x02).unwrap(), "FLUSH LOGS");
+        assert_eq!(flush_of(0x3f).unwrap(), "FLUSH PRIVILEGES, LOGS, HOSTS, STATUS");
+        assert_eq!(flush_of(0x04).unwrap(), "FLUSH TABLES");
+        assert_eq!(flush_of(0x82).unwrap_err().code, 1235);
     }
 }

@@ -310,8 +310,12 @@ async fn small_commands_and_unknown_ones() {
     let mut client = RawClient::login(&server);
     client.command(&[0x0e]);
     assert_eq!(client.message().unwrap()[0], 0, "PING");
-    client.command(&[0x07, 1]);
-    assert_eq!(client.message().unwrap()[1..3], 1047_u16.to_le_bytes(), "REFRESH");
+    client.command(&[0x07, 2]);
+    assert_eq!(client.message().unwrap()[0], 0, "REFRESH of logs");
+    client.command(&[0x07, 0x80]);
+    assert_eq!(client.message().unwrap()[1..3], 1235_u16.to_le_bytes(), "REFRESH of replication");
+    client.command(&[0x06]);
+    assert_eq!(client.message().unwrap()[1..3], 1047_u16.to_le_bytes(), "DROP_DB");
     client.command(&[0x09]);
     assert!(client.message().unwrap().starts_with(b"Uptime: "), "STATISTICS");
     client.command(b"\x03SELECT '\xff'");

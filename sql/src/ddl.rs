@@ -15,14 +15,15 @@
 //! Dropping or truncating a table removes its definition; its rows stay under an id that is never used
 //! again, recorded in the meta shard for a job that removes them.
 //!
-//! Not here: CREATE INDEX and all of ALTER TABLE but the retention, which need such jobs: refused with 1235.
+//! Not here: CREATE INDEX and all of ALTER TABLE but the retention and ENABLE KEYS (which has nothing to do), which need such
+//! jobs: refused with 1235.
 
 pub(crate) mod account;
 mod column_type;
 pub(crate) mod create_table;
 pub(crate) mod password;
 
-use crate::ast::{self, Statement};
+use crate::ast::{self, Statement, TableChange};
 use crate::binder::{self, BindContext, Scope};
 use crate::catalog::store::{self, SchemaChange};
 use crate::catalog::table_locks::{Change, LockSet, Owners, TableLocks};
@@ -245,6 +246,15 @@ async fn make(
     }
 }
 
+/// ENABLE KEYS and DISABLE KEYS change nothing: indexes are always kept, as InnoDB's.
+async fn enable_keys(session: &mut Session, name: &ast::TableName) -> Result<Outcome> {
+    let catalog = session.instance.catalog.current().await?;
+    let table = crate::dml::find_table(name, session.database.as_deref(), &catalog)?;
+    session.table_locks.check_table(&table.database, &table.name, true)?;
+    session.context(Vec::new()).note(Error::illegal_engine_option(&table.name));
+    Ok(Outcome::done())
+}
+
 async fn create_database(session: &mut Session, create: &ast::CreateDatabase) -> Result<Outcome> {
     create_table::check_identifier(&create.name, |name| Error::wrong_database_name(name))?;
     let options = &create.options;
@@ -371,6 +381,10 @@ async fn create_like(session: &mut Session, create: &ast::CreateTableLike) -> Re
 async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
     let database = database_of(session, &alter.table)?.to_string();
+    let of_keys = |change: &TableChange| matches!(change, TableChange::EnableKeys(_));
+    if !alter.changes.is_empty() && alter.changes.iter().all(of_keys) {
+        return enable_keys(session, &alter.table).await;
+    }
     let Some(retention_s) = retention_alone(&alter.changes)? else {
         return Err(Error::not_supported(
             "ALTER TABLE: create a table with the new definition and INSERT … SELECT into it",
@@ -393,8 +407,8 @@ async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<O
 }
 
 /// The retention, seconds, when that is all that is changed.
-fn retention_alone(changes: &[ast::TableChange]) -> Result<Option<u64>> {
-    let [ast::TableChange::Options(options)] = changes else { return Ok(None) };
+fn retention_alone(changes: &[TableChange]) -> Result<Option<u64>> {
+    let [TableChange::Options(options)] = changes else { return Ok(None) };
     let retention_s = options.retention_s;
     let alone = ast::TableOptions { retention_s, ..ast::TableOptions::default() };
     match retention_s {

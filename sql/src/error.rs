@@ -124,6 +124,8 @@ errors! {
     table_locked_for_read(name) = 1099, "HY000", "Table '{name}' was locked with a READ lock and can't be updated";
     /// A table that a session under LOCK TABLES has not locked by this name.
     table_not_locked(name) = 1100, "HY000", "Table '{name}' was not locked with LOCK TABLES";
+    /// An option that only other storage engines have, such as DISABLE KEYS.
+    illegal_engine_option(name) = 1031, "HY000", "Table storage engine for '{name}' doesn't have this option";
     /// What is not done while tables are locked.
     lock_or_active_transaction() = 1192, "HY000", "Can't execute the given command because you have active locked tables or an active transaction";
     /// A write in the session that has said FLUSH TABLES WITH READ LOCK.

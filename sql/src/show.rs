@@ -320,6 +320,7 @@ pub(crate) async fn administration(
     let mut rows = Vec::with_capacity(what.tables.len());
     for name in &what.tables {
         let table = crate::dml::find_table(name, session.database.as_deref(), &catalog)?;
+        session.table_locks.check_table(&table.database, &table.name, what.action == Optimize)?;
         rows.push(vec![text(table.qualified_name()), text(operation), text(kind), text(message)]);
     }
     let columns = text_columns("Table,Op,Msg_type,Msg_text");

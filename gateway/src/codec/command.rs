@@ -23,6 +23,8 @@ pub enum Command<'a> {
         /// LIKE pattern of column names; empty for all.
         wildcard: &'a [u8],
     },
+    /// COM_REFRESH: FLUSH of what these bits say.
+    Refresh(u8),
     /// COM_STATISTICS: one readable line.
     Statistics,
     /// COM_PROCESS_INFO: SHOW PROCESSLIST.
@@ -104,6 +106,7 @@ impl<'a> Command<'a> {
                 let table = reader.nul_bytes_or_rest();
                 Command::FieldList { table, wildcard: reader.rest() }
             }
+            0x07 => Command::Refresh(reader.u8("what to flush")?),
             0x09 => Command::Statistics,
             0x0a => Command::ProcessInfo,
             0x0c => Command::ProcessKill(reader.u32("connection id")?),
@@ -187,7 +190,7 @@ mod tests {
 
     #[test]
     fn unknown_commands_are_named_not_refused() {
-        assert_eq!(Command::decode(&[0x07], PLAIN), Ok(Command::Unknown(7)));
+        assert_eq!(Command::decode(&[0x06], PLAIN), Ok(Command::Unknown(6)));
         assert_eq!(Command::decode(&[0xee, 1, 2], PLAIN), Ok(Command::Unknown(0xee)));
         assert!(Command::decode(b"", PLAIN).is_err());
     }

@@ -536,6 +536,8 @@ pub enum TableChange {
     RenameTable(TableName),
     /// Table options.
     Options(TableOptions),
+    /// ENABLE KEYS; else DISABLE KEYS.
+    EnableKeys(bool),
     /// Anything else that MySQL has (partitions, CONVERT TO, tablespaces, …): its text.
     Other(String),
 }

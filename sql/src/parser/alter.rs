@@ -107,10 +107,12 @@ impl Parser<'_> {
                     self.other_change()?
                 }
             }
-            "ADD" | "DROP" | "ALTER" | "ORDER" | "CONVERT" | "FORCE" | "DISABLE" | "ENABLE"
-            | "DISCARD" | "IMPORT" | "TRUNCATE" | "COALESCE" | "REORGANIZE" | "EXCHANGE"
-            | "ANALYZE" | "CHECK" | "OPTIMIZE" | "REBUILD" | "REPAIR" | "REMOVE" | "PARTITION"
-            | "ALGORITHM" | "LOCK" | "WITH" | "WITHOUT" | "SECONDARY_LOAD" | "SECONDARY_UNLOAD" => {
+            "ENABLE" if self.accept_word("KEYS") => TableChange::EnableKeys(true),
+            "DISABLE" if self.accept_word("KEYS") => TableChange::EnableKeys(false),
+            "ADD" | "DROP" | "ALTER" | "ORDER" | "CONVERT" | "FORCE" | "DISCARD" | "IMPORT"
+            | "TRUNCATE" | "COALESCE" | "REORGANIZE" | "EXCHANGE" | "ANALYZE" | "CHECK"
+            | "OPTIMIZE" | "REBUILD" | "REPAIR" | "REMOVE" | "PARTITION" | "ALGORITHM" | "LOCK"
+            | "WITH" | "WITHOUT" | "SECONDARY_LOAD" | "SECONDARY_UNLOAD" => {
                 self.at = start;
                 self.other_change()?
             }

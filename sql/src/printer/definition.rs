@@ -476,6 +476,8 @@ impl Printer {
                 self.table(name);
             }
             TableChange::Options(options) => self.table_options(options),
+            TableChange::EnableKeys(true) => self.text("ENABLE KEYS"),
+            TableChange::EnableKeys(false) => self.text("DISABLE KEYS"),
             TableChange::Other(text) => self.text(text),
         }
     }

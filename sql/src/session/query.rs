@@ -8,7 +8,7 @@ use super::transaction::SharedTransaction;
 use super::variables::Effect;
 use super::{ColumnMeta, Outcome, RowSource};
 use crate::ast::{self, ExplainTarget, SelectInto, SetItem, SetValue, Statement};
-use crate::binder::{self, BindContext, BoundQuery, Scope};
+use crate::binder::{self, BindContext, BoundQuery, Scope, Sources};
 use crate::catalog::information_schema::SystemTables;
 use crate::catalog::table_locks::Change;
 use crate::catalog::{Catalog, TableDef};
@@ -65,19 +65,36 @@ impl Session {
     /// Notes the tables that a query uses, and checks that it may.
     fn enter_query(&self, query: &ast::Query, bound: &BoundQuery) -> Result<()> {
         let sources = &bound.sources;
+        self.check_mentioned_once(sources)?;
+        let exclusive = query.locks.iter().any(|lock| lock.strength == ast::LockStrength::Update);
+        self.enter_sources(sources, exclusive)
+    }
+
+    /// 1100 when a query mentions a name of a locked table twice: as in MySQL, each lock is good for one mention.
+    fn check_mentioned_once(&self, sources: &Sources) -> Result<()> {
         if self.table_locks.tables_owner().is_some() {
             let mut names = sources.tables.iter().zip(&sources.names);
             let twice = |(table, name): (&Arc<TableDef>, &String)| {
                 let same = sources.tables.iter().zip(&sources.names);
                 same.filter(|(t, n)| t.database == table.database && *n == name).count() > 1
             };
-            // As in MySQL, each lock is good for one mention of its name.
             if let Some((_, name)) = names.find(|source| twice(*source)) {
                 return Err(Error::table_not_locked(name));
             }
         }
-        let exclusive = query.locks.iter().any(|lock| lock.strength == ast::LockStrength::Update);
-        self.enter_sources(sources, exclusive)
+        Ok(())
+    }
+
+    /// Whether this session's own locks allow to plan a query: else 1100.
+    fn check_own_locks(&self, sources: &Sources) -> Result<()> {
+        if !sources.points.is_empty() {
+            return Ok(());
+        }
+        self.check_mentioned_once(sources)?;
+        let mut named = sources.tables.iter().zip(&sources.names);
+        named.try_for_each(|(table, name)| {
+            self.table_locks.check_table(&table.database, name, false)
+        })
     }
 
     /// Binds a query for its columns or plan; tables of what runs in the cluster have no rows in it.
@@ -538,6 +555,7 @@ impl Session {
             _ => return Err(Error::not_supported("EXPLAIN of this statement: explain its SELECT")),
         };
         let bound = self.bind(&query, &env)?;
+        self.check_own_locks(&bound.sources)?;
         let txn = self.own_transaction(Mode::Snapshot);
         let temp_dir = &self.instance.config.temp_dir;
         let environment = exec::Environment::new(txn, env.ctx.clone(), temp_dir)?;
