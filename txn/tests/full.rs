@@ -59,7 +59,7 @@ async fn a_full_node_ends_what_was_begun() {
     let prewrite = WriteRequest::Prewrite {
         start_ts,
         primary: key.clone(),
-        expires_unix_ms: u64::MAX,
+        expires_unix_ms: u64::MAX - 1,
         writes: vec![write.clone()],
         owner: None,
         secondaries: None,
