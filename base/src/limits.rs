@@ -205,11 +205,11 @@ pub const LOCK_HANDOVER_WAIT_MAX: Duration = Duration::from_millis(1000);
 pub const LOCK_HANDOVER_KEEP: Duration = Duration::from_millis(6000);
 /// How often the node that keeps them looks whether it leads.
 pub const LOCK_HANDOVER_LOOK: Duration = Duration::from_millis(20);
-/// Row locks, waits and transactions, each, that a node tells whoever lists them.
+/// Row locks, waits, transactions and sessions, each, that a node tells whoever lists them.
 pub const ACTIVITY_ROWS_MAX: usize = 8192;
-/// Bytes of keys of row locks, and of waits, that a node tells whoever lists them.
+/// Bytes of keys of row locks, of waits, and of sessions, each, that a node tells whoever lists them.
 pub const ACTIVITY_BYTES_MAX: usize = 8 << 20;
-/// Characters of a statement in the list of transactions (MySQL's `trx_query`).
+/// Characters of a statement in the list of transactions (MySQL's `trx_query`), and of sessions of other nodes.
 pub const ACTIVITY_STATEMENT_CHARS_MAX: usize = 1024;
 /// Longest wait for another node's row locks and transactions.
 pub const ACTIVITY_WAIT_MAX: Duration = Duration::from_millis(2000);
@@ -474,7 +474,7 @@ const _: () = {
         "a waiter must outlast the lock of a coordinator that is gone"
     );
     assert!(
-        ACTIVITY_ROWS_MAX * ACTIVITY_STATEMENT_CHARS_MAX * 4 + 2 * ACTIVITY_BYTES_MAX
+        ACTIVITY_ROWS_MAX * ACTIVITY_STATEMENT_CHARS_MAX * 4 + 3 * ACTIVITY_BYTES_MAX
             < MESSAGE_BYTES_MAX
     );
     assert!(XA_ROW_BYTES_TARGET + INDEX_KEY_BYTES_MAX < ROW_BYTES_MAX / 2);

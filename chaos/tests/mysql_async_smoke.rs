@@ -163,10 +163,17 @@ async fn locked_tables_over_nodes(cluster: &Cluster) {
 
     a.query_drop("SET lock_wait_timeout = 30").await.unwrap();
     a.query_drop("LOCK TABLES rs.locked WRITE").await.unwrap();
-    let id = a.id();
+    let (id, waiter) = (a.id(), b.id());
     let killed = async {
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         let mut c = root(cluster, 3).await;
+        let locks = "SELECT OWNER_THREAD_ID, LOCK_TYPE, LOCK_STATUS
+             FROM performance_schema.metadata_locks WHERE OBJECT_NAME = 'locked'";
+        let locks: Vec<(u32, String, String)> = c.query(locks).await.unwrap();
+        assert_eq!(locks, [(id, "SHARED_NO_READ_WRITE".to_string(), "GRANTED".to_string())]);
+        let state = format!("SELECT STATE FROM information_schema.PROCESSLIST WHERE ID = {waiter}");
+        let state: Option<String> = c.query_first(state).await.unwrap();
+        assert_eq!(state.as_deref(), Some("Waiting for table metadata lock"));
         c.query_drop(format!("KILL {id}")).await.unwrap();
     };
     let (inserted, ()) = futures::join!(b.query_drop("INSERT INTO rs.locked VALUES (4)"), killed);
@@ -174,16 +181,40 @@ async fn locked_tables_over_nodes(cluster: &Cluster) {
     let seen: Option<i64> = b.query_first("SELECT COUNT(*) FROM rs.locked").await.unwrap();
     assert_eq!(seen, Some(4));
 
+    // FLUSH TABLES WITH READ LOCK waits for a statement, and that for another transaction, which commits meanwhile.
+    let (mut a, mut c) = (root(cluster, 1).await, root(cluster, 3).await);
+    for conn in [&mut b, &mut c] {
+        conn.query_drop("BEGIN").await.unwrap();
+    }
+    b.query_drop("DELETE FROM rs.locked WHERE id = 2").await.unwrap();
+    let flushed = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        a.query_drop("FLUSH TABLES WITH READ LOCK").await
+    };
+    let committed = async {
+        tokio::time::sleep(std::time::Duration::from_millis(900)).await;
+        b.query_drop("COMMIT").await
+    };
+    let deleted = c.query_drop("DELETE FROM rs.locked WHERE id = 2");
+    let (flushed, committed, deleted) = futures::join!(flushed, committed, deleted);
+    committed.expect("a commit passes while the lock is only wanted");
+    deleted.expect("it has nothing to delete");
+    flushed.expect("nothing changes any more");
+    let seen: Option<i64> = a.query_first("SELECT COUNT(*) FROM rs.locked").await.unwrap();
+    assert_eq!(seen, Some(3));
+    c.query_drop("COMMIT").await.unwrap();
+    a.query_drop("UNLOCK TABLES").await.unwrap();
+
     // TRUNCATE waits for a transaction of another node that has only read.
     let mut a = root(cluster, 1).await;
     a.query_drop("SET lock_wait_timeout = 1").await.unwrap();
     b.query_drop("BEGIN").await.unwrap();
     let seen: Option<i64> = b.query_first("SELECT COUNT(*) FROM rs.locked").await.unwrap();
-    assert_eq!(seen, Some(4));
+    assert_eq!(seen, Some(3));
     let refused = a.query_drop("TRUNCATE TABLE rs.locked").await;
     assert_eq!(code(&refused.unwrap_err()), 1205);
     let seen: Option<i64> = b.query_first("SELECT COUNT(*) FROM rs.locked").await.unwrap();
-    assert_eq!(seen, Some(4));
+    assert_eq!(seen, Some(3));
     b.query_drop("COMMIT").await.unwrap();
     a.query_drop("TRUNCATE TABLE rs.locked").await.unwrap();
     let seen: Option<i64> = b.query_first("SELECT COUNT(*) FROM rs.locked").await.unwrap();

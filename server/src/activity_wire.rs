@@ -1,9 +1,10 @@
 //! Between what runs on a node (`sql::activity`) and its message of `node.proto`.
 
-use base::Timestamp;
+use base::{TableId, Timestamp};
 use bytes::Bytes;
 use proto::node as pb;
-use sql::activity::{NodeActivity, TransactionRow};
+use sql::activity::{NodeActivity, SessionRow, TransactionRow};
+use sql::instance::Process;
 use txn::HeldUp;
 use txn::command::{LockMode, LockOwner};
 use txn::row_locks::{Deadlock, HeldLock, LockReport, WaitingLock};
@@ -12,6 +13,8 @@ use txn::row_locks::{Deadlock, HeldLock, LockReport, WaitingLock};
 pub fn activity_to_pb(activity: NodeActivity) -> pb::Activity {
     let LockReport { held, waits, cut, deadlock } = activity.locks;
     pb::Activity {
+        sessions: activity.sessions.into_iter().map(session_to_pb).collect(),
+        sessions_cut: activity.sessions_cut,
         transactions: activity.transactions.into_iter().map(transaction_to_pb).collect(),
         transactions_cut: activity.transactions_cut,
         held: held.into_iter().map(held_to_pb).collect(),
@@ -33,6 +36,8 @@ pub fn activity_from_pb(message: pb::Activity) -> NodeActivity {
         waits: deadlock.waits.into_iter().map(wait_from_pb).collect(),
     });
     NodeActivity {
+        sessions: message.sessions.into_iter().map(session_from_pb).collect(),
+        sessions_cut: message.sessions_cut,
         transactions: message.transactions.into_iter().map(transaction_from_pb).collect(),
         transactions_cut: message.transactions_cut,
         locks: LockReport {
@@ -41,6 +46,41 @@ pub fn activity_from_pb(message: pb::Activity) -> NodeActivity {
             cut: message.locks_cut,
             deadlock,
         },
+    }
+}
+
+fn session_to_pb(row: SessionRow) -> pb::SessionState {
+    let process = row.process;
+    let table_use = |(table, write): (TableId, bool)| pb::TableUse { table: table.0, write };
+    pb::SessionState {
+        connection_id: process.id,
+        user: process.user,
+        host: process.host,
+        database: process.database.unwrap_or_default(),
+        seconds: process.seconds,
+        running: process.statement.is_some(),
+        statement: process.statement.unwrap_or_default(),
+        state: process.state,
+        table_locks: row.table_locks.into_iter().map(|owner| owner.0).collect(),
+        uses: row.uses.into_iter().map(table_use).collect(),
+    }
+}
+
+fn session_from_pb(message: pb::SessionState) -> SessionRow {
+    let uses = message.uses.into_iter();
+    SessionRow {
+        process: Process {
+            id: message.connection_id,
+            user: message.user,
+            host: message.host,
+            database: (!message.database.is_empty()).then_some(message.database),
+            command: if message.running { "Query" } else { "Sleep" },
+            seconds: message.seconds,
+            state: message.state,
+            statement: message.running.then_some(message.statement),
+        },
+        table_locks: message.table_locks.into_iter().map(LockOwner).collect(),
+        uses: uses.map(|table_use| (TableId(table_use.table), table_use.write)).collect(),
     }
 }
 
@@ -168,7 +208,27 @@ mod tests {
         };
         let blockers = vec![(second, LockMode::Shared), (first, mode)];
         let wait = WaitingLock { key: key.clone(), owner: first, mode, blockers };
+        let session = SessionRow {
+            process: Process {
+                id: 9,
+                user: "u".into(),
+                host: "h".into(),
+                database: Some("d".into()),
+                command: "Query",
+                seconds: 15,
+                state: "executing".into(),
+                statement: Some("SELECT 1".into()),
+            },
+            table_locks: vec![first, second],
+            uses: vec![(TableId(1000), true), (TableId(0), false)],
+        };
+        let mut asleep = session.clone();
+        asleep.process.command = "Sleep";
+        asleep.process.state = String::new();
+        (asleep.process.database, asleep.process.statement) = (None, None);
         let activity = NodeActivity {
+            sessions: vec![session, asleep],
+            sessions_cut: true,
             transactions: vec![transaction, idle],
             transactions_cut: true,
             locks: LockReport {

@@ -18,7 +18,7 @@ use base::limits::{ACTIVITY_WAIT_MAX, CATALOG_LEASE, CONNECTION_COUNTER_BITS, ST
 use base::{NodeId, ShardId, SlotRange};
 use proto::node as pb;
 use shard_router::{ClusterState, NodeState, ShardInfo};
-use sql::activity::NodeActivity;
+use sql::activity::{ActivityPart, NodeActivity};
 use sql::ast::NodeAction;
 use sql::instance::{
     Cluster, ComparisonRow, NodePlanRow, NodeRow, ShardRow, TableUsers, TableWanted,
@@ -192,9 +192,10 @@ impl Cluster for ClusterView {
         Some(self.local.row_locks().clone())
     }
 
-    async fn activities(&self) -> Vec<(NodeId, Option<NodeActivity>)> {
+    async fn activities(&self, part: ActivityPart) -> Vec<(NodeId, Option<NodeActivity>)> {
+        let sessions_only = part == ActivityPart::Sessions;
         let asked = self.peers.others().into_iter().map(async |node| {
-            let request = pb::call::Request::Activity(pb::ActivityRequest {});
+            let request = pb::call::Request::Activity(pb::ActivityRequest { sessions_only });
             match self.peers.call_any_way(node, request, ACTIVITY_WAIT_MAX).await {
                 Ok(pb::answer::Response::Activity(told)) => {
                     (node, Some(activity_wire::activity_from_pb(told)))

@@ -19,6 +19,7 @@ use futures::Stream;
 use proto::node as pb;
 use proto::node::node_server::{Node, NodeServer};
 use shard_router::{ClusterState, NodeInfo, NodeState};
+use sql::activity::ActivityPart;
 use sql::instance::{Instance, TableWanted};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -94,9 +95,13 @@ impl NodeService {
                 let found = killed.unwrap_or(false);
                 pb::answer::Response::SessionKilled(pb::SessionKilled { found })
             }
-            (_, pb::call::Request::Activity(_)) => match self.instance.get() {
+            (_, pb::call::Request::Activity(request)) => match self.instance.get() {
                 Some(instance) => {
-                    let activity = activity_wire::activity_to_pb(instance.activity());
+                    let part = match request.sessions_only {
+                        true => ActivityPart::Sessions,
+                        false => ActivityPart::All,
+                    };
+                    let activity = activity_wire::activity_to_pb(instance.activity(part));
                     pb::answer::Response::Activity(activity)
                 }
                 None => starting(),

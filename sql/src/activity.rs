@@ -1,4 +1,5 @@
-//! What runs in the cluster: open transactions and row locks of all nodes, for the tables and texts that show them.
+//! What runs in the cluster: sessions, open transactions, row locks and table locks of all nodes, for the tables and texts
+//! that show them.
 //!
 //! ```text
 //!  session ─ BEGIN, or an autocommit statement ─► Watched ◄── Progress ── Transaction (txn)
@@ -6,7 +7,8 @@
 //!  each node: its sessions' transactions, and the row locks of the shards it leads ─► NodeActivity
 //!                                                    │ asked of all nodes at once
 //!                                                    ▼
-//!                              Activity ─► data_locks, data_lock_waits, INNODB_TRX, SHOW ENGINE INNODB STATUS
+//!                              Activity ─► data_locks, data_lock_waits, INNODB_TRX, SHOW ENGINE INNODB STATUS,
+//!                                          PROCESSLIST, metadata_locks, SHOW OPEN TABLES
 //! ```
 //!
 //! Prepared XA transactions run on no node; their records in the meta shard are read beside that (`prepared`).
@@ -18,15 +20,18 @@
 //! 1. A node that does not answer, and one that has more than it told, leaves a warning: rows are never missing silently.
 //! 2. A transaction is listed from its first read, lock or write until it is over.
 //!
-//! Not here: lines and deadlocks (`txn::row_locks`), messages between nodes (`server`).
+//! Not here: sessions (`sessions`), lines and deadlocks (`txn::row_locks`), messages between nodes (`server`).
 
 mod lock_name;
 mod prepared;
+mod sessions;
 
 pub(crate) use lock_name::{LockName, lock_id, lock_name, mode_name};
+pub use sessions::SessionRow;
 
 use crate::Error;
 use crate::ast::IsolationLevel;
+use crate::catalog::table_locks::TableLocks;
 use crate::context::EvalContext;
 use crate::instance::{Instance, SessionEntry};
 use crate::session::xa::list_prepared;
@@ -36,7 +41,7 @@ use base::limits::{
     ACTIVITY_BYTES_MAX, ACTIVITY_ROWS_MAX, ACTIVITY_STATEMENT_CHARS_MAX, ACTIVITY_WAIT_MAX,
 };
 use base::{NodeId, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use tokio::time::timeout;
 use txn::command::LockOwner;
@@ -48,9 +53,22 @@ const READER: u64 = 1 << 63;
 /// Bits of such a number that count the session's transactions; above them is its connection id.
 const READER_COUNT_BITS: u32 = 16;
 
+/// What is asked of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActivityPart {
+    /// Everything.
+    All,
+    /// Its sessions only.
+    Sessions,
+}
+
 /// What runs on one node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeActivity {
+    /// Its sessions.
+    pub sessions: Vec<SessionRow>,
+    /// Whether there are more than it told.
+    pub sessions_cut: bool,
     /// Open transactions of its sessions.
     pub transactions: Vec<TransactionRow>,
     /// Whether there are more than `ACTIVITY_ROWS_MAX` of them.
@@ -164,8 +182,13 @@ impl SessionEntry {
 }
 
 impl Instance {
-    /// What runs on this node.
-    pub fn activity(&self) -> NodeActivity {
+    /// What runs on this node, as it tells others.
+    pub fn activity(&self, part: ActivityPart) -> NodeActivity {
+        let (sessions, sessions_cut) = self.told_sessions();
+        let told = NodeActivity { sessions, sessions_cut, ..NodeActivity::default() };
+        if part == ActivityPart::Sessions {
+            return told;
+        }
         let entries: Vec<Arc<SessionEntry>> = self.sessions.lock().values().cloned().collect();
         let mut transactions: Vec<TransactionRow> = Vec::new();
         for entry in entries {
@@ -178,13 +201,13 @@ impl Instance {
         transactions.truncate(ACTIVITY_ROWS_MAX);
         let row_locks = self.config.cluster.row_locks();
         let locks = row_locks.map(|locks| locks.report(ACTIVITY_ROWS_MAX, ACTIVITY_BYTES_MAX));
-        NodeActivity { transactions, transactions_cut, locks: locks.unwrap_or_default() }
+        NodeActivity { transactions, transactions_cut, locks: locks.unwrap_or_default(), ..told }
     }
 }
 
 impl NodeActivity {
     fn is_cut(&self) -> bool {
-        self.transactions_cut || self.locks.cut
+        self.sessions_cut || self.transactions_cut || self.locks.cut
     }
 }
 
@@ -194,6 +217,10 @@ pub(crate) struct Activity {
     nodes: Vec<NodeActivity>,
     /// The sessions of transactions that have asked for locks.
     connections: BTreeMap<LockOwner, u32>,
+    /// The nodes that answered.
+    answered: BTreeSet<NodeId>,
+    /// Who has table locks, or waits for them; none when only sessions were asked for.
+    table_locks: Arc<TableLocks>,
     /// In which people read times.
     time_zone: TimeZone,
     /// Wall clock of this node when the statement began, microseconds.
@@ -202,21 +229,33 @@ pub(crate) struct Activity {
 
 impl Activity {
     /// Asks all nodes, and looks for prepared transactions; warns of those that do not answer.
-    pub(crate) async fn gather(instance: &Instance, ctx: &EvalContext) -> Activity {
-        let mut answers = instance.config.cluster.activities().await;
-        answers.push((instance.node(), Some(instance.activity())));
+    pub(crate) async fn gather(
+        instance: &Instance,
+        part: ActivityPart,
+        ctx: &EvalContext,
+    ) -> Activity {
+        let mut answers = instance.config.cluster.activities(part).await;
+        let sessions = instance.own_sessions();
+        let own = NodeActivity { sessions, sessions_cut: false, ..instance.activity(part) };
+        answers.push((instance.node(), Some(own)));
         answers.sort_by_key(|(node, _)| *node);
-        let activity = Activity::of(answers, ctx);
-        let missing = |why: &str| {
-            ctx.warn(Error::incomplete_list(format!(
-                "prepared XA transactions and their locks are missing here: {why}"
-            )));
+        let mut activity = Activity::of(answers, ctx);
+        if part == ActivityPart::Sessions {
+            // Sessions are listed while the meta shard does not answer, too.
+            return activity;
+        }
+        let missing = |what: &str, why: &str| {
+            ctx.warn(Error::incomplete_list(format!("{what} are missing here: {why}")));
         };
-        let client = &instance.config.client;
-        match timeout(ACTIVITY_WAIT_MAX, list_prepared(client)).await {
+        match instance.catalog.table_locks().await {
+            Ok(locks) => activity.table_locks = locks,
+            Err(error) => missing("table locks", &error.message),
+        }
+        let of_prepared = "prepared XA transactions and their locks";
+        match timeout(ACTIVITY_WAIT_MAX, list_prepared(&instance.config.client)).await {
             Ok(Ok(list)) => return activity.with_prepared(list, ctx),
-            Ok(Err(error)) => missing(&error.message),
-            Err(_) => missing("the meta shard does not answer"),
+            Ok(Err(error)) => missing(of_prepared, &error.message),
+            Err(_) => missing(of_prepared, "the meta shard does not answer"),
         }
         activity
     }
@@ -224,21 +263,23 @@ impl Activity {
     /// What these nodes answered.
     pub(crate) fn of(answers: Vec<(NodeId, Option<NodeActivity>)>, ctx: &EvalContext) -> Activity {
         let mut nodes = Vec::with_capacity(answers.len());
+        let mut answered = BTreeSet::new();
         for (node, answer) in answers {
             match answer {
                 Some(activity) => {
+                    answered.insert(node);
                     if activity.is_cut() {
                         ctx.warn(Error::incomplete_list(format!(
-                            "node {} has more row locks or transactions than the {ACTIVITY_ROWS_MAX} that are \
-                             listed; of locks, those that somebody waits for are listed first",
+                            "node {} has more sessions, row locks or transactions than the {ACTIVITY_ROWS_MAX} \
+                             that are listed; of locks, those that somebody waits for are listed first",
                             node.0
                         )));
                     }
                     nodes.push(activity);
                 }
                 None => ctx.warn(Error::incomplete_list(format!(
-                    "node {} does not answer: its transactions, and locks of shards that it leads, are \
-                     missing here",
+                    "node {} does not answer: its sessions and transactions, and locks of shards that it leads, \
+                     are missing here",
                     node.0
                 ))),
             }
@@ -247,6 +288,8 @@ impl Activity {
         let connections = transactions.filter_map(|row| Some((row.owner?, row.connection)));
         Activity {
             connections: connections.collect(),
+            answered,
+            table_locks: Arc::default(),
             time_zone: ctx.time_zone,
             now_unix_micros: ctx.clock.unix_micros(),
             nodes,

@@ -5,7 +5,7 @@
 //!
 //! Not here: what one session remembers (`session`), sockets.
 
-use crate::activity::{NodeActivity, Watched};
+use crate::activity::{ActivityPart, NodeActivity, Watched};
 use crate::ast::NodeAction;
 use crate::catalog::cache::CatalogCache;
 use crate::dml::auto_increment::AutoIncrement;
@@ -91,7 +91,8 @@ pub trait Cluster: Send + Sync + 'static {
     }
 
     /// What runs on every other node; `None` for one that does not answer.
-    async fn activities(&self) -> Vec<(NodeId, Option<NodeActivity>)> {
+    async fn activities(&self, part: ActivityPart) -> Vec<(NodeId, Option<NodeActivity>)> {
+        let _ = part;
         Vec::new()
     }
 
@@ -241,6 +242,8 @@ pub struct Process {
     pub command: &'static str,
     /// Seconds in this state.
     pub seconds: u64,
+    /// What the statement does or waits for, in MySQL's words; empty when none runs.
+    pub state: String,
     /// The statement that runs.
     pub statement: Option<String>,
 }
@@ -273,10 +276,36 @@ pub(crate) struct SessionEntryState {
     pub statement: Option<String>,
     /// Monotonic time of the last change between running and idle.
     pub since: std::time::Duration,
+    /// What the statement waits for, in MySQL's words.
+    pub waits: Option<&'static str>,
+    /// Owners of the table locks that it has.
+    pub table_locks: Vec<LockOwner>,
     /// Its transactions; those that are over go when the next one begins.
     pub transactions: Vec<Watched>,
     /// Transactions begun since the login.
     pub transactions_begun: u64,
+}
+
+impl SessionEntry {
+    /// Its line in SHOW PROCESSLIST at this monotonic time.
+    pub(crate) fn process(&self, now: std::time::Duration) -> Process {
+        let state = self.state.lock();
+        let runs = state.statement.is_some();
+        Process {
+            id: self.id,
+            user: state.user.clone(),
+            host: state.host.clone(),
+            database: state.database.clone(),
+            command: if runs { "Query" } else { "Sleep" },
+            seconds: now.saturating_sub(state.since).as_secs(),
+            state: if runs {
+                state.waits.unwrap_or("executing").to_string()
+            } else {
+                String::new()
+            },
+            statement: state.statement.clone(),
+        }
+    }
 }
 
 /// A node's SQL side. One per node, shared by its sessions.
@@ -351,6 +380,8 @@ impl Instance {
                 database: None,
                 statement: None,
                 since: self.config.clock.monotonic(),
+                waits: None,
+                table_locks: Vec::new(),
                 transactions: Vec::new(),
                 transactions_begun: 0,
             }),
@@ -423,21 +454,7 @@ impl Instance {
     pub fn processes(&self) -> Vec<Process> {
         let now = self.config.clock.monotonic();
         let entries: Vec<_> = self.sessions.lock().values().cloned().collect();
-        entries
-            .iter()
-            .map(|entry| {
-                let state = entry.state.lock();
-                Process {
-                    id: entry.id,
-                    user: state.user.clone(),
-                    host: state.host.clone(),
-                    database: state.database.clone(),
-                    command: if state.statement.is_some() { "Query" } else { "Sleep" },
-                    seconds: now.saturating_sub(state.since).as_secs(),
-                    statement: state.statement.clone(),
-                }
-            })
-            .collect()
+        entries.iter().map(|entry| entry.process(now)).collect()
     }
 
     /// Stops the statement of a session of this node; with `connection`, ends the session too.

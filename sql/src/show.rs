@@ -79,8 +79,15 @@ async fn list<'a>(
         Show::TableStatus { database, filter } => {
             (tables::table_status(session, database.as_deref()).await?, like(filter))
         }
-        Show::OpenTables { filter, .. } => {
-            (nothing("Database,Table,In_use,Name_locked"), like(filter))
+        Show::OpenTables { database, filter } => {
+            // As in MySQL, LIKE is about the second column.
+            let filter = filter.as_ref().map(|filter| match filter {
+                ShowFilter::Like(pattern) => {
+                    Owned(ShowFilter::Where(self::like("Table", pattern.clone())))
+                }
+                ShowFilter::Where(_) => Borrowed(filter),
+            });
+            (server::open_tables(session, database.as_deref()).await?, filter)
         }
         Show::Columns { full, table, filter, .. } => {
             (tables::columns(session, table, *full).await?, like(filter))
@@ -104,7 +111,7 @@ async fn list<'a>(
         }
         Show::Variables { scope, filter } => (server::variables(session, *scope), like(filter)),
         Show::Status { filter, .. } => (server::status(session), like(filter)),
-        Show::ProcessList { full } => (server::process_list(session, *full), None),
+        Show::ProcessList { full } => (server::process_list(session, *full).await, None),
         Show::Engines => (server::engines(), None),
         Show::Engine { name, what } => (engine_status::engine(session, name, what).await?, None),
         Show::Collation(filter) => (server::collations(), like(filter)),
@@ -179,7 +186,11 @@ async fn filtered(
         columns.iter().map(|column| BoundColumn { meta: column.clone(), ty: column.ty }).collect();
     let scope = Scope::of_columns("", "", &bound);
     let catalog = session.instance.catalog.current().await?;
-    let ctx = session.context(Vec::new());
+    // Warnings of the rows stay.
+    let ctx = match session.diagnostics.current() {
+        Some(ctx) => ctx,
+        None => session.context(Vec::new()),
+    };
     let env = StatementContext { catalog, ctx, locking: None };
     let txn = session.own_transaction(Mode::Snapshot);
     let list = [&condition];

@@ -10,7 +10,7 @@
 //! Not here: SHOW (`show`), which prints the same facts in other words.
 
 use super::{Catalog, ColumnDef, DefaultValue, IndexDef, TableDef, innodb_trx, performance_schema};
-use crate::activity::Activity;
+use crate::activity::{Activity, ActivityPart};
 use crate::binder::{VirtualRows, VirtualTables};
 use crate::collation::{CHARSETS, COLLATIONS, CollationId};
 use crate::context::EvalContext;
@@ -69,7 +69,7 @@ impl SystemTables {
 
     /// The same tables with what runs on all nodes; warns of nodes that do not answer.
     pub(crate) async fn with_activity(self, ctx: &EvalContext) -> SystemTables {
-        let activity = Activity::gather(&self.instance, ctx).await;
+        let activity = Activity::gather(&self.instance, ActivityPart::All, ctx).await;
         SystemTables { activity: Some(activity), lacks_activity: AtomicBool::new(false), ..self }
     }
 
@@ -99,7 +99,7 @@ impl VirtualTables for SystemTables {
         }
         let table = match lower.as_str() {
             "innodb_trx" => innodb_trx::table(self),
-            "processlist" => processlist(&self.instance),
+            "processlist" => processlist(self),
             "session_variables" | "global_variables" => {
                 variables(&self.variables, lower == "global_variables")
             }
@@ -658,9 +658,12 @@ fn engines() -> VirtualTable {
     )
 }
 
-fn processlist(instance: &Instance) -> VirtualTable {
-    let rows =
-        instance.processes().iter().map(|process| show::process_row(process, true)).collect();
+/// The sessions of all nodes.
+pub(super) fn processlist(tables: &SystemTables) -> VirtualTable {
+    let rows = tables.running(|activity, _| {
+        let sessions = activity.sessions().into_iter();
+        sessions.map(|session| show::process_row(&session.process, true)).collect()
+    });
     table(
         &[
             ("ID", number()),

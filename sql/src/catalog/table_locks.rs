@@ -44,6 +44,11 @@ pub(crate) type Owners = [Option<LockOwner>; 2];
 /// Tables by database and name; whether each is locked with WRITE.
 pub(crate) type LockSet = BTreeMap<String, BTreeMap<String, bool>>;
 
+/// What a session waits for, in MySQL's words: a table, or the permission to change something, or to commit it.
+pub(crate) const WAITS_FOR_TABLE: &str = "Waiting for table metadata lock";
+pub(crate) const WAITS_FOR_CHANGES: &str = "Waiting for global read lock";
+pub(crate) const WAITS_FOR_COMMITS: &str = "Waiting for commit lock";
+
 /// How far FLUSH TABLES WITH READ LOCK is. LOCK TABLES has no stages: it is always the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -198,6 +203,15 @@ impl LockHolder {
             || self.everything && other.writes()
     }
 
+    /// What its session waits for, as PROCESSLIST says it.
+    pub(crate) fn state_of_waiter(&self) -> &'static str {
+        match (self.everything, self.stage) {
+            (false, _) => WAITS_FOR_TABLE,
+            (true, Stage::Wanted | Stage::Closing) => WAITS_FOR_CHANGES,
+            (true, Stage::Closed) => WAITS_FOR_COMMITS,
+        }
+    }
+
     /// Whether who has this may write (or, without `write`, read) a table, whoever waits for it.
     fn covers(&self, database: &str, name: &str, write: bool) -> bool {
         match self.named(database, name) {
@@ -305,6 +319,13 @@ impl TableLocks {
     /// Who else has locked or waits for a table of a database, so that it cannot be dropped.
     pub(crate) fn against_database(&self, own: Owners, database: &str) -> Option<&LockHolder> {
         self.others(own).find(|holder| holder.everything || holder.tables.contains_key(database))
+    }
+
+    /// Whether the session of a record may wait for other records: not after FLUSH TABLES WITH READ LOCK, unless it locks
+    /// tables besides.
+    pub(crate) fn may_wait(&self, holder: &LockHolder) -> bool {
+        let mut others = self.holders.iter().filter(|other| other.owner != holder.owner);
+        !holder.everything || others.any(|other| other.connection == holder.connection)
     }
 
     /// Who has an earlier ticket and locks that do not go with these.

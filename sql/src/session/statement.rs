@@ -55,6 +55,11 @@ impl Diagnostics {
         self.list().iter().filter(|warning| warning.level == Level::Error).count() as u64
     }
 
+    /// Where the statement leaves its warnings, once it has said so.
+    pub(crate) fn current(&self) -> Option<Arc<EvalContext>> {
+        self.context.clone()
+    }
+
     /// All that were kept, in order.
     pub(crate) fn list(&self) -> Vec<Warning> {
         let mut list = self.context.as_ref().map_or_else(Vec::new, |ctx| ctx.warnings.to_vec());

@@ -25,7 +25,9 @@ use super::table_uses::EVERYTHING;
 use super::{Outcome, RowSource};
 use crate::binder::Sources;
 use crate::catalog::TableDef;
-use crate::catalog::table_locks::{Change, LockHolder, Owners, TableLocks};
+use crate::catalog::table_locks::{
+    Change, LockHolder, Owners, TableLocks, WAITS_FOR_CHANGES, WAITS_FOR_COMMITS, WAITS_FOR_TABLE,
+};
 use crate::{Error, Result};
 use base::TableId;
 use futures::StreamExt;
@@ -60,6 +62,15 @@ impl Blocked {
             }
             Blocked::Database(database) => locks.against_database(own, database),
             Blocked::Changes(change) => locks.against_changes(own, *change),
+        }
+    }
+
+    /// What PROCESSLIST says while this holder is waited for.
+    fn state(&self, holder: &LockHolder) -> &'static str {
+        match self {
+            Blocked::Changes(Change::Commit) => WAITS_FOR_COMMITS,
+            _ if holder.everything => WAITS_FOR_CHANGES,
+            Blocked::Table { .. } | Blocked::Database(_) | Blocked::Changes(_) => WAITS_FOR_TABLE,
         }
     }
 }
@@ -180,15 +191,17 @@ impl Session {
         };
         let own = self.table_locks.owners();
         let mut looks = Looks::new(&instance, self.table_lock_wait());
+        let mut waiting = None;
         loop {
             self.check_cancel()?;
             let locks = instance.catalog.table_locks().await?;
             let Some(holder) = blocked.holder(&locks, own) else { return Ok(()) };
-            if self.holds_up_others(&locks).await? {
+            if locks.may_wait(holder) && self.holds_up_others(&locks).await? {
                 let error = Error::deadlock();
                 self.transaction.lose(&error);
                 return Err(error);
             }
+            waiting.get_or_insert_with(|| self.entry.waits(blocked.state(holder)));
             looks.remove_if_gone(holder).await;
             looks.pause().await?;
         }

@@ -165,6 +165,7 @@ impl Session {
         }
         let guard = self.take_locks(tables, false).await?;
         self.table_locks.tables = Some(LockedTables { guard, names });
+        self.tell_table_locks();
         Ok(())
     }
 
@@ -196,6 +197,7 @@ impl Session {
         self.commit_open().await?;
         if self.table_locks.everything.is_none() {
             self.table_locks.everything = Some(self.take_locks(LockSet::new(), true).await?);
+            self.tell_table_locks();
         }
         Ok(())
     }
@@ -212,19 +214,28 @@ impl Session {
         }
         self.entry.uses.leave();
         self.table_locks.defined = Some(self.take_locks(tables, false).await?);
+        self.tell_table_locks();
         Ok(())
     }
 
     /// Gives up what the schema change at hand has locked.
     pub(crate) async fn release_defined(&mut self) {
         if let Some(guard) = self.table_locks.defined.take() {
+            self.tell_table_locks();
             remove(&self.instance, guard.owner()).await;
         }
+    }
+
+    /// Shows others what this session has.
+    fn tell_table_locks(&self) {
+        let owners = self.table_locks.owners().into_iter().chain([self.table_locks.defined_owner()]);
+        self.entry.state.lock().table_locks = owners.flatten().collect();
     }
 
     /// Gives up what LOCK TABLES has locked.
     pub(crate) async fn release_tables(&mut self) {
         if let Some(tables) = self.table_locks.tables.take() {
+            self.tell_table_locks();
             remove(&self.instance, tables.guard.owner()).await;
         }
     }
@@ -234,6 +245,7 @@ impl Session {
         self.release_tables().await;
         self.release_defined().await;
         if let Some(guard) = self.table_locks.everything.take() {
+            self.tell_table_locks();
             remove(&self.instance, guard.owner()).await;
         }
     }
@@ -285,6 +297,7 @@ impl Session {
         .await?;
         let mut looks = Looks::new(instance, self.table_lock_wait());
         let mut forced_since: Option<Duration> = None;
+        let mut waiting = None;
         loop {
             self.check_cancel()?;
             instance.catalog.table_locks_announced(version).await?;
@@ -319,6 +332,9 @@ impl Session {
                     }
                 }
             }
+            // The state of before is forgotten first.
+            drop(waiting.take());
+            waiting = Some(self.entry.waits(holder.state_of_waiter()));
             looks.pause().await?;
         }
     }

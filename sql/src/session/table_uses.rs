@@ -132,6 +132,15 @@ impl TableUses {
         state.list.iter().any(|noted| wanted.iter().any(|wanted| conflicts(noted, wanted)))
     }
 
+    /// All uses, each once: tables, and whether they are written.
+    pub(crate) fn list(&self) -> Vec<(TableId, bool)> {
+        let state = self.state.lock();
+        let mut list: Vec<_> = state.list.iter().map(|noted| (noted.table, noted.write)).collect();
+        list.sort_unstable();
+        list.dedup();
+        list
+    }
+
     /// What the transaction uses: tables, and whether it writes them.
     pub(crate) fn of_transaction(&self) -> Vec<(TableId, bool)> {
         let state = self.state.lock();

@@ -307,6 +307,7 @@ impl Session {
             None => Duration::ZERO,
         };
         let (instance, clock) = (self.instance.clone(), self.instance.config.clock.clone());
+        let _waiting = self.entry.waits("User lock");
         let ctx = self.context(Vec::new());
         let until = clock.monotonic().saturating_add(wait);
         let client = instance.config.client.clone();

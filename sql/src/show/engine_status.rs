@@ -6,7 +6,7 @@
 //! Not here: where the facts come from (`activity`).
 
 use super::{Listing, text, text_column};
-use crate::activity::{Activity, TransactionRow, lock_name};
+use crate::activity::{Activity, ActivityPart, TransactionRow, lock_name};
 use crate::catalog::Catalog;
 use crate::session::Session;
 use crate::types::SqlType;
@@ -32,7 +32,7 @@ pub(super) async fn engine(session: &mut Session, name: &str, what: &str) -> Res
     }
     let catalog = session.instance.catalog.current().await?;
     let ctx = session.context(Vec::new());
-    let activity = Activity::gather(&session.instance, &ctx).await;
+    let activity = Activity::gather(&session.instance, ActivityPart::All, &ctx).await;
     let status = status(&activity, &catalog);
     let columns =
         vec![text_column("Type", 10), text_column("Name", 512), text_column("Status", 10)];
@@ -223,6 +223,7 @@ mod tests {
                 cut: false,
                 deadlock: Some(deadlock),
             },
+            ..NodeActivity::default()
         };
         let ctx = EvalContext::detached(0);
         let quiet = Activity::of(vec![(NodeId(1), Some(NodeActivity::default()))], &ctx);

@@ -1,6 +1,7 @@
 //! SHOW about what runs: variables, status, sessions, shards, nodes, accounts.
 
 use super::{Listing, number_column, text, text_column, text_columns};
+use crate::activity::{Activity, ActivityPart};
 use crate::ast::{AccountName, TableName, VariableScope};
 use crate::catalog::Sharding;
 use crate::catalog::information_schema::collation_rows;
@@ -13,8 +14,8 @@ use crate::session::{ColumnMeta, Session};
 use crate::types::SqlType;
 use crate::value::{Row, Value};
 use crate::{Error, Result, sysvar, table_codec};
-use base::ShardId;
-use std::collections::BTreeSet;
+use base::{ShardId, TableId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 /// Characters of a statement that SHOW PROCESSLIST without FULL prints.
@@ -65,14 +66,17 @@ pub(crate) fn process_row(process: &Process, full: bool) -> Row {
         process.database.as_ref().map_or(Value::Null, text),
         text(process.command),
         Value::Int(process.seconds as i64),
-        text(if process.statement.is_some() { "executing" } else { "" }),
+        text(&process.state),
         info.map_or(Value::Null, text),
     ]
 }
 
-/// SHOW PROCESSLIST.
-pub(super) fn process_list(session: &Session, full: bool) -> Listing {
-    let rows = session.instance.processes().iter().map(|p| process_row(p, full)).collect();
+/// SHOW PROCESSLIST: the sessions of all nodes.
+pub(super) async fn process_list(session: &mut Session, full: bool) -> Listing {
+    let ctx = session.context(Vec::new());
+    let activity = Activity::gather(&session.instance, ActivityPart::Sessions, &ctx).await;
+    let sessions = activity.sessions().into_iter();
+    let rows = sessions.map(|session| process_row(&session.process, full)).collect();
     let columns = vec![
         number_column("Id"),
         text_column("User", 32),
@@ -84,6 +88,40 @@ pub(super) fn process_list(session: &Session, full: bool) -> Listing {
         text_column("Info", 1024),
     ];
     Listing { columns, rows }
+}
+
+/// SHOW OPEN TABLES: all tables, and how many sessions use, have locked or want to lock each.
+pub(super) async fn open_tables(session: &mut Session, database: Option<&str>) -> Result<Listing> {
+    let catalog = session.instance.catalog.current().await?;
+    let ctx = session.context(Vec::new());
+    let activity = Activity::gather(&session.instance, ActivityPart::Sessions, &ctx).await;
+    let mut users: BTreeMap<TableId, BTreeSet<u32>> = BTreeMap::new();
+    for row in activity.sessions() {
+        for (table, _) in &row.uses {
+            users.entry(*table).or_default().insert(row.process.id);
+        }
+    }
+    let locks = session.instance.catalog.table_locks().await?;
+    for holder in &locks.holders {
+        for (database, name, _) in holder.tables() {
+            if let Some(table) = catalog.table(database, name) {
+                users.entry(table.id).or_default().insert(holder.connection);
+            }
+        }
+    }
+    let databases = catalog.databases().filter(|own| database.is_none_or(|name| own.name == name));
+    let tables = databases.flat_map(|database| catalog.tables(&database.name));
+    let rows = tables.map(|table| {
+        let in_use = users.get(&table.id).map_or(0, BTreeSet::len);
+        vec![text(&table.database), text(&table.name), Value::UInt(in_use as u64), Value::UInt(0)]
+    });
+    let columns = vec![
+        text_column("Database", 64),
+        text_column("Table", 64),
+        number_column("In_use"),
+        number_column("Name_locked"),
+    ];
+    Ok(Listing { columns, rows: rows.collect() })
 }
 
 /// SHOW TRANSACTION STATUS: what became of the transaction that a token names.
