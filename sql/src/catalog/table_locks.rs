@@ -19,7 +19,7 @@
 //! ```text
 //!           lets pass                                       until
 //! wanted    commits, statements of transactions under way   nobody ahead, nothing that changes runs
-//! closing   commits                                         nothing that changes runs
+//! closing   commits, what runs already                      nothing that changes runs
 //! closed    nothing                                         no commit runs: then it is had
 //! ```
 //!
@@ -65,8 +65,10 @@ pub(crate) enum Stage {
 pub(crate) enum Change {
     /// To change something; nobody can wait for it yet.
     New,
-    /// To go on in a transaction that others may wait for.
+    /// To change something in a transaction that others may wait for.
     Ongoing,
+    /// To go on in a statement that changes something already.
+    Running,
     /// To commit, or prepare, what was changed.
     Commit,
 }
@@ -182,7 +184,7 @@ impl LockHolder {
             && match change {
                 Change::New => true,
                 Change::Ongoing => self.stage != Stage::Wanted,
-                Change::Commit => self.stage == Stage::Closed,
+                Change::Running | Change::Commit => self.stage == Stage::Closed,
             }
     }
 
@@ -381,12 +383,12 @@ mod tests {
             let holders = vec![LockHolder { stage, forced: true, ..everything(1) }];
             let locks = TableLocks { version: 1, holders };
             let stops = |change| locks.against_changes([None, None], change).is_some();
-            let stops = [Change::New, Change::Ongoing, Change::Commit].map(stops);
+            let stops = [Change::New, Change::Ongoing, Change::Running, Change::Commit].map(stops);
             (stops, locks.is_too_late([None, None], "d", "t"))
         };
-        assert_eq!(at(Stage::Wanted), ([true, false, false], false));
-        assert_eq!(at(Stage::Closing), ([true, true, false], false));
-        assert_eq!(at(Stage::Closed), ([true, true, true], true));
+        assert_eq!(at(Stage::Wanted), ([true, false, false, false], false));
+        assert_eq!(at(Stage::Closing), ([true, true, false, false], false));
+        assert_eq!(at(Stage::Closed), ([true, true, true, true], true));
     }
 
     #[test]

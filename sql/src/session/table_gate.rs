@@ -95,9 +95,10 @@ impl Session {
         self.table_locks.check_table(&table.database, alias, write)?;
         let before = self.entry.uses.enter(table.id, write);
         let own = self.table_locks.owners();
-        let change = write.then_some(match before.under_way {
-            true => Change::Ongoing,
-            false => Change::New,
+        let change = write.then_some(match (before.changing, before.in_transaction) {
+            (true, _) => Change::Running,
+            (false, true) => Change::Ongoing,
+            (false, false) => Change::New,
         });
         let passage = self.instance.catalog.with_locks(|locks| {
             if locks.has_lost(own) {

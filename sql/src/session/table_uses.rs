@@ -32,8 +32,10 @@ const FIRST_RESULT: u64 = 2;
 pub(crate) struct UsedBefore {
     /// This table in this way.
     pub(crate) table: bool,
-    /// Something, so that others may wait for them: anything in the transaction, or a write of the statement.
-    pub(crate) under_way: bool,
+    /// The statement has changed something, or is being repeated after it has.
+    pub(crate) changing: bool,
+    /// The transaction has used something, so that others may wait for it.
+    pub(crate) in_transaction: bool,
 }
 
 /// The uses of a session.
@@ -73,17 +75,15 @@ impl TableUses {
             noted.by < FIRST_RESULT && noted.table == table && (noted.write || !write)
         };
         let known = state.list.iter().any(covers);
-        let under_way = state.list.iter().any(|noted| match noted.by {
-            STATEMENT => noted.write,
-            by => by == TRANSACTION,
-        });
+        let changing = state.list.iter().any(|noted| noted.by == STATEMENT && noted.write);
+        let in_transaction = state.list.iter().any(|noted| noted.by == TRANSACTION);
         if write {
             state.note(STATEMENT, EVERYTHING, true);
         }
         if !known {
             state.note(STATEMENT, table, write);
         }
-        UsedBefore { table: known, under_way }
+        UsedBefore { table: known, changing, in_transaction }
     }
 
     /// The statement is over, and belongs to the open transaction.
@@ -245,14 +245,16 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_is_under_way_from_its_first_write_a_transaction_from_its_first_use() {
+    fn a_statement_counts_from_its_first_write_a_transaction_from_its_first_use() {
         let uses = TableUses::default();
-        assert!(!uses.enter(T, false).under_way);
-        assert!(!uses.enter(T, true).under_way);
-        assert!(uses.enter(U, true).under_way);
+        assert!(!uses.enter(T, false).changing);
+        assert!(!uses.enter(T, true).changing);
+        let before = uses.enter(U, true);
+        assert!(before.changing && !before.in_transaction);
         uses.leave();
         uses.enter(T, false);
         uses.keep();
-        assert!(uses.enter(U, true).under_way);
+        let before = uses.enter(U, true);
+        assert!(!before.changing && before.in_transaction);
     }
 }
