@@ -301,14 +301,14 @@ impl TableLocks {
         against.max_by_key(|holder| holder.forced)
     }
 
-    /// Who else keeps a session from changing anything, by FLUSH TABLES WITH READ LOCK.
+    /// Who else keeps a session from changing anything, by FLUSH TABLES WITH READ LOCK; one that is forced comes first.
     pub(crate) fn against_changes(&self, own: Owners, change: Change) -> Option<&LockHolder> {
         // Who has locked a table with WRITE is waited for.
         if self.own(own).any(LockHolder::writes) {
             return None;
         }
-        let mut others = self.others(own);
-        others.find(|holder| holder.is_against_change(change))
+        let against = self.others(own).filter(|holder| holder.is_against_change(change));
+        against.max_by_key(|holder| holder.forced)
     }
 
     /// Whether what a session has written to a table must not be committed any more.
