@@ -228,7 +228,8 @@ impl Session {
 
     /// Shows others what this session has.
     fn tell_table_locks(&self) {
-        let owners = self.table_locks.owners().into_iter().chain([self.table_locks.defined_owner()]);
+        let owners =
+            self.table_locks.owners().into_iter().chain([self.table_locks.defined_owner()]);
         self.entry.state.lock().table_locks = owners.flatten().collect();
     }
 
