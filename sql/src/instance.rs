@@ -54,7 +54,7 @@ pub trait Cluster: Send + Sync + 'static {
     async fn announce_catalog(&self, version: u64) -> bool;
 
     /// Tells all other live nodes that the table locks have this version now, and asks whether their sessions use these
-    /// tables.
+    /// tables. A node answers once it has loaded that version, or a later one.
     async fn announce_table_locks(&self, version: u64, wanted: &[TableWanted]) -> TableUsers {
         let _ = (version, wanted);
         TableUsers::default()

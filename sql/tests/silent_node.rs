@@ -1,23 +1,26 @@
-//! A schema change while a node does not say what its sessions use: the change goes on without it, and what its
-//! transactions have begun is refused when it comes back.
+//! A node that others do not hear: what they go on with without it, and how it learns of that.
 //!
-//! Two nodes over the same shards in memory. The first hears nothing from the second. The clock stands still, so the second
-//! keeps its lease on the old catalog until it is told to renew it, as it would have to after a silence.
+//! A schema change is made while the node does not say what its sessions use; what its transactions have begun is refused when
+//! it comes back. Table locks of its sessions are given up, and they are told.
+//!
+//! Two nodes over the same shards in memory. The clock stands still, so a node keeps its lease on the old catalog until it is
+//! told to renew it, as it would have to after a silence.
 
-use base::{Clock, NodeId};
+use base::{Clock, NodeId, SharedClock};
 use sql::instance::{
     Cluster, Instance, InstanceConfig, NodeRow, ShardRow, TableUsers, TableWanted,
 };
 use sql::session::{Outcome, Session, SessionInfo};
 use sql::value::{Row, Value};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use txn::testing::MemoryCluster;
 
-/// MySQL's numbers: a deadlock's victim; a definition that has changed.
+/// MySQL's numbers: a deadlock's victim; a definition that has changed. And what others gave up.
 const DEADLOCK: u16 = 1213;
 const TABLE_CHANGED: u16 = 1412;
+const UNAVAILABLE: u16 = 9001;
 
 struct StandingClock;
 
@@ -53,11 +56,53 @@ impl Cluster for Silence {
     }
 }
 
+/// Another node that hears who wants tables and says whether it uses them, but neither says whether its sessions live nor
+/// hears that a lock was removed.
+#[derive(Default)]
+struct HalfDeaf {
+    other: OnceLock<Arc<Instance>>,
+}
+
+#[async_trait::async_trait]
+impl Cluster for HalfDeaf {
+    async fn announce_catalog(&self, _: u64) -> bool {
+        false
+    }
+
+    async fn announce_table_locks(&self, version: u64, wanted: &[TableWanted]) -> TableUsers {
+        let other = self.other.get().filter(|_| !wanted.is_empty());
+        match other {
+            Some(other) => match other.table_locks_announced(version, wanted).await {
+                Ok(used) => TableUsers { used, silent: false },
+                Err(_) => TableUsers { used: false, silent: true },
+            },
+            None => TableUsers { used: false, silent: true },
+        }
+    }
+
+    fn shards(&self) -> Vec<ShardRow> {
+        Vec::new()
+    }
+
+    fn nodes(&self) -> Vec<NodeRow> {
+        Vec::new()
+    }
+}
+
 fn node(id: u64, shards: &Arc<MemoryCluster>) -> Arc<Instance> {
+    node_among(id, shards, Arc::new(Silence), Arc::new(StandingClock))
+}
+
+fn node_among(
+    id: u64,
+    shards: &Arc<MemoryCluster>,
+    cluster: Arc<dyn Cluster>,
+    clock: SharedClock,
+) -> Arc<Instance> {
     Instance::new(InstanceConfig {
         client: shards.clone(),
-        cluster: Arc::new(Silence),
-        clock: Arc::new(StandingClock),
+        cluster,
+        clock,
         node: NodeId(id),
         version: "8.0.46-PrecinctDB".into(),
         temp_dir: std::env::temp_dir().join("precinct-sql-tests"),
@@ -131,4 +176,24 @@ async fn what_a_silent_node_began_under_an_old_definition_is_refused() {
     assert_eq!(run(&mut b, "SELECT id FROM d.u").await, Err(TABLE_CHANGED));
     run_all(&mut b, &["COMMIT"]).await;
     assert_eq!(run(&mut b, "SELECT id FROM d.u").await, Ok(vec![vec![Value::Int(4)]]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_over_a_table_lock_lets_its_last_owner_know_first() {
+    let shards = MemoryCluster::new(4, Arc::new(StandingClock)).expect("a cluster in memory");
+    // All owners of locks in these shards are node 1's: node 2 waits for what it cannot ask.
+    let there = node(1, &shards);
+    let cluster = Arc::new(HalfDeaf::default());
+    let here = node_among(2, &shards, cluster.clone(), Arc::new(StandingClock));
+    assert!(cluster.other.set(there.clone()).is_ok());
+    there.bootstrap().await.expect("bootstrap");
+    let (mut a, mut b) = (session(&here, 1), session(&there, 2));
+    run_all(&mut b, &["CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)"]).await;
+    here.renew_catalog().await.expect("the meta shard answers");
+
+    run_all(&mut b, &["LOCK TABLES d.t WRITE", "INSERT INTO d.t VALUES (1)"]).await;
+    here.renew_catalog().await.expect("the meta shard answers");
+    run_all(&mut a, &["LOCK TABLES d.t WRITE"]).await;
+    assert_eq!(run(&mut b, "INSERT INTO d.t VALUES (2)").await, Err(UNAVAILABLE));
+    assert_eq!(run(&mut a, "SELECT id FROM d.t").await, Ok(vec![vec![Value::Int(1)]]));
 }

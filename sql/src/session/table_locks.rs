@@ -305,7 +305,10 @@ impl Session {
             // In this order: what those ahead have done with their locks is over, or seen as a use.
             let locks = instance.catalog.table_locks().await?;
             let wanted = wanted(instance, &holder).await?;
-            let others = instance.config.cluster.announce_table_locks(version, &wanted).await;
+            // What others removed by force meanwhile makes a newer version: a node that has not loaded it may still let
+            // the session go on that had locked the tables.
+            let newest = locks.version.max(version);
+            let others = instance.config.cluster.announce_table_locks(newest, &wanted).await;
             if locks.of(holder.owner).is_none() {
                 return Err(given_up());
             }
