@@ -217,6 +217,8 @@ pub const ACTIVITY_WAIT_MAX: Duration = Duration::from_millis(2000);
 pub const READ_SET_MAX: usize = 4096;
 /// How often GET_LOCK looks whether a lock that another session holds is free.
 pub const USER_LOCK_LOOK: Duration = Duration::from_millis(200);
+/// How long a session counts on the locks that it took with GET_LOCK without a look whether others have taken them over.
+pub const USER_LOCK_TRUST: Duration = Duration::from_millis(1500);
 /// First pause between two looks whether a table is still locked; doubles up to [`TABLE_LOCK_LOOK_MAX`].
 pub const TABLE_LOCK_LOOK_MIN: Duration = Duration::from_millis(5);
 /// Longest pause between two such looks.
@@ -450,6 +452,10 @@ const _: () = {
             >= CATALOG_LEASE.as_millis()
                 + ROUTE_WAIT_MAX.as_millis()
                 + PROPOSE_WAIT_MAX.as_millis()
+    );
+    assert!(
+        USER_LOCK_TRUST.as_millis() * 2 <= LOCK_OWNER_SILENCE_MAX.as_millis(),
+        "who is taken for dead looks before its next statement"
     );
     assert!(PROPOSE_WAIT_MAX.as_millis() < 5000, "a write without quorum answers within 5 s");
     assert!(LOCK_WAIT_YOUNGER_MAX.as_millis() < LOCK_WAIT_MAX.as_millis());

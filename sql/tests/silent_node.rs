@@ -1,9 +1,9 @@
 //! A node that others do not hear: what they go on with without it, and how it learns of that.
 //!
 //! A schema change is made while the node does not say what its sessions use; what its transactions have begun is refused when
-//! it comes back. Table locks of its sessions are given up, and they are told.
+//! it comes back. Table locks and user locks of its sessions are given up, and they are told.
 //!
-//! Two nodes over the same shards in memory. The clock stands still, so a node keeps its lease on the old catalog until it is
+//! Two nodes over the same shards in memory. Where the clock stands still, a node keeps its lease on the old catalog until it is
 //! told to renew it, as it would have to after a silence.
 
 use base::{Clock, NodeId, SharedClock};
@@ -13,6 +13,7 @@ use sql::instance::{
 use sql::session::{Outcome, Session, SessionInfo};
 use sql::value::{Row, Value};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use txn::testing::MemoryCluster;
@@ -31,6 +32,38 @@ impl Clock for StandingClock {
 
     fn unix_micros(&self) -> u64 {
         1_767_323_045_678_000
+    }
+}
+
+/// Time that goes on with that of the test.
+#[derive(Default)]
+struct MovingClock {
+    ms: AtomicU64,
+}
+
+impl MovingClock {
+    /// One that moves as long as the test runs.
+    fn start() -> Arc<MovingClock> {
+        const STEP: u64 = 50;
+        let clock = Arc::new(MovingClock::default());
+        let moved = clock.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(STEP)).await;
+                moved.ms.fetch_add(STEP, Ordering::Relaxed);
+            }
+        });
+        clock
+    }
+}
+
+impl Clock for MovingClock {
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(1000 + self.ms.load(Ordering::Relaxed))
+    }
+
+    fn unix_micros(&self) -> u64 {
+        1_767_323_045_678_000 + self.ms.load(Ordering::Relaxed) * 1000
     }
 }
 
@@ -196,4 +229,59 @@ async fn who_takes_over_a_table_lock_lets_its_last_owner_know_first() {
     run_all(&mut a, &["LOCK TABLES d.t WRITE"]).await;
     assert_eq!(run(&mut b, "INSERT INTO d.t VALUES (2)").await, Err(UNAVAILABLE));
     assert_eq!(run(&mut a, "SELECT id FROM d.t").await, Ok(vec![vec![Value::Int(1)]]));
+}
+
+/// The number that a function answers.
+async fn call(session: &mut Session, function: &str) -> Result<Option<i64>, u16> {
+    let rows = run(session, &format!("SELECT {function}")).await?;
+    match rows[0][0] {
+        Value::Int(number) => Ok(Some(number)),
+        Value::Null => Ok(None),
+        ref other => panic!("{function} answers {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lost_a_user_lock_in_a_silence_is_told() {
+    let clock = MovingClock::start();
+    let shards = MemoryCluster::new(4, clock.clone()).expect("a cluster in memory");
+    // All owners of locks in these shards are node 1's: node 2 waits for what it cannot ask.
+    let there = node_among(1, &shards, Arc::new(Silence), clock.clone());
+    let here = node_among(2, &shards, Arc::new(Silence), clock.clone());
+    there.bootstrap().await.expect("bootstrap");
+    let (mut a, mut b) = (session(&here, 1), session(&there, 2));
+    run_all(&mut b, &["CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)"]).await;
+    here.renew_catalog().await.expect("the meta shard answers");
+    // What a leader does when it hears nothing from a node.
+    let release = || {
+        for owner in shards.row_locks().owners() {
+            shards.row_locks().release_all(owner);
+        }
+    };
+
+    // In a transaction, which counts on the lock.
+    assert_eq!(call(&mut b, "GET_LOCK('z', 0)").await, Ok(Some(1)));
+    run_all(&mut b, &["BEGIN", "INSERT INTO d.t VALUES (1)"]).await;
+    release();
+    assert_eq!(call(&mut a, "GET_LOCK('z', 10)").await, Ok(Some(1)));
+    assert_eq!(run(&mut b, "COMMIT").await, Err(UNAVAILABLE));
+    assert_eq!(run(&mut b, "SELECT id FROM d.t").await, Ok(Vec::new()));
+    assert_eq!(call(&mut b, "GET_LOCK('z', 1)").await, Ok(Some(0)));
+    assert_eq!(call(&mut b, "RELEASE_LOCK('z')").await, Ok(Some(0)));
+
+    // The functions say it themselves.
+    for name in ["x", "y"] {
+        assert_eq!(call(&mut b, &format!("GET_LOCK('{name}', 0)")).await, Ok(Some(1)));
+        assert_eq!(call(&mut b, &format!("GET_LOCK('{name}', 0)")).await, Ok(Some(1)));
+    }
+    release();
+    for name in ["x", "y"] {
+        assert_eq!(call(&mut a, &format!("GET_LOCK('{name}', 10)")).await, Ok(Some(1)));
+    }
+    assert_eq!(call(&mut b, "GET_LOCK('x', 0)").await, Ok(Some(0)));
+    assert_eq!(call(&mut b, "RELEASE_ALL_LOCKS()").await, Ok(Some(0)));
+    assert_eq!(call(&mut a, "RELEASE_ALL_LOCKS()").await, Ok(Some(3)));
+    assert_eq!(call(&mut b, "RELEASE_LOCK('y')").await, Ok(None));
+    assert_eq!(call(&mut b, "GET_LOCK('y', 0)").await, Ok(Some(1)));
+    run_all(&mut b, &["INSERT INTO d.t VALUES (2)"]).await;
 }

@@ -196,6 +196,7 @@ impl Session {
             return show::diagnostics(self, statement);
         }
         self.diagnostics = Diagnostics::default();
+        self.check_user_locks(statement).await?;
         match statement {
             Statement::Query(query) => self.run_query(query, params).await,
             Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {

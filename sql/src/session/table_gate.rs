@@ -148,6 +148,9 @@ impl Session {
 
     /// Whether a point plan may run now: else the ordinary way waits, or says why not.
     pub(crate) fn may_run_point(&self, table: Option<&TableDef>) -> bool {
+        if self.may_have_lost_user_locks() {
+            return false;
+        }
         table.is_none_or(|table| {
             self.table_locks.tables_owner().is_none()
                 && self.enter(table, &table.name, false).is_ok()

@@ -11,6 +11,11 @@
 //! the session still lives; the row of one that is gone, or whose node has been silent for `LOCK_OWNER_SILENCE_MAX`, is
 //! taken over. So a lock survives any leader, and dies with its session.
 //!
+//! A session that others took for dead learns it: what it remembers of its locks holds for `USER_LOCK_TRUST`, which is shorter
+//! than the silence that others wait for. After that it looks at the rows before its next statement. A lock that is lost is
+//! forgotten, the open transaction is rolled back, and the statement answers 9001. Outside of transactions the functions below
+//! say themselves what has become of a lock: GET_LOCK waits for it anew, RELEASE_LOCK answers 0 or NULL.
+//!
 //! These functions have effects and wait, so they are not evaluated like others: they stand in SELECT without FROM, in DO
 //! and in SET, where they are run one after the other and replaced by their results. So are those of tokens (`token`), and
 //! SLEEP (`sleep`).
@@ -18,13 +23,13 @@
 use super::connection::Session;
 use super::locking::{Locking, WriteView};
 use super::{sleep, token};
-use crate::ast::{self, ExprKind, Literal, QueryBody, SelectItem};
+use crate::ast::{self, ExprKind, Literal, QueryBody, SelectItem, SetItem, SetValue, Statement};
 use crate::context::EvalContext;
 use crate::instance::Instance;
 use crate::sysvar::plain_text;
 use crate::value::Value;
 use crate::{Error, Result};
-use base::limits::{LOCK_OWNER_SILENCE_MAX, OUTCOME_RETRY_PAUSE, USER_LOCK_LOOK};
+use base::limits::{LOCK_OWNER_SILENCE_MAX, OUTCOME_RETRY_PAUSE, USER_LOCK_LOOK, USER_LOCK_TRUST};
 use base::{IndexId, Slot, TableId};
 use bytes::Bytes;
 use engine::key::KeyBuilder;
@@ -51,6 +56,8 @@ pub(crate) struct UserLocks {
     line: Option<Transaction>,
     /// How often each is held.
     held: BTreeMap<String, u64>,
+    /// Monotonic time at which all their rows surely named this session.
+    looked_at: Duration,
 }
 
 /// Who holds a user lock.
@@ -202,7 +209,105 @@ fn has_call(expr: &ast::Expr) -> bool {
     }
 }
 
+/// Whether a statement calls functions of user locks, which look at the rows themselves.
+fn calls_in(statement: &Statement) -> bool {
+    match statement {
+        Statement::Query(query) => is_used(query),
+        Statement::Do(exprs) => exprs.iter().any(has_call),
+        Statement::Set(items) => items.iter().any(|item| match item {
+            SetItem::User { value, .. } | SetItem::System { value: SetValue::Expr(value), .. } => {
+                has_call(value)
+            }
+            _ => false,
+        }),
+        _ => false,
+    }
+}
+
+/// Whether a statement may run although a user lock is lost: it changes no row, or runs another statement that is asked then.
+fn runs_without_user_locks(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::Rollback(_)
+            | Statement::Show(_)
+            | Statement::Kill { .. }
+            | Statement::Execute { .. }
+    )
+}
+
+/// Others have taken over a user lock of this session.
+fn user_locks_lost(names: &[String]) -> Error {
+    let names = names.join(", ");
+    Error::unavailable(format!(
+        "this node was silent, so others gave up the user locks of this session ({names}), and its transaction is rolled \
+         back: take them again with GET_LOCK"
+    ))
+}
+
 impl Session {
+    /// Whether so much time has passed that others may have taken over a user lock of this session.
+    pub(crate) fn may_have_lost_user_locks(&self) -> bool {
+        let UserLocks { held, looked_at, .. } = &self.user_locks;
+        !held.is_empty() && self.instance.config.clock.monotonic() >= *looked_at + USER_LOCK_TRUST
+    }
+
+    /// Looks whether the user locks of this session still stand, when that is not known any more.
+    ///
+    /// # Errors
+    /// 9001 when one does not, or when the meta shard does not say: the statement must not run.
+    pub(crate) async fn check_user_locks(&mut self, statement: &Statement) -> Result<()> {
+        if !self.may_have_lost_user_locks() || runs_without_user_locks(statement) {
+            return Ok(());
+        }
+        if calls_in(statement) && !self.transaction.is_open() {
+            return Ok(());
+        }
+        let began = self.instance.config.clock.monotonic();
+        let names: Vec<String> = self.user_locks.held.keys().cloned().collect();
+        let mut lost = Vec::new();
+        for name in names {
+            if !self.holds_user_lock(&name).await? {
+                lost.push(name);
+            }
+        }
+        if lost.is_empty() {
+            self.user_locks.looked_at = began;
+            return Ok(());
+        }
+        self.forget_user_locks(&lost).await?;
+        Err(user_locks_lost(&lost))
+    }
+
+    /// Whether the row of a lock names this session.
+    async fn holds_user_lock(&self, name: &str) -> Result<bool> {
+        let owner = self.user_locks.line.as_ref().and_then(Transaction::lock_owner);
+        let row = holder(&self.instance.config.client, name).await?;
+        Ok(owner.is_some() && row.map(|row| row.owner) == owner)
+    }
+
+    /// Forgets locks that others have taken over, and the open transaction with them, which has counted on them.
+    ///
+    /// # Errors
+    /// 9001 when there was a transaction.
+    async fn forget_user_locks(&mut self, lost: &[String]) -> Result<()> {
+        let UserLocks { line, held, .. } = &mut self.user_locks;
+        for name in lost {
+            held.remove(name);
+        }
+        let was_open = self.transaction.is_open();
+        let error = user_locks_lost(lost);
+        if was_open {
+            self.transaction.lose(&error);
+        }
+        if let Some(line) = line {
+            for name in lost {
+                // A leader that is not found has given up the place in the line, or gives it up with the session.
+                let _ = line.unlock(&key_of(name, 1)).await;
+            }
+        }
+        if was_open { Err(error) } else { Ok(()) }
+    }
+
     /// A query with the calls in it replaced by what they came to; `None` when there are none.
     pub(crate) async fn run_user_locks(
         &mut self,
@@ -297,9 +402,12 @@ impl Session {
 
     /// Takes a lock; `false` when it was not free in time.
     async fn get_lock(&mut self, name: &str, timeout: &Value) -> Result<bool> {
-        if let Some(count) = self.user_locks.held.get_mut(name) {
-            *count += 1;
-            return Ok(true);
+        if self.user_locks.held.contains_key(name) {
+            if self.holds_user_lock(name).await? {
+                *self.user_locks.held.entry(name.to_string()).or_default() += 1;
+                return Ok(true);
+            }
+            self.forget_user_locks(&[name.to_string()]).await?;
         }
         let wait = match plain_text(timeout).parse::<f64>().ok() {
             Some(seconds) if seconds >= 0.0 => Duration::from_secs_f64(seconds.min(1e8)),
@@ -327,44 +435,67 @@ impl Session {
         }
         let owner = line.lock_owner().ok_or_else(|| Error::internal("a lock without owner"))?;
         match take_row(&instance, name, owner, self.info.connection_id, until, &ctx).await {
-            Ok(true) => {
+            Ok(Some(taken_at)) => {
+                if self.user_locks.held.is_empty() {
+                    self.user_locks.looked_at = taken_at;
+                }
                 self.user_locks.held.insert(name.to_string(), 1);
                 Ok(true)
             }
             outcome => {
                 line.unlock(&place[0]).await?;
-                outcome
+                outcome.map(|_| false)
             }
         }
     }
 
     /// Gives a lock back: `None` when nobody holds it, `false` when somebody else does.
     async fn release_lock(&mut self, name: &str) -> Result<Option<bool>> {
-        match self.user_locks.held.get_mut(name) {
-            None => return Ok(self.lock_user(name).await?.map(|_| false)),
-            Some(count) if *count > 1 => *count -= 1,
-            Some(_) => {
-                let UserLocks { line, held } = &mut self.user_locks;
+        let Some(count) = self.user_locks.held.get(name).copied() else {
+            return Ok(self.lock_user(name).await?.map(|_| false));
+        };
+        let was_held = match count {
+            1 => self.remove_user_lock(name).await?,
+            _ => self.holds_user_lock(name).await?,
+        };
+        if !was_held {
+            self.forget_user_locks(&[name.to_string()]).await?;
+            return Ok(self.lock_user(name).await?.map(|_| false));
+        }
+        let UserLocks { line, held, .. } = &mut self.user_locks;
+        match count {
+            1 => {
+                held.remove(name);
                 if let Some(line) = line {
-                    let owner = line.lock_owner();
-                    let mine = |row: Option<&Holder>| row.map(|row| row.owner) == owner;
-                    change(&self.instance.config.client, name, mine, None).await?;
                     line.unlock(&key_of(name, 1)).await?;
                 }
-                held.remove(name);
+            }
+            _ => {
+                held.insert(name.to_string(), count - 1);
             }
         }
         Ok(Some(true))
     }
 
-    /// Gives all locks back; how many there were, each as often as it was taken.
+    /// Removes the row of a lock; `false` when it does not name this session.
+    async fn remove_user_lock(&self, name: &str) -> Result<bool> {
+        let Some(owner) = self.user_locks.line.as_ref().and_then(Transaction::lock_owner) else {
+            return Ok(false);
+        };
+        let mine = |row: Option<&Holder>| row.is_some_and(|row| row.owner == owner);
+        change(&self.instance.config.client, name, mine, None).await
+    }
+
+    /// Gives all locks back; how many there were, each as often as it was taken. Those that others have taken over do not
+    /// count.
     async fn release_all_locks(&mut self) -> Result<u64> {
         let held: Vec<(String, u64)> = self.user_locks.held.clone().into_iter().collect();
         let mut count = 0;
         for (name, times) in held {
             self.user_locks.held.insert(name.clone(), 1);
-            self.release_lock(&name).await?;
-            count += times;
+            if self.release_lock(&name).await? == Some(true) {
+                count += times;
+            }
         }
         Ok(count)
     }
@@ -381,7 +512,7 @@ impl Session {
 
     /// Gives up all locks at the end of the session, without waiting for it.
     pub(crate) fn drop_user_locks(&mut self) {
-        let UserLocks { line, held } = std::mem::take(&mut self.user_locks);
+        let UserLocks { line, held, .. } = std::mem::take(&mut self.user_locks);
         let (Some(line), false) = (line, held.is_empty()) else { return };
         let client = self.instance.config.client.clone();
         let work = client.clone();
@@ -397,7 +528,8 @@ impl Session {
     }
 }
 
-/// Makes the row of a lock name this owner, once no other one that lives has it.
+/// Makes the row of a lock name this owner, once no other one that lives has it: when it did that, monotonic, or not at all in
+/// time.
 async fn take_row(
     instance: &Instance,
     name: &str,
@@ -405,7 +537,7 @@ async fn take_row(
     connection: u32,
     until: Duration,
     ctx: &EvalContext,
-) -> Result<bool> {
+) -> Result<Option<Duration>> {
     let (client, clock) = (&instance.config.client, &instance.config.clock);
     // Since when the node of the holder has not said anything.
     let mut silent: Option<Duration> = None;
@@ -426,7 +558,7 @@ async fn take_row(
                             silent = None;
                         }
                         if now >= until {
-                            return Ok(false);
+                            return Ok(None);
                         }
                         client.pause(USER_LOCK_LOOK.min(until - now)).await;
                         continue;
@@ -438,10 +570,10 @@ async fn take_row(
             row.is_none_or(|row| row.owner == owner || Some(row.owner) == other)
         };
         if change(client, name, free, Some(Holder { owner, connection })).await? {
-            return Ok(true);
+            return Ok(Some(now));
         }
         if now >= until {
-            return Ok(false);
+            return Ok(None);
         }
         client.pause(OUTCOME_RETRY_PAUSE).await;
     }
