@@ -191,6 +191,9 @@ pub const LOCK_CANCEL_TRIES: u32 = 8;
 pub const LOCK_CANCELS_KEPT_MAX: usize = 65_536;
 /// After this long without an answer from a node the locks of its transactions are given up.
 pub const LOCK_OWNER_SILENCE_MAX: Duration = Duration::from_millis(3000);
+/// Longest pause between two questions without an answer that count as one silence of the node: longer than askers wait between
+/// two of them, and for an answer.
+pub const SILENCE_GAP_MAX: Duration = Duration::from_millis(2000);
 /// Waits that one node tells another when deadlocks are looked for.
 pub const LOCK_WAITS_TOLD_MAX: usize = 65_536;
 /// Row locks of a shard that go to its next leader when leadership is given away on purpose; the others stay behind.
@@ -217,6 +220,8 @@ pub const ACTIVITY_WAIT_MAX: Duration = Duration::from_millis(2000);
 pub const READ_SET_MAX: usize = 4096;
 /// How often GET_LOCK looks whether a lock that another session holds is free.
 pub const USER_LOCK_LOOK: Duration = Duration::from_millis(200);
+/// How often GET_LOCK asks, while it stands in line, whether the session that holds the lock still lives.
+pub const USER_LOCK_OWNER_LOOK: Duration = Duration::from_millis(1000);
 /// How long a session counts on the locks that it took with GET_LOCK without a look whether others have taken them over.
 pub const USER_LOCK_TRUST: Duration = Duration::from_millis(1500);
 /// First pause between two looks whether a table is still locked; doubles up to [`TABLE_LOCK_LOOK_MAX`].
@@ -453,6 +458,15 @@ const _: () = {
                 + ROUTE_WAIT_MAX.as_millis()
                 + PROPOSE_WAIT_MAX.as_millis()
     );
+    assert!(
+        SILENCE_GAP_MAX.as_millis()
+            > (TABLE_LOCK_OWNER_LOOK.as_millis() + STATUS_WAIT_MAX.as_millis())
+    );
+    assert!(
+        SILENCE_GAP_MAX.as_millis()
+            > (USER_LOCK_OWNER_LOOK.as_millis() + STATUS_WAIT_MAX.as_millis())
+    );
+    assert!(SILENCE_GAP_MAX.as_millis() < LOCK_OWNER_SILENCE_MAX.as_millis());
     assert!(
         USER_LOCK_TRUST.as_millis() * 2 <= LOCK_OWNER_SILENCE_MAX.as_millis(),
         "who is taken for dead looks before its next statement"

@@ -127,6 +127,7 @@ impl LockSurvey {
             of_nodes.entry(owner.node()).or_default().waiting.push((owner, number));
         }
         silent.retain(|node, _| of_nodes.contains_key(node));
+        let began = self.clock.monotonic();
         let asked = of_nodes.into_iter().map(async |(node, asked)| {
             let answered = self.ask_node(node, asked.clone()).await;
             (node, asked.owners, answered)
@@ -141,7 +142,9 @@ impl LockSurvey {
                     over.into_iter().for_each(|(owner, number)| locks.cancel(owner, number, &[]));
                 }
                 None => {
-                    let since = *silent.entry(node).or_insert(now);
+                    // It was silent while it was asked; what took longer than an answer may is this node's own silence.
+                    let asked_at = began.max(now.saturating_sub(STATUS_WAIT_MAX));
+                    let since = *silent.entry(node).or_insert(asked_at);
                     if now >= since + LOCK_OWNER_SILENCE_MAX {
                         tracing::warn!(%node, owners = owners.len(),
                             "a node is silent; the row locks of its transactions are released");

@@ -13,6 +13,7 @@ use crate::session::table_uses::TableUses;
 use crate::session::token::KeptTokens;
 use crate::session::xa::ReservedXids;
 use crate::session::{Session, SessionInfo};
+use crate::silence::{OwnerState, Silences};
 use crate::sysvar::GlobalValues;
 use crate::{Error, Result, catalog};
 use base::limits::CONNECTION_COUNTER_BITS;
@@ -324,6 +325,8 @@ pub struct Instance {
     pub(crate) xids: Arc<ReservedXids>,
     /// Tokens of commits with an unknown outcome.
     pub(crate) tokens: Arc<KeptTokens>,
+    /// Other nodes that do not say whether owners of locks live.
+    silences: Silences,
     /// Statements executed since the start.
     pub(crate) questions: AtomicU64,
     /// Sessions opened since the start.
@@ -362,6 +365,7 @@ impl Instance {
             sessions: Mutex::default(),
             xids: Arc::default(),
             tokens: Arc::default(),
+            silences: Silences::default(),
             questions: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             started,
@@ -437,12 +441,27 @@ impl Instance {
         entries.iter().any(|entry| entry.uses.conflict(wanted))
     }
 
-    /// Whether an owner of locks still lives; `None` when its node does not say.
-    pub(crate) async fn owner_lives(&self, owner: LockOwner) -> Option<bool> {
-        if owner.node() == self.config.node {
-            return Some(self.config.client.lock_owners().is_alive(owner));
+    /// What is known of an owner of locks: its node is asked.
+    pub(crate) async fn owner_state(&self, owner: LockOwner) -> OwnerState {
+        let (node, clock) = (owner.node(), &self.config.clock);
+        let asked = clock.monotonic();
+        let lives = match node == self.config.node {
+            true => Some(self.config.client.lock_owners().is_alive(owner)),
+            false => self.config.cluster.lock_owner_lives(owner).await,
+        };
+        if lives.is_some() {
+            self.silences.answered(node);
         }
-        self.config.cluster.lock_owner_lives(owner).await
+        match lives {
+            Some(true) => OwnerState::Lives,
+            Some(false) => OwnerState::Gone,
+            None => OwnerState::Silent(self.silences.unanswered(node, asked, clock.monotonic())),
+        }
+    }
+
+    /// Whether an owner of locks still lives; `None` when its node does not say, and has not for a short time only.
+    pub(crate) async fn owner_lives(&self, owner: LockOwner) -> Option<bool> {
+        self.owner_state(owner).await.lives()
     }
 
     /// Version of the catalog snapshot this node holds now.

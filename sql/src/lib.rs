@@ -3,7 +3,7 @@
 //! Reading order: `lexer`, `ast`, `parser`, `printer` (grammar); `types`, `value`, `collation`, `expr`,
 //! `function` (meaning of expressions); `catalog`, `table_codec` (tables and their bytes); `binder`,
 //! `access`, `planner`, `exec` (queries); `locking_read`, `dml`, `ddl`, `show`, `sysvar` (statements); `session` (what
-//! the gateway calls); `activity` (what runs and who waits); `error` (MySQL's numbers).
+//! the gateway calls); `activity` (what runs and who waits); `silence` (nodes that say nothing); `error` (MySQL's numbers).
 //!
 //! Not here: packets, passwords, Raft.
 
@@ -29,6 +29,7 @@ pub mod point_plan;
 pub mod printer;
 pub mod session;
 pub mod show;
+pub(crate) mod silence;
 pub mod sysvar;
 pub mod table_codec;
 pub mod types;

@@ -285,3 +285,28 @@ async fn who_lost_a_user_lock_in_a_silence_is_told() {
     assert_eq!(call(&mut b, "GET_LOCK('y', 0)").await, Ok(Some(1)));
     run_all(&mut b, &["INSERT INTO d.t VALUES (2)"]).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_silence_of_a_node_is_waited_for_once() {
+    let clock = MovingClock::start();
+    let shards = MemoryCluster::new(4, clock.clone()).expect("a cluster in memory");
+    let there = node_among(1, &shards, Arc::new(Silence), clock.clone());
+    let cluster = Arc::new(HalfDeaf::default());
+    let here = node_among(2, &shards, cluster.clone(), clock.clone());
+    assert!(cluster.other.set(there.clone()).is_ok());
+    there.bootstrap().await.expect("bootstrap");
+    let mut holders: Vec<Session> = (1..=8).map(|id| session(&there, id)).collect();
+    run_all(&mut holders[0], &["CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)"]).await;
+    here.renew_catalog().await.expect("the meta shard answers");
+    for holder in &mut holders {
+        run_all(holder, &["LOCK TABLES d.t READ"]).await;
+    }
+    let began = clock.monotonic();
+    let mut a = session(&here, 9);
+    run_all(&mut a, &["LOCK TABLES d.t WRITE"]).await;
+    let waited = clock.monotonic() - began;
+    assert!(waited > Duration::from_millis(2900) && waited < Duration::from_secs(4), "{waited:?}");
+    for holder in &mut holders {
+        assert_eq!(run(holder, "SELECT id FROM d.t").await, Err(UNAVAILABLE));
+    }
+}

@@ -179,13 +179,18 @@ impl LockHolder {
     }
 
     /// Whether nobody else may change anything this way.
-    fn is_against_change(&self, change: Change) -> bool {
+    pub(crate) fn is_against_change(&self, change: Change) -> bool {
         self.everything
             && match change {
                 Change::New => true,
                 Change::Ongoing => self.stage != Stage::Wanted,
                 Change::Running | Change::Commit => self.stage == Stage::Closed,
             }
+    }
+
+    /// Whether nobody else may drop a database.
+    pub(crate) fn is_against_database(&self, database: &str) -> bool {
+        self.everything || self.tables.contains_key(database)
     }
 
     fn writes(&self) -> bool {
@@ -212,6 +217,11 @@ impl LockHolder {
             (true, Stage::Wanted | Stage::Closing) => WAITS_FOR_CHANGES,
             (true, Stage::Closed) => WAITS_FOR_COMMITS,
         }
+    }
+
+    /// Whether it has an earlier ticket, and locks that do not go with those of the other one.
+    pub(crate) fn is_ahead_of(&self, later: &LockHolder) -> bool {
+        self.ticket < later.ticket && self.conflicts(later)
     }
 
     /// Whether who has this may write (or, without `write`, read) a table, whoever waits for it.
@@ -320,7 +330,7 @@ impl TableLocks {
 
     /// Who else has locked or waits for a table of a database, so that it cannot be dropped.
     pub(crate) fn against_database(&self, own: Owners, database: &str) -> Option<&LockHolder> {
-        self.others(own).find(|holder| holder.everything || holder.tables.contains_key(database))
+        self.others(own).find(|holder| holder.is_against_database(database))
     }
 
     /// Whether the session of a record may wait for other records: not after FLUSH TABLES WITH READ LOCK, unless it locks
@@ -330,10 +340,10 @@ impl TableLocks {
         !holder.everything || others.any(|other| other.connection == holder.connection)
     }
 
-    /// Who has an earlier ticket and locks that do not go with these.
+    /// The first in line of those that have an earlier ticket and locks that do not go with these.
     pub(crate) fn ahead_of(&self, holder: &LockHolder) -> Option<&LockHolder> {
-        let mut earlier = self.holders.iter().filter(|other| other.ticket < holder.ticket);
-        earlier.find(|other| other.conflicts(holder))
+        let ahead = self.holders.iter().filter(|other| other.is_ahead_of(holder));
+        ahead.min_by_key(|other| other.ticket)
     }
 }
 

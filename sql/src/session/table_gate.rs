@@ -73,6 +73,18 @@ impl Blocked {
             Blocked::Table { .. } | Blocked::Database(_) | Blocked::Changes(_) => WAITS_FOR_TABLE,
         }
     }
+
+    /// Whether a record of another session is one that keeps from it.
+    fn is_by(&self, holder: &LockHolder) -> bool {
+        match self {
+            Blocked::Table { database, name, write } => {
+                holder.is_against(database, name, write.is_some())
+                    || write.is_some_and(|change| holder.is_against_change(change))
+            }
+            Blocked::Database(database) => holder.is_against_database(database),
+            Blocked::Changes(change) => holder.is_against_change(*change),
+        }
+    }
 }
 
 /// What the locks say of a use.
@@ -206,7 +218,7 @@ impl Session {
                 return Err(error);
             }
             waiting.get_or_insert_with(|| self.entry.waits(blocked.state(holder)));
-            looks.remove_if_gone(holder).await;
+            looks.remove_if_gone(holder, |other: &LockHolder| blocked.is_by(other)).await;
             looks.pause().await?;
         }
     }

@@ -10,9 +10,9 @@
 //!
 //! FLUSH TABLES WITH READ LOCK goes round once for each of its stages (`catalog::table_locks`).
 //!
-//! A record whose owner is gone is removed by whoever waits for it, as that of a user lock; one of a node that is silent
-//! for `LOCK_OWNER_SILENCE_MAX` as well. A session that lives on all the same sees that its record is gone when it uses a
-//! table next.
+//! A record whose owner is gone is removed by whoever waits for it, as that of a user lock. Of a node that is silent for
+//! `LOCK_OWNER_SILENCE_MAX` all records that are in the way are removed at once. A session that lives on all the same sees
+//! that its record is gone when it uses a table next.
 //!
 //! A schema change that takes tables away (`ddl`) locks them as LOCK TABLES … WRITE does, and removes the record with the
 //! change. A session that has locked them with LOCK TABLES has them to itself already.
@@ -28,12 +28,13 @@ use crate::catalog::store::LockChange;
 use crate::catalog::table_locks::{LockHolder, LockSet, Owners, Stage, TableLocks};
 use crate::dml::find_table;
 use crate::instance::{Instance, TableWanted};
+use crate::silence::OwnerState;
 use crate::{Error, Result};
-use base::TableId;
 use base::limits::{
     CONFLICT_RETRIES_MAX, LOCK_OWNER_SILENCE_MAX, TABLE_LOCK_LOOK_MAX, TABLE_LOCK_LOOK_MIN,
     TABLE_LOCK_OWNER_LOOK, TABLE_LOCK_SILENCE_MAX,
 };
+use base::{NodeId, TableId};
 use std::sync::Arc;
 use std::time::Duration;
 use txn::command::LockOwner;
@@ -313,7 +314,7 @@ impl Session {
                 return Err(given_up());
             }
             if let Some(ahead) = locks.ahead_of(&holder) {
-                looks.remove_if_gone(ahead).await;
+                looks.remove_if_gone(ahead, |other: &LockHolder| other.is_ahead_of(&holder)).await;
             } else if !others.used
                 && !instance.uses_tables(&wanted)
                 && !xa::is_in_the_way(&instance.config.client, &wanted).await?
@@ -401,7 +402,25 @@ async fn change(
 /// Removes a record and lets those that wait go on.
 async fn remove(instance: &Arc<Instance>, owner: LockOwner) {
     // A record that stays names an owner that is gone: whoever waits for it removes it.
-    let Ok(version) = change(instance, |change| change.remove(owner)).await else { return };
+    if let Ok(version) = change(instance, |change| change.remove(owner)).await {
+        tell_removed(instance, version).await;
+    }
+}
+
+/// The same for all records that are over.
+async fn remove_all(instance: &Arc<Instance>, is_over: impl Fn(&LockHolder) -> bool) {
+    let removed = change(instance, |change| {
+        let over = change.locks.holders.iter().filter(|holder| is_over(holder));
+        let owners: Vec<LockOwner> = over.map(|holder| holder.owner).collect();
+        owners.into_iter().try_for_each(|owner| change.remove(owner))
+    });
+    if let Ok(version) = removed.await {
+        tell_removed(instance, version).await;
+    }
+}
+
+/// Makes it known that records were removed.
+async fn tell_removed(instance: &Arc<Instance>, version: u64) {
     let _ = instance.catalog.table_locks_announced(version).await;
     let cluster = instance.config.cluster.clone();
     instance.config.client.spawn(Box::pin(async move {
@@ -421,10 +440,10 @@ pub(super) struct Looks<'a> {
     paused: Duration,
     /// The next one.
     pause: Duration,
-    /// When to ask next whether a holder lives.
-    ask_at: Duration,
-    /// Whose node did not say so, since when.
-    silent: Option<(LockOwner, Duration)>,
+    /// Who was asked for last, and when to ask next whether that one lives.
+    asked: Option<(LockOwner, Duration)>,
+    /// The node that did not say so, since when.
+    silent: Option<(NodeId, Duration)>,
 }
 
 impl<'a> Looks<'a> {
@@ -436,7 +455,7 @@ impl<'a> Looks<'a> {
             began: instance.config.clock.monotonic(),
             paused: Duration::ZERO,
             pause: TABLE_LOCK_LOOK_MIN,
-            ask_at: Duration::ZERO,
+            asked: None,
             silent: None,
         }
     }
@@ -460,26 +479,37 @@ impl<'a> Looks<'a> {
         Ok(())
     }
 
-    /// Removes the record of a holder that is gone.
-    pub(super) async fn remove_if_gone(&mut self, holder: &LockHolder) {
+    /// Removes the record of a holder that is gone; when its node has been silent for long, all records of that node that
+    /// are `in_the_way`.
+    pub(super) async fn remove_if_gone(
+        &mut self,
+        holder: &LockHolder,
+        in_the_way: impl Fn(&LockHolder) -> bool,
+    ) {
         let now = self.waited();
-        if now < self.ask_at {
+        if self.asked.is_some_and(|(owner, again)| owner == holder.owner && now < again) {
             return;
         }
-        self.ask_at = now + TABLE_LOCK_OWNER_LOOK;
-        let gone = match self.instance.owner_lives(holder.owner).await {
-            Some(lives) => {
+        self.asked = Some((holder.owner, now + TABLE_LOCK_OWNER_LOOK));
+        let node = holder.owner.node();
+        match self.instance.owner_state(holder.owner).await {
+            OwnerState::Lives => self.silent = None,
+            OwnerState::Gone => {
                 self.silent = None;
-                !lives
+                remove(self.instance, holder.owner).await;
             }
-            None => {
-                let since = self.silent.filter(|(owner, _)| *owner == holder.owner);
-                let (_, since) = *self.silent.insert(since.unwrap_or((holder.owner, now)));
-                now >= since + LOCK_OWNER_SILENCE_MAX
+            OwnerState::Silent(known) => {
+                let before = self.silent.filter(|(silent, _)| *silent == node);
+                let since = before.map_or(now, |(_, since)| since);
+                self.silent = Some((node, since));
+                if known.max(now.saturating_sub(since)) >= LOCK_OWNER_SILENCE_MAX {
+                    remove_all(self.instance, |other: &LockHolder| {
+                        other.owner == holder.owner
+                            || other.owner.node() == node && in_the_way(other)
+                    })
+                    .await;
+                }
             }
-        };
-        if gone {
-            remove(self.instance, holder.owner).await;
         }
     }
 }

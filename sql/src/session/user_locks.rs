@@ -29,11 +29,13 @@ use crate::instance::Instance;
 use crate::sysvar::plain_text;
 use crate::value::Value;
 use crate::{Error, Result};
-use base::limits::{LOCK_OWNER_SILENCE_MAX, OUTCOME_RETRY_PAUSE, USER_LOCK_LOOK, USER_LOCK_TRUST};
+use base::limits::{OUTCOME_RETRY_PAUSE, USER_LOCK_LOOK, USER_LOCK_OWNER_LOOK, USER_LOCK_TRUST};
 use base::{IndexId, Slot, TableId};
 use bytes::Bytes;
 use engine::key::KeyBuilder;
+use futures::future::{Either, select};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use txn::command::{Expect, LockOwner};
@@ -87,7 +89,7 @@ impl Holder {
         Ok(Holder { owner, connection: u32::from_be_bytes(connection) })
     }
 
-    /// Whether its session lives; `None` when its node does not say.
+    /// Whether its session lives; `None` when its node does not say, and has not for a short time only.
     async fn lives(&self, instance: &Instance) -> Option<bool> {
         instance.owner_lives(self.owner).await
     }
@@ -423,10 +425,8 @@ impl Session {
             .user_locks
             .line
             .get_or_insert_with(|| Transaction::begin(client.clone(), Mode::Latest));
-        let locking = Locking::exclusive(WriteView::Fresh, wait);
-        let place = [key_of(name, 1)];
-        match locking.take_any(line, &place, &ctx).await {
-            Ok(_) => {}
+        match stand_in_line(&instance, line, name, wait, &ctx).await {
+            Ok(()) => {}
             Err(error) if error.code == Error::lock_wait_timeout().code => return Ok(false),
             Err(error) if error.code == Error::deadlock().code => {
                 return Err(Error::user_lock_deadlock());
@@ -443,7 +443,7 @@ impl Session {
                 Ok(true)
             }
             outcome => {
-                line.unlock(&place[0]).await?;
+                line.unlock(&key_of(name, 1)).await?;
                 outcome.map(|_| false)
             }
         }
@@ -528,6 +528,37 @@ impl Session {
     }
 }
 
+/// Waits for the head of the line, and asks meanwhile whether the holder lives: should its node be silent, the time counts.
+async fn stand_in_line(
+    instance: &Instance,
+    line: &mut Transaction,
+    name: &str,
+    wait: Duration,
+    ctx: &EvalContext,
+) -> Result<()> {
+    let locking = Locking::exclusive(WriteView::Fresh, wait);
+    let place = [key_of(name, 1)];
+    let taken = std::pin::pin!(locking.take_any(line, &place, ctx));
+    let asked = std::pin::pin!(ask_for_holder(instance, name));
+    match select(taken, asked).await {
+        Either::Left((taken, _)) => taken.map(drop),
+        Either::Right((never, _)) => match never {},
+    }
+}
+
+/// Asks now and then whether the holder of a lock lives; the instance remembers a node that does not answer.
+async fn ask_for_holder(instance: &Instance, name: &str) -> Infallible {
+    let client = &instance.config.client;
+    let mut pause = USER_LOCK_LOOK;
+    loop {
+        client.pause(pause).await;
+        pause = USER_LOCK_OWNER_LOOK;
+        if let Ok(Some(holder)) = holder(client, name).await {
+            holder.lives(instance).await;
+        }
+    }
+}
+
 /// Makes the row of a lock name this owner, once no other one that lives has it: when it did that, monotonic, or not at all in
 /// time.
 async fn take_row(
@@ -539,8 +570,6 @@ async fn take_row(
     ctx: &EvalContext,
 ) -> Result<Option<Duration>> {
     let (client, clock) = (&instance.config.client, &instance.config.clock);
-    // Since when the node of the holder has not said anything.
-    let mut silent: Option<Duration> = None;
     loop {
         ctx.check_cancel()?;
         let other = holder(client, name).await?.filter(|holder| holder.owner != owner);
@@ -549,14 +578,9 @@ async fn take_row(
             Some(other) => {
                 let lives = other.lives(instance).await;
                 let now = clock.monotonic();
-                let since = *silent.get_or_insert(now);
                 match lives {
                     Some(false) => (Some(other.owner), now),
-                    None if now >= since + LOCK_OWNER_SILENCE_MAX => (Some(other.owner), now),
-                    lives => {
-                        if lives.is_some() {
-                            silent = None;
-                        }
+                    Some(true) | None => {
                         if now >= until {
                             return Ok(None);
                         }

@@ -71,14 +71,11 @@ pub(super) async fn status(instance: &Instance, token: Token, ctx: &EvalContext)
 /// Whether a transaction lives, or may: its node has not been silent for long.
 async fn may_run(instance: &Instance, owner: LockOwner, ctx: &EvalContext) -> Result<bool> {
     let config = &instance.config;
-    if owner.node() == config.node {
-        return Ok(config.client.lock_owners().is_alive(owner));
-    }
     let mut silent = Duration::ZERO;
     loop {
         ctx.check_cancel()?;
         let asked = config.clock.monotonic();
-        if let Some(lives) = config.cluster.lock_owner_lives(owner).await {
+        if let Some(lives) = instance.owner_lives(owner).await {
             return Ok(lives);
         }
         config.client.pause(USER_LOCK_LOOK).await;
