@@ -292,7 +292,7 @@ impl Session {
     pub(crate) async fn commit_open(&mut self) -> Result<()> {
         self.transaction.check_no_xa()?;
         let Some(open) = self.transaction.open.take() else { return Ok(()) };
-        self.enter_commit(&open.written).await?;
+        self.enter_commit(&open).await?;
         let mut txn = open.txn.lock().await;
         if let Some(gtid) = &open.gtid {
             gtid.mark(&mut txn)?;
@@ -311,16 +311,13 @@ impl Session {
         }
     }
 
-    /// What comes before the open transaction is committed or prepared: waits for FLUSH TABLES WITH READ LOCK, then
-    /// looks at the tables that it has written.
-    pub(super) async fn enter_commit(
-        &mut self,
-        written: &BTreeMap<TableId, Arc<TableDef>>,
-    ) -> Result<()> {
-        if !written.is_empty() {
+    /// What comes before a transaction is committed or prepared: waits for FLUSH TABLES WITH READ LOCK when it changes
+    /// something, then looks at the tables that its statements have written.
+    pub(super) async fn enter_commit(&mut self, open: &OpenTransaction) -> Result<()> {
+        if open.txn.lock().await.is_dirty() {
             self.enter_changes(Change::Commit).await?;
         }
-        self.check_written(written).await
+        self.check_written(&open.written).await
     }
 
     /// What [`Session::check_tables`] checks; 1213 also when a table was renamed without the transaction that wrote it.

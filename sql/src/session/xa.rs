@@ -230,7 +230,7 @@ impl Session {
         let open = self.transaction.take_open();
         self.transaction.discard();
         let open = open.ok_or_else(|| Error::internal("an XA transaction that is not open"))?;
-        let entered = self.enter_commit(&open.written).await;
+        let entered = self.enter_commit(&open).await;
         let (client, clock) = (&self.instance.config.client, &self.instance.config.clock);
         let id = match entered {
             Ok(()) => client.timestamp().await.map_err(Error::from),
