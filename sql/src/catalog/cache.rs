@@ -11,6 +11,7 @@ use base::limits::CATALOG_LEASE;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use txn::ShardClient;
 
 /// Times a lease is taken that is over before its first use.
@@ -24,6 +25,8 @@ pub struct CatalogCache {
     clock: SharedClock,
     /// The snapshot and its lease.
     held: RwLock<Held>,
+    /// Version of the table locks in it, for those who wait for another one.
+    locks_version: watch::Sender<u64>,
     /// Held while the meta shard is asked, so that many sessions ask once.
     renewing: tokio::sync::Mutex<()>,
     /// Times the meta shard was asked, and how the last time failed. Who waited while it failed gets the
@@ -52,6 +55,7 @@ impl CatalogCache {
                 locks: Arc::default(),
                 lease_end: Duration::ZERO,
             }),
+            locks_version: watch::channel(0).0,
             renewing: tokio::sync::Mutex::new(()),
             asked: Mutex::default(),
         }
@@ -136,6 +140,15 @@ impl CatalogCache {
         if known < version { self.renew().await } else { Ok(()) }
     }
 
+    /// Waits until this node knows table locks that are as wanted.
+    pub(crate) async fn table_locks_until(&self, are_so: impl Fn(&TableLocks) -> bool) {
+        let mut versions = self.locks_version.subscribe();
+        while self.with_locks(&are_so) != Some(true) {
+            // The sender lives as long as this cache.
+            let _ = versions.changed().await;
+        }
+    }
+
     /// Version of the table locks, whether the lease runs or not.
     pub(crate) fn table_locks_version(&self) -> u64 {
         self.held.read().locks.version
@@ -166,8 +179,9 @@ impl CatalogCache {
         } else if versions.locks != locks.version {
             locks = Arc::new(store::load_locks(&self.client).await?);
         }
-        let mut held = self.held.write();
-        *held = Held { catalog: catalog.clone(), locks, lease_end };
+        let version = locks.version;
+        *self.held.write() = Held { catalog: catalog.clone(), locks, lease_end };
+        self.locks_version.send_if_modified(|known| std::mem::replace(known, version) != version);
         Ok(catalog)
     }
 }

@@ -219,7 +219,7 @@ impl Session {
             }
             waiting.get_or_insert_with(|| self.entry.waits(blocked.state(holder)));
             looks.remove_if_gone(holder, |other: &LockHolder| blocked.is_by(other)).await;
-            looks.pause().await?;
+            looks.pause(|now: &TableLocks| blocked.holder(now, own).is_none()).await?;
         }
     }
 

@@ -8,6 +8,9 @@
 //!              └───┘ until lock_wait_timeout, then the record is removed, 1205
 //! ```
 //!
+//! Looks come after pauses. That nobody is ahead any more ends a pause: the locks in memory are watched. The end of a use does
+//! not.
+//!
 //! FLUSH TABLES WITH READ LOCK goes round once for each of its stages (`catalog::table_locks`).
 //!
 //! A record whose owner is gone is removed by whoever waits for it, as that of a user lock. Of a node that is silent for
@@ -35,6 +38,7 @@ use base::limits::{
     TABLE_LOCK_OWNER_LOOK, TABLE_LOCK_SILENCE_MAX,
 };
 use base::{NodeId, TableId};
+use futures::future::{Either, select};
 use std::sync::Arc;
 use std::time::Duration;
 use txn::command::LockOwner;
@@ -313,7 +317,8 @@ impl Session {
             if locks.of(holder.owner).is_none() {
                 return Err(given_up());
             }
-            if let Some(ahead) = locks.ahead_of(&holder) {
+            let ahead = locks.ahead_of(&holder);
+            if let Some(ahead) = ahead {
                 looks.remove_if_gone(ahead, |other: &LockHolder| other.is_ahead_of(&holder)).await;
             } else if !others.used
                 && !instance.uses_tables(&wanted)
@@ -340,7 +345,10 @@ impl Session {
             // The state of before is forgotten first.
             drop(waiting.take());
             waiting = Some(self.entry.waits(holder.state_of_waiter()));
-            looks.pause().await?;
+            // Uses end without a word; a place in the line does not.
+            let is_behind = ahead.is_some();
+            let is_first = |now: &TableLocks| is_behind && now.ahead_of(&holder).is_none();
+            looks.pause(is_first).await?;
         }
     }
 }
@@ -466,16 +474,23 @@ impl<'a> Looks<'a> {
         self.paused.max(now.saturating_sub(self.began))
     }
 
-    /// Pauses before the next look; 1205 when that was the last one.
-    pub(super) async fn pause(&mut self) -> Result<()> {
+    /// Pauses before the next look, but only until the locks `are_free`, as far as this node knows; 1205 when that was the
+    /// last look.
+    pub(super) async fn pause(&mut self, are_free: impl Fn(&TableLocks) -> bool) -> Result<()> {
         let left = self.limit.saturating_sub(self.waited());
         if left.is_zero() {
             return Err(Error::lock_wait_timeout());
         }
-        let pause = self.pause.min(left);
-        self.instance.config.client.pause(pause).await;
-        self.paused += pause;
-        self.pause = (self.pause * 2).min(TABLE_LOCK_LOOK_MAX);
+        let (instance, pause) = (self.instance, self.pause.min(left));
+        let freed = std::pin::pin!(instance.catalog.table_locks_until(are_free));
+        let paused = std::pin::pin!(instance.config.client.pause(pause));
+        match select(freed, paused).await {
+            Either::Left(_) => self.pause = TABLE_LOCK_LOOK_MIN,
+            Either::Right(_) => {
+                self.paused += pause;
+                self.pause = (self.pause * 2).min(TABLE_LOCK_LOOK_MAX);
+            }
+        }
         Ok(())
     }
 
