@@ -146,19 +146,20 @@ impl Cluster for ClusterView {
             .iter()
             .map(|wanted| pb::TableWanted { table: wanted.table.0, write: wanted.write })
             .collect();
-        let asked = self.peers.others().into_iter().map(|node| {
-            let tables = tables.clone();
-            let changed = pb::TableLocksChanged { version, tables };
+        let asked = self.peers.others().into_iter().map(async |node| {
+            let changed = pb::TableLocksChanged { version, tables: tables.clone() };
             let request = pb::call::Request::TableLocksChanged(changed);
-            self.peers.call_any_way(node, request, CATALOG_LEASE)
+            (node, self.peers.call_any_way(node, request, CATALOG_LEASE).await)
         });
         let mut users = TableUsers::default();
-        for answer in futures::future::join_all(asked).await {
+        for (node, answer) in futures::future::join_all(asked).await {
             match answer {
                 Ok(pb::answer::Response::TablesUsed(told)) if told.version >= version => {
                     users.used |= told.used;
                 }
-                Ok(_) | Err(_) => users.silent = true,
+                Ok(_) | Err(_) => {
+                    users.silent.insert(node);
+                }
             }
         }
         users

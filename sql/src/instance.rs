@@ -19,7 +19,7 @@ use crate::{Error, Result, catalog};
 use base::limits::CONNECTION_COUNTER_BITS;
 use base::{NodeId, Rng, ShardEpoch, ShardId, SharedClock, SlotRange, TableId};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -137,12 +137,12 @@ pub struct TableWanted {
 }
 
 /// What other nodes say of the tables that LOCK TABLES wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableUsers {
     /// A session uses one in a way that is not allowed any more.
     pub used: bool,
-    /// Some node does not say.
-    pub silent: bool,
+    /// Nodes that do not say.
+    pub silent: BTreeSet<NodeId>,
 }
 
 /// A line of ALTER NODE's answer: a shard that has to move.

@@ -12,7 +12,7 @@ use sql::instance::{
 };
 use sql::session::{Outcome, Session, SessionInfo};
 use sql::value::{Row, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -22,6 +22,9 @@ use txn::testing::MemoryCluster;
 const DEADLOCK: u16 = 1213;
 const TABLE_CHANGED: u16 = 1412;
 const UNAVAILABLE: u16 = 9001;
+
+/// The node that is not heard, whichever asks.
+const OTHER: NodeId = NodeId(2);
 
 struct StandingClock;
 
@@ -77,7 +80,7 @@ impl Cluster for Silence {
     }
 
     async fn announce_table_locks(&self, _: u64, _: &[TableWanted]) -> TableUsers {
-        TableUsers { used: false, silent: true }
+        TableUsers { used: false, silent: BTreeSet::from([OTHER]) }
     }
 
     fn shards(&self) -> Vec<ShardRow> {
@@ -106,10 +109,10 @@ impl Cluster for HalfDeaf {
         let other = self.other.get().filter(|_| !wanted.is_empty());
         match other {
             Some(other) => match other.table_locks_announced(version, wanted).await {
-                Ok(used) => TableUsers { used, silent: false },
-                Err(_) => TableUsers { used: false, silent: true },
+                Ok(used) => TableUsers { used, ..TableUsers::default() },
+                Err(_) => TableUsers { used: false, silent: BTreeSet::from([OTHER]) },
             },
-            None => TableUsers { used: false, silent: true },
+            None => TableUsers { used: false, silent: BTreeSet::from([OTHER]) },
         }
     }
 
@@ -309,4 +312,36 @@ async fn the_silence_of_a_node_is_waited_for_once() {
     for holder in &mut holders {
         assert_eq!(run(holder, "SELECT id FROM d.t").await, Err(UNAVAILABLE));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_in_line_waits_for_a_silent_node_at_the_same_time() {
+    let clock = MovingClock::start();
+    let shards = MemoryCluster::new(4, clock.clone()).expect("a cluster in memory");
+    let here = node_among(1, &shards, Arc::new(Silence), clock.clone());
+    here.bootstrap().await.expect("bootstrap");
+    let mut a = session(&here, 1);
+    run_all(&mut a, &["CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)"]).await;
+    let began = clock.monotonic();
+    let lockers = (2..=5).map(|id| {
+        let mut locker = session(&here, id);
+        tokio::spawn(async move {
+            run_all(&mut locker, &["LOCK TABLES d.t WRITE", "UNLOCK TABLES"]).await;
+        })
+    });
+    for locker in lockers.collect::<Vec<_>>() {
+        locker.await.expect("it locks and unlocks");
+    }
+    let waited = clock.monotonic() - began;
+    assert!(waited > Duration::from_secs(9) && waited < Duration::from_secs(12), "{waited:?}");
+
+    // Statements of nodes that answered go on.
+    run_all(&mut a, &["BEGIN", "INSERT INTO d.t VALUES (1)"]).await;
+    let mut b = session(&here, 6);
+    let locker = tokio::spawn(async move {
+        run_all(&mut b, &["LOCK TABLES d.t READ"]).await;
+    });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    run_all(&mut a, &["INSERT INTO d.t VALUES (2)", "COMMIT"]).await;
+    locker.await.expect("it locks");
 }

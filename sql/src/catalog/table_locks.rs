@@ -34,8 +34,9 @@
 //! Not here: who may still use a table (`session::table_uses`), waiting (`session::table_gate`).
 
 use crate::{Error, Result};
+use base::NodeId;
 use prost::Message;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use txn::command::LockOwner;
 
 /// The owners that a session locks tables as: LOCK TABLES, FLUSH TABLES WITH READ LOCK.
@@ -82,8 +83,10 @@ pub(crate) struct LockHolder {
     pub(crate) connection: u32,
     /// Its place in the order of all who lock tables.
     pub(crate) ticket: u64,
-    /// A node did not say what its sessions use: whoever wrote these tables before must not commit any more.
+    /// A node did not say what its sessions use: whoever wrote these tables there before must not commit any more.
     pub(crate) forced: bool,
+    /// Which nodes; none when it is forced for all of them.
+    pub(crate) forced_for: BTreeSet<NodeId>,
     /// FLUSH TABLES WITH READ LOCK.
     pub(crate) everything: bool,
     /// How far it is.
@@ -119,6 +122,8 @@ struct HolderMessage {
     /// Stages that are left; a record without it is in the last one.
     #[prost(uint32, tag = "7")]
     stages_left: u32,
+    #[prost(uint64, repeated, tag = "8")]
+    forced_for: Vec<u64>,
 }
 
 /// One table of it.
@@ -188,6 +193,11 @@ impl LockHolder {
             }
     }
 
+    /// Whether it was locked without a node, or will be.
+    pub(crate) fn is_forced_for(&self, node: NodeId) -> bool {
+        self.forced && (self.forced_for.is_empty() || self.forced_for.contains(&node))
+    }
+
     /// Whether nobody else may drop a database.
     pub(crate) fn is_against_database(&self, database: &str) -> bool {
         self.everything || self.tables.contains_key(database)
@@ -247,6 +257,7 @@ impl LockHolder {
             everything: self.everything,
             tables: tables.collect(),
             stages_left: self.stage.left(),
+            forced_for: self.forced_for.iter().map(|node| node.0).collect(),
         };
         message.encode_to_vec()
     }
@@ -264,6 +275,7 @@ impl LockHolder {
             connection: message.connection,
             ticket: message.ticket,
             forced: message.forced,
+            forced_for: message.forced_for.into_iter().map(NodeId).collect(),
             everything: message.everything,
             stage: Stage::with_left(message.stages_left)?,
             tables,
@@ -296,7 +308,7 @@ impl TableLocks {
         own.into_iter().flatten().any(|owner| self.of(owner).is_none())
     }
 
-    /// Who else keeps a session from using a table, by LOCK TABLES; one that is forced comes first.
+    /// Who else keeps a session from using a table, by LOCK TABLES.
     pub(crate) fn against(
         &self,
         own: Owners,
@@ -304,28 +316,59 @@ impl TableLocks {
         name: &str,
         write: bool,
     ) -> Option<&LockHolder> {
-        if self.own(own).any(|holder| holder.covers(database, name, write)) {
-            return None;
-        }
-        let against = self.others(own).filter(|holder| holder.is_against(database, name, write));
-        against.max_by_key(|holder| holder.forced)
+        self.all_against(own, database, name, write).next()
     }
 
-    /// Who else keeps a session from changing anything, by FLUSH TABLES WITH READ LOCK; one that is forced comes first.
+    fn all_against(
+        &self,
+        own: Owners,
+        database: &str,
+        name: &str,
+        write: bool,
+    ) -> impl Iterator<Item = &LockHolder> {
+        let covered = self.own(own).any(|holder| holder.covers(database, name, write));
+        let others = self.others(own);
+        others.filter(move |holder| !covered && holder.is_against(database, name, write))
+    }
+
+    /// Whether one of them was forced for the session's node.
+    pub(crate) fn is_forced_against(
+        &self,
+        own: Owners,
+        node: NodeId,
+        (database, name): (&str, &str),
+        write: bool,
+    ) -> bool {
+        let mut against = self.all_against(own, database, name, write);
+        against.any(|holder| holder.is_forced_for(node))
+    }
+
+    /// Who else keeps a session from changing anything, by FLUSH TABLES WITH READ LOCK.
     pub(crate) fn against_changes(&self, own: Owners, change: Change) -> Option<&LockHolder> {
-        // Who has locked a table with WRITE is waited for.
-        if self.own(own).any(LockHolder::writes) {
-            return None;
-        }
-        let against = self.others(own).filter(|holder| holder.is_against_change(change));
-        against.max_by_key(|holder| holder.forced)
+        self.all_against_changes(own, change).next()
     }
 
-    /// Whether what a session has written to a table must not be committed any more.
-    pub(crate) fn is_too_late(&self, own: Owners, database: &str, name: &str) -> bool {
-        let of_table = self.against(own, database, name, true);
-        let of_all = self.against_changes(own, Change::Commit);
-        of_table.into_iter().chain(of_all).any(|holder| holder.forced)
+    fn all_against_changes(
+        &self,
+        own: Owners,
+        change: Change,
+    ) -> impl Iterator<Item = &LockHolder> {
+        // Who has locked a table with WRITE is waited for.
+        let passes = self.own(own).any(LockHolder::writes);
+        self.others(own).filter(move |holder| !passes && holder.is_against_change(change))
+    }
+
+    /// Whether what a session of this node has written to a table must not be committed any more.
+    pub(crate) fn is_too_late(
+        &self,
+        own: Owners,
+        node: NodeId,
+        database: &str,
+        name: &str,
+    ) -> bool {
+        let mut of_all = self.all_against_changes(own, Change::Commit);
+        self.is_forced_against(own, node, (database, name), true)
+            || of_all.any(|holder| holder.is_forced_for(node))
     }
 
     /// Who else has locked or waits for a table of a database, so that it cannot be dropped.
@@ -345,6 +388,12 @@ impl TableLocks {
         let ahead = self.holders.iter().filter(|other| other.is_ahead_of(holder));
         ahead.min_by_key(|other| other.ticket)
     }
+
+    /// The owners of all of those.
+    pub(crate) fn owners_ahead_of(&self, holder: &LockHolder) -> BTreeSet<LockOwner> {
+        let ahead = self.holders.iter().filter(|other| other.is_ahead_of(holder));
+        ahead.map(|other| other.owner).collect()
+    }
 }
 
 #[cfg(test)]
@@ -358,11 +407,14 @@ mod tests {
             connection: 1,
             ticket,
             forced: false,
+            forced_for: BTreeSet::new(),
             everything: false,
             stage: Stage::Closed,
             tables: LockSet::from([("d".to_string(), tables)]),
         }
     }
+
+    const HERE: NodeId = NodeId(1);
 
     fn everything(ticket: u64) -> LockHolder {
         LockHolder { everything: true, tables: LockSet::new(), ..holder(ticket, &[]) }
@@ -373,7 +425,8 @@ mod tests {
         let forced = LockHolder { forced: true, ..holder(7, &[("t", true), ("u", false)]) };
         let wanted = LockHolder { stage: Stage::Wanted, ..everything(9) };
         let closing = LockHolder { stage: Stage::Closing, ..everything(10) };
-        for record in [forced, everything(8), wanted, closing] {
+        let for_one = LockHolder { forced_for: BTreeSet::from([NodeId(3)]), ..forced.clone() };
+        for record in [forced, for_one, everything(8), wanted, closing] {
             assert_eq!(LockHolder::decode(&record.encode()).unwrap(), record);
         }
     }
@@ -394,7 +447,7 @@ mod tests {
             let locks = TableLocks { version: 1, holders };
             let stops = |change| locks.against_changes([None, None], change).is_some();
             let stops = [Change::New, Change::Ongoing, Change::Running, Change::Commit].map(stops);
-            (stops, locks.is_too_late([None, None], "d", "t"))
+            (stops, locks.is_too_late([None, None], HERE, "d", "t"))
         };
         assert_eq!(at(Stage::Wanted), ([true, false, false, false], false));
         assert_eq!(at(Stage::Closing), ([true, true, false, false], false));
@@ -409,13 +462,27 @@ mod tests {
         let own = [Some(LockOwner(1)), None];
         assert!(locks.against(own, "d", "t", true).is_none());
         assert!(locks.against_changes(own, Change::New).is_none());
-        assert!(!locks.is_too_late(own, "d", "t") && locks.is_too_late(own, "d", "u"));
+        let too_late = |name| locks.is_too_late(own, HERE, "d", name);
+        assert!(!too_late("t") && too_late("u"));
 
         // Its record is gone: it has nothing.
         let lost = [Some(LockOwner(2)), None];
         assert!(locks.has_lost(lost) && !locks.has_lost(own));
         assert!(locks.against(lost, "d", "t", false).is_some());
         assert!(locks.against_changes(lost, Change::Commit).is_some());
+    }
+
+    #[test]
+    fn only_nodes_that_a_lock_is_forced_for_are_too_late() {
+        let forced_for = |node| LockHolder {
+            forced: true,
+            forced_for: BTreeSet::from([NodeId(node)]),
+            ..holder(node, &[("t", true)])
+        };
+        let holders = vec![forced_for(2), forced_for(3)];
+        let locks = TableLocks { version: 3, holders };
+        let too_late = |node| locks.is_too_late([None, None], NodeId(node), "d", "t");
+        assert_eq!([1, 2, 3].map(too_late), [false, true, true]);
     }
 
     #[test]

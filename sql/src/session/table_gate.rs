@@ -14,8 +14,8 @@
 //! FLUSH TABLES WITH READ LOCK lets it go on, and commit, as long as it waits (`catalog::table_locks`).
 //!
 //! A node that did not say what its sessions use when tables were locked may have been left out. What it wrote must not be
-//! committed any more: such locks are *forced*, and every commit looks for them, under the catalog's lease. A schema change
-//! leaves no lock behind, so every commit also looks whether its tables are still what they were.
+//! committed any more: such locks are *forced* for that node, and its commits look for them, under the catalog's lease. A
+//! schema change leaves no lock behind, so every commit also looks whether its tables are still what they were.
 //!
 //! Not here: taking locks (`table_locks`).
 
@@ -112,6 +112,7 @@ impl Session {
             (false, true) => Change::Ongoing,
             (false, false) => Change::New,
         });
+        let (node, name) = (self.instance.config.node, (&*table.database, &*table.name));
         let passage = self.instance.catalog.with_locks(|locks| {
             if locks.has_lost(own) {
                 return Passage::OwnLost;
@@ -125,7 +126,7 @@ impl Session {
             match locks.against(own, &table.database, &table.name, write) {
                 None => Passage::Free,
                 Some(_) if !before.table => Passage::Blocked,
-                Some(holder) if holder.forced => Passage::TooLate,
+                Some(_) if locks.is_forced_against(own, node, name, write) => Passage::TooLate,
                 Some(_) => Passage::Free,
             }
         });
@@ -248,7 +249,9 @@ impl Session {
         &self,
         written: impl IntoIterator<Item = TableId>,
     ) -> Result<()> {
-        let is_forced = |locks: &TableLocks| locks.holders.iter().any(|holder| holder.forced);
+        let node = self.instance.config.node;
+        let is_forced =
+            |locks: &TableLocks| locks.holders.iter().any(|holder| holder.is_forced_for(node));
         if self.instance.catalog.with_locks(is_forced) == Some(false) {
             return Ok(());
         }
@@ -257,7 +260,7 @@ impl Session {
         let own = self.table_locks.owners();
         for id in written {
             let Some(table) = catalog.table_by_id(id) else { continue };
-            if locks.is_too_late(own, &table.database, &table.name) {
+            if locks.is_too_late(own, node, &table.database, &table.name) {
                 return Err(Error::deadlock());
             }
         }

@@ -4,9 +4,12 @@
 //! record with a ticket, every node told ─> statements of others keep away
 //!        │
 //!        └─ look: nobody ahead? nobody uses the tables, here and elsewhere? no prepared XA transaction? ─> locked
-//!              ▲   │ some node does not say: the lock is forced, and TABLE_LOCK_SILENCE_MAX later it is had
+//!              ▲   │ some node does not say: the lock is forced for it, and TABLE_LOCK_SILENCE_MAX later had without it
 //!              └───┘ until lock_wait_timeout, then the record is removed, 1205
 //! ```
+//!
+//! The time of a silent node begins while the locker still stands in line, so those behind each other wait at the same time.
+//! It begins anew when a record of that node goes that was ahead: its session could write under it until then.
 //!
 //! Looks come after pauses. That nobody is ahead any more ends a pause: the locks in memory are watched. The end of a use does
 //! not.
@@ -39,6 +42,7 @@ use base::limits::{
 };
 use base::{NodeId, TableId};
 use futures::future::{Either, select};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use txn::command::LockOwner;
@@ -280,6 +284,7 @@ impl Session {
             connection: self.info.connection_id,
             ticket: 0,
             forced: false,
+            forced_for: BTreeSet::new(),
             everything,
             stage: if everything { Stage::Wanted } else { Stage::Closed },
             tables,
@@ -302,8 +307,10 @@ impl Session {
         })
         .await?;
         let mut looks = Looks::new(instance, self.table_lock_wait());
-        let mut forced_since: Option<Duration> = None;
         let mut waiting = None;
+        // Since when the record is forced for nodes that do not say.
+        let mut forced: BTreeMap<NodeId, Duration> = BTreeMap::new();
+        let mut ahead_before: BTreeSet<LockOwner> = BTreeSet::new();
         loop {
             self.check_cancel()?;
             instance.catalog.table_locks_announced(version).await?;
@@ -317,6 +324,24 @@ impl Session {
             if locks.of(holder.owner).is_none() {
                 return Err(given_up());
             }
+            // A session there whose record went may have used the tables under it until then.
+            let ahead_now = locks.owners_ahead_of(&holder);
+            for gone in ahead_before.difference(&ahead_now) {
+                if let Some(since) = forced.get_mut(&gone.node()) {
+                    *since = looks.waited();
+                }
+            }
+            ahead_before = ahead_now;
+            let is_last = holder.stage.next().is_none();
+            if is_last && others.silent.iter().any(|node| !forced.contains_key(node)) {
+                holder.forced = true;
+                holder.forced_for.extend(&others.silent);
+                version = put_again(instance, &holder).await?;
+                let since = looks.waited();
+                for node in &others.silent {
+                    forced.entry(*node).or_insert(since);
+                }
+            }
             let ahead = locks.ahead_of(&holder);
             if let Some(ahead) = ahead {
                 looks.remove_if_gone(ahead, |other: &LockHolder| other.is_ahead_of(&holder)).await;
@@ -329,17 +354,10 @@ impl Session {
                     version = put_again(instance, &holder).await?;
                     continue;
                 }
-                match forced_since {
-                    _ if !others.silent => return Ok(()),
-                    Some(since) if looks.waited() >= since + TABLE_LOCK_SILENCE_MAX => {
-                        return Ok(());
-                    }
-                    Some(_) => {}
-                    None => {
-                        holder.forced = true;
-                        version = put_again(instance, &holder).await?;
-                        forced_since = Some(looks.waited());
-                    }
+                let now = looks.waited();
+                let is_over = |since: &Duration| now >= *since + TABLE_LOCK_SILENCE_MAX;
+                if others.silent.iter().all(|node| forced.get(node).is_some_and(is_over)) {
+                    return Ok(());
                 }
             }
             // The state of before is forgotten first.
