@@ -135,8 +135,20 @@ pub const ELECTION_TIMEOUT_MIN: Duration = Duration::from_millis(500);
 pub const ELECTION_TIMEOUT_MAX: Duration = Duration::from_millis(1200);
 /// Part of the lease that reads may use: covers a clock that runs 10 % wrong on either side.
 pub const LEASE_READ_MAX: Duration = Duration::from_millis(960);
-/// Window of timestamps that the oracle reserves ahead, milliseconds.
-pub const ORACLE_WINDOW_MS: u64 = 3000;
+/// How far the window of timestamps that the oracle reserves reaches beyond the wall clock, milliseconds. It is renewed when
+/// half of it is used, and bounds how far the oracle is ahead after a change of the meta shard's leader.
+pub const ORACLE_WINDOW_MS: u64 = 1000;
+/// The same at most, where its renewals are slow.
+pub const ORACLE_WINDOW_MAX_MS: u64 = 3000;
+/// Renewals, as slow as the last ones, that the window covers: half of them may be under way before a request waits.
+pub const ORACLE_WINDOW_RENEWALS: u64 = 4;
+/// What the oracle reserves beyond its last timestamp while that is ahead of the wall clock, milliseconds: more than two
+/// million timestamps.
+pub const ORACLE_STEP_MS: u64 = 10;
+/// The window of an oracle that nobody has asked for so long is not renewed, milliseconds: the next request waits for that.
+pub const ORACLE_IDLE_MS: u64 = 2000;
+/// A read of the past warns when the cluster's clock is ahead of the node's by more than this.
+pub const PAST_AHEAD_MAX: Duration = Duration::from_millis(200);
 /// How long a statement waits for an unfinished commit's lock before it gives up (error 1205): longer than the lock of a
 /// coordinator that is gone may stand.
 pub const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -471,6 +483,8 @@ const _: () = {
         USER_LOCK_TRUST.as_millis() * 2 <= LOCK_OWNER_SILENCE_MAX.as_millis(),
         "who is taken for dead looks before its next statement"
     );
+    assert!(ORACLE_STEP_MS < ORACLE_WINDOW_MS / 4 && ORACLE_WINDOW_MS < ORACLE_WINDOW_MAX_MS);
+    assert!(ORACLE_WINDOW_MS < ORACLE_IDLE_MS, "a window in use is renewed");
     assert!(PROPOSE_WAIT_MAX.as_millis() < 5000, "a write without quorum answers within 5 s");
     assert!(LOCK_WAIT_YOUNGER_MAX.as_millis() < LOCK_WAIT_MAX.as_millis());
     assert!(LOCK_FLOOR_AGE_MIN.as_millis() > 10 * LOCK_WAIT_MAX.as_millis());

@@ -58,7 +58,7 @@ use txn::ShardClient;
 /// Pause between two tries to reach the meta shard at start.
 const BOOTSTRAP_RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// How often the oracle's leader looks at its window.
-const ORACLE_PAUSE: Duration = Duration::from_millis(200);
+const ORACLE_PAUSE: Duration = Duration::from_millis(100);
 /// Longest wait for running statements when the node stops.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -503,7 +503,7 @@ fn serve_nodes(
     })
 }
 
-/// Keeps the oracle's window ahead of the clock while this node holds the meta shard.
+/// Keeps the oracle's window ahead of the clock while this node leads the meta shard and timestamps are asked for.
 async fn keep_oracle_ahead(local: Arc<LocalShards>) {
     loop {
         if let Some(oracle) = local.oracle() {

@@ -6,6 +6,9 @@
 //! ────────────────────────┼──────────────┤ · · · · · ·
 //! ```
 //!
+//! A new leader starts at the end, so for a moment after a planned change the oracle is ahead of the wall clock: by the
+//! window's length at most, however often the leader changes (`window`).
+//!
 //! Invariants:
 //! 1. `next <= window_end`, and the window is replicated before a timestamp inside it is handed out.
 //! 2. A new leader starts at the replicated window's end: it can never go back.
@@ -15,7 +18,7 @@
 
 use crate::cluster_client::ClusterClient;
 use crate::local_shards::LocalShards;
-use base::limits::{ORACLE_WINDOW_MS, PROPOSE_WAIT_MAX};
+use base::limits::{ORACLE_WINDOW_MAX_MS, PROPOSE_WAIT_MAX};
 use base::{ShardId, SharedClock, Timestamp};
 use engine::{Engine, WriteBatch, mvcc};
 use parking_lot::Mutex;
@@ -23,6 +26,9 @@ use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot};
 use txn::replication::{ReplicateError, Replication};
 use txn::{Error, Oracle, Result};
+use window::Window;
+
+mod window;
 
 /// Engine key of the replicated window's end. `o` is reserved for the oracle (`docs/formats.md`).
 const WINDOW_KEY: &[u8] = b"oracle";
@@ -32,17 +38,6 @@ const REQUESTS_QUEUED_MAX: usize = 65_536;
 const REQUESTS_MERGED_MAX: usize = 4096;
 /// Calls under way at once.
 const CALLS_MAX: usize = 4;
-
-/// What the leader remembers.
-#[derive(Default)]
-struct Window {
-    /// Term in which the rest is valid.
-    term: u64,
-    /// The next timestamp to hand out.
-    next: u64,
-    /// First timestamp that may not be handed out.
-    end: u64,
-}
 
 /// The oracle on a node that holds a replica of the meta shard.
 pub struct LocalOracle {
@@ -77,20 +72,20 @@ impl LocalOracle {
         if window.term != term {
             return None;
         }
-        let first = window.next.max(Timestamp::from_unix_ms(self.clock.unix_ms()).0);
-        let end = first.checked_add(u64::from(count))?;
-        if end > window.end {
-            return None;
-        }
-        window.next = end;
+        let first = window.take(self.clock.unix_ms(), count)?;
         drop(window);
         // The lease may have run out between the two looks; a timestamp handed out then would be
         // unordered with those of the next leader.
-        (self.replication.serving_term() == Some(term)).then_some(Timestamp(first))
+        (self.replication.serving_term() == Some(term)).then_some(first)
     }
 
-    /// Replicates a further window under the present term.
-    async fn extend(&self, count: u32) -> Result<()> {
+    /// Replicates a further window with room for `count` timestamps under the present term, unless somebody else has done
+    /// enough meanwhile.
+    async fn extend(
+        &self,
+        count: u32,
+        is_enough: impl Fn(&Window, u64) -> bool + Send,
+    ) -> Result<()> {
         let _one_at_a_time = self.extending.lock().await;
         let not_serving =
             || Error::NotServing { shard: ShardId::META, leader: self.replication.leader() };
@@ -98,22 +93,19 @@ impl LocalOracle {
             Some(term) => term,
             None => self.replication.confirm_term().await.ok_or_else(not_serving)?,
         };
-        let now = Timestamp::from_unix_ms(self.clock.unix_ms()).0;
-        let (next, old_end) = {
-            let window = self.window.lock();
-            if window.term == term {
-                let room = window.end.saturating_sub(window.next.max(now));
-                if room > Timestamp::from_unix_ms(ORACLE_WINDOW_MS / 2).0 + u64::from(count) {
-                    return Ok(()); // Someone else extended it while we waited.
-                }
-                (window.next, window.end)
-            } else {
+        let now_ms = self.clock.unix_ms();
+        let end = {
+            let mut window = self.window.lock();
+            if window.term != term {
                 let stored = self.stored_end()?;
-                (stored, stored)
+                // No room yet: what is handed out waits for the renewal.
+                (window.term, window.next, window.end) = (term, stored, stored);
+            } else if is_enough(&window, now_ms) {
+                return Ok(());
             }
+            window.longer(now_ms, count)
         };
-        let end = next.max(now).max(old_end).saturating_add(u64::from(count))
-            + Timestamp::from_unix_ms(ORACLE_WINDOW_MS).0;
+        let began = self.clock.monotonic();
         let mut batch = WriteBatch::new();
         batch.put(WINDOW_KEY, end.to_be_bytes().to_vec());
         let replicate = self.replication.replicate(term, mvcc::encode_batch(&batch));
@@ -126,11 +118,11 @@ impl LocalOracle {
                 return Err(Error::Unavailable { shard: ShardId::META, what });
             }
         }
+        let took = self.clock.monotonic().saturating_sub(began);
         let mut window = self.window.lock();
-        if window.term != term {
-            *window = Window { term, next, end };
-        } else {
+        if window.term == term {
             window.end = window.end.max(end);
+            window.renewed_in(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         }
         Ok(())
     }
@@ -139,19 +131,16 @@ impl LocalOracle {
         window_end(self.engine.as_ref())
     }
 
-    /// Whether the window is more than half used, so that it should be extended in the background.
-    fn is_low(&self) -> bool {
-        let window = self.window.lock();
-        let now = Timestamp::from_unix_ms(self.clock.unix_ms()).0;
-        window.end.saturating_sub(window.next.max(now))
-            < Timestamp::from_unix_ms(ORACLE_WINDOW_MS / 2).0
-    }
-
-    /// Keeps the window ahead of the clock while this replica leads, so that no request waits for it.
+    /// Keeps the window ahead of the clock while this replica leads and somebody asks, so that no request waits for it.
     pub async fn keep_ahead(&self) {
-        if self.replication.serving_term().is_some() && self.is_low() {
+        let Some(term) = self.replication.serving_term() else { return };
+        let is_low = {
+            let window = self.window.lock();
+            window.term != term || window.is_low(self.clock.unix_ms())
+        };
+        if is_low {
             // A failure here is seen again, and reported, by the next request.
-            let _ = self.extend(0).await;
+            let _ = self.extend(0, |window, now_ms| !window.is_low(now_ms)).await;
         }
     }
 }
@@ -163,7 +152,7 @@ impl Oracle for LocalOracle {
             if let Some(first) = self.take(count) {
                 return Ok(first);
             }
-            self.extend(count).await?;
+            self.extend(count, |window, now_ms| window.has_room(now_ms, count)).await?;
         }
         Err(Error::NotServing { shard: ShardId::META, leader: self.replication.leader() })
     }
@@ -181,7 +170,7 @@ pub fn skip_window(
     batch: &mut WriteBatch,
 ) -> std::result::Result<Timestamp, String> {
     let stored = window_end(engine).map_err(|error| error.to_string())?;
-    let reach = Timestamp::from_unix_ms(now_unix_ms + 2 * ORACLE_WINDOW_MS).0;
+    let reach = Timestamp::from_unix_ms(now_unix_ms + 2 * ORACLE_WINDOW_MAX_MS).0;
     let point = stored.max(reach);
     batch.put(WINDOW_KEY, (point + 1).to_be_bytes().to_vec());
     Ok(Timestamp(point))
@@ -257,5 +246,88 @@ async fn merge(
             }
             drop(permit);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::Clock;
+    use base::limits::{ORACLE_IDLE_MS, ORACLE_STEP_MS, ORACLE_WINDOW_MS};
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+    use txn::testing::{MemoryCluster, MemoryReplication, Unconfirmed};
+
+    const STARTED_MS: u64 = 1_767_323_045_678;
+    /// Between two looks whether the window is low.
+    const LOOK_MS: u64 = 100;
+
+    /// Wall time as the test sets it, milliseconds.
+    struct HandClock(AtomicU64);
+
+    impl HandClock {
+        fn pass(&self, ms: u64) {
+            self.0.fetch_add(ms, Ordering::Relaxed);
+        }
+    }
+
+    impl Clock for HandClock {
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn unix_micros(&self) -> u64 {
+            self.0.load(Ordering::Relaxed) * 1000
+        }
+    }
+
+    fn oracle() -> (Arc<HandClock>, Arc<MemoryReplication>, LocalOracle) {
+        let clock = Arc::new(HandClock(AtomicU64::new(STARTED_MS)));
+        let cluster = MemoryCluster::new(1, clock.clone()).expect("a cluster in memory");
+        let meta = cluster.shard(ShardId::META).expect("it is there");
+        let replication = meta.replication.clone();
+        let oracle = LocalOracle::new(replication.clone(), meta.engine.clone(), clock.clone());
+        (clock, replication, oracle)
+    }
+
+    #[tokio::test]
+    async fn changes_of_the_leader_never_take_it_back_and_do_not_add_up() {
+        let (clock, replication, oracle) = oracle();
+        let mut last = oracle.timestamps(1).await.expect("it leads");
+        assert_eq!(last.unix_ms(), STARTED_MS);
+        for change in 1..=10 {
+            replication.elect(Unconfirmed::Lost).expect("an engine in memory");
+            let next = oracle.timestamps(1).await.expect("it leads");
+            assert!(next > last);
+            last = next;
+            let ahead_ms = last.unix_ms() - clock.unix_ms();
+            assert!(ahead_ms <= ORACLE_WINDOW_MS + change * ORACLE_STEP_MS, "{ahead_ms} ms");
+        }
+        clock.pass(2 * ORACLE_WINDOW_MS);
+        let next = oracle.timestamps(1).await.expect("it leads");
+        assert_eq!(next.unix_ms(), clock.unix_ms(), "it follows the clock again");
+    }
+
+    #[tokio::test]
+    async fn no_request_waits_while_it_is_used_and_nothing_is_written_while_it_is_not() {
+        let (clock, replication, oracle) = oracle();
+        oracle.timestamps(1).await.expect("it leads");
+        let (looks, before) = (600, replication.entries());
+        for _ in 0..looks {
+            clock.pass(LOOK_MS);
+            assert!(oracle.take(1).is_some(), "the window has room");
+            oracle.keep_ahead().await;
+        }
+        let renewals = replication.entries() - before;
+        assert!(renewals <= looks * LOOK_MS / (ORACLE_WINDOW_MS / 2), "{renewals} renewals");
+        clock.pass(ORACLE_IDLE_MS + 1);
+        let before = replication.entries();
+        for _ in 0..looks {
+            clock.pass(LOOK_MS);
+            oracle.keep_ahead().await;
+        }
+        assert_eq!(replication.entries(), before);
+        let next = oracle.timestamps(1).await.expect("it leads");
+        assert_eq!(next.unix_ms(), clock.unix_ms());
     }
 }

@@ -192,6 +192,8 @@ errors! {
     snapshot_too_old() = 9006, "HY000", "What is read is no longer kept: the point in time that is read lies before the retention, or the transaction runs for more than a day, or its node did not answer the others for a while; roll it back and begin anew, or read a later point";
     /// AS OF TIMESTAMP where it cannot be, or of a time that cannot be read (TiDB's number).
     invalid_as_of(what) = 8135, "HY000", "invalid as of timestamp: {what}";
+    /// AS OF TIMESTAMP while the cluster's clock is far ahead of the node's; a warning only.
+    cluster_clock_ahead(ahead_ms) = 9011, "01000", "The cluster's clock is {ahead_ms} ms ahead of this node's: what was committed less than that before the given time may be later than it, and is not seen then";
     /// A table whose definition is younger than the point that is read.
     table_younger(name) = 1412, "HY000", "Table definition has changed: {name} was created or changed after the point in time that is read; read a later one";
     /// The cluster refuses what an administrator asked of it; `what` says why and what to do.

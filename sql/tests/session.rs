@@ -8,6 +8,7 @@
 //!
 //! A statement that cannot go on without another session answers "waits"; `b:> await` shows what it came to, and lets
 //! time pass if nothing else helps. `b:> bye` closes a session. `> later 1500` moves the clock,
+//! `> oracle-ahead 800` puts the cluster's clock so many milliseconds before the node's,
 //! `> collect` drops versions of rows that nobody can see from now on, `> memory 0` lets writes of transactions leave memory
 //! at once.
 //!
@@ -160,6 +161,10 @@ impl Runner for Sessions {
     fn run(&mut self, command: &Command, context: &Context) -> Result<String, Box<dyn Error>> {
         if let Some(ms) = command.name.strip_prefix("later ") {
             self.clock.later_ms.fetch_add(ms.parse()?, Ordering::Relaxed);
+            return Ok("ok".into());
+        }
+        if let Some(ms) = command.name.strip_prefix("oracle-ahead ") {
+            self.cluster.set_oracle_ahead(Duration::from_millis(ms.parse()?));
             return Ok("ok".into());
         }
         if let Some(bytes) = command.name.strip_prefix("memory ") {

@@ -137,6 +137,15 @@ impl MemoryCluster {
         &self.row_locks
     }
 
+    /// Puts the oracle so far ahead of the clock, as a change of the meta shard's leader may. It stands still until the clock has
+    /// come up.
+    pub fn set_oracle_ahead(&self, ahead: Duration) {
+        let ahead_ms = u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX);
+        let ahead = Timestamp::from_unix_ms(self.clock.unix_ms().saturating_add(ahead_ms));
+        let mut last = self.oracle.last.lock();
+        *last = ahead.max(*last);
+    }
+
     /// A shard by its id.
     pub fn shard(&self, id: ShardId) -> Result<&MemoryShard> {
         let index = usize::try_from(id.0).ok();
@@ -220,7 +229,8 @@ impl ShardClient for MemoryCluster {
     }
 
     fn unix_ms(&self) -> u64 {
-        self.clock.unix_ms()
+        let last = *self.oracle.last.lock();
+        self.clock.unix_ms().max(last.unix_ms())
     }
 
     fn transaction_sizes(&self) -> TransactionSizes {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 64 tasks ─> NodeOracle ─> LocalOracle: leader lease? room in the window? ─> timestamp, from memory
-//!                                └── every second or two: a further window, replicated to three replicas
+//!                                └── twice a second: a further window, replicated to three replicas
 //! ```
 //!
 //! Every task asks for one timestamp at a time and lets the others have their turn after each; so the figure holds for
@@ -27,7 +27,7 @@ use txn::Oracle;
 /// The shard whose leader hands out timestamps.
 const SHARD: ShardId = ShardId(1);
 /// Pause between two looks whether the window is low.
-const LOOK_PAUSE: Duration = Duration::from_millis(200);
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Timestamps per second and what one costs.
 pub async fn timestamps(report: &mut String) {

@@ -14,7 +14,9 @@
 //!
 //! Invariants:
 //! 1. A transaction of the past writes nothing, locks nothing and never gives up its read point.
-//! 2. A time that is too old is an error (9006), never an empty result: each shard compares it with its safe point.
+//! 2. What was committed more than `PAST_AHEAD_MAX` before the time is seen, by this node's clock, unless a warning says that
+//!    the cluster's clock is further ahead of it than that.
+//! 3. A time that is too old is an error (9006), never an empty result: each shard compares it with its safe point.
 //!
 //! Not here: how long versions are kept (`docs/decisions/0009-old-versions-go-through-the-log.md`).
 
@@ -29,8 +31,10 @@ use crate::types::convert::{shown_value, to_datetime};
 use crate::types::datetime::{DateTime, parse};
 use crate::value::Value;
 use crate::{Error, Result};
+use base::limits::PAST_AHEAD_MAX;
 use base::{TableId, Timestamp};
 use std::sync::Arc;
+use std::time::Duration;
 use txn::Transaction;
 
 /// Microseconds of a millisecond.
@@ -53,12 +57,24 @@ impl Session {
             let point = BindContext::new(catalog, database, &ctx).point(expr)?;
             timestamp_of(&point, &ctx)?
         };
-        self.transaction_at(ts).await
+        let txn = self.transaction_at(ts).await?;
+        self.warn_of_clock(&ctx);
+        Ok(txn)
     }
 
     /// A transaction at a timestamp.
     pub(crate) async fn transaction_at(&self, ts: Timestamp) -> Result<Transaction> {
         Ok(Transaction::at(self.instance.config.client.clone(), ts).await?)
+    }
+
+    /// Warns when the cluster's clock, which a transaction has just asked, is far ahead of this node's: people and programs take
+    /// the time that they ask for from clocks such as the latter.
+    fn warn_of_clock(&self, ctx: &EvalContext) {
+        let cluster_ms = self.instance.config.client.unix_ms();
+        let ahead_ms = cluster_ms.saturating_sub(ctx.clock.unix_ms());
+        if Duration::from_millis(ahead_ms) > PAST_AHEAD_MAX {
+            ctx.warn(Error::cluster_clock_ahead(ahead_ms));
+        }
     }
 
     /// Whether a query without AS OF may have to read the past.
@@ -106,7 +122,9 @@ impl Session {
                     "SET TRANSACTION READ ONLY AS OF TIMESTAMP has said before what this query reads",
                 ));
             }
-            return Ok(Some(shared(self.transaction_at(ts).await?)));
+            let txn = self.transaction_at(ts).await?;
+            self.warn_of_clock(ctx);
+            return Ok(Some(shared(txn)));
         }
         if sources.tables.is_empty() {
             return Ok(None);
