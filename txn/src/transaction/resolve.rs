@@ -6,12 +6,12 @@
 //!                 ├ rolled back ─► Rollback this key   ─► try again at once
 //!                 ├ prewritten  ─► CheckLocks at all its shards ─► decide it at the primary ─► as above
 //!                 ├ alive       ─► pause, twice as long each time ─► try again, until the limit
-//!                 └ open, held  ─► a reader passes it; a writer is told that the row is locked, and stands in line
+//!                 └ open        ─► a reader passes it; a writer is told that the row is locked, and stands in line
 //! ```
 //!
-//! A prepared transaction that is held (`prepared`) may stay undecided for days, so nobody waits for it here. Its commit
-//! timestamp is fetched as that of a large one is, see below: readers see what was there before. Who wants to change its
-//! rows waits with a row lock, as long as its session allows (`held_locks`).
+//! *Open* are large transactions, which may write for hours, and prepared ones that are held (`prepared`), perhaps for
+//! days. So nobody waits for them here. Their commit timestamp is fetched late, see below: readers see what was there
+//! before. Who wants to change their rows waits with a row lock, as long as its session allows (`held_locks`).
 //!
 //! A reader that meets a large transaction does not wait and finishes nothing. It asks the primary once and tells the
 //! shard what to make of the locks from then on:
@@ -149,7 +149,7 @@ async fn look_through(
 /// attempt does no harm.
 ///
 /// # Errors
-/// `RowLocked` at the lock of a prepared transaction that is held.
+/// `RowLocked` at the lock of a large transaction that is not decided, or of a prepared one that is held.
 pub(super) async fn write(
     client: &dyn ShardClient,
     route: Route,
@@ -161,8 +161,9 @@ pub(super) async fn write(
             Err(Error::KeyLocked { key, start_ts, primary, large }) => {
                 match finish(client, &key, start_ts, &primary).await? {
                     Left::Nothing => {}
-                    Left::Open if !large => return Err(Error::RowLocked { key }),
-                    Left::Open | Left::Lock => {
+                    // Perhaps for long: whoever wants the row waits with a row lock, as its session allows.
+                    Left::Open => return Err(Error::RowLocked { key }),
+                    Left::Lock => {
                         wait.pause(client, Met { key, start_ts, primary, large }).await?;
                     }
                 }
