@@ -208,6 +208,11 @@ pub const LOCK_OWNER_SILENCE_MAX: Duration = Duration::from_millis(3000);
 pub const SILENCE_GAP_MAX: Duration = Duration::from_millis(2000);
 /// Waits that one node tells another when deadlocks are looked for.
 pub const LOCK_WAITS_TOLD_MAX: usize = 65_536;
+/// How long a lock request that was held up by a large transaction counts as waiting without asking again: many times
+/// [`LOCK_RETRY_PAUSE_MAX`].
+pub const LOCK_HELD_UP_KEEP: Duration = Duration::from_millis(1000);
+/// Large transactions whose lock owners a node remembers.
+pub const LARGE_OWNERS_KEPT_MAX: usize = 4096;
 /// Row locks of a shard that go to its next leader when leadership is given away on purpose; the others stay behind.
 pub const LOCK_HANDOVER_LOCKS_MAX: usize = 65_536;
 /// Bytes of their keys.
@@ -499,6 +504,10 @@ const _: () = {
                 + TRANSFER_WAIT_MAX.as_millis()
                 + 2 * ELECTION_TIMEOUT_MAX.as_millis(),
         "a new leader has to be elected while it is waited for"
+    );
+    assert!(
+        LOCK_HELD_UP_KEEP.as_millis() >= 5 * LOCK_RETRY_PAUSE_MAX.as_millis(),
+        "who asks again in time has waited all the while"
     );
     assert!(LOCK_HANDOVER_KEEP.as_millis() >= LEADER_MOVE_WAIT_MAX.as_millis());
     assert!(LOCK_HANDOVER_LOCKS_MAX <= ROW_LOCKS_MAX);

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub struct Progress {
     /// Whether it has read, locked or written anything.
     begun: AtomicBool,
-    /// Who holds its row locks; 0 before it has asked for one.
+    /// Who holds its row locks; 0 before it has asked for one or its writes have left memory.
     owner: AtomicU64,
     /// Its read point; 0 when it has none.
     read_ts: AtomicU64,
@@ -112,10 +112,15 @@ impl Progress {
         self.rows_locked.store(rows as u64, Ordering::Relaxed);
     }
 
+    /// This owner stands for it.
+    pub(crate) fn is_owned_by(&self, owner: LockOwner) {
+        self.owner.store(owner.0, Ordering::Relaxed);
+    }
+
     /// It asks for row locks.
     pub(crate) fn asks(self: &Arc<Self>, owner: LockOwner, unix_ms: u64) -> Asking {
         self.begins();
-        self.owner.store(owner.0, Ordering::Relaxed);
+        self.is_owned_by(owner);
         self.asking_since_unix_ms.store(unix_ms, Ordering::Relaxed);
         Asking(self.clone())
     }

@@ -13,6 +13,9 @@
 //!
 //! An upgrade from shared to exclusive goes before everybody in the line: nobody there can be served first anyway.
 //!
+//! Locks of large transactions are in no such table. Whoever meets one asks again and again, and counts as waiting
+//! meanwhile (`held_up`).
+//!
 //! Whoever asks may give up (`cancel`): its requests are numbered, and a later one ends the waits of those before it.
 //!
 //! Invariants:
@@ -27,6 +30,7 @@
 mod cancel;
 mod deadlock;
 mod handover;
+mod held_up;
 mod report;
 
 pub use deadlock::find_victims;
@@ -38,12 +42,14 @@ use base::{ShardId, SharedClock, limits};
 use bytes::Bytes;
 use cancel::Cancelled;
 use handover::Aside;
+use held_up::HeldUps;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// The row locks of all shards that a node leads.
@@ -69,6 +75,8 @@ struct State {
     aside: BTreeMap<ShardId, Aside>,
     /// Requests that were cancelled lately: one that comes after its cancel is refused.
     cancelled: Cancelled,
+    /// Requests that wait for large transactions.
+    held_ups: HeldUps,
 }
 
 /// One key's locks.
@@ -142,6 +150,8 @@ pub enum Asked {
     Taken,
     /// The request was cancelled before.
     Cancelled,
+    /// While it was held up by a large transaction, the asker was chosen to give way.
+    Deadlock,
     /// The asker stands in line.
     Waits(Wait),
 }
@@ -201,6 +211,9 @@ impl RowLocks {
         }
         // An owner has one request under way: it does not hear of those before.
         self.end_requests(&mut state, owner, request.saturating_sub(1));
+        if state.held_ups.ask(owner, request, key) {
+            return Ok(Asked::Deadlock);
+        }
         let mine = state.keys.get(key).and_then(|locks| locks.mode_of(owner));
         if mine.is_some_and(|mine| mine >= mode) {
             state.asked_again(owner, key, request);
@@ -239,7 +252,8 @@ impl RowLocks {
         if let Some(older) = older {
             older.end(GONE);
         }
-        if let Some(victim) = deadlock::victim_of_cycle(owner, |owner| state.blockers(owner)) {
+        let now = self.clock.monotonic();
+        if let Some(victim) = deadlock::victim_of_cycle(owner, |owner| state.blockers(owner, now)) {
             self.end_waits(&mut state, victim, None, DEADLOCK);
         }
         drop(state);
@@ -285,6 +299,7 @@ impl RowLocks {
         let mut state = self.state.lock();
         state.release_keys_aside(owner, keys);
         for key in keys {
+            state.held_ups.end_key(owner, key);
             if state.owners.get(&owner).is_some_and(|held| held.contains(key)) {
                 self.leave(&mut state, owner, key);
             }
@@ -306,6 +321,7 @@ impl RowLocks {
     /// stay there.
     pub fn reset(&self, shard: ShardId) {
         let mut state = self.state.lock();
+        state.held_ups.reset(shard);
         let of_shard =
             |(key, locks): (&Bytes, &KeyLocks)| (locks.shard == shard).then(|| key.clone());
         let keys: Vec<Bytes> = state.keys.iter().filter_map(of_shard).collect();
@@ -331,13 +347,18 @@ impl RowLocks {
     /// Who waits for whom, at most `LOCK_WAITS_TOLD_MAX` of them.
     pub fn waits(&self) -> Vec<LockWaiting> {
         let state = self.state.lock();
-        let told = state.waits.values().take(limits::LOCK_WAITS_TOLD_MAX);
-        told.map(|waiter| LockWaiting {
+        let in_line = state.waits.values().map(|waiter| LockWaiting {
             owner: waiter.owner,
             weight: waiter.weight,
             blockers: state.blockers_of(waiter),
-        })
-        .collect()
+        });
+        let held_up = state.held_ups.recent(self.clock.monotonic());
+        let held_up = held_up.map(|(owner, _, held_up)| LockWaiting {
+            owner,
+            weight: held_up.weight,
+            blockers: held_up.blocker().into_iter().collect(),
+        });
+        in_line.chain(held_up).take(limits::LOCK_WAITS_TOLD_MAX).collect()
     }
 
     /// Tells an owner that it gives way to a deadlock. Nothing happens when it does not wait any more.
@@ -439,7 +460,10 @@ impl RowLocks {
     /// Ends an owner's waits (on one shard, or all).
     fn end_waits(&self, state: &mut State, owner: LockOwner, shard: Option<ShardId>, outcome: u8) {
         if outcome == DEADLOCK {
-            state.remember_deadlock(owner, self.clock.unix_ms());
+            state.remember_deadlock(owner, self.clock.unix_ms(), self.clock.monotonic());
+            state.held_ups.give_way(owner);
+        } else {
+            state.held_ups.end(owner, shard);
         }
         let waits: Vec<Arc<Waiter>> = state
             .waits_of(owner)
@@ -477,12 +501,16 @@ impl State {
     }
 
     /// Whom an owner waits for, and its weight; `None` when it does not wait.
-    fn blockers(&self, owner: LockOwner) -> Option<(u64, Vec<LockOwner>)> {
+    fn blockers(&self, owner: LockOwner, now: Duration) -> Option<(u64, Vec<LockOwner>)> {
         let mut weight = None;
         let mut blockers = Vec::new();
         for waiter in self.waits_of(owner) {
             weight = Some(waiter.weight);
             blockers.extend(self.blockers_of(waiter));
+        }
+        for (_, held_up) in self.held_ups.of_owner(owner, now) {
+            weight = Some(held_up.weight);
+            blockers.extend(held_up.blocker());
         }
         weight.map(|weight| (weight, blockers))
     }

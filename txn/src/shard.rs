@@ -273,10 +273,19 @@ impl Shard {
     pub async fn write(&self, request: WriteRequest) -> Result<WriteResponse> {
         match request {
             WriteRequest::FinishAll { start_ts, primary, commit_ts } => {
+                self.core.row_locks.forget_large(start_ts);
                 let ended = Ended { start_ts, primary, commit_ts };
                 finisher::finish_all(&self.core, &self.proposer, ended).await
             }
-            request => self.proposer.write(request).await,
+            request => {
+                if let WriteRequest::Prewrite {
+                    start_ts, owner: Some(owner), round: Some(_), ..
+                } = &request
+                {
+                    self.core.row_locks.note_large(*start_ts, *owner);
+                }
+                self.proposer.write(request).await
+            }
         }
     }
 }

@@ -610,19 +610,20 @@ impl Transaction {
                 Large::begin(&self.client, primary).await?
             }
         };
-        if let Some(locks) = &mut self.locks {
-            locks.forget(&writes);
-            if locks.count() > limits::LARGE_TRANSACTION_ROW_LOCKS {
-                let kept = locks.kept(|_| false);
-                locks.forget(&kept);
-                writes.extend(kept);
-                writes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-            }
+        // Also one that has locked no row has an owner: others may wait for what it has written.
+        let locks = self.locks.get_or_insert_with(|| HeldLocks::new(self.client.clone()));
+        locks.forget(&writes);
+        if locks.count() > limits::LARGE_TRANSACTION_ROW_LOCKS {
+            let kept = locks.kept(|_| false);
+            locks.forget(&kept);
+            writes.extend(kept);
+            writes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         }
+        let owner = locks.owner();
+        self.tell(|progress| progress.is_owned_by(owner));
         large.count_rows(rows);
-        let owner = self.lock_owner();
         let large = self.large.insert(large);
-        large.send(writes, owner, &self.scans).await?;
+        large.send(writes, Some(owner), &self.scans).await?;
         let held = self.locks.as_ref().map_or(0, HeldLocks::count);
         self.tell(|progress| progress.holds(held));
         self.tell_writes();

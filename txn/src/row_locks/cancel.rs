@@ -77,7 +77,11 @@ impl RowLocks {
 
     /// Ends an owner's waits for requests up to this number.
     pub(super) fn end_requests(&self, state: &mut State, owner: LockOwner, last: u64) {
-        if last == 0 || state.waits.is_empty() {
+        if last == 0 {
+            return;
+        }
+        state.held_ups.end_requests(owner, last);
+        if state.waits.is_empty() {
             return;
         }
         let waits: Vec<Arc<Waiter>> = state

@@ -9,6 +9,7 @@ use base::TableId;
 use bytes::Bytes;
 use engine::key;
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 /// Waits that are remembered of a deadlock.
 const DEADLOCK_WAITS_MAX: usize = 16;
@@ -73,13 +74,16 @@ impl RowLocks {
     /// Locks, waits and the last deadlock: at most so many rows of locks and as many of waits, and so many bytes of
     /// keys in each.
     pub fn report(&self, rows_max: usize, bytes_max: usize) -> LockReport {
+        let now = self.clock.monotonic();
         let state = self.state.lock();
         let deadlock = state.deadlock.clone();
         let mut report = LockReport { deadlock, ..LockReport::default() };
         let mut contended: BTreeSet<Bytes> = BTreeSet::new();
         let mut room = Room { rows: rows_max, bytes: bytes_max };
-        for waiter in state.waits.values().filter(|waiter| is_of_a_table(&waiter.key)) {
-            let mut wait = state.wait_of(waiter);
+        let in_line = state.waits.values().map(|waiter| state.wait_of(waiter));
+        let held_up = state.held_ups.recent(now);
+        let held_up = held_up.map(|(owner, key, held_up)| held_up.to_wait(owner, key));
+        for mut wait in in_line.chain(held_up).filter(|wait| is_of_a_table(&wait.key)) {
             if wait.blockers.len() > BLOCKERS_TOLD_MAX {
                 wait.blockers.truncate(BLOCKERS_TOLD_MAX);
                 report.cut = true;
@@ -92,6 +96,19 @@ impl RowLocks {
             report.waits.push(wait);
         }
         let mut room = Room { rows: rows_max, bytes: bytes_max };
+        // What large transactions have locked, as far as somebody waits for it.
+        let mut told: BTreeSet<(LockOwner, &Bytes)> = BTreeSet::new();
+        for (_, key, held_up) in state.held_ups.recent(now).filter(|(_, key, _)| is_of_a_table(key))
+        {
+            let Some(owner) = held_up.blocker().filter(|owner| told.insert((*owner, key))) else {
+                continue;
+            };
+            if !room.takes(1, key.len()) {
+                report.cut = true;
+                break;
+            }
+            report.held.push(HeldLock { key: key.clone(), owner, mode: LockMode::Exclusive });
+        }
         let waited_for = contended.iter().filter_map(|key| state.keys.get_key_value(key));
         let others = state.keys.iter().filter(|(key, _)| !contended.contains(*key));
         for (key, locks) in waited_for.chain(others).filter(|(key, _)| is_of_a_table(key)) {
@@ -99,7 +116,9 @@ impl RowLocks {
                 report.cut = true;
                 break;
             }
-            report.held.extend(held(key, locks));
+            // Who is held up has got the row lock, and waits for the row all the same.
+            let has = |lock: &HeldLock| !state.held_ups.has(lock.owner, key, now);
+            report.held.extend(held(key, locks).filter(has));
         }
         report
     }
@@ -120,13 +139,17 @@ impl Room {
 
 impl State {
     /// Remembers a deadlock that is ended by this owner's giving way. Nothing happens when it does not wait.
-    pub(super) fn remember_deadlock(&mut self, victim: LockOwner, unix_ms: u64) {
+    pub(super) fn remember_deadlock(&mut self, victim: LockOwner, unix_ms: u64, now: Duration) {
         let mut waits: Vec<WaitingLock> = Vec::new();
         let mut seen = BTreeSet::from([victim]);
         let mut left = VecDeque::from([victim]);
         while let Some(owner) = left.pop_front() {
-            for waiter in self.waits_of(owner).take(DEADLOCK_WAITS_MAX - waits.len()) {
-                let wait = self.wait_of(waiter);
+            let in_line = self.waits_of(owner).map(|waiter| self.wait_of(waiter));
+            let held_up = self.held_ups.of_owner(owner, now);
+            let held_up = held_up.map(|(key, held_up)| held_up.to_wait(owner, key));
+            for wait in
+                in_line.chain(held_up).take(DEADLOCK_WAITS_MAX - waits.len()).collect::<Vec<_>>()
+            {
                 for (blocker, _) in &wait.blockers {
                     if seen.insert(*blocker) {
                         left.push_back(*blocker);

@@ -35,6 +35,7 @@ pub(super) async fn lock(core: &Core, mut request: LockRequest) -> Result<Vec<Lo
         return lock_rows(core, request).await;
     }
     let tenure = core.tenure().await?;
+    core.row_locks.note_large(request.own, request.owner);
     let mut outcomes = Vec::with_capacity(request.keys.len());
     let mut others = Vec::new();
     for key in std::mem::take(&mut request.keys) {
@@ -110,13 +111,8 @@ async fn lock_rows(core: &Core, request: LockRequest) -> Result<Vec<LockedKey>> 
         return Ok(vec![LockedKey::Skipped; taken.len()]);
     }
     let unlocked = || {
-        no_prewrite(core, &tenure, &held).inspect_err(|error| {
-            if let Error::KeyLocked { key, .. } = error
-                && fresh.contains(key)
-            {
-                tenure.row_locks.release_keys(request.owner, std::slice::from_ref(key));
-            }
-        })
+        let met = |error| told_of_prewrite(&tenure, &request, &fresh, error);
+        no_prewrite(core, &tenure, &held).map_err(met)
     };
     unlocked()?;
     let guard = tenure.latches.enqueue(held.clone(), Visibility::Never);
@@ -165,6 +161,7 @@ async fn take_all(
             Asked::Granted => taken.push(true),
             // Nobody hears this any more.
             Asked::Cancelled => return Err(core.not_serving()),
+            Asked::Deadlock => return Err(Error::Deadlock { key: key.clone() }),
             Asked::Taken if request.patience == Patience::Skip => taken.push(false),
             Asked::Taken => return Err(Error::LockNotAvailable { key: key.clone() }),
             Asked::Waits(wait) => {
@@ -202,6 +199,34 @@ fn no_prewrite(core: &Core, tenure: &Tenure, keys: &[Bytes]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What an asker is told whose rows are locked and who then meets a prewrite. Who does not wait gives a fresh row lock
+/// back; who waits is held up by a large transaction, or gives way to it.
+fn told_of_prewrite(
+    tenure: &Tenure,
+    request: &LockRequest,
+    fresh: &[Bytes],
+    error: Error,
+) -> Error {
+    let LockRequest { owner, number, weight, mode, patience, .. } = *request;
+    let Error::KeyLocked { key, start_ts, large, .. } = &error else { return error };
+    match patience {
+        Patience::NoWait | Patience::Skip => {
+            if fresh.contains(key) {
+                tenure.row_locks.release_keys(owner, std::slice::from_ref(key));
+            }
+            error
+        }
+        Patience::Wait(left) if *large && !left.is_zero() => {
+            let asker = Asker { owner, request: number, weight };
+            match tenure.row_locks.hold_up(tenure.shard, asker, key, mode, *start_ts) {
+                true => Error::Deadlock { key: key.clone() },
+                false => error,
+            }
+        }
+        Patience::Wait(_) => error,
+    }
 }
 
 /// The row lock that a change needs.
