@@ -318,7 +318,7 @@ async fn small_commands_and_unknown_ones() {
     assert_eq!(client.message().unwrap()[1..3], 1047_u16.to_le_bytes(), "DROP_DB");
     client.command(&[0x09]);
     assert!(client.message().unwrap().starts_with(b"Uptime: "), "STATISTICS");
-    client.command(b"\x03SELECT '\xff'");
+    client.command(b"\x03SELECT `\xff`");
     assert_eq!(client.message().unwrap()[1..3], 1300_u16.to_le_bytes(), "no UTF-8");
     client.command(b"\x03SELECT 1; SELECT 2");
     assert_eq!(client.message().unwrap()[1..3], 1064_u16.to_le_bytes(), "several statements");
@@ -326,6 +326,55 @@ async fn small_commands_and_unknown_ones() {
     assert_eq!(client.message().unwrap()[0], 0, "RESET_CONNECTION");
     client.command(&[0x01]);
     assert_eq!(client.message(), None, "QUIT");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strings_that_are_no_text_keep_their_bytes() {
+    let server = Server::start(100).await;
+    let mut root = server.root().await;
+    root.query_drop("CREATE DATABASE d").await.unwrap();
+    root.query_drop("CREATE TABLE d.t (id INT PRIMARY KEY, b BLOB, c VARCHAR(9))").await.unwrap();
+    let mut client = RawClient::login(&server);
+    client.command(b"\x03INSERT INTO d.t (id, b) VALUES (1, '\xff\\0\\'\\\\\\Z\x80'), (2, 'text')");
+    let ok = client.message().unwrap();
+    assert_eq!((ok[0], ok[1]), (0, 2), "OK, two rows");
+    assert_eq!(ok[5..7], [1, 0], "one warning");
+    client.command(b"\x03SHOW WARNINGS");
+    // Number of columns, three columns, the row, the end.
+    let messages: Vec<BytesMut> = (0..6).map(|_| client.message().unwrap()).collect();
+    let warning = String::from_utf8_lossy(&messages[4]);
+    assert!(warning.ends_with("Invalid utf8mb4 character string: 'FF0027'"), "{warning}");
+    let rows: Vec<Vec<u8>> = root.query("SELECT b FROM d.t ORDER BY id").await.unwrap();
+    assert_eq!(rows, [b"\xff\0'\\\x1a\x80".to_vec(), b"text".to_vec()]);
+    client.command(b"\x03UPDATE d.t SET b = CONCAT('\xfe', b) WHERE b = 'text' OR b = '\xfd'");
+    assert_eq!(client.message().unwrap()[..2], [0, 1]);
+    let rows: Vec<Vec<u8>> = root.query("SELECT b FROM d.t WHERE id = 2").await.unwrap();
+    assert_eq!(rows, [b"\xfetext".to_vec()]);
+    client.command(b"\x03INSERT INTO d.t (id, c) VALUES (3, 'a\xff')");
+    assert_eq!(client.message().unwrap()[1..3], 1366_u16.to_le_bytes(), "no bytes in a text");
+    client.command(b"\x03SET NAMES latin1");
+    assert_eq!(client.message().unwrap()[0], 0);
+    client.command(b"\x03INSERT INTO d.t (id, b) VALUES (4, '\xff')");
+    assert_eq!(client.message().unwrap()[1..3], 1300_u16.to_le_bytes(), "a character of latin1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_sleeps_answers_no_row() {
+    let server = Server::start(100).await;
+    let mut client = RawClient::login(&server);
+    client.command(b"\x03SELECT CONNECTION_ID()");
+    let rows: Vec<BytesMut> = (0..4).map(|_| client.message().unwrap()).collect();
+    let id = String::from_utf8(rows[2][1..].to_vec()).unwrap();
+    client.command(b"\x03SELECT SLEEP(1000)");
+    let mut root = server.root().await;
+    let state = format!("SELECT STATE FROM information_schema.PROCESSLIST WHERE ID = {id}");
+    let sleeps = [Some("User sleep".to_string())];
+    while root.query::<Option<String>, _>(state.as_str()).await.unwrap() != sleeps {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    root.query_drop(format!("KILL {id}")).await.unwrap();
+    assert_eq!(client.message().unwrap()[1..3], 1317_u16.to_le_bytes(), "interrupted");
+    assert_eq!(client.message(), None, "the connection is closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

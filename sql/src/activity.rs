@@ -40,7 +40,7 @@ use crate::value::Value;
 use base::limits::{
     ACTIVITY_BYTES_MAX, ACTIVITY_ROWS_MAX, ACTIVITY_STATEMENT_CHARS_MAX, ACTIVITY_WAIT_MAX,
 };
-use base::{NodeId, Timestamp};
+use base::{NodeId, TableId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use tokio::time::timeout;
@@ -221,6 +221,8 @@ pub(crate) struct Activity {
     answered: BTreeSet<NodeId>,
     /// Who has table locks, or waits for them; none when only sessions were asked for.
     table_locks: Arc<TableLocks>,
+    /// The tables that each prepared transaction has written; none when only sessions were asked for.
+    prepared_tables: Vec<BTreeSet<TableId>>,
     /// In which people read times.
     time_zone: TimeZone,
     /// Wall clock of this node when the statement began, microseconds.
@@ -290,6 +292,7 @@ impl Activity {
             connections: connections.collect(),
             answered,
             table_locks: Arc::default(),
+            prepared_tables: Vec::new(),
             time_zone: ctx.time_zone,
             now_unix_micros: ctx.clock.unix_micros(),
             nodes,

@@ -166,6 +166,18 @@ impl TableDef {
         self.columns.iter().position(|c| !c.hidden && c.name.eq_ignore_ascii_case(name))
     }
 
+    /// Its options beyond those that have columns of their own in lists of tables.
+    pub fn create_options(&self) -> String {
+        let mut options = self.options.trim_start().to_string();
+        if self.retention_s > 0 {
+            if !options.is_empty() {
+                options.push(' ');
+            }
+            options.push_str(&format!("RETENTION_SECONDS={}", self.retention_s));
+        }
+        options
+    }
+
     /// Whether rows of this table are read alike with another definition of it.
     pub fn reads_as(&self, other: &TableDef) -> bool {
         *self == TableDef { retention_s: self.retention_s, ..other.clone() }

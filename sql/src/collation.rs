@@ -152,6 +152,11 @@ pub fn connection_collation(id: u16) -> Option<CollationId> {
     }
 }
 
+/// Whether this is the id of a latin1 collation.
+pub fn is_latin1(id: u16) -> bool {
+    matches!(id, 5 | 8 | 15 | 31 | 47 | 48 | 49 | 94)
+}
+
 /// The character set a client may name in SET NAMES and SET CHARACTER SET, and the collation its
 /// texts get: utf8mb4, utf8 and utf8mb3, ascii, binary, latin1 as in [`connection_collation`].
 pub fn connection_charset(name: &str) -> Result<CollationId> {

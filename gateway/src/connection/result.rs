@@ -12,6 +12,7 @@ use crate::login::invalid_text;
 use futures::StreamExt;
 use mysql_common::constants::CapabilityFlags;
 use sql::Error;
+use sql::lexer::raw::StatementText;
 use sql::lexer::{self, ParseMode};
 use sql::session::{ColumnMeta, OkResult, Outcome, RowSource};
 use sql::value::Row;
@@ -31,8 +32,7 @@ pub(super) enum Form {
 impl Connection {
     /// COM_QUERY: every statement of the text, until one fails.
     pub(super) async fn query(&mut self, text: &[u8]) -> Result<(), Disconnect> {
-        let backslash_escapes = !self.session.status().no_backslash_escapes;
-        let text = match sql::lexer::raw::statement_text(text, backslash_escapes) {
+        let StatementText { text, invalid } = match self.session.statement_text(text) {
             Ok(text) => text,
             Err(bytes) => {
                 self.error(&invalid_text(bytes));
@@ -46,7 +46,15 @@ impl Connection {
             return Ok(());
         }
         let mut rest = text;
+        let mut invalid = invalid.into_iter().peekable();
         loop {
+            let from = text.len() - rest.len();
+            let end = match invalid.peek() {
+                Some(_) if self.multi_statements => from + self.session.statement_length(rest),
+                _ => text.len(),
+            };
+            let of_statement = std::iter::from_fn(|| invalid.next_if(|literal| literal.at < end));
+            self.session.set_invalid_literals(of_statement.collect());
             let (result, next) = self.session.execute(rest).await;
             let next = next.filter(|_| self.multi_statements).and_then(|next| rest.get(next..));
             let succeeded = self.answer(result, next.is_some(), Form::Text).await?;

@@ -15,6 +15,7 @@ use base::limits::{CURSOR_BYTES_MAX, PACKET_BYTES_MAX};
 use futures::StreamExt;
 use mysql_common::constants::StatusFlags;
 use sql::Error;
+use sql::lexer::raw::StatementText;
 use sql::session::{ColumnMeta, Outcome, RowSource};
 use sql::value::{Row, Value};
 use std::collections::{BTreeMap, VecDeque};
@@ -47,13 +48,12 @@ struct Cursor {
 impl Connection {
     /// COM_STMT_PREPARE.
     pub(super) async fn prepare(&mut self, text: &[u8]) {
-        let backslash_escapes = !self.session.status().no_backslash_escapes;
-        let text = match sql::lexer::raw::statement_text(text, backslash_escapes) {
+        let StatementText { text, invalid } = match self.session.statement_text(text) {
             Ok(text) => text,
             Err(bytes) => return self.error(&invalid_text(bytes)),
         };
-        let text = text.as_ref();
-        let prepared = match self.session.prepare(text).await {
+        self.session.set_invalid_literals(invalid);
+        let prepared = match self.session.prepare(&text).await {
             Ok(prepared) => prepared,
             Err(error) => return self.error(&error),
         };

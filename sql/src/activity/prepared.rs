@@ -49,6 +49,7 @@ impl Activity {
             let keys = listed.keys.into_iter().chain(listed.kept);
             let held = keys.filter(|key| is_of_a_table(key));
             shown.locks.held.extend(held.map(|key| HeldLock { key, owner, mode }));
+            self.prepared_tables.push(listed.tables);
         }
         self.nodes.push(shown);
         self
@@ -83,6 +84,13 @@ impl Activity {
             WaitingLock { key, owner, mode, blockers }
         };
         waits.into_iter().map(waiting).collect()
+    }
+}
+
+impl Activity {
+    /// The tables that each prepared transaction has written.
+    pub(crate) fn prepared_tables(&self) -> &[BTreeSet<TableId>] {
+        &self.prepared_tables
     }
 }
 

@@ -271,7 +271,7 @@ fn tables(catalog: &Catalog) -> VirtualTable {
                 Value::Null,
                 text(table.collation.name()),
                 Value::Null,
-                text(""),
+                text(table.create_options()),
                 text(&table.comment),
             ]
         })

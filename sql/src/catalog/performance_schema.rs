@@ -4,7 +4,7 @@
 //! when the transaction is over or its node does not answer. There are no events (EVENT_ID is NULL) and no gaps.
 //!
 //! Locks of tables stand in metadata_locks: those of LOCK TABLES and FLUSH TABLES WITH READ LOCK, had or wanted, and the
-//! tables that sessions use, which LOCK TABLES waits for.
+//! tables that sessions use and that prepared XA transactions have written, which LOCK TABLES waits for.
 //!
 //! Not here: where the rows come from (`activity`).
 
@@ -166,8 +166,8 @@ struct MetadataLock<'a> {
     duration: &'static str,
     /// Whether its session has it; else it waits.
     granted: bool,
-    /// The session.
-    connection: u32,
+    /// The session; none for a prepared XA transaction.
+    connection: Option<u32>,
 }
 
 impl MetadataLock<'_> {
@@ -182,7 +182,7 @@ impl MetadataLock<'_> {
             text(self.duration),
             text(if self.granted { "GRANTED" } else { "PENDING" }),
             text(""),
-            Value::UInt(u64::from(self.connection)),
+            self.connection.map_or(Value::Null, |id| Value::UInt(u64::from(id))),
             Value::Null,
         ]
     }
@@ -198,6 +198,10 @@ fn metadata_locks(tables: &SystemTables) -> VirtualTable {
         for session in activity.sessions() {
             let locks = locks_of_uses(session, catalog);
             rows.extend(locks.into_iter().map(MetadataLock::row));
+        }
+        for tables in activity.prepared_tables() {
+            let locks = tables.iter().filter_map(|table| lock_of_use(*table, true, None, catalog));
+            rows.extend(locks.map(MetadataLock::row));
         }
         rows
     });
@@ -221,7 +225,7 @@ fn metadata_locks(tables: &SystemTables) -> VirtualTable {
 
 /// What LOCK TABLES or FLUSH TABLES WITH READ LOCK of a session has, or waits for.
 fn locks_of_record(holder: &LockHolder, had: bool) -> Vec<MetadataLock<'_>> {
-    let connection = holder.connection;
+    let connection = Some(holder.connection);
     let of_all = |kind, granted| MetadataLock {
         kind,
         table: None,
@@ -252,7 +256,7 @@ fn locks_of_record(holder: &LockHolder, had: bool) -> Vec<MetadataLock<'_>> {
 
 /// The tables that a session uses; those that were dropped are left out.
 fn locks_of_uses<'a>(session: &SessionRow, catalog: &'a Catalog) -> Vec<MetadataLock<'a>> {
-    let connection = session.process.id;
+    let connection = Some(session.process.id);
     let lock_of = |(table, write): &(TableId, bool)| {
         if *table == EVERYTHING {
             return Some(MetadataLock {
@@ -264,17 +268,27 @@ fn locks_of_uses<'a>(session: &SessionRow, catalog: &'a Catalog) -> Vec<Metadata
                 connection,
             });
         }
-        let table = catalog.table_by_id(*table)?;
-        Some(MetadataLock {
-            kind: "TABLE",
-            table: Some((table.database.as_str(), table.name.as_str())),
-            lock: if *write { "SHARED_WRITE" } else { "SHARED_READ" },
-            duration: "TRANSACTION",
-            granted: true,
-            connection,
-        })
+        lock_of_use(*table, *write, connection, catalog)
     };
     session.uses.iter().filter_map(lock_of).collect()
+}
+
+/// A table that is used in a transaction, unless it was dropped.
+fn lock_of_use(
+    table: TableId,
+    write: bool,
+    connection: Option<u32>,
+    catalog: &Catalog,
+) -> Option<MetadataLock<'_>> {
+    let table = catalog.table_by_id(table)?;
+    Some(MetadataLock {
+        kind: "TABLE",
+        table: Some((table.database.as_str(), table.name.as_str())),
+        lock: if write { "SHARED_WRITE" } else { "SHARED_READ" },
+        duration: "TRANSACTION",
+        granted: true,
+        connection,
+    })
 }
 
 /// The sessions, with one column more than those of information_schema.

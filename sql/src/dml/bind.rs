@@ -157,6 +157,9 @@ pub(crate) fn literal(expr: &ast::Expr, ctx: &EvalContext) -> Option<Value> {
             Literal::Double(text) => Value::Double(text.parse().ok()?),
             Literal::String { value, charset: None, .. } => Value::Text(value.clone()),
             Literal::Bytes { value, charset: None, .. } => Value::Bytes(value.clone()),
+            Literal::Bytes { value, charset: Some(charset), .. } if charset == "binary" => {
+                Value::Bytes(value.clone())
+            }
             _ => return None,
         }),
         AstKind::Unary { op: ast::UnaryOp::Minus, operand } => match &operand.kind {

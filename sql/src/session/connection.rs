@@ -2,6 +2,7 @@
 
 use super::infile::Infile;
 use super::prepared::{Prepared, PreparedStatements};
+use super::statement::parse_mode;
 use super::table_gate::Blocked;
 use super::table_locks::SessionLocks;
 use super::transaction::SessionTransaction;
@@ -10,6 +11,8 @@ use super::variables::SessionVariables;
 use super::{ColumnMeta, OkResult, Outcome};
 use crate::context::SqlMode;
 use crate::instance::{Instance, SessionEntry};
+use crate::lexer;
+use crate::lexer::raw::{self, InvalidLiteral, StatementText};
 use crate::value::Value;
 use crate::{Error, Result};
 use parking_lot::Mutex;
@@ -62,6 +65,8 @@ pub struct Session {
     pub(crate) prepared: PreparedStatements,
     /// Warnings of the last statement that did not only show them.
     pub(crate) diagnostics: super::statement::Diagnostics,
+    /// String literals of the command at hand that are no text: its statement is warned of them.
+    pub(crate) invalid_literals: Vec<InvalidLiteral>,
     /// A LOAD DATA LOCAL whose data is under way.
     pub(crate) infile: Option<Box<Infile>>,
     /// GET_LOCK.
@@ -94,11 +99,41 @@ impl Session {
             transaction: SessionTransaction::default(),
             prepared: PreparedStatements::default(),
             diagnostics: Default::default(),
+            invalid_literals: Vec::new(),
             infile: None,
             user_locks: UserLocks::default(),
             table_locks: SessionLocks::default(),
             blocked: Mutex::default(),
         }
+    }
+
+    /// The bytes of a command as text, by the session's sql_mode. String literals may be no text, unless the client sends
+    /// latin1: that would have been text.
+    ///
+    /// # Errors
+    /// The bytes that are not text, from the first one on.
+    pub fn statement_text<'a>(
+        &self,
+        bytes: &'a [u8],
+    ) -> std::result::Result<StatementText<'a>, &'a [u8]> {
+        let text = raw::statement_text(bytes, &parse_mode(self.variables.sql_mode()))?;
+        match str::from_utf8(bytes) {
+            Err(error) if !text.invalid.is_empty() && self.variables.is_client_latin1() => {
+                Err(&bytes[error.valid_up_to()..])
+            }
+            _ => Ok(text),
+        }
+    }
+
+    /// Bytes of the first statement of `sql`, its semicolon included.
+    pub fn statement_length(&self, sql: &str) -> usize {
+        let tokens = lexer::tokens(sql, &parse_mode(self.variables.sql_mode()));
+        tokens.last().map_or(sql.len(), |token| token.span.end as usize)
+    }
+
+    /// String literals of the next command that are no text: its statement will be warned of them.
+    pub fn set_invalid_literals(&mut self, literals: Vec<InvalidLiteral>) {
+        self.invalid_literals = literals;
     }
 
     /// Executes the first statement of `sql`. The second part of the answer is the byte offset of the

@@ -6,6 +6,7 @@
 //! times that are refused.
 //!
 //! KILL QUERY ends the wait and not the statement, as in MySQL: who is behind it in the same statement does not wait either.
+//! KILL CONNECTION ends the statement, too.
 
 use super::connection::Session;
 use crate::Result;
@@ -52,6 +53,7 @@ impl Session {
 
     /// Waits; whether KILL has ended it.
     async fn sleep(&self, seconds: f64) -> bool {
+        let _waiting = self.entry.waits("User sleep");
         let client = self.instance.config.client.clone();
         let mut pause = client.pause(Duration::from_secs_f64(seconds.min(SLEEP_SECONDS_MAX)));
         while !self.entry.cancel.load(Ordering::Acquire) {

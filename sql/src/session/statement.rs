@@ -110,6 +110,7 @@ impl Session {
     /// Marks the end of a command and keeps its error for SHOW WARNINGS.
     pub(super) fn end_command<T>(&mut self, result: Result<T>) -> Result<T> {
         self.settle_uses();
+        self.invalid_literals = Vec::new();
         let result = result.map_err(Error::blocked_as_timeout);
         {
             let mut state = self.entry.state.lock();
@@ -154,6 +155,9 @@ impl Session {
     }
 
     fn watch(&mut self, ctx: &Arc<EvalContext>) {
+        for literal in &self.invalid_literals {
+            ctx.warn(literal.warning());
+        }
         self.diagnostics = Diagnostics { context: Some(ctx.clone()), error: None };
     }
 

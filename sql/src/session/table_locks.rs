@@ -151,6 +151,10 @@ impl Session {
         let mut names: Vec<LockedName> = Vec::with_capacity(locks.len());
         let mut tables = LockSet::new();
         for lock in locks {
+            // `SET TRANSACTION READ ONLY` was for the transaction that has just ended; the session's mode stays.
+            if lock.write && self.variables.read_only() {
+                return Err(Error::read_only_transaction());
+            }
             let database = lock.table.database.as_deref().or(self.database.as_deref());
             if let Some(database) = database.filter(|name| information_schema::is_schema(name)) {
                 let user = format!("'{}'@'{}'", self.info.user, self.info.host);

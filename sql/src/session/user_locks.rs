@@ -353,6 +353,9 @@ impl Session {
             killed |= self.run_call(call, params).await?;
         }
         if killed {
+            if self.is_killed() {
+                return Err(Error::interrupted());
+            }
             self.forget_kill();
         }
         Ok(())

@@ -54,6 +54,8 @@ struct State {
     connection_charset: String,
     /// `collation_connection`.
     connection_collation: CollationId,
+    /// The client announced latin1 at its login and has not said SET NAMES since.
+    announced_latin1: bool,
     /// `collation_database` and `character_set_database`.
     database_collation: CollationId,
     /// `timestamp`: NOW() stands still at this Unix time.
@@ -121,6 +123,7 @@ impl SessionVariables {
             results_charset: Some("utf8mb4".into()),
             connection_charset: "utf8mb4".into(),
             connection_collation: CollationId::DEFAULT,
+            announced_latin1: false,
             database_collation: CollationId::DEFAULT,
             timestamp: None,
             last_insert_id: 0,
@@ -260,7 +263,14 @@ impl SessionVariables {
         state.results_charset = Some(charset.into());
         state.connection_charset = charset.into();
         state.connection_collation = collation;
+        state.announced_latin1 = collation::is_latin1(id);
         Ok(())
+    }
+
+    /// Whether the client's bytes beyond ASCII may well be characters of latin1.
+    pub(crate) fn is_client_latin1(&self) -> bool {
+        let state = self.state.lock();
+        state.announced_latin1 || state.client_charset == "latin1"
     }
 
     /// SET NAMES.
@@ -282,6 +292,7 @@ impl SessionVariables {
         state.results_charset = Some(charset.into());
         state.connection_charset = charset.into();
         state.connection_collation = collation;
+        state.announced_latin1 = false;
         Ok(())
     }
 

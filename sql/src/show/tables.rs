@@ -90,7 +90,7 @@ pub(super) async fn table_status(session: &mut Session, database: Option<&str>) 
         row.push(next);
         row.extend([moment(table.created_unix), Value::Null, Value::Null]);
         row.extend([text(table.collation.name()), Value::Null]);
-        row.extend([text(table.options.trim_start()), text(&table.comment)]);
+        row.extend([text(table.create_options()), text(&table.comment)]);
         rows.push(row);
     }
     let number = |name: &str| number_column(name);

@@ -7,7 +7,7 @@
 //! | integer, DECIMAL | text without a number | 1366 | warning 1366, 0 |
 //! | any number | text behind the number | 1265 | warning 1265, the number |
 //! | string | too long | 1406 | warning 1265, cut |
-//! | text | bytes that are no UTF-8 | 1366 | warning 1366, empty |
+//! | text | bytes that are no UTF-8 | 1366 | warning 1366, what is before them |
 //! | date and time | no such moment | 1292 | warning 1264 or 1265, zero date |
 //!
 //! Fraction digits that a column lacks are rounded away with a note (1265) at most. "Strict" is
@@ -16,7 +16,7 @@
 //! TIMESTAMP columns get the moment in the session's time zone and store it in UTC: a value that was
 //! read from storage must not be assigned again.
 
-use super::convert::{in_session_zone, shown, shown_value, to_decimal};
+use super::convert::{in_session_zone, shown_value, to_decimal};
 use super::datetime::parse;
 use super::datetime::{Date, DateTime, Time};
 use super::decimal::Decimal;
@@ -431,7 +431,7 @@ impl Target<'_> {
                         self.column,
                         self.row,
                     ))?;
-                    shown(&bytes[..valid])
+                    String::from_utf8_lossy(&bytes[..valid]).into_owned()
                 }
             },
             other => other.to_text(&other.natural_type()).unwrap_or_default(),

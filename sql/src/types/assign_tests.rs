@@ -72,6 +72,7 @@ fn strings_that_are_too_long() {
     assert_eq!(store_lax(Value::text("abcd"), ty), "abc [1265]");
     assert_eq!(store(Value::text("a  "), SqlType::char(3, CollationId::DEFAULT)), "a");
     assert_eq!(store(Value::Bytes(vec![0xff]), ty), "1366");
+    assert_eq!(store_lax(Value::Bytes(b"ab\xffc".to_vec()), ty), "ab [1366]");
     let padded = assign(Value::text("a"), &SqlType::char(3, CollationId::BINARY), "c", 1, &lax());
     assert_eq!(padded.unwrap(), Value::Bytes(vec![b'a', 0, 0]));
     assert_eq!(

@@ -87,6 +87,8 @@ pub(crate) struct ListedPrepared {
     pub(crate) prepared_unix_ms: u64,
     /// Whether it writes; else it has only locked rows.
     pub(crate) has_written: bool,
+    /// Tables that it has written.
+    pub(crate) tables: BTreeSet<TableId>,
     /// Keys that it writes; where it writes none, one that decides it.
     pub(crate) keys: Vec<Bytes>,
     /// Keys that it has locked and does not write.
@@ -373,6 +375,7 @@ pub(crate) async fn list_prepared(client: &Arc<dyn ShardClient>) -> Result<Prepa
             start_ts,
             prepared_unix_ms: record.prepared_unix_ms,
             has_written: !record.tables.is_empty(),
+            tables: record.tables,
             keys: Vec::new(),
             kept: Vec::new(),
         };
