@@ -36,6 +36,7 @@ use crate::value::{Row, Value};
 use crate::{Error, Result, exec};
 use base::limits::{GET_KEYS_MAX, QUERY_BYTES_MAX};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use txn::command::LockedKey;
@@ -286,7 +287,7 @@ impl Lock<'_> {
         }
         // Whoever skips rows learns only of those that are held.
         if let Some(before) = before {
-            txn.forget_reads_since(before);
+            txn.forget_reads_of(&BTreeSet::from([scan.table.id]), &before);
         }
         Ok(rows)
     }

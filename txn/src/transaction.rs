@@ -78,13 +78,13 @@ use crate::progress::Progress;
 use crate::read_points::ReadPoint;
 use crate::shard_client::{Route, ShardClient, TransactionSizes};
 use crate::{Error, Result};
-use base::{KeyRange, ShardId, Timestamp, limits};
+use base::{KeyRange, ShardId, TableId, Timestamp, limits};
 use bytes::Bytes;
 use commit::Validation;
 use held_locks::HeldLocks;
 use large::{Large, OpenScans};
 use read_set::ReadSet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use write_buffer::WriteBuffer;
 
@@ -373,14 +373,17 @@ impl Transaction {
         self.reads = self.marked.clone();
     }
 
-    /// What was read so far, to go back to with [`Transaction::forget_reads_since`].
+    /// What was read so far, to go back to with [`Transaction::forget_reads_of`].
     pub fn reads_so_far(&self) -> ReadMark {
         ReadMark(self.reads.clone())
     }
 
-    /// Forgets what was read since a mark of the same read point: whoever has read it does not rely on it (SKIP LOCKED).
-    pub fn forget_reads_since(&mut self, mark: ReadMark) {
-        self.reads = mark.0;
+    /// Forgets what was read of some tables since a mark of the same read point: whoever has read it does not rely on it
+    /// (SKIP LOCKED). What was read of other tables stays.
+    pub fn forget_reads_of(&mut self, tables: &BTreeSet<TableId>, mark: &ReadMark) {
+        if let (Some(reads), Some(before)) = (&mut self.reads, &mark.0) {
+            Arc::make_mut(reads).go_back(tables, before);
+        }
     }
 
     /// Counts a key as read at the read point, where reads count at all.

@@ -13,7 +13,9 @@
 //!    has none.
 //! 2. A row that was passed over once (SKIP LOCKED) is passed over until the statement ends: the rows it is joined with
 //!    are all held or all left out.
-//! 3. Tables that are locked exclusively come first, so that a row which stands for two tables is locked once.
+//! 3. Of a table that passes rows over only those that are held count as read; of the other tables all that was looked
+//!    at. The missing side of an outer join counts as looked at.
+//! 4. Tables that are locked exclusively come first, so that a row which stands for two tables is locked once.
 //!
 //! Not here: derived tables that group, limit or remove duplicates, and UNION: their rows are no longer rows of a table
 //! (1235, unless no clause names them). Rows that are not there are not locked, whatever looked for them.
@@ -34,6 +36,7 @@ use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
 use crate::value::{Row, Value};
 use crate::{Error, Result, table_codec};
+use base::TableId;
 use base::limits::GET_KEYS_MAX;
 use bytes::Bytes;
 use futures::StreamExt;
@@ -76,13 +79,8 @@ pub(super) async fn run(
     if let Some(table) = tables.first() {
         table.locking.begin(txn).await?;
     }
-    // Where something is only read, all counts as read.
-    let skips = bound.subqueries.is_empty()
-        && locks.iter().all(|locking| locking.is_some_and(|locking| locking.skips()));
-    let before = match skips {
-        true => Some(txn.lock().await.reads_so_far()),
-        false => None,
-    };
+    let mut passed_over = passed_over(source, locks, &bound.subqueries);
+    let before = txn.lock().await.reads_so_far();
     let types = below.types();
     let environment = Environment::new(txn.clone(), ctx.clone(), temp_dir)?;
     let mut pages = exec::stream_plan(plan, subqueries, &environment)?;
@@ -105,9 +103,13 @@ pub(super) async fn run(
         }
     }
     drop(pages);
-    if let Some(before) = before {
+    // Where an outer join has no row, the query tells that there is none.
+    for table in tables.iter().filter(|table| table.lacks) {
+        passed_over.remove(&table.table.id);
+    }
+    if !passed_over.is_empty() {
         let mut txn = txn.lock().await;
-        txn.forget_reads_since(before);
+        txn.forget_reads_of(&passed_over, &before);
         tables.iter().flat_map(|table| &table.held).for_each(|key| txn.count_as_read(key));
     }
     if depth == 0 {
@@ -117,6 +119,29 @@ pub(super) async fn run(
     let mut rest = bound.clone();
     super::replace(&mut rest.plan, depth, rows);
     exec::run_query(&rest, txn, ctx, temp_dir).await
+}
+
+/// The tables of which only the rows that are held count as read: those that skip locked rows wherever the query names
+/// them. `locks` has one item per table of `source`; tables of subqueries are only read.
+fn passed_over(
+    source: &Plan,
+    locks: &[Option<Locking>],
+    subqueries: &Subqueries,
+) -> BTreeSet<TableId> {
+    let mut tables = Vec::new();
+    tables_of(source, &mut tables);
+    subqueries.iter().for_each(|subquery| tables_of(&subquery.plan, &mut tables));
+    let locks = locks.iter().copied().chain(std::iter::repeat(None));
+    let (mut skipping, mut read) = (BTreeSet::new(), BTreeSet::new());
+    for (table, locking) in tables.into_iter().zip(locks) {
+        let Plan::Scan(scan) = table else { continue };
+        match locking.is_some_and(|locking| locking.skips()) {
+            true => skipping.insert(scan.table.id),
+            false => read.insert(scan.table.id),
+        };
+    }
+    skipping.retain(|table| !read.contains(table));
+    skipping
 }
 
 /// The plan with NULL in the columns that an aggregate above it does not read, so that they are not kept either.
@@ -153,6 +178,8 @@ struct LockedTable {
     skipped: BTreeSet<Bytes>,
     /// Rows that are held, where others may be passed over.
     held: Vec<Bytes>,
+    /// Whether a joined row that is held has none of this table.
+    lacks: bool,
 }
 
 /// The plan with the columns added that the keys of its locked tables are made of. `locks` has one item per table.
@@ -267,7 +294,8 @@ impl LockedTable {
             let place = place.ok_or_else(|| Error::internal("a scan without the row's key"))?;
             key.push((column, place));
         }
-        Ok(LockedTable { table, locking, key, skipped: BTreeSet::new(), held: Vec::new() })
+        let (skipped, held) = (BTreeSet::new(), Vec::new());
+        Ok(LockedTable { table, locking, key, skipped, held, lacks: false })
     }
 
     /// The key of this table's row in a joined one; `None` on the missing side of an outer join.
@@ -305,7 +333,13 @@ async fn hold(
             }
         }
         let mut keys = keys.into_iter();
-        rows.retain(|_| keys.next().flatten().is_none_or(|key| !table.skipped.contains(&key)));
+        rows.retain(|_| match keys.next().flatten() {
+            Some(key) => !table.skipped.contains(&key),
+            None => {
+                table.lacks = true;
+                true
+            }
+        });
     }
     Ok(rows)
 }

@@ -14,6 +14,7 @@ use crate::command::{ReadRequest, ReadResponse};
 use crate::defect;
 use crate::shard_client::{Route, ShardClient};
 use crate::{Error, Result};
+use base::key_range::prefix_end;
 use base::{KeyRange, TableId, Timestamp, limits};
 use bytes::Bytes;
 use futures::future::try_join_all;
@@ -52,6 +53,18 @@ impl ReadSet {
     /// Whether nothing was read.
     pub(super) fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.ranges.is_empty()
+    }
+
+    /// Takes what was read of some tables back to what it was at an earlier moment; of all others it stays.
+    pub(super) fn go_back(&mut self, tables: &BTreeSet<TableId>, before: &ReadSet) {
+        let is_key = |key: &Bytes| table_of_key(key).is_some_and(|table| tables.contains(&table));
+        let is_range =
+            |range: &KeyRange| table_of_range(range).is_some_and(|table| tables.contains(&table));
+        self.keys.retain(|key| !is_key(key));
+        self.ranges.retain(|range| !is_range(range));
+        self.keys.extend(before.keys.iter().filter(|key| is_key(key)).cloned());
+        self.ranges.extend(before.ranges.iter().filter(|range| is_range(range)).cloned());
+        self.limit();
     }
 
     /// Merges the pieces of each index when there are too many.
@@ -141,6 +154,18 @@ impl ReadSet {
     }
 }
 
+/// The table that a key belongs to.
+fn table_of_key(key: &[u8]) -> Option<TableId> {
+    key.first_chunk::<4>().map(|table| TableId(u32::from_be_bytes(*table)))
+}
+
+/// The table that all keys of a range belong to; `None` when there may be several.
+fn table_of_range(range: &KeyRange) -> Option<TableId> {
+    let table = table_of_key(&range.start)?;
+    let end = prefix_end(&table.0.to_be_bytes());
+    (!range.end.is_empty() && range.end <= end).then_some(table)
+}
+
 /// The shards that may hold keys of a range.
 fn routes_of(client: &dyn ShardClient, range: &KeyRange) -> Result<Vec<Route>> {
     match range.start.first_chunk::<4>() {
@@ -173,6 +198,29 @@ mod tests {
             let key = key((number % 2) as u8, number);
             assert!(reads.ranges.iter().any(|range| range.contains(&key)));
         }
+    }
+
+    #[test]
+    fn one_table_goes_back_and_the_others_stay() {
+        let of = |table: u32, number: u32| -> Bytes {
+            [table, 0, number].into_iter().flat_map(u32::to_be_bytes).collect::<Vec<_>>().into()
+        };
+        let mut reads = ReadSet::default();
+        reads.add_key(&of(256, 1));
+        let before = reads.clone();
+        reads.add_key(&of(256, 2));
+        reads.add_key(&of(257, 2));
+        reads.add_range(&KeyRange::new(of(256, 5), of(256, 9)));
+        reads.add_range(&KeyRange::prefix(256u32.to_be_bytes().to_vec()));
+        let others = [
+            KeyRange::prefix(257u32.to_be_bytes().to_vec()),
+            KeyRange::new(of(256, 5), of(257, 9)),
+            KeyRange::new(of(256, 5), ""),
+        ];
+        others.iter().for_each(|range| reads.add_range(range));
+        reads.go_back(&BTreeSet::from([TableId(256)]), &before);
+        assert_eq!(reads.keys, BTreeSet::from([of(256, 1), of(257, 2)]));
+        assert_eq!(reads.ranges, others);
     }
 
     #[test]
