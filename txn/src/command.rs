@@ -491,6 +491,6 @@ pub struct LockWaiting {
     pub owner: LockOwner,
     /// Its weight.
     pub weight: u64,
-    /// For whom: those who hold the row or stand before it in the line.
+    /// For whom: those who hold the row or stand before it in the line, or the large transaction that has written it.
     pub blockers: Vec<LockOwner>,
 }

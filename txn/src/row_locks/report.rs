@@ -147,9 +147,7 @@ impl State {
             let in_line = self.waits_of(owner).map(|waiter| self.wait_of(waiter));
             let held_up = self.held_ups.of_owner(owner, now);
             let held_up = held_up.map(|(key, held_up)| held_up.to_wait(owner, key));
-            for wait in
-                in_line.chain(held_up).take(DEADLOCK_WAITS_MAX - waits.len()).collect::<Vec<_>>()
-            {
+            for wait in in_line.chain(held_up).take(DEADLOCK_WAITS_MAX - waits.len()) {
                 for (blocker, _) in &wait.blockers {
                     if seen.insert(*blocker) {
                         left.push_back(*blocker);

@@ -1,7 +1,7 @@
 //! Lines, upgrades and cycles of row locks.
 
 use super::*;
-use base::{IndexId, NodeId, Slot, SystemClock, TableId};
+use base::{IndexId, NodeId, Slot, SystemClock, TableId, Timestamp};
 use engine::key::KeyBuilder;
 use futures::FutureExt;
 
@@ -223,6 +223,70 @@ fn the_last_deadlock_is_remembered_with_its_waits() {
     locks.give_way(owner(7));
     assert_eq!(locks.report(9, 10_000).deadlock, Some(deadlock), "who does not wait gives no way");
     drop(first);
+}
+
+/// The start of a large transaction.
+const LARGE: Timestamp = Timestamp(70);
+
+/// Says that the large transaction of the owner 1 holds a request up; whether it has to give way.
+fn hold_up(locks: &Arc<RowLocks>, count: u64, key: &Bytes) -> bool {
+    assert!(matches!(ask(locks, count, key, Exclusive), Asked::Granted));
+    locks.hold_up(SHARD, asker(count, 1), key, Exclusive, LARGE)
+}
+
+#[test]
+fn who_is_held_up_by_a_large_transaction_waits_for_its_owner() {
+    let locks = RowLocks::new(SystemClock::shared());
+    let user = TableId::FIRST_USER.0;
+    let (a, b) = (row(user, 1), row(user, 2));
+    locks.note_large(LARGE, owner(1));
+    assert!(!hold_up(&locks, 2, &a));
+    let waiting = LockWaiting { owner: owner(2), weight: 1, blockers: vec![owner(1)] };
+    assert_eq!(locks.waits(), [waiting]);
+    let report = locks.report(9, 10_000);
+    let of_large = HeldLock { key: a.clone(), owner: owner(1), mode: Exclusive };
+    assert_eq!(report.held, [of_large], "the row lock that was granted is not shown");
+    let blockers = vec![(owner(1), Exclusive)];
+    let wait = WaitingLock { key: a.clone(), owner: owner(2), mode: Exclusive, blockers };
+    assert_eq!(report.waits, [wait.clone()]);
+    // Until it asks again; then it has the row.
+    assert!(matches!(ask(&locks, 2, &a, Exclusive), Asked::Granted));
+    assert!(locks.waits().is_empty());
+    // Whichever node finds the cycle.
+    assert!(!hold_up(&locks, 2, &a));
+    locks.give_way(owner(2));
+    assert!(matches!(ask(&locks, 2, &a, Exclusive), Asked::Deadlock));
+    let deadlock = locks.report(9, 10_000).deadlock.expect("there was one");
+    assert_eq!(deadlock.waits, [wait]);
+    // The large transaction waits already when the cycle closes.
+    hold(&locks, 3, "c", Exclusive);
+    let first = wait_as(&locks, Asker { weight: 9, ..asker(1, 1) }, "c", Exclusive);
+    assert!(hold_up(&locks, 3, &b));
+    assert_eq!(outcome(&first), None, "the other one has done less");
+    assert!(locks.waits().iter().all(|waiting| waiting.owner == owner(1)));
+}
+
+#[test]
+fn what_holds_a_request_up_is_forgotten_with_it() {
+    let locks = RowLocks::new(SystemClock::shared());
+    let key = row(TableId::FIRST_USER.0, 1);
+    let ends: [fn(&RowLocks, &Bytes); 5] = [
+        |locks, _| locks.release(SHARD, owner(2)),
+        |locks, _| locks.release_all(owner(2)),
+        |locks, key| locks.release_keys(owner(2), std::slice::from_ref(key)),
+        |locks, _| locks.reset(SHARD),
+        |locks, key| locks.cancel(owner(2), 1, std::slice::from_ref(key)),
+    ];
+    for end in ends {
+        assert!(!hold_up(&locks, 2, &key));
+        let waits = locks.waits();
+        assert_eq!(waits.len(), 1);
+        assert!(waits[0].blockers.is_empty(), "nobody knows the owner");
+        end(&locks, &key);
+        assert!(locks.waits().is_empty() && locks.is_empty());
+    }
+    let late = locks.hold_up(SHARD, asker(2, 1), &key, Exclusive, LARGE);
+    assert!(!late && locks.waits().is_empty(), "it was cancelled");
 }
 
 fn held(count: u64, name: &'static str, mode: LockMode) -> HeldLock {

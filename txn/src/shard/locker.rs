@@ -14,7 +14,8 @@
 //! free for others.
 //!
 //! Keys that a large transaction has written already need no row lock of it: their replicated locks keep others away. It
-//! must not wait for one either, because somebody may hold it who waits for the replicated lock to go.
+//! must not wait for one either, because somebody may hold it who waits for the replicated lock to go. Who does so is told
+//! `KeyLocked` and counts as waiting for the transaction's owner until it asks again (`row_locks::held_up`).
 
 use super::Core;
 use super::evaluate::locked;

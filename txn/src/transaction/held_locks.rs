@@ -8,6 +8,8 @@
 //!  dropped ─► release at every shard that was asked
 //! ```
 //!
+//! Who waits for a large transaction asks again in pauses; its leader counts that as a wait, and may answer `Deadlock`.
+//!
 //! Who does not wait (NOWAIT, SKIP LOCKED) takes a row for taken only when its transaction is not decided yet: what was
 //! committed and answered is finished on the spot.
 //!
