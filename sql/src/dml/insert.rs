@@ -4,8 +4,8 @@ use super::bind;
 use super::row::{Explicit, NewRow, RowMaker};
 use super::store::{Assignment, OnDuplicate, Store};
 use super::{Changes, Check, Info, find_writable};
-use crate::ast::{self, InsertSource};
-use crate::binder::Scope;
+use crate::ast::{self, InsertSource, QueryBody, SelectItem};
+use crate::binder::{Scope, ScopeColumn};
 use crate::catalog::TableDef;
 use crate::expr::Expr;
 use crate::session::RowSource;
@@ -17,6 +17,8 @@ use crate::{Error, Result};
 use futures::StreamExt;
 use std::sync::Arc;
 
+/// The number of the error for a column that nobody knows.
+const UNKNOWN_COLUMN: u16 = 1054;
 /// Rows that are stored together.
 const BATCH_ROWS: usize = 512;
 /// The name under which ON DUPLICATE KEY UPDATE finds the new row when none is given. No table can have
@@ -49,7 +51,16 @@ pub(crate) async fn run(
     let table = find_writable(&insert.table, None, session, &env.catalog)?;
     let columns = target_columns(insert, &table)?;
     let maker = RowMaker::new(&table, ctx)?;
-    let on_duplicate = on_duplicate(session, insert, &table, env, txn).await?;
+    let (warnings, mut widened) = (ctx.warnings.count(), None);
+    let on_duplicate = match on_duplicate(session, insert, &table, None, env, txn).await {
+        Err(error) if error.code == UNKNOWN_COLUMN => {
+            ctx.warnings.forget_after(warnings);
+            widened = Widened::of(session, insert, &table, env).await?;
+            let Some(Widened { columns, .. }) = &widened else { return Err(error) };
+            on_duplicate(session, insert, &table, Some(columns), env, txn).await?
+        }
+        other => other?,
+    };
     let mut store = Store {
         table: table.clone(),
         ctx,
@@ -66,7 +77,13 @@ pub(crate) async fn run(
     let mut source = Source { session, env, txn, maker: &maker, columns: &columns };
     let records = match &insert.source {
         InsertSource::Values(rows) => source.values(rows, &mut store, &mut explicit).await?,
-        InsertSource::Query(query) => source.query(query, &mut store, &mut explicit).await?,
+        InsertSource::Query(query) => {
+            let (query, read): (&ast::Query, usize) = match &widened {
+                Some(Widened { query, columns }) => (query, columns.columns.len()),
+                None => (query.as_ref(), 0),
+            };
+            source.query(query, read, &mut store, &mut explicit).await?
+        }
     };
     if let Some(highest) = explicit.highest {
         session.instance.auto_increment.seen(&table, highest).await?;
@@ -100,6 +117,7 @@ async fn on_duplicate(
     session: &Session,
     insert: &ast::Insert,
     table: &Arc<TableDef>,
+    read: Option<&Scope>,
     env: &StatementContext,
     txn: &SharedTransaction,
 ) -> Result<OnDuplicate> {
@@ -113,7 +131,10 @@ async fn on_duplicate(
         Some(alias) => (alias.name.as_str(), new_names(alias, insert, table)?),
         None => (NEW_ROW, Vec::new()),
     };
-    let scope = bind::scope_with_new_row(table, alias, &names);
+    let mut scope = bind::scope_with_new_row(table, alias, &names);
+    if let Some(read) = read {
+        scope.append(read.clone(), false);
+    }
     let mut assignments = Vec::with_capacity(insert.on_duplicate.len());
     for assignment in &insert.on_duplicate {
         let column = bind::target(&assignment.column, table, &table.name, "field list")?;
@@ -135,6 +156,55 @@ async fn on_duplicate(
         assignments.push(Assignment { column, value: bound.into_iter().next() });
     }
     Ok(OnDuplicate::Update(assignments))
+}
+
+/// A query that answers all columns of its tables behind its own, for ON DUPLICATE KEY UPDATE.
+struct Widened {
+    query: ast::Query,
+    /// The columns behind its own.
+    columns: Scope,
+}
+
+impl Widened {
+    /// `None` when the rows of the statement are not those of tables, one for one.
+    async fn of(
+        session: &Session,
+        insert: &ast::Insert,
+        table: &TableDef,
+        env: &StatementContext,
+    ) -> Result<Option<Widened>> {
+        let InsertSource::Query(query) = &insert.source else { return Ok(None) };
+        let mut wide = ast::Query::clone(query);
+        let QueryBody::Select(select) = &mut wide.body else { return Ok(None) };
+        if select.distinct
+            || select.from.is_empty()
+            || !select.group_by.is_empty()
+            || select.having.is_some()
+        {
+            return Ok(None);
+        }
+        select.items.push(SelectItem::Wildcard);
+        // It is bound once more to run, and warns then.
+        let warnings = env.ctx.warnings.count();
+        let own = session.bind_to_run(query, env).await?.columns.len();
+        // Aggregates without GROUP BY do not go with columns.
+        let Ok(bound) = session.bind_to_run(&wide, env).await else { return Ok(None) };
+        env.ctx.warnings.forget_after(warnings);
+        let columns = bound.columns.into_iter().skip(own);
+        let columns = columns.map(|meta| ScopeColumn {
+            database: meta.database.clone(),
+            table: meta.table.clone(),
+            name: meta.name.clone(),
+            ty: meta.ty,
+            // A name alone means the table's own column where there is one.
+            hidden: table.column(&meta.name).is_some(),
+            meta,
+            origin: None,
+            utc: false,
+        });
+        let columns = Scope { columns: columns.collect(), star: Vec::new() };
+        Ok(Some(Widened { query: wide, columns }))
+    }
 }
 
 fn new_names(alias: &ast::RowAlias, insert: &ast::Insert, table: &TableDef) -> Result<Vec<String>> {
@@ -238,24 +308,28 @@ impl Source<'_> {
         Ok(given)
     }
 
+    /// Rows of a query; the last `read` columns are not to be inserted.
     async fn query(
         &mut self,
         query: &ast::Query,
+        read: usize,
         store: &mut Store<'_>,
         explicit: &mut Explicit,
     ) -> Result<u64> {
         let ctx = &self.env.ctx;
         let (columns, rows) = self.session.query_rows(query, self.env, self.txn).await?;
-        if columns.len() != self.columns.len() {
+        if columns.len() != self.columns.len() + read {
             return Err(Error::wrong_value_count(1));
         }
         let mut records = 0;
         let mut take = async |page: Vec<Row>, store: &mut Store<'_>| -> Result<()> {
             let mut batch = Vec::with_capacity(page.len());
-            for values in page {
+            for mut values in page {
                 records += 1;
                 ctx.set_row(records);
-                batch.push(self.row_of(values, records, explicit).await?);
+                let read = values.split_off(self.columns.len());
+                let row = self.row_of(values, records, explicit).await?;
+                batch.push(NewRow { read, ..row });
             }
             ctx.check_cancel()?;
             store.put(&mut *self.txn.lock().await, batch).await

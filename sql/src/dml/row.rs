@@ -51,6 +51,8 @@ pub(crate) struct NewRow {
     pub(crate) values: Row,
     /// Its AUTO_INCREMENT value, when that was generated.
     pub(crate) generated: Option<u64>,
+    /// What ON DUPLICATE KEY UPDATE may name besides: the columns of the tables that the row was read from.
+    pub(crate) read: Row,
 }
 
 /// AUTO_INCREMENT values that a statement was given by hand.
@@ -198,7 +200,7 @@ impl RowMaker {
             };
             row[column] = Value::UInt(value);
         }
-        Ok(NewRow { values: row, generated })
+        Ok(NewRow { values: row, generated, read: Row::new() })
     }
 }
 

@@ -34,7 +34,7 @@ use txn::command::Expect;
 /// Rows kept to name the values of a duplicate key at commit.
 const ROWS_KEPT: usize = 1024;
 
-/// `column = expression` over the row that exists followed by the row that was to be inserted.
+/// `column = expression` over the row that exists, followed by the row that was to be inserted and what it was read from.
 #[derive(Clone, Debug)]
 pub(crate) struct Assignment {
     /// Position in the table.
@@ -198,7 +198,7 @@ impl Store<'_> {
         row_key: Bytes,
         entries: Vec<IndexEntry>,
     ) -> Result<()> {
-        let NewRow { values: row, generated } = row;
+        let NewRow { values: row, generated, read } = row;
         let mut replaced = false;
         while let Some(hit) = self.find_hit(txn, known, &row_key, &entries).await? {
             if let Some(locking) = &self.locking {
@@ -228,8 +228,10 @@ impl Store<'_> {
                     let old = self.old_row(txn, known, &hit.row_key).await?;
                     let assignments = assignments.clone();
                     self.duplicates += 1;
+                    let mut new = row;
+                    new.extend(read);
                     return self
-                        .update_old(txn, known, &hit.row_key, old, &row, &assignments)
+                        .update_old(txn, known, &hit.row_key, old, &new, &assignments)
                         .await;
                 }
             }
