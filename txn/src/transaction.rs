@@ -366,6 +366,9 @@ impl Transaction {
     /// Marks where a locking statement begins: [`Transaction::forget_reads`] goes back to it.
     pub fn mark_reads(&mut self) {
         self.marked = self.reads.clone();
+        if let Some(locks) = &mut self.locks {
+            locks.begin_statement();
+        }
     }
 
     /// Forgets what was read since the mark: the statement is run again, so it does not matter any more.
@@ -540,11 +543,31 @@ impl Transaction {
     /// As [`Transaction::rollback_to`].
     pub async fn rollback_and_unlock_to(&mut self, savepoint: Savepoint) -> Result<()> {
         let undone = self.undo(savepoint)?;
-        let Some(locks) = &mut self.locks else { return Ok(()) };
-        locks.unlock_undone(undone).await;
+        self.unlock_undone(undone).await;
+        Ok(())
+    }
+
+    /// The same for a statement that has failed and began with [`Transaction::mark_reads`]: it also gives up the keys that
+    /// it has locked to insert there and has not written.
+    ///
+    /// # Errors
+    /// As [`Transaction::rollback_to`].
+    pub async fn fail_statement(&mut self, savepoint: Savepoint) -> Result<()> {
+        let mut undone = self.undo(savepoint)?;
+        if let Some(locks) = &mut self.locks {
+            undone.extend(locks.take_vacant());
+            undone.retain(|key| self.buffer.get(key).is_none());
+        }
+        self.unlock_undone(undone).await;
+        Ok(())
+    }
+
+    /// Gives up the locks of keys that have no write any more, where there was no row before.
+    async fn unlock_undone(&mut self, keys: Vec<Bytes>) {
+        let Some(locks) = &mut self.locks else { return };
+        locks.unlock_undone(keys).await;
         let held = locks.count();
         self.tell(|progress| progress.holds(held));
-        Ok(())
     }
 
     /// Undoes writes; answers the keys that have none any more.

@@ -9,7 +9,7 @@
 //! t1: advance | newest | read-point
 //! t1: get a1 b2                           t1: delete a1 [expect=…]
 //! t1: scan [a c] [limit=n] [shard=a1] [reverse] [ordered]
-//! t1: commit | rollback | savepoint s | rollback-to s
+//! t1: commit | rollback | savepoint s | rollback-to s | fail-to s   "fail-to": as a statement that fails
 //! t1: settle                              what became of its commit
 //! t1: await                               what a step that "waits" came to
 //! t1: give-up                             ends a step that "waits", as KILL does
@@ -491,7 +491,7 @@ impl ScriptRunner {
                     Ok("ok".into())
                 })
             }),
-            "savepoint" | "rollback-to" => {
+            "savepoint" | "rollback-to" | "fail-to" => {
                 let session = self.sessions.get_mut(name).ok_or("begin first")?;
                 let txn = session.txn.as_mut().ok_or("it is still busy")?;
                 let mark = args.first().ok_or("which savepoint?")?.value.clone();
@@ -499,7 +499,10 @@ impl ScriptRunner {
                     session.savepoints.insert(mark, txn.savepoint());
                 } else {
                     let mark = *session.savepoints.get(&mark).ok_or("no such savepoint")?;
-                    let undone = self.runtime.block_on(txn.rollback_and_unlock_to(mark));
+                    let undone = match command.name == "fail-to" {
+                        true => self.runtime.block_on(txn.fail_statement(mark)),
+                        false => self.runtime.block_on(txn.rollback_and_unlock_to(mark)),
+                    };
                     if let Err(error) = undone {
                         return Ok(describe(error));
                     }

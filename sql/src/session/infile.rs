@@ -65,7 +65,7 @@ impl Session {
             txn.rollback();
             return error;
         };
-        let undone = txn.rollback_to(savepoint).is_ok();
+        let undone = txn.fail_statement(savepoint).await.is_ok();
         txn.release(savepoint);
         drop(txn);
         if undone {

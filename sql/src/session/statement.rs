@@ -451,7 +451,7 @@ impl Session {
         Duration::from_secs(self.variables.number("innodb_lock_wait_timeout"))
     }
 
-    /// Keeps or undoes what a statement wrote inside a transaction.
+    /// Keeps or undoes what a statement wrote inside a transaction; with rows that it has inserted go their locks.
     pub(crate) async fn end_statement(
         &mut self,
         txn: &SharedTransaction,
@@ -469,7 +469,7 @@ impl Session {
                 Ok(changes)
             }
             Err(error) => {
-                let undone = guard.rollback_to(savepoint).is_ok();
+                let undone = guard.fail_statement(savepoint).await.is_ok();
                 guard.release(savepoint);
                 drop(guard);
                 let error = error.stale_as_deadlock();

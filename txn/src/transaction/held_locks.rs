@@ -46,6 +46,8 @@ pub(super) struct HeldLocks {
     guard: OwnerGuard,
     /// What is held.
     keys: BTreeMap<Bytes, Held>,
+    /// Keys without a row that the statement at hand has locked.
+    vacant: Vec<Bytes>,
     /// Shards that may hold locks of this owner.
     asked: BTreeSet<Route>,
 }
@@ -77,7 +79,8 @@ impl HeldLocks {
     /// None yet.
     pub(super) fn new(client: Arc<dyn ShardClient>) -> HeldLocks {
         let guard = client.lock_owners().begin();
-        HeldLocks { client, guard, keys: BTreeMap::new(), asked: BTreeSet::new() }
+        let (keys, vacant, asked) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        HeldLocks { client, guard, keys, vacant, asked }
     }
 
     /// Who holds them.
@@ -140,6 +143,9 @@ impl HeldLocks {
                     let guards = self.keys.get(key).is_some_and(|held| held.guards);
                     let held = Held { mode: lock.mode, commit_ts, exists, guards };
                     self.keys.insert(key.clone(), held);
+                    if !exists {
+                        self.vacant.push(key.clone());
+                    }
                 }
             }
         }
@@ -183,21 +189,29 @@ impl HeldLocks {
         }
     }
 
-    /// Gives up the locks of keys whose write was undone, where there was no row before and none was asked for.
+    /// A statement begins.
+    pub(super) fn begin_statement(&mut self) {
+        self.vacant = Vec::new();
+    }
+
+    /// Keys without a row that the statement at hand has locked, perhaps to insert there.
+    pub(super) fn take_vacant(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.vacant)
+    }
+
+    /// Gives up the locks of keys that have no write any more, where there was no row before and none was asked for.
     pub(super) async fn unlock_undone(&mut self, keys: Vec<Bytes>) {
         let mut groups: BTreeMap<Route, Vec<Bytes>> = BTreeMap::new();
         for key in keys {
             let is_new = self.keys.get(&key).is_some_and(|held| !held.exists && !held.guards);
             // A lock that cannot be given up now goes with the transaction.
             if is_new && let Ok(route) = self.client.locate(&key) {
+                self.keys.remove(&key);
                 groups.entry(route).or_default().push(key);
             }
         }
         for (route, keys) in groups {
             for part in keys.chunks(limits::GET_KEYS_MAX) {
-                for key in part {
-                    self.keys.remove(key);
-                }
                 self.client.release(route, self.guard.owner(), part.to_vec()).await;
             }
         }
