@@ -106,7 +106,11 @@ impl Target {
     ) -> Result<Matches<'a>> {
         let known: Vec<Expr> =
             self.conjuncts.iter().filter(|expr| !bind::has_subquery(expr)).cloned().collect();
-        let choice = access::plan(&self.table, &known, ctx)?;
+        let mut choice = access::plan(&self.table, &known, ctx)?;
+        if self.limit == Some(0) {
+            // No row is wanted, so none is looked for, not even by its key.
+            choice.access = Access::Nothing;
+        }
         let wanted: Vec<usize> = (0..self.table.columns.len()).collect();
         let options = ReadOptions { shard: choice.shard.clone(), ..ReadOptions::default() };
         if let Some(locking) = &self.locking {
