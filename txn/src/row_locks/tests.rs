@@ -248,7 +248,7 @@ fn who_is_held_up_by_a_large_transaction_waits_for_its_owner() {
     assert_eq!(report.held, [of_large], "the row lock that was granted is not shown");
     let blockers = vec![(owner(1), Exclusive)];
     let wait = WaitingLock { key: a.clone(), owner: owner(2), mode: Exclusive, blockers };
-    assert_eq!(report.waits, [wait.clone()]);
+    assert_eq!(report.waits, std::slice::from_ref(&wait));
     // Until it asks again; then it has the row.
     assert!(matches!(ask(&locks, 2, &a, Exclusive), Asked::Granted));
     assert!(locks.waits().is_empty());
