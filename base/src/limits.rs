@@ -446,6 +446,14 @@ pub const META_CHANGE_RETRIES_MAX: usize = 16;
 pub const RECONCILE_PAUSE: Duration = Duration::from_millis(1000);
 /// How often the meta shard's leader looks at nodes, replicas and changes of members.
 pub const COORDINATE_PAUSE: Duration = Duration::from_millis(500);
+/// Replicas that are moved at once only to even nodes out, over the whole cluster, at most.
+pub const REBALANCE_MOVES_MAX: usize = 8;
+/// How many, unless `precinct rebalance set-rate` says otherwise.
+pub const REBALANCE_MOVES_DEFAULT: usize = 4;
+/// Of them those that take a replica from one node, and those that bring one to it.
+pub const REBALANCE_MOVES_PER_NODE: usize = 1;
+/// Shards that get another preferred leader with one change of the shard map, at most.
+pub const REBALANCE_LEADERS_MAX: usize = 16;
 /// How often a node asks the others how they are.
 pub const STATUS_PAUSE: Duration = Duration::from_millis(1000);
 /// Longest wait for another node's answer to that.
@@ -511,6 +519,7 @@ const _: () = {
     );
     assert!(LOCK_HANDOVER_KEEP.as_millis() >= LEADER_MOVE_WAIT_MAX.as_millis());
     assert!(LOCK_HANDOVER_LOCKS_MAX <= ROW_LOCKS_MAX);
+    assert!(REBALANCE_MOVES_DEFAULT >= 1 && REBALANCE_MOVES_DEFAULT <= REBALANCE_MOVES_MAX);
     assert!(LOCK_HANDOVER_PART_BYTES + INDEX_KEY_BYTES_MAX < MESSAGE_BYTES_MAX);
     assert!(
         LOCK_WAIT_MAX.as_millis() > 2 * LOCK_TTL.as_millis(),

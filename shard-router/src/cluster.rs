@@ -10,6 +10,7 @@
 //! or node id that was handed out once is never handed out again.
 
 use crate::{Error, Result, ShardInfo, ShardMap};
+use base::limits::{REBALANCE_MOVES_DEFAULT, REBALANCE_MOVES_MAX};
 use base::{NodeId, ReplicaId, ShardEpoch, ShardId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,6 +66,10 @@ pub enum Reason {
     Lost,
     /// The shard has fewer replicas than it should.
     Missing,
+    /// The replica's node holds more than its share.
+    Balance,
+    /// Somebody asked for it.
+    Request,
 }
 
 impl Reason {
@@ -75,6 +80,16 @@ impl Reason {
             Reason::Silent => "its node does not answer",
             Reason::Lost => "it cannot run",
             Reason::Missing => "the shard has too few replicas",
+            Reason::Balance => "its node holds more than its share",
+            Reason::Request => "it was asked for",
+        }
+    }
+
+    /// Whether something is wrong that the change mends; else the shard is sound, and the change can wait.
+    pub fn repairs(self) -> bool {
+        match self {
+            Reason::Decommission | Reason::Silent | Reason::Lost | Reason::Missing => true,
+            Reason::Balance | Reason::Request => false,
         }
     }
 }
@@ -128,6 +143,25 @@ pub struct Job {
     pub started_unix_ms: u64,
 }
 
+/// How the cluster may even nodes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RebalanceSettings {
+    /// Nothing is begun; what is under way is finished.
+    pub paused: bool,
+    /// Replicas that move at once, at most; 0 when nobody has said.
+    pub moves_at_once: u32,
+}
+
+impl RebalanceSettings {
+    /// Replicas that move at once, at most.
+    pub fn moves(self) -> usize {
+        match self.moves_at_once {
+            0 => REBALANCE_MOVES_DEFAULT,
+            moves => (moves as usize).min(REBALANCE_MOVES_MAX),
+        }
+    }
+}
+
 /// All of it, at one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterState {
@@ -144,6 +178,8 @@ pub struct ClusterState {
     pub map: Arc<ShardMap>,
     /// Changes of members under way, by shard.
     pub jobs: BTreeMap<ShardId, Job>,
+    /// How the cluster may even nodes out.
+    pub rebalance: RebalanceSettings,
 }
 
 impl ClusterState {
@@ -187,6 +223,23 @@ impl ClusterState {
         Ok(())
     }
 
+    /// Makes a node the preferred leader of a shard: its replica becomes the first. The epoch grows, so that no node
+    /// takes the shard for one that has still to begin.
+    ///
+    /// # Errors
+    /// `InvalidMap` when the node has no replica of it.
+    pub fn prefer_leader(&mut self, shard: ShardId, node: NodeId) -> Result<()> {
+        let missing =
+            || Error::InvalidMap { what: format!("node {node} has no replica of {shard}") };
+        let info = self.map.shard(shard).ok_or_else(missing)?;
+        let mut replicas = info.replicas.clone();
+        let at = replicas.iter().position(|(_, at)| *at == node).ok_or_else(missing)?;
+        replicas[..=at].rotate_right(1);
+        let epoch = ShardEpoch(info.epoch.0 + 1);
+        let info = ShardInfo { id: shard, epoch, slots: info.slots, replicas };
+        self.replace_shard(info)
+    }
+
     /// The shard's entry of the map once its job is done.
     ///
     /// # Errors
@@ -224,6 +277,7 @@ pub(crate) mod tests {
             nodes: (1..=nodes).map(node).collect(),
             map,
             jobs: BTreeMap::new(),
+            rebalance: RebalanceSettings::default(),
         }
     }
 
@@ -254,6 +308,19 @@ pub(crate) mod tests {
         assert_eq!(done.epoch, ShardEpoch(2));
         assert!(done.is_on(NodeId(4)) && !done.is_on(NodeId(2)));
         assert!(state.finished(ShardId(0)).is_err());
+    }
+
+    #[test]
+    fn another_preferred_leader_changes_only_the_order() {
+        let mut state = state(3, 3, 2);
+        let before = state.map.shard(ShardId(2)).unwrap().clone();
+        let last = before.replicas[2];
+        state.prefer_leader(ShardId(2), last.1).unwrap();
+        let after = state.map.shard(ShardId(2)).unwrap();
+        assert_eq!(after.replicas, [last, before.replicas[0], before.replicas[1]]);
+        assert_eq!((after.epoch, after.slots), (ShardEpoch(2), before.slots));
+        assert!(state.prefer_leader(ShardId(2), NodeId(9)).is_err());
+        assert!(state.prefer_leader(ShardId(9), NodeId(1)).is_err());
     }
 
     #[test]

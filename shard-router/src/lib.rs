@@ -2,7 +2,8 @@
 //!
 //! Reading order: `shard_map` (slots to shards to nodes), `placement` (the first map of a cluster),
 //! `balance` (who should lead), `cluster` (nodes, map and changes of members), `repair` (who must be
-//! replaced, and where the successor goes), `change` (the next step of such a change), `error`.
+//! replaced, and where the successor goes), `rebalance` (what evens nodes out), `change` (the next step of such a
+//! change), `error`.
 //!
 //! Not here: who keeps the map (the meta shard, through `txn`), who carries plans out (`server`).
 
@@ -11,11 +12,12 @@ pub mod change;
 pub mod cluster;
 pub mod error;
 pub mod placement;
+pub mod rebalance;
 pub mod repair;
 pub mod shard_map;
 
 pub use balance::leader_moves;
-pub use cluster::{ClusterState, Job, JobStep, NodeInfo, NodeState, Reason};
+pub use cluster::{ClusterState, Job, JobStep, NodeInfo, NodeState, Reason, RebalanceSettings};
 pub use error::{Error, Result};
 pub use placement::{Plan, initial};
 pub use shard_map::{ShardInfo, ShardMap};

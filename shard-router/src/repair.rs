@@ -6,7 +6,7 @@
 //! rebuilt there, under a new id, when no other node is free.
 //!
 //! Invariants:
-//! 1. One job per shard; at most `JOBS_MAX` in all and `JOBS_PER_NODE_MAX` towards one node.
+//! 1. One job per shard; at most `JOBS_MAX` repairs in all and `JOBS_PER_NODE_MAX` jobs towards one node.
 //! 2. What cannot be done now is named with its reason.
 
 use crate::ShardInfo;
@@ -14,7 +14,7 @@ use crate::cluster::{ClusterState, Job, JobStep, NodeState, Reason};
 use base::{NodeId, ReplicaId, ShardId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Jobs under way at once.
+/// Repairs under way at once.
 pub const JOBS_MAX: usize = 8;
 /// Jobs that bring replicas to one node at once.
 pub const JOBS_PER_NODE_MAX: usize = 2;
@@ -28,6 +28,8 @@ pub struct Health {
     pub silent: BTreeSet<NodeId>,
     /// Replicas that cannot run, as their nodes report.
     pub lost: BTreeSet<(ShardId, ReplicaId)>,
+    /// Nodes whose disks are not well: they get nothing that they do not need.
+    pub sick: BTreeSet<NodeId>,
 }
 
 /// A job to begin; its replica id is still to be allocated.
@@ -191,9 +193,16 @@ fn is_futile(state: &ClusterState, health: &Health, shard: ShardId, job: &Job) -
             .map(|(_, node)| *node)
     });
     let early = job.step <= JobStep::CatchingUp;
+    // A shard has one job: one that can wait makes room for one that mends something.
+    let in_the_way = || {
+        let info = state.map.shard(shard);
+        let needed = info.and_then(|info| need(state, health, info));
+        needed.is_some_and(|(remove, _)| remove != job.remove)
+    };
     let pointless = home.is_some_and(|home| match job.reason {
         Reason::Decommission => state.node_state(home) == NodeState::Active,
         Reason::Silent => early && health.alive.contains(&home),
+        Reason::Balance | Reason::Request => early && in_the_way(),
         Reason::Lost | Reason::Missing => false,
     });
     target_bad || pointless
@@ -205,7 +214,7 @@ struct Load {
     replicas: BTreeMap<NodeId, usize>,
     /// Jobs that bring a replica.
     coming: BTreeMap<NodeId, usize>,
-    /// Jobs in all.
+    /// Repairs in all.
     jobs: usize,
     /// Whether the limits of jobs count.
     limited: bool,
@@ -221,7 +230,9 @@ impl Load {
         for job in state.jobs.values() {
             *coming.entry(job.add.1).or_default() += 1;
         }
-        Load { replicas, coming, jobs: state.jobs.len(), limited: true }
+        // What only evens nodes out takes no room from repairs.
+        let jobs = state.jobs.values().filter(|job| job.reason.repairs()).count();
+        Load { replicas, coming, jobs, limited: true }
     }
 
     /// The node of these that holds fewest and has room for one more job.
@@ -334,6 +345,27 @@ mod tests {
         assert_eq!(repairs(&state, &dead).cancel, [ShardId(1)]);
         state.nodes.get_mut(&NodeId(2)).unwrap().state = NodeState::Active;
         assert_eq!(repairs(&state, &all).cancel, [ShardId(1)], "recommissioned");
+    }
+
+    #[test]
+    fn a_move_makes_room_for_a_repair_of_its_shard_and_for_no_other() {
+        let mut state = state(3, 5, 2);
+        let old = state.replica_on(ShardId(1), NodeId(2)).unwrap();
+        let moved = Job { reason: Reason::Balance, ..job((77, 4), Some(old.0)) };
+        state.jobs.insert(ShardId(1), moved.clone());
+        let all = alive(&[1, 2, 3, 4, 5]);
+        assert_eq!(repairs(&state, &all).cancel, []);
+        let lost = |shard, node| {
+            let replica = state.replica_on(shard, node).unwrap();
+            Health { lost: BTreeSet::from([(shard, replica)]), ..all.clone() }
+        };
+        assert_eq!(repairs(&state, &lost(ShardId(1), NodeId(3))).cancel, [ShardId(1)]);
+        assert_eq!(repairs(&state, &lost(ShardId(1), NodeId(2))).cancel, [], "it goes anyway");
+        assert_eq!(repairs(&state, &lost(ShardId(2), NodeId(3))).cancel, []);
+        let late = Job { step: JobStep::ChangingVoters, ..moved };
+        let lost = lost(ShardId(1), NodeId(3));
+        state.jobs.insert(ShardId(1), late);
+        assert_eq!(repairs(&state, &lost).cancel, [], "its voters change already");
     }
 
     #[test]

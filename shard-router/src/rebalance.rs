@@ -1,0 +1,142 @@
+//! What evens nodes out: cluster state and health in, a few moves of replicas and of preferred leaders out.
+//!
+//! ```text
+//! replicas    n1 ███████  n2 ███████  n3 ██████   n4 ·         s3 moves from n1 to n4, …
+//!             n1 █████    n2 █████    n3 █████    n4 █████
+//! leaders     n1 ███      n2 ██       n3 ██       n4 ·         s3 prefers n4 as its leader
+//! ```
+//!
+//! A step takes a replica from a node that holds more than its share to one that holds less, and only where they
+//! differ by at least two replicas. What is under way counts as done. So the steps come to an end, and there are no
+//! more of them than replicas that must change their place. A leader is moved by the order of the shard's replicas
+//! alone; `balance` does the rest.
+//!
+//! Invariants:
+//! 1. Nothing moves while something is broken: what cannot run or does not answer is replaced first (`repair`).
+//! 2. Replicas come only to active nodes that answer, whose disks are well, and that have none of the shard.
+//! 3. A shard with a change of its members under way stays as it is.
+//! 4. Of equals a follower goes before the preferred leader, then the shard whose members have changed least; the
+//!    meta shard goes last.
+//!
+//! Not here: when it is looked at and who carries it out (`server`, its coordinator).
+
+mod leaders;
+mod request;
+mod standing;
+
+pub use request::may_move;
+
+use crate::cluster::{ClusterState, RebalanceSettings};
+use crate::repair::Health;
+use base::limits::{REBALANCE_LEADERS_MAX, REBALANCE_MOVES_PER_NODE};
+use base::{NodeId, ReplicaId, ShardId};
+use standing::Standing;
+use std::collections::BTreeMap;
+
+/// How much may be under way at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Moves over the whole cluster.
+    pub moves: usize,
+    /// Moves that a node takes part in, as the giving or the receiving one.
+    pub moves_per_node: usize,
+    /// Shards that get another preferred leader.
+    pub leaders: usize,
+}
+
+impl Limits {
+    /// What these settings allow.
+    pub fn of(settings: RebalanceSettings) -> Limits {
+        Limits {
+            moves: settings.moves(),
+            moves_per_node: REBALANCE_MOVES_PER_NODE,
+            leaders: REBALANCE_LEADERS_MAX,
+        }
+    }
+}
+
+/// A replica that shall move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaMove {
+    /// The shard.
+    pub shard: ShardId,
+    /// The replica that goes.
+    pub replica: ReplicaId,
+    /// Its node.
+    pub from: NodeId,
+    /// The node that gets a replica instead.
+    pub to: NodeId,
+    /// The figures, in a sentence.
+    pub why: String,
+}
+
+/// A shard that shall have another preferred leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaderChange {
+    /// The shard.
+    pub shard: ShardId,
+    /// The preferred leader now.
+    pub from: NodeId,
+    /// The next one; it holds a replica.
+    pub to: NodeId,
+    /// The figures, in a sentence.
+    pub why: String,
+}
+
+/// What a node holds, with everything that is under way done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Replicas.
+    pub replicas: u64,
+    /// Shards that prefer it as their leader.
+    pub leaders: u64,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rebalance {
+    /// Moves to begin.
+    pub moves: Vec<ReplicaMove>,
+    /// Preferred leaders to change.
+    pub leaders: Vec<LeaderChange>,
+    /// Shards that stay where they are for now, and why.
+    pub held: BTreeMap<ShardId, String>,
+    /// Why nothing is begun at all.
+    pub waits: Option<String>,
+    /// Replicas that must move before nodes are even, beside those under way.
+    pub replicas_left: u64,
+    /// The nodes that take part.
+    pub shares: BTreeMap<NodeId, Share>,
+}
+
+/// What evens nodes out now. `bytes` are the sizes of shards; without any each replica weighs the same, and a shard
+/// without a size weighs as much as the others on average.
+pub fn rebalance(
+    state: &ClusterState,
+    health: &Health,
+    bytes: &BTreeMap<ShardId, u64>,
+    limits: Limits,
+) -> Rebalance {
+    let mut standing = Standing::new(state, health, bytes);
+    let mut plan = Rebalance {
+        held: std::mem::take(&mut standing.held),
+        waits: standing.waits.take(),
+        replicas_left: standing.replicas_left(),
+        shares: standing.shares(),
+        ..Rebalance::default()
+    };
+    if plan.waits.is_some() {
+        return plan;
+    }
+    while standing.under_way < limits.moves {
+        match standing.next_move(limits.moves_per_node) {
+            Some(next) => plan.moves.push(next),
+            None => break,
+        }
+    }
+    plan.leaders = leaders::even_out(&mut standing, limits.leaders);
+    plan
+}
+
+#[cfg(test)]
+mod tests;

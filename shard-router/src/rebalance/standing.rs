@@ -1,0 +1,380 @@
+//! How nodes stand, with everything under way done: replicas, weights and preferred leaders per node, and the next
+//! move of a replica. An index, so that a step costs about one look at the nodes and at one node's replicas.
+
+use super::{ReplicaMove, Share};
+use crate::ShardInfo;
+use crate::cluster::{ClusterState, Job, JobStep, NodeState};
+use crate::repair::Health;
+use base::{NodeId, ShardId};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// By weight, nodes are even when none is farther from the mean than this part of it: sizes change all the time.
+const SLACK_PART: u64 = 20;
+
+/// A node.
+pub(super) struct Node {
+    /// Its number.
+    pub id: NodeId,
+    /// Whether it gives: active, and it answers.
+    pub takes_part: bool,
+    /// Whether it may get something: its disk is well, too.
+    pub receives: bool,
+    /// Why a replica on it is not as it should be.
+    broken: Option<&'static str>,
+    /// Weight of its replicas.
+    load: u64,
+    /// Shards that it has a replica of, as positions.
+    held: Vec<usize>,
+    /// Shards that prefer it, as positions.
+    pub leads: Vec<usize>,
+    /// Moves to or from it that are under way.
+    moving: usize,
+}
+
+/// A shard.
+pub(super) struct Shard<'a> {
+    /// Its entry of the map.
+    pub info: &'a ShardInfo,
+    /// Positions of its nodes, the preferred leader first.
+    pub places: Vec<usize>,
+    /// Whether it stays as it is.
+    pub fixed: bool,
+    /// What each of its replicas weighs.
+    weight: u64,
+}
+
+/// Everything.
+pub(super) struct Standing<'a> {
+    /// In order of their numbers.
+    pub nodes: Vec<Node>,
+    /// In order of the map.
+    pub shards: Vec<Shard<'a>>,
+    /// Moves under way that only even nodes out.
+    pub under_way: usize,
+    /// Shards that cannot move, and why.
+    pub held: BTreeMap<ShardId, String>,
+    /// Why nothing moves at all.
+    pub waits: Option<String>,
+    /// Whether replicas differ in weight.
+    by_weight: bool,
+}
+
+/// What is to be reached, from how loads are.
+struct Goal {
+    /// Least load of a node.
+    low: u64,
+    /// Most load of a node.
+    high: u64,
+    /// Loads above this may give.
+    gives_above: u64,
+    /// Loads below this may get.
+    gets_below: u64,
+    /// Load above the most, over all nodes.
+    excess: u64,
+    /// Load below the least, over all nodes that may get something.
+    deficit: u64,
+}
+
+impl Goal {
+    /// Whether a node of this load is to give.
+    fn gives(&self, load: u64) -> bool {
+        load > self.gives_above && (self.excess == 0 || load > self.high)
+    }
+
+    /// Whether a node of this load is to get something.
+    fn gets(&self, load: u64) -> bool {
+        load < self.gets_below && (self.deficit == 0 || load < self.low)
+    }
+}
+
+impl<'a> Standing<'a> {
+    /// How nodes stand.
+    pub fn new(
+        state: &'a ClusterState,
+        health: &Health,
+        bytes: &BTreeMap<ShardId, u64>,
+    ) -> Standing<'a> {
+        let nodes: Vec<Node> = state.nodes.keys().map(|id| node(state, health, *id)).collect();
+        let at: BTreeMap<NodeId, usize> = nodes.iter().map(|node| node.id).zip(0..).collect();
+        let mut standing = Standing {
+            nodes,
+            shards: Vec::with_capacity(state.map.shards().len()),
+            under_way: 0,
+            held: BTreeMap::new(),
+            waits: None,
+            by_weight: !bytes.is_empty(),
+        };
+        let mean = (bytes.values().sum::<u64>() / (bytes.len() as u64).max(1)).max(1);
+        for info in state.map.shards() {
+            let weight = match standing.by_weight {
+                true => bytes.get(&info.id).map_or(mean, |bytes| (*bytes).max(1)),
+                false => 1,
+            };
+            standing.add(state, health, &at, info, weight);
+        }
+        standing
+    }
+
+    /// Takes a shard in.
+    fn add(
+        &mut self,
+        state: &ClusterState,
+        health: &Health,
+        at: &BTreeMap<NodeId, usize>,
+        info: &'a ShardInfo,
+        weight: u64,
+    ) {
+        let job = state.jobs.get(&info.id);
+        let held = match job {
+            Some(job) => Some(self.wait_for(info, job, at)),
+            None => self.broken(state, health, info, at),
+        };
+        let places = places(info, job, at);
+        let position = self.shards.len();
+        for place in &places {
+            self.nodes[*place].load += weight;
+            self.nodes[*place].held.push(position);
+        }
+        if let Some(first) = places.first() {
+            self.nodes[*first].leads.push(position);
+        }
+        self.shards.push(Shard { info, places, fixed: held.is_some(), weight });
+        if let Some(why) = held {
+            self.held.insert(info.id, why);
+        }
+    }
+
+    /// Counts a job that is under way; why its shard stays as it is.
+    fn wait_for(&mut self, info: &ShardInfo, job: &Job, at: &BTreeMap<NodeId, usize>) -> String {
+        let (shard, target) = (info.id, job.add.1);
+        if job.reason.repairs() {
+            let reason = job.reason.name();
+            self.waits.get_or_insert_with(|| {
+                format!(
+                    "repairs come first: {shard} gets a replica on node {}, as {reason}",
+                    target.0
+                )
+            });
+        } else {
+            self.under_way += 1;
+            let gone = info.replicas.iter().find(|(replica, _)| Some(*replica) == job.remove);
+            for node in gone.map(|(_, node)| *node).into_iter().chain([target]) {
+                if let Some(place) = at.get(&node) {
+                    self.nodes[*place].moving += 1;
+                }
+            }
+        }
+        let step = job.step.name();
+        format!("{shard} gets a replica on node {}, as {}: {step}", target.0, job.reason.name())
+    }
+
+    /// What is wrong with a shard; then nothing moves before it is mended.
+    fn broken(
+        &mut self,
+        state: &ClusterState,
+        health: &Health,
+        info: &ShardInfo,
+        at: &BTreeMap<NodeId, usize>,
+    ) -> Option<String> {
+        let shard = info.id;
+        let wrong = info.replicas.iter().find_map(|(replica, node)| {
+            if !health.lost.is_empty() && health.lost.contains(&(shard, *replica)) {
+                return Some(format!("{replica} of {shard} on node {} cannot run", node.0));
+            }
+            let broken = match at.get(node) {
+                Some(place) => self.nodes[*place].broken,
+                None => Some("is not known"),
+            };
+            broken.map(|broken| {
+                format!("node {}, which holds a replica of {shard}, {broken}", node.0)
+            })
+        });
+        let wanted = state.replication as usize;
+        let wrong = wrong.or_else(|| {
+            let has = info.replicas.len();
+            (has < wanted).then(|| format!("{shard} has {has} of {wanted} replicas"))
+        })?;
+        self.waits.get_or_insert_with(|| format!("repairs come first: {wrong}"));
+        Some(wrong)
+    }
+
+    /// What is to be reached; `None` when nobody takes part.
+    fn goal(&self) -> Option<Goal> {
+        let loads = || self.nodes.iter().filter(|node| node.takes_part).map(|node| node.load);
+        let (count, total) = (loads().count() as u64, loads().sum::<u64>());
+        if count == 0 {
+            return None;
+        }
+        let mean = total / count;
+        let (low, high, gives_above, gets_below) = if self.by_weight {
+            let slack = mean / SLACK_PART;
+            (mean - slack, mean + slack, mean, mean)
+        } else {
+            let high = total.div_ceil(count);
+            (mean, high, mean, high)
+        };
+        let excess = loads().map(|load| load.saturating_sub(high)).sum();
+        let lacking = self.nodes.iter().filter(|node| node.receives);
+        let deficit = lacking.map(|node| low.saturating_sub(node.load)).sum();
+        Some(Goal { low, high, gives_above, gets_below, excess, deficit })
+    }
+
+    /// Replicas that must move before nodes are even; by weight as many as weigh so much on average.
+    pub fn replicas_left(&self) -> u64 {
+        let Some(goal) = self.goal() else { return 0 };
+        let left = goal.excess.max(goal.deficit);
+        if !self.by_weight {
+            return left;
+        }
+        let weights: u64 = self.shards.iter().map(|shard| shard.weight).sum();
+        let mean = weights / (self.shards.len() as u64).max(1);
+        left.div_ceil(mean.max(1))
+    }
+
+    /// What the nodes that take part hold.
+    pub fn shares(&self) -> BTreeMap<NodeId, Share> {
+        let nodes = self.nodes.iter().filter(|node| node.takes_part);
+        nodes
+            .map(|node| {
+                let (replicas, leaders) = (node.held.len() as u64, node.leads.len() as u64);
+                (node.id, Share { replicas, leaders })
+            })
+            .collect()
+    }
+
+    /// The move that evens nodes out most, taken as done; `None` when there is none now.
+    pub fn next_move(&mut self, moves_per_node: usize) -> Option<ReplicaMove> {
+        let goal = self.goal()?;
+        if goal.excess == 0 && goal.deficit == 0 {
+            return None;
+        }
+        let free = |place: &usize| self.nodes[*place].moving < moves_per_node;
+        let load = |place: &usize| self.nodes[*place].load;
+        let mut sources: Vec<usize> = (0..self.nodes.len())
+            .filter(|place| self.nodes[*place].takes_part && goal.gives(load(place)) && free(place))
+            .collect();
+        sources.sort_by_key(|place| (Reverse(load(place)), *place));
+        let mut targets: Vec<usize> = (0..self.nodes.len())
+            .filter(|place| self.nodes[*place].receives && goal.gets(load(place)) && free(place))
+            .collect();
+        targets.sort_by_key(|place| (load(place), *place));
+        let (shard, from, to) = self.choose(&sources, &targets)?;
+        Some(self.take(shard, from, to))
+    }
+
+    /// A shard and two of these nodes that it can move between: the first ones that fit.
+    fn choose(&self, sources: &[usize], targets: &[usize]) -> Option<(usize, usize, usize)> {
+        for from in sources {
+            let source = &self.nodes[*from];
+            let lightest = source.held.iter().map(|shard| self.shards[*shard].weight).min();
+            for to in targets {
+                // After the move the source still holds as much as the target.
+                let room = source.load.saturating_sub(self.nodes[*to].load) / 2;
+                if lightest.is_none_or(|lightest| lightest > room) {
+                    break; // The next targets leave less room.
+                }
+                if let Some(shard) = self.movable(*from, *to, room) {
+                    return Some((shard, *from, *to));
+                }
+            }
+        }
+        None
+    }
+
+    /// The best shard to move between two nodes, of those that weigh at most `room`.
+    fn movable(&self, from: usize, to: usize, room: u64) -> Option<usize> {
+        let fits = |shard: &&usize| {
+            let shard = &self.shards[**shard];
+            !shard.fixed && shard.weight <= room && !shard.places.contains(&to)
+        };
+        let best = self.nodes[from].held.iter().filter(fits).min_by_key(|position| {
+            let shard = &self.shards[**position];
+            let leads = shard.places.first() == Some(&from);
+            let (id, epoch) = (shard.info.id, shard.info.epoch);
+            (Reverse(shard.weight), id == ShardId::META, leads, epoch, id)
+        });
+        best.copied()
+    }
+
+    /// Takes a move as done.
+    fn take(&mut self, position: usize, from: usize, to: usize) -> ReplicaMove {
+        let (source, target) = (&self.nodes[from], &self.nodes[to]);
+        let (from_id, to_id) = (source.id, target.id);
+        let shard = &mut self.shards[position];
+        let id = shard.info.id;
+        let figures = if self.by_weight {
+            let (less, more) = (target.load, source.load);
+            format!("node {} holds {less} bytes, node {} holds {more}", to_id.0, from_id.0)
+        } else {
+            let (less, more) = (target.held.len(), source.held.len());
+            format!("node {} has {less} replicas, node {} has {more}", to_id.0, from_id.0)
+        };
+        let why = format!("{figures}: {id} moves from {from_id} to {to_id}");
+        let mut replica = None;
+        for (place, (known, _)) in shard.places.iter_mut().zip(&shard.info.replicas) {
+            if *place == from {
+                *place = to;
+                replica = Some(*known);
+            }
+        }
+        shard.fixed = true;
+        let (weight, leads) = (shard.weight, shard.places.first() == Some(&to));
+        let source = &mut self.nodes[from];
+        source.load -= weight;
+        source.moving += 1;
+        source.held.retain(|held| *held != position);
+        source.leads.retain(|led| *led != position);
+        let target = &mut self.nodes[to];
+        target.load += weight;
+        target.moving += 1;
+        target.held.push(position);
+        if leads {
+            target.leads.push(position);
+        }
+        self.under_way += 1;
+        let replica = replica.expect("a shard without a job is where its entry says");
+        ReplicaMove { shard: id, replica, from: from_id, to: to_id, why }
+    }
+}
+
+/// A node that holds nothing yet.
+fn node(state: &ClusterState, health: &Health, id: NodeId) -> Node {
+    let answers = health.alive.contains(&id) && !health.silent.contains(&id);
+    let wanted = state.node_state(id);
+    let broken = match wanted {
+        NodeState::Decommissioning => Some("is being decommissioned"),
+        NodeState::Left => Some("has left"),
+        NodeState::Active | NodeState::Draining if answers => None,
+        NodeState::Active | NodeState::Draining => Some("does not answer"),
+    };
+    let takes_part = wanted == NodeState::Active && answers;
+    Node {
+        id,
+        takes_part,
+        receives: takes_part && !health.sick.contains(&id),
+        broken,
+        load: 0,
+        held: Vec::new(),
+        leads: Vec::new(),
+        moving: 0,
+    }
+}
+
+/// Where a shard's replicas are once its job is done.
+fn places(info: &ShardInfo, job: Option<&Job>, at: &BTreeMap<NodeId, usize>) -> Vec<usize> {
+    // One that is taken back early changes nothing; later it goes through.
+    let job = job.filter(|job| !job.cancelled || job.step > JobStep::CatchingUp);
+    let mut nodes: Vec<NodeId> = info
+        .replicas
+        .iter()
+        .map(|(replica, node)| match job {
+            Some(job) if job.remove == Some(*replica) => job.add.1,
+            _ => *node,
+        })
+        .collect();
+    if let Some(job) = job.filter(|job| !nodes.contains(&job.add.1)) {
+        nodes.push(job.add.1);
+    }
+    nodes.iter().filter_map(|node| at.get(node).copied()).collect()
+}

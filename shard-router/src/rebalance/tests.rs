@@ -1,0 +1,352 @@
+//! Evening out, on chosen and on random states.
+
+use super::*;
+use crate::cluster::tests::{job, state};
+use crate::cluster::{Job, JobStep, NodeInfo, NodeState, Reason};
+use crate::{ShardInfo, ShardMap};
+use base::{Rng, SLOT_COUNT, ShardEpoch, SlotRange, SystemClock};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+const LIMITS: Limits = Limits { moves: 4, moves_per_node: 1, leaders: 16 };
+
+fn alive(state: &ClusterState) -> Health {
+    Health { alive: state.nodes.keys().copied().collect(), ..Health::default() }
+}
+
+fn plan(state: &ClusterState) -> Rebalance {
+    rebalance(state, &alive(state), &BTreeMap::new(), LIMITS)
+}
+
+/// Begins a move.
+fn begin(state: &mut ClusterState, next: &ReplicaMove, id: u64) {
+    let moved = Job { reason: Reason::Balance, ..job((id, next.to.0), Some(next.replica.0)) };
+    assert!(state.jobs.insert(next.shard, moved).is_none(), "{next:?} beside another one");
+}
+
+/// Ends a shard's job.
+fn finish(state: &mut ClusterState, shard: ShardId) {
+    let done = state.finished(shard).unwrap();
+    state.jobs.remove(&shard);
+    state.replace_shard(done).expect("no two replicas of a shard on one node");
+}
+
+/// Carries out what is planned until nothing is; the moves of replicas.
+fn settle(state: &mut ClusterState, bytes: &BTreeMap<ShardId, u64>, health: &Health) -> u64 {
+    let mut moves = 0;
+    for _ in 0..1000 {
+        let plan = rebalance(state, health, bytes, LIMITS);
+        if plan.moves.is_empty() && plan.leaders.is_empty() {
+            return moves;
+        }
+        for change in plan.leaders {
+            assert_eq!(
+                state.map.shard(change.shard).unwrap().preferred_leader(),
+                Some(change.from)
+            );
+            state.prefer_leader(change.shard, change.to).unwrap();
+        }
+        for next in &plan.moves {
+            moves += 1;
+            begin(state, next, 1_000_000 + moves);
+        }
+        for next in plan.moves {
+            finish(state, next.shard);
+        }
+    }
+    panic!("no end: {state:?}");
+}
+
+/// Replicas and preferred leaders per node that takes part.
+fn counts(state: &ClusterState) -> (Vec<u64>, Vec<u64>) {
+    let active = || state.nodes.iter().filter(|(_, info)| info.state == NodeState::Active);
+    let shards = state.map.shards();
+    let held = |node: NodeId| shards.iter().filter(|info| info.is_on(node)).count() as u64;
+    let led = |node: NodeId| {
+        shards.iter().filter(|info| info.preferred_leader() == Some(node)).count() as u64
+    };
+    (
+        active().map(|(node, _)| held(*node)).collect(),
+        active().map(|(node, _)| led(*node)).collect(),
+    )
+}
+
+fn spread(counts: &[u64]) -> u64 {
+    counts.iter().max().unwrap() - counts.iter().min().unwrap()
+}
+
+#[test]
+fn an_even_cluster_is_left_alone() {
+    for (nodes, shards) in [(1, 4), (3, 8), (4, 8), (7, 20)] {
+        let plan = plan(&state(nodes, nodes, shards));
+        assert_eq!((plan.moves.len(), plan.leaders.len(), plan.replicas_left), (0, 0, 0));
+        assert_eq!((plan.waits, plan.shares.len()), (None, nodes as usize));
+    }
+}
+
+#[test]
+fn a_node_that_joins_fills_itself_one_replica_at_a_time_and_says_why() {
+    let mut state = state(3, 4, 8);
+    let first = plan(&state);
+    assert_eq!(first.moves.len(), 1, "one for each target");
+    assert_eq!(first.moves[0].why, "node 4 has 0 replicas, node 1 has 9: s1 moves from n1 to n4");
+    assert_eq!(first.replicas_left, 6);
+    begin(&mut state, &first.moves[0], 77);
+    let second = plan(&state);
+    assert_eq!((second.moves.len(), second.replicas_left), (0, 5), "its target is busy");
+    assert!(second.held[&first.moves[0].shard].contains("holds more than its share"));
+    finish(&mut state, first.moves[0].shard);
+    let health = alive(&state);
+    assert_eq!(1 + settle(&mut state, &BTreeMap::new(), &health), 6);
+    let (replicas, leaders) = counts(&state);
+    assert_eq!(replicas, [7, 7, 7, 6]);
+    assert!(spread(&leaders) <= 1, "{leaders:?}");
+}
+
+#[test]
+fn nothing_moves_while_something_is_broken() {
+    let waits = |state: &ClusterState, health: &Health| {
+        let plan = rebalance(state, health, &BTreeMap::new(), LIMITS);
+        assert_eq!((plan.moves.len(), plan.leaders.len()), (0, 0));
+        plan.waits.expect("it waits")
+    };
+    let sound = state(3, 4, 8);
+    let all = alive(&sound);
+    let mut dead = all.clone();
+    dead.alive.remove(&NodeId(3));
+    assert!(waits(&sound, &dead).contains("node 3, which holds a replica of s0, does not answer"));
+    let replica = sound.replica_on(ShardId(2), NodeId(3)).unwrap();
+    let lost = Health { lost: BTreeSet::from([(ShardId(2), replica)]), ..all.clone() };
+    assert!(waits(&sound, &lost).contains("of s2 on node 3 cannot run"));
+    let mut going = sound.clone();
+    going.nodes.get_mut(&NodeId(2)).unwrap().state = NodeState::Decommissioning;
+    assert!(waits(&going, &all).contains("is being decommissioned"));
+    let mut few = sound.clone();
+    few.replication = 4;
+    assert!(waits(&few, &all).contains("s0 has 3 of 4 replicas"));
+    let mut repaired = sound.clone();
+    repaired.jobs.insert(ShardId(1), job((77, 4), Some(1)));
+    assert!(waits(&repaired, &all).contains("repairs come first: s1 gets a replica on node 4"));
+    // A node without replicas is missed by nobody.
+    let mut newcomer = all.clone();
+    newcomer.alive.remove(&NodeId(4));
+    let plan = rebalance(&sound, &newcomer, &BTreeMap::new(), LIMITS);
+    assert_eq!((plan.waits, plan.moves.len(), plan.shares.len()), (None, 0, 3));
+}
+
+#[test]
+fn drained_nodes_and_sick_disks_get_nothing() {
+    let mut drained = state(3, 4, 8);
+    drained.nodes.get_mut(&NodeId(4)).unwrap().state = NodeState::Draining;
+    assert_eq!(plan(&drained).moves, []);
+    let sick = state(3, 4, 8);
+    let health = Health { sick: BTreeSet::from([NodeId(4)]), ..alive(&sick) };
+    let plan = rebalance(&sick, &health, &BTreeMap::new(), LIMITS);
+    assert_eq!((plan.moves.len(), plan.leaders.len()), (0, 0), "nor do others take its share");
+}
+
+#[test]
+fn leaders_go_over_a_third_node_when_there_is_no_direct_way() {
+    // n1 leads three and shares them only with n2, n2 leads two and shares them with n3.
+    let on = |id: u64, nodes: [u64; 2]| {
+        let slots = match id {
+            0 => SlotRange { start: 0, end: 0 },
+            1..=3 => SlotRange { start: id as u32 - 1, end: id as u32 },
+            _ => SlotRange { start: 3, end: SLOT_COUNT },
+        };
+        let replicas =
+            nodes.iter().zip(1..).map(|(node, n)| (ReplicaId(id * 10 + n), NodeId(*node)));
+        let epoch = ShardEpoch(1);
+        ShardInfo { id: ShardId(id), epoch, slots, replicas: replicas.collect() }
+    };
+    let shards = vec![on(0, [1, 2]), on(1, [1, 2]), on(2, [1, 2]), on(3, [2, 3]), on(4, [2, 3])];
+    let mut state = state(3, 3, 1);
+    state.replication = 2;
+    state.map = Arc::new(ShardMap::new(1, shards).unwrap());
+    let plan = plan(&state);
+    let ways: Vec<(u64, u64)> = plan.leaders.iter().map(|c| (c.from.0, c.to.0)).collect();
+    assert_eq!(ways, [(2, 3), (1, 2)], "{:?}", plan.leaders);
+    assert!(plan.leaders[0].why.contains("preferred leader of 0 shards"), "{:?}", plan.leaders);
+    let health = alive(&state);
+    settle(&mut state, &BTreeMap::new(), &health);
+    assert!(spread(&counts(&state).1) <= 1);
+}
+
+#[test]
+fn heavy_shards_are_evened_out_by_weight_and_small_differences_are_not() {
+    let mut state = state(3, 4, 8);
+    let bytes: BTreeMap<ShardId, u64> = (0..=8).map(|id| (ShardId(id), 1000 + 10 * id)).collect();
+    let health = alive(&state);
+    settle(&mut state, &bytes, &health);
+    let load = |node: u64| -> u64 {
+        let shards = state.map.shards().iter().filter(|info| info.is_on(NodeId(node)));
+        shards.map(|info| bytes[&info.id]).sum()
+    };
+    let loads: Vec<u64> = (1..=4).map(load).collect();
+    assert!(spread(&loads) < 1200, "{loads:?}");
+    // All the same but for a few bytes: nothing to do.
+    let even = crate::cluster::tests::state(3, 3, 8);
+    let plan = rebalance(&even, &alive(&even), &bytes, LIMITS);
+    assert_eq!((plan.moves.len(), plan.replicas_left), (0, 0));
+}
+
+#[test]
+fn a_move_by_hand_is_refused_with_what_to_do() {
+    let mut state = state(3, 5, 2);
+    let all = alive(&state);
+    let node = NodeId;
+    let ask = |state: &ClusterState, health: &Health, shard, from, to| {
+        may_move(state, health, ShardId(shard), node(from), node(to))
+    };
+    let replica = state.replica_on(ShardId(1), NodeId(2)).unwrap();
+    assert_eq!(ask(&state, &all, 1, 2, 4), Ok(replica));
+    let refused = |shard, from, to| ask(&state, &all, shard, from, to).unwrap_err();
+    assert!(refused(9, 2, 4).contains("the last one is 2"));
+    assert!(refused(1, 2, 9).contains("there are 1, 2, 3, 4, 5"));
+    assert!(refused(1, 4, 5).contains("node 4 holds no replica of shard 1"));
+    assert!(refused(1, 2, 3).contains("node 3 holds a replica of shard 1 already"));
+    let mut dead = all.clone();
+    dead.alive.remove(&NodeId(4));
+    assert!(ask(&state, &dead, 1, 2, 4).unwrap_err().contains("does not answer"));
+    let sick = Health { sick: BTreeSet::from([NodeId(4)]), ..all.clone() };
+    assert!(ask(&state, &sick, 1, 2, 4).unwrap_err().contains("disk of node 4 is not well"));
+    let mut down = all.clone();
+    down.alive.remove(&NodeId(3));
+    assert!(ask(&state, &down, 1, 2, 4).unwrap_err().contains("mended first"));
+    assert!(ask(&state, &down, 1, 3, 4).is_ok(), "the one that does not work goes");
+    state.nodes.get_mut(&NodeId(4)).unwrap().state = NodeState::Draining;
+    assert!(ask(&state, &all, 1, 2, 4).unwrap_err().contains("choose an active one"));
+    state.jobs.insert(ShardId(1), job((77, 5), Some(replica.0)));
+    assert!(ask(&state, &all, 1, 2, 5).unwrap_err().contains("just now"));
+}
+
+/// A cluster of random shape: some nodes are empty, some drained.
+fn random_state(rng: &mut Rng) -> (ClusterState, usize) {
+    let nodes = 2 + rng.below(11);
+    let holders = 1 + rng.below(nodes);
+    let replication = 1 + rng.below(holders.min(5));
+    let shards = 1 + rng.below(60) as u32;
+    let mut next = 0;
+    let slots = std::iter::once(SlotRange { start: 0, end: 0 }).chain(SlotRange::even(shards));
+    let shards = slots.zip(0..).map(|(slots, id)| {
+        let mut on = Vec::new();
+        while (on.len() as u64) < replication {
+            let node = NodeId(1 + rng.below(holders));
+            if !on.contains(&node) {
+                on.push(node);
+            }
+        }
+        let replicas = on.into_iter().map(|node| {
+            next += 1;
+            (ReplicaId(next), node)
+        });
+        let (id, epoch) = (ShardId(id), ShardEpoch(1));
+        ShardInfo { id, epoch, slots, replicas: replicas.collect() }
+    });
+    let map = Arc::new(ShardMap::new(1, shards.collect()).unwrap());
+    let mut drained = 0;
+    let nodes = (1..=nodes).map(|id| {
+        let drains = id > 1 && rng.chance(0.1);
+        drained += usize::from(drains);
+        let state = if drains { NodeState::Draining } else { NodeState::Active };
+        (NodeId(id), NodeInfo { state, ..NodeInfo::default() })
+    });
+    let nodes = nodes.collect();
+    let replication = replication as u32;
+    let (jobs, rebalance) = (BTreeMap::new(), RebalanceSettings::default());
+    (ClusterState { id: 1, version: 1, replication, nodes, map, jobs, rebalance }, drained)
+}
+
+#[test]
+fn random_clusters_become_even_with_about_as_few_moves_as_there_can_be() {
+    for seed in 0..400 {
+        let mut rng = Rng::seeded(seed);
+        let (mut state, drained) = random_state(&mut rng);
+        let health = alive(&state);
+        let limits = Limits { moves: 1 + rng.below(8) as usize, moves_per_node: 1, leaders: 16 };
+        let (before, _) = counts(&state);
+        let (total, nodes) = (before.iter().sum::<u64>(), before.len() as u64);
+        let above = |count: &u64| count.saturating_sub(total.div_ceil(nodes));
+        let below = |count: &u64| (total / nodes).saturating_sub(*count);
+        let excess: u64 = before.iter().map(above).sum();
+        let bound = excess.max(before.iter().map(below).sum());
+        let (mut moves, mut rounds) = (0, 0);
+        loop {
+            let plan = rebalance(&state, &health, &BTreeMap::new(), limits);
+            assert_eq!(plan.waits, None, "seed {seed}");
+            assert!(state.jobs.len() + plan.moves.len() <= limits.moves, "seed {seed}");
+            if state.jobs.is_empty() && plan.moves.is_empty() && plan.leaders.is_empty() {
+                break;
+            }
+            for change in plan.leaders {
+                assert!(!state.jobs.contains_key(&change.shard), "seed {seed}: {change:?}");
+                state.prefer_leader(change.shard, change.to).unwrap();
+            }
+            for next in plan.moves {
+                assert_eq!(state.nodes[&next.to].state, NodeState::Active, "seed {seed}");
+                moves += 1;
+                begin(&mut state, &next, 1_000_000 + moves);
+            }
+            let busy = state.jobs.values().map(|job| job.add.1);
+            assert_eq!(busy.collect::<BTreeSet<_>>().len(), state.jobs.len(), "seed {seed}");
+            // Some end sooner than others; at least one does.
+            let under_way: Vec<ShardId> = state.jobs.keys().copied().collect();
+            for (position, shard) in under_way.into_iter().enumerate() {
+                if position == 0 || rng.chance(0.5) {
+                    finish(&mut state, shard);
+                }
+            }
+            rounds += 1;
+            assert!(rounds < 2000, "seed {seed}: no end");
+        }
+        let (replicas, leaders) = counts(&state);
+        assert!(spread(&replicas) <= 1, "seed {seed}: {replicas:?}");
+        assert!(moves * 10 <= bound * 13, "seed {seed}: {moves} moves, at least {bound}");
+        if drained == 0 {
+            assert!(spread(&leaders) <= 1, "seed {seed}: leaders {leaders:?}");
+        }
+    }
+}
+
+#[test]
+fn a_late_cancelled_move_counts_as_done_and_an_early_one_as_undone() {
+    let mut state = state(3, 4, 8);
+    let old = state.replica_on(ShardId(1), NodeId(1)).unwrap();
+    let taken_back = |step| {
+        let reason = Reason::Balance;
+        Job { reason, step, cancelled: true, ..job((77, 4), Some(old.0)) }
+    };
+    let on_four = |state: &ClusterState| plan(state).shares[&NodeId(4)].replicas;
+    state.jobs.insert(ShardId(1), taken_back(JobStep::CatchingUp));
+    assert_eq!(on_four(&state), 0);
+    state.jobs.insert(ShardId(1), taken_back(JobStep::ChangingVoters));
+    assert_eq!(on_four(&state), 1);
+}
+
+#[test]
+fn a_round_over_the_largest_cluster_takes_less_than_a_second() {
+    // As many shards as there are slots, with five replicas each: more replicas than 100,000 shards with three.
+    let (holders, nodes, replication) = (900, 1000, 5);
+    let slots = std::iter::once(SlotRange { start: 0, end: 0 }).chain(SlotRange::even(SLOT_COUNT));
+    let shards = slots.zip(0_u64..).map(|(slots, id)| {
+        let replicas = (0..replication).map(|n| {
+            let node = 1 + (id * 7 + n * 13) % holders;
+            (ReplicaId(id * replication + n + 1), NodeId(node))
+        });
+        let (id, epoch) = (ShardId(id), ShardEpoch(1));
+        ShardInfo { id, epoch, slots, replicas: replicas.collect() }
+    });
+    let mut state = state(1, nodes, 1);
+    state.replication = replication as u32;
+    state.map = Arc::new(ShardMap::new(1, shards.collect()).unwrap());
+    let health = alive(&state);
+    let limits = Limits { moves: 100, moves_per_node: 1, leaders: 100 };
+    let clock = SystemClock::shared();
+    let began = clock.monotonic();
+    let plan = rebalance(&state, &health, &BTreeMap::new(), limits);
+    let took = clock.monotonic().saturating_sub(began);
+    assert_eq!(plan.moves.len(), 100);
+    assert!(plan.replicas_left > 30_000, "{}", plan.replicas_left);
+    assert!(took <= Duration::from_secs(1), "{took:?}");
+}
