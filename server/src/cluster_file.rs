@@ -104,7 +104,8 @@ mod tests {
         assert_eq!(read(data).unwrap(), None);
         let map = Arc::new(shard_router::initial(&[NodeId(1)], 2, 1).unwrap().map);
         let (nodes, jobs) = (BTreeMap::new(), BTreeMap::new());
-        let state = ClusterState { id: 3, version: 1, replication: 1, nodes, map, jobs };
+        let rebalance = shard_router::RebalanceSettings::default();
+        let state = ClusterState { id: 3, version: 1, replication: 1, nodes, map, jobs, rebalance };
         for state in [None, Some(state)] {
             let file = ClusterFile { incarnation: 7, state };
             write(data, &file).unwrap();

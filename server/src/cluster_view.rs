@@ -13,15 +13,17 @@ use crate::members::Members;
 use crate::meta_store::MetaStore;
 use crate::node_control;
 use crate::peers::Peers;
+use crate::rebalance_control;
 use crate::replicas::Replicas;
 use base::limits::{ACTIVITY_WAIT_MAX, CATALOG_LEASE, CONNECTION_COUNTER_BITS, STATUS_WAIT_MAX};
 use base::{NodeId, ShardId, SlotRange};
 use proto::node as pb;
 use shard_router::{ClusterState, NodeState, ShardInfo};
 use sql::activity::{ActivityPart, NodeActivity};
-use sql::ast::NodeAction;
+use sql::ast::{NodeAction, RebalanceAction};
 use sql::instance::{
-    Cluster, ComparisonRow, NodePlanRow, NodeRow, ShardRow, TableUsers, TableWanted,
+    Cluster, ComparisonRow, NodePlanRow, NodeRow, RebalancePlanRow, RebalanceRow, ShardRow,
+    TableUsers, TableWanted,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -249,6 +251,30 @@ impl Cluster for ClusterView {
 
     async fn transfer_leader(&self, shard: ShardId, to: NodeId) -> Result<NodeId, String> {
         leader_move::transfer(&self.directory.state(), &self.gossip, &self.members, shard, to).await
+    }
+
+    async fn move_replica(&self, shard: ShardId, from: NodeId, to: NodeId) -> Result<(), String> {
+        let state = self.directory.state();
+        let health = self.coordinator.health(&state);
+        let now = self.coordinator.clock.unix_ms();
+        let wanted = (shard, from, to);
+        rebalance_control::move_replica(&self.meta, &self.gossip, &state, &health, wanted, now)
+            .await
+    }
+
+    async fn alter_rebalance(&self, action: RebalanceAction) -> Result<(), String> {
+        rebalance_control::alter(&self.meta, &self.gossip, action).await
+    }
+
+    fn rebalance(&self) -> Option<RebalanceRow> {
+        let state = self.directory.state();
+        Some(rebalance_control::standing(&state, &self.coordinator.rebalance(&state)))
+    }
+
+    fn rebalance_plan(&self) -> Vec<RebalancePlanRow> {
+        let state = self.directory.state();
+        let plan = self.coordinator.rebalance(&state);
+        rebalance_control::plan_rows(&state, plan)
     }
 
     async fn compare_shards(&self) -> Vec<ComparisonRow> {

@@ -7,7 +7,9 @@ use base::{NodeId, ReplicaId, ShardEpoch, ShardId, SlotRange};
 use proto::node as pb;
 use raft::{GroupProgress, MemberRole};
 use shard_router::change::{GroupView, MemberView, Role};
-use shard_router::{ClusterState, Job, JobStep, NodeInfo, NodeState, Reason, ShardInfo, ShardMap};
+use shard_router::{
+    ClusterState, Job, JobStep, NodeInfo, NodeState, Reason, RebalanceSettings, ShardInfo, ShardMap,
+};
 use std::sync::Arc;
 
 /// What a message says that cannot be.
@@ -17,7 +19,14 @@ type Result<T> = std::result::Result<T, String>;
 const STATES: [NodeState; 4] =
     [NodeState::Active, NodeState::Draining, NodeState::Decommissioning, NodeState::Left];
 /// Reasons by their number.
-const REASONS: [Reason; 4] = [Reason::Decommission, Reason::Silent, Reason::Lost, Reason::Missing];
+const REASONS: [Reason; 6] = [
+    Reason::Decommission,
+    Reason::Silent,
+    Reason::Lost,
+    Reason::Missing,
+    Reason::Balance,
+    Reason::Request,
+];
 /// Steps by their number.
 const STEPS: [JobStep; 6] = [
     JobStep::Adding,
@@ -113,6 +122,19 @@ pub fn job_from_pb(record: pb::JobRecord) -> Result<(ShardId, Job)> {
     Ok((ShardId(record.shard), job))
 }
 
+/// How nodes may be evened out, to its message; nothing when nobody has said.
+pub fn rebalance_to_pb(settings: RebalanceSettings) -> Option<pb::RebalanceRecord> {
+    let RebalanceSettings { paused, moves_at_once } = settings;
+    let said = settings != RebalanceSettings::default();
+    said.then_some(pb::RebalanceRecord { paused, moves_at_once })
+}
+
+/// How nodes may be evened out, from its message.
+fn rebalance_from_pb(record: Option<pb::RebalanceRecord>) -> RebalanceSettings {
+    let record = record.unwrap_or_default();
+    RebalanceSettings { paused: record.paused, moves_at_once: record.moves_at_once }
+}
+
 /// A state to its message.
 pub fn state_to_pb(state: &ClusterState) -> pb::ClusterState {
     pb::ClusterState {
@@ -122,6 +144,7 @@ pub fn state_to_pb(state: &ClusterState) -> pb::ClusterState {
         nodes: state.nodes.iter().map(|(id, info)| node_to_pb(*id, info)).collect(),
         shards: state.map.shards().iter().map(shard_to_pb).collect(),
         jobs: state.jobs.iter().map(|(shard, job)| job_to_pb(*shard, job)).collect(),
+        rebalance: rebalance_to_pb(state.rebalance),
     }
 }
 
@@ -136,6 +159,7 @@ pub fn state_from_pb(message: pb::ClusterState) -> Result<ClusterState> {
         nodes: message.nodes.into_iter().map(node_from_pb).collect::<Result<_>>()?,
         map: Arc::new(map),
         jobs: message.jobs.into_iter().map(job_from_pb).collect::<Result<_>>()?,
+        rebalance: rebalance_from_pb(message.rebalance),
     })
 }
 
@@ -214,12 +238,17 @@ mod tests {
             jobs: (0..STEPS.len())
                 .map(|at| (ShardId(at as u64), job(at)))
                 .collect::<BTreeMap<_, _>>(),
+            rebalance: RebalanceSettings { paused: true, moves_at_once: 3 },
         }
     }
 
     #[test]
     fn states_survive_the_wire() {
         assert_eq!(state_from_pb(state_to_pb(&state())).unwrap(), state());
+        let plain = ClusterState { rebalance: RebalanceSettings::default(), ..state() };
+        let message = state_to_pb(&plain);
+        assert_eq!(message.rebalance, None, "as in states that are older than it");
+        assert_eq!(state_from_pb(message).unwrap(), plain);
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! The coordinator: on the node that leads the meta shard, it replaces replicas that must go, one careful
-//! step after another.
+//! The coordinator: on the node that leads the meta shard, it replaces replicas that must go, and evens nodes out,
+//! one careful step after another.
 //!
 //! ```text
 //! every look:  records ─┬─> node details learned from nodes            ─┐
 //!                       ├─> shards that need another member → new jobs  ├─ one transaction each,
 //!                       ├─> jobs without a point → taken back           │  guarded by the version
-//!                       ├─> decommissioned nodes that are empty → left ─┘
+//!                       ├─> decommissioned nodes that are empty → left  │
+//!                       ├─> sound, but uneven → jobs, preferred leaders─┘
 //!                       └─> each job: group as its leader sees it → next step → asked of that leader
 //! ```
 //!
@@ -20,11 +21,12 @@ use crate::local_shards::LocalShards;
 use crate::members::Members;
 use crate::meta_store::{ChangeError, MetaStore};
 use base::limits::{COORDINATE_PAUSE, LOST_WAIT};
-use base::{ReplicaId, ShardId, SharedClock};
+use base::{NodeId, ReplicaId, ShardId, SharedClock};
 use parking_lot::Mutex;
 use shard_router::change::{Step, next_step};
+use shard_router::rebalance::{LeaderChange, Limits, Rebalance, rebalance};
 use shard_router::repair::{Health, NewJob, repairs};
-use shard_router::{ClusterState, Job, JobStep, NodeState};
+use shard_router::{ClusterState, Job, JobStep, NodeState, Reason};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +107,15 @@ impl Coordinator {
         let silent = here
             .map(|(node, _)| *node)
             .filter(|node| self.gossip.silent_for(*node) >= self.dead_after);
-        Health { alive: self.gossip.alive(), silent: silent.collect(), lost }
+        let alive = self.gossip.alive();
+        let sick = &alive - &self.gossip.well();
+        Health { alive, silent: silent.collect(), lost, sick }
+    }
+
+    /// What evens nodes out now, whether or not it is paused.
+    pub fn rebalance(&self, state: &ClusterState) -> Rebalance {
+        // Nobody counts the bytes of shards yet: each replica weighs the same.
+        rebalance(state, &self.health(state), &BTreeMap::new(), Limits::of(state.rebalance))
     }
 
     /// Looks again and again, for ever; only the meta shard's leader acts.
@@ -153,6 +163,10 @@ impl Coordinator {
         };
         for new in plan.start {
             self.begin(&state, new).await?;
+        }
+        // What is under way goes on whether or not something more can begin.
+        if let Err(error) = self.even_out().await {
+            tracing::debug!(%error, "nodes were not evened out");
         }
         let state = self.directory.state();
         for (shard, job) in &state.jobs {
@@ -217,6 +231,47 @@ impl Coordinator {
         }
     }
 
+    /// Begins what evens nodes out, unless that is paused or something is to be mended.
+    async fn even_out(&self) -> Result<(), ChangeError> {
+        let state = self.directory.state();
+        if state.rebalance.paused {
+            return Ok(());
+        }
+        let plan = self.rebalance(&state);
+        for next in plan.moves {
+            tracing::info!(why = %next.why, "nodes are evened out");
+            let (remove, reason) = (Some(next.replica), Reason::Balance);
+            self.begin(&state, NewJob { shard: next.shard, target: next.to, remove, reason })
+                .await?;
+        }
+        // A group that has not begun yet is begun by the first of its replicas.
+        let begun = plan.leaders.into_iter().filter(|change| self.has_leader(change.shard));
+        let changes: Vec<LeaderChange> = begun.collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.change(|state| {
+            for change in &changes {
+                if still_wanted(state, change) {
+                    let changed = state.prefer_leader(change.shard, change.to);
+                    changed.map_err(|error| error.to_string())?;
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        for change in &changes {
+            tracing::info!(why = %change.why, "leaders are evened out");
+        }
+        Ok(())
+    }
+
+    /// Whether somebody leads a shard, as far as this node knows.
+    fn has_leader(&self, shard: ShardId) -> bool {
+        let here = self.local.get(shard).is_some_and(|local| local.group.leader().is_some());
+        here || self.gossip.leader_of(shard).is_some()
+    }
+
     /// Begins a job: its replica id is allocated, then the job is written, then anything happens.
     async fn begin(&self, state: &ClusterState, new: NewJob) -> Result<(), ChangeError> {
         let replica = self.meta.new_replica_id(state).await?;
@@ -236,8 +291,17 @@ impl Coordinator {
                     .shard(shard)
                     .is_some_and(|info| info.replicas.iter().any(|(replica, _)| *replica == id))
             };
-            if state.jobs.contains_key(&shard) || !job.remove.is_none_or(held) {
+            let there = state.map.shard(shard).is_some_and(|info| {
+                let on_target = |(replica, node): &(ReplicaId, NodeId)| {
+                    *node == job.add.1 && Some(*replica) != job.remove
+                };
+                info.replicas.iter().any(on_target)
+            });
+            if state.jobs.contains_key(&shard) || !job.remove.is_none_or(held) || there {
                 return Ok(()); // Somebody else was faster.
+            }
+            if job.reason == Reason::Balance && state.rebalance.paused {
+                return Ok(());
             }
             state.jobs.insert(shard, job.clone());
             Ok(())
@@ -304,4 +368,15 @@ impl Coordinator {
         }
         Ok(name.name().to_string())
     }
+}
+
+/// Whether a preferred leader is still to be changed.
+fn still_wanted(state: &ClusterState, change: &LeaderChange) -> bool {
+    let settled = !state.rebalance.paused && !state.jobs.contains_key(&change.shard);
+    let info = state.map.shard(change.shard).filter(|_| settled);
+    info.is_some_and(|info| {
+        info.preferred_leader() == Some(change.from)
+            && info.is_on(change.to)
+            && state.node_state(change.to) == NodeState::Active
+    })
 }

@@ -30,7 +30,7 @@ use base::{NodeId, Rng};
 use engine::folder::NodeIdentity;
 use parking_lot::Mutex;
 use proto::node as pb;
-use shard_router::{ClusterState, NodeInfo, ShardMap, placement};
+use shard_router::{ClusterState, NodeInfo, RebalanceSettings, ShardMap, placement};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,6 +127,7 @@ fn migrated(config: &Config, map: ShardMap) -> ClusterState {
         nodes: nodes.collect(),
         map: Arc::new(map),
         jobs: BTreeMap::new(),
+        rebalance: RebalanceSettings::default(),
     }
 }
 
@@ -297,6 +298,7 @@ impl Founding {
                         nodes,
                         map: Arc::new(plan.map),
                         jobs: BTreeMap::new(),
+                        rebalance: RebalanceSettings::default(),
                     };
                     return Ok(state);
                 }
@@ -497,7 +499,17 @@ mod tests {
         let known = NodeInfo { incarnation: 6, ..NodeInfo::default() };
         let nodes = BTreeMap::from([(NodeId(1), info), (NodeId(2), known)]);
         let (version, jobs) = (FIRST_VERSION, BTreeMap::new());
-        founding.decided(&ClusterState { id: 5, version, replication: 2, nodes, map, jobs });
+        let rebalance = RebalanceSettings::default();
+        let replication = 2;
+        founding.decided(&ClusterState {
+            id: 5,
+            version,
+            replication,
+            nodes,
+            map,
+            jobs,
+            rebalance,
+        });
         let decided = founding.answer(&request);
         assert_eq!((decided.cluster_version, decided.your_incarnation), (FIRST_VERSION, 6));
     }

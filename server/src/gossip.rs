@@ -421,6 +421,7 @@ pub fn wiped(node: NodeId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shard_router::RebalanceSettings;
 
     #[test]
     fn who_may_not_take_part_is_told_what_to_do() {
@@ -429,8 +430,9 @@ mod tests {
         let known = NodeInfo { incarnation: 7, ..NodeInfo::default() };
         let gone = NodeInfo { state: NodeState::Left, ..known.clone() };
         let nodes = BTreeMap::from([(NodeId(1), known.clone()), (NodeId(2), gone)]);
+        let (jobs, rebalance) = (BTreeMap::new(), RebalanceSettings::default());
         let mut state =
-            ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs: BTreeMap::new() };
+            ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs, rebalance };
         assert_eq!(refusal(&state, NodeId(1), &known, 2), None);
         let other = NodeInfo { incarnation: 8, ..known.clone() };
         assert!(refusal(&state, NodeId(1), &other, 2).unwrap().contains("must not vote"));

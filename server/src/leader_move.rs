@@ -148,7 +148,7 @@ fn can_take_over(
 mod tests {
     use super::*;
     use base::ReplicaId;
-    use shard_router::NodeInfo;
+    use shard_router::{NodeInfo, RebalanceSettings};
     use std::collections::BTreeMap;
 
     fn state(wanted: NodeState) -> ClusterState {
@@ -159,7 +159,8 @@ mod tests {
             ..NodeInfo::default()
         };
         let nodes = (1..=4).map(|id| (NodeId(id), info(id))).collect();
-        ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs: BTreeMap::new() }
+        let (jobs, rebalance) = (BTreeMap::new(), RebalanceSettings::default());
+        ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs, rebalance }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! table 106  (kind)   → counters: 2 node ids, 3 replica ids     never handed out twice
-//! table 110  ()       → version and replication                 written by every change
+//! table 110  ()       → version, replication, settings          written by every change
 //! table 111  (node)   → node
 //! table 112  (shard)  → shard: epoch, slots, replicas
 //! table 113  (shard)  → change of members under way
@@ -249,6 +249,7 @@ pub fn load_stopped(engine: &dyn Engine) -> Result<Option<ClusterState>, String>
         id: record.id,
         version: record.version,
         replication: record.replication,
+        rebalance: record.rebalance,
         nodes: rows_stopped(engine, NODES)?,
         shards: rows_stopped(engine, SHARDS)?,
         jobs: rows_stopped(engine, JOBS)?,
@@ -293,7 +294,7 @@ fn rows_stopped<T: Message + Default>(
 /// The row that every change writes.
 fn record_of(state: &ClusterState) -> pb::ClusterRecord {
     let (id, version, replication) = (state.id, state.version, state.replication);
-    pb::ClusterRecord { id, version, replication }
+    pb::ClusterRecord { id, version, replication, rebalance: cw::rebalance_to_pb(state.rebalance) }
 }
 
 async fn load_in(txn: &mut Transaction) -> txn::Result<Option<ClusterState>> {
@@ -303,6 +304,7 @@ async fn load_in(txn: &mut Transaction) -> txn::Result<Option<ClusterState>> {
         id: record.id,
         version: record.version,
         replication: record.replication,
+        rebalance: record.rebalance,
         nodes: rows(txn, NODES).await?,
         shards: rows(txn, SHARDS).await?,
         jobs: rows(txn, JOBS).await?,

@@ -2,7 +2,7 @@
 
 use super::*;
 use base::SystemClock;
-use shard_router::{Job, JobStep, NodeInfo, NodeState, Reason};
+use shard_router::{Job, JobStep, NodeInfo, NodeState, Reason, RebalanceSettings};
 use txn::testing::MemoryCluster;
 
 fn state() -> ClusterState {
@@ -10,7 +10,8 @@ fn state() -> ClusterState {
     let map = Arc::new(shard_router::initial(&nodes, 4, 3).unwrap().map);
     let info = |id: u64| NodeInfo { address: format!("h{id}:1"), ..NodeInfo::default() };
     let nodes = nodes.into_iter().map(|id| (id, info(id.0))).collect();
-    ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs: BTreeMap::new() }
+    let (jobs, rebalance) = (BTreeMap::new(), RebalanceSettings::default());
+    ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs, rebalance }
 }
 
 async fn store() -> MetaStore {
@@ -67,6 +68,24 @@ async fn a_change_makes_one_new_version_and_nothing_makes_none() {
     assert_eq!(store.change(|_| Ok(())).await.unwrap().version, 4);
     let refused = store.change(|_| Err("not today".into())).await.unwrap_err();
     assert_eq!(refused.to_string(), "not today");
+}
+
+#[tokio::test]
+async fn settings_are_kept_and_other_changes_leave_them_alone() {
+    let store = store().await;
+    let settings = RebalanceSettings { paused: true, moves_at_once: 2 };
+    let set = |state: &mut ClusterState| {
+        state.rebalance = settings;
+        Ok(())
+    };
+    assert_eq!(store.change(set).await.unwrap().version, 3);
+    let moved = |state: &mut ClusterState| {
+        state.jobs.insert(ShardId(2), job());
+        Ok(())
+    };
+    store.change(moved).await.unwrap();
+    let loaded = store.load().await.unwrap().unwrap();
+    assert_eq!((loaded.version, loaded.rebalance), (4, settings));
 }
 
 #[tokio::test]

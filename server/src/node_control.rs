@@ -142,7 +142,7 @@ fn refuse_blocked(node: NodeId, plan: &[NodePlanRow]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shard_router::NodeInfo;
+    use shard_router::{NodeInfo, RebalanceSettings};
     use std::sync::Arc;
 
     fn state(wanted: NodeState, nodes: u64) -> ClusterState {
@@ -153,7 +153,8 @@ mod tests {
             ..NodeInfo::default()
         };
         let nodes = (1..=nodes).map(|id| (NodeId(id), info(id))).collect();
-        ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs: BTreeMap::new() }
+        let (jobs, rebalance) = (BTreeMap::new(), RebalanceSettings::default());
+        ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs, rebalance }
     }
 
     #[test]

@@ -428,21 +428,23 @@ fn recovered(before: &ClusterState, plan: &Plan) -> Result<ClusterState, String>
         nodes,
         map: Arc::new(map),
         jobs: BTreeMap::new(),
+        rebalance: before.rebalance,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shard_router::NodeInfo;
+    use shard_router::{NodeInfo, RebalanceSettings};
 
     #[test]
     fn the_recovered_state_has_one_replica_per_shard_and_no_other_node() {
         let ids: Vec<NodeId> = (1..=3).map(NodeId).collect();
         let map = Arc::new(shard_router::initial(&ids, 2, 3).unwrap().map);
         let nodes = ids.iter().map(|id| (*id, NodeInfo::default())).collect();
+        let (jobs, rebalance) = (BTreeMap::new(), RebalanceSettings::default());
         let before =
-            ClusterState { id: 9, version: 7, replication: 3, nodes, map, jobs: BTreeMap::new() };
+            ClusterState { id: 9, version: 7, replication: 3, nodes, map, jobs, rebalance };
         let shards = before.map.shards().iter().map(|info| ShardPlan {
             shard: info.id,
             survivor: info.replicas[0].0,

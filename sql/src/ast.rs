@@ -215,6 +215,17 @@ pub enum Statement {
         /// The node that shall lead it.
         to: u64,
     },
+    /// ALTER SHARD … MOVE REPLICA: a replica shall be on another node.
+    MoveReplica {
+        /// The shard.
+        shard: u64,
+        /// The node that holds a replica.
+        from: u64,
+        /// The node that shall hold one instead.
+        to: u64,
+    },
+    /// ALTER REBALANCE: how the cluster may even nodes out.
+    AlterRebalance(RebalanceAction),
     /// CREATE, ALTER, DROP, RENAME of accounts and roles.
     Account(AccountStatement),
     /// GRANT.

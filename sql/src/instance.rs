@@ -6,7 +6,7 @@
 //! Not here: what one session remembers (`session`), sockets.
 
 use crate::activity::{ActivityPart, NodeActivity, Watched};
-use crate::ast::NodeAction;
+use crate::ast::{NodeAction, RebalanceAction};
 use crate::catalog::cache::CatalogCache;
 use crate::dml::auto_increment::AutoIncrement;
 use crate::session::table_uses::TableUses;
@@ -125,6 +125,40 @@ pub trait Cluster: Send + Sync + 'static {
         let _ = to;
         Err(format!("there is no shard {} here: this server is not part of a cluster", shard.0))
     }
+
+    /// Begins to move a replica of a shard to another node, for ALTER SHARD … MOVE REPLICA. The work itself goes on in
+    /// the cluster.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    async fn move_replica(
+        &self,
+        shard: ShardId,
+        from: NodeId,
+        to: NodeId,
+    ) -> std::result::Result<(), String> {
+        let _ = (from, to);
+        Err(format!("there is no shard {} here: this server is not part of a cluster", shard.0))
+    }
+
+    /// Changes how the cluster may even nodes out, for ALTER REBALANCE.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    async fn alter_rebalance(&self, action: RebalanceAction) -> std::result::Result<(), String> {
+        let _ = action;
+        Err("nothing is evened out here: this server is not part of a cluster".to_string())
+    }
+
+    /// How even nodes are, for SHOW REBALANCE; `None` when there is no cluster.
+    fn rebalance(&self) -> Option<RebalanceRow> {
+        None
+    }
+
+    /// What happens next to even nodes out, and why, for SHOW REBALANCE PLAN.
+    fn rebalance_plan(&self) -> Vec<RebalancePlanRow> {
+        Vec::new()
+    }
 }
 
 /// A table that LOCK TABLES is to have, and how.
@@ -175,6 +209,38 @@ pub struct ShardRow {
     pub applied_index: u64,
     /// Raft term at this node, 0 when it holds no replica.
     pub term: u64,
+}
+
+/// The line of SHOW REBALANCE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RebalanceRow {
+    /// `even`, `moving`, `waiting` or `paused`.
+    pub state: String,
+    /// Replicas that move at once, at most.
+    pub moves_at_once: u32,
+    /// Replicas that move now.
+    pub moves_under_way: u32,
+    /// Replicas that must move after those.
+    pub replicas_left: u64,
+    /// Shards that get another preferred leader next.
+    pub leaders_left: u64,
+    /// What is waited for; empty when nothing is.
+    pub why: String,
+}
+
+/// A line of SHOW REBALANCE PLAN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RebalancePlanRow {
+    /// `under way`, `replica`, `leader` or `held`.
+    pub what: &'static str,
+    /// The shard.
+    pub shard: ShardId,
+    /// The node that gives.
+    pub from: Option<NodeId>,
+    /// The node that gets.
+    pub to: Option<NodeId>,
+    /// Why, in a sentence.
+    pub why: String,
 }
 
 /// A line of ADMIN CHECKSUM CLUSTER.

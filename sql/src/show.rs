@@ -7,10 +7,12 @@
 //! LIKE becomes a condition like any other, so both filters follow the expression library's rules.
 //!
 //! Reading order: this file (dispatch, filters, warnings), `tables` (what is defined), `server` (what
-//! runs), `engine_status` (row locks and transactions as a text), `create_table` (its text).
+//! runs), `rebalance` (how nodes are evened out), `engine_status` (row locks and transactions as a text),
+//! `create_table` (its text).
 
 mod create_table;
 mod engine_status;
+pub(crate) mod rebalance;
 mod server;
 mod tables;
 
@@ -153,6 +155,8 @@ async fn list<'a>(
             (server::shards(session, table.as_ref()).await?, like(filter))
         }
         Show::Nodes(filter) => (server::nodes(session), like(filter)),
+        Show::Rebalance { plan: false } => (rebalance::standing(session), None),
+        Show::Rebalance { plan: true } => (rebalance::plan(session), None),
         Show::TablesBySharding(class) => (tables::by_sharding(session, *class).await?, None),
         Show::DdlJobs => (nothing("Job,Statement,State"), None),
         Show::TransactionStatus(token) => (server::transaction_status(session, token).await?, None),

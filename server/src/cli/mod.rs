@@ -4,6 +4,7 @@
 pub mod demo;
 pub mod drill;
 pub mod node;
+pub mod rebalance;
 pub mod recover_quorum;
 pub mod shard;
 pub mod sql;
@@ -42,8 +43,10 @@ enum Command {
     Status(status::StatusArgs),
     /// List nodes, and let them go: drain, decommission
     Node(node::NodeArgs),
-    /// Let another node lead a shard
+    /// Move a shard's leader or one of its replicas by hand
     Shard(shard::ShardArgs),
+    /// See how even nodes are, and how the cluster evens them out
+    Rebalance(rebalance::RebalanceArgs),
     /// Go on from one stopped node after the majority was lost
     RecoverQuorum(recover_quorum::RecoverArgs),
     /// Run SQL statements
@@ -83,6 +86,7 @@ pub fn run() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::Node(args) => node::run(&args),
         Command::Shard(args) => shard::run(&args),
+        Command::Rebalance(args) => rebalance::run(&args),
         Command::RecoverQuorum(args) => recover_quorum::run(&args),
         Command::Sql(args) => sql::run(&args),
         Command::Version { json } => {

@@ -292,6 +292,11 @@ pub enum Show {
     },
     /// SHOW NODES: the nodes of the cluster.
     Nodes(Option<ShowFilter>),
+    /// SHOW REBALANCE [PLAN]: how even nodes are, or what happens next and why.
+    Rebalance {
+        /// PLAN.
+        plan: bool,
+    },
     /// SHOW TABLE WITH SHARDKEY, WITH NOSHARDKEY_ALLSET, WITHOUT SHARDKEY.
     TablesBySharding(ShardingClass),
     /// SHOW DDL JOBS.
@@ -596,6 +601,17 @@ impl Statement {
             _ => None,
         }
     }
+}
+
+/// What ALTER REBALANCE wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RebalanceAction {
+    /// PAUSE: nothing is begun.
+    Pause,
+    /// RESUME: it goes on.
+    Resume,
+    /// MOVES n: so many replicas move at once, at most.
+    Moves(u64),
 }
 
 /// What ALTER NODE wants of a node.

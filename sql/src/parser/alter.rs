@@ -3,7 +3,8 @@
 use super::Parser;
 use super::column::TableConstraint;
 use crate::ast::{
-    AlterDatabase, AlterTable, ColumnPlace, NodeAction, Statement, TableChange, TableOptions,
+    AlterDatabase, AlterTable, ColumnPlace, NodeAction, RebalanceAction, Statement, TableChange,
+    TableOptions,
 };
 use crate::error::Result;
 use crate::lexer::TokenKind;
@@ -39,8 +40,24 @@ impl Parser<'_> {
             "SHARD" => {
                 self.at += 2;
                 let shard = self.number()?;
+                if self.accept(&["MOVE", "REPLICA"]) {
+                    self.expect_word("FROM")?;
+                    let from = self.number()?;
+                    self.expect_word("TO")?;
+                    return Ok(Statement::MoveReplica { shard, from, to: self.number()? });
+                }
                 self.expect(&["TRANSFER", "LEADER", "TO"])?;
                 Ok(Statement::TransferLeader { shard, to: self.number()? })
+            }
+            "REBALANCE" => {
+                self.at += 2;
+                let action = match self.accept_any(&["PAUSE", "RESUME", "MOVES"]) {
+                    Some("PAUSE") => RebalanceAction::Pause,
+                    Some("RESUME") => RebalanceAction::Resume,
+                    Some(_) => RebalanceAction::Moves(self.number()?),
+                    None => return Err(self.error()),
+                };
+                Ok(Statement::AlterRebalance(action))
             }
             "EVENT" => Ok(self.unsupported_to_the_end("ALTER EVENT")),
             "DEFINER" | "ALGORITHM" | "SQL" | "VIEW" | "PROCEDURE" | "FUNCTION" | "SERVER"

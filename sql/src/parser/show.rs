@@ -133,6 +133,7 @@ impl Parser<'_> {
                 Show::Shards { table, filter: self.show_filter()? }
             }
             "NODES" => Show::Nodes(self.show_filter()?),
+            "REBALANCE" => Show::Rebalance { plan: self.accept_word("PLAN") },
             "DDL" => {
                 self.expect_word("JOBS")?;
                 Show::DdlJobs

@@ -4,7 +4,8 @@ use super::Printer;
 use crate::ast::{
     AccessMode, AccountName, AccountSpec, AccountStatement, Completion, Explain, ExplainTarget,
     FlushTarget, GrantLevel, GrantObject, IsolationLevel, PrepareSource, Privilege, PrivilegeName,
-    Secret, SetItem, SetValue, ShardingClass, Show, ShowFilter, Statement, VariableScope,
+    RebalanceAction, Secret, SetItem, SetValue, ShardingClass, Show, ShowFilter, Statement,
+    VariableScope,
 };
 
 impl Printer {
@@ -72,6 +73,17 @@ impl Printer {
             }
             Statement::TransferLeader { shard, to } => {
                 self.text(&format!("ALTER SHARD {shard} TRANSFER LEADER TO {to}"));
+            }
+            Statement::MoveReplica { shard, from, to } => {
+                self.text(&format!("ALTER SHARD {shard} MOVE REPLICA FROM {from} TO {to}"));
+            }
+            Statement::AlterRebalance(action) => {
+                self.text("ALTER REBALANCE ");
+                match action {
+                    RebalanceAction::Pause => self.text("PAUSE"),
+                    RebalanceAction::Resume => self.text("RESUME"),
+                    RebalanceAction::Moves(moves) => self.text(&format!("MOVES {moves}")),
+                }
             }
             Statement::Account(account) => self.account_statement(account),
             Statement::Grant(grant) => {
@@ -351,6 +363,10 @@ impl Printer {
                 self.filter(filter);
             }
             Show::Nodes(filter) => self.listing("NODES", &None, filter),
+            Show::Rebalance { plan } => {
+                self.text("REBALANCE");
+                self.when(*plan, " PLAN");
+            }
             Show::TablesBySharding(class) => self.text(match class {
                 ShardingClass::Sharded => "TABLE WITH SHARDKEY",
                 ShardingClass::Broadcast => "TABLE WITH NOSHARDKEY_ALLSET",

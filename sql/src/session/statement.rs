@@ -279,6 +279,10 @@ impl Session {
             Statement::TransferLeader { shard, to } => {
                 show::transfer_leader(self, *shard, *to).await
             }
+            Statement::MoveReplica { shard, from, to } => {
+                show::rebalance::move_replica(self, *shard, *from, *to).await
+            }
+            Statement::AlterRebalance(action) => show::rebalance::alter(self, *action).await,
             Statement::Flush(flush) => {
                 self.transaction.check_no_xa()?;
                 self.flush(flush).await

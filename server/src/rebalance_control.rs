@@ -1,0 +1,228 @@
+//! What administrators ask of evening out: pause, resume, how many moves at once, what happens next and why, and
+//! one move by hand.
+//!
+//! Asking only changes the cluster's records: the settings, or a job. The coordinator does the work, and whoever asked
+//! may go away. Any node can say what happens next: the plan follows from what every node knows.
+
+use crate::gossip::Gossip;
+use crate::meta_store::{ChangeError, MetaStore};
+use base::limits::REBALANCE_MOVES_MAX;
+use base::{NodeId, ShardId};
+use shard_router::rebalance::{Rebalance, may_move};
+use shard_router::repair::Health;
+use shard_router::{ClusterState, Job, JobStep, Reason, RebalanceSettings};
+use sql::ast::RebalanceAction;
+use sql::instance::{RebalancePlanRow, RebalanceRow};
+
+/// Changes how the cluster may even nodes out.
+///
+/// # Errors
+/// A sentence: why it is refused and what to do instead.
+pub async fn alter(
+    meta: &MetaStore,
+    gossip: &Gossip,
+    action: RebalanceAction,
+) -> Result<(), String> {
+    let edit = |state: &mut ClusterState| {
+        state.rebalance = next_settings(state.rebalance, action)?;
+        Ok(())
+    };
+    adopt(gossip, meta.change(edit).await)
+}
+
+/// Begins to move a replica of a shard to another node.
+///
+/// # Errors
+/// A sentence: why it is refused and what to do instead.
+pub async fn move_replica(
+    meta: &MetaStore,
+    gossip: &Gossip,
+    state: &ClusterState,
+    health: &Health,
+    (shard, from, to): (ShardId, NodeId, NodeId),
+    now_unix_ms: u64,
+) -> Result<(), String> {
+    may_move(state, health, shard, from, to)?;
+    let replica = meta.new_replica_id(state).await.map_err(|error| not_taken(&error))?;
+    let edit = |state: &mut ClusterState| {
+        let remove = may_move(state, health, shard, from, to)?;
+        let job = Job {
+            add: (replica, to),
+            remove: Some(remove),
+            reason: Reason::Request,
+            step: JobStep::Adding,
+            cancelled: false,
+            started_unix_ms: now_unix_ms,
+        };
+        state.jobs.insert(shard, job);
+        Ok(())
+    };
+    adopt(gossip, meta.change(edit).await)
+}
+
+/// The line of SHOW REBALANCE.
+pub fn standing(state: &ClusterState, plan: &Rebalance) -> RebalanceRow {
+    let under_way = state.jobs.values().filter(|job| !job.reason.repairs()).count();
+    let leaders_left = plan.leaders.len() as u64;
+    let done = under_way == 0 && plan.replicas_left == 0 && leaders_left == 0;
+    let (word, why) = match &plan.waits {
+        _ if state.rebalance.paused => {
+            ("paused", "nothing is begun until precinct rebalance resume".to_string())
+        }
+        Some(why) => ("waiting", why.clone()),
+        None if done => ("even", String::new()),
+        None => ("moving", String::new()),
+    };
+    RebalanceRow {
+        state: word.to_string(),
+        moves_at_once: state.rebalance.moves() as u32,
+        moves_under_way: under_way as u32,
+        replicas_left: plan.replicas_left,
+        leaders_left,
+        why,
+    }
+}
+
+/// The lines of SHOW REBALANCE PLAN: what is begun next, then the shards that stay where they are for now.
+pub fn plan_rows(state: &ClusterState, plan: Rebalance) -> Vec<RebalancePlanRow> {
+    let moves = plan.moves.into_iter().map(|next| RebalancePlanRow {
+        what: "replica",
+        shard: next.shard,
+        from: Some(next.from),
+        to: Some(next.to),
+        why: next.why,
+    });
+    let leaders = plan.leaders.into_iter().map(|change| RebalancePlanRow {
+        what: "leader",
+        shard: change.shard,
+        from: Some(change.from),
+        to: Some(change.to),
+        why: change.why,
+    });
+    let held = plan.held.into_iter().map(|(shard, why)| {
+        let job = state.jobs.get(&shard);
+        let home = job.and_then(|job| {
+            let mut replicas = state.map.shard(shard)?.replicas.iter();
+            replicas.find(|(replica, _)| Some(*replica) == job.remove).map(|(_, node)| *node)
+        });
+        RebalancePlanRow {
+            what: if job.is_some() { "under way" } else { "held" },
+            shard,
+            from: home,
+            to: job.map(|job| job.add.1),
+            why,
+        }
+    });
+    moves.chain(leaders).chain(held).collect()
+}
+
+/// The settings that an action leads to.
+fn next_settings(
+    settings: RebalanceSettings,
+    action: RebalanceAction,
+) -> Result<RebalanceSettings, String> {
+    match action {
+        RebalanceAction::Pause => Ok(RebalanceSettings { paused: true, ..settings }),
+        RebalanceAction::Resume => Ok(RebalanceSettings { paused: false, ..settings }),
+        RebalanceAction::Moves(moves) if (1..=REBALANCE_MOVES_MAX as u64).contains(&moves) => {
+            Ok(RebalanceSettings { moves_at_once: moves as u32, ..settings })
+        }
+        RebalanceAction::Moves(0) => {
+            Err("0 moves at once is none; to stop, pause: precinct rebalance pause".to_string())
+        }
+        RebalanceAction::Moves(moves) => {
+            Err(format!("{moves} moves at once are too many; ask for 1 to {REBALANCE_MOVES_MAX}"))
+        }
+    }
+}
+
+/// Takes a change over.
+fn adopt(gossip: &Gossip, changed: Result<ClusterState, ChangeError>) -> Result<(), String> {
+    match changed {
+        Ok(state) => {
+            gossip.adopt(state);
+            Ok(())
+        }
+        Err(ChangeError::Refused(why)) => Err(why),
+        Err(error @ (ChangeError::Meta(_) | ChangeError::NotBegun)) => Err(not_taken(&error)),
+    }
+}
+
+fn not_taken(error: &dyn std::fmt::Display) -> String {
+    format!("the meta shard did not take it: {error}; ask again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::ReplicaId;
+    use shard_router::NodeInfo;
+    use shard_router::rebalance::{Limits, rebalance};
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    fn state() -> ClusterState {
+        let founders: Vec<NodeId> = (1..=3).map(NodeId).collect();
+        let map = Arc::new(shard_router::initial(&founders, 8, 3).unwrap().map);
+        let nodes = (1..=4).map(|id| (NodeId(id), NodeInfo::default())).collect();
+        let (jobs, rebalance) = (BTreeMap::new(), RebalanceSettings::default());
+        ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs, rebalance }
+    }
+
+    fn plan(state: &ClusterState, alive: u64) -> Rebalance {
+        let health = Health { alive: (1..=alive).map(NodeId).collect(), ..Health::default() };
+        rebalance(state, &health, &BTreeMap::new(), Limits::of(state.rebalance))
+    }
+
+    #[test]
+    fn settings_change_one_by_one_and_rates_without_sense_are_refused() {
+        use RebalanceAction::{Moves, Pause, Resume};
+        let paused = next_settings(RebalanceSettings::default(), Pause).unwrap();
+        assert_eq!(paused, RebalanceSettings { paused: true, moves_at_once: 0 });
+        let slow = next_settings(paused, Moves(1)).unwrap();
+        assert_eq!(slow, RebalanceSettings { paused: true, moves_at_once: 1 });
+        assert_eq!(next_settings(slow, Resume).unwrap().moves(), 1);
+        assert!(next_settings(slow, Moves(0)).unwrap_err().contains("rebalance pause"));
+        assert!(next_settings(slow, Moves(1000)).unwrap_err().contains("ask for 1 to 8"));
+    }
+
+    #[test]
+    fn the_line_says_what_goes_on() {
+        let mut state = state();
+        let line = standing(&state, &plan(&state, 4));
+        assert_eq!((line.state.as_str(), line.replicas_left), ("moving", 6));
+        let line = standing(&state, &plan(&state, 3));
+        assert_eq!((line.state.as_str(), line.replicas_left), ("even", 0), "n4 does not answer");
+        let line = standing(&state, &plan(&state, 2));
+        assert_eq!(line.state, "waiting");
+        assert!(line.why.contains("node 3"), "{}", line.why);
+        state.rebalance.paused = true;
+        let line = standing(&state, &plan(&state, 4));
+        assert_eq!((line.state.as_str(), line.replicas_left), ("paused", 6));
+    }
+
+    #[test]
+    fn the_plan_tells_what_is_under_way_and_what_comes() {
+        let mut state = state();
+        let first = plan_rows(&state, plan(&state, 4));
+        assert_eq!((first.len(), first[0].what, first[0].to), (1, "replica", Some(NodeId(4))));
+        let moved = state.map.shard(first[0].shard).unwrap().clone();
+        let (replica, home) = moved.replicas[1];
+        let job = Job {
+            add: (ReplicaId(77), NodeId(4)),
+            remove: Some(replica),
+            reason: Reason::Balance,
+            step: JobStep::CatchingUp,
+            cancelled: false,
+            started_unix_ms: 0,
+        };
+        state.jobs.insert(moved.id, job);
+        let then = plan_rows(&state, plan(&state, 4));
+        assert_eq!(then.len(), 1, "{then:?}");
+        assert_eq!(
+            (then[0].what, then[0].from, then[0].to),
+            ("under way", Some(home), Some(NodeId(4)))
+        );
+        assert!(then[0].why.contains("the new replica catches up"), "{}", then[0].why);
+    }
+}
