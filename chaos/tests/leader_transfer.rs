@@ -35,6 +35,9 @@ fn leaders_move_by_command_under_writes_and_refusals_say_why() {
 
     refused(&cluster, "99", "1", "there is no shard 99; the last one is 8");
     refused(&cluster, "1", "9", "there is no node 9; there are 1, 2, 3");
+    // A newcomer that fills itself would soon hold one.
+    let (code, _, why) = cluster.precinct(1, &["rebalance", "pause"]);
+    assert_eq!(code, 0, "{why}");
     cluster.add();
     refused(&cluster, "1", "4", "node 4 holds no replica of shard 1");
 

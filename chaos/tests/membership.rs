@@ -27,6 +27,9 @@ fn a_node_joins_and_another_is_decommissioned_under_writes() {
     assert_eq!(code, 4, "three nodes have no room: {why}");
     assert!(why.contains("no free node"), "{why}");
 
+    // The newcomer is to be filled by the other one's leaving, not by itself.
+    let (code, _, why) = cluster.precinct(2, &["rebalance", "pause"]);
+    assert_eq!(code, 0, "{why}");
     cluster.add();
     let clients = writers(&runtime, &cluster, &[2, 3, 4]);
     std::thread::sleep(Duration::from_secs(1));
@@ -104,7 +107,7 @@ fn a_wiped_replica_is_rebuilt_under_a_new_id_and_a_wiped_node_is_refused() {
 }
 
 #[test]
-fn a_silent_node_is_replaced_and_comes_back_empty() {
+fn a_silent_node_is_replaced_and_keeps_nothing_that_it_had() {
     let mut cluster = Cluster::start_with(3, 15_600, &["--dead-after", "3"]);
     let runtime = runtime();
     Writers::prepare(&runtime, cluster.opts(1));
@@ -112,6 +115,13 @@ fn a_silent_node_is_replaced_and_comes_back_empty() {
     let clients = writers(&runtime, &cluster, &[1, 2, 4]);
     std::thread::sleep(Duration::from_secs(1));
     cluster.kill(3);
+    let replicas = cluster.node_folder(3).join("replicas");
+    let folders = || -> BTreeSet<String> {
+        let entries = std::fs::read_dir(&replicas).expect("the replica folders").flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    let before = folders();
+    assert!(!before.is_empty(), "it holds replicas");
     let shards = runtime.block_on(async {
         for _ in 0..450 {
             let shards = shards(cluster.opts(1)).await;
@@ -124,12 +134,12 @@ fn a_silent_node_is_replaced_and_comes_back_empty() {
     });
     assert!(shards.iter().all(|(_, replicas, _)| replicas.contains('4')), "{shards:?}");
     cluster.restart(3);
-    let replicas = cluster.node_folder(3).join("replicas");
-    let empty = (0..50).any(|_| {
+    // It gets its share again, under new ids.
+    let gone = (0..50).any(|_| {
         std::thread::sleep(Duration::from_millis(200));
-        std::fs::read_dir(&replicas).expect("the replica folders").count() == 0
+        folders().is_disjoint(&before)
     });
-    assert!(empty, "node 3 keeps replicas that are no longer its own\n{}", cluster.logs());
+    assert!(gone, "node 3 keeps replicas that are no longer its own\n{}", cluster.logs());
     clients.finish(&runtime, &cluster.opts(3), WRITES_MIN);
 }
 

@@ -7,8 +7,8 @@
 //!
 //! What the cluster is: `founding` (how a node comes to its first view), `cluster_file` and `directory` (the
 //! view), `meta_store` (the truth), `gossip` (how news spreads), `replicas` (a node does what the view says),
-//! `node_control` and `leader_move` (what administrators ask), `lock_handover` (how leaders are moved), `lock_survey`,
-//! `coordinator` and `members` (replicas are replaced),
+//! `node_control`, `leader_move` and `rebalance_control` (what administrators ask), `lock_handover` (how leaders are moved),
+//! `lock_survey`, `coordinator` and `members` (replicas are replaced, nodes evened out),
 //! `cluster_view` (what SQL shows), `compare` (whether replicas hold the same), `cluster_wire`, `recover` (after
 //! a lost majority). Then `cli` and `demo`.
 
