@@ -29,7 +29,7 @@ id! {
     ReplicaId(u64), "r"
 }
 id! {
-    /// Version of a shard's bounds or members. A request with an old one is answered `NotServing`.
+    /// Version of a shard's bounds, or of its members and their order. A request with an old one is answered `NotServing`.
     ShardEpoch(u64), "e"
 }
 id! {

@@ -51,6 +51,8 @@ pub struct Coordinator {
     lost_since: Mutex<BTreeMap<(ShardId, ReplicaId), Duration>>,
     /// What each shard waits for; empty on a node that does not coordinate.
     notes: Mutex<BTreeMap<ShardId, String>>,
+    /// Version of the records and health for which nothing was to be evened out.
+    even_at: Mutex<Option<(u64, Health)>>,
 }
 
 /// What a coordinator is made of.
@@ -84,6 +86,7 @@ impl Coordinator {
             dead_after: parts.dead_after,
             lost_since: Mutex::default(),
             notes: Mutex::default(),
+            even_at: Mutex::default(),
         })
     }
 
@@ -237,7 +240,15 @@ impl Coordinator {
         if state.rebalance.paused {
             return Ok(());
         }
+        let as_before = Some((state.version, self.health(&state)));
+        if *self.even_at.lock() == as_before {
+            return Ok(());
+        }
         let plan = self.rebalance(&state);
+        if plan.moves.is_empty() && plan.leaders.is_empty() {
+            *self.even_at.lock() = as_before;
+            return Ok(());
+        }
         for next in plan.moves {
             tracing::info!(why = %next.why, "nodes are evened out");
             let (remove, reason) = (Some(next.replica), Reason::Balance);

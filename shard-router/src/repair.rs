@@ -128,6 +128,7 @@ fn need(
         Reason::Lost => 0,
         Reason::Silent => 1,
         Reason::Decommission | Reason::Missing => 2,
+        Reason::Balance | Reason::Request => 3,
     };
     let worst = info
         .replicas

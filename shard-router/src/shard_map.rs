@@ -30,7 +30,7 @@ const FORMAT: u8 = 1;
 pub struct ShardInfo {
     /// The shard.
     pub id: ShardId,
-    /// Version of its bounds and members.
+    /// Version of its bounds, and of its members and their order.
     pub epoch: ShardEpoch,
     /// The slots it owns; empty for the meta shard.
     pub slots: SlotRange,
