@@ -371,6 +371,10 @@ pub const COMPARE_REPLY_WAIT: Duration = Duration::from_millis(1000);
 pub const COMPARISONS_RUNNING_MAX: usize = 2;
 /// Digests that a replica remembers.
 pub const COMPARISONS_KEPT_MAX: usize = 8;
+/// Replicas of a parent that one split names.
+pub const SPLIT_REPLICAS_MAX: usize = 64;
+/// Removed replicas that a node remembers, so that no split makes them again.
+pub const GONE_REPLICAS_MAX: usize = 1024;
 /// Messages in one frame of a lane.
 pub const FRAME_ITEMS_MAX: usize = 65_536;
 /// How long the first message of a stream may take: who speaks. Above [`DIAL_WAIT_MAX`], so that it is the

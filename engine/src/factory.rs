@@ -10,21 +10,31 @@
 //!            install(replica, incoming/x)   db → db.old, incoming/x → db, db.old removed
 //! ```
 //!
+//! A split copies a replica's engine into the folder of another replica on the same node, the child's:
+//!
+//! ```text
+//! make_child     replicas/3-17/child/db      the copy; then its own changes, synced, and its identity
+//!                replicas/3-17/child ──renamed──> replicas/9-40
+//! ```
+//!
 //! Invariants:
 //! 1. `incoming/x` exists only complete; what is not complete is called `incoming/x.part`.
 //! 2. At every moment of an install there is `db`, or `db.old` together with a complete checkpoint.
 //!    `recover` finishes or undoes it, whatever the moment of the crash.
 //! 3. Every step may be repeated.
 //! 4. A name that comes from a peer is a plain file name, or it is refused.
+//! 5. A child's folder exists only complete, and a replica that was removed is never made again.
 //!
 //! Not here: checksums of chunks and what a checkpoint means (`raft`).
 
+mod gone;
+
 use crate::folder::{
-    self, ENGINE_FOLDER, INCOMING_FOLDER, ReplicaIdentity, SENDING_FOLDER, has_suffix, io_error,
-    with_suffix,
+    self, CHILD_FOLDER, ENGINE_FOLDER, INCOMING_FOLDER, ReplicaIdentity, SENDING_FOLDER,
+    has_suffix, io_error, with_suffix,
 };
 use crate::mvcc::{decode_batch, encode_batch};
-use crate::sim::Store;
+use crate::sim::{ChildStep, Store};
 use crate::{Engine, Error, Mutation, Result, RocksEngine, RocksShared, SimDisk, WriteBatch};
 use bytes::Bytes;
 use rustix::fs::Advice;
@@ -77,16 +87,42 @@ pub trait EngineFactory: Send + Sync + 'static {
     /// repeated after a crash.
     fn install(&self, replica_folder: &Path, incoming: &Path) -> Result<()>;
 
+    /// Makes the replica folder of `child` beside a parent's, `replica_folder`: the content of the parent's
+    /// open engine with `changes`, all of it synced before the folder gets its name. Says whether the folder
+    /// is there now: one that was there stays as it is, and one that has a mark in `gone` is not made again. May
+    /// be repeated after a crash or an error.
+    fn make_child(
+        &self,
+        parent: &dyn Engine,
+        replica_folder: &Path,
+        gone: &Path,
+        child: &ReplicaIdentity,
+        changes: WriteBatch,
+    ) -> Result<bool>;
+
     /// Before a replica folder is opened: finishes or undoes a half-done install, removes what was
-    /// being sent or received.
+    /// being sent or received, and a child that was being made.
     fn recover(&self, replica_folder: &Path) -> Result<()>;
 
-    /// Removes a checkpoint, a half-received one, or a whole replica folder. Absent is no error.
+    /// Removes a checkpoint, a half-received one, or a whole replica folder, which may be made again. Absent is
+    /// no error.
     fn remove(&self, dir: &Path) -> Result<()>;
 
+    /// Removes a replica folder for ever and leaves its mark in `gone`, so that [`EngineFactory::make_child`] does
+    /// not make it again. Absent is no error. May be repeated after a crash.
+    fn destroy(&self, replica_folder: &Path, gone: &Path) -> Result<()>;
+
+    /// Finishes what [`EngineFactory::destroy`] began before a crash.
+    fn clear_gone(&self, gone: &Path) -> Result<()>;
+
     /// Moves a replica folder below `aside`, where nothing opens it again, and says where it is now; `None`
-    /// when there is none. May be repeated after a crash.
-    fn set_aside(&self, replica_folder: &Path, aside: &Path) -> Result<Option<PathBuf>>;
+    /// when there is none. Leaves its mark in `gone`. May be repeated after a crash.
+    fn set_aside(
+        &self,
+        replica_folder: &Path,
+        aside: &Path,
+        gone: &Path,
+    ) -> Result<Option<PathBuf>>;
 
     /// Says which replica a replica folder holds, creating the folder.
     fn put_identity(&self, replica_folder: &Path, identity: &ReplicaIdentity) -> Result<()>;
@@ -204,6 +240,36 @@ impl EngineFactory for RocksFactory {
         folder::remove_folder(&old)
     }
 
+    fn make_child(
+        &self,
+        parent: &dyn Engine,
+        replica_folder: &Path,
+        gone: &Path,
+        child: &ReplicaIdentity,
+        changes: WriteBatch,
+    ) -> Result<bool> {
+        let target = replica_folder.with_file_name(child.folder_name());
+        if gone::is_there(&target)? {
+            return Ok(true);
+        }
+        if gone::mark_of(&target, gone).is_some_and(|mark| mark.is_dir()) {
+            return Ok(false);
+        }
+        let staged = replica_folder.join(CHILD_FOLDER);
+        folder::remove_folder(&staged)?;
+        let db = staged.join(ENGINE_FOLDER);
+        parent.checkpoint(&db)?;
+        let engine = RocksEngine::open(&self.shared, &db)?;
+        engine.write(changes)?;
+        engine.flush()?;
+        drop(engine);
+        child.write(&staged)?;
+        // One without an identity was never used.
+        folder::remove_folder(&target)?;
+        folder::rename(&staged, &target)?;
+        Ok(true)
+    }
+
     fn recover(&self, replica_folder: &Path) -> Result<()> {
         let db = replica_folder.join(ENGINE_FOLDER);
         let old = with_suffix(&db, OLD_SUFFIX);
@@ -218,6 +284,7 @@ impl EngineFactory for RocksFactory {
         }
         folder::remove_folder(&old)?;
         folder::remove_folder(&incoming)?;
+        folder::remove_folder(&replica_folder.join(CHILD_FOLDER))?;
         folder::remove_folder(&replica_folder.join(SENDING_FOLDER))
     }
 
@@ -226,15 +293,28 @@ impl EngineFactory for RocksFactory {
         folder::remove_folder(dir)
     }
 
-    fn set_aside(&self, replica_folder: &Path, aside: &Path) -> Result<Option<PathBuf>> {
+    fn destroy(&self, replica_folder: &Path, gone: &Path) -> Result<()> {
+        gone::destroy(replica_folder, gone)
+    }
+
+    fn clear_gone(&self, gone: &Path) -> Result<()> {
+        gone::clear(gone)
+    }
+
+    fn set_aside(
+        &self,
+        replica_folder: &Path,
+        aside: &Path,
+        gone: &Path,
+    ) -> Result<Option<PathBuf>> {
         let Some(name) = replica_folder.file_name() else { return Ok(None) };
         let kept = aside.join(name);
-        if !replica_folder.is_dir() {
-            return Ok(kept.is_dir().then_some(kept));
+        if replica_folder.is_dir() {
+            folder::create_folder(aside)?;
+            folder::rename(replica_folder, &kept)?;
         }
-        folder::create_folder(aside)?;
-        folder::rename(replica_folder, &kept)?;
-        Ok(Some(kept))
+        gone::note(replica_folder, gone)?;
+        Ok(kept.is_dir().then_some(kept))
     }
 
     fn put_identity(&self, replica_folder: &Path, identity: &ReplicaIdentity) -> Result<()> {
@@ -353,6 +433,44 @@ impl EngineFactory for SimFactory {
         }
     }
 
+    fn make_child(
+        &self,
+        parent: &dyn Engine,
+        replica_folder: &Path,
+        gone: &Path,
+        child: &ReplicaIdentity,
+        changes: WriteBatch,
+    ) -> Result<bool> {
+        let target = replica_folder.with_file_name(child.folder_name());
+        {
+            let content = self.disk.content.lock();
+            if content.identities.contains_key(&target) {
+                return Ok(true);
+            }
+            if content.gone.contains(&gone.join(child.folder_name())) {
+                return Ok(false);
+            }
+        }
+        let staged = replica_folder.join(CHILD_FOLDER);
+        self.remove(&staged)?;
+        let db = staged.join(ENGINE_FOLDER);
+        parent.checkpoint(&db)?;
+        self.disk.stumble(ChildStep::Copied, &db)?;
+        let engine = self.disk.open(&db)?;
+        engine.write(changes)?;
+        engine.flush()?;
+        drop(engine);
+        self.remove(&target)?;
+        {
+            let mut content = self.disk.content.lock();
+            let store = content.stores.remove(&db).ok_or_else(|| no_checkpoint(&db))?;
+            content.stores.insert(target.join(ENGINE_FOLDER), store);
+            content.identities.insert(target.clone(), *child);
+        }
+        self.disk.stumble(ChildStep::Placed, &target)?;
+        Ok(true)
+    }
+
     fn recover(&self, replica_folder: &Path) -> Result<()> {
         let db = replica_folder.join(ENGINE_FOLDER);
         let incoming = replica_folder.join(INCOMING_FOLDER);
@@ -366,6 +484,7 @@ impl EngineFactory for SimFactory {
             self.install(replica_folder, &checkpoint)?;
         }
         self.remove(&incoming)?;
+        self.remove(&replica_folder.join(CHILD_FOLDER))?;
         self.remove(&replica_folder.join(SENDING_FOLDER))
     }
 
@@ -377,7 +496,22 @@ impl EngineFactory for SimFactory {
         Ok(())
     }
 
-    fn set_aside(&self, replica_folder: &Path, aside: &Path) -> Result<Option<PathBuf>> {
+    fn destroy(&self, replica_folder: &Path, gone: &Path) -> Result<()> {
+        self.remove(replica_folder)?;
+        self.disk.content.lock().gone.extend(gone::mark_of(replica_folder, gone));
+        Ok(())
+    }
+
+    fn clear_gone(&self, _gone: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    fn set_aside(
+        &self,
+        replica_folder: &Path,
+        aside: &Path,
+        gone: &Path,
+    ) -> Result<Option<PathBuf>> {
         let Some(name) = replica_folder.file_name() else { return Ok(None) };
         let kept = aside.join(name);
         let mut content = self.disk.content.lock();
@@ -395,6 +529,7 @@ impl EngineFactory for SimFactory {
         if let Some(identity) = content.identities.remove(replica_folder) {
             content.identities.insert(kept.clone(), identity);
         }
+        content.gone.insert(gone.join(name));
         Ok(content.identities.contains_key(&kept).then_some(kept))
     }
 

@@ -4,12 +4,14 @@
 //! data/
 //!   LOCK                       held by the one process that uses the folder
 //!   NODE                       cluster id, node id, format version
+//!   gone/<shard>-<replica>/    empty: that replica was here and must not be made again
 //!   replicas/<shard>-<replica>/
-//!     REPLICA                  shard id, replica id, format version
+//!     REPLICA                  shard id, replica id, for a child its `since`, format version
 //!     db/                      the engine
 //!     db.old/                  the engine before an install; gone once the install is complete
 //!     sending/<name>/          checkpoints being sent (hard links)
 //!     incoming/<name>.part/    a checkpoint being received; without `.part` once complete
+//!     child/                   the replica folder of a child being made by a split, not complete
 //! ```
 //!
 //! Invariants:
@@ -39,15 +41,19 @@ pub const ENGINE_FOLDER: &str = "db";
 pub const SENDING_FOLDER: &str = "sending";
 /// Name of the folder of checkpoints being received, inside a replica folder.
 pub const INCOMING_FOLDER: &str = "incoming";
+/// Name of the folder in which a split makes a child's replica folder, inside the parent's.
+pub const CHILD_FOLDER: &str = "child";
 
-/// Format version of the identity files.
-const FORMAT_VERSION: u32 = 1;
+/// Format version of an identity file with two ids.
+const TWO_IDS: u32 = 1;
+/// Format version of an identity file with three; only `REPLICA` has it.
+const THREE_IDS: u32 = 2;
 /// First bytes of a NODE file.
 const NODE_MAGIC: &[u8; 8] = b"PRCTNODE";
 /// First bytes of a REPLICA file.
 const REPLICA_MAGIC: &[u8; 8] = b"PRCTREPL";
-/// Length of an identity file: magic, version, two ids, checksum.
-const IDENTITY_BYTES: usize = 8 + 4 + 8 + 8 + 4;
+/// Bytes of an identity file before its ids: magic and version.
+const IDENTITY_HEAD_BYTES: usize = 8 + 4;
 
 /// Whose data folder it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,13 +67,13 @@ pub struct NodeIdentity {
 impl NodeIdentity {
     /// Reads `NODE` of a data folder; `None` when the folder has none yet.
     pub fn read(data_folder: &Path) -> Result<Option<NodeIdentity>> {
-        let ids = read_identity(&data_folder.join(NODE_FILE), NODE_MAGIC)?;
-        Ok(ids.map(|(cluster, node)| NodeIdentity { cluster, node: NodeId(node) }))
+        let ids = read_identity(&data_folder.join(NODE_FILE), NODE_MAGIC, TWO_IDS)?;
+        Ok(ids.map(|[cluster, node, _]| NodeIdentity { cluster, node: NodeId(node) }))
     }
 
     /// Writes `NODE` of a data folder, creating the folder when needed.
     pub fn write(&self, data_folder: &Path) -> Result<()> {
-        let bytes = identity_bytes(NODE_MAGIC, self.cluster, self.node.0);
+        let bytes = identity_bytes(NODE_MAGIC, TWO_IDS, &[self.cluster, self.node.0]);
         create_folder(data_folder)?;
         write_atomically(&data_folder.join(NODE_FILE), &bytes)
     }
@@ -80,21 +86,35 @@ pub struct ReplicaIdentity {
     pub shard: ShardId,
     /// The replica.
     pub replica: ReplicaId,
+    /// Of a replica that a split has made: the version of the cluster's state that first knew it. An older
+    /// state says nothing about it. 0 of any other replica.
+    pub since: u64,
 }
 
 impl ReplicaIdentity {
+    /// The identity of a replica that no split has made.
+    pub fn new(shard: ShardId, replica: ReplicaId) -> ReplicaIdentity {
+        ReplicaIdentity { shard, replica, since: 0 }
+    }
+
     /// Reads `REPLICA` of a replica folder; `None` when the folder has none.
     pub fn read(replica_folder: &Path) -> Result<Option<ReplicaIdentity>> {
-        let ids = read_identity(&replica_folder.join(REPLICA_FILE), REPLICA_MAGIC)?;
-        Ok(ids.map(|(shard, replica)| ReplicaIdentity {
+        let ids = read_identity(&replica_folder.join(REPLICA_FILE), REPLICA_MAGIC, THREE_IDS)?;
+        Ok(ids.map(|[shard, replica, since]| ReplicaIdentity {
             shard: ShardId(shard),
             replica: ReplicaId(replica),
+            since,
         }))
     }
 
     /// Writes `REPLICA` of a replica folder, creating the folder when needed.
     pub fn write(&self, replica_folder: &Path) -> Result<()> {
-        let bytes = identity_bytes(REPLICA_MAGIC, self.shard.0, self.replica.0);
+        let ids = [self.shard.0, self.replica.0, self.since];
+        let bytes = match self.since {
+            // As any program before splits wrote it.
+            0 => identity_bytes(REPLICA_MAGIC, TWO_IDS, &ids[..2]),
+            _ => identity_bytes(REPLICA_MAGIC, THREE_IDS, &ids),
+        };
         create_folder(replica_folder)?;
         write_atomically(&replica_folder.join(REPLICA_FILE), &bytes)
     }
@@ -103,7 +123,7 @@ impl ReplicaIdentity {
     pub fn from_folder_name(replica_folder: &Path) -> Option<ReplicaIdentity> {
         let (shard, replica) = replica_folder.file_name()?.to_str()?.split_once('-')?;
         let (shard, replica) = (shard.parse().ok()?, replica.parse().ok()?);
-        Some(ReplicaIdentity { shard: ShardId(shard), replica: ReplicaId(replica) })
+        Some(ReplicaIdentity::new(ShardId(shard), ReplicaId(replica)))
     }
 
     /// The replica folder's name below `replicas/`.
@@ -264,57 +284,64 @@ fn remove_tree(path: &Path) -> Result<()> {
 }
 
 /// The bytes of an identity file.
-fn identity_bytes(magic: &[u8; 8], first: u64, second: u64) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(IDENTITY_BYTES);
-    bytes.extend_from_slice(magic);
-    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-    bytes.extend_from_slice(&first.to_le_bytes());
-    bytes.extend_from_slice(&second.to_le_bytes());
+fn identity_bytes(magic: &[u8; 8], version: u32, ids: &[u64]) -> Vec<u8> {
+    let mut bytes = magic.to_vec();
+    bytes.extend_from_slice(&version.to_le_bytes());
+    for id in ids {
+        bytes.extend_from_slice(&id.to_le_bytes());
+    }
     let crc = crc32fast::hash(&bytes);
     bytes.extend_from_slice(&crc.to_le_bytes());
     bytes
 }
 
-/// The two ids of an identity file; `None` when there is no such file.
-fn read_identity(path: &Path, magic: &[u8; 8]) -> Result<Option<(u64, u64)>> {
+/// The ids of an identity file, the third 0 when it has two; `None` when there is no such file.
+fn read_identity(path: &Path, magic: &[u8; 8], version_max: u32) -> Result<Option<[u64; 3]>> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_error(path, &error)),
     };
     let corrupt = |what: String| Error::corrupt(path.display().to_string(), what);
-    let Ok(bytes) = <[u8; IDENTITY_BYTES]>::try_from(bytes.as_slice()) else {
-        let found = bytes.len();
-        return Err(corrupt(format!("expected {IDENTITY_BYTES} bytes, found {found}")));
+    let found = bytes.len();
+    let head = bytes.split_last_chunk::<4>().filter(|(head, _)| head.len() >= IDENTITY_HEAD_BYTES);
+    let Some((head, crc)) = head else {
+        return Err(corrupt(format!("{found} bytes are no identity")));
     };
-    let [head @ .., c0, c1, c2, c3] = bytes;
-    let (stored, computed) = (u32::from_le_bytes([c0, c1, c2, c3]), crc32fast::hash(&head));
+    let (stored, computed) = (u32::from_le_bytes(*crc), crc32fast::hash(head));
     if stored != computed {
         return Err(corrupt(format!("checksum {stored:08x} stored, {computed:08x} computed")));
     }
-    if &bytes[..8] != magic {
+    if &head[..8] != magic {
         return Err(corrupt(format!(
             "begins with {:?}, expected {:?}",
-            bytes[..8].escape_ascii().to_string(),
+            head[..8].escape_ascii().to_string(),
             magic.escape_ascii().to_string()
         )));
     }
-    let version = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
-    if version != FORMAT_VERSION {
-        return Err(Error::Folder {
-            path: path.to_path_buf(),
-            what: format!(
-                "it has format version {version}, this program reads {FORMAT_VERSION}; \
-                 start it with the program that wrote it"
-            ),
-        });
-    }
-    let id = |at: usize| {
-        let mut id = [0; 8];
-        id.copy_from_slice(&bytes[at..at + 8]);
-        u64::from_le_bytes(id)
+    let version = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
+    let count = match version {
+        TWO_IDS => 2,
+        THREE_IDS if version_max >= THREE_IDS => 3,
+        _ => {
+            return Err(Error::Folder {
+                path: path.to_path_buf(),
+                what: format!(
+                    "it has format version {version}, this program reads up to {version_max}; \
+                     start it with the program that wrote it"
+                ),
+            });
+        }
     };
-    Ok(Some((id(12), id(20))))
+    let (stored, rest) = head[IDENTITY_HEAD_BYTES..].as_chunks::<8>();
+    if stored.len() != count || !rest.is_empty() {
+        return Err(corrupt(format!("{found} bytes, but {count} ids in format version {version}")));
+    }
+    let mut ids = [0; 3];
+    for (id, stored) in ids.iter_mut().zip(stored) {
+        *id = u64::from_le_bytes(*stored);
+    }
+    Ok(Some(ids))
 }
 
 #[cfg(test)]
@@ -326,10 +353,20 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let folder = data.path().join("replicas/7-42");
         assert_eq!(ReplicaIdentity::read(&folder).unwrap(), None);
-        let replica = ReplicaIdentity { shard: ShardId(7), replica: ReplicaId(42) };
+        let replica = ReplicaIdentity::new(ShardId(7), ReplicaId(42));
         replica.write(&folder).unwrap();
         assert_eq!(ReplicaIdentity::read(&folder).unwrap(), Some(replica));
         assert_eq!(replica.folder_name(), "7-42");
+        assert_eq!(std::fs::read(folder.join(REPLICA_FILE)).unwrap().len(), 32, "as before splits");
+
+        let child = ReplicaIdentity { since: 9, ..replica };
+        child.write(&folder).unwrap();
+        assert_eq!(ReplicaIdentity::read(&folder).unwrap(), Some(child));
+        let path = folder.join(REPLICA_FILE);
+        let head = [&REPLICA_MAGIC[..], &THREE_IDS.to_le_bytes(), &[0; 16]].concat();
+        let crc = crc32fast::hash(&head);
+        std::fs::write(&path, [&head[..], &crc.to_le_bytes()].concat()).unwrap();
+        assert!(matches!(ReplicaIdentity::read(&folder), Err(Error::Corrupt { .. })), "an id less");
 
         let node = NodeIdentity { cluster: 0xfeed, node: NodeId(3) };
         assert_eq!(NodeIdentity::read(data.path()).unwrap(), None);
@@ -357,14 +394,13 @@ mod tests {
     #[test]
     fn an_identity_of_another_version_says_what_to_do() {
         let data = tempfile::tempdir().unwrap();
-        let mut bytes = identity_bytes(NODE_MAGIC, 1, 2);
-        bytes[8] = 9;
-        let crc = crc32fast::hash(&bytes[..IDENTITY_BYTES - 4]);
-        bytes[IDENTITY_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
-        std::fs::write(data.path().join(NODE_FILE), &bytes).unwrap();
-        let error = NodeIdentity::read(data.path()).unwrap_err();
-        assert!(matches!(error, Error::Folder { .. }), "{error}");
-        assert!(error.to_string().contains("format version 9"), "{error}");
+        for version in [THREE_IDS, 9] {
+            let bytes = identity_bytes(NODE_MAGIC, version, &[1, 2]);
+            std::fs::write(data.path().join(NODE_FILE), &bytes).unwrap();
+            let error = NodeIdentity::read(data.path()).unwrap_err();
+            assert!(matches!(error, Error::Folder { .. }), "{error}");
+            assert!(error.to_string().contains(&format!("format version {version}")), "{error}");
+        }
     }
 
     #[test]

@@ -23,5 +23,5 @@ pub use engine::{Engine, EngineSnapshot};
 pub use error::{Error, Result};
 pub use factory::{CheckpointFile, EngineFactory, RocksFactory, SimFactory};
 pub use rocks::{RocksEngine, RocksOptions, RocksShared};
-pub use sim::{SimDisk, SimEngine};
+pub use sim::{ChildStep, SimDisk, SimEngine};
 pub use write_batch::{Mutation, WriteBatch};

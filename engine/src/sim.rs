@@ -48,6 +48,19 @@ pub(crate) struct Content {
     pub(crate) received: BTreeMap<PathBuf, BTreeMap<String, Vec<u8>>>,
     /// Identities of replica folders.
     pub(crate) identities: BTreeMap<PathBuf, ReplicaIdentity>,
+    /// Marks of replicas that were removed for ever.
+    pub(crate) gone: BTreeSet<PathBuf>,
+    /// Where the making of a child meets a full disk.
+    stumble: Option<ChildStep>,
+}
+
+/// A step of making a child, after which a simulated disk may be full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildStep {
+    /// The parent's engine was copied; the child's folder has not got its name.
+    Copied,
+    /// The child's folder is complete and has its name.
+    Placed,
 }
 
 impl SimDisk {
@@ -80,6 +93,19 @@ impl SimDisk {
         for store in content.stores.values() {
             store.state.lock().crash(rng);
         }
+    }
+
+    /// From now on, whoever makes a child meets a full disk right after a step; nobody does with `None`.
+    pub fn stumble_after(&self, step: Option<ChildStep>) {
+        self.content.lock().stumble = step;
+    }
+
+    /// The full disk, if it is full after this step.
+    pub(crate) fn stumble(&self, step: ChildStep, path: &Path) -> Result<()> {
+        if self.content.lock().stumble != Some(step) {
+            return Ok(());
+        }
+        Err(Error::NoSpace { path: path.to_path_buf(), what: "the simulated disk is full".into() })
     }
 
     /// Damages the stored value of a key: reads that meet it answer `Corrupt` until it is written again.

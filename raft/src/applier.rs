@@ -20,14 +20,17 @@ use crate::log::record::Key;
 use crate::replica::Health;
 use crate::snapshot::transfers::Transfers;
 use crate::snapshot::{AheadFlush, Checkpoint, Sending, SnapshotData, incoming_dir, sending_dir};
+use crate::split::{Children, SplitCommand};
 use crate::state_machine::StateMachine;
-use crate::type_config::{LogId, StoredMembership, TypeConfig};
-use base::{SharedClock, limits};
+use crate::type_config::{LogId, StoredMembership, TypeConfig, first_log_id};
+use base::{ReplicaId, SharedClock, limits};
+use engine::folder::ReplicaIdentity;
 use engine::mvcc::APPLIED_KEY;
 use engine::{Engine, EngineFactory, WriteBatch};
 use futures::{Stream, StreamExt};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot};
 use openraft::{EntryPayload, SnapshotMeta};
+use parking_lot::Mutex;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,6 +58,10 @@ pub struct ApplierContext {
     pub transfers: Arc<Transfers>,
     /// Digests of its content.
     pub digests: Arc<Digests>,
+    /// What the node's replicas share about children.
+    pub children: Arc<Children>,
+    /// Index of the last split that changed nothing, and why.
+    pub void_split: Mutex<Option<(u64, String)>>,
     /// Whether openraft runs: before, a snapshot is asked for its metadata only.
     pub running: AtomicBool,
     /// Whether the replica works.
@@ -143,6 +150,70 @@ impl Applier {
         context.digests.begin(id, index, slot, context.slot.snapshot(), transfers);
     }
 
+    /// Applies a split, which nothing that is not written stands before; `pending` holds its log id only.
+    async fn split(&mut self, split: &SplitCommand, mut pending: Pending) -> io::Result<()> {
+        let index = pending.last.map_or(0, |last| last.index);
+        if let Some(index) = pending.unasked {
+            // Nor does a follower's child stand on what its own log does not explain.
+            self.context.log.wait_synced(&self.context.key, index).await;
+        }
+        let (shard, replica) = self.context.key;
+        let membership = match split.membership(shard, self.membership.membership()) {
+            Ok(membership) => membership,
+            Err(why) => {
+                tracing::error!(%shard, %replica, index, %why, "a split changes nothing");
+                *self.context.void_split.lock() = Some((index, why));
+                return self.write_pending(pending).await;
+            }
+        };
+        let mut made = None;
+        if let Some(child) = split.child_of(replica)
+            && self.make_child(split, child, &membership, index).await?
+        {
+            made = Some(child);
+        }
+        let machine = &self.context.state_machine;
+        let outcome = machine.apply(index, &split.own, &mut pending.batch);
+        outcome.map_err(|error| self.stopped(&error))?;
+        self.write_pending(pending).await?;
+        if let Some(child) = made {
+            self.context.children.sink.child_made(split.child, child);
+        }
+        Ok(())
+    }
+
+    /// Makes the folder of a child's replica from the content as it is right now; waits while the disk is full.
+    /// Says whether the folder is there: not when it was removed before.
+    async fn make_child(
+        &self,
+        split: &SplitCommand,
+        child: ReplicaId,
+        membership: &StoredMembership,
+        index: u64,
+    ) -> io::Result<bool> {
+        let context = &self.context;
+        let identity = ReplicaIdentity { shard: split.child, replica: child, since: split.since };
+        let mut changes = WriteBatch::new();
+        let outcome = context.state_machine.apply(index, &split.other, &mut changes);
+        outcome.map_err(|error| self.stopped(&error))?;
+        changes.put(APPLIED_KEY, encode_applied(Some(&first_log_id()), membership));
+        loop {
+            let (context, changes) = (self.context.clone(), changes.clone());
+            let made = blocking(move || {
+                let _one = context.children.folders.lock();
+                let (factory, slot) = (&context.factory, &*context.slot);
+                let (folder, gone) = (&context.folder, &context.children.gone);
+                factory.make_child(slot, folder, gone, &identity, changes)
+            });
+            match made.await {
+                Err(engine::Error::NoSpace { .. }) if !self.context.health.stopped() => {
+                    tokio::time::sleep(limits::NO_SPACE_PAUSE).await;
+                }
+                made => return made.map_err(|error| self.stopped(&error)),
+            }
+        }
+    }
+
     /// Stops the replica and passes the reason on to openraft.
     fn stopped(&self, error: &engine::Error) -> io::Error {
         self.context.health.stop(error.to_string());
@@ -180,6 +251,9 @@ impl RaftStateMachine<TypeConfig> for Applier {
         while let Some(entry) = entries.next().await {
             let (entry, responder) = entry?;
             let index = entry.log_id.index;
+            if matches!(&entry.payload, EntryPayload::Normal(it) if OwnCommand::is_split(&it.0)) {
+                self.write_pending(std::mem::take(&mut pending)).await?;
+            }
             pending.last = Some(entry.log_id);
             match responder {
                 Some(responder) => responders.push(responder),
@@ -196,6 +270,9 @@ impl RaftStateMachine<TypeConfig> for Applier {
                     Ok(Some(OwnCommand::Compare { id })) => {
                         self.write_pending(std::mem::take(&mut pending)).await?;
                         self.compare(id, index);
+                    }
+                    Ok(Some(OwnCommand::Split(split))) => {
+                        self.split(&split, std::mem::take(&mut pending)).await?;
                     }
                     Err(why) => {
                         self.context.health.stop(format!("entry {index}: {why}"));

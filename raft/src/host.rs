@@ -32,13 +32,14 @@ use crate::runtime::random_below;
 use crate::scrub::{self, ScrubCounters, ScrubMetrics};
 use crate::snapshot::Sending;
 use crate::snapshot::transfers::{SnapshotOptions, TransferMetrics, Transfers};
+use crate::split::{ChildSink, Children, NoSink};
 use crate::state_machine::StateMachine;
 use crate::transport::dialer::Dialer;
 use crate::transport::hello::Identity;
 use crate::transport::network::{Network, Peers};
 use crate::transport::refusal::Refusals;
 use crate::transport::service::{RaftService, Registry};
-use crate::type_config::{Home, LogId};
+use crate::type_config::{Home, LogId, first_log_id};
 use crate::vote_gate::VoteGate;
 use base::{ClusterId, NodeId, ReplicaId, ShardId, SharedClock, limits};
 use engine::folder::ReplicaIdentity;
@@ -59,9 +60,12 @@ pub const REPLICAS_FOLDER: &str = "replicas";
 /// Folder of replicas that were given up and are kept as evidence, in the node's data folder.
 pub const SET_ASIDE_FOLDER: &str = "set-aside";
 
+/// Folder of what is left of removed replicas, in the node's data folder: their names.
+pub const GONE_FOLDER: &str = "gone";
+
 /// The folder of a replica in a node's data folder.
 pub fn replica_folder(data_dir: &Path, key: Key) -> PathBuf {
-    let identity = ReplicaIdentity { shard: key.0, replica: key.1 };
+    let identity = ReplicaIdentity::new(key.0, key.1);
     data_dir.join(REPLICAS_FOLDER).join(identity.folder_name())
 }
 
@@ -82,6 +86,8 @@ pub struct HostConfig {
     pub log: LogOptions,
     /// How fast and how many Raft snapshots move.
     pub snapshots: SnapshotOptions,
+    /// Whom to tell of children that splits have made here.
+    pub child_sink: Arc<dyn ChildSink>,
 }
 
 impl HostConfig {
@@ -95,6 +101,7 @@ impl HostConfig {
             flush_mode: FlushMode::Thread,
             log: LogOptions::default(),
             snapshots: SnapshotOptions::default(),
+            child_sink: Arc::new(NoSink),
         }
     }
 }
@@ -134,6 +141,8 @@ pub struct Host {
     transfers: Arc<Transfers>,
     /// What was refused.
     refusals: Arc<Refusals>,
+    /// What replicas share about children.
+    children: Arc<Children>,
     /// One start or stop at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -150,6 +159,8 @@ impl Host {
         disk: Arc<dyn LogDisk>,
         dialer: Arc<dyn Dialer>,
     ) -> Result<Arc<Host>> {
+        let gone = config.data_dir.join(GONE_FOLDER);
+        factory.clear_gone(&gone)?;
         let place = disk.place("");
         let options = LogOptions { owner: format!("node {}", config.node.0), ..config.log.clone() };
         let log = SharedLog::open(disk, options, config.flush_mode, config.clock.clone())
@@ -163,9 +174,11 @@ impl Host {
         tokio::spawn(sweep(Arc::downgrade(&registry)));
         pacer::spawn(Arc::downgrade(&registry), config.clock.clone());
         let identity = Identity { cluster: config.cluster.clone(), node: config.node };
+        let children = Arc::new(Children::new(config.child_sink.clone(), gone));
         Ok(Arc::new(Host {
             config,
             factory,
+            children,
             log,
             scrubs,
             peers: Arc::new(Peers::new(dialer, identity, transfers.clone())),
@@ -199,8 +212,17 @@ impl Host {
     /// # Errors
     /// When a folder's identity cannot be read.
     pub fn local_replicas(&self) -> Result<Vec<(ShardId, ReplicaId)>> {
+        let identities = self.local_identities()?.into_iter();
+        Ok(identities.map(|identity| (identity.shard, identity.replica)).collect())
+    }
+
+    /// The same, and since when the cluster knows those that splits have made.
+    ///
+    /// # Errors
+    /// As `local_replicas`.
+    pub fn local_identities(&self) -> Result<Vec<ReplicaIdentity>> {
         let folders = self.factory.replica_folders(&self.config.data_dir.join(REPLICAS_FOLDER))?;
-        Ok(folders.into_iter().map(|(_, identity)| (identity.shard, identity.replica)).collect())
+        Ok(folders.into_iter().map(|(_, identity)| identity).collect())
     }
 
     /// The folder of a replica.
@@ -277,6 +299,8 @@ impl Host {
             clock: self.config.clock.clone(),
             sending: Sending::default(),
             digests: Arc::default(),
+            children: self.children.clone(),
+            void_split: parking_lot::Mutex::default(),
             transfers: self.transfers.clone(),
             running: AtomicBool::new(false),
             health,
@@ -299,12 +323,17 @@ impl Host {
                 place: folder.display().to_string(),
             });
         }
-        let factory = self.factory.clone();
+        let (factory, children) = (self.factory.clone(), self.children.clone());
+        let replicas = self.config.data_dir.join(REPLICAS_FOLDER);
         let opened = blocking(move || {
-            if !known {
-                let identity = ReplicaIdentity { shard: key.0, replica: key.1 };
+            // A split may make this very folder meanwhile.
+            let making = children.folders.lock();
+            let is_key = |found: &ReplicaIdentity| (found.shard, found.replica) == key;
+            if !factory.replica_folders(&replicas)?.iter().any(|(_, found)| is_key(found)) {
+                let identity = ReplicaIdentity::new(key.0, key.1);
                 factory.put_identity(&folder, &identity)?;
             }
+            drop(making);
             factory.recover(&folder)?;
             factory.open(&folder)
         });
@@ -368,7 +397,8 @@ impl Host {
         let membership = membership.map_err(|error| failed(&error))?;
         let voters: Vec<u64> = membership.effective().voter_ids().collect();
         let alone = voters == [key.1.0];
-        let has_state = self.log.vote(&key).is_some() || applied.is_some();
+        // What a split has made has promised nothing before its first vote.
+        let has_state = self.log.vote(&key).is_some() || applied > Some(first_log_id());
         let gated = has_state && !alone && !defect::active("no-vote-gate");
         let closed_for = if gated { VOTE_GATE } else { Duration::ZERO };
 
@@ -428,7 +458,12 @@ impl Host {
         let key = (shard, replica);
         self.end_for_ever(key).await?;
         let (factory, folder) = (self.factory.clone(), self.folder(key));
-        Ok(blocking(move || factory.remove(&folder)).await?)
+        let children = self.children.clone();
+        let destroyed = blocking(move || {
+            let _one = children.folders.lock();
+            factory.destroy(&folder, &children.gone)
+        });
+        Ok(destroyed.await?)
     }
 
     /// Gives up a replica that must never run again, and keeps its folder as evidence; its log is forgotten.
@@ -446,8 +481,12 @@ impl Host {
         self.end_for_ever(key).await?;
         let folder = self.folder(key);
         let aside = self.config.data_dir.join(SET_ASIDE_FOLDER);
-        let factory = self.factory.clone();
-        Ok(blocking(move || factory.set_aside(&folder, &aside)).await?)
+        let (factory, children) = (self.factory.clone(), self.children.clone());
+        let moved = blocking(move || {
+            let _one = children.folders.lock();
+            factory.set_aside(&folder, &aside, &children.gone)
+        });
+        Ok(moved.await?)
     }
 
     /// Ends a replica if it runs, and makes the log forget it.

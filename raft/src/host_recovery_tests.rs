@@ -100,7 +100,7 @@ async fn repeating_it_after_a_crash_anywhere_gives_the_same() {
     let stopped = cluster.stopped(left);
     // What an attempt leaves that ended after its checkpoint: a folder with an identity and half a state.
     let folder = crate::host::replica_folder(&stopped.data_dir, (SHARD, NEW));
-    let identity = ReplicaIdentity { shard: SHARD, replica: NEW };
+    let identity = ReplicaIdentity::new(SHARD, NEW);
     stopped.factory.put_identity(&folder, &identity).unwrap();
     stopped.factory.open(&folder).unwrap();
     let first = recovery::rebuild(&stopped, (SHARD, old), NEW, &Settings).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_crash_before_the_survivor_is_set_aside_loses_nothing() {
     assert_eq!(Some(first.last), wanted.last);
     // The survivor's log has been forgotten, its folder is still there.
     let folder = crate::host::replica_folder(&stopped.data_dir, (SHARD, old));
-    let identity = ReplicaIdentity { shard: SHARD, replica: old };
+    let identity = ReplicaIdentity::new(SHARD, old);
     stopped.factory.put_identity(&folder, &identity).unwrap();
     let again = recovery::rebuild(&stopped, (SHARD, old), NEW, &Settings).await.unwrap();
     assert_eq!(again.last, first.last);

@@ -56,6 +56,21 @@ impl StateMachine for Settings {
     }
 }
 
+/// Children of which nodes were told: node, shard and replica.
+type Told = Arc<Mutex<Vec<(NodeId, ShardId, ReplicaId)>>>;
+
+/// Notes of which children a node is told.
+struct Note {
+    node: NodeId,
+    told: Told,
+}
+
+impl ChildSink for Note {
+    fn child_made(&self, shard: ShardId, replica: ReplicaId) {
+        self.told.lock().push((self.node, shard, replica));
+    }
+}
+
 /// Connections in memory that can be cut.
 #[derive(Default)]
 struct Wires {
@@ -131,6 +146,8 @@ struct Cluster {
     rng: Rng,
     /// For nodes that boot from now on.
     snapshots: SnapshotOptions,
+    /// Children that were made.
+    told: Told,
 }
 
 /// Small pieces, so that a small checkpoint has many.
@@ -154,6 +171,7 @@ impl Cluster {
             clock: TestClock::shared(),
             rng: Rng::seeded(9),
             snapshots: small_pieces(),
+            told: Told::default(),
         };
         for position in 0..cluster.nodes.len() {
             cluster.boot(position).await.unwrap();
@@ -180,6 +198,7 @@ impl Cluster {
             flush_mode: FlushMode::Task,
             log: LogOptions { segment_bytes: 1 << 16, ..LogOptions::default() },
             snapshots,
+            child_sink: Arc::new(Note { node: node.id, told: self.told.clone() }),
             ..HostConfig::new(node.id, format!("/node{}", node.id.0), clock)
         };
         let factory = Arc::new(SimFactory::new(node.engines.clone()));
@@ -735,6 +754,9 @@ mod followers;
 
 #[path = "host_compare_tests.rs"]
 mod comparisons;
+
+#[path = "host_split_tests.rs"]
+mod splits;
 
 #[path = "disk_tests.rs"]
 mod disk;

@@ -11,7 +11,7 @@
 //! `type_config`, `config` and `codec` (openraft made ours), `log` with `log_store` (the log),
 //! `applier`, `engine_slot` and `snapshot` (the state), `transport` (between nodes), `replica`, `membership`,
 //! `lease` and `vote_gate` (when a replica may serve and vote), `follower_read` (reads elsewhere), `compare`
-//! (whether replicas hold the same), `purge` (keeping the log short), `scrub` (finding rot), `recovery`
+//! (whether replicas hold the same), `split` (one shard becomes two), `purge` (keeping the log short), `scrub` (finding rot), `recovery`
 //! (after a lost majority).
 //!
 //! Invariants:
@@ -46,6 +46,7 @@ pub mod replica_group;
 pub mod runtime;
 pub mod scrub;
 pub mod snapshot;
+pub mod split;
 pub mod state_machine;
 pub mod transport;
 pub mod type_config;
@@ -63,5 +64,6 @@ pub use replica_group::{
     ReplicaGroup, ReplicaStatus,
 };
 pub use runtime::seed_thread;
+pub use split::{ChildSink, SplitCommand};
 pub use state_machine::StateMachine;
 pub use transport::dialer::{Dialer, TcpDialer};

@@ -128,6 +128,7 @@ mod tests {
     use crate::replica::Health;
     use crate::snapshot::Sending;
     use crate::snapshot::transfers::{SnapshotOptions, Transfers};
+    use crate::split::{Children, NoSink};
     use crate::state_machine::StateMachine;
     use base::{ReplicaId, ShardId, SystemClock};
     use engine::{EngineFactory, RocksFactory, RocksOptions, RocksShared, SimFactory, WriteBatch};
@@ -157,7 +158,7 @@ mod tests {
             let number = self.built.fetch_add(1, Ordering::Relaxed);
             let key = (ShardId(1), ReplicaId(number));
             let folder = self.root.join(number.to_string());
-            let identity = engine::folder::ReplicaIdentity { shard: key.0, replica: key.1 };
+            let identity = engine::folder::ReplicaIdentity::new(key.0, key.1);
             self.factory.put_identity(&folder, &identity).unwrap();
             let engine = self.factory.open(&folder).unwrap();
             let clock = SystemClock::shared();
@@ -173,6 +174,8 @@ mod tests {
                 state_machine: Arc::new(Nothing),
                 sending: Sending::default(),
                 digests: Arc::default(),
+                children: Arc::new(Children::new(Arc::new(NoSink), self.root.join("gone"))),
+                void_split: Default::default(),
                 transfers: Arc::new(Transfers::new(SnapshotOptions::default(), clock.clone())),
                 clock,
                 running: AtomicBool::new(true),

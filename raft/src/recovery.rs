@@ -19,19 +19,23 @@
 //! 1. The survivor's folder and log stay as they are until the new replica is complete and synced; then its
 //!    log record ends, and its folder is set aside as evidence.
 //! 2. Every step may be repeated after a crash.
-//! 3. A replica that lost what it had acknowledged, is damaged or was found to differ is no survivor.
+//! 3. A split among the survivor's last entries leaves its replica of the child here too, to recover from.
+//! 4. A replica that lost what it had acknowledged, is damaged or was found to differ is no survivor.
 
 use crate::applier::read_applied;
 use crate::codec::encode_applied;
 use crate::command::OwnCommand;
 use crate::compare::diverged_before;
 use crate::error::{Error, Result};
-use crate::host::{REPLICAS_FOLDER, SET_ASIDE_FOLDER, replica_folder};
+use crate::host::{GONE_FOLDER, REPLICAS_FOLDER, SET_ASIDE_FOLDER, replica_folder};
 use crate::log::SharedLog;
 use crate::log::record::Key;
 use crate::snapshot::incoming_dir;
+use crate::split::SplitCommand;
 use crate::state_machine::StateMachine;
-use crate::type_config::{Entry, Home, LogId, Membership, StoredMembership, Vote, term_of};
+use crate::type_config::{
+    Entry, Home, LogId, Membership, StoredMembership, Vote, first_log_id, term_of,
+};
 use base::{NodeId, ReplicaId, ShardId, limits};
 use engine::folder::ReplicaIdentity;
 use engine::mvcc::APPLIED_KEY;
@@ -257,7 +261,9 @@ pub async fn rebuild(
     // From here on the new replica is complete; the old one must never start again.
     let synced = node.log.destroy(old).wait().await;
     synced.map_err(|error| Error::raft(old, error))?;
-    let evidence = node.factory.set_aside(&old_folder, &node.data_dir.join(SET_ASIDE_FOLDER))?;
+    let aside = node.data_dir.join(SET_ASIDE_FOLDER);
+    let gone = node.data_dir.join(GONE_FOLDER);
+    let evidence = node.factory.set_aside(&old_folder, &aside, &gone)?;
     Ok(Rebuilt { replica: new.1, last: position(last), unconfirmed, evidence })
 }
 
@@ -273,13 +279,14 @@ async fn build(
 
     // Whatever an attempt before left; the survivor is still there.
     node.factory.remove(new_folder)?;
-    let identity = ReplicaIdentity { shard: new.0, replica: new.1 };
+    let identity = ReplicaIdentity::new(new.0, new.1);
     node.factory.put_identity(new_folder, &identity)?;
     let incoming = incoming_dir(new_folder, &last);
     source.engine.checkpoint(&incoming)?;
     node.factory.install(new_folder, &incoming)?;
     let engine = node.factory.open(new_folder)?;
-    let unconfirmed = apply_tail(node, old, &source, engine.as_ref(), state_machine)?;
+    let to = (new_folder, engine.as_ref());
+    let unconfirmed = apply_tail(node, old, &source, to, state_machine)?;
     put_membership(engine.as_ref(), last, new.1, node.node)?;
     engine.flush()?;
     drop((engine, source));
@@ -304,21 +311,52 @@ fn apply_tail(
     node: &StoppedNode,
     old: Key,
     source: &Source,
-    engine: &dyn Engine,
+    (folder, engine): (&Path, &dyn Engine),
     state_machine: &dyn StateMachine,
 ) -> Result<u64> {
+    let (_, mut members) = read_applied(engine.get(APPLIED_KEY))
+        .map_err(|error| Error::raft(old, format!("applied record: {error}")))?;
     source.read_tail(node, old, |entry| {
-        let mut batch = WriteBatch::new();
-        if let EntryPayload::Normal(command) = &entry.payload {
-            match OwnCommand::decode(&command.0) {
-                Ok(None) => state_machine.apply(entry.log_id.index, &command.0, &mut batch)?,
+        let (mut batch, index) = (WriteBatch::new(), entry.log_id.index);
+        match &entry.payload {
+            EntryPayload::Blank => {}
+            EntryPayload::Normal(command) => match OwnCommand::decode(&command.0) {
+                Ok(None) => state_machine.apply(index, &command.0, &mut batch)?,
                 Ok(Some(OwnCommand::Compare { .. })) => {}
+                Ok(Some(OwnCommand::Split(split))) => {
+                    // One that does not fit the members changes nothing, as where it is applied.
+                    if let Ok(first) = split.membership(old.0, members.membership()) {
+                        let mut changes = WriteBatch::new();
+                        state_machine.apply(index, &split.other, &mut changes)?;
+                        changes.put(APPLIED_KEY, encode_applied(Some(&first_log_id()), &first));
+                        make_child(node, old, &split, (folder, engine), changes)?;
+                        state_machine.apply(index, &split.own, &mut batch)?;
+                    }
+                }
                 Err(why) => return Err(Error::raft(old, why)),
+            },
+            EntryPayload::Membership(changed) => {
+                members = StoredMembership::new(Some(entry.log_id), changed.clone());
             }
         }
         batch.put(APPLIED_KEY, encode_applied(Some(&entry.log_id), &source.membership));
         Ok(engine.write(batch)?)
     })
+}
+
+/// Makes the survivor's replica of a child, if the split names the survivor.
+fn make_child(
+    node: &StoppedNode,
+    old: Key,
+    split: &SplitCommand,
+    (folder, engine): (&Path, &dyn Engine),
+    changes: WriteBatch,
+) -> Result<()> {
+    let Some(replica) = split.child_of(old.1) else { return Ok(()) };
+    let identity = ReplicaIdentity { shard: split.child, replica, since: split.since };
+    let gone = node.data_dir.join(GONE_FOLDER);
+    node.factory.make_child(engine, folder, &gone, &identity, changes)?;
+    Ok(())
 }
 
 /// Writes that the new replica is the only member.

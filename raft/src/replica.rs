@@ -12,6 +12,7 @@ use crate::replica_group::{
     GroupProgress, MembershipError, MembershipVersion, ProposeError, ReplicaGroup, ReplicaStatus,
 };
 use crate::snapshot::receiving::Receiving;
+use crate::split::SplitCommand;
 use crate::transport::network::Peers;
 use crate::type_config::{Answer, Command, Term, TypeConfig};
 use crate::vote_gate::VoteGate;
@@ -335,6 +336,23 @@ impl ReplicaGroup for Replica {
             return Err(ProposeError::Stopped(what));
         }
         self.replicate(term, command).await.map(|_index| ())
+    }
+
+    async fn propose_split(&self, term: u64, split: SplitCommand) -> Result<(), ProposeError> {
+        self.propose_split_at(term, split).await
+    }
+
+    async fn campaign(&self) -> Result<(), ProposeError> {
+        if let Some(reason) = self.stop_reason() {
+            return Err(ProposeError::Stopped(reason));
+        }
+        // openraft's trigger asks no gate.
+        if let Some(left) = self.gate.closed_for() {
+            let what = format!("no part in elections for {} ms after a start", left.as_millis());
+            return Err(ProposeError::Refused(what));
+        }
+        let asked = self.raft.trigger().elect(true).await;
+        asked.map_err(|fatal| ProposeError::Stopped(fatal.to_string()))
     }
 
     async fn transfer_leader_after(

@@ -2,6 +2,7 @@
 
 use crate::compare::Comparison;
 use crate::follower_read::{FollowerReadError, FollowerSnapshot};
+use crate::split::SplitCommand;
 use base::{NodeId, ReplicaId, ShardId, limits};
 use bytes::Bytes;
 use engine::Engine;
@@ -59,6 +60,20 @@ pub trait ReplicaGroup: Send + Sync + 'static {
     /// # Errors
     /// `NotLeader`: in no log, safe to try elsewhere. `Unknown`: may be applied later.
     async fn propose(&self, term: u64, command: Bytes) -> Result<(), ProposeError>;
+
+    /// Replicates a split of this shard if this replica leads in `term`, as `propose` does. Applied on a replica that
+    /// it names, it leaves the folder of a replica of the child beside this one's: the child's group can start.
+    ///
+    /// # Errors
+    /// As `propose`; and `Refused` when it does not fit the members.
+    async fn propose_split(&self, term: u64, split: SplitCommand) -> Result<(), ProposeError>;
+
+    /// Stands for election now instead of when a timer runs out, if nobody leads: a majority is asked first whether
+    /// it would vote. Returns once that has begun. For a group that a split has just made; asking again is safe.
+    ///
+    /// # Errors
+    /// `Refused` while this replica may take no part in elections, after a start.
+    async fn campaign(&self) -> Result<(), ProposeError>;
 
     /// Asks the group to make another of its replicas leader; returns once it has asked.
     ///
@@ -227,6 +242,10 @@ pub enum ProposeError {
     /// No quorum answered in time, or leadership was lost meanwhile: it may be applied later.
     #[error("outcome unknown")]
     Unknown,
+    /// It cannot be done as things stand: it has changed nothing and never will. Ask again later, or for
+    /// something else. Only of splits and campaigns.
+    #[error("refused: {0}")]
+    Refused(String),
     /// The replica has stopped (corruption, disk error, shutdown).
     #[error("replica stopped: {0}")]
     Stopped(String),

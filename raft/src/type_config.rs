@@ -109,6 +109,11 @@ pub fn log_id(term: u64, index: u64) -> LogId {
     LogId::new(Term::new(term), index)
 }
 
+/// The log id of a group's first entry, which its first members got without an election.
+pub fn first_log_id() -> LogId {
+    log_id(0, 0)
+}
+
 /// The term of a log id.
 pub fn term_of(log_id: &LogId) -> u64 {
     *log_id.leader_id

@@ -5,7 +5,7 @@
 //! over, it answers no Vote and no PreVote, and does not stand itself. Elections that the old leader asked
 //! for may pass: it has stopped serving.
 //!
-//! A replica without state promised nothing, and a group of one voter has nobody to promise to: neither
+//! A replica without state promised nothing, nor did one that a split has just made, and a group of one voter has nobody to promise to: neither
 //! needs a gate.
 
 use base::SharedClock;

@@ -64,7 +64,7 @@ impl Replication for GroupReplication {
 
     async fn replicate(&self, term: u64, batch: Bytes) -> Result<(), ReplicateError> {
         self.group.propose(term, batch).await.map_err(|error| match error {
-            ProposeError::NotLeader => ReplicateError::NotLeader,
+            ProposeError::NotLeader | ProposeError::Refused(_) => ReplicateError::NotLeader,
             // A stopped replica may have handed the command on before it stopped.
             ProposeError::Unknown | ProposeError::Stopped(_) => ReplicateError::Unknown,
         })

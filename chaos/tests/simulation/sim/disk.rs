@@ -77,7 +77,7 @@ pub fn key(world: &World, node: u64) -> Key {
 pub fn applied(world: &World, node: u64, disks: &Disks) -> Option<LogId> {
     let (shard, replica) = key(world, node);
     let folder =
-        data_dir(node).join("replicas").join(ReplicaIdentity { shard, replica }.folder_name());
+        data_dir(node).join("replicas").join(ReplicaIdentity::new(shard, replica).folder_name());
     let engine = SimFactory::new(disks.engine.clone()).open(&folder);
     let engine = engine.expect("the engine of a node that is off can be opened");
     read_applied(engine.get(APPLIED_KEY)).expect("an applied record can be read").0
