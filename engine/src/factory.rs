@@ -442,14 +442,16 @@ impl EngineFactory for SimFactory {
         changes: WriteBatch,
     ) -> Result<bool> {
         let target = replica_folder.with_file_name(child.folder_name());
-        {
+        let (is_there, is_gone) = {
             let content = self.disk.content.lock();
-            if content.identities.contains_key(&target) {
-                return Ok(true);
-            }
-            if content.gone.contains(&gone.join(child.folder_name())) {
-                return Ok(false);
-            }
+            let mark = gone.join(child.folder_name());
+            (content.identities.contains_key(&target), content.gone.contains(&mark))
+        };
+        if is_there {
+            return self.disk.stumble(ChildStep::Placed, &target).map(|()| true);
+        }
+        if is_gone {
+            return Ok(false);
         }
         let staged = replica_folder.join(CHILD_FOLDER);
         self.remove(&staged)?;

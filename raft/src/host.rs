@@ -11,7 +11,8 @@
 //!
 //! Starting a replica on an existing folder, in order: finish or undo a half-done install; open the
 //! engine; compare the log with the watermark; bring log and state in line; build openraft; close the
-//! vote gate; run.
+//! vote gate; run. A folder that a split has made is started as any other; it has no log yet, and no bootstrap
+//! is needed.
 
 use crate::applier::{Applier, ApplierContext, blocking, read_applied};
 use crate::compare;

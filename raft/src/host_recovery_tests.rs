@@ -165,3 +165,48 @@ async fn a_crash_before_the_survivor_is_set_aside_loses_nothing() {
         assert_eq!(value.as_deref(), Some(&b"x"[..]), "a{number}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_split_that_only_the_survivors_log_has_leaves_a_child_to_recover_from() {
+    let mut cluster = Cluster::start(3).await;
+    for number in 0..10 {
+        cluster.set(&format!("a{number}"), "x").await;
+    }
+    let left = (cluster.leader().await + 1) % 3;
+    cluster.nodes[left].engines.stumble_after(Some(engine::ChildStep::Copied));
+    cluster.split().await.unwrap();
+    cluster.set("after", "1").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for position in 0..3 {
+        cluster.crash(position).await;
+    }
+    cluster.nodes[left].engines.stumble_after(None);
+    let (old, stopped) = (cluster.nodes[left].replica, cluster.stopped(left));
+    recovery::rebuild(&stopped, (SHARD, old), NEW, &Settings).await.unwrap();
+    let survivors = recovery::inspect(&stopped).unwrap();
+    let names: Vec<_> = survivors.iter().map(|found| (found.shard, found.replica)).collect();
+    let child = cluster.split_of(&[left]).replicas[0].1;
+    assert_eq!(names, [(SHARD, NEW), (splits::CHILD, child)]);
+    assert_eq!(survivors[1].unusable, None);
+    let split = cluster.split_of(&[0, 1, 2]);
+    let children: Vec<ReplicaId> = split.replicas.iter().map(|(_, child)| *child).collect();
+    assert_eq!(survivors[1].voters, children);
+    // The child has lost its majority as its parent had.
+    let new_child = ReplicaId(901);
+    let rebuilt = recovery::rebuild(&stopped, (splits::CHILD, child), new_child, &Settings).await;
+    assert_eq!(rebuilt.unwrap().unconfirmed, 0);
+    stopped.log.close();
+    drop(stopped);
+
+    cluster.nodes[left].replica = NEW;
+    cluster.boot(left).await.unwrap();
+    cluster.leader().await;
+    assert_eq!(cluster.get(left, "bounds").as_deref(), Some(&b"own"[..]));
+    assert_eq!(cluster.get(left, "after").as_deref(), Some(&b"1"[..]));
+    let started = cluster.host(left).start_replica(splits::CHILD, new_child, Arc::new(Settings));
+    let group = started.await.unwrap();
+    let value = |key: &str| group.engine().get(key.as_bytes()).unwrap();
+    assert_eq!(value("kbounds").as_deref(), Some(&b"other"[..]));
+    assert_eq!(value("ka9").as_deref(), Some(&b"x"[..]));
+    assert_eq!(value("kafter"), None);
+}
