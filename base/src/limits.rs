@@ -15,6 +15,8 @@ pub const PROPOSER_BYTES_MAX: usize = 64 << 20;
 pub const PROPOSER_BATCH_MAX: usize = 512;
 /// How long a write waits for its quorum before its outcome is reported as unknown.
 pub const PROPOSE_WAIT_MAX: Duration = Duration::from_millis(4000);
+/// How often one step of a transaction looks anew for the shards of its keys, because a shard was split meanwhile.
+pub const MOVES_MAX: u32 = 16;
 /// How long a request looks for a shard's leader before it gives up with a clear error.
 pub const ROUTE_WAIT_MAX: Duration = Duration::from_millis(4000);
 /// How often a link between nodes asks for a sign of life while calls wait on it.

@@ -3,7 +3,7 @@
 //! An engine holds these kinds of entries, told apart by their first byte:
 //!
 //! ```text
-//! 'a' name                     what a replica knows of itself: the applied log id, …
+//! 'a' name                     what a replica knows of itself: the applied log id, its shard's slots, …
 //! 'd' key  !commit_ts (8 BE)   a version: the value of `key` from `commit_ts` on, newest first
 //! 'l' key                      the lock of an unfinished transaction on `key`
 //! 'm' key                      the same of a large transaction (`large`)
@@ -32,6 +32,7 @@
 //! Not here: who may read or write when, and when versions and records are dropped (`txn`).
 
 mod batch;
+mod bounds;
 mod changes;
 mod collect;
 mod large;
@@ -43,6 +44,10 @@ mod scan;
 mod version;
 
 pub use batch::{decode_batch, encode_batch};
+pub use bounds::{
+    Foreign, bounds, delete_foreign_mark, delete_key, find_foreign, has_foreign, is_foreign,
+    put_bounds,
+};
 pub use changes::{Changes, find_change};
 pub use collect::{Dead, delete_dead, find_dead};
 pub use large::{

@@ -5,8 +5,13 @@
 //! ```text
 //! hint ──> call ──┬─ answer ──────────────────────────────> caller
 //!   ▲             ├─ NotServing(leader?) ── new hint ─┐
+//!   │             ├─ Moved, and the map here is old ──┤
 //!   └── pause ────┴─ NotSent / Lost (read) ───────────┘
 //! ```
+//!
+//! A shard that does not own the slots of the route any more answers `Moved`. While the map here is the one that the route is
+//! from, the split is under way or its record is on its way here, so the request waits as for a leader. Then the caller is
+//! told, and looks for its keys by the new map.
 //!
 //! Invariants:
 //! 1. A write that may have happened is never sent again, unless repeating it changes nothing
@@ -21,7 +26,7 @@ use crate::wire;
 use base::limits::{
     LOCK_CANCEL_TRIES, PROPOSE_WAIT_MAX, ROUTE_RETRY_PAUSE, ROUTE_WAIT_MAX, ROW_LOCK_ROUND_MAX,
 };
-use base::{NodeId, ShardId, SharedClock, TableId, Timestamp};
+use base::{NodeId, ShardId, SharedClock, SlotRange, TableId, Timestamp};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -160,6 +165,7 @@ impl ClusterClient {
         Search {
             client: self,
             shard,
+            slots: None,
             deadline,
             next_replica: 0,
             told: None,
@@ -167,6 +173,11 @@ impl ClusterClient {
             why,
             sent: false,
         }
+    }
+
+    /// The same for a request that names the slots that the map gives the shard.
+    fn search_along(&self, route: Route) -> Search<'_> {
+        Search { slots: Some(route.slots), ..self.search(route.shard) }
     }
 
     fn replicas(&self, shard: ShardId) -> Vec<NodeId> {
@@ -188,6 +199,8 @@ enum Attempt<T> {
 struct Search<'a> {
     client: &'a ClusterClient,
     shard: ShardId,
+    /// The slots that the asker believes the shard to own, when it says so.
+    slots: Option<SlotRange>,
     /// Monotonic time at which it gives up.
     deadline: Duration,
     /// Which replica to try next when nobody knows the leader.
@@ -222,10 +235,26 @@ impl Search<'_> {
             Attempt::Answered(Err(Error::NotServing { leader, .. })) => {
                 self.learned(target, leader);
             }
+            Attempt::Answered(Err(Error::Moved { shard })) => {
+                // An earlier attempt may have been executed before the shard was split.
+                if self.sent {
+                    return Some(Err(Error::OutcomeUnknown { shard }));
+                }
+                if self.map_is_old() && self.pause().await.is_ok() {
+                    return None;
+                }
+                return Some(Err(Error::Moved { shard }));
+            }
             Attempt::Answered(answer) => return Some(answer),
             Attempt::Failed(why) => self.failed(target, why),
         }
         self.pause().await.err().map(Err)
+    }
+
+    /// Whether the shard has told more than this node's map knows.
+    fn map_is_old(&self) -> bool {
+        let map = self.client.map();
+        map.shard(self.shard).map(|info| info.slots) == self.slots
     }
 
     /// `target` does not lead; perhaps it knows who does.
@@ -325,7 +354,7 @@ impl ShardClient for ClusterClient {
             shard: ShardId::META,
             what: "the shard map names no owner of this key".into(),
         })?;
-        Ok(Route { shard: info.id, epoch: info.epoch })
+        Ok(Route { shard: info.id, epoch: info.epoch, slots: info.slots })
     }
 
     fn data_shards(&self) -> Result<Vec<Route>> {
@@ -333,17 +362,17 @@ impl ShardClient for ClusterClient {
         Ok(map
             .data_shards()
             .iter()
-            .map(|info| Route { shard: info.id, epoch: info.epoch })
+            .map(|info| Route { shard: info.id, epoch: info.epoch, slots: info.slots })
             .collect())
     }
 
     async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
-        let mut search = self.search(route.shard);
+        let mut search = self.search_along(route);
         loop {
             let target = search.target();
             let attempt = if target == self.node {
                 Attempt::Answered(match self.here(route.shard) {
-                    Ok(local) => local.shard.read(request.clone()).await,
+                    Ok(local) => local.shard.read(route.slots, request.clone()).await,
                     Err(error) => Err(error),
                 })
             } else {
@@ -360,12 +389,12 @@ impl ShardClient for ClusterClient {
     }
 
     async fn write(&self, route: Route, request: WriteRequest) -> Result<WriteResponse> {
-        let mut search = self.search(route.shard);
+        let mut search = self.search_along(route);
         loop {
             let target = search.target();
             let attempt = if target == self.node {
                 Attempt::Answered(match self.here(route.shard) {
-                    Ok(local) => local.shard.write(request.clone()).await,
+                    Ok(local) => local.shard.write(route.slots, request.clone()).await,
                     Err(error) => Err(error),
                 })
             } else {
@@ -402,7 +431,7 @@ impl ShardClient for ClusterClient {
             Patience::Wait(wait) => wait.min(ROW_LOCK_ROUND_MAX),
             Patience::NoWait | Patience::Skip => Duration::ZERO,
         };
-        let mut search = self.search(route.shard);
+        let mut search = self.search_along(route);
         search.deadline += wait;
         // Rounds before this one may have waited for others.
         let mut again = false;
@@ -410,7 +439,7 @@ impl ShardClient for ClusterClient {
             let target = search.target();
             let attempt = if target == self.node {
                 Attempt::Answered(match self.here(route.shard) {
-                    Ok(local) => local.shard.lock(request.clone()).await,
+                    Ok(local) => local.shard.lock(route.slots, request.clone()).await,
                     Err(error) => Err(error),
                 })
             } else {

@@ -161,7 +161,7 @@ impl Running {
             Call::Read(message) => {
                 let (route, request) = wire::read_from_pb(message);
                 wire::read_answer_to_pb(match self.local(route) {
-                    Ok(local) => local.shard.read(request).await,
+                    Ok(local) => local.shard.read(route.slots, request).await,
                     Err(error) => Err(error),
                 })
             }
@@ -170,7 +170,7 @@ impl Running {
                     return bad_call("a write of an unknown kind");
                 };
                 wire::write_answer_to_pb(match self.local(route) {
-                    Ok(local) => local.shard.write(request).await,
+                    Ok(local) => local.shard.write(route.slots, request).await,
                     Err(error) => Err(error),
                 })
             }
@@ -179,7 +179,7 @@ impl Running {
                     return bad_call("a lock request of an unknown kind");
                 };
                 wire::lock_answer_to_pb(match self.local(route) {
-                    Ok(local) => local.shard.lock(request).await,
+                    Ok(local) => local.shard.lock(route.slots, request).await,
                     Err(error) => Err(error),
                 })
             }
@@ -245,8 +245,8 @@ impl Running {
         }
     }
 
-    /// The local replica that a request is for. As long as only members change, a request routed by an older
-    /// map names the right shard; one routed by a newer map comes from a node that knows more.
+    /// The local replica that a request is for. One routed by an older map names the right shard, or the shard finds out that
+    /// it names slots that it does not own any more; one routed by a newer map comes from a node that knows more.
     fn local(&self, route: txn::Route) -> txn::Result<LocalShard> {
         let gone = || Error::NotServing { shard: route.shard, leader: None };
         let local = self.local.get(route.shard).ok_or_else(gone)?;

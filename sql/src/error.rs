@@ -405,6 +405,9 @@ impl From<txn::Error> for Error {
             txn::Error::NotServing { shard, .. } => {
                 Error::unavailable(format!("shard {shard} is changing its leader"))
             }
+            txn::Error::Moved { shard } => {
+                Error::unavailable(format!("shard {shard} is being split"))
+            }
             txn::Error::Unavailable { shard, what } => {
                 Error::unavailable(format!("shard {shard} has no leader that answers: {what}"))
             }

@@ -86,7 +86,7 @@ pub enum Error {
     /// be undone, or because it could not send its writes.
     #[error("the transaction was larger than memory and was rolled back as a whole")]
     NotUndoable,
-    /// The shard moved, split, or its leader changed. Refresh the route, then retry elsewhere.
+    /// The shard moved, or its leader changed. Refresh the route, then retry elsewhere.
     /// Nothing was executed.
     #[error("shard {shard} is not served here")]
     NotServing {
@@ -94,6 +94,13 @@ pub enum Error {
         shard: ShardId,
         /// Its leader, when this node knows it.
         leader: Option<NodeId>,
+    },
+    /// The shard does not own the slots that it was asked for: it was split, or is being split, since the asker looked for its
+    /// keys. Nothing was executed. Look for the keys again.
+    #[error("shard {shard} does not own the slots that it was asked for")]
+    Moved {
+        /// The shard asked for.
+        shard: ShardId,
     },
     /// No leader was found in time; nothing was executed. The client sees a clear error.
     #[error("shard {shard} does not answer: {what}")]

@@ -13,7 +13,7 @@
 //! 3. A large transaction that can still commit and has a lock in the engine is in the table. Other locks of large
 //!    transactions mean nothing.
 
-use base::{KeyRange, Timestamp};
+use base::{KeyRange, SlotRange, Timestamp};
 use bytes::Bytes;
 use engine::mvcc::{self, View};
 use engine::{Engine, Result};
@@ -96,11 +96,13 @@ pub struct LockTable {
 }
 
 impl LockTable {
-    /// All locks in an engine.
-    pub fn load(engine: &dyn Engine) -> Result<LockTable> {
+    /// All locks in an engine but those of keys that are foreign to a shard with these bounds.
+    pub fn load(engine: &dyn Engine, bounds: Option<SlotRange>) -> Result<LockTable> {
         let mut table = LockTable::default();
         mvcc::scan_locks(engine, |key, lock| {
-            table.apply(LockChange::Put(key, HeldLock::of(&lock)));
+            if !mvcc::is_foreign(bounds, &key)? {
+                table.apply(LockChange::Put(key, HeldLock::of(&lock)));
+            }
             Ok(true)
         })?;
         table.large = Arc::new(mvcc::all_large(engine)?.into_iter().collect());
@@ -193,6 +195,19 @@ impl LockTable {
                 self.starts.remove(&start_ts);
             }
         }
+    }
+
+    /// Forgets the locks of keys that are foreign to a shard with these bounds. Large transactions stay: they may have other
+    /// locks here.
+    pub fn keep_own(&mut self, bounds: SlotRange) -> Result<()> {
+        let mut foreign = Vec::new();
+        for key in self.locks.keys() {
+            if mvcc::is_foreign(Some(bounds), key)? {
+                foreign.push(key.clone());
+            }
+        }
+        foreign.into_iter().for_each(|key| self.apply(LockChange::Remove(key)));
+        Ok(())
     }
 
     /// When the oldest transaction began that has a lock.

@@ -1,6 +1,6 @@
 //! What a shard's leader asks of its replicas. `server` plugs Raft into it; tests plug in memory.
 
-use base::{NodeId, ShardId};
+use base::{NodeId, ReplicaId, ShardId};
 use bytes::Bytes;
 
 /// One shard's replication, seen from a replica.
@@ -33,6 +33,25 @@ pub trait Replication: Send + Sync + 'static {
     /// Replicates an encoded write batch if this replica still leads in `term`. `Ok` after a quorum has
     /// synced it and it is applied here.
     async fn replicate(&self, term: u64, batch: Bytes) -> Result<(), ReplicateError>;
+
+    /// The same for an entry that splits the shard: every replica that applies it first makes a copy of itself as it is
+    /// before the entry, the child's replica on that node.
+    async fn replicate_split(&self, term: u64, split: Split) -> Result<(), ReplicateError>;
+}
+
+/// A split as an entry of the parent's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// The new shard.
+    pub child: ShardId,
+    /// The parent's replicas, each with the child's on the same node.
+    pub replicas: Vec<(ReplicaId, ReplicaId)>,
+    /// The version of the cluster that knows of the split.
+    pub since: u64,
+    /// The encoded write batch for the parent.
+    pub own: Bytes,
+    /// The encoded write batch for the child's copy.
+    pub other: Bytes,
 }
 
 /// Why a batch was not acknowledged.

@@ -29,6 +29,7 @@
 
 mod cancel;
 mod deadlock;
+mod division;
 mod handover;
 mod held_up;
 mod report;

@@ -25,6 +25,9 @@
 //!    any leader. So a shard that has no lock below it now never will have one, and a record that no shard has an older
 //!    lock than is asked for by nobody.
 //! 8. A commit of one entry that was said to be rolled back is refused until it comes too late by its own timestamp.
+//! 9. A request that names other slots than those that are served is answered `Moved`, and nothing is executed. A leader stops
+//!    to serve a child's slots before the split is replicated, and waits for every write that it has evaluated before
+//!    (`splitter`).
 //!
 //! Not here: Raft, routing, retries, when to collect (for transaction records, which all shards have a say in:
 //! `transaction::records`).
@@ -35,6 +38,7 @@ mod locker;
 mod proposer;
 mod reader;
 mod sight;
+mod splitter;
 mod tenure;
 
 use crate::command::{
@@ -45,12 +49,13 @@ use crate::lock_table::OldLocks;
 use crate::replication::Replication;
 use crate::row_locks::{HeldLock, RowLocks};
 use crate::{Error, Oracle, Result};
-use base::{ShardId, Timestamp, limits};
+use base::{ReplicaId, ShardId, Slot, SlotRange, Timestamp, limits};
 use bytes::Bytes;
 use engine::Engine;
-use engine::mvcc::{self, Dead, OldRecords, SafePoints};
+use engine::mvcc::{self, Dead, Foreign, OldRecords, SafePoints};
 use finisher::Ended;
 use proposer::Proposer;
+use splitter::Wish;
 use std::sync::Arc;
 use tenure::Tenure;
 
@@ -74,6 +79,8 @@ struct Core {
     tenure: parking_lot::RwLock<Option<Arc<Tenure>>>,
     /// Held while a tenure is loaded, so that it happens once.
     loading: tokio::sync::Mutex<()>,
+    /// Held while the shard is split, until the outcome is known.
+    splitting: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Shard {
@@ -90,6 +97,7 @@ impl Shard {
             row_locks,
             tenure: parking_lot::RwLock::new(None),
             loading: tokio::sync::Mutex::new(()),
+            splitting: Arc::default(),
         });
         Shard { proposer: Proposer::new(core.clone(), oracle), core }
     }
@@ -100,22 +108,27 @@ impl Shard {
     }
 
     /// Reads one key without waiting: the fast path of point reads, one LSM probe. `None` when there is
-    /// something to wait for; [`Shard::read`] then does.
-    pub fn try_get(&self, key: &[u8], ts: Timestamp) -> Option<Result<Option<Version>>> {
-        reader::try_get(&self.core, key, ts)
+    /// something to wait for; [`Shard::read`] then does. `slots` as there.
+    pub fn try_get(
+        &self,
+        slots: SlotRange,
+        key: &[u8],
+        ts: Timestamp,
+    ) -> Option<Result<Option<Version>>> {
+        reader::try_get(&self.core, slots, key, ts)
     }
 
-    /// Runs a read.
+    /// Runs a read. `slots` are those that the asker believes the shard to own ([`crate::Route`]).
     ///
     /// # Errors
-    /// `NotServing` when this replica does not lead; `KeyLocked` when a transaction that may commit at or
+    /// `Moved` when it owns others; `NotServing` when this replica does not lead; `KeyLocked` when a transaction that may commit at or
     /// before the read point holds a key; `Unavailable` when a pending write stayed pending too long. For `OldestLock`,
     /// which writes, also the errors of `write`.
-    pub async fn read(&self, request: ReadRequest) -> Result<ReadResponse> {
+    pub async fn read(&self, slots: SlotRange, request: ReadRequest) -> Result<ReadResponse> {
         if let ReadRequest::OldestLock { before } = request {
-            self.proposer.raise_lock_floor(before).await?;
+            self.proposer.raise_lock_floor(slots, before).await?;
         }
-        reader::read(&self.core, request).await
+        reader::read(&self.core, slots, request).await
     }
 
     /// Passes versions from the engine key `from` on (empty: from the first) and names keys with versions that no read
@@ -125,7 +138,8 @@ impl Shard {
     /// `Engine`.
     pub fn find_dead(&self, from: &[u8], safe_points: &SafePoints) -> Result<Dead> {
         let (bytes_max, keys_max) = (limits::COLLECT_STEP_BYTES, limits::COLLECT_STEP_KEYS);
-        Ok(mvcc::find_dead(&*self.core.engine, from, safe_points, bytes_max, keys_max)?)
+        let bounds = self.bounds()?;
+        Ok(mvcc::find_dead(&*self.core.engine, bounds, from, safe_points, bytes_max, keys_max)?)
     }
 
     /// Drops the dead versions of some keys, at most `base::limits::COLLECT_STEP_KEYS`; reads before the safe points are
@@ -193,14 +207,85 @@ impl Shard {
         self.proposer.drop_records(records).await
     }
 
+    /// Splits the shard: it keeps the slots below `at`, and `child` gets the others, with replicas on the same nodes. `slots`
+    /// are the parent's as the map has them, `replicas` its replicas, each with the child's on the same node, and `since` is
+    /// the version of the cluster that knows of the split. `Ok` when it is applied here, also when it was done before.
+    ///
+    /// # Errors
+    /// `NotServing` when this replica does not lead; `Moved` when the shard owns other slots; `Unavailable` when `at` is not
+    /// inside them, another split is under way, or writes under way have found no quorum in time: nothing was executed.
+    /// `OutcomeUnknown`: repeat it.
+    pub async fn split(
+        &self,
+        at: Slot,
+        child: ShardId,
+        replicas: Vec<(ReplicaId, ReplicaId)>,
+        since: u64,
+        slots: SlotRange,
+    ) -> Result<()> {
+        splitter::split(&self.core, Wish { at, child, replicas, since, slots }).await
+    }
+
+    /// The slots that the shard owns, as far as this replica has applied; `None` when it was never split.
+    ///
+    /// # Errors
+    /// `Engine`.
+    pub fn bounds(&self) -> Result<Option<SlotRange>> {
+        Ok(mvcc::bounds(&*self.core.engine)?)
+    }
+
+    /// Whether keys of other slots may be left here. One look into the engine, on the caller's thread.
+    ///
+    /// # Errors
+    /// `Engine`.
+    pub fn has_foreign(&self) -> Result<bool> {
+        Ok(mvcc::has_foreign(&*self.core.engine)?)
+    }
+
+    /// Passes versions and locks from the engine key `from` on (empty: from the first) and names keys of other slots. Reads
+    /// the engine on the caller's thread, a step at a time.
+    ///
+    /// # Errors
+    /// `Engine`.
+    pub fn find_foreign(&self, from: &[u8]) -> Result<Foreign> {
+        let Some(bounds) = self.bounds()? else { return Ok(Foreign::default()) };
+        let (bytes_max, keys_max) = (limits::COLLECT_STEP_BYTES, limits::COLLECT_STEP_KEYS);
+        Ok(mvcc::find_foreign(&*self.core.engine, bounds, from, bytes_max, keys_max)?)
+    }
+
+    /// Drops all versions and locks of some keys of other slots, at most `base::limits::COLLECT_STEP_KEYS` keys. Returns how
+    /// many went.
+    ///
+    /// # Errors
+    /// As `write`. After `OutcomeUnknown` it may be repeated.
+    pub async fn drop_foreign(&self, keys: Vec<Bytes>) -> Result<u64> {
+        let mut dropped = 0;
+        loop {
+            let part = self.proposer.drop_foreign(keys.clone()).await?;
+            dropped += part;
+            if part < limits::COLLECT_VERSIONS_MAX as u64 {
+                return Ok(dropped);
+            }
+        }
+    }
+
+    /// Notes that no key of other slots is left. Comes after a whole walk has found none; `bounds` are those from before the
+    /// walk ([`Shard::bounds`]). Nothing happens when the shard was split since.
+    ///
+    /// # Errors
+    /// As `write`. After `OutcomeUnknown` it may be repeated.
+    pub async fn forget_foreign(&self, bounds: SlotRange) -> Result<()> {
+        self.proposer.forget_foreign(bounds).await
+    }
+
     /// Locks rows for an owner, waiting as the request says. Row locks live in memory: they keep others waiting, and
-    /// are gone with this leadership.
+    /// are gone with this leadership. `slots` as for a read.
     ///
     /// # Errors
     /// `LockWaitTimeout`, `LockNotAvailable`, `Deadlock`; `KeyLocked` when an unfinished commit stands on a key: it is
-    /// to be resolved first; `NotServing` and `Unavailable` as for a read. Locks that were granted stay.
-    pub async fn lock(&self, request: LockRequest) -> Result<Vec<LockedKey>> {
-        locker::lock(&self.core, request).await
+    /// to be resolved first; `Moved`, `NotServing` and `Unavailable` as for a read. Locks that were granted stay.
+    pub async fn lock(&self, slots: SlotRange, request: LockRequest) -> Result<Vec<LockedKey>> {
+        locker::lock(&self.core, slots, request).await
     }
 
     /// Gives up an owner's row locks on this shard: those on some keys, or (without keys) all.
@@ -266,16 +351,16 @@ impl Shard {
         }
     }
 
-    /// Runs a write; `Ok` after it is replicated and applied here.
+    /// Runs a write; `Ok` after it is replicated and applied here. `slots` as for a read.
     ///
     /// # Errors
     /// `OutcomeUnknown` when it may or may not happen later. After any other error nothing was executed.
-    pub async fn write(&self, request: WriteRequest) -> Result<WriteResponse> {
+    pub async fn write(&self, slots: SlotRange, request: WriteRequest) -> Result<WriteResponse> {
         match request {
             WriteRequest::FinishAll { start_ts, primary, commit_ts } => {
                 self.core.row_locks.forget_large(start_ts);
                 let ended = Ended { start_ts, primary, commit_ts };
-                finisher::finish_all(&self.core, &self.proposer, ended).await
+                finisher::finish_all(&self.core, &self.proposer, slots, ended).await
             }
             request => {
                 if let WriteRequest::Prewrite {
@@ -284,7 +369,7 @@ impl Shard {
                 {
                     self.core.row_locks.note_large(*start_ts, *owner);
                 }
-                self.proposer.write(request).await
+                self.proposer.write(slots, request).await
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::command::{
 use crate::lock_owners::LockOwners;
 use crate::read_points::ReadPoints;
 use crate::{Error, Result};
-use base::{ShardEpoch, ShardId, Timestamp, limits};
+use base::{ShardEpoch, ShardId, SlotRange, Timestamp, limits};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub struct Route {
     pub shard: ShardId,
     /// The epoch under which that was true.
     pub epoch: ShardEpoch,
+    /// The slots that it owned then. A shard that was split since answers `Moved`. The meta shard's say nothing.
+    pub slots: SlotRange,
 }
 
 /// How large transactions may become.
@@ -40,7 +42,8 @@ impl Default for TransactionSizes {
 }
 
 /// The way from a transaction to shards. Implementations find leaders, retry `NotServing` within
-/// `base::limits::ROUTE_WAIT_MAX`, and never retry a write that may have happened.
+/// `base::limits::ROUTE_WAIT_MAX`, and never retry a write that may have happened. They answer `Moved` once they know a
+/// newer map than the route, or when that takes longer than `ROUTE_WAIT_MAX`; until then they try again.
 #[async_trait::async_trait]
 pub trait ShardClient: Send + Sync + 'static {
     /// The shard of an engine key: table id in its first four bytes, slot in its last two.
@@ -94,7 +97,7 @@ impl Error {
     /// Whether another attempt may succeed and cannot do harm: nothing was executed.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Error::KeyLocked { .. } | Error::NotServing { .. } => true,
+            Error::KeyLocked { .. } | Error::NotServing { .. } | Error::Moved { .. } => true,
             Error::WriteConflict { .. }
             | Error::RowLocked { .. }
             | Error::LockWaitTimeout { .. }

@@ -1,8 +1,9 @@
 //! A cluster in memory for tests of everything above transactions: real shards over simulated engines, with
-//! replication that a test can hold up, lose or depose.
+//! replication that a test can hold up, lose or depose. Shards can be split while they work.
 //!
 //! ```text
 //!  MemoryCluster: ShardClient ─► Shard 0 (meta), 1, 2 … ─► MemoryReplication ─► SimEngine
+//!                                       └─ split ─► the replication makes the child's engine and shard when it applies
 //! ```
 //!
 //! Deterministic on a single-threaded runtime: no threads, no chance, and time from the clock it is given.
@@ -13,12 +14,15 @@ mod chosen;
 mod clock;
 mod collect;
 mod far;
+mod replication;
 mod rough;
+mod split;
 
 pub use chosen::{ChosenClient, Crossing, Message, MessageKind, OnTheWay};
 pub use clock::PausedClock;
 pub use collect::CollectedRecords;
 pub use far::{Cancels, FarClient};
+pub use replication::{MemoryReplication, Unconfirmed};
 pub use rough::{RoughClient, Roughness};
 
 use crate::command::{
@@ -27,31 +31,36 @@ use crate::command::{
 };
 use crate::lock_owners::LockOwners;
 use crate::read_points::ReadPoints;
-use crate::replication::{ReplicateError, Replication};
 use crate::row_locks::RowLocks;
 use crate::shard::Shard;
 use crate::{Error, Oracle, Result, Route, ShardClient, TransactionSizes};
-use base::{NodeId, ShardEpoch, ShardId, SharedClock, Slot, SlotRange, TableId, Timestamp};
+use base::{NodeId, ShardEpoch, ShardId, SharedClock, Slot, SlotRange, TableId, Timestamp, limits};
 use bytes::Bytes;
-use engine::mvcc;
-use engine::sim::SimDisk;
+use engine::SimDisk;
 use engine::{Engine, key};
 use futures::future::BoxFuture;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use split::Splits;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// The only node.
 const NODE: NodeId = NodeId(1);
+/// Shards of a cluster, at most, those that were split off included.
+const SHARDS_MAX: usize = 64;
+/// The slots of the meta shard: none.
+const META_SLOTS: SlotRange = SlotRange { start: 0, end: 0 };
 
 /// Shards in memory, and the way to them.
 pub struct MemoryCluster {
-    /// The meta shard, then the data shards in slot order.
-    shards: Vec<MemoryShard>,
-    /// The slots of each data shard.
-    ranges: Vec<SlotRange>,
+    /// The shards.
+    shards: Arc<Shards>,
+    /// The data shards by their first slots, each with its slots and epoch.
+    map: RwLock<BTreeMap<u32, Route>>,
+    /// Splits that were begun and are not in the map yet.
+    splits: Mutex<Splits>,
     /// Timestamps.
     oracle: Arc<MemoryOracle>,
     /// Wall clock.
@@ -76,38 +85,78 @@ pub struct MemoryShard {
     pub engine: Arc<dyn Engine>,
 }
 
+/// All shards, and what new ones are made of.
+struct Shards {
+    /// Where their engines are.
+    disk: Arc<SimDisk>,
+    /// Timestamps.
+    oracle: Arc<MemoryOracle>,
+    /// Row locks of all of them.
+    row_locks: Arc<RowLocks>,
+    /// By their ids; the meta shard first, those that were split off last.
+    all: Vec<OnceLock<MemoryShard>>,
+}
+
+impl Shards {
+    /// The shard of an id, if it was made.
+    fn get(&self, id: ShardId) -> Option<&MemoryShard> {
+        self.all.get(usize::try_from(id.0).ok()?)?.get()
+    }
+
+    /// All that were made.
+    fn iter(&self) -> impl Iterator<Item = &MemoryShard> {
+        self.all.iter().filter_map(OnceLock::get)
+    }
+
+    /// Makes the shard of an id, over the engine in its folder.
+    fn make(self: &Arc<Shards>, id: ShardId) -> Result<()> {
+        let engine: Arc<dyn Engine> = Arc::new(self.disk.open(&folder(id))?);
+        let replication = MemoryReplication::new(id, engine.clone(), Arc::downgrade(self));
+        let (oracle, row_locks) = (self.oracle.clone(), self.row_locks.clone());
+        let shard = Shard::new(replication.clone(), engine.clone(), oracle, row_locks);
+        let made = MemoryShard { shard: Arc::new(shard), replication, engine };
+        let place = usize::try_from(id.0).ok().and_then(|index| self.all.get(index));
+        // One that is there already was made by the same entry.
+        let _ = place.ok_or_else(|| no_such_shard(id))?.set(made);
+        Ok(())
+    }
+}
+
+/// The folder of a shard's engine.
+fn folder(id: ShardId) -> PathBuf {
+    PathBuf::from(format!("shard-{id}"))
+}
+
 impl MemoryCluster {
     /// A cluster with a meta shard and so many data shards with equal slot ranges.
     ///
     /// # Errors
     /// None in practice: a new simulated disk refuses nothing.
     pub fn new(data_shards: u32, clock: SharedClock) -> Result<Arc<MemoryCluster>> {
-        let disk = SimDisk::new();
         let oracle =
             Arc::new(MemoryOracle { last: Mutex::new(Timestamp::ZERO), clock: clock.clone() });
         let row_locks = RowLocks::new(clock.clone());
         let lock_owners = LockOwners::new(NODE, clock.unix_ms());
-        let mut shards = Vec::new();
+        let shards = Arc::new(Shards {
+            disk: SimDisk::new(),
+            oracle: oracle.clone(),
+            row_locks: row_locks.clone(),
+            all: (0..SHARDS_MAX).map(|_| OnceLock::new()).collect(),
+        });
         for id in 0..=data_shards {
-            let folder = PathBuf::from(format!("shard-{id}"));
-            let engine: Arc<dyn Engine> = Arc::new(disk.open(&folder)?);
-            let replication = Arc::new(MemoryReplication {
-                shard: ShardId(u64::from(id)),
-                engine: engine.clone(),
-                state: Mutex::new(State::default()),
-                released: Notify::new(),
-            });
-            let shard =
-                Shard::new(replication.clone(), engine.clone(), oracle.clone(), row_locks.clone());
-            shards.push(MemoryShard { shard: Arc::new(shard), replication, engine });
+            shards.make(ShardId(u64::from(id)))?;
         }
-        let (ranges, read_points) = (SlotRange::even(data_shards), Arc::default());
+        let route = |(slots, id): (SlotRange, u64)| {
+            (slots.start, Route { shard: ShardId(id), epoch: ShardEpoch(1), slots })
+        };
+        let map = SlotRange::even(data_shards).into_iter().zip(1..).map(route).collect();
         Ok(Arc::new(MemoryCluster {
             shards,
-            ranges,
+            map: RwLock::new(map),
+            splits: Mutex::new(Splits::after(ShardId(u64::from(data_shards)))),
             oracle,
             clock,
-            read_points,
+            read_points: Arc::default(),
             row_locks,
             lock_owners,
             sizes: Mutex::default(),
@@ -148,24 +197,47 @@ impl MemoryCluster {
 
     /// A shard by its id.
     pub fn shard(&self, id: ShardId) -> Result<&MemoryShard> {
-        let index = usize::try_from(id.0).ok();
-        index.and_then(|index| self.shards.get(index)).ok_or_else(|| no_such_shard(id))
+        self.shards.get(id).ok_or_else(|| no_such_shard(id))
     }
 
-    /// The slots of the data shards, in order; the first belongs to shard 1.
-    pub fn ranges(&self) -> &[SlotRange] {
-        &self.ranges
+    /// The data shards, in slot order.
+    pub fn data_shard_ids(&self) -> Vec<ShardId> {
+        self.map.read().values().map(|route| route.shard).collect()
     }
 
-    /// The route to a shard.
-    fn route(&self, id: ShardId) -> Route {
-        Route { shard: id, epoch: ShardEpoch(1) }
+    /// The route to the meta shard.
+    fn meta(&self) -> Route {
+        Route { shard: ShardId::META, epoch: ShardEpoch(1), slots: META_SLOTS }
     }
 
     /// The shard that owns a slot.
-    fn owner(&self, slot: Slot) -> Option<ShardId> {
-        let index = self.ranges.iter().position(|range| range.contains(slot))?;
-        Some(ShardId(index as u64 + 1))
+    fn owner(&self, slot: Slot) -> Option<Route> {
+        let map = self.map.read();
+        map.range(..=u32::from(slot.0)).next_back().map(|(_, route)| *route)
+    }
+
+    /// Whether a route is as good as the map.
+    fn is_current(&self, route: Route) -> bool {
+        self.map.read().get(&route.slots.start) == Some(&route)
+    }
+
+    /// Calls a shard, again and again while it says that its slots have moved and the map does not know of it yet.
+    async fn by_the_map<T, F>(&self, route: Route, call: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let mut waited = Duration::ZERO;
+        loop {
+            match call().await {
+                Err(Error::Moved { .. })
+                    if self.is_current(route) && waited < limits::ROUTE_WAIT_MAX =>
+                {
+                    tokio::time::sleep(limits::ROUTE_RETRY_PAUSE).await;
+                    waited += limits::ROUTE_RETRY_PAUSE;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 }
 
@@ -173,26 +245,29 @@ impl MemoryCluster {
 impl ShardClient for MemoryCluster {
     fn locate(&self, engine_key: &[u8]) -> Result<Route> {
         if key::table_of_key(engine_key)? < TableId::FIRST_USER {
-            return Ok(self.route(ShardId::META));
+            return Ok(self.meta());
         }
         let owner = self.owner(key::slot_of_key(engine_key)?);
-        Ok(self.route(owner.ok_or_else(|| no_such_shard(ShardId::META))?))
+        owner.ok_or_else(|| no_such_shard(ShardId::META))
     }
 
     fn data_shards(&self) -> Result<Vec<Route>> {
-        Ok((1..=self.ranges.len() as u64).map(|id| self.route(ShardId(id))).collect())
+        Ok(self.map.read().values().copied().collect())
     }
 
     async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
-        self.shard(route.shard)?.shard.read(request).await
+        let shard = &self.shard(route.shard)?.shard;
+        self.by_the_map(route, || shard.read(route.slots, request.clone())).await
     }
 
     async fn write(&self, route: Route, request: WriteRequest) -> Result<WriteResponse> {
-        self.shard(route.shard)?.shard.write(request).await
+        let shard = &self.shard(route.shard)?.shard;
+        self.by_the_map(route, || shard.write(route.slots, request.clone())).await
     }
 
     async fn lock(&self, route: Route, request: LockRequest) -> Result<Vec<LockedKey>> {
-        self.shard(route.shard)?.shard.lock(request).await
+        let shard = &self.shard(route.shard)?.shard;
+        self.by_the_map(route, || shard.lock(route.slots, request.clone())).await
     }
 
     async fn release(&self, route: Route, owner: LockOwner, keys: Vec<Bytes>) {
@@ -258,184 +333,6 @@ impl Oracle for MemoryOracle {
         let first = now.max(last.next());
         *last = Timestamp(first.0 + u64::from(count.max(1)) - 1);
         Ok(first)
-    }
-}
-
-/// Replication to nobody else: a batch is applied here, or what the test wants happens to it.
-pub struct MemoryReplication {
-    /// The shard.
-    shard: ShardId,
-    /// Where batches are applied.
-    engine: Arc<dyn Engine>,
-    /// Leadership and faults.
-    state: Mutex<State>,
-    /// Rings when a hold ends.
-    released: Notify,
-}
-
-/// What a test has set up.
-struct State {
-    /// Whether this replica leads.
-    leads: bool,
-    /// The term.
-    term: u64,
-    /// What happens to batches.
-    fault: Fault,
-    /// Batches in the log that no quorum has confirmed, oldest first.
-    limbo: Vec<Bytes>,
-    /// Batches applied that changed something.
-    entries: u64,
-    /// Why new writes are refused.
-    full: Option<String>,
-}
-
-impl Default for State {
-    fn default() -> State {
-        State {
-            leads: true,
-            term: 1,
-            fault: Fault::None,
-            limbo: Vec::new(),
-            entries: 0,
-            full: None,
-        }
-    }
-}
-
-/// What happens to batches.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    /// They are applied.
-    None,
-    /// They wait, after so many more.
-    Hold {
-        /// How many are applied first.
-        after: usize,
-    },
-    /// They enter the log, but no quorum answers.
-    Unknown,
-}
-
-impl MemoryReplication {
-    /// From now on batches wait for [`Self::heal`], but for so many that come first.
-    pub fn hold(&self, after: usize) {
-        self.state.lock().fault = Fault::Hold { after };
-    }
-
-    /// From now on batches enter the log but nobody learns their outcome.
-    pub fn lose_quorum(&self) {
-        self.state.lock().fault = Fault::Unknown;
-    }
-
-    /// Batches are applied again; those in the log as soon as the next one comes.
-    pub fn heal(&self) {
-        self.state.lock().fault = Fault::None;
-        self.released.notify_waiters();
-    }
-
-    /// From now on new writes are refused with this sentence, or no longer.
-    pub fn set_full(&self, why: Option<&str>) {
-        self.state.lock().full = why.map(str::to_string);
-    }
-
-    /// This replica loses its leadership.
-    pub fn depose(&self) {
-        self.state.lock().leads = false;
-        self.released.notify_waiters();
-    }
-
-    /// This replica leads again in a new term; batches without a quorum are applied or gone.
-    ///
-    /// # Errors
-    /// When the engine refuses a batch.
-    pub fn elect(&self, unconfirmed: Unconfirmed) -> Result<()> {
-        let mut state = self.state.lock();
-        let limbo = std::mem::take(&mut state.limbo);
-        if unconfirmed == Unconfirmed::Kept {
-            for batch in limbo {
-                self.apply(&mut state, &batch)?;
-            }
-        }
-        state.term += 1;
-        state.leads = true;
-        state.fault = Fault::None;
-        Ok(())
-    }
-
-    /// Entries applied that changed something.
-    pub fn entries(&self) -> u64 {
-        self.state.lock().entries
-    }
-
-    /// Decodes a batch and writes it, as a replica's state machine does.
-    fn apply(&self, state: &mut State, batch: &[u8]) -> Result<()> {
-        let batch = mvcc::decode_batch(batch)?;
-        state.entries += u64::from(!batch.is_empty());
-        Ok(self.engine.write(batch)?)
-    }
-}
-
-/// What a new term does with batches that no quorum had confirmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unconfirmed {
-    /// The new leader has them in its log.
-    Kept,
-    /// Its log does not have them.
-    Lost,
-}
-
-#[async_trait::async_trait]
-impl Replication for MemoryReplication {
-    fn shard(&self) -> ShardId {
-        self.shard
-    }
-
-    fn serving_term(&self) -> Option<u64> {
-        let state = self.state.lock();
-        state.leads.then_some(state.term)
-    }
-
-    async fn confirm_term(&self) -> Option<u64> {
-        self.serving_term()
-    }
-
-    fn leader(&self) -> Option<NodeId> {
-        self.state.lock().leads.then_some(NODE)
-    }
-
-    fn refuses_writes(&self) -> Option<String> {
-        self.state.lock().full.clone()
-    }
-
-    async fn replicate(&self, term: u64, batch: Bytes) -> std::result::Result<(), ReplicateError> {
-        loop {
-            let mut released = std::pin::pin!(self.released.notified());
-            released.as_mut().enable();
-            {
-                let mut state = self.state.lock();
-                if !state.leads || state.term != term {
-                    return Err(ReplicateError::NotLeader);
-                }
-                match state.fault {
-                    Fault::Hold { after: 0 } => {}
-                    Fault::None | Fault::Hold { .. } => {
-                        if let Fault::Hold { after } = &mut state.fault {
-                            *after -= 1;
-                        }
-                        let mut batches = std::mem::take(&mut state.limbo);
-                        batches.push(batch);
-                        let applied =
-                            batches.iter().try_for_each(|batch| self.apply(&mut state, batch));
-                        return applied.map_err(|_| ReplicateError::Unknown);
-                    }
-                    Fault::Unknown => {
-                        state.limbo.push(batch);
-                        return Err(ReplicateError::Unknown);
-                    }
-                }
-            }
-            released.await;
-        }
     }
 }
 

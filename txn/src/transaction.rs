@@ -55,6 +55,8 @@ mod commit;
 mod held_locks;
 mod large;
 mod outcome;
+mod owners;
+mod point_reads;
 mod prepared;
 mod read_set;
 mod records;
@@ -69,20 +71,19 @@ pub use records::{ResolvedLocks, record_limit, resolve_old_locks};
 pub use scan::{Scan, ScanOptions};
 pub use write_buffer::Savepoint;
 
-use crate::command::{
-    Expect, Fate, KeyWrite, KnownTransaction, LockOwner, LockedKey, ReadRequest, ReadResponse,
-    Version,
-};
+use crate::command::{Expect, Fate, KeyWrite, KnownTransaction, LockOwner, LockedKey, Version};
 use crate::defect;
 use crate::progress::Progress;
 use crate::read_points::ReadPoint;
-use crate::shard_client::{Route, ShardClient, TransactionSizes};
+use crate::shard_client::{ShardClient, TransactionSizes};
 use crate::{Error, Result};
 use base::{KeyRange, ShardId, TableId, Timestamp, limits};
 use bytes::Bytes;
 use commit::Validation;
 use held_locks::HeldLocks;
 use large::{Large, OpenScans};
+use owners::unless_moved;
+use point_reads::{get_at, get_everywhere, get_one};
 use read_set::ReadSet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -421,10 +422,8 @@ impl Transaction {
 
     /// The committed version of a key, as a read sees it before own writes.
     pub async fn get_committed(&mut self, key: &Bytes) -> Result<Option<Version>> {
-        let route = self.client.locate(key)?;
         let ts = self.point_read_ts(true).await?;
-        let keys = vec![key.clone()];
-        let version = get_at(&self.client, route, keys, ts, self.own()).await?.pop().flatten();
+        let version = get_one(&self.client, key, ts, self.own()).await?;
         self.observe(ts, key, version.as_ref());
         self.remember(key);
         Ok(version)
@@ -433,39 +432,37 @@ impl Transaction {
     /// The values of some keys in their order, own writes included. Shards are asked in parallel.
     pub async fn multi_get(&mut self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
         let mut values: Vec<Option<Bytes>> = vec![None; keys.len()];
-        let mut groups: BTreeMap<Route, Vec<usize>> = BTreeMap::new();
+        let mut wanted: Vec<(&Bytes, usize)> = Vec::new();
         for (index, key) in keys.iter().enumerate() {
             match self.buffer.get(key) {
                 Some(own) => values[index] = own.value.clone(),
-                None => groups.entry(self.client.locate(key)?).or_default().push(index),
+                None => wanted.push((key, index)),
             }
         }
-        let requests: Vec<(Route, Vec<usize>)> = groups
-            .into_iter()
-            .flat_map(|(route, indexes)| {
-                let parts: Vec<_> = indexes
-                    .chunks(limits::GET_KEYS_MAX)
-                    .map(|part| (route, part.to_vec()))
-                    .collect();
-                parts
-            })
-            .collect();
-        if requests.is_empty() {
-            return Ok(values);
+        let Some((first, _)) = wanted.first() else { return Ok(values) };
+        let route = self.client.locate(first)?;
+        let mut one_request = wanted.len() <= limits::GET_KEYS_MAX;
+        for (key, _) in &wanted {
+            one_request = one_request && self.client.locate(key)?.shard == route.shard;
         }
-        let ts = self.point_read_ts(requests.len() == 1).await?;
-        let (client, own) = (&self.client, self.own());
-        let answers = futures::future::try_join_all(requests.iter().map(|(route, indexes)| {
-            let wanted = indexes.iter().map(|index| keys[*index].clone()).collect();
-            get_at(client, *route, wanted, ts, own)
-        }))
-        .await?;
-        for ((_, indexes), versions) in requests.iter().zip(answers) {
-            for (index, version) in indexes.iter().zip(versions) {
-                self.observe(ts, &keys[*index], version.as_ref());
-                self.remember(&keys[*index]);
-                values[*index] = version.map(|version| version.value);
+        let mut ts = self.point_read_ts(one_request).await?;
+        let mut found = None;
+        if ts == Timestamp::MAX {
+            let newest = get_at(&self.client, route, &wanted, ts, self.own()).await;
+            found = unless_moved(newest)?;
+            // Two shards show no common point in time without a timestamp.
+            if found.is_none() {
+                ts = self.read_point().await?.ts();
             }
+        }
+        let found = match found {
+            Some(found) => found,
+            None => get_everywhere(&self.client, &wanted, ts, self.own()).await?,
+        };
+        for (index, version) in found {
+            self.observe(ts, &keys[index], version.as_ref());
+            self.remember(&keys[index]);
+            values[index] = version.map(|version| version.value);
         }
         Ok(values)
     }
@@ -838,19 +835,19 @@ impl Transaction {
     /// Checks that what was read at [`Timestamp::MAX`] is what a read at `ts` sees, so that both belong
     /// to one point in time.
     async fn confirm_observed(&self, ts: Timestamp) -> Result<()> {
-        let Some(first) = self.observed.keys().next() else { return Ok(()) };
-        if defect::active("first-read-unconfirmed") {
+        if self.observed.is_empty() || defect::active("first-read-unconfirmed") {
             return Ok(());
         }
-        // They were one request to one shard, at most GET_KEYS_MAX keys.
-        let route = self.client.locate(first)?;
-        let keys: Vec<Bytes> = self.observed.keys().cloned().collect();
+        let seen: Vec<(&Bytes, Timestamp)> =
+            self.observed.iter().map(|(key, seen)| (key, *seen)).collect();
+        let wanted: Vec<(&Bytes, usize)> =
+            seen.iter().enumerate().map(|(index, (key, _))| (*key, index)).collect();
         // What it has written itself since does not count.
         let own = self.own().map(|own| KnownTransaction { fate: Fate::Passed, ..own });
-        let versions = get_at(&self.client, route, keys, ts, own).await?;
-        for ((key, seen), version) in self.observed.iter().zip(versions) {
+        for (index, version) in get_everywhere(&self.client, &wanted, ts, own).await? {
+            let (key, seen) = seen[index];
             let now = version.map_or(Timestamp::ZERO, |version| version.commit_ts);
-            if now != *seen {
+            if now != seen {
                 return Err(Error::WriteConflict { key: key.clone() });
             }
         }
@@ -867,25 +864,6 @@ impl Transaction {
             (Expect::Any, Some(seen)) => Expect::NotNewerThan(*seen),
             (Expect::NotNewerThan(ts), Some(seen)) => Expect::NotNewerThan(ts.min(*seen)),
         }
-    }
-}
-
-/// Reads keys of one shard, resolving the locks it meets.
-async fn get_at(
-    client: &Arc<dyn ShardClient>,
-    route: Route,
-    keys: Vec<Bytes>,
-    ts: Timestamp,
-    own: Option<KnownTransaction>,
-) -> Result<Vec<Option<Version>>> {
-    let count = keys.len();
-    let known = own.into_iter().collect();
-    match resolve::read(&**client, route, ReadRequest::Get { keys, ts, known }).await? {
-        ReadResponse::Values(values) if values.len() == count => Ok(values),
-        ReadResponse::Values(_)
-        | ReadResponse::Page { .. }
-        | ReadResponse::Changed { .. }
-        | ReadResponse::OldestLock { .. } => Err(wrong_answer(route.shard)),
     }
 }
 

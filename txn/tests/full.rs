@@ -1,6 +1,6 @@
 //! A node whose disk is full: no new writes, but what was begun ends and reads go on.
 
-use base::{IndexId, ShardId, Slot, SystemClock, TableId};
+use base::{IndexId, ShardId, Slot, SlotRange, SystemClock, TableId};
 use bytes::Bytes;
 use engine::key::KeyBuilder;
 use txn::command::{Change, Expect, KeyWrite, WriteRequest, WriteResponse};
@@ -86,6 +86,6 @@ async fn a_full_node_ends_what_was_begun() {
     // A replica that does not lead says that, so that the caller looks elsewhere.
     replication.depose();
     let bump = WriteRequest::Bump { key, by: 1, at_least: 0 };
-    let outcome = cluster.shard(ShardId(1)).unwrap().shard.write(bump).await;
+    let outcome = cluster.shard(ShardId(1)).unwrap().shard.write(SlotRange::ALL, bump).await;
     assert!(matches!(outcome, Err(Error::NotServing { .. })), "{outcome:?}");
 }

@@ -21,15 +21,20 @@
 //! collect-records before=T | records      of transactions that began before T, on all shards | all that are left
 //! hold 1 [after=n] | lose-quorum 1 | heal 1 | depose 1 | elect 1 [lost]   "after": n entries come through before
 //! hand-over 1                             the row locks of the leader are sent to the next one, before "depose"
+//! split 1 [at=slot]                       splits a shard, at slot 16384 unless told otherwise: keys that end in 3 go to shard 3
+//! split-begin 1 | split-end               the same; what cannot go on without another step "waits" in between
+//! drop-foreign                            on all shards, what is left of keys of other slots
 //! entries | state | row-locks | survey | advance ms=n
 //! ```
 //!
-//! A key is a name that ends in the number of its shard: `a1`, `b2`. `A1` lies in a second table. Time stands
+//! A key is a name that ends in the number of its shard: `a1`, `b2`. `A1` lies in a second table. Those that end in 3 are on
+//! shard 1 until it is split. Time stands
 //! still unless a step or `advance` lets it pass; a step that cannot go on without time or another step answers "waits".
 
-use base::{IndexId, KeyRange, ShardId, Slot, TableId, Timestamp};
+mod words;
+
+use base::{KeyRange, ShardId, Slot, Timestamp};
 use bytes::Bytes;
-use engine::key::{KeyBuilder, KeyReader};
 use engine::mvcc::{self, SafePoints, TxnRecord};
 use goldenscript::{Argument, Command, Context, Runner};
 use std::collections::BTreeMap;
@@ -40,8 +45,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use txn::command::{
-    Change, CommitId, Expect, KeyWrite, LockMode, LockedKey, Patience, ReadRequest, ReadResponse,
-    Round, TxnStatus, WriteRequest, WriteResponse,
+    Change, CommitId, Expect, LockMode, LockedKey, Patience, ReadRequest, ReadResponse, Round,
+    TxnStatus, WriteRequest, WriteResponse,
 };
 use txn::replication::Replication;
 use txn::testing::{Cancels, CollectedRecords, FarClient, MemoryCluster, PausedClock, Unconfirmed};
@@ -49,6 +54,7 @@ use txn::{
     Mode, PreparedTransaction, RowLock, Savepoint, ScanOptions, Settled, ShardClient, Transaction,
     TransactionSizes,
 };
+use words::{SECOND_TABLE, SPLIT_AT, TABLE, bound_of, describe, key_of, name_of, writes_of};
 
 test_each_file::test_each_path! { in "txn/tests/scripts" => script }
 
@@ -108,6 +114,8 @@ struct ScriptRunner {
     raw: BTreeMap<String, (Timestamp, Option<Timestamp>)>,
     /// Identities of raw commits of one entry.
     ids: BTreeMap<String, CommitId>,
+    /// A split that was begun.
+    split: Option<tokio::task::JoinHandle<Result<ShardId, txn::Error>>>,
 }
 
 impl ScriptRunner {
@@ -128,6 +136,7 @@ impl ScriptRunner {
             prepared: Arc::default(),
             raw: BTreeMap::new(),
             ids: BTreeMap::new(),
+            split: None,
         }
     }
 
@@ -224,8 +233,8 @@ impl ScriptRunner {
     /// All transaction records of the data shards.
     fn records(&self) -> Result<String, Box<dyn Error>> {
         let mut lines = Vec::new();
-        for id in 1..=2 {
-            let engine = &*self.cluster.shard(ShardId(id))?.engine;
+        for id in self.cluster.data_shard_ids() {
+            let engine = &*self.cluster.shard(id)?.engine;
             let all = mvcc::find_old_records(engine, b"", Timestamp::MAX, u64::MAX, usize::MAX)?;
             for (primary, start_ts) in all.records {
                 let what = match mvcc::get_txn_record(engine, &primary, start_ts)? {
@@ -242,10 +251,16 @@ impl ScriptRunner {
     /// All newest rows, locks of every shard.
     fn state(&self) -> Result<String, Box<dyn Error>> {
         let mut lines = Vec::new();
-        for id in 1..=2 {
-            let engine = &*self.cluster.shard(ShardId(id))?.engine;
+        for id in self.cluster.data_shard_ids() {
+            let engine = &*self.cluster.shard(id)?.engine;
+            let bounds = mvcc::bounds(engine)?;
+            let foreign = |key: &[u8]| match mvcc::is_foreign(bounds, key) {
+                Ok(true) => format!(" (foreign on shard {})", id.0),
+                Ok(false) | Err(_) => String::new(),
+            };
             mvcc::scan(engine, &KeyRange::default(), Timestamp::MAX, false, |key, _, value| {
-                lines.push(format!("{}={}", name_of(key), value.escape_ascii()));
+                let (name, foreign) = (name_of(key), foreign(key));
+                lines.push(format!("{name}={}{foreign}", value.escape_ascii()));
                 Ok(true)
             })?;
             let mut locks = mvcc::all_locks(engine)?;
@@ -260,11 +275,13 @@ impl ScriptRunner {
                     Change::Keep => "(keep)".into(),
                 };
                 let primary = name_of(&lock.primary);
-                lines.push(format!("{} locked, to be {value}, primary {primary}", name_of(&key)));
+                let (name, foreign) = (name_of(&key), foreign(&key));
+                lines.push(format!("{name} locked, to be {value}, primary {primary}{foreign}"));
             }
             for (_, primary) in mvcc::all_large(engine)? {
                 lines.push(format!(
-                    "shard {id}: a large transaction, primary {}",
+                    "shard {}: a large transaction, primary {}",
+                    id.0,
                     name_of(&primary)
                 ));
             }
@@ -772,6 +789,50 @@ impl ScriptRunner {
                     cluster.shard(id)?.replication.elect(limbo)
                 })
             }
+            "split" => {
+                let id = ShardId(words.first().ok_or("which shard?")?.parse()?);
+                let at = options.get("at").map_or(Ok(SPLIT_AT), |at| at.parse())?;
+                let split = self.run_now(self.cluster.split(id, Slot(at)));
+                Ok(split.map_or_else(describe, |child| format!("shard {}", child.0)))
+            }
+            "split-begin" => {
+                let id = ShardId(words.first().ok_or("which shard?")?.parse()?);
+                let cluster = self.cluster.clone();
+                let split = async move { cluster.split(id, Slot(SPLIT_AT)).await };
+                self.split = Some(self.runtime.spawn(split));
+                self.settle();
+                Ok("ok".into())
+            }
+            "split-end" => {
+                self.settle();
+                let split = self.split.take().ok_or("no split was begun")?;
+                if !split.is_finished() {
+                    self.split = Some(split);
+                    return Ok("waits".into());
+                }
+                let split = self.run_now(split)?;
+                Ok(split.map_or_else(describe, |child| format!("shard {}", child.0)))
+            }
+            "drop-foreign" => {
+                let cluster = self.cluster.clone();
+                let dropped = self.run_now(async {
+                    let mut dropped = 0;
+                    for id in cluster.data_shard_ids() {
+                        let shard = &cluster.shard(id)?.shard;
+                        let Some(bounds) = shard.bounds()? else { continue };
+                        let mut from = Some(Bytes::new());
+                        while let Some(at) = from {
+                            let foreign = shard.find_foreign(&at)?;
+                            dropped += shard.drop_foreign(foreign.keys).await?;
+                            from = foreign.next;
+                        }
+                        shard.forget_foreign(bounds).await?;
+                        assert!(!shard.has_foreign()?, "nothing was split meanwhile");
+                    }
+                    Ok(dropped)
+                });
+                Ok(dropped.map_or_else(describe, |dropped: u64| format!("dropped {dropped}")))
+            }
             "entries" => {
                 let count = |id| -> Result<u64, txn::Error> {
                     Ok(self.cluster.shard(ShardId(id))?.replication.entries())
@@ -790,76 +851,6 @@ impl ScriptRunner {
             }
             other => Err(format!("unknown command {other}").into()),
         }
-    }
-}
-
-/// The table of most keys.
-const TABLE: TableId = TableId::FIRST_USER;
-/// The table of the keys whose names begin with a capital letter.
-const SECOND_TABLE: TableId = TableId(TABLE.0 + 1);
-
-/// The engine key of a name: its last letter is the shard.
-fn key_of(name: &str) -> Bytes {
-    let slot = if name.ends_with('2') { 40_000 } else { 1_000 };
-    let mut key = KeyBuilder::new(table_of(name), IndexId::PRIMARY);
-    key.put_bytes(name.as_bytes());
-    key.finish(Slot(slot))
-}
-
-/// A bound that sorts right before every key whose name begins with this.
-fn bound_of(name: &str) -> Bytes {
-    let mut key = KeyBuilder::new(table_of(name), IndexId::PRIMARY);
-    key.put_bytes(name.as_bytes());
-    key.into_prefix()
-}
-
-fn table_of(name: &str) -> TableId {
-    if name.starts_with(char::is_uppercase) { SECOND_TABLE } else { TABLE }
-}
-
-/// The name of an engine key.
-fn name_of(key: &[u8]) -> String {
-    let name =
-        KeyReader::new(key).and_then(|mut key| Ok(key.take_bytes()?.map(|n| n.into_owned())));
-    name.ok().flatten().map_or("?".into(), |name| name.escape_ascii().to_string())
-}
-
-/// Writes from `a1=x` arguments.
-fn writes_of(options: &BTreeMap<String, String>, expect: Expect) -> Vec<KeyWrite> {
-    options
-        .iter()
-        .map(|(name, value)| KeyWrite {
-            key: key_of(name),
-            change: Change::Put(Bytes::from(value.clone())),
-            expect,
-        })
-        .collect()
-}
-
-/// An error without timestamps and bytes.
-fn describe(error: txn::Error) -> String {
-    match error {
-        txn::Error::KeyLocked { key, primary, .. } => {
-            format!("error: {} locked, primary {}", name_of(&key), name_of(&primary))
-        }
-        txn::Error::RowLocked { key } => format!("error: {} is row-locked", name_of(&key)),
-        txn::Error::LockWaitTimeout { key } => {
-            format!("error: waited too long for {}", name_of(&key))
-        }
-        txn::Error::LockNotAvailable { key } => format!("error: {} is taken", name_of(&key)),
-        txn::Error::Deadlock { key } => format!("error: deadlock at {}", name_of(&key)),
-        txn::Error::Stale { key, changed: false } => {
-            format!("error: {} was waited for", name_of(&key))
-        }
-        txn::Error::Stale { key, .. } => format!("error: {} has changed", name_of(&key)),
-        txn::Error::WriteConflict { key } => format!("error: write conflict on {}", name_of(&key)),
-        txn::Error::AlreadyExists { key } => format!("error: {} already exists", name_of(&key)),
-        txn::Error::RolledBack { .. } => "error: rolled back".into(),
-        txn::Error::Forgotten { .. } => "error: forgotten".into(),
-        txn::Error::NotUndoable => "error: rolled back as a whole".into(),
-        txn::Error::SnapshotTooOld { .. } => "error: snapshot too old".into(),
-        txn::Error::ReadPointInFuture { .. } => "error: read point in the future".into(),
-        other => format!("error: {other}"),
     }
 }
 

@@ -12,7 +12,7 @@ mod nodes;
 mod oracle;
 mod rebuild;
 
-use base::{ReplicaId, ShardId, SharedClock, SystemClock, TableId};
+use base::{ReplicaId, ShardId, SharedClock, SlotRange, SystemClock, TableId};
 use bytes::Bytes;
 use engine::key::KeyBuilder;
 use nodes::{Counter, Nodes};
@@ -251,11 +251,9 @@ async fn replicated_writes(report: &mut String) {
                             expect: Expect::Absent,
                         };
                         let began = clock.monotonic();
-                        let written = shard.write(WriteRequest::CommitNow {
-                            writes: vec![write],
-                            owner: None,
-                            id: None,
-                        });
+                        let commit =
+                            WriteRequest::CommitNow { writes: vec![write], owner: None, id: None };
+                        let written = shard.write(SlotRange::ALL, commit);
                         written.await.expect("a healthy group");
                         mine.push((clock.monotonic() - began).as_secs_f64() * 1e3);
                     }

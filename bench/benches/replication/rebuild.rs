@@ -11,7 +11,7 @@
 
 use crate::nodes::{Counter, Nodes};
 use crate::{VALUE_BYTES, median};
-use base::{NodeId, ReplicaId, Rng, ShardId, SharedClock, SystemClock, TableId};
+use base::{NodeId, ReplicaId, Rng, ShardId, SharedClock, SlotRange, SystemClock, TableId};
 use bytes::Bytes;
 use engine::key::KeyBuilder;
 use raft::replica_group::ReplicaGroup;
@@ -155,11 +155,9 @@ impl Writers {
                     };
                     row += 1;
                     let began = clock.monotonic();
-                    let written = shard.write(WriteRequest::CommitNow {
-                        writes: vec![write],
-                        owner: None,
-                        id: None,
-                    });
+                    let commit =
+                        WriteRequest::CommitNow { writes: vec![write], owner: None, id: None };
+                    let written = shard.write(SlotRange::ALL, commit);
                     written.await.expect("a healthy group");
                     latencies.push((clock.monotonic() - began).as_secs_f64() * 1e3);
                     tokio::time::sleep(PAUSE).await;

@@ -10,7 +10,6 @@
 
 use crate::parties::THREE_LISTS;
 use crate::story::{Look, Pages, Sight, Told};
-use base::ShardId;
 use engine::mvcc;
 use txn::testing::MemoryCluster;
 
@@ -94,8 +93,8 @@ fn look_by_look(sight: &Sight) -> Result<(), Broken> {
 
 /// Looks for locks that are left.
 pub fn no_lock_is_left(cluster: &MemoryCluster) -> Result<(), Broken> {
-    for id in 1..=cluster.ranges().len() as u64 {
-        let shard = cluster.shard(ShardId(id)).expect("it exists");
+    for id in cluster.data_shard_ids() {
+        let shard = cluster.shard(id).expect("it exists");
         let locks = mvcc::all_locks(&*shard.engine).expect("the engine works");
         if let Some((key, lock)) = locks.first() {
             let what = format!("shard {id}: {} of {}", key.escape_ascii(), lock.start_ts);

@@ -17,7 +17,7 @@ const SEEDS: u64 = 300;
 const TWICE: u64 = 3;
 
 /// Defects, and the seeds within which each must be found.
-const DEFECTS: [(&str, u64); 24] = [
+const DEFECTS: [(&str, u64); 25] = [
     ("newest-read-passes-pending", 400),
     ("commit-point-before-prewrites", 100),
     ("answered-before-the-primary", 100),
@@ -42,6 +42,7 @@ const DEFECTS: [(&str, u64); 24] = [
     ("own-round-unseen", 100),
     ("first-round-stays", 100),
     ("large-locks-passed", 400),
+    ("split-unfenced", 200),
 ];
 
 fn main() {

@@ -11,7 +11,7 @@
 //! serializable, and that is demanded. Every fourth seed loses nothing but holds shards up, and its transactions are
 //! short: so that what is slow on one shard is overtaken on another. Every third seed collects records of ended transactions
 //! all the time, and much sooner than in the product; not all seeds, for what comes late is then refused and can do no other
-//! harm. Time is simulated; one process runs one seed.
+//! harm. Every fifth seed splits shards while clients work. Time is simulated; one process runs one seed.
 
 use base::{Clock, IndexId, KeyRange, Rng, ShardId, Slot, TableId, Timestamp};
 use bytes::Bytes;
@@ -29,6 +29,10 @@ use txn::{Error, Mode, Result, RowLock, ScanOptions, ShardClient, Transaction, T
 
 /// Data shards.
 const SHARDS: u32 = 3;
+/// Splits of shards in a run, at most.
+const SPLITS_MAX: u64 = 6;
+/// Longest pause between two splits, milliseconds.
+const SPLIT_PAUSE_MAX_MS: u64 = 1500;
 /// Lists; they lie on all shards in turn.
 const LISTS: u64 = 6;
 /// Lists where transactions overtake each other: few, so that they meet.
@@ -130,9 +134,9 @@ pub fn run(seed: u64) -> String {
         format!("{event:?}").hash(&mut hasher);
     }
     let hash = hasher.finish();
-    let Counts { faults, disturbed, collected } = counts;
+    let Counts { faults, disturbed, collected, split } = counts;
     format!(
-        r#"{{"hash":"{hash:016x}","counts":{{"check: committed":{committed},"check: records dropped":{collected},"fault: messages and coordinators":{faults},"fault: shards":{disturbed}}}}}"#
+        r#"{{"hash":"{hash:016x}","counts":{{"check: committed":{committed},"check: records dropped":{collected},"check: shards split":{split},"fault: messages and coordinators":{faults},"fault: shards":{disturbed}}}}}"#
     )
 }
 
@@ -158,6 +162,8 @@ struct Counts {
     disturbed: u64,
     /// Transaction records dropped while clients worked.
     collected: u64,
+    /// Shards split.
+    split: u64,
 }
 
 async fn simulate(seed: u64, level: Level) -> (Vec<Event>, Counts) {
@@ -177,6 +183,12 @@ async fn simulate(seed: u64, level: Level) -> (Vec<Event>, Counts) {
     let collector = tokio::spawn(async move {
         if collects { collect(shards, way, rng, clients_over).await } else { 0 }
     });
+    let splits = seed.is_multiple_of(5);
+    let (rng, clients_over, shards) = (Rng::seeded(seed ^ 0x591), over.clone(), cluster.clone());
+    let splitter =
+        tokio::spawn(
+            async move { if splits { split(shards, rng, clients_over).await } else { 0 } },
+        );
     let styles: &'static [Style] = match level {
         Level::Snapshot if overtaking => &SNAPSHOT[..2],
         Level::Snapshot => &SNAPSHOT,
@@ -217,6 +229,7 @@ async fn simulate(seed: u64, level: Level) -> (Vec<Event>, Counts) {
     over.store(true, Ordering::SeqCst);
     let disturbed = disturber.await.expect("the disturber does not panic");
     let collected = collector.await.expect("the collector does not panic");
+    let split = splitter.await.expect("the splitter does not panic");
     let faults = client.faults();
     client.calm_down();
     // Once all is well every lock can be resolved.
@@ -235,7 +248,7 @@ async fn simulate(seed: u64, level: Level) -> (Vec<Event>, Counts) {
     while transact(&client, Style::Optimistic, true, &mut actions).await.is_err() {}
     history.note(&clock, CLIENTS, Phase::Ok, actions);
     let events = std::mem::take(&mut *history.0.lock().expect("nobody panicked"));
-    (events, Counts { faults, disturbed, collected })
+    (events, Counts { faults, disturbed, collected, split })
 }
 
 /// What a transaction is to do. `element` is the first of a few numbers that nobody else appends.
@@ -272,6 +285,42 @@ async fn collect(
     collected
 }
 
+/// Splits shards at random between the slots of their lists, drops what is foreign, and returns how many splits there were.
+async fn split(cluster: Arc<MemoryCluster>, mut rng: Rng, over: Arc<AtomicBool>) -> u64 {
+    let mut count = 0;
+    while !over.load(Ordering::SeqCst) && count < SPLITS_MAX {
+        tokio::time::sleep(Duration::from_millis(rng.below(SPLIT_PAUSE_MAX_MS))).await;
+        let list = rng.below(LISTS) as i64;
+        let slot = slot_of(list);
+        let Ok(route) = cluster.locate(&key_of(list)) else { continue };
+        // The list's own slot begins the child.
+        if route.slots.start == u32::from(slot.0) {
+            continue;
+        }
+        // Ends when the disturber has healed the shard.
+        cluster.split_at_last(route.shard, slot).await.expect("the slot is inside");
+        count += 1;
+        if rng.chance(0.5) {
+            // A shard without a quorum keeps it.
+            let _ = drop_foreign(&cluster, route.shard).await;
+        }
+    }
+    count
+}
+
+/// Drops what a shard holds of other slots.
+async fn drop_foreign(cluster: &MemoryCluster, id: ShardId) -> Result<()> {
+    let shard = &cluster.shard(id)?.shard;
+    let Some(bounds) = shard.bounds()? else { return Ok(()) };
+    let mut from = Some(Bytes::new());
+    while let Some(at) = from {
+        let foreign = shard.find_foreign(&at)?;
+        shard.drop_foreign(foreign.keys).await?;
+        from = foreign.next;
+    }
+    shard.forget_foreign(bounds).await
+}
+
 /// Holds up, cuts off and deposes shards at random, and looks after locks, as nodes do.
 async fn disturb(
     cluster: Arc<MemoryCluster>,
@@ -281,7 +330,8 @@ async fn disturb(
 ) -> u64 {
     let mut count = 0;
     while !over.load(Ordering::SeqCst) {
-        let shard = ShardId(1 + rng.below(u64::from(SHARDS)));
+        let shards = cluster.data_shard_ids();
+        let shard = *rng.pick(&shards).expect("there are some");
         let replication = &cluster.shard(shard).expect("it exists").replication;
         let deposed = match if only_slow { 0 } else { rng.below(4) } {
             0 => {
@@ -310,11 +360,16 @@ async fn disturb(
     count
 }
 
+fn slot_of(list: i64) -> Slot {
+    let list = list as u32;
+    // Lists of a shard lie apart, so that it can be split between them.
+    Slot(((list % SHARDS) * (65_536 / SHARDS) + 100 * (1 + list / SHARDS)) as u16)
+}
+
 fn key_of(list: i64) -> Bytes {
-    let slot = (list as u32 % SHARDS) * (65_536 / SHARDS) + 100;
     let mut key = KeyBuilder::new(TableId::FIRST_USER, IndexId::PRIMARY);
     key.put_u64(list as u64);
-    key.finish(Slot(slot as u16))
+    key.finish(slot_of(list))
 }
 
 fn elements(value: Option<&Bytes>) -> Vec<i64> {

@@ -1,10 +1,10 @@
 //! What was written to a range between two points in time.
 
-use super::View;
 use super::scan::engine_range;
 use super::version::split;
+use super::{View, is_foreign};
 use crate::Result;
-use base::{KeyRange, Timestamp};
+use base::{KeyRange, SlotRange, Timestamp};
 use bytes::Bytes;
 
 /// What a look for changes came to.
@@ -18,10 +18,11 @@ pub enum Changes {
     Rest(KeyRange),
 }
 
-/// Looks for a version, a tombstone included, that is newer than `since` and not newer than `ts`. Stops after about
-/// `steps_max` versions.
+/// Looks for a version, a tombstone included, that is newer than `since` and not newer than `ts`, of a key that is not foreign
+/// to a shard with these bounds. Stops after about `steps_max` versions.
 pub fn find_change<V: View + ?Sized>(
     view: &V,
+    bounds: Option<SlotRange>,
     range: &KeyRange,
     since: Timestamp,
     ts: Timestamp,
@@ -38,7 +39,8 @@ pub fn find_change<V: View + ?Sized>(
             return Ok(false);
         }
         // A range that starts right after a key meets that key's versions first.
-        if key >= &range.start[..] && commit_ts > since && commit_ts <= ts {
+        let is_change = key >= &range.start[..] && commit_ts > since && commit_ts <= ts;
+        if is_change && !is_foreign(bounds, key)? {
             outcome = Changes::Found(Bytes::copy_from_slice(key));
             return Ok(false);
         }

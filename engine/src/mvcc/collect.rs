@@ -13,9 +13,9 @@
 //! whatever order and in whatever parts.
 
 use super::version::{live_value, split};
-use super::{DATA, SafePoints, View, version_key};
+use super::{DATA, SafePoints, View, is_foreign, version_key};
 use crate::{Result, WriteBatch};
-use base::{KeyRange, Timestamp};
+use base::{KeyRange, SlotRange, Timestamp};
 use bytes::Bytes;
 
 /// A part of a walk for dead versions.
@@ -32,9 +32,11 @@ pub struct Dead {
 }
 
 /// Walks versions from the engine key `from` on (empty: from the first) and names the keys that have dead ones by the safe
-/// points of their tables. Ends after about `bytes_max` bytes, or with `keys_max` keys.
+/// points of their tables, but for keys that are foreign to a shard with these bounds: they go as a whole. Ends after about
+/// `bytes_max` bytes, or with `keys_max` keys.
 pub fn find_dead<V: View + ?Sized>(
     view: &V,
+    bounds: Option<SlotRange>,
     from: &[u8],
     safe_points: &SafePoints,
     bytes_max: u64,
@@ -67,7 +69,8 @@ pub fn find_dead<V: View + ?Sized>(
         }
         let is_dead = answered || live_value(engine_key, stored)?.is_none();
         answered = true;
-        if is_dead && dead.keys.last().is_none_or(|last| last != found) {
+        let is_new = dead.keys.last().is_none_or(|last| last != found);
+        if is_dead && is_new && !is_foreign(bounds, found)? {
             dead.keys.push(Bytes::copy_from_slice(found));
         }
         Ok(true)
@@ -143,7 +146,9 @@ mod tests {
     }
 
     fn dead_of(engine: &dyn Engine, safe_point: u64) -> Vec<Bytes> {
-        find_dead(engine, b"", &Timestamp(safe_point).into(), u64::MAX, usize::MAX).unwrap().keys
+        find_dead(engine, None, b"", &Timestamp(safe_point).into(), u64::MAX, usize::MAX)
+            .unwrap()
+            .keys
     }
 
     fn collect(engine: &dyn Engine, safe_point: u64, versions_max: usize) -> usize {
@@ -172,7 +177,8 @@ mod tests {
         assert_eq!(dead_of(&*engine, 25), ["a", "b"]);
         assert_eq!(collect(&*engine, 25, 100), 4);
         assert_eq!(dead_of(&*engine, 25), Vec::<Bytes>::new());
-        let left = find_dead(&*engine, b"", &Timestamp(25).into(), u64::MAX, usize::MAX).unwrap();
+        let left =
+            find_dead(&*engine, None, b"", &Timestamp(25).into(), u64::MAX, usize::MAX).unwrap();
         assert_eq!(left.versions, 3);
         let at = |key: &str, ts| get(&*engine, key.as_bytes(), Timestamp(ts)).unwrap();
         assert_eq!(at("a", 25).unwrap().value.unwrap(), "a20");
@@ -192,7 +198,7 @@ mod tests {
         let points = SafePoints::from(Timestamp(15))
             .with_table(table(4), Timestamp(20))
             .with_table(table(5), Timestamp(5));
-        let dead = find_dead(&*engine, b"", &points, u64::MAX, usize::MAX).unwrap();
+        let dead = find_dead(&*engine, None, b"", &points, u64::MAX, usize::MAX).unwrap();
         assert_eq!((dead.keys, dead.versions), (vec!["\0\0\x04a".into()], 6));
     }
 
@@ -230,7 +236,8 @@ mod tests {
             let (mut found, mut from) = (Vec::new(), Bytes::new());
             loop {
                 let part =
-                    find_dead(&*engine, &from, &Timestamp(5).into(), bytes_max, keys_max).unwrap();
+                    find_dead(&*engine, None, &from, &Timestamp(5).into(), bytes_max, keys_max)
+                        .unwrap();
                 found.extend(part.keys);
                 match part.next {
                     Some(next) => from = next,

@@ -109,7 +109,7 @@ pub fn all_large<V: View + ?Sized>(view: &V) -> Result<Vec<(Timestamp, Bytes)>> 
 }
 
 /// The engine key of a large transaction's lock on a key.
-fn large_lock_key(key: &[u8]) -> Bytes {
+pub(super) fn large_lock_key(key: &[u8]) -> Bytes {
     let mut engine_key = Vec::with_capacity(1 + key.len());
     engine_key.push(LARGE_LOCK);
     engine_key.extend_from_slice(key);

@@ -320,7 +320,7 @@ fn take_key(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The engine key of a key's lock.
-fn lock_key(key: &[u8]) -> Bytes {
+pub(super) fn lock_key(key: &[u8]) -> Bytes {
     let mut engine_key = Vec::with_capacity(1 + key.len());
     engine_key.push(LOCK);
     engine_key.extend_from_slice(key);

@@ -38,6 +38,8 @@ pub(super) struct Aside {
     bytes: usize,
     /// Those that were not released since.
     locks: BTreeMap<LockOwner, BTreeMap<Bytes, LockMode>>,
+    /// The shard that they come from, when the shard that they are for is split off it.
+    parent: Option<ShardId>,
 }
 
 impl RowLocks {
@@ -68,13 +70,7 @@ impl RowLocks {
         state.aside.retain(|of, aside| aside.is_fresh(now) && (*of != shard || aside.term >= term));
         let elsewhere: usize = state.aside.values().map(|aside| aside.count).sum();
         let room = limits::ROW_LOCKS_MAX.saturating_sub(self.len() + elsewhere);
-        let aside = state.aside.entry(shard).or_insert_with(|| Aside {
-            term,
-            since: now,
-            count: 0,
-            bytes: 0,
-            locks: BTreeMap::new(),
-        });
+        let aside = state.aside.entry(shard).or_insert_with(|| Aside::new(term, now));
         if aside.term > term {
             return 0;
         }
@@ -110,7 +106,7 @@ impl RowLocks {
     }
 
     /// Makes an owner a holder beside those who are; `false` when that does not fit.
-    fn take_beside(
+    pub(super) fn take_beside(
         &self,
         state: &mut State,
         shard: ShardId,
@@ -133,12 +129,31 @@ impl RowLocks {
 }
 
 impl Aside {
+    /// None yet.
+    fn new(term: u64, since: Duration) -> Aside {
+        Aside { term, since, count: 0, bytes: 0, locks: BTreeMap::new(), parent: None }
+    }
+
+    /// Those of a shard that is split off another one.
+    pub(super) fn of_child(parent: ShardId, since: Duration) -> Aside {
+        // Before every term of the child.
+        Aside { parent: Some(parent), ..Aside::new(0, since) }
+    }
+
+    /// Its locks.
+    pub(super) fn into_locks(self) -> Vec<HeldLock> {
+        let of_owner = |(owner, keys): (LockOwner, BTreeMap<Bytes, LockMode>)| {
+            keys.into_iter().map(move |(key, mode)| HeldLock { key, owner, mode })
+        };
+        self.locks.into_iter().flat_map(of_owner).collect()
+    }
+
     fn is_fresh(&self, now: Duration) -> bool {
         now < self.since + limits::LOCK_HANDOVER_KEEP
     }
 
     /// Adds a lock; `false` when there is no room for it.
-    fn add(&mut self, lock: HeldLock) -> bool {
+    pub(super) fn add(&mut self, lock: HeldLock) -> bool {
         let HeldLock { key, owner, mode } = lock;
         if self.count >= limits::LOCK_HANDOVER_LOCKS_MAX
             || self.bytes + key.len() > limits::LOCK_HANDOVER_BYTES_MAX
@@ -156,7 +171,7 @@ impl State {
     /// Takes an owner's locks on a shard, or on all, from aside.
     pub(super) fn release_aside(&mut self, shard: Option<ShardId>, owner: LockOwner) {
         for (of, aside) in &mut self.aside {
-            if shard.is_none_or(|shard| shard == *of) {
+            if shard.is_none_or(|shard| shard == *of || aside.parent == Some(shard)) {
                 aside.locks.remove(&owner);
             }
         }

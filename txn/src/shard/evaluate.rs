@@ -521,6 +521,34 @@ impl Evaluator<'_> {
         Ok(result)
     }
 
+    /// Drops what is left of keys of slots that the shard does not own. Their transaction records stay.
+    pub(super) fn drop_foreign(&self, keys: &[Bytes]) -> Result<Evaluation> {
+        let mut result = Evaluation::answering(WriteResponse::Counter(0));
+        // What is served may be less for the time of a split that comes to nothing.
+        let bounds = mvcc::bounds(self.engine)?;
+        let mut left = limits::COLLECT_VERSIONS_MAX;
+        for key in keys {
+            if mvcc::is_foreign(bounds, key)? {
+                left -= mvcc::delete_key(self.engine, &mut result.batch, key, left)?;
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        let dropped = limits::COLLECT_VERSIONS_MAX - left;
+        result.response = WriteResponse::Counter(dropped as u64);
+        Ok(result)
+    }
+
+    /// Notes that no foreign key is left, if the bounds are still those that were looked at.
+    pub(super) fn forget_foreign(&self, unchanged: bool) -> Evaluation {
+        let mut result = Evaluation::done();
+        if unchanged {
+            mvcc::delete_foreign_mark(&mut result.batch);
+        }
+        result
+    }
+
     /// Raises the lock floor.
     pub(super) fn raise_lock_floor(&self, floor: Timestamp) -> Result<Evaluation> {
         let mut result = Evaluation::done();

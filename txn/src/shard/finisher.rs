@@ -16,7 +16,7 @@ use super::proposer::Proposer;
 use super::tenure::Tenure;
 use crate::Result;
 use crate::command::{Change, WriteRequest, WriteResponse};
-use base::{KeyRange, Timestamp, limits};
+use base::{KeyRange, SlotRange, Timestamp, limits};
 use bytes::Bytes;
 use engine::Engine;
 use engine::mvcc;
@@ -37,9 +37,11 @@ pub(super) struct Ended {
 pub(super) async fn finish_all(
     core: &Arc<Core>,
     proposer: &Arc<Proposer>,
+    slots: SlotRange,
     ended: Ended,
 ) -> Result<WriteResponse> {
     let tenure = core.tenure().await?;
+    tenure.check_slots(slots)?;
     let is_left = tenure.locks.read().large().contains_key(&ended.start_ts);
     if is_left {
         start(core, proposer, tenure, ended);
@@ -47,7 +49,8 @@ pub(super) async fn finish_all(
     }
     // A prewrite that is still on its way must not place locks any more.
     let Ended { start_ts, primary, commit_ts } = ended;
-    proposer.write(WriteRequest::FinishAll { start_ts, primary, commit_ts }).await?;
+    let request = WriteRequest::FinishAll { start_ts, primary, commit_ts };
+    proposer.write(slots, request).await?;
     Ok(WriteResponse::Counter(0))
 }
 
@@ -69,7 +72,7 @@ pub(super) fn start(core: &Arc<Core>, proposer: &Arc<Proposer>, tenure: Arc<Tenu
 
 async fn run(core: &Core, proposer: &Arc<Proposer>, ended: Ended) -> Result<()> {
     let Ended { start_ts, primary, commit_ts } = ended;
-    proposer.write(WriteRequest::FinishAll { start_ts, primary, commit_ts }).await?;
+    proposer.write_own(WriteRequest::FinishAll { start_ts, primary, commit_ts }).await?;
     let mut rest = Some(KeyRange::default());
     while let Some(range) = rest {
         let Step { written, kept, rest: after } = next_step(&*core.engine, start_ts, &range)?;
@@ -84,7 +87,7 @@ async fn run(core: &Core, proposer: &Arc<Proposer>, ended: Ended) -> Result<()> 
                 WriteRequest::Rollback { start_ts, keys }
             }
         };
-        proposer.write(request).await?;
+        proposer.write_own(request).await?;
     }
     proposer.forget(start_ts).await
 }
@@ -99,13 +102,15 @@ struct Step {
     rest: Option<KeyRange>,
 }
 
-/// The first locks of a transaction in a range.
+/// The first locks of a transaction in a range. Those of foreign keys are the business of the shards that own them now; what
+/// counts is a split that is applied, for the transaction is forgotten here when nothing else is left.
 fn next_step(engine: &dyn Engine, start_ts: Timestamp, range: &KeyRange) -> Result<Step> {
     let mut step = Step { written: Vec::new(), kept: Vec::new(), rest: None };
     let (mut steps, mut bytes) = (0, 0);
+    let bounds = mvcc::bounds(engine)?;
     mvcc::scan_large_locks(engine, range, false, |key, lock| {
         steps += 1;
-        if lock.start_ts == start_ts {
+        if lock.start_ts == start_ts && !mvcc::is_foreign(bounds, &key)? {
             bytes += key.len() + lock.change.bytes() + limits::WRITE_OVERHEAD_BYTES;
             match lock.change {
                 Change::Keep => step.kept.push(key.clone()),

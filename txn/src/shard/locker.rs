@@ -24,18 +24,23 @@ use crate::command::{LockMode, LockRequest, LockedKey, Patience};
 use crate::latch::Visibility;
 use crate::row_locks::{Asked, Asker, Wait, WaitOutcome};
 use crate::{Error, Result};
-use base::{Timestamp, limits};
+use base::{SlotRange, Timestamp, limits};
 use bytes::Bytes;
 use engine::mvcc::{self, Change};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::time::timeout;
 
 /// Runs a lock request.
-pub(super) async fn lock(core: &Core, mut request: LockRequest) -> Result<Vec<LockedKey>> {
+pub(super) async fn lock(
+    core: &Core,
+    slots: SlotRange,
+    mut request: LockRequest,
+) -> Result<Vec<LockedKey>> {
     if request.own == Timestamp::ZERO {
-        return lock_rows(core, request).await;
+        return lock_rows(core, slots, request).await;
     }
     let tenure = core.tenure().await?;
+    tenure.check_slots(slots)?;
     core.row_locks.note_large(request.own, request.owner);
     let mut outcomes = Vec::with_capacity(request.keys.len());
     let mut others = Vec::new();
@@ -49,8 +54,9 @@ pub(super) async fn lock(core: &Core, mut request: LockRequest) -> Result<Vec<Lo
     let locked = match others.is_empty() {
         true if core.still_serves(&tenure).await => Vec::new(),
         true => return Err(core.not_serving()),
-        false => lock_rows(core, LockRequest { keys: others, ..request }).await?,
+        false => lock_rows(core, slots, LockRequest { keys: others, ..request }).await?,
     };
+    tenure.check_slots(slots)?;
     let mut locked = locked.into_iter();
     let outcome = |own: Option<LockedKey>| own.or_else(|| locked.next());
     Ok(outcomes.into_iter().filter_map(outcome).collect())
@@ -79,8 +85,10 @@ fn own_change(core: &Core, tenure: &Tenure, key: &[u8], own: Timestamp) -> Resul
 }
 
 /// Runs a request for keys that the asker has not written.
-async fn lock_rows(core: &Core, request: LockRequest) -> Result<Vec<LockedKey>> {
+async fn lock_rows(core: &Core, slots: SlotRange, request: LockRequest) -> Result<Vec<LockedKey>> {
     let tenure = core.tenure().await?;
+    tenure.check_slots(slots)?;
+    let served = (&*tenure, slots);
     let waited = AtomicBool::new(false);
     // What somebody gives back who does not wait.
     let mut fresh: Vec<Bytes> = Vec::new();
@@ -89,12 +97,12 @@ async fn lock_rows(core: &Core, request: LockRequest) -> Result<Vec<LockedKey>> 
             no_prewrite(core, &tenure, &request.keys)?;
             let is_fresh = |key: &&Bytes| !tenure.row_locks.holds(request.owner, key);
             fresh.extend(request.keys.iter().filter(is_fresh).cloned());
-            take_all(core, &tenure, &request, None, &waited).await?
+            take_all(core, served, &request, None, &waited).await?
         }
         Patience::Wait(longest) => {
             // The key that is waited for, for the error.
             let at = AtomicUsize::new(0);
-            let all = take_all(core, &tenure, &request, Some(&at), &waited);
+            let all = take_all(core, served, &request, Some(&at), &waited);
             match timeout(longest.min(limits::ROW_LOCK_ROUND_MAX), all).await {
                 Ok(taken) => taken?,
                 Err(_) => {
@@ -139,16 +147,18 @@ async fn lock_rows(core: &Core, request: LockRequest) -> Result<Vec<LockedKey>> 
         });
     }
     drop(guard);
-    match core.still_serves(&tenure).await {
-        true => Ok(outcomes),
-        false => Err(core.not_serving()),
+    if !core.still_serves(&tenure).await {
+        return Err(core.not_serving());
     }
+    // A lock that was granted goes to the child with the others of its slots, or stays.
+    tenure.check_slots(slots)?;
+    Ok(outcomes)
 }
 
 /// Takes the keys one after the other; `false` for one that is left out.
 async fn take_all(
     core: &Core,
-    tenure: &Tenure,
+    (tenure, slots): (&Tenure, SlotRange),
     request: &LockRequest,
     at: Option<&AtomicUsize>,
     waited: &AtomicBool,
@@ -158,6 +168,8 @@ async fn take_all(
     let asker = Asker { owner, request: number, weight };
     let mut taken = Vec::with_capacity(request.keys.len());
     for (position, key) in request.keys.iter().enumerate() {
+        // Those of a child's slots are on their way there.
+        tenure.check_slots(slots)?;
         match tenure.row_locks.ask(shard, asker, key, request.mode, at.is_some())? {
             Asked::Granted => taken.push(true),
             // Nobody hears this any more.
@@ -170,7 +182,7 @@ async fn take_all(
                 if let Some(at) = at {
                     at.store(position, Ordering::SeqCst);
                 }
-                granted(core, tenure, &wait, key).await?;
+                granted(core, (tenure, slots), &wait, key).await?;
                 taken.push(true);
             }
         }
@@ -178,14 +190,24 @@ async fn take_all(
     Ok(taken)
 }
 
-/// Waits in line as long as this replica leads.
-async fn granted(core: &Core, tenure: &Tenure, wait: &Wait, key: &Bytes) -> Result<()> {
+/// Waits in line as long as this replica leads and serves these slots.
+async fn granted(
+    core: &Core,
+    (tenure, slots): (&Tenure, SlotRange),
+    wait: &Wait,
+    key: &Bytes,
+) -> Result<()> {
     loop {
         match timeout(limits::ROW_LOCK_LEADER_CHECK, wait.ended()).await {
             Ok(WaitOutcome::Granted) => return Ok(()),
             Ok(WaitOutcome::Deadlock) => return Err(Error::Deadlock { key: key.clone() }),
-            Ok(WaitOutcome::Gone) => return Err(core.not_serving()),
-            Err(_) if core.still_serves(tenure).await => {}
+            Ok(WaitOutcome::Gone) => {
+                tenure.check_slots(slots)?;
+                return Err(core.not_serving());
+            }
+            Err(_) if core.still_serves(tenure).await => {
+                tenure.check_slots(slots)?;
+            }
             Err(_) => return Err(core.not_serving()),
         }
     }

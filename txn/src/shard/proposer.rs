@@ -25,7 +25,7 @@ use crate::latch::{Guard, Latches, Visibility};
 use crate::lock_table::LockChange;
 use crate::replication::ReplicateError;
 use crate::{Error, Oracle, Result};
-use base::{Timestamp, limits};
+use base::{SlotRange, Timestamp, limits};
 use bytes::Bytes;
 use engine::mvcc::{self, SafePoints};
 use engine::{Mutation, WriteBatch};
@@ -80,12 +80,24 @@ enum Work {
     },
     /// Forgets a large transaction that has no locks here any more.
     Forget(Timestamp),
+    /// Drops what is left of keys of other slots.
+    DropForeign {
+        /// The keys.
+        keys: Vec<Bytes>,
+    },
+    /// Notes that nothing is left of keys outside of these slots.
+    ForgetForeign {
+        /// The slots.
+        bounds: SlotRange,
+    },
 }
 
 /// An admitted write.
 struct Task {
     /// The leadership it is latched under.
     tenure: Arc<Tenure>,
+    /// The slots that it is for; `None` for the shard's own work.
+    slots: Option<SlotRange>,
     /// What to do.
     work: Work,
     /// Latches of its keys, granted.
@@ -117,8 +129,20 @@ impl Proposer {
     }
 
     /// Runs a write to its answer, or until `PROPOSE_WAIT_MAX` is over.
-    pub(super) async fn write(self: &Arc<Self>, request: WriteRequest) -> Result<WriteResponse> {
-        self.run(Work::Write(request)).await
+    pub(super) async fn write(
+        self: &Arc<Self>,
+        slots: SlotRange,
+        request: WriteRequest,
+    ) -> Result<WriteResponse> {
+        self.run(Some(slots), Work::Write(request)).await
+    }
+
+    /// The same for a write that the shard makes itself.
+    pub(super) async fn write_own(
+        self: &Arc<Self>,
+        request: WriteRequest,
+    ) -> Result<WriteResponse> {
+        self.run(None, Work::Write(request)).await
     }
 
     /// Drops dead versions of some keys, at most `COLLECT_VERSIONS_MAX`, and refuses reads before `safe_points` from
@@ -128,16 +152,20 @@ impl Proposer {
         keys: Vec<Bytes>,
         safe_points: SafePoints,
     ) -> Result<u64> {
-        Ok(counted(self.run(Work::Collect { keys, safe_points }).await?))
+        Ok(counted(self.run(None, Work::Collect { keys, safe_points }).await?))
     }
 
     /// Refuses new locks of transactions that began before `floor`: from now on, and under every later leader.
-    pub(super) async fn raise_lock_floor(self: &Arc<Self>, floor: Timestamp) -> Result<()> {
+    pub(super) async fn raise_lock_floor(
+        self: &Arc<Self>,
+        slots: SlotRange,
+        floor: Timestamp,
+    ) -> Result<()> {
         let serving = self.core.serving_tenure();
         if serving.is_some_and(|tenure| tenure.lock_floor() >= floor) {
             return Ok(());
         }
-        self.run(Work::RaiseLockFloor { floor }).await.map(|_| ())
+        self.run(Some(slots), Work::RaiseLockFloor { floor }).await.map(|_| ())
     }
 
     /// Drops transaction records and returns how many.
@@ -145,15 +173,25 @@ impl Proposer {
         self: &Arc<Self>,
         records: Vec<(Bytes, Timestamp)>,
     ) -> Result<u64> {
-        Ok(counted(self.run(Work::DropRecords { records }).await?))
+        Ok(counted(self.run(None, Work::DropRecords { records }).await?))
     }
 
     /// Forgets a large transaction that has no locks here any more.
     pub(super) async fn forget(self: &Arc<Self>, start_ts: Timestamp) -> Result<()> {
-        self.run(Work::Forget(start_ts)).await.map(|_| ())
+        self.run(None, Work::Forget(start_ts)).await.map(|_| ())
     }
 
-    async fn run(self: &Arc<Self>, work: Work) -> Result<WriteResponse> {
+    /// Drops what is left of foreign keys, at most `COLLECT_VERSIONS_MAX` versions and locks. Returns how many.
+    pub(super) async fn drop_foreign(self: &Arc<Self>, keys: Vec<Bytes>) -> Result<u64> {
+        Ok(counted(self.run(None, Work::DropForeign { keys }).await?))
+    }
+
+    /// Notes that nothing is left of keys outside of these slots.
+    pub(super) async fn forget_foreign(self: &Arc<Self>, bounds: SlotRange) -> Result<()> {
+        self.run(None, Work::ForgetForeign { bounds }).await.map(|_| ())
+    }
+
+    async fn run(self: &Arc<Self>, slots: Option<SlotRange>, work: Work) -> Result<WriteResponse> {
         let shard = self.core.replication.shard();
         let bytes = weight(&work);
         if bytes > limits::ENTRY_BYTES_MAX {
@@ -164,7 +202,7 @@ impl Proposer {
         let claimed = Arc::new(AtomicBool::new(false));
         let admitted = async {
             let (answer, outcome) = oneshot::channel();
-            let task = self.admit(work, bytes as u32, claimed.clone(), answer).await?;
+            let task = self.admit((slots, work), bytes as u32, claimed.clone(), answer).await?;
             self.enqueue(task)?;
             // Silence means that the worker is gone, and the write may be under way.
             outcome.await.unwrap_or(Err(Error::OutcomeUnknown { shard }))
@@ -179,12 +217,13 @@ impl Proposer {
     /// Waits for a share of the bytes in flight and for the latches.
     async fn admit(
         &self,
-        work: Work,
+        (slots, work): (Option<SlotRange>, Work),
         bytes: u32,
         claimed: Arc<AtomicBool>,
         answer: oneshot::Sender<Result<WriteResponse>>,
     ) -> Result<Task> {
         let tenure = self.core.tenure().await?;
+        slots.map(|slots| tenure.check_slots(slots)).transpose()?;
         // After the look at the tenure: a node that does not lead says that, and not how its disk does.
         if begins(&work)
             && let Some(what) = self.core.replication.refuses_writes()
@@ -202,7 +241,7 @@ impl Proposer {
         if !guard.is_granted() {
             guard.granted().await;
         }
-        Ok(Task { tenure, work, guard, _bytes: permit, claimed, answer })
+        Ok(Task { tenure, slots, work, guard, _bytes: permit, claimed, answer })
     }
 
     /// Hands a write to a worker.
@@ -320,7 +359,9 @@ impl Proposer {
             if task.claimed.swap(true, Ordering::SeqCst) {
                 continue;
             }
-            let evaluated = match &task.work {
+            // Looked at while the latches are held, for which a split waits.
+            let served = task.slots.map(|slots| tenure.check_slots(slots)).transpose();
+            let evaluated = served.and_then(|_| match &task.work {
                 Work::Write(request) => evaluator.evaluate(request, commit_ts),
                 Work::Collect { keys, safe_points } => {
                     let safe_points = tenure.raise_safe_points(safe_points);
@@ -329,7 +370,11 @@ impl Proposer {
                 Work::RaiseLockFloor { floor } => evaluator.raise_lock_floor(*floor),
                 Work::DropRecords { records } => Ok(evaluator.drop_records(records)),
                 Work::Forget(start_ts) => Ok(evaluator.forget(*start_ts)),
-            };
+                Work::DropForeign { keys } => evaluator.drop_foreign(keys),
+                Work::ForgetForeign { bounds } => {
+                    Ok(evaluator.forget_foreign(tenure.bounds() == Some(*bounds)))
+                }
+            });
             match evaluated {
                 Ok(done) if done.batch.is_empty() => unchanged.push((task, Ok(done.response))),
                 Ok(done) => add(&mut entries, task, done),
@@ -531,9 +576,9 @@ impl Work {
 fn keys(work: &Work) -> Vec<Bytes> {
     let request = match work {
         Work::Write(request) => request,
-        Work::Collect { keys, .. } => return keys.clone(),
-        // No row's key. One at a time raises the floor, so it never falls.
-        Work::RaiseLockFloor { .. } => return vec![Bytes::new()],
+        Work::Collect { keys, .. } | Work::DropForeign { keys } => return keys.clone(),
+        // No row's key. One at a time raises the floor, so it never falls; a split waits for whoever forgets foreign keys.
+        Work::RaiseLockFloor { .. } | Work::ForgetForeign { .. } => return vec![Bytes::new()],
         // Nobody reads or writes a record that may go.
         Work::DropRecords { .. } => return Vec::new(),
         Work::Forget(_) => return Vec::new(),
@@ -599,7 +644,11 @@ fn weight(work: &Work) -> usize {
     let keys_only = || keys(work).iter().map(|key| key.len() + limits::WRITE_OVERHEAD_BYTES).sum();
     let request = match work {
         Work::Write(request) => request,
-        Work::Collect { .. } | Work::RaiseLockFloor { .. } | Work::Forget(_) => return keys_only(),
+        Work::Collect { .. }
+        | Work::RaiseLockFloor { .. }
+        | Work::Forget(_)
+        | Work::DropForeign { .. }
+        | Work::ForgetForeign { .. } => return keys_only(),
         Work::DropRecords { records } => {
             let one =
                 |(primary, _): &(Bytes, Timestamp)| primary.len() + limits::WRITE_OVERHEAD_BYTES;

@@ -14,6 +14,10 @@
 //! The safe point of the tables that were read is looked at last: it rises before the removals that it allows are
 //! replicated, so a reader that still finds it low has read what was there.
 //!
+//! Which slots are served is looked at first and last. A leader stops to serve a child's slots before the split is replicated
+//! (`splitter`), so a reader that still finds them served at the end has read before anybody could write at the child. A
+//! shard that was split may hold keys of other slots; reads of ranges pass over them.
+//!
 //! The oldest lock is looked for in this order: the lock floor, then the latches, then the lock table. A prewrite that was
 //! evaluated under a lower floor holds its latches by then, or its locks stand in the table; later ones are refused.
 
@@ -25,7 +29,7 @@ use crate::command::{Fate, KnownTransaction, ReadRequest, ReadResponse, Version}
 use crate::defect;
 use crate::lock_table::{HeldLock, LockTable};
 use crate::{Error, Result};
-use base::{KeyRange, Timestamp, limits};
+use base::{KeyRange, SlotRange, Timestamp, limits};
 use bytes::Bytes;
 use engine::EngineSnapshot;
 use engine::mvcc::{self, Change, TableSpan, View};
@@ -34,14 +38,22 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 /// Reads one key if there is nothing to wait for.
-pub(super) fn try_get(core: &Core, key: &[u8], ts: Timestamp) -> Option<Result<Option<Version>>> {
+pub(super) fn try_get(
+    core: &Core,
+    slots: SlotRange,
+    key: &[u8],
+    ts: Timestamp,
+) -> Option<Result<Option<Version>>> {
     let tenure = core.serving_tenure()?;
+    if let Err(error) = tenure.check_slots(slots) {
+        return Some(Err(error));
+    }
     if tenure.latches.blocks_key(key, ts) {
         return None;
     }
     let sight = {
         let locks = tenure.locks.read();
-        let sight = Sight::new(&locks, ts, &[]);
+        let sight = Sight::new(&locks, None, ts, &[]);
         if let Err(error) = check_key(&locks, &sight, key, ts) {
             return Some(Err(error));
         }
@@ -51,13 +63,22 @@ pub(super) fn try_get(core: &Core, key: &[u8], ts: Timestamp) -> Option<Result<O
     if let Some(safe_point) = tenure.safe_point_after(ts, TableSpan::of_key(key)) {
         return Some(Err(too_old(core, ts, safe_point)));
     }
+    if let Err(error) = tenure.check_slots(slots) {
+        return Some(Err(error));
+    }
     // Memory of a past term vouches for nothing; the slow path will say so.
     (core.replication.serving_term() == Some(tenure.term)).then_some(found)
 }
 
 /// Runs a read.
-pub(super) async fn read(core: &Core, request: ReadRequest) -> Result<ReadResponse> {
+pub(super) async fn read(
+    core: &Core,
+    slots: SlotRange,
+    request: ReadRequest,
+) -> Result<ReadResponse> {
     let tenure = core.tenure().await?;
+    // Kept for the whole read: they change for a while when a split comes to nothing.
+    let bounds = tenure.check_slots(slots)?;
     let ts = match &request {
         ReadRequest::Get { ts, .. } | ReadRequest::Scan { ts, .. } => *ts,
         // Versions after it are looked for; those that a later read point hides may be gone.
@@ -68,13 +89,14 @@ pub(super) async fn read(core: &Core, request: ReadRequest) -> Result<ReadRespon
     let response = match request {
         ReadRequest::Get { keys, ts, known } => get(core, &tenure, &keys, ts, &known).await?,
         ReadRequest::Scan { range, ts, reverse, limit, known } => {
-            let wish = Wish { ts, reverse, limit: limit.clamp(1, limits::SCAN_ROWS_MAX) };
+            let limit = limit.clamp(1, limits::SCAN_ROWS_MAX);
+            let wish = Wish { ts, reverse, limit, bounds };
             scan(core, &tenure, range, wish, &known).await?
         }
         ReadRequest::Changed { keys, ranges, since, ts, own, mut known } => {
             // Its own locks change nothing.
             known.push(KnownTransaction { start_ts: own, fate: Fate::Passed });
-            let between = Between { since, ts };
+            let between = Between { since, ts, bounds };
             changed(core, &tenure, keys, ranges, between, &known).await?
         }
         ReadRequest::OldestLock { .. } => oldest_lock(core, &tenure).await?,
@@ -83,10 +105,11 @@ pub(super) async fn read(core: &Core, request: ReadRequest) -> Result<ReadRespon
     if let Some(safe_point) = tables.and_then(|tables| tenure.safe_point_after(ts, tables)) {
         return Err(too_old(core, ts, safe_point));
     }
-    match core.still_serves(&tenure).await {
-        true => Ok(response),
-        false => Err(core.not_serving()),
+    if !core.still_serves(&tenure).await {
+        return Err(core.not_serving());
     }
+    tenure.check_slots(slots)?;
+    Ok(response)
 }
 
 /// The tables that a request reads; `None` for one that reads no row.
@@ -123,7 +146,7 @@ async fn get(
     // One key, or a read point that no later commit can touch, needs no frozen view.
     let (sight, frozen) = {
         let locks = tenure.locks.read();
-        let sight = Sight::new(&locks, ts, known);
+        let sight = Sight::new(&locks, None, ts, known);
         keys.iter().try_for_each(|key| check_key(&locks, &sight, key, ts))?;
         (sight, (ts == Timestamp::MAX && keys.len() > 1).then(|| core.engine.snapshot()))
     };
@@ -155,6 +178,8 @@ struct Between {
     since: Timestamp,
     /// Versions after this do not.
     ts: Timestamp,
+    /// Keys of other slots do not.
+    bounds: Option<SlotRange>,
 }
 
 /// Looks for changes of keys and ranges. What may still commit at or before `ts` is waited for, as by a read at `ts`.
@@ -166,7 +191,7 @@ async fn changed(
     between: Between,
     known: &[KnownTransaction],
 ) -> Result<ReadResponse> {
-    let Between { since, ts } = between;
+    let Between { since, ts, bounds } = between;
     while let Some(blocker) = tenure.latches.blocker_of_keys(&keys, ts) {
         bounded(core, blocker.cleared()).await?;
     }
@@ -177,7 +202,7 @@ async fn changed(
     }
     let (sight, snapshot) = {
         let locks = tenure.locks.read();
-        let sight = Sight::new(&locks, ts, known);
+        let sight = Sight::new(&locks, bounds, ts, known);
         keys.iter().try_for_each(|key| check_key(&locks, &sight, key, ts))?;
         for range in &ranges {
             let passed = |start_ts| sight.knows(start_ts);
@@ -214,7 +239,8 @@ async fn changed(
                 Some(unseen)
             }
         };
-        let rest = match mvcc::find_change(&*snapshot, &range, since, ts, limits::SCAN_ROWS_MAX)? {
+        let most = limits::SCAN_ROWS_MAX;
+        let rest = match mvcc::find_change(&*snapshot, bounds, &range, since, ts, most)? {
             mvcc::Changes::Found(key) => return found(key),
             mvcc::Changes::None => None,
             mvcc::Changes::Rest(rest) => Some(rest),
@@ -236,6 +262,8 @@ struct Wish {
     reverse: bool,
     /// Most rows; at least one.
     limit: usize,
+    /// Keys of other slots are passed over.
+    bounds: Option<SlotRange>,
 }
 
 /// One page of a range. A lock in the way ends the page before it; only when nothing comes before it
@@ -252,7 +280,7 @@ async fn scan(
     }
     let (sight, snapshot, obstacle, primaries) = {
         let locks = tenure.locks.read();
-        let sight = Sight::new(&locks, wish.ts, known);
+        let sight = Sight::new(&locks, wish.bounds, wish.ts, known);
         let passed = |start_ts| sight.knows(start_ts);
         let obstacle = locks
             .first_in_way(&range, wish.ts, wish.reverse, passed)
@@ -351,6 +379,9 @@ fn page(snapshot: Arc<dyn EngineSnapshot>, range: &KeyRange, wish: Wish) -> Resu
     let mut bytes = 0;
     let mut cut = false;
     mvcc::scan(&*snapshot, range, wish.ts, wish.reverse, |key, commit_ts, value| {
+        if mvcc::is_foreign(wish.bounds, key)? {
+            return Ok(true);
+        }
         bytes += key.len() + value.len();
         let value = Bytes::copy_from_slice(value);
         rows.push((Bytes::copy_from_slice(key), Version { commit_ts, value }));

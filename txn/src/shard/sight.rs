@@ -19,7 +19,7 @@ use crate::Result;
 use crate::command::{Fate, KnownTransaction, Version};
 use crate::defect;
 use crate::lock_table::{HeldLock, LargeTransactions, LockTable};
-use base::{KeyRange, Timestamp, limits};
+use base::{KeyRange, SlotRange, Timestamp, limits};
 use bytes::Bytes;
 use engine::mvcc::{self, Change, Lock, View};
 use std::collections::BTreeMap;
@@ -33,6 +33,8 @@ pub(super) struct Sight<'a> {
     /// Large transactions that may have locks here, as the lock table had them when it was looked at; `None` when there
     /// are none, so that ordinary reads share nothing.
     large: Option<LargeTransactions>,
+    /// Keys of other slots are passed over.
+    bounds: Option<SlotRange>,
 }
 
 /// What the locks of a range tell a reader.
@@ -78,11 +80,12 @@ impl<'a> Sight<'a> {
     /// The view of a reader, as long as the table is looked at.
     pub(super) fn new(
         locks: &LockTable,
+        bounds: Option<SlotRange>,
         ts: Timestamp,
         known: &'a [KnownTransaction],
     ) -> Sight<'a> {
         let large = locks.large();
-        Sight { ts, known, large: (!large.is_empty()).then(|| large.clone()) }
+        Sight { ts, known, large: (!large.is_empty()).then(|| large.clone()), bounds }
     }
 
     /// Whether the reader knows what to make of a transaction's locks.
@@ -194,7 +197,7 @@ impl<'a> Sight<'a> {
             let (mut steps, mut bytes) = (0, 0);
             mvcc::scan_large_locks(view, range, reverse, |key, lock| {
                 steps += 1;
-                if self.counts(&lock) {
+                if self.counts(&lock) && !mvcc::is_foreign(self.bounds, &key)? {
                     match self.through(lock) {
                         Seen::Change(since, change) => {
                             bytes += key.len() + change.bytes();

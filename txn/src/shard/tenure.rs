@@ -1,10 +1,14 @@
-//! One leadership's memory: its lock table and its latches.
+//! One leadership's memory: its lock table, its latches, and the slots that it serves.
+//!
+//! The slots are those of the engine, but for the time of a split: the leader stops to serve the child's slots before the
+//! split is replicated (`splitter`). Whoever decides what may be removed asks the engine, not the tenure.
 
 use crate::defect;
 use crate::latch::Latches;
 use crate::lock_table::{LockChange, LockTable};
 use crate::row_locks::RowLocks;
-use base::{ShardId, Timestamp};
+use crate::{Error, Result};
+use base::{ShardId, SlotRange, Timestamp};
 use bytes::Bytes;
 use engine::Engine;
 use engine::mvcc::{self, SafePoints, TableSpan};
@@ -36,6 +40,8 @@ pub(super) struct Tenure {
     safe_point_max: AtomicU64,
     /// New locks of transactions that began before this point are refused. Never above what is replicated.
     lock_floor: AtomicU64,
+    /// The slots that are served; `None` in a shard that was never split, which serves what it is asked for.
+    bounds: RwLock<Option<SlotRange>>,
 }
 
 impl Tenure {
@@ -45,9 +51,10 @@ impl Tenure {
         engine: &dyn Engine,
         row_locks: Arc<RowLocks>,
     ) -> engine::Result<Tenure> {
+        let bounds = mvcc::bounds(engine)?;
         let locks = RwLock::new(match defect::active("locks-not-loaded") {
             true => LockTable::default(),
-            false => LockTable::load(engine)?,
+            false => LockTable::load(engine, bounds)?,
         });
         let safe_points = mvcc::safe_points(engine)?;
         let safe_point_max = AtomicU64::new(safe_points.highest().0);
@@ -64,7 +71,33 @@ impl Tenure {
             safe_point_max,
             lock_floor,
             finishing: Mutex::default(),
+            bounds: RwLock::new(bounds),
         })
+    }
+
+    /// The slots that are served.
+    pub(super) fn bounds(&self) -> Option<SlotRange> {
+        *self.bounds.read()
+    }
+
+    /// Serves these slots and no others from now on. What was evaluated before holds its latches.
+    pub(super) fn serve(&self, bounds: Option<SlotRange>) {
+        *self.bounds.write() = bounds;
+    }
+
+    /// `Moved` unless the slots that a request is for are those that are served. Answers [`Tenure::bounds`].
+    pub(super) fn check_slots(&self, slots: SlotRange) -> Result<Option<SlotRange>> {
+        match self.bounds() {
+            Some(bounds) if bounds != slots && !defect::active("split-unfenced") => {
+                Err(Error::Moved { shard: self.shard })
+            }
+            bounds => Ok(bounds),
+        }
+    }
+
+    /// Forgets the locks of the child: the split is applied.
+    pub(super) fn keep_own_locks(&self, own: SlotRange) -> engine::Result<()> {
+        self.locks.write().keep_own(own)
     }
 
     /// The earliest read points that are served.
@@ -116,9 +149,15 @@ impl Tenure {
     /// Reads the locks of some keys from the engine again: nobody knows whether the batch that would
     /// have changed them was applied.
     pub(super) fn reload_locks(&self, engine: &dyn Engine, keys: &[Bytes]) -> engine::Result<()> {
+        let bounds = mvcc::bounds(engine)?;
         let mut changes = Vec::with_capacity(keys.len());
-        for key in keys {
-            changes.push(match mvcc::get_lock(engine, key)? {
+        // Some latches are no row's key.
+        for key in keys.iter().filter(|key| !key.is_empty()) {
+            let lock = match mvcc::is_foreign(bounds, key)? {
+                true => None,
+                false => mvcc::get_lock(engine, key)?,
+            };
+            changes.push(match lock {
                 Some(lock) => LockChange::Put(key.clone(), crate::lock_table::HeldLock::of(&lock)),
                 None => LockChange::Remove(key.clone()),
             });

@@ -26,7 +26,7 @@ impl MemoryCluster {
         before: Timestamp,
     ) -> Result<CollectedRecords> {
         let mut round = CollectedRecords::default();
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             let mut from = Some(Bytes::new());
             while let Some(at) = from {
                 // A shard without a leader is left to its next one.
@@ -37,7 +37,7 @@ impl MemoryCluster {
             }
         }
         let limit = record_limit(client, before).await?;
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             let mut from = Some(Bytes::new());
             while let Some(at) = from {
                 let old = shard.shard.find_old_records(&at, limit)?;

@@ -38,6 +38,10 @@
 //! (`outcome`) when nobody answers. A commit of one entry names a timestamp that this node has heard before; the shard's
 //! leader commits it not much later than that, so a message that was lost for long does nothing.
 //!
+//! A shard may be split at any moment. Then a request answers `Moved`, nothing was executed, and its keys are sent to whoever
+//! owns them now (`owners`). A transaction of one shard may have become one of several; a chunk, several requests. What
+//! decides is always the primary's key, wherever it is.
+//!
 //! Invariants:
 //! 1. `commit_ts` is fetched after the last prewrite is durable, so every reader whose read point is
 //!    later meets the lock or the version. (An asynchronous commit: see above.)
@@ -46,6 +50,7 @@
 
 use super::held_locks::HeldLocks;
 use super::outcome::Identity;
+use super::owners::{Moves, by_route, unless_moved, write_at};
 use super::prepared::PreparedTransaction;
 use super::read_set::ReadSet;
 use super::resolve::{self, LockWait};
@@ -60,7 +65,7 @@ use base::{ShardId, Timestamp, limits};
 use bytes::Bytes;
 use futures::future::try_join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::oneshot;
@@ -77,37 +82,39 @@ pub(super) struct Validation {
 /// set before anything is sent that may commit.
 pub(super) async fn commit(
     client: &Arc<dyn ShardClient>,
-    writes: Vec<KeyWrite>,
+    mut writes: Vec<KeyWrite>,
     mut locks: Option<HeldLocks>,
     validation: Option<Validation>,
     identity: &mut Option<Identity>,
 ) -> Result<Timestamp> {
-    let mut shards: BTreeMap<Route, Vec<KeyWrite>> = BTreeMap::new();
-    let mut primary: Option<(Route, Bytes)> = None;
-    for write in writes {
-        let route = client.locate(&write.key)?;
-        if write.change != Change::Keep {
-            primary.get_or_insert_with(|| (route, write.key.clone()));
-        }
-        shards.entry(route).or_default().push(write);
-    }
     let owner = locks.as_ref().map(HeldLocks::owner);
-    let Some((primary_route, primary)) = primary else {
-        return confirm(&**client, shards, locks).await;
+    let changed = writes.iter().find(|write| write.change != Change::Keep);
+    let Some(primary) = changed.map(|write| write.key.clone()) else {
+        return confirm(&**client, writes, locks).await;
     };
-    if validation.is_none()
-        && shards.len() == 1
-        && let Some(writes) = shards.get(&primary_route)
-        && writes.iter().map(weight).sum::<usize>() <= limits::ENTRY_BYTES_MAX
-    {
-        let primary = (primary_route, primary);
-        let commit_ts = commit_one(&**client, primary, writes, owner, identity).await?;
-        if let Some(locks) = &mut locks {
-            locks.released(primary_route);
+    let mut moves = Moves::default();
+    let parts = loop {
+        let mut parts = by_route(&**client, writes, |write| &write.key)?;
+        let alone = validation.is_none() && parts.len() == 1;
+        match parts.pop() {
+            Some((route, all)) if alone && bytes_of(&all) <= limits::ENTRY_BYTES_MAX => {
+                let commit = commit_one(&**client, (route, &primary), &all, owner, identity).await;
+                if let Some(commit_ts) = unless_moved(commit)? {
+                    if let Some(locks) = &mut locks {
+                        locks.released(route);
+                    }
+                    return Ok(commit_ts);
+                }
+                moves.again(route.shard)?;
+                writes = all;
+            }
+            last => {
+                parts.extend(last);
+                break parts;
+            }
         }
-        return Ok(commit_ts);
-    }
-    let mut work = TwoPhase::begin(client, shards, (primary_route, primary), locks).await?;
+    };
+    let mut work = TwoPhase::begin(client, parts, primary, locks).await?;
     work.secondaries = match validation {
         None => secondaries_of(&work.chunks),
         // What was read must be looked at again between the phases.
@@ -116,10 +123,11 @@ pub(super) async fn commit(
     work.validation = validation;
     let (start_ts, primary) = (work.start_ts, work.primary.clone());
     *identity = Some(Identity::SeveralShards { start_ts, primary });
+    let shard = work.shard();
     let (answer, outcome) = oneshot::channel();
     client.spawn(Box::pin(work.run(answer)));
     // The task answers always; silence means that the node is going down.
-    outcome.await.unwrap_or(Err(Error::OutcomeUnknown { shard: primary_route.shard }))
+    outcome.await.unwrap_or(Err(Error::OutcomeUnknown { shard }))
 }
 
 /// First phase of writes (at least one) that are committed later, and by somebody else perhaps. `locks` are released
@@ -133,13 +141,9 @@ pub(super) async fn prepare(
     let Some(primary) = written.or(writes.first()).map(|write| write.key.clone()) else {
         return Err(Error::Unavailable { shard: ShardId::META, what: "nothing to prepare".into() });
     };
-    let primary = (client.locate(&primary)?, primary);
-    let mut shards: BTreeMap<Route, Vec<KeyWrite>> = BTreeMap::new();
-    for write in writes {
-        shards.entry(client.locate(&write.key)?).or_default().push(write);
-    }
-    let shard = primary.0.shard;
-    let work = TwoPhase::begin(client, shards, primary, locks).await?;
+    let parts = by_route(&**client, writes, |write| &write.key)?;
+    let work = TwoPhase::begin(client, parts, primary, locks).await?;
+    let shard = work.shard();
     let (answer, outcome) = oneshot::channel();
     client.spawn(Box::pin(work.run_first_phase(answer)));
     // Silence means that the node is going down; the locks expire.
@@ -150,31 +154,42 @@ pub(super) async fn prepare(
 /// Ends a transaction that has locked rows and written none: what it has read under its locks must still be so.
 async fn confirm(
     client: &dyn ShardClient,
-    shards: BTreeMap<Route, Vec<KeyWrite>>,
+    writes: Vec<KeyWrite>,
     mut locks: Option<HeldLocks>,
 ) -> Result<Timestamp> {
     let owner = locks.as_ref().map(HeldLocks::owner);
-    let parts: Vec<(Route, Vec<KeyWrite>)> = shards
-        .into_iter()
-        .flat_map(|(route, writes)| cut(route, writes))
-        .map(|chunk| (chunk.route, chunk.writes))
-        .collect();
-    let whole = parts.len();
-    let confirmed = parts.into_iter().map(async |(route, writes)| {
-        match commit_now(client, route, writes, owner, None).await {
-            Ok(_) => Ok(route),
-            // It writes nothing, so nothing may have happened.
-            Err(Error::OutcomeUnknown { shard }) => {
-                let what = "it did not confirm in time that the locked rows are as they were; the transaction has \
-                            written nothing";
-                Err(Error::Unavailable { shard, what: what.into() })
+    let mut moves = Moves::default();
+    let mut confirmed: Vec<Route> = Vec::new();
+    let mut left = writes;
+    while !left.is_empty() {
+        let mut parts = by_route(client, std::mem::take(&mut left), |write| &write.key)?;
+        parts.sort_unstable_by_key(|(route, _)| *route);
+        let chunks = parts.into_iter().flat_map(|(route, writes)| cut(route, writes));
+        let answers = chunks.map(async |Chunk { route, writes }| {
+            match commit_now(client, route, writes.clone(), owner, None).await {
+                // It writes nothing, so nothing may have happened.
+                Err(Error::OutcomeUnknown { shard }) => {
+                    let what = "it did not confirm in time that the locked rows are as they were; the transaction has \
+                                written nothing";
+                    Err(Error::Unavailable { shard, what: what.into() })
+                }
+                outcome => Ok((route, unless_moved(outcome)?.is_none().then_some(writes))),
             }
-            Err(error) => Err(error),
+        });
+        let mut moved = None;
+        for (route, not_confirmed) in try_join_all(answers).await? {
+            match not_confirmed {
+                None => confirmed.push(route),
+                Some(writes) => {
+                    moved = Some(route.shard);
+                    left.extend(writes);
+                }
+            }
         }
-    });
-    let confirmed = try_join_all(confirmed).await?;
+        moved.map_or(Ok(()), |shard| moves.again(shard))?;
+    }
     if let Some(locks) = &mut locks
-        && whole == confirmed.iter().collect::<BTreeSet<_>>().len()
+        && confirmed.len() == confirmed.iter().collect::<BTreeSet<_>>().len()
     {
         confirmed.into_iter().for_each(|route| locks.released(route));
     }
@@ -184,7 +199,7 @@ async fn confirm(
 /// The whole transaction in one entry that can be found again.
 async fn commit_one(
     client: &dyn ShardClient,
-    (route, primary): (Route, Bytes),
+    (route, primary): (Route, &Bytes),
     writes: &[KeyWrite],
     owner: Option<LockOwner>,
     identity: &mut Option<Identity>,
@@ -234,15 +249,21 @@ async fn commit_now(
     }
 }
 
-/// Writes of one shard that travel in one request.
+/// Writes of one shard that travel in one request, unless the shard is split.
 pub(super) struct Chunk {
-    /// The shard.
+    /// The shard, when the writes were cut into chunks.
     pub(super) route: Route,
     /// The writes, in key order.
     pub(super) writes: Vec<KeyWrite>,
 }
 
 impl Chunk {
+    /// Its writes by the shards that own them now; that of the first one comes first.
+    pub(super) fn parts(&self, client: &dyn ShardClient) -> Result<Vec<Chunk>> {
+        let parts = by_route(client, self.writes.clone(), |write| &write.key)?;
+        Ok(parts.into_iter().map(|(route, writes)| Chunk { route, writes }).collect())
+    }
+
     /// Its keys.
     fn keys(&self) -> Vec<Bytes> {
         self.writes.iter().map(|write| write.key.clone()).collect()
@@ -280,20 +301,18 @@ pub(super) struct TwoPhase {
 }
 
 impl TwoPhase {
-    /// A transaction of which nothing was sent yet.
+    /// A transaction of which nothing was sent yet: its writes by shards.
     async fn begin(
         client: &Arc<dyn ShardClient>,
-        mut shards: BTreeMap<Route, Vec<KeyWrite>>,
-        (primary_route, primary): (Route, Bytes),
+        mut parts: Vec<(Route, Vec<KeyWrite>)>,
+        primary: Bytes,
         locks: Option<HeldLocks>,
     ) -> Result<TwoPhase> {
-        // The primary is the first write of the first chunk.
-        let mut first = shards.remove(&primary_route).unwrap_or_default();
-        if let Some(at) = first.iter().position(|write| write.key == primary) {
-            first[..=at].rotate_right(1);
-        }
-        let mut chunks = cut(primary_route, first);
-        chunks.extend(shards.into_iter().flat_map(|(route, writes)| cut(route, writes)));
+        // The primary is the first write of the first chunk, the others come in the order of their shards.
+        parts.sort_unstable_by_key(|(route, _)| *route);
+        put_first(&mut parts, &primary);
+        let chunks: Vec<Chunk> =
+            parts.into_iter().flat_map(|(route, writes)| cut(route, writes)).collect();
         Ok(TwoPhase {
             client: client.clone(),
             start_ts: heard_now(&**client).await?,
@@ -305,6 +324,11 @@ impl TwoPhase {
             started: AtomicUsize::new(0),
             primary_locked: AtomicBool::new(false),
         })
+    }
+
+    /// The shard whose name errors give.
+    fn shard(&self) -> ShardId {
+        self.chunks[0].route.shard
     }
 
     /// Runs the first phase only.
@@ -364,13 +388,13 @@ impl TwoPhase {
         };
         if defect::active("answered-before-the-primary") {
             let _ = answer.send(Ok(commit_ts));
-            return drop(self.commit_chunk(&self.chunks[0], commit_ts).await);
+            return drop(self.commit_primary(commit_ts).await);
         }
-        match self.commit_chunk(&self.chunks[0], commit_ts).await {
-            Ok(commit_ts) => {
+        match self.commit_primary(commit_ts).await {
+            Ok((commit_ts, rest)) => {
                 drop(self.locks.take());
                 let _ = answer.send(Ok(commit_ts));
-                self.commit_others(commit_ts).await;
+                self.commit_others(commit_ts, rest).await;
             }
             Err(error @ Error::OutcomeUnknown { .. }) => {
                 // Nobody may undo what may be committed; whoever meets a lock asks the primary.
@@ -395,8 +419,8 @@ impl TwoPhase {
 
     /// Tidies up after an asynchronous commit that is answered. A failure leaves locks that readers resolve.
     async fn commit_behind(&self, commit_ts: Timestamp) {
-        if let Ok(commit_ts) = self.commit_chunk(&self.chunks[0], commit_ts).await {
-            self.commit_others(commit_ts).await;
+        if let Ok((commit_ts, rest)) = self.commit_primary(commit_ts).await {
+            self.commit_others(commit_ts, rest).await;
         }
     }
 
@@ -407,18 +431,18 @@ impl TwoPhase {
             let _ = answer.send(Err(error));
             return self.roll_back().await;
         }
-        match self.roll_back_chunk(&self.chunks[0]).await {
-            Ok(WriteResponse::Status(TxnStatus::Committed { commit_ts })) => {
+        match self.roll_back_primary().await {
+            Ok((WriteResponse::Status(TxnStatus::Committed { commit_ts }), rest)) => {
                 let _ = answer.send(Ok(commit_ts));
-                self.commit_others(commit_ts).await;
+                self.commit_others(commit_ts, rest).await;
             }
-            Ok(WriteResponse::Done { .. }) => {
+            Ok((WriteResponse::Done { .. }, rest)) => {
                 let _ = answer.send(Err(error));
-                self.roll_back_others().await;
+                self.roll_back_others(rest).await;
             }
             // Nobody knows, or (after a very long silence) nobody knows any more.
             Ok(_) | Err(_) => {
-                let shard = self.chunks[0].route.shard;
+                let shard = self.shard();
                 let _ = answer.send(Err(Error::OutcomeUnknown { shard }));
             }
         }
@@ -441,28 +465,45 @@ impl TwoPhase {
     /// First phase of one chunk.
     async fn prewrite(&self, index: usize) -> Result<Timestamp> {
         self.started.fetch_max(index + 1, Ordering::SeqCst);
-        let chunk = &self.chunks[index];
+        let mut moves = Moves::default();
+        let mut latest = Timestamp::ZERO;
+        let mut left = VecDeque::from(self.chunks[index].parts(&*self.client)?);
+        while let Some(part) = left.pop_front() {
+            match unless_moved(self.prewrite_part(&part).await)? {
+                Some(ts) => latest = latest.max(ts),
+                None => {
+                    moves.again(part.route.shard)?;
+                    left.extend(part.parts(&*self.client)?);
+                }
+            }
+        }
+        Ok(latest)
+    }
+
+    /// First phase of writes of one shard.
+    async fn prewrite_part(&self, part: &Chunk) -> Result<Timestamp> {
+        let has_primary = part.writes.iter().any(|write| write.key == self.primary);
         let request = WriteRequest::Prewrite {
             start_ts: self.start_ts,
             primary: self.primary.clone(),
             expires_unix_ms: self.expires_unix_ms(),
-            writes: chunk.writes.clone(),
+            writes: part.writes.clone(),
             owner: self.locks.as_ref().map(HeldLocks::owner),
-            secondaries: match index {
-                0 => self.secondaries.clone(),
-                _ => self.secondaries.as_ref().map(|_| Vec::new()),
+            secondaries: match has_primary {
+                true => self.secondaries.clone(),
+                false => self.secondaries.as_ref().map(|_| Vec::new()),
             },
             round: None,
         };
         let wait = LockWait::holding_locks(self.start_ts);
-        match resolve::write(&*self.client, chunk.route, wait, request).await {
+        match resolve::write(&*self.client, part.route, wait, request).await {
             Ok(response) => {
-                if index == 0 {
+                if has_primary {
                     self.primary_locked.store(true, Ordering::SeqCst);
                 }
                 match response {
                     WriteResponse::Done { commit_ts } => Ok(commit_ts),
-                    _ => Err(wrong_answer(chunk.route.shard)),
+                    _ => Err(wrong_answer(part.route.shard)),
                 }
             }
             // A lock that may or may not stand decides nothing: the transaction is rolled back, and
@@ -490,60 +531,105 @@ impl TwoPhase {
             };
             // Any other failure is not final: the next beat or the commit will tell.
             if let Err(error @ Error::RolledBack { .. }) =
-                self.client.write(self.chunks[0].route, request).await
+                write_at(&*self.client, &self.primary, request).await
             {
                 return error;
             }
         }
     }
 
-    /// Second phase of one chunk; the timestamp at which it is committed, which somebody else may have chosen before.
-    async fn commit_chunk(&self, chunk: &Chunk, commit_ts: Timestamp) -> Result<Timestamp> {
+    /// Sends the part of chunk 0 that has the primary, and answers what is left of the chunk beside it.
+    async fn send_primary(
+        &self,
+        request: impl Fn(&Chunk) -> WriteRequest,
+    ) -> Result<(WriteResponse, Vec<Chunk>)> {
+        let mut moves = Moves::default();
+        loop {
+            let mut parts = self.chunks[0].parts(&*self.client)?;
+            // That of the chunk's first write.
+            let rest = parts.split_off(1);
+            let outcome = self.client.write(parts[0].route, request(&parts[0])).await;
+            match unless_moved(outcome)? {
+                Some(response) => return Ok((response, rest)),
+                None => moves.again(parts[0].route.shard)?,
+            }
+        }
+    }
+
+    /// Sends a chunk whose outcome decides nothing: a failure leaves locks that readers resolve.
+    async fn send_other(&self, chunk: &Chunk, request: impl Fn(&Chunk) -> WriteRequest) {
+        let mut moves = Moves::default();
+        let mut left = VecDeque::from(chunk.parts(&*self.client).unwrap_or_default());
+        while let Some(part) = left.pop_front() {
+            let outcome = self.client.write(part.route, request(&part)).await;
+            if let Err(Error::Moved { shard }) = outcome
+                && moves.again(shard).is_ok()
+            {
+                left.extend(part.parts(&*self.client).unwrap_or_default());
+            }
+        }
+    }
+
+    /// The second phase of some writes.
+    fn commit_request(&self, chunk: &Chunk, commit_ts: Timestamp) -> WriteRequest {
         let (start_ts, (keys, kept)) = (self.start_ts, chunk.written_and_kept());
-        let request = WriteRequest::Commit { start_ts, commit_ts, keys, kept };
-        match self.client.write(chunk.route, request).await? {
-            WriteResponse::Status(TxnStatus::Committed { commit_ts }) => Ok(commit_ts),
+        WriteRequest::Commit { start_ts, commit_ts, keys, kept }
+    }
+
+    /// Undoes the first phase of some writes.
+    fn roll_back_request(&self, chunk: &Chunk) -> WriteRequest {
+        WriteRequest::Rollback { start_ts: self.start_ts, keys: chunk.keys() }
+    }
+
+    /// Second phase of what decides; the timestamp at which it is committed, which somebody else may have chosen before, and
+    /// what is left of chunk 0.
+    async fn commit_primary(&self, commit_ts: Timestamp) -> Result<(Timestamp, Vec<Chunk>)> {
+        let request = |chunk: &Chunk| self.commit_request(chunk, commit_ts);
+        let (response, rest) = self.send_primary(request).await?;
+        match response {
+            WriteResponse::Status(TxnStatus::Committed { commit_ts }) => Ok((commit_ts, rest)),
             // This coordinator was silent for so long that everything was decided and tidied up without it.
             WriteResponse::Status(TxnStatus::Forgotten) => {
-                Err(Error::OutcomeUnknown { shard: chunk.route.shard })
+                Err(Error::OutcomeUnknown { shard: self.shard() })
             }
-            _ => Ok(commit_ts),
+            _ => Ok((commit_ts, rest)),
         }
     }
 
     /// Second phase of the chunks that do not decide. A failure leaves locks that readers resolve.
-    async fn commit_others(&self, commit_ts: Timestamp) {
-        let commits: Vec<_> =
-            self.chunks[1..].iter().map(|chunk| self.commit_chunk(chunk, commit_ts)).collect();
+    async fn commit_others(&self, commit_ts: Timestamp, rest: Vec<Chunk>) {
+        let others = rest.iter().chain(&self.chunks[1..]);
+        let request = |chunk: &Chunk| self.commit_request(chunk, commit_ts);
+        let commits: Vec<_> = others.map(|chunk| self.send_other(chunk, request)).collect();
         stream::iter(commits)
             .buffer_unordered(limits::PREWRITES_IN_FLIGHT)
-            .for_each(|_| futures::future::ready(()))
+            .for_each(|()| futures::future::ready(()))
             .await;
     }
 
     /// Removes the locks of every chunk that may have been sent, the deciding one first.
     async fn roll_back(&self) {
         // Unless the primary is known to be rolled back, its record decides for the other locks.
-        if let Ok(WriteResponse::Done { .. }) = self.roll_back_chunk(&self.chunks[0]).await {
-            self.roll_back_others().await;
+        if let Ok((WriteResponse::Done { .. }, rest)) = self.roll_back_primary().await {
+            self.roll_back_others(rest).await;
         }
     }
 
-    /// Removes the locks of every chunk that may have been sent, but for the deciding one.
-    async fn roll_back_others(&self) {
-        let others = 1..self.started.load(Ordering::SeqCst);
-        let rollbacks: Vec<_> =
-            others.map(|index| self.roll_back_chunk(&self.chunks[index])).collect();
-        stream::iter(rollbacks)
-            .buffer_unordered(limits::PREWRITES_IN_FLIGHT)
-            .for_each(|_| futures::future::ready(()))
-            .await;
+    /// Removes the primary's lock, and those that go with it in one request; answers what is left of chunk 0.
+    async fn roll_back_primary(&self) -> Result<(WriteResponse, Vec<Chunk>)> {
+        self.send_primary(|chunk| self.roll_back_request(chunk)).await
     }
 
-    /// Removes the locks of one chunk.
-    async fn roll_back_chunk(&self, chunk: &Chunk) -> Result<WriteResponse> {
-        let request = WriteRequest::Rollback { start_ts: self.start_ts, keys: chunk.keys() };
-        self.client.write(chunk.route, request).await
+    /// Removes the locks of every chunk that may have been sent, but for the deciding ones.
+    async fn roll_back_others(&self, rest: Vec<Chunk>) {
+        let started = self.started.load(Ordering::SeqCst).max(1);
+        let others = rest.iter().chain(&self.chunks[1..started]);
+        let request = |chunk: &Chunk| self.roll_back_request(chunk);
+        let rollbacks: Vec<_> = others.map(|chunk| self.send_other(chunk, request)).collect();
+        stream::iter(rollbacks)
+            .buffer_unordered(limits::PREWRITES_IN_FLIGHT)
+            .for_each(|()| futures::future::ready(()))
+            .await;
     }
 
     /// When a lock written now expires.
@@ -558,6 +644,22 @@ fn secondaries_of(chunks: &[Chunk]) -> Option<Vec<Bytes>> {
     let bytes: usize = chunks.iter().flat_map(|chunk| &chunk.writes).map(|w| w.key.len()).sum();
     (keys <= limits::ASYNC_COMMIT_KEYS_MAX && bytes <= limits::ASYNC_COMMIT_BYTES_MAX)
         .then(|| chunks.iter().flat_map(Chunk::keys).skip(1).collect())
+}
+
+/// Puts the part with a key before the others, and the key's write before the others of its part.
+pub(super) fn put_first(parts: &mut [(Route, Vec<KeyWrite>)], key: &Bytes) {
+    let place = |writes: &[KeyWrite]| writes.iter().position(|write| write.key == *key);
+    let Some(part) = parts.iter().position(|(_, writes)| place(writes).is_some()) else { return };
+    parts[..=part].rotate_right(1);
+    let writes = &mut parts[0].1;
+    if let Some(at) = place(writes) {
+        writes[..=at].rotate_right(1);
+    }
+}
+
+/// What writes cost in a command, bytes.
+fn bytes_of(writes: &[KeyWrite]) -> usize {
+    writes.iter().map(weight).sum()
 }
 
 /// What a write costs in a command, bytes.
@@ -589,11 +691,11 @@ pub(super) fn cut(route: Route, writes: Vec<KeyWrite>) -> Vec<Chunk> {
 mod tests {
     use super::*;
     use crate::command::Expect;
-    use base::ShardEpoch;
+    use base::{ShardEpoch, SlotRange};
 
     #[test]
     fn chunks_stay_below_the_target_and_keep_the_order() {
-        let route = Route { shard: ShardId(1), epoch: ShardEpoch(0) };
+        let route = Route { shard: ShardId(1), epoch: ShardEpoch(0), slots: SlotRange::ALL };
         let writes: Vec<KeyWrite> = (0u8..10)
             .map(|i| KeyWrite {
                 key: Bytes::from(vec![i]),

@@ -15,6 +15,7 @@
 //!
 //! A shard counts as asked before the first message leaves, so nothing that may have been granted is forgotten.
 
+use super::owners::{Moves, owners, unless_moved};
 use super::resolve::{self, Left};
 use crate::command::{
     Change, Expect, KeyWrite, LockCancel, LockMode, LockOwner, LockRequest, LockedKey, Patience,
@@ -29,6 +30,7 @@ use bytes::Bytes;
 use futures::future::{join_all, select, try_join_all};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How rows are locked.
@@ -109,45 +111,70 @@ impl HeldLocks {
         progress: Option<&Progress>,
     ) -> Result<Vec<LockedKey>> {
         let mut outcomes = vec![LockedKey::Skipped; keys.len()];
-        let mut groups: BTreeMap<Route, Vec<usize>> = BTreeMap::new();
+        let mut left = Vec::new();
         for (index, key) in keys.iter().enumerate() {
             match self.keys.get(key).filter(|held| held.mode >= lock.mode) {
                 Some(held) => outcomes[index] = held.outcome(),
-                None => groups.entry(self.client.locate(key)?).or_default().push(index),
+                None => left.push(index),
             }
         }
-        if groups.is_empty() {
+        if left.is_empty() {
             return Ok(outcomes);
         }
-        self.asked.extend(groups.keys());
-        let requests = groups.iter().flat_map(|(route, indexes)| {
-            indexes.chunks(limits::GET_KEYS_MAX).map(|part| (*route, part))
-        });
         let (client, owner) = (&self.client, self.guard.owner());
         let under_way = self.guard.begin_request();
         let number = under_way.number();
         let weight = weight + self.keys.len() as u64;
-        let answers = try_join_all(requests.map(async |(route, part)| {
-            let wanted = part.iter().map(|index| keys[*index].clone()).collect();
-            let RowLock { mode, patience } = lock;
-            let keys = wanted;
-            let request = LockRequest { owner, number, weight, keys, own, mode, patience };
-            Ok::<_, Error>((part, lock_at(client, route, request, progress).await?))
-        }))
-        .await?;
-        for (part, answered) in answers {
-            for (index, outcome) in part.iter().zip(answered) {
-                outcomes[*index] = outcome;
-                if let LockedKey::Held { commit_ts, exists, .. } = outcome {
-                    let key = &keys[*index];
-                    let guards = self.keys.get(key).is_some_and(|held| held.guards);
-                    let held = Held { mode: lock.mode, commit_ts, exists, guards };
-                    self.keys.insert(key.clone(), held);
-                    if !exists {
-                        self.vacant.push(key.clone());
+        let begun_ms = client.unix_ms();
+        let (mut again, mut moves) = (false, Moves::default());
+        while !left.is_empty() {
+            let mut groups: BTreeMap<Route, Vec<usize>> = BTreeMap::new();
+            for index in std::mem::take(&mut left) {
+                groups.entry(client.locate(&keys[index])?).or_default().push(index);
+            }
+            self.asked.extend(groups.keys());
+            let requests = groups.iter().flat_map(|(route, indexes)| {
+                indexes.chunks(limits::GET_KEYS_MAX).map(|part| (*route, part))
+            });
+            let waited = Duration::from_millis(client.unix_ms().saturating_sub(begun_ms));
+            let patience = match lock.patience {
+                Patience::Wait(longest) if again => Patience::Wait(longest.saturating_sub(waited)),
+                patience => patience,
+            };
+            let mode = lock.mode;
+            let answers = try_join_all(requests.map(async |(route, part)| {
+                let keys = part.iter().map(|index| keys[*index].clone()).collect();
+                let request = LockRequest { owner, number, weight, keys, own, mode, patience };
+                let answer = lock_at(client, route, request, progress).await;
+                Ok::<_, Error>((route, part, unless_moved(answer)?))
+            }))
+            .await?;
+            let mut moved = None;
+            for (route, part, answered) in answers {
+                let Some(answered) = answered else {
+                    moved = Some(route.shard);
+                    left.extend_from_slice(part);
+                    continue;
+                };
+                for (index, mut outcome) in part.iter().zip(answered) {
+                    // The request before this one may have waited for others.
+                    if again {
+                        outcome.set_waited();
+                    }
+                    outcomes[*index] = outcome;
+                    if let LockedKey::Held { commit_ts, exists, .. } = outcome {
+                        let key = &keys[*index];
+                        let guards = self.keys.get(key).is_some_and(|held| held.guards);
+                        let held = Held { mode: lock.mode, commit_ts, exists, guards };
+                        self.keys.insert(key.clone(), held);
+                        if !exists {
+                            self.vacant.push(key.clone());
+                        }
                     }
                 }
             }
+            again = true;
+            moved.map_or(Ok(()), |shard| moves.again(shard))?;
         }
         Ok(outcomes)
     }
@@ -226,17 +253,18 @@ impl HeldLocks {
         drop(select(heard, client.pause(limits::ROW_LOCK_RELEASE_WAIT_MAX)).await);
     }
 
-    /// Tells every shard that was asked, behind the caller; drops `told` afterwards.
-    fn give_up(&mut self, told: Option<oneshot::Sender<()>>) {
+    /// Tells every shard that was asked, behind the caller; drops `heard` afterwards.
+    fn give_up(&mut self, heard: Option<oneshot::Sender<()>>) {
         let (client, owner) = (self.client.clone(), self.guard.owner());
         let asked = std::mem::take(&mut self.asked);
         if asked.is_empty() {
             return;
         }
         self.client.spawn(Box::pin(async move {
-            let releases = asked.into_iter().map(|route| client.release(route, owner, Vec::new()));
+            let told = everywhere(&*client, asked).into_iter();
+            let releases = told.map(|route| client.release(route, owner, Vec::new()));
             join_all(releases).await;
-            drop(told);
+            drop(heard);
         }));
     }
 
@@ -250,6 +278,18 @@ impl Drop for HeldLocks {
     fn drop(&mut self) {
         self.give_up(None);
     }
+}
+
+/// Shards that were asked, and those that were split off them since: row locks go along.
+fn everywhere(client: &dyn ShardClient, asked: BTreeSet<Route>) -> BTreeSet<Route> {
+    let mut all = BTreeMap::new();
+    for route in &asked {
+        all.insert(route.shard, *route);
+        // Without a map nobody else is known; a leader that hears nothing finds out that the owner is gone.
+        let owners = owners(client, route.slots).unwrap_or_default();
+        all.extend(owners.into_iter().map(|route| (route.shard, route)));
+    }
+    all.into_values().collect()
 }
 
 /// A request to one shard that has no answer yet. Dropped then, it is cancelled.

@@ -13,12 +13,13 @@
 //! "open" knows that the transaction commits after any timestamp it already has, and passes the locks (`resolve`).
 //!
 //! Invariants:
-//! 1. A shard is among `routes` before the first message to it leaves.
+//! 1. A shard, or the one that it was split off, is among `routes` before the first message to it leaves.
 //! 2. Nothing is decided before every prewrite of every round was confirmed.
 //! 3. Whoever drops it undecided rolls it back; if that message is lost, the primary's lock expires.
 
-use super::commit::{Chunk, cut};
+use super::commit::{Chunk, cut, put_first};
 use super::held_locks::HeldLocks;
+use super::owners::{Moves, by_route, owners, unless_moved, write_at};
 use super::resolve::{self, LockWait};
 use super::wrong_answer;
 use crate::command::{Change, KeyWrite, LockOwner, Round, TxnStatus, WriteRequest, WriteResponse};
@@ -28,7 +29,7 @@ use base::{Timestamp, limits};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::oneshot;
@@ -86,8 +87,7 @@ struct Identity {
     client: Arc<dyn ShardClient>,
     start_ts: Timestamp,
     primary: Bytes,
-    primary_route: Route,
-    /// Shards that may have locks of it.
+    /// Shards that may have locks of it; after a split, those that own their slots then.
     routes: BTreeSet<Route>,
 }
 
@@ -118,15 +118,9 @@ struct Pulse {
 impl Large {
     /// A transaction of which nothing was sent yet.
     pub(super) async fn begin(client: &Arc<dyn ShardClient>, primary: Bytes) -> Result<Large> {
-        let primary_route = client.locate(&primary)?;
         let start_ts = client.timestamp().await?;
-        let identity = Identity {
-            client: client.clone(),
-            start_ts,
-            primary,
-            primary_route,
-            routes: BTreeSet::new(),
-        };
+        let routes = BTreeSet::new();
+        let identity = Identity { client: client.clone(), start_ts, primary, routes };
         let pulse = Arc::default();
         Ok(Large { identity, round: 0, writes: 0, bytes: 0, rows: 0, pulse, decided: false })
     }
@@ -182,27 +176,22 @@ impl Large {
         self.round += 1;
         let (oldest_scan, newest_scan) = scans.span();
         let round = Round { number: self.round, oldest_scan, newest_scan };
-        let mut shards: BTreeMap<Route, Vec<KeyWrite>> = BTreeMap::new();
-        for write in writes {
-            self.writes += 1;
-            self.bytes += (write.key.len() + write.change.bytes()) as u64;
-            let route = self.identity.client.locate(&write.key)?;
-            self.identity.routes.insert(route);
-            shards.entry(route).or_default().push(write);
-        }
+        self.writes += writes.len() as u64;
+        let bytes = |write: &KeyWrite| (write.key.len() + write.change.bytes()) as u64;
+        self.bytes += writes.iter().map(bytes).sum::<u64>();
+        let mut parts = by_route(&*self.identity.client, writes, |write| &write.key)?;
+        parts.sort_unstable_by_key(|(route, _)| *route);
+        self.identity.routes.extend(parts.iter().map(|(route, _)| *route));
         if self.round == 1 {
-            let mut first = shards.remove(&self.identity.primary_route).unwrap_or_default();
-            if let Some(at) = first.iter().position(|write| write.key == self.identity.primary) {
-                first[..=at].rotate_right(1);
-            }
-            let mut chunks = cut(self.identity.primary_route, first).into_iter();
-            if let Some(chunk) = chunks.next() {
-                self.prewrite(chunk, owner, round).await?;
+            put_first(&mut parts, &self.identity.primary);
+        }
+        let mut chunks = parts.into_iter().flat_map(|(route, writes)| cut(route, writes));
+        if self.round == 1 {
+            if let Some(first) = chunks.next() {
+                self.prewrite(first, owner, round).await?;
             }
             self.keep_alive();
-            self.prewrite_all(chunks, owner, round).await?;
         }
-        let chunks = shards.into_iter().flat_map(|(route, writes)| cut(route, writes));
         self.prewrite_all(chunks, owner, round).await
     }
 
@@ -221,20 +210,38 @@ impl Large {
 
     /// Sends one chunk.
     async fn prewrite(&self, chunk: Chunk, owner: Option<LockOwner>, round: Round) -> Result<()> {
+        let mut moves = Moves::default();
+        let mut left = VecDeque::from([chunk]);
+        while let Some(part) = left.pop_front() {
+            if unless_moved(self.prewrite_part(&part, owner, round).await)?.is_none() {
+                moves.again(part.route.shard)?;
+                left.extend(part.parts(&*self.identity.client)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends writes of one shard.
+    async fn prewrite_part(
+        &self,
+        part: &Chunk,
+        owner: Option<LockOwner>,
+        round: Round,
+    ) -> Result<()> {
         let Identity { client, start_ts, primary, .. } = &self.identity;
         let request = WriteRequest::Prewrite {
             start_ts: *start_ts,
             primary: primary.clone(),
             expires_unix_ms: expires_unix_ms(&**client),
-            writes: chunk.writes,
+            writes: part.writes.clone(),
             owner,
             secondaries: None,
             round: Some(round),
         };
         let wait = LockWait::holding_locks(*start_ts);
-        match resolve::write(&**client, chunk.route, wait, request).await {
+        match resolve::write(&**client, part.route, wait, request).await {
             Ok(WriteResponse::Done { .. }) => Ok(()),
-            Ok(_) => Err(wrong_answer(chunk.route.shard)),
+            Ok(_) => Err(wrong_answer(part.route.shard)),
             // A lock that may or may not stand decides nothing: the transaction is rolled back.
             Err(Error::OutcomeUnknown { shard }) => Err(Error::Unavailable {
                 shard,
@@ -247,7 +254,7 @@ impl Large {
     /// Moves the expiry of the primary's lock on for as long as the transaction is not dropped.
     fn keep_alive(&self) {
         let pulse = Arc::downgrade(&self.pulse);
-        let Identity { client, start_ts, primary, primary_route, .. } = self.identity.clone();
+        let Identity { client, start_ts, primary, .. } = self.identity.clone();
         self.identity.client.spawn(Box::pin(async move {
             loop {
                 client.pause(limits::LOCK_TTL / 3).await;
@@ -260,7 +267,7 @@ impl Large {
                     expires_unix_ms: expires_unix_ms(&*client),
                 };
                 // Any other failure is not final: the next beat or the commit will tell.
-                if let Err(Error::RolledBack { .. }) = client.write(primary_route, request).await {
+                if let Err(Error::RolledBack { .. }) = write_at(&*client, &primary, request).await {
                     if let Some(pulse) = pulse.upgrade() {
                         pulse.lost.store(true, Ordering::SeqCst);
                     }
@@ -275,7 +282,7 @@ impl Large {
     /// # Errors
     /// `RolledBack`, `Unavailable`: nothing was written. `OutcomeUnknown`.
     pub(super) async fn commit(self, locks: Option<HeldLocks>) -> Result<Timestamp> {
-        let shard = self.identity.primary_route.shard;
+        let shard = self.identity.client.locate(&self.identity.primary)?.shard;
         let (answer, outcome) = oneshot::channel();
         let client = self.identity.client.clone();
         client.spawn(Box::pin(self.run_commit(locks, answer)));
@@ -300,13 +307,14 @@ impl Large {
     }
 
     async fn decide(&self) -> Result<Timestamp> {
-        let Identity { client, start_ts, primary, primary_route, .. } = &self.identity;
+        let Identity { client, start_ts, primary, .. } = &self.identity;
         let request = WriteRequest::Decide { start_ts: *start_ts, primary: primary.clone() };
-        match client.write(*primary_route, request).await? {
+        let (shard, response) = write_at(&**client, primary, request).await?;
+        match response {
             WriteResponse::Done { commit_ts }
             | WriteResponse::Status(TxnStatus::Committed { commit_ts }) => Ok(commit_ts),
             WriteResponse::Status(_) | WriteResponse::Counter(_) => {
-                Err(Error::OutcomeUnknown { shard: primary_route.shard })
+                Err(Error::OutcomeUnknown { shard })
             }
         }
     }
@@ -328,9 +336,9 @@ impl Identity {
         for _ in 0..limits::FINISH_FAILURES_MAX {
             let (start_ts, keys) = (self.start_ts, vec![self.primary.clone()]);
             let request = WriteRequest::Rollback { start_ts, keys };
-            match self.client.write(self.primary_route, request).await {
-                Ok(WriteResponse::Done { .. }) => return self.finish(None).await,
-                Ok(WriteResponse::Status(TxnStatus::Committed { commit_ts })) => {
+            match write_at(&*self.client, &self.primary, request).await {
+                Ok((_, WriteResponse::Done { .. })) => return self.finish(None).await,
+                Ok((_, WriteResponse::Status(TxnStatus::Committed { commit_ts }))) => {
                     return self.finish(Some(commit_ts)).await;
                 }
                 Ok(_) => return,
@@ -339,28 +347,43 @@ impl Identity {
         }
     }
 
-    /// Has every shard finish its locks.
+    /// Has every shard finish its locks; of a shard that was split, each one that owns some of its slots now.
     async fn finish(&self, commit_ts: Option<Timestamp>) {
-        let shards: Vec<_> =
-            self.routes.iter().map(|route| self.finish_shard(*route, commit_ts)).collect();
-        futures::future::join_all(shards).await;
+        let mut moves = Moves::default();
+        let mut left = self.routes.clone();
+        while !left.is_empty() {
+            let shards: Vec<_> =
+                left.iter().map(|route| self.finish_shard(*route, commit_ts)).collect();
+            let moved: Vec<Route> =
+                futures::future::join_all(shards).await.into_iter().flatten().collect();
+            left.clear();
+            for route in moved {
+                // Whoever meets a lock that is left sees to it.
+                if moves.again(route.shard).is_ok() {
+                    left.extend(owners(&*self.client, route.slots).unwrap_or_default());
+                }
+            }
+        }
     }
 
-    async fn finish_shard(&self, route: Route, commit_ts: Option<Timestamp>) {
+    /// Has a shard finish its locks; answers it when its slots have moved.
+    async fn finish_shard(&self, route: Route, commit_ts: Option<Timestamp>) -> Option<Route> {
         let mut failures = 0;
         for _ in 0..limits::FINISH_LOOKS_MAX {
             let (start_ts, primary) = (self.start_ts, self.primary.clone());
             let request = WriteRequest::FinishAll { start_ts, primary, commit_ts };
             match self.client.write(route, request).await {
-                Ok(WriteResponse::Counter(0)) => return,
+                Ok(WriteResponse::Counter(0)) => return None,
+                Err(Error::Moved { .. }) => return Some(route),
                 Ok(_) => failures = 0,
                 Err(_) => failures += 1,
             }
             if failures == limits::FINISH_FAILURES_MAX {
-                return;
+                return None;
             }
             self.client.pause(limits::FINISH_LOOK).await;
         }
+        None
     }
 }
 

@@ -12,6 +12,7 @@
 //! 1. *Committed* and *rolled back* are final: whatever is still under way cannot change them.
 //! 2. Where that cannot be known, the answer is *forgotten*.
 
+use super::owners::write_at;
 use super::{resolve, wrong_answer};
 use crate::command::{CommitId, TxnStatus, WriteRequest, WriteResponse};
 use crate::shard_client::ShardClient;
@@ -75,12 +76,11 @@ pub async fn settle(client: &Arc<dyn ShardClient>, identity: &Identity) -> Resul
 async fn ask(client: &dyn ShardClient, identity: &Identity) -> Result<TxnStatus> {
     match identity {
         Identity::OneShard { id, primary } => {
-            let route = client.locate(primary)?;
             let question = WriteRequest::SettleNow { id: *id, primary: primary.clone() };
-            match client.write(route, question).await? {
-                WriteResponse::Status(status) => Ok(status),
-                WriteResponse::Done { .. } | WriteResponse::Counter(_) => {
-                    Err(wrong_answer(route.shard))
+            match write_at(client, primary, question).await? {
+                (_, WriteResponse::Status(status)) => Ok(status),
+                (shard, WriteResponse::Done { .. } | WriteResponse::Counter(_)) => {
+                    Err(wrong_answer(shard))
                 }
             }
         }

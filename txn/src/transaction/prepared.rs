@@ -19,6 +19,7 @@
 //! 3. What is held commits at a timestamp that was fetched while its primary was latched.
 
 use super::commit::TwoPhase;
+use super::owners::{write_at, write_everywhere};
 use super::wrong_answer;
 use crate::command::{TxnStatus, WriteRequest, WriteResponse};
 use crate::shard_client::{Route, ShardClient};
@@ -59,7 +60,7 @@ impl PreparedTransaction {
         PreparedTransaction { start_ts, primary, keys, kept }
     }
 
-    /// Its keys but the primary.
+    /// Its keys but the primary, those of a shard together.
     fn others(&self, client: &dyn ShardClient) -> Result<Vec<Part>> {
         let mut shards: BTreeMap<Route, (Vec<Bytes>, Vec<Bytes>)> = BTreeMap::new();
         for key in self.keys.iter().filter(|key| **key != self.primary) {
@@ -69,24 +70,20 @@ impl PreparedTransaction {
             shards.entry(client.locate(key)?).or_default().1.push(key.clone());
         }
         let mut parts = Vec::new();
-        for (route, (keys, kept)) in shards {
-            let part = |keys: &[Bytes], kept: &[Bytes]| Part {
-                route,
-                keys: keys.to_vec(),
-                kept: kept.to_vec(),
-            };
-            parts.extend(keys.chunks(KEYS_MAX).map(|keys| part(keys, &[])));
-            parts.extend(kept.chunks(KEYS_MAX).map(|kept| part(&[], kept)));
+        for (written, only_kept) in shards.into_values() {
+            let part = |keys: &[Bytes], kept| Part { keys: keys.to_vec(), kept };
+            parts.extend(written.chunks(KEYS_MAX).map(|keys| part(keys, false)));
+            parts.extend(only_kept.chunks(KEYS_MAX).map(|keys| part(keys, true)));
         }
         Ok(parts)
     }
 }
 
-/// Keys of one shard that travel in one request.
+/// Keys that travel in one request, unless their shard is split.
 struct Part {
-    route: Route,
     keys: Vec<Bytes>,
-    kept: Vec<Bytes>,
+    /// Whether they are only kept.
+    kept: bool,
 }
 
 /// Keys of one request.
@@ -101,9 +98,8 @@ pub async fn hold_prepared(
     prepared: &PreparedTransaction,
 ) -> Result<()> {
     let (start_ts, primary) = (prepared.start_ts, prepared.primary.clone());
-    let route = client.locate(&primary)?;
     let request = WriteRequest::Heartbeat { start_ts, primary, expires_unix_ms: u64::MAX };
-    client.write(route, request).await.map(|_| ())
+    write_at(&**client, &prepared.primary, request).await.map(|_| ())
 }
 
 /// Commits a prepared transaction and answers when it became visible. May be repeated.
@@ -115,24 +111,27 @@ pub async fn commit_prepared(
     prepared: &PreparedTransaction,
 ) -> Result<Timestamp> {
     let start_ts = prepared.start_ts;
-    let route = client.locate(&prepared.primary)?;
     let decision = WriteRequest::Decide { start_ts, primary: prepared.primary.clone() };
-    let commit_ts = match client.write(route, decision).await? {
+    let (shard, decided) = write_at(&**client, &prepared.primary, decision).await?;
+    let commit_ts = match decided {
         WriteResponse::Done { commit_ts }
         | WriteResponse::Status(TxnStatus::Committed { commit_ts }) => commit_ts,
         WriteResponse::Status(TxnStatus::Forgotten) => return Err(Error::Forgotten { start_ts }),
         WriteResponse::Status(_) | WriteResponse::Counter(_) => {
-            return Err(wrong_answer(route.shard));
+            return Err(wrong_answer(shard));
         }
     };
     // Whoever meets a lock that is left asks the primary.
     let commits = prepared.others(&**client)?.into_iter().map(async |part| {
-        let Part { route, keys, kept } = part;
-        let commit = WriteRequest::Commit { start_ts, commit_ts, keys, kept };
-        match client.write(route, commit).await {
+        let commit = |keys: Vec<Bytes>| {
+            let (keys, kept) = if part.kept { (Vec::new(), keys) } else { (keys, Vec::new()) };
+            WriteRequest::Commit { start_ts, commit_ts, keys, kept }
+        };
+        let outcomes = write_everywhere(&**client, part.keys, commit).await?;
+        outcomes.into_iter().try_for_each(|(_, outcome)| match outcome {
             Ok(_) | Err(Error::RolledBack { .. }) => Ok(()),
             Err(error) => Err(error),
-        }
+        })
     });
     let commits: Vec<_> = commits.collect();
     stream::iter(commits)
@@ -152,23 +151,23 @@ pub async fn roll_back_prepared(
     prepared: &PreparedTransaction,
 ) -> Result<()> {
     let start_ts = prepared.start_ts;
-    let route = client.locate(&prepared.primary)?;
-    let keys = vec![prepared.primary.clone()];
-    match client.write(route, WriteRequest::Rollback { start_ts, keys }).await? {
+    let rollback = |keys| WriteRequest::Rollback { start_ts, keys };
+    let request = rollback(vec![prepared.primary.clone()]);
+    let (shard, rolled_back) = write_at(&**client, &prepared.primary, request).await?;
+    match rolled_back {
         WriteResponse::Done { .. } => {}
         WriteResponse::Status(TxnStatus::Committed { .. }) => {
             let what = "the transaction is committed; nothing was rolled back".into();
-            return Err(Error::Unavailable { shard: route.shard, what });
+            return Err(Error::Unavailable { shard, what });
         }
         WriteResponse::Status(TxnStatus::Forgotten) => return Err(Error::Forgotten { start_ts }),
         WriteResponse::Status(_) | WriteResponse::Counter(_) => {
-            return Err(wrong_answer(route.shard));
+            return Err(wrong_answer(shard));
         }
     }
     let rollbacks = prepared.others(&**client)?.into_iter().map(async |part| {
-        let Part { route, keys, kept } = part;
-        let keys = keys.into_iter().chain(kept).collect();
-        client.write(route, WriteRequest::Rollback { start_ts, keys }).await.map(|_| ())
+        let outcomes = write_everywhere(&**client, part.keys, rollback).await?;
+        outcomes.into_iter().try_for_each(|(_, outcome)| outcome.map(|_| ()))
     });
     let rollbacks: Vec<_> = rollbacks.collect();
     stream::iter(rollbacks)

@@ -8,12 +8,13 @@
 //! Beyond `READ_SET_MAX` pieces neighbours of one index become one range: it covers more than was read, so the check
 //! may find a change that did not matter, never miss one.
 
+use super::owners::{Moves, owners, unless_moved};
 use super::resolve::{self, LockWait};
 use super::wrong_answer;
+use crate::Result;
 use crate::command::{ReadRequest, ReadResponse};
 use crate::defect;
 use crate::shard_client::{Route, ShardClient};
-use crate::{Error, Result};
 use base::key_range::prefix_end;
 use base::{KeyRange, TableId, Timestamp, limits};
 use bytes::Bytes;
@@ -107,6 +108,7 @@ impl ReadSet {
         ts: Timestamp,
         own: Timestamp,
     ) -> Result<bool> {
+        let asker = Asker { client, since, ts, own };
         let mut parts: BTreeMap<Route, (Vec<Bytes>, Vec<KeyRange>)> = BTreeMap::new();
         for key in &self.keys {
             parts.entry(client.locate(key)?).or_default().0.push(key.clone());
@@ -116,41 +118,96 @@ impl ReadSet {
                 parts.entry(route).or_default().1.push(range.clone());
             }
         }
-        let checks = parts.into_iter().flat_map(|(route, (keys, ranges))| {
-            let mut pieces: Vec<_> =
-                keys.chunks(limits::GET_KEYS_MAX).map(|part| (part.to_vec(), Vec::new())).collect();
-            match pieces.last_mut() {
-                Some((_, last)) => *last = ranges,
-                None => pieces.push((Vec::new(), ranges)),
-            }
-            pieces.into_iter().map(move |(keys, ranges)| (route, keys, ranges))
-        });
-        let changed = checks.map(async |(route, keys, ranges)| {
-            let (mut keys, mut ranges) = (keys, ranges);
-            loop {
-                let known = Vec::new();
-                let mut request = ReadRequest::Changed { keys, ranges, since, ts, own, known };
-                let wait = match own {
-                    Timestamp::ZERO => LockWait::patient(),
-                    own => LockWait::holding_locks(own),
+        let mut moves = Moves::default();
+        while !parts.is_empty() {
+            let checks =
+                std::mem::take(&mut parts).into_iter().flat_map(|(route, (keys, ranges))| {
+                    let mut pieces: Vec<_> = keys
+                        .chunks(limits::GET_KEYS_MAX)
+                        .map(|part| (part.to_vec(), Vec::new()))
+                        .collect();
+                    match pieces.last_mut() {
+                        Some((_, last)) => *last = ranges,
+                        None => pieces.push((Vec::new(), ranges)),
+                    }
+                    pieces.into_iter().map(move |(keys, ranges)| (route, keys, ranges))
+                });
+            let looks = checks.map(|(route, keys, ranges)| asker.look(route, keys, ranges));
+            for seen in try_join_all(looks).await? {
+                let (route, keys, ranges) = match seen {
+                    Seen::Change => return Ok(true),
+                    Seen::Same => continue,
+                    Seen::Moved(route, keys, ranges) => (route, keys, ranges),
                 };
-                match resolve::read_with(client, route, &mut request, wait).await? {
-                    ReadResponse::Changed { key: Some(_), .. } => return Ok::<bool, Error>(true),
-                    ReadResponse::Changed { key: None, rest } if rest.is_empty() => {
-                        return Ok(false);
-                    }
-                    ReadResponse::Changed { key: None, rest } => {
-                        (keys, ranges) = (Vec::new(), rest);
-                    }
-                    ReadResponse::Values(_)
-                    | ReadResponse::Page { .. }
-                    | ReadResponse::OldestLock { .. } => {
-                        return Err(wrong_answer(route.shard));
-                    }
+                moves.again(route.shard)?;
+                for key in keys {
+                    parts.entry(client.locate(&key)?).or_default().0.push(key);
+                }
+                for owner in owners(client, route.slots)? {
+                    parts.entry(owner).or_default().1.extend(ranges.iter().cloned());
                 }
             }
-        });
-        Ok(try_join_all(changed).await?.contains(&true))
+        }
+        Ok(false)
+    }
+}
+
+/// Who looks for changes.
+struct Asker<'a> {
+    client: &'a dyn ShardClient,
+    /// Changes up to here do not count.
+    since: Timestamp,
+    /// Those after this do not.
+    ts: Timestamp,
+    /// The asker's own prewrite; zero when there is none.
+    own: Timestamp,
+}
+
+/// What a look at one shard has come to.
+enum Seen {
+    /// Something was changed.
+    Change,
+    /// Nothing was.
+    Same,
+    /// The slots of the shard have moved; this was not looked at.
+    Moved(Route, Vec<Bytes>, Vec<KeyRange>),
+}
+
+impl Asker<'_> {
+    /// Looks at keys and ranges of one shard.
+    async fn look(
+        &self,
+        route: Route,
+        mut keys: Vec<Bytes>,
+        mut ranges: Vec<KeyRange>,
+    ) -> Result<Seen> {
+        let Asker { client, since, ts, own } = *self;
+        loop {
+            let known = Vec::new();
+            let (asked, within) = (keys.clone(), ranges.clone());
+            let mut request =
+                ReadRequest::Changed { keys: asked, ranges: within, since, ts, own, known };
+            let wait = match own {
+                Timestamp::ZERO => LockWait::patient(),
+                own => LockWait::holding_locks(own),
+            };
+            let read = resolve::read_with(client, route, &mut request, wait).await;
+            match unless_moved(read)? {
+                None => return Ok(Seen::Moved(route, keys, ranges)),
+                Some(ReadResponse::Changed { key: Some(_), .. }) => return Ok(Seen::Change),
+                Some(ReadResponse::Changed { key: None, rest }) if rest.is_empty() => {
+                    return Ok(Seen::Same);
+                }
+                Some(ReadResponse::Changed { key: None, rest }) => {
+                    (keys, ranges) = (Vec::new(), rest);
+                }
+                Some(
+                    ReadResponse::Values(_)
+                    | ReadResponse::Page { .. }
+                    | ReadResponse::OldestLock { .. },
+                ) => return Err(wrong_answer(route.shard)),
+            }
+        }
     }
 }
 

@@ -17,13 +17,14 @@
 //! Not here: when to do this and how fast (`server`), transactions whose end is recorded elsewhere and may be asked for
 //! again (XA: `server` lowers the limit for them).
 
+use super::owners::Moves;
 use super::resolve;
 use super::wrong_answer;
-use crate::Result;
 use crate::command::{ReadRequest, ReadResponse, TxnStatus};
 use crate::defect;
 use crate::shard::Shard;
 use crate::shard_client::{Route, ShardClient};
+use crate::{Error, Result};
 use base::{TableId, Timestamp, limits};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -101,16 +102,24 @@ async fn finish_old_large(
 /// # Errors
 /// `NotServing`, `Unavailable` and the like when a shard does not answer: then nothing is known.
 pub async fn record_limit(client: &dyn ShardClient, before: Timestamp) -> Result<Timestamp> {
-    // Any key of its tables tells where the meta shard is.
-    let meta = client.locate(&engine::key::table_prefix(TableId(0)))?;
-    let mut shards = client.data_shards()?;
-    shards.push(meta);
-    let answers: Vec<_> =
-        shards.into_iter().map(|route| no_lock_before(client, route, before)).collect();
-    stream::iter(answers)
-        .buffer_unordered(limits::OLDEST_LOCK_ASKED_AT_ONCE)
-        .try_fold(before, async |limit: Timestamp, answer| Ok(limit.min(answer)))
-        .await
+    let mut moves = Moves::default();
+    loop {
+        // Any key of its tables tells where the meta shard is.
+        let meta = client.locate(&engine::key::table_prefix(TableId(0)))?;
+        let mut shards = client.data_shards()?;
+        shards.push(meta);
+        let answers: Vec<_> =
+            shards.into_iter().map(|route| no_lock_before(client, route, before)).collect();
+        let limit = stream::iter(answers)
+            .buffer_unordered(limits::OLDEST_LOCK_ASKED_AT_ONCE)
+            .try_fold(before, async |limit: Timestamp, answer| Ok(limit.min(answer)))
+            .await;
+        match limit {
+            // It was split: its child has to be asked, too.
+            Err(Error::Moved { shard }) => moves.again(shard)?,
+            limit => return limit,
+        }
+    }
 }
 
 /// Before this start no lock stands on a shard, and none will.

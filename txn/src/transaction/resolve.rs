@@ -50,18 +50,17 @@ use crate::command::{
 };
 use crate::defect;
 use crate::shard_client::{Route, ShardClient};
+use crate::transaction::owners::{write_at, write_everywhere};
 use crate::transaction::wrong_answer;
 use crate::{Error, Result};
 use base::{Timestamp, limits};
 use bytes::Bytes;
-use futures::future::join_all;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Runs a read, resolving the locks it meets.
 ///
 /// # Errors
-/// `KeyLocked` when a live transaction stood in the way for `LOCK_WAIT_MAX`.
+/// `Moved` when its keys have moved; `KeyLocked` when a live transaction stood in the way for `LOCK_WAIT_MAX`.
 pub(super) async fn read(
     client: &dyn ShardClient,
     route: Route,
@@ -126,8 +125,7 @@ async fn look_through(
         // Before the question: what is decided after it is later.
         *ts = client.timestamp().await?;
     }
-    let (_, status) = check_status(client, start_ts, primary).await?;
-    let fate = match status {
+    let fate = match check_status(client, start_ts, primary).await? {
         TxnStatus::Alive | TxnStatus::Prewritten { .. } => return Ok(false),
         TxnStatus::Open => Fate::Passed,
         TxnStatus::Committed { commit_ts } => {
@@ -149,7 +147,8 @@ async fn look_through(
 /// attempt does no harm.
 ///
 /// # Errors
-/// `RowLocked` at the lock of a large transaction that is not decided, or of a prepared one that is held.
+/// `Moved` when its keys have moved; `RowLocked` at the lock of a large transaction that is not decided, or of a prepared one
+/// that is held.
 pub(super) async fn write(
     client: &dyn ShardClient,
     route: Route,
@@ -273,42 +272,43 @@ pub(super) async fn finish_at_once(
 /// Looks whether a transaction is decided, and commits it if all locks of its asynchronous commit stand. `Alive` when
 /// nobody knows.
 async fn look(client: &dyn ShardClient, start_ts: Timestamp, primary: &Bytes) -> Result<TxnStatus> {
-    let route = client.locate(primary)?;
-    let first = look_at(client, route, start_ts, vec![primary.clone()]).await?;
+    let first = look_at(client, start_ts, primary).await?;
     let (commit_from, secondaries) = match first {
         TxnStatus::Prewritten { commit_from, secondaries } => (commit_from, secondaries),
         status => return Ok(status),
     };
-    let looks = by_shard(client, secondaries)?.into_iter();
-    let looks = looks.map(|(route, keys)| look_at(client, route, start_ts, keys));
+    let request = |keys| WriteRequest::LookAtLocks { start_ts, keys };
+    let looks = write_everywhere(client, secondaries, request).await?;
     let mut commit_ts = Some(commit_from);
-    for status in join_all(looks).await {
+    for (_, outcome) in looks {
         // A shard that does not answer leaves it open; the primary is asked again.
-        commit_ts = match (commit_ts, status) {
-            (Some(ts), Ok(TxnStatus::Prewritten { commit_from, .. })) => Some(ts.max(commit_from)),
+        commit_ts = match (commit_ts, outcome) {
+            (Some(ts), Ok(WriteResponse::Status(TxnStatus::Prewritten { commit_from, .. }))) => {
+                Some(ts.max(commit_from))
+            }
             (ts, _) if defect::active("look-misses-a-lock") => ts,
             (_, _) => None,
         };
     }
     if commit_ts.is_some() {
-        return conclude(client, start_ts, (route, primary.clone()), commit_ts).await;
+        return conclude(client, start_ts, primary, commit_ts).await;
     }
-    match look_at(client, route, start_ts, vec![primary.clone()]).await? {
+    match look_at(client, start_ts, primary).await? {
         TxnStatus::Prewritten { .. } => Ok(TxnStatus::Alive),
         status => Ok(status),
     }
 }
 
-/// Asks a shard how an asynchronous commit stands. `Alive` also when nobody knows.
+/// Asks the primary how an asynchronous commit stands. `Alive` also when nobody knows.
 async fn look_at(
     client: &dyn ShardClient,
-    route: Route,
     start_ts: Timestamp,
-    keys: Vec<Bytes>,
+    primary: &Bytes,
 ) -> Result<TxnStatus> {
-    match client.write(route, WriteRequest::LookAtLocks { start_ts, keys }).await {
-        Ok(WriteResponse::Status(status)) => Ok(status),
-        Ok(_) => Err(wrong_answer(route.shard)),
+    let request = WriteRequest::LookAtLocks { start_ts, keys: vec![primary.clone()] };
+    match write_at(client, primary, request).await {
+        Ok((_, WriteResponse::Status(status))) => Ok(status),
+        Ok((shard, _)) => Err(wrong_answer(shard)),
         Err(Error::OutcomeUnknown { .. }) => Ok(TxnStatus::Alive),
         Err(error) => Err(error),
     }
@@ -320,10 +320,8 @@ pub(super) async fn what_became(
     start_ts: Timestamp,
     primary: &Bytes,
 ) -> Result<TxnStatus> {
-    let (route, status) = check_status(client, start_ts, primary).await?;
-    match status {
+    match check_status(client, start_ts, primary).await? {
         TxnStatus::Prewritten { commit_from, secondaries } => {
-            let primary = (route, primary.clone());
             decide(client, start_ts, primary, commit_from, secondaries).await
         }
         status => Ok(status),
@@ -349,7 +347,7 @@ pub(super) async fn finish_key(
         // Forgotten: its record is gone, and so are all its locks; there is nothing left to remove.
         TxnStatus::RolledBack | TxnStatus::Forgotten => WriteRequest::Rollback { start_ts, keys },
     };
-    match client.write(client.locate(key)?, finish).await {
+    match write_at(client, key, finish).await {
         Ok(_) => Ok(true),
         // Somebody else finished it first.
         Err(Error::RolledBack { .. }) => Ok(true),
@@ -363,15 +361,14 @@ async fn check_status(
     client: &dyn ShardClient,
     start_ts: Timestamp,
     primary: &Bytes,
-) -> Result<(Route, TxnStatus)> {
-    let route = client.locate(primary)?;
+) -> Result<TxnStatus> {
     let now_unix_ms = client.unix_ms();
     let question = WriteRequest::CheckStatus { start_ts, primary: primary.clone(), now_unix_ms };
-    match client.write(route, question).await {
-        Ok(WriteResponse::Status(status)) => Ok((route, status)),
-        Ok(_) => Err(wrong_answer(route.shard)),
+    match write_at(client, primary, question).await {
+        Ok((_, WriteResponse::Status(status))) => Ok(status),
+        Ok((shard, _)) => Err(wrong_answer(shard)),
         // The question may have rolled it back or not; asking again tells.
-        Err(Error::OutcomeUnknown { .. }) => Ok((route, TxnStatus::Alive)),
+        Err(Error::OutcomeUnknown { .. }) => Ok(TxnStatus::Alive),
         Err(error) => Err(error),
     }
 }
@@ -394,36 +391,24 @@ pub(super) async fn have_finished(
 async fn decide(
     client: &dyn ShardClient,
     start_ts: Timestamp,
-    (route, primary): (Route, Bytes),
+    primary: &Bytes,
     commit_from: Timestamp,
     secondaries: Vec<Bytes>,
 ) -> Result<TxnStatus> {
-    let shards = by_shard(client, secondaries)?;
+    let request = |keys| WriteRequest::CheckLocks { start_ts, keys };
     let mut commit_ts = Some(commit_from);
-    let answers = join_all(shards.into_iter().map(async |(route, keys)| {
-        (route, client.write(route, WriteRequest::CheckLocks { start_ts, keys }).await)
-    }));
-    for (route, answer) in answers.await {
-        match answer {
+    for (shard, outcome) in write_everywhere(client, secondaries, request).await? {
+        match outcome {
             Ok(WriteResponse::Status(TxnStatus::Prewritten { commit_from, .. })) => {
                 commit_ts = commit_ts.map(|ts| ts.max(commit_from));
             }
             Ok(WriteResponse::Status(TxnStatus::RolledBack)) => commit_ts = None,
-            Ok(_) => return Err(wrong_answer(route.shard)),
+            Ok(_) => return Err(wrong_answer(shard)),
             Err(Error::OutcomeUnknown { .. }) => return Ok(TxnStatus::Alive),
             Err(error) => return Err(error),
         }
     }
-    conclude(client, start_ts, (route, primary), commit_ts).await
-}
-
-/// Keys by the shards that they belong to.
-fn by_shard(client: &dyn ShardClient, keys: Vec<Bytes>) -> Result<BTreeMap<Route, Vec<Bytes>>> {
-    let mut shards: BTreeMap<Route, Vec<Bytes>> = BTreeMap::new();
-    for key in keys {
-        shards.entry(client.locate(&key)?).or_default().push(key);
-    }
-    Ok(shards)
+    conclude(client, start_ts, primary, commit_ts).await
 }
 
 /// Commits or rolls back a transaction at its primary, and answers what counts there: somebody else may have been
@@ -431,21 +416,23 @@ fn by_shard(client: &dyn ShardClient, keys: Vec<Bytes>) -> Result<BTreeMap<Route
 async fn conclude(
     client: &dyn ShardClient,
     start_ts: Timestamp,
-    (route, primary): (Route, Bytes),
+    primary: &Bytes,
     commit_ts: Option<Timestamp>,
 ) -> Result<TxnStatus> {
-    let keys = vec![primary];
+    let keys = vec![primary.clone()];
     let decision = match commit_ts {
         Some(commit_ts) => WriteRequest::Commit { start_ts, commit_ts, keys, kept: Vec::new() },
         None => WriteRequest::Rollback { start_ts, keys },
     };
-    match (client.write(route, decision).await, commit_ts) {
-        (Ok(WriteResponse::Status(status)), _) => Ok(status),
-        (Ok(WriteResponse::Done { .. }), Some(commit_ts)) => Ok(TxnStatus::Committed { commit_ts }),
-        (Ok(WriteResponse::Done { .. }), None) | (Err(Error::RolledBack { .. }), _) => {
+    match (write_at(client, primary, decision).await, commit_ts) {
+        (Ok((_, WriteResponse::Status(status))), _) => Ok(status),
+        (Ok((_, WriteResponse::Done { .. })), Some(commit_ts)) => {
+            Ok(TxnStatus::Committed { commit_ts })
+        }
+        (Ok((_, WriteResponse::Done { .. })), None) | (Err(Error::RolledBack { .. }), _) => {
             Ok(TxnStatus::RolledBack)
         }
-        (Ok(WriteResponse::Counter(_)), _) => Err(wrong_answer(route.shard)),
+        (Ok((shard, WriteResponse::Counter(_))), _) => Err(wrong_answer(shard)),
         (Err(Error::OutcomeUnknown { .. }), _) => Ok(TxnStatus::Alive),
         (Err(error), _) => Err(error),
     }

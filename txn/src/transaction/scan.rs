@@ -10,12 +10,16 @@
 //! polled while its transaction sits elsewhere. `next_page` may be dropped and called again: no row is
 //! lost.
 //!
+//! A shard that is split while it is scanned answers `Moved`. The shards that own its slots then take its place, each with the
+//! same rest of the range: what was returned before lies before that rest, so order and rows are as they would have been.
+//!
 //! A scan of a large transaction sees what had been written before it was opened: of the transaction's locks only what
 //! rounds up to then have placed.
 //!
 //! Not here: filters and projections; they come with fragments that run at the shard.
 
 use super::large::OpenScan;
+use super::owners::{Moves, owners};
 use super::write_buffer::WriteBuffer;
 use super::wrong_answer;
 use crate::command::{Fate, KnownTransaction, ReadRequest, ReadResponse};
@@ -23,8 +27,9 @@ use crate::read_points::ReadPoint;
 use crate::shard_client::{Route, ShardClient};
 use crate::transaction::resolve::{self, LockWait};
 use crate::{Error, Result};
-use base::{KeyRange, TableId, Timestamp, limits};
+use base::{KeyRange, ShardId, TableId, Timestamp, limits};
 use bytes::Bytes;
+use engine::key::slot_of_key;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -59,8 +64,10 @@ pub struct Scan {
     wanted: usize,
     /// Keys in the range that the transaction wrote: a shard's row of such a key does not count.
     own_keys: BTreeSet<Bytes>,
-    /// The shards, and last the own puts as a source that is read to its end.
+    /// The shards, and the own puts as a source that is read to its end.
     sources: Vec<Source>,
+    /// How often shards were split meanwhile.
+    moves: Moves,
     /// First rows of the sources, when ordered.
     heads: BTreeMap<(Bytes, usize), Bytes>,
     /// What is known of large transactions; pages add to it.
@@ -81,6 +88,8 @@ struct Source {
     route: Option<Route>,
     /// What has not been asked for yet; `None` when everything was.
     rest: Option<KeyRange>,
+    /// What the page on its way was asked for.
+    asked: KeyRange,
     /// The page on its way.
     pending: Option<PageFuture>,
     /// Rows that arrived and were not returned yet, in scan order, own keys taken out.
@@ -90,6 +99,17 @@ struct Source {
 }
 
 impl Source {
+    /// A shard's part, of which nothing was asked for yet.
+    fn of_shard(route: Route, rest: Option<KeyRange>) -> Source {
+        Source { route: Some(route), rest, ..Source::of_own(VecDeque::new()) }
+    }
+
+    /// The own writes.
+    fn of_own(rows: VecDeque<(Bytes, Bytes)>) -> Source {
+        let asked = KeyRange::default();
+        Source { route: None, rest: None, asked, pending: None, rows, has_head: false }
+    }
+
     /// Whether nothing more will come from it.
     fn is_exhausted(&self) -> bool {
         self.rows.is_empty() && self.pending.is_none() && self.rest.is_none()
@@ -122,7 +142,10 @@ impl Scan {
         };
         let (mut own_keys, mut own_rows) = (BTreeSet::new(), VecDeque::new());
         for (key, write) in buffer.in_range(&range) {
-            if only.is_some() && only != Some(client.locate(key)?) {
+            if let Some(route) = only
+                && route.shard != ShardId::META
+                && !route.slots.contains(slot_of_key(key)?)
+            {
                 continue;
             }
             own_keys.insert(key.clone());
@@ -134,19 +157,9 @@ impl Scan {
             own_rows.make_contiguous().reverse();
         }
         let rest = (!range.is_empty()).then_some(range);
-        let mut sources: Vec<Source> = routes
-            .into_iter()
-            .map(|route| Source {
-                route: Some(route),
-                rest: rest.clone(),
-                pending: None,
-                rows: VecDeque::new(),
-                has_head: false,
-            })
-            .collect();
-        let own_writes =
-            Source { route: None, rest: None, pending: None, rows: own_rows, has_head: false };
-        sources.push(own_writes);
+        let mut sources: Vec<Source> =
+            routes.into_iter().map(|route| Source::of_shard(route, rest.clone())).collect();
+        sources.push(Source::of_own(own_rows));
         let fate = Fate::Own { round: round.number() };
         let known = own.into_iter().map(|start_ts| KnownTransaction { start_ts, fate }).collect();
         Ok(Scan {
@@ -157,6 +170,7 @@ impl Scan {
             wanted: options.limit.unwrap_or(usize::MAX),
             own_keys,
             sources,
+            moves: Moves::default(),
             heads: BTreeMap::new(),
             known: Arc::new(Mutex::new(known)),
             _round: round,
@@ -270,6 +284,7 @@ impl Scan {
             let limit = (enough - here).min(limits::SCAN_PAGE_ROWS);
             let Some(range) = source.rest.take() else { continue };
             let known = self.known.lock().clone();
+            source.asked = range.clone();
             let (ts, reverse) = (self.point.ts(), self.reverse);
             let request = ReadRequest::Scan { range, ts, reverse, limit, known };
             let fetch = fetch(self.client.clone(), route, request, self.known.clone());
@@ -284,23 +299,41 @@ impl Scan {
     /// Waits until at least one page has arrived and takes in all that have.
     async fn arrival(&mut self) -> Result<()> {
         let Scan { sources, own_keys, .. } = self;
-        std::future::poll_fn(|context| {
-            let mut arrived = false;
-            for source in sources.iter_mut() {
+        let moved = std::future::poll_fn(|context| {
+            let (mut arrived, mut moved) = (false, Vec::new());
+            for (index, source) in sources.iter_mut().enumerate() {
                 let Some(pending) = &mut source.pending else { continue };
                 let Poll::Ready(answer) = pending.as_mut().poll(context) else { continue };
                 source.pending = None;
+                arrived = true;
                 let (rows, rest) = match answer {
                     Ok(page) => page,
+                    Err(Error::Moved { .. }) => {
+                        source.rest = Some(std::mem::take(&mut source.asked));
+                        moved.push(index);
+                        continue;
+                    }
                     Err(error) => return Poll::Ready(Err(error)),
                 };
                 source.rest = rest;
                 source.rows.extend(rows.into_iter().filter(|(key, _)| !own_keys.contains(key)));
-                arrived = true;
             }
-            if arrived { Poll::Ready(Ok(())) } else { Poll::Pending }
+            if arrived { Poll::Ready(Ok(moved)) } else { Poll::Pending }
         })
-        .await
+        .await?;
+        moved.into_iter().try_for_each(|index| self.divide(index))
+    }
+
+    /// Puts the shards that own a source's slots now in its place. The source itself, which may have rows that were not
+    /// returned yet, stays as the first of them.
+    fn divide(&mut self, index: usize) -> Result<()> {
+        let Some(route) = self.sources[index].route else { return Ok(()) };
+        self.moves.again(route.shard)?;
+        let rest = self.sources[index].rest.clone();
+        let mut owners = owners(&*self.client, route.slots)?.into_iter();
+        self.sources[index].route = Some(owners.next().unwrap_or(route));
+        self.sources.extend(owners.map(|route| Source::of_shard(route, rest.clone())));
+        Ok(())
     }
 
     /// Drops everything that is left.
