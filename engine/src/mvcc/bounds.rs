@@ -195,8 +195,8 @@ mod tests {
         let locked = key_in(65_535, "locked");
         let mut batch = WriteBatch::new();
         for ts in 1..=5 {
-            put_version(&mut batch, &own, Timestamp(ts), Some(b"v"));
-            put_version(&mut batch, &foreign, Timestamp(ts), Some(b"v"));
+            put_version(&mut batch, &own, Timestamp(ts), Some(&b"v"[..]));
+            put_version(&mut batch, &foreign, Timestamp(ts), Some(&b"v"[..]));
         }
         put_lock(&mut batch, &own, &lock(&own));
         put_lock(&mut batch, &locked, &lock(&locked));
