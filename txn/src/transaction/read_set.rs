@@ -143,6 +143,9 @@ impl ReadSet {
                 for key in keys {
                     parts.entry(client.locate(&key)?).or_default().0.push(key);
                 }
+                if ranges.is_empty() {
+                    continue;
+                }
                 for owner in owners(client, route.slots)? {
                     parts.entry(owner).or_default().1.extend(ranges.iter().cloned());
                 }
