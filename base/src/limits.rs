@@ -468,6 +468,26 @@ pub const STATUS_WAIT_MAX: Duration = Duration::from_millis(800);
 pub const LOST_WAIT: Duration = Duration::from_secs(5);
 /// How long a node is waited for before its replicas are replaced, unless configured otherwise.
 pub const DEAD_AFTER_DEFAULT: Duration = Duration::from_secs(300);
+/// Shards of a cluster, the meta shard included: each is a group with a log and an engine on every node that holds it.
+pub const SHARDS_MAX: usize = 4096;
+/// Size of a shard above which it is split, bytes, unless `[shards] split_gib` says otherwise.
+pub const SPLIT_BYTES_DEFAULT: u64 = 16 << 30;
+/// Splits that the cluster has under way because shards are too large.
+pub const SPLITS_MAX: usize = 2;
+/// How long a shard is not split again by itself: storage gives the space of what moved away back slowly.
+pub const SPLIT_REST: Duration = Duration::from_secs(3600);
+/// How long a leader may take to split its shard: writes under way end, then the entry is replicated.
+pub const SPLIT_CALL_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Times that the replica beside a split shard's leader stands for election at once, until its new group has a leader.
+pub const CHILD_CAMPAIGNS_MAX: u32 = 10;
+/// Pause between two of them: an election takes two messages.
+pub const CHILD_CAMPAIGN_PAUSE: Duration = Duration::from_millis(100);
+/// How long ALTER SHARD … SPLIT waits until the shard map names both halves.
+pub const SPLIT_WAIT_MAX: Duration = Duration::from_secs(20);
+/// How often it looks.
+pub const SPLIT_LOOK: Duration = Duration::from_millis(100);
+/// How long a request that met a shard with other slots than it thought waits for a newer shard map.
+pub const MAP_WAIT_MAX: Duration = Duration::from_millis(2000);
 /// Pause between two attempts of a node with an empty data folder to be let in.
 pub const JOIN_RETRY_PAUSE: Duration = Duration::from_millis(300);
 
@@ -550,6 +570,10 @@ const _: () = {
                 + PROPOSE_WAIT_MAX.as_millis(),
         "a commit that waits as long as it may is not too late"
     );
+    assert!(SPLIT_CALL_WAIT_MAX.as_millis() > 2 * PROPOSE_WAIT_MAX.as_millis());
+    assert!(SPLIT_WAIT_MAX.as_millis() > SPLIT_CALL_WAIT_MAX.as_millis());
+    assert!(MAP_WAIT_MAX.as_millis() < ROUTE_WAIT_MAX.as_millis());
+    assert!(MAP_WAIT_MAX.as_millis() > 3 * COORDINATE_PAUSE.as_millis());
     assert!(LOG_BYTES_MAX / LOG_SEGMENT_BYTES > 2 * LOG_SEGMENTS_PINNED_MAX);
     assert!(REPLICA_QUEUE_BYTES_MAX > ENTRY_BYTES_MAX);
     assert!(LOG_BALLAST_BYTES < DISK_RESERVE_BYTES / 2);

@@ -84,6 +84,10 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Bytes written since the last flush, roughly: how much log a crash would have to replay.
     fn unflushed_bytes(&self) -> u64;
+
+    /// Bytes that the flushed content takes on disk, roughly: what was deleted counts until storage has given its space
+    /// back.
+    fn stored_bytes(&self) -> u64;
 }
 
 /// A frozen view of an engine's content.

@@ -298,6 +298,10 @@ impl Engine for RocksEngine {
             + self.property("rocksdb.num-entries-imm-mem-tables");
         if entries == 0 { 0 } else { self.property("rocksdb.cur-size-all-mem-tables") }
     }
+
+    fn stored_bytes(&self) -> u64 {
+        self.property("rocksdb.live-sst-files-size")
+    }
 }
 
 self_cell!(

@@ -383,6 +383,15 @@ impl Engine for SimEngine {
     fn unflushed_bytes(&self) -> u64 {
         self.handle.store.state.lock().unflushed_bytes
     }
+
+    fn stored_bytes(&self) -> u64 {
+        let state = self.handle.store.state.lock();
+        let newest = |(key, values): (&Bytes, &Vec<(u64, Option<Bytes>)>)| {
+            let value = values.last().and_then(|(_, value)| value.as_ref())?;
+            Some((key.len() + value.len()) as u64)
+        };
+        state.keys.iter().filter_map(newest).sum()
+    }
 }
 
 /// An engine snapshot of a simulated engine.

@@ -155,6 +155,10 @@ impl Engine for EngineSlot {
     fn unflushed_bytes(&self) -> u64 {
         self.live.read().as_ref().map_or(0, |live| live.engine.unflushed_bytes())
     }
+
+    fn stored_bytes(&self) -> u64 {
+        self.live.read().as_ref().map_or(0, |live| live.engine.stored_bytes())
+    }
 }
 
 /// A snapshot that keeps its engine from being replaced.

@@ -4,23 +4,22 @@
 //!
 //! ```text
 //! hint ──> call ──┬─ answer ──────────────────────────────> caller
-//!   ▲             ├─ NotServing(leader?) ── new hint ─┐
-//!   │             ├─ Moved, and the map here is old ──┤
+//!   ▲             ├─ Moved, and the newest map says so ───> caller, who groups its keys again
+//!   │             ├─ Moved, and no map says so yet ───┐
+//!   │             ├─ NotServing(leader?) ── new hint ─┤
 //!   └── pause ────┴─ NotSent / Lost (read) ───────────┘
 //! ```
-//!
-//! A shard that does not own the slots of the route any more answers `Moved`. While the map here is the one that the route is
-//! from, the split is under way or its record is on its way here, so the request waits as for a leader. Then the caller is
-//! told, and looks for its keys by the new map.
 //!
 //! Invariants:
 //! 1. A write that may have happened is never sent again, unless repeating it changes nothing
 //!    (prewrite, commit, rollback, status, locks, settle, heartbeat, bump).
-//! 2. Every request ends within `ROUTE_WAIT_MAX` plus one call.
+//! 2. Every request ends within `ROUTE_WAIT_MAX` plus one call and one look for a newer map.
+//! 3. `Moved` is answered only when nothing was executed and a newer map is here.
 
 use crate::directory::Directory;
 use crate::local_shards::{LocalShard, LocalShards};
 use crate::lock_time::LockTime;
+use crate::map_refresh::MapRefresh;
 use crate::peers::{CallError, Peers};
 use crate::wire;
 use base::limits::{
@@ -31,7 +30,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use proto::node as pb;
-use shard_router::ShardMap;
+use shard_router::{ShardInfo, ShardMap};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -57,6 +56,8 @@ pub struct ClusterClient {
     /// Last known leader of shards whose leader no local replica knows.
     hints: Mutex<BTreeMap<ShardId, NodeId>>,
     oracle: OnceLock<Arc<dyn Oracle>>,
+    /// Newer shard maps.
+    map_refresh: OnceLock<Arc<MapRefresh>>,
     /// What this node's transactions read.
     read_points: Arc<ReadPoints>,
     /// Those of them that hold row locks.
@@ -100,6 +101,7 @@ impl ClusterClient {
             runtime: parts.runtime,
             hints: Mutex::new(BTreeMap::new()),
             oracle: OnceLock::new(),
+            map_refresh: OnceLock::new(),
             read_points: Arc::default(),
             transaction_sizes: parts.transaction_sizes,
         })
@@ -108,6 +110,11 @@ impl ClusterClient {
     /// Gives the client its oracle, which itself needs the client. Only the first call counts.
     pub fn set_oracle(&self, oracle: Arc<dyn Oracle>) {
         let _ = self.oracle.set(oracle);
+    }
+
+    /// Says where newer shard maps come from, which itself needs the client. Only the first call counts.
+    pub fn set_map_refresh(&self, map_refresh: Arc<MapRefresh>) {
+        let _ = self.map_refresh.set(map_refresh);
     }
 
     /// The shard map in force.
@@ -159,6 +166,19 @@ impl ClusterClient {
         self.local.get(shard).ok_or(Error::NotServing { shard, leader: None })
     }
 
+    /// Whether the newest map gives a shard other slots than these.
+    async fn has_moved(&self, shard: ShardId, slots: SlotRange) -> bool {
+        match self.map_refresh.get() {
+            Some(map_refresh) => map_refresh.differs(shard, slots).await,
+            None => false,
+        }
+    }
+
+    /// A search for the leader of a shard that is asked for keys of these slots.
+    fn search_route(&self, route: Route) -> Search<'_> {
+        Search { slots: Some(route.slots), ..self.search(route.shard) }
+    }
+
     fn search(&self, shard: ShardId) -> Search<'_> {
         let deadline = self.clock.monotonic() + ROUTE_WAIT_MAX;
         let why = "no replica of it answered".to_string();
@@ -173,11 +193,6 @@ impl ClusterClient {
             why,
             sent: false,
         }
-    }
-
-    /// The same for a request that names the slots that the map gives the shard.
-    fn search_along(&self, route: Route) -> Search<'_> {
-        Search { slots: Some(route.slots), ..self.search(route.shard) }
     }
 
     fn replicas(&self, shard: ShardId) -> Vec<NodeId> {
@@ -199,7 +214,7 @@ enum Attempt<T> {
 struct Search<'a> {
     client: &'a ClusterClient,
     shard: ShardId,
-    /// The slots that the asker believes the shard to own, when it says so.
+    /// The slots that it is believed to own, when keys are asked for.
     slots: Option<SlotRange>,
     /// Monotonic time at which it gives up.
     deadline: Duration,
@@ -236,25 +251,23 @@ impl Search<'_> {
                 self.learned(target, leader);
             }
             Attempt::Answered(Err(Error::Moved { shard })) => {
-                // An earlier attempt may have been executed before the shard was split.
-                if self.sent {
-                    return Some(Err(Error::OutcomeUnknown { shard }));
+                let moved = match self.slots {
+                    Some(slots) => self.client.has_moved(shard, slots).await,
+                    None => true,
+                };
+                if moved {
+                    // What an earlier attempt may have done cannot be looked up at another shard.
+                    return Some(Err(match self.sent {
+                        true => Error::OutcomeUnknown { shard },
+                        false => Error::Moved { shard },
+                    }));
                 }
-                if self.map_is_old() && self.pause().await.is_ok() {
-                    return None;
-                }
-                return Some(Err(Error::Moved { shard }));
+                self.why = "it is being split, and no map says yet which shard has the rows".into();
             }
             Attempt::Answered(answer) => return Some(answer),
             Attempt::Failed(why) => self.failed(target, why),
         }
         self.pause().await.err().map(Err)
-    }
-
-    /// Whether the shard has told more than this node's map knows.
-    fn map_is_old(&self) -> bool {
-        let map = self.client.map();
-        map.shard(self.shard).map(|info| info.slots) == self.slots
     }
 
     /// `target` does not lead; perhaps it knows who does.
@@ -299,6 +312,11 @@ fn gave_up(shard: ShardId, sent: bool, why: &str) -> Error {
         return Error::OutcomeUnknown { shard };
     }
     Error::Unavailable { shard, what: why.to_string() }
+}
+
+/// The way to a shard, as the map has it.
+fn route_to(info: &ShardInfo) -> Route {
+    Route { shard: info.id, epoch: info.epoch, slots: info.slots }
 }
 
 /// Whether a transaction is committed once this request is executed, even if nobody hears of it.
@@ -354,20 +372,16 @@ impl ShardClient for ClusterClient {
             shard: ShardId::META,
             what: "the shard map names no owner of this key".into(),
         })?;
-        Ok(Route { shard: info.id, epoch: info.epoch, slots: info.slots })
+        Ok(route_to(info))
     }
 
     fn data_shards(&self) -> Result<Vec<Route>> {
         let map = self.directory.map();
-        Ok(map
-            .data_shards()
-            .iter()
-            .map(|info| Route { shard: info.id, epoch: info.epoch, slots: info.slots })
-            .collect())
+        Ok(map.data_shards().iter().map(route_to).collect())
     }
 
     async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
-        let mut search = self.search_along(route);
+        let mut search = self.search_route(route);
         loop {
             let target = search.target();
             let attempt = if target == self.node {
@@ -389,7 +403,7 @@ impl ShardClient for ClusterClient {
     }
 
     async fn write(&self, route: Route, request: WriteRequest) -> Result<WriteResponse> {
-        let mut search = self.search_along(route);
+        let mut search = self.search_route(route);
         loop {
             let target = search.target();
             let attempt = if target == self.node {
@@ -431,7 +445,7 @@ impl ShardClient for ClusterClient {
             Patience::Wait(wait) => wait.min(ROW_LOCK_ROUND_MAX),
             Patience::NoWait | Patience::Skip => Duration::ZERO,
         };
-        let mut search = self.search_along(route);
+        let mut search = self.search_route(route);
         search.deadline += wait;
         // Rounds before this one may have waited for others.
         let mut again = false;

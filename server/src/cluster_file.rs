@@ -103,9 +103,17 @@ mod tests {
         let data = folder.path();
         assert_eq!(read(data).unwrap(), None);
         let map = Arc::new(shard_router::initial(&[NodeId(1)], 2, 1).unwrap().map);
-        let (nodes, jobs) = (BTreeMap::new(), BTreeMap::new());
-        let rebalance = shard_router::RebalanceSettings::default();
-        let state = ClusterState { id: 3, version: 1, replication: 1, nodes, map, jobs, rebalance };
+        let state = ClusterState {
+            id: 3,
+            version: 1,
+            replication: 1,
+            nodes: BTreeMap::new(),
+            map,
+            jobs: BTreeMap::new(),
+            rebalance: shard_router::RebalanceSettings::default(),
+            splits: BTreeMap::new(),
+            origins: BTreeMap::new(),
+        };
         for state in [None, Some(state)] {
             let file = ClusterFile { incarnation: 7, state };
             write(data, &file).unwrap();

@@ -15,15 +15,16 @@ use crate::node_control;
 use crate::peers::Peers;
 use crate::rebalance_control;
 use crate::replicas::Replicas;
+use crate::shard_split::Splitter;
 use base::limits::{ACTIVITY_WAIT_MAX, CATALOG_LEASE, CONNECTION_COUNTER_BITS, STATUS_WAIT_MAX};
-use base::{NodeId, ShardId, SlotRange};
+use base::{NodeId, ShardId, Slot, SlotRange};
 use proto::node as pb;
 use shard_router::{ClusterState, NodeState, ShardInfo};
 use sql::activity::{ActivityPart, NodeActivity};
 use sql::ast::{NodeAction, RebalanceAction};
 use sql::instance::{
     Cluster, ComparisonRow, NodePlanRow, NodeRow, RebalancePlanRow, RebalanceRow, ShardRow,
-    TableUsers, TableWanted,
+    SplitRow, TableUsers, TableWanted,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub struct ClusterView {
     pub members: Arc<Members>,
     /// What shards wait for, where this node coordinates.
     pub coordinator: Arc<Coordinator>,
+    /// Splits shards.
+    pub splitter: Arc<Splitter>,
     /// Who holds locks.
     pub lock_survey: Arc<LockSurvey>,
 }
@@ -88,6 +91,13 @@ impl ClusterView {
             parts.push(format!("{noun} {} {verb} not answer", down.join(", ")));
         }
         let note = self.coordinator.notes().get(&info.id).cloned();
+        if let Some(job) = state.splits.get(&info.id) {
+            let why = note.as_ref().map_or(String::new(), |note| format!(": {note}"));
+            parts.push(format!(
+                "is being split: shard {} gets its slots from {} on{why}",
+                job.child.0, job.at
+            ));
+        }
         match state.jobs.get(&info.id) {
             Some(job) => {
                 let (replica, node) = job.add;
@@ -100,6 +110,7 @@ impl ClusterView {
                     note.unwrap_or_else(|| job.step.name().to_string())
                 ));
             }
+            None if state.splits.contains_key(&info.id) => {}
             None => parts.extend(note),
         }
         if parts.is_empty() {
@@ -275,6 +286,16 @@ impl Cluster for ClusterView {
         let state = self.directory.state();
         let plan = self.coordinator.rebalance(&state);
         rebalance_control::plan_rows(&state, plan)
+    }
+
+    async fn split_shard(&self, shard: ShardId, at: Option<Slot>) -> Result<SplitRow, String> {
+        let asked = self.splitter.split(shard, at).await?;
+        let note = || self.coordinator.notes().get(&shard).cloned();
+        let state = match asked.done {
+            true => "done".to_string(),
+            false => note().map_or("under way".to_string(), |note| format!("under way: {note}")),
+        };
+        Ok(SplitRow { shard, slot: asked.job.at, new_shard: asked.job.child, state })
     }
 
     async fn compare_shards(&self) -> Vec<ComparisonRow> {

@@ -3,13 +3,15 @@
 //! Reading a message checks everything: an unknown number or a map that contradicts itself is an error that
 //! says what, never a guess.
 
-use base::{NodeId, ReplicaId, ShardEpoch, ShardId, SlotRange};
+use base::{NodeId, ReplicaId, ShardEpoch, ShardId, Slot, SlotRange};
 use proto::node as pb;
 use raft::{GroupProgress, MemberRole};
 use shard_router::change::{GroupView, MemberView, Role};
 use shard_router::{
-    ClusterState, Job, JobStep, NodeInfo, NodeState, Reason, RebalanceSettings, ShardInfo, ShardMap,
+    ClusterState, Job, JobStep, NodeInfo, NodeState, Origin, Reason, RebalanceSettings, ShardInfo,
+    ShardMap, SplitJob,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a message says that cannot be.
@@ -68,16 +70,31 @@ pub fn node_from_pb(record: pb::NodeRecord) -> Result<(NodeId, NodeInfo)> {
     Ok((NodeId(record.id), info))
 }
 
-/// A shard to its message.
-pub fn shard_to_pb(info: &ShardInfo) -> pb::ShardRecord {
+/// A shard to its message, with where it comes from.
+pub fn shard_to_pb(info: &ShardInfo, origin: Option<&Origin>) -> pb::ShardRecord {
     let replicas = info.replicas.iter();
+    let first = origin.map_or(&[][..], |origin| origin.replicas.as_slice());
     pb::ShardRecord {
         id: info.id.0,
         epoch: info.epoch.0,
         first_slot: info.slots.start,
         end_slot: info.slots.end,
         replicas: replicas.map(|(replica, node)| replica_to_pb(*replica, *node)).collect(),
+        parent: origin.map_or(0, |origin| origin.parent.0),
+        first_replicas: first.iter().map(|replica| replica.0).collect(),
+        split_unix_ms: origin.map_or(0, |origin| origin.unix_ms),
     }
+}
+
+/// Where a shard comes from, from its message.
+fn origin_from_pb(record: &pb::ShardRecord) -> Option<(ShardId, Origin)> {
+    // The meta shard is never split, so 0 is nobody's parent.
+    let origin = (record.parent != 0).then(|| Origin {
+        parent: ShardId(record.parent),
+        replicas: record.first_replicas.iter().copied().map(ReplicaId).collect(),
+        unix_ms: record.split_unix_ms,
+    });
+    origin.map(|origin| (ShardId(record.id), origin))
 }
 
 /// A shard from its message.
@@ -135,21 +152,67 @@ fn rebalance_from_pb(record: Option<pb::RebalanceRecord>) -> RebalanceSettings {
     RebalanceSettings { paused: record.paused, moves_at_once: record.moves_at_once }
 }
 
+/// A split to its message.
+pub fn split_to_pb(shard: ShardId, job: &SplitJob) -> pb::SplitRecord {
+    pb::SplitRecord {
+        shard: shard.0,
+        child: job.child.0,
+        slot: u32::from(job.at.0),
+        replicas: pairs_to_pb(&job.replicas),
+        since: job.since,
+        started_unix_ms: job.started_unix_ms,
+    }
+}
+
+/// A split from its message.
+pub fn split_from_pb(record: pb::SplitRecord) -> Result<(ShardId, SplitJob)> {
+    let job = SplitJob {
+        child: ShardId(record.child),
+        at: slot_from_pb(record.slot)?,
+        replicas: pairs_from_pb(&record.replicas),
+        since: record.since,
+        started_unix_ms: record.started_unix_ms,
+    };
+    Ok((ShardId(record.shard), job))
+}
+
+/// A slot from its number.
+pub fn slot_from_pb(number: u32) -> Result<Slot> {
+    u16::try_from(number).map(Slot).map_err(|_| format!("there is no slot {number}"))
+}
+
+/// Replicas of a parent and of its child to messages.
+pub fn pairs_to_pb(pairs: &[(ReplicaId, ReplicaId)]) -> Vec<pb::ReplicaPair> {
+    let pair = |(parent, child): &(ReplicaId, ReplicaId)| pb::ReplicaPair {
+        parent: parent.0,
+        child: child.0,
+    };
+    pairs.iter().map(pair).collect()
+}
+
+/// Replicas of a parent and of its child from messages.
+pub fn pairs_from_pb(pairs: &[pb::ReplicaPair]) -> Vec<(ReplicaId, ReplicaId)> {
+    pairs.iter().map(|pair| (ReplicaId(pair.parent), ReplicaId(pair.child))).collect()
+}
+
 /// A state to its message.
 pub fn state_to_pb(state: &ClusterState) -> pb::ClusterState {
+    let shard = |info: &ShardInfo| shard_to_pb(info, state.origins.get(&info.id));
     pb::ClusterState {
         id: state.id,
         version: state.version,
         replication: state.replication,
         nodes: state.nodes.iter().map(|(id, info)| node_to_pb(*id, info)).collect(),
-        shards: state.map.shards().iter().map(shard_to_pb).collect(),
+        shards: state.map.shards().iter().map(shard).collect(),
         jobs: state.jobs.iter().map(|(shard, job)| job_to_pb(*shard, job)).collect(),
         rebalance: rebalance_to_pb(state.rebalance),
+        splits: state.splits.iter().map(|(shard, job)| split_to_pb(*shard, job)).collect(),
     }
 }
 
 /// A state from its message.
 pub fn state_from_pb(message: pb::ClusterState) -> Result<ClusterState> {
+    let origins: BTreeMap<_, _> = message.shards.iter().filter_map(origin_from_pb).collect();
     let shards = message.shards.into_iter().map(shard_from_pb).collect();
     let map = ShardMap::new(message.version, shards).map_err(|error| error.to_string())?;
     Ok(ClusterState {
@@ -160,6 +223,8 @@ pub fn state_from_pb(message: pb::ClusterState) -> Result<ClusterState> {
         map: Arc::new(map),
         jobs: message.jobs.into_iter().map(job_from_pb).collect::<Result<_>>()?,
         rebalance: rebalance_from_pb(message.rebalance),
+        splits: message.splits.into_iter().map(split_from_pb).collect::<Result<_>>()?,
+        origins,
     })
 }
 
@@ -210,7 +275,6 @@ pub fn group_from_pb(group: &pb::Group) -> Result<GroupView> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     fn state() -> ClusterState {
         let nodes: Vec<NodeId> = (1..=4).map(NodeId).collect();
@@ -239,7 +303,23 @@ mod tests {
                 .map(|at| (ShardId(at as u64), job(at)))
                 .collect::<BTreeMap<_, _>>(),
             rebalance: RebalanceSettings { paused: true, moves_at_once: 3 },
+            splits: BTreeMap::from([(ShardId(4), split())]),
+            origins: BTreeMap::from([(ShardId(2), origin())]),
         }
+    }
+
+    fn split() -> SplitJob {
+        SplitJob {
+            child: ShardId(5),
+            at: Slot(65_535),
+            replicas: vec![(ReplicaId(3), ReplicaId(103)), (ReplicaId(4), ReplicaId(104))],
+            since: 8,
+            started_unix_ms: 10,
+        }
+    }
+
+    fn origin() -> Origin {
+        Origin { parent: ShardId(1), replicas: vec![ReplicaId(6), ReplicaId(7)], unix_ms: 11 }
     }
 
     #[test]
@@ -249,6 +329,12 @@ mod tests {
         let message = state_to_pb(&plain);
         assert_eq!(message.rebalance, None, "as in states that are older than it");
         assert_eq!(state_from_pb(message).unwrap(), plain);
+        // As programs wrote it that knew no splits.
+        let mut older = state_to_pb(&state());
+        older.splits.clear();
+        older.shards.iter_mut().for_each(|shard| shard.parent = 0);
+        let read = state_from_pb(older).unwrap();
+        assert!(read.splits.is_empty() && read.origins.is_empty());
     }
 
     #[test]
@@ -260,6 +346,7 @@ mod tests {
         };
         assert!(refused(&|m| m.nodes[0].state = 9).contains("node state 9"));
         assert!(refused(&|m| m.jobs[0].step = 9).contains("step 9"));
+        assert!(refused(&|m| m.splits[0].slot = 65_536).contains("no slot 65536"));
         assert!(refused(&|m| m.jobs[0].add = None).contains("without a new replica"));
         assert!(refused(&|m| drop(m.shards.remove(1))).contains("slot 0 is next"));
     }

@@ -20,13 +20,16 @@
 //! 3. At most a twentieth of the time goes to passes, at `COLLECT_BYTES_PER_SECOND`.
 //! 4. Retentions come from the catalog under its lease: once ALTER TABLE has answered, passes that begin go by the new one.
 //!
+//! Rows that a shard gave away when it was split go at the same rate, once, whatever their age (`foreign`).
+//!
 //! Not here: transaction records (`record_collector`).
 
+mod foreign;
 pub(crate) mod walk;
 
 use crate::cluster_client::ClusterClient;
 use crate::gossip::Gossip;
-use crate::local_shards::LocalShards;
+use crate::local_shards::{LocalShard, LocalShards};
 use base::limits::{
     COLLECT_AGE_PARTS, COLLECT_LOOK_PAUSE, COLLECT_PASS_PAUSE_MIN, READER_HOLD_MAX,
 };
@@ -54,6 +57,8 @@ pub struct CollectorCounters {
     pub records_dropped: AtomicU64,
     /// Transaction records passed.
     pub records_passed: AtomicU64,
+    /// Keys dropped that belong to another shard since a split.
+    pub foreign_dropped: AtomicU64,
     /// Old locks resolved.
     pub locks_resolved: AtomicU64,
     /// How old, when this was last looked at, the oldest transaction was that keeps younger ones' records.
@@ -175,6 +180,7 @@ pub async fn run(collecting: Collecting) {
         if leads.is_empty() {
             continue;
         }
+        drop_foreign(&leads, &counters).await;
         let Ok(now) = client.timestamp().await else { continue };
         // Without them a table's versions might go too soon: the next look tries again.
         let Ok(retentions) = instance.retentions(retention).await else { continue };
@@ -202,6 +208,23 @@ pub async fn run(collecting: Collecting) {
                 Err(error) => {
                     tracing::debug!(shard = %id, %error, "a pass of the collector broke off")
                 }
+            }
+        }
+    }
+}
+
+/// Drops what shards have of other shards' rows.
+async fn drop_foreign(leads: &[LocalShard], counters: &CollectorCounters) {
+    for local in leads.iter().filter(|local| local.shard.has_foreign().unwrap_or(false)) {
+        let shard = local.group.shard();
+        match foreign::pass(&local.shard).await {
+            Ok(dropped) => {
+                counters.foreign_dropped.fetch_add(dropped, Ordering::Relaxed);
+                tracing::info!(%shard, dropped, "rows of another shard dropped after a split");
+            }
+            // Another leader, or no quorum: the next look begins anew.
+            Err(error) => {
+                tracing::debug!(%shard, %error, "dropping another shard's rows broke off")
             }
         }
     }

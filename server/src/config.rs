@@ -5,7 +5,7 @@
 use base::NodeId;
 use base::limits::{
     DEAD_AFTER_DEFAULT, DISK_RESERVE_BYTES, RETENTION_DEFAULT, RETENTION_S,
-    SNAPSHOT_BYTES_PER_SECOND,
+    SNAPSHOT_BYTES_PER_SECOND, SPLIT_BYTES_DEFAULT,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -24,6 +24,8 @@ pub const REPLICATION_DEFAULT: u32 = 3;
 const TRANSACTION_MEMORY_MIB: RangeInclusive<u64> = 1..=512;
 /// What `max_transaction_gib` may be.
 const TRANSACTION_GIB: RangeInclusive<u64> = 1..=65_536;
+/// Largest `split_gib`.
+const SPLIT_GIB_MAX: u64 = 65_536;
 /// Fastest `rebuild_mib_per_s`.
 const REBUILD_MIB_PER_S_MAX: u64 = 10_240;
 
@@ -41,6 +43,8 @@ pub struct ConfigFile {
     pub tls: TlsSection,
     /// `[storage]`
     pub storage: StorageSection,
+    /// `[shards]`
+    pub shards: ShardsSection,
     /// `[transactions]`
     pub transactions: TransactionsSection,
     /// `[sql]`
@@ -117,6 +121,14 @@ pub struct StorageSection {
     pub retention_s: Option<u64>,
     /// Raft snapshots sent per second, all together, and as much received, MiB.
     pub rebuild_mib_per_s: Option<u64>,
+}
+
+/// When shards are split.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShardsSection {
+    /// Size above which a shard is split by itself, GiB; 0: only by command.
+    pub split_gib: Option<u64>,
 }
 
 /// How large transactions may become.
@@ -240,6 +252,8 @@ pub struct Config {
     pub retention: Duration,
     /// Bytes of Raft snapshots per second in each direction.
     pub rebuild_bytes_per_second: u64,
+    /// Size above which a shard is split by itself, bytes; none: only by command.
+    pub split_bytes: Option<u64>,
     /// How large transactions may become.
     pub transaction_sizes: TransactionSizes,
     /// LOAD DATA LOCAL allowed.
@@ -349,6 +363,7 @@ impl Config {
             reserve_bytes: reserve(file.storage.reserve_mib, write_buffer_mib)?,
             retention: retention(flags.retention.or(file.storage.retention_s))?,
             rebuild_bytes_per_second: rebuild_rate(file.storage.rebuild_mib_per_s)?,
+            split_bytes: split_bytes(file.shards.split_gib)?,
             transaction_sizes: transaction_sizes(&file.transactions)?,
             local_infile: file.sql.local_infile.unwrap_or(true),
             clock_offset_file: flags.clock_offset_file.clone(),
@@ -412,6 +427,18 @@ fn transaction_sizes(wanted: &TransactionsSection) -> Result<TransactionSizes, S
         }
     }
     Ok(sizes)
+}
+
+/// Size above which a shard is split by itself, bytes.
+fn split_bytes(wanted_gib: Option<u64>) -> Result<Option<u64>, String> {
+    match wanted_gib {
+        None => Ok(Some(SPLIT_BYTES_DEFAULT)),
+        Some(0) => Ok(None),
+        Some(gib) if gib <= SPLIT_GIB_MAX => Ok(Some(gib << 30)),
+        Some(gib) => Err(format!(
+            "[shards] split_gib = {gib} is not in 0 to {SPLIT_GIB_MAX}; 0 splits only by command"
+        )),
+    }
 }
 
 /// How fast Raft snapshots may travel, bytes per second.
@@ -541,6 +568,19 @@ mod tests {
             let error = sizes(&format!("[transactions]\n{wrong}")).unwrap_err();
             assert!(error.contains(wrong), "{error}");
         }
+    }
+
+    #[test]
+    fn the_size_at_which_shards_are_split_has_bounds() {
+        let size = |toml: &str| {
+            assemble(StartFlags::default(), toml)
+                .map(|config| config.split_bytes.map(|bytes| bytes >> 30))
+        };
+        assert_eq!(size(""), Ok(Some(16)));
+        assert_eq!(size("[shards]\nsplit_gib = 64"), Ok(Some(64)));
+        assert_eq!(size("[shards]\nsplit_gib = 0"), Ok(None));
+        let error = size("[shards]\nsplit_gib = 70000").unwrap_err();
+        assert!(error.contains("split_gib = 70000"), "{error}");
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //!                       ├─> jobs without a point → taken back           │  guarded by the version
 //!                       ├─> decommissioned nodes that are empty → left  │
 //!                       ├─> sound, but uneven → jobs, preferred leaders─┘
-//!                       └─> each job: group as its leader sees it → next step → asked of that leader
+//!                       ├─> each job: group as its leader sees it → next step → asked of that leader
+//!                       └─> splits (`shard_split`)
 //! ```
 //!
 //! Nothing is remembered between two looks but for how long something has been wrong: a coordinator that
@@ -20,6 +21,7 @@ use crate::gossip::Gossip;
 use crate::local_shards::LocalShards;
 use crate::members::Members;
 use crate::meta_store::{ChangeError, MetaStore};
+use crate::shard_split::Splitter;
 use base::limits::{COORDINATE_PAUSE, LOST_WAIT};
 use base::{NodeId, ReplicaId, ShardId, SharedClock};
 use parking_lot::Mutex;
@@ -43,6 +45,8 @@ pub struct Coordinator {
     pub local: Arc<LocalShards>,
     /// The way to groups' leaders.
     pub members: Arc<Members>,
+    /// Begins and drives splits.
+    pub splitter: Arc<Splitter>,
     /// Time.
     pub clock: SharedClock,
     /// How long a silent node is waited for.
@@ -67,6 +71,8 @@ pub struct CoordinatorParts {
     pub local: Arc<LocalShards>,
     /// The way to groups' leaders.
     pub members: Arc<Members>,
+    /// Begins and drives splits.
+    pub splitter: Arc<Splitter>,
     /// Time.
     pub clock: SharedClock,
     /// How long a silent node is waited for.
@@ -82,6 +88,7 @@ impl Coordinator {
             gossip: parts.gossip,
             local: parts.local,
             members: parts.members,
+            splitter: parts.splitter,
             clock: parts.clock,
             dead_after: parts.dead_after,
             lost_since: Mutex::default(),
@@ -179,6 +186,7 @@ impl Coordinator {
             };
             notes.insert(*shard, note);
         }
+        notes.extend(self.splitter.look(&self.health(&state)).await);
         *self.notes.lock() = notes;
         Ok(())
     }
@@ -314,6 +322,9 @@ impl Coordinator {
             if job.reason == Reason::Balance && state.rebalance.paused {
                 return Ok(());
             }
+            if state.members_fixed(shard).is_some() {
+                return Ok(()); // It waits until the shard is split.
+            }
             state.jobs.insert(shard, job.clone());
             Ok(())
         })
@@ -383,7 +394,9 @@ impl Coordinator {
 
 /// Whether a preferred leader is still to be changed.
 fn still_wanted(state: &ClusterState, change: &LeaderChange) -> bool {
-    let settled = !state.rebalance.paused && !state.jobs.contains_key(&change.shard);
+    let settled = !state.rebalance.paused
+        && !state.jobs.contains_key(&change.shard)
+        && state.members_fixed(change.shard).is_none();
     let info = state.map.shard(change.shard).filter(|_| settled);
     info.is_some_and(|info| {
         info.preferred_leader() == Some(change.from)

@@ -128,6 +128,8 @@ fn migrated(config: &Config, map: ShardMap) -> ClusterState {
         map: Arc::new(map),
         jobs: BTreeMap::new(),
         rebalance: RebalanceSettings::default(),
+        splits: BTreeMap::new(),
+        origins: BTreeMap::new(),
     }
 }
 
@@ -299,6 +301,8 @@ impl Founding {
                         map: Arc::new(plan.map),
                         jobs: BTreeMap::new(),
                         rebalance: RebalanceSettings::default(),
+                        splits: BTreeMap::new(),
+                        origins: BTreeMap::new(),
                     };
                     return Ok(state);
                 }
@@ -498,17 +502,16 @@ mod tests {
         let map = Arc::new(placement::initial(&nodes, 1, 2).unwrap().map);
         let known = NodeInfo { incarnation: 6, ..NodeInfo::default() };
         let nodes = BTreeMap::from([(NodeId(1), info), (NodeId(2), known)]);
-        let (version, jobs) = (FIRST_VERSION, BTreeMap::new());
-        let rebalance = RebalanceSettings::default();
-        let replication = 2;
         founding.decided(&ClusterState {
             id: 5,
-            version,
-            replication,
+            version: FIRST_VERSION,
+            replication: 2,
             nodes,
             map,
-            jobs,
-            rebalance,
+            jobs: BTreeMap::new(),
+            rebalance: RebalanceSettings::default(),
+            splits: BTreeMap::new(),
+            origins: BTreeMap::new(),
         });
         let decided = founding.answer(&request);
         assert_eq!((decided.cluster_version, decided.your_incarnation), (FIRST_VERSION, 6));

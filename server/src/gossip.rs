@@ -18,6 +18,7 @@ use base::limits::{READER_HOLD_MAX, STATUS_PAUSE, STATUS_WAIT_MAX};
 use base::{NodeId, ReplicaId, ShardId, SharedClock, Timestamp};
 use parking_lot::Mutex;
 use proto::node as pb;
+use shard_router::split::ShardSize;
 use shard_router::{ClusterState, NodeInfo, NodeState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -49,6 +50,8 @@ pub struct Led {
     pub term: u64,
     /// The last entry that it had applied.
     pub applied: u64,
+    /// How large it is there.
+    pub size: ShardSize,
 }
 
 /// This node's part in the talk.
@@ -183,6 +186,26 @@ impl Gossip {
         told.filter_map(|heard| heard.leads.get(&shard)).max_by_key(|led| led.term).copied()
     }
 
+    /// How large shards are, as their leaders say that answer, this node included.
+    pub fn sizes(&self) -> BTreeMap<ShardId, ShardSize> {
+        let mut newest: BTreeMap<ShardId, (u64, ShardSize)> = BTreeMap::new();
+        let mut say = |shard: ShardId, term: u64, size: ShardSize| {
+            let known = newest.entry(shard).or_insert((term, size));
+            if known.0 < term {
+                *known = (term, size);
+            }
+        };
+        for replica in self.replica_statuses().into_iter().filter(|status| status.role == "leader")
+        {
+            let size = ShardSize { bytes: replica.bytes, has_foreign: replica.has_foreign };
+            say(ShardId(replica.shard), replica.term, size);
+        }
+        for heard in self.heard.lock().values().filter(|heard| heard.answers) {
+            heard.leads.iter().for_each(|(shard, led)| say(*shard, led.term, led.size));
+        }
+        newest.into_iter().map(|(shard, (_, size))| (shard, size)).collect()
+    }
+
     /// The oldest read point of a transaction on any node that answers, this one included.
     pub fn oldest_read(&self) -> Option<Timestamp> {
         let heard = self.heard.lock();
@@ -267,7 +290,8 @@ impl Gossip {
         let leads =
             status.replicas.iter().filter(|replica| replica.role == "leader").map(|replica| {
                 let (term, applied) = (replica.term, replica.applied_index);
-                (ShardId(replica.shard), Led { node, term, applied })
+                let size = ShardSize { bytes: replica.bytes, has_foreign: replica.has_foreign };
+                (ShardId(replica.shard), Led { node, term, applied, size })
             });
         let heard = Heard {
             at: self.clock.monotonic(),
@@ -346,7 +370,11 @@ impl Gossip {
         let all = self.local.all().into_iter();
         all.map(|local| {
             let status = local.group.status();
+            let leads = status.role == "leader";
             pb::ReplicaStatus {
+                bytes: if leads { local.group.engine().stored_bytes() } else { 0 },
+                // What cannot be read now may have some: then the shard is not split again.
+                has_foreign: leads && local.shard.has_foreign().unwrap_or(true),
                 shard: status.shard.0,
                 replica: status.replica.0,
                 leader_node: status.leader.map_or(0, |node| node.0),
@@ -430,9 +458,17 @@ mod tests {
         let known = NodeInfo { incarnation: 7, ..NodeInfo::default() };
         let gone = NodeInfo { state: NodeState::Left, ..known.clone() };
         let nodes = BTreeMap::from([(NodeId(1), known.clone()), (NodeId(2), gone)]);
-        let (jobs, rebalance) = (BTreeMap::new(), RebalanceSettings::default());
-        let mut state =
-            ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs, rebalance };
+        let mut state = ClusterState {
+            id: 4,
+            version: 2,
+            replication: 3,
+            nodes,
+            map,
+            jobs: BTreeMap::new(),
+            rebalance: RebalanceSettings::default(),
+            splits: BTreeMap::new(),
+            origins: BTreeMap::new(),
+        };
         assert_eq!(refusal(&state, NodeId(1), &known, 2), None);
         let other = NodeInfo { incarnation: 8, ..known.clone() };
         assert!(refusal(&state, NodeId(1), &other, 2).unwrap().contains("must not vote"));

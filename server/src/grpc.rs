@@ -12,6 +12,7 @@ use crate::lock_survey::LockSurvey;
 use crate::members::Members;
 use crate::meta_store::MetaStore;
 use crate::peers::Peers;
+use crate::shard_split;
 use crate::wire;
 use base::limits::{LANE_QUEUE_MAX, MESSAGE_BYTES_MAX};
 use base::{ClusterId, NodeId, ShardId, TableId};
@@ -231,6 +232,7 @@ impl Running {
             Call::Cluster(_) => Answer::Cluster(cw::state_to_pb(&self.directory.state())),
             Call::Group(request) => self.members.answer_group(ShardId(request.shard)),
             Call::MemberChange(change) => self.members.answer_change(change).await,
+            Call::SplitShard(split) => shard_split::answer(&self.local, split).await,
             Call::Join(request) => match self.let_in(request).await {
                 Ok(joined) => Answer::Joined(joined),
                 Err(what) => unavailable(what),
@@ -245,13 +247,12 @@ impl Running {
         }
     }
 
-    /// The local replica that a request is for. One routed by an older map names the right shard, or the shard finds out that
-    /// it names slots that it does not own any more; one routed by a newer map comes from a node that knows more.
+    /// The local replica that a request is for. One routed by an older map may name a shard that has other slots by now,
+    /// which the shard itself finds out; one routed by a newer map comes from a node that knows more.
     fn local(&self, route: txn::Route) -> txn::Result<LocalShard> {
         let gone = || Error::NotServing { shard: route.shard, leader: None };
         let local = self.local.get(route.shard).ok_or_else(gone)?;
-        let info = self.directory.shard(route.shard).ok_or_else(gone)?;
-        if info.epoch >= route.epoch {
+        if self.directory.shard(route.shard).is_some_and(|info| info.epoch >= route.epoch) {
             return Ok(local);
         }
         // Whoever is ahead answers with what this node lacks.

@@ -104,6 +104,11 @@ impl HttpState {
                 "Records of ended transactions looked at",
                 &self.collected.records_passed,
             ),
+            (
+                "gc_foreign_dropped",
+                "Keys dropped that belong to another shard since a split",
+                &self.collected.foreign_dropped,
+            ),
             ("gc_locks_resolved", "Old locks resolved", &self.collected.locks_resolved),
         ] {
             total(&mut registry, name, help, counter.load(Ordering::Relaxed));

@@ -85,7 +85,7 @@ fn may_lead(
     };
     let number = to.0;
     let Some(info) = state.map.shard(shard) else {
-        let last = state.map.shards().last().map_or(0, |info| info.id.0);
+        let last = state.map.shards().iter().map(|info| info.id.0).max().unwrap_or_default();
         return Err(format!("there is no shard {}; the last one is {last}", shard.0));
     };
     if !state.nodes.contains_key(&to) {
@@ -159,8 +159,17 @@ mod tests {
             ..NodeInfo::default()
         };
         let nodes = (1..=4).map(|id| (NodeId(id), info(id))).collect();
-        let (jobs, rebalance) = (BTreeMap::new(), RebalanceSettings::default());
-        ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs, rebalance }
+        ClusterState {
+            id: 4,
+            version: 2,
+            replication: 3,
+            nodes,
+            map,
+            jobs: BTreeMap::new(),
+            rebalance: RebalanceSettings::default(),
+            splits: BTreeMap::new(),
+            origins: BTreeMap::new(),
+        }
     }
 
     #[test]

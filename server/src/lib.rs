@@ -2,13 +2,13 @@
 //! that reads configuration.
 //!
 //! Reading order: `config`, `clock_offset`, `node` (assembly of a node), `shard_state` (plugs `txn` into `raft`),
-//! `local_shards`, `cluster_client` (from a transaction to a shard's leader), `lock_time`, `peers`, `incoming`, `grpc` and
+//! `local_shards`, `cluster_client` (from a transaction to a shard's leader), `map_refresh`, `lock_time`, `peers`, `incoming`, `grpc` and
 //! `wire` (calls between nodes), `oracle`, `balancer`, `collector`, `record_collector`, `http`.
 //!
 //! What the cluster is: `founding` (how a node comes to its first view), `cluster_file` and `directory` (the
 //! view), `meta_store` (the truth), `gossip` (how news spreads), `replicas` (a node does what the view says),
 //! `node_control`, `leader_move` and `rebalance_control` (what administrators ask), `lock_handover` (how leaders are moved),
-//! `lock_survey`, `coordinator` and `members` (replicas are replaced, nodes evened out),
+//! `lock_survey`, `coordinator` and `members` (replicas are replaced, nodes evened out), `shard_split` (a shard becomes two),
 //! `cluster_view` (what SQL shows), `compare` (whether replicas hold the same), `cluster_wire`, `recover` (after
 //! a lost majority). Then `cli` and `demo`.
 
@@ -37,6 +37,7 @@ pub mod local_shards;
 pub mod lock_handover;
 pub mod lock_survey;
 pub mod lock_time;
+pub mod map_refresh;
 pub mod members;
 pub mod meta_store;
 pub mod node;
@@ -48,6 +49,7 @@ pub mod record_collector;
 pub mod recover;
 pub mod replicas;
 pub mod shard_map_file;
+pub mod shard_split;
 pub mod shard_state;
 pub mod twin;
 pub mod wire;

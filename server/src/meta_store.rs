@@ -1,11 +1,12 @@
 //! The cluster's records in the meta shard: reading them, and changing them as one transaction.
 //!
 //! ```text
-//! table 106  (kind)   → counters: 2 node ids, 3 replica ids     never handed out twice
+//! table 106  (kind)   → counters: 2 node, 3 replica, 4 shard ids     never handed out twice
 //! table 110  ()       → version, replication, settings          written by every change
 //! table 111  (node)   → node
-//! table 112  (shard)  → shard: epoch, slots, replicas
+//! table 112  (shard)  → shard: epoch, slots, replicas, where it comes from
 //! table 113  (shard)  → change of members under way
+//! table 118  (shard)  → split under way
 //! ```
 //!
 //! Every change reads the version in its transaction and writes the next one. So of two changes at once
@@ -32,11 +33,14 @@ const CLUSTER: TableId = TableId(110);
 const NODES: TableId = TableId(111);
 const SHARDS: TableId = TableId(112);
 const JOBS: TableId = TableId(113);
+const SPLITS: TableId = TableId(118);
 
 /// Kind of the counter of node ids.
 const NODE_IDS: u64 = 2;
 /// Kind of the counter of replica ids.
 const REPLICA_IDS: u64 = 3;
+/// Kind of the counter of shard ids.
+const SHARD_IDS: u64 = 4;
 
 fn key(table: TableId, id: Option<u64>) -> Bytes {
     let mut key = KeyBuilder::new(table, IndexId::PRIMARY);
@@ -172,8 +176,20 @@ impl MetaStore {
     pub async fn new_replica_id(&self, state: &ClusterState) -> txn::Result<ReplicaId> {
         let held = state.map.shards().iter().flat_map(|info| info.replicas.iter());
         let coming = state.jobs.values().map(|job| &job.add);
-        let known = held.chain(coming).map(|(replica, _)| replica.0).max().unwrap_or(0);
+        let held = held.chain(coming).map(|(replica, _)| replica.0);
+        let split = state.splits.values().flat_map(|job| job.replicas.iter());
+        let known = held.chain(split.map(|(_, child)| child.0)).max().unwrap_or(0);
         Ok(ReplicaId(self.bump(REPLICA_IDS, known + 1).await?))
+    }
+
+    /// A shard id that no shard ever had.
+    ///
+    /// # Errors
+    /// As the meta shard says.
+    pub async fn new_shard_id(&self, state: &ClusterState) -> txn::Result<ShardId> {
+        let shards = state.map.shards().iter().map(|info| info.id.0);
+        let known = shards.chain(state.splits.values().map(|job| job.child.0)).max().unwrap_or(0);
+        Ok(ShardId(self.bump(SHARD_IDS, known + 1).await?))
     }
 
     /// Takes the next number of a counter, at least `at_least`.
@@ -216,12 +232,17 @@ impl Records {
             .iter()
             .map(|(id, info)| (key(NODES, Some(id.0)), cw::node_to_pb(*id, info).encode_to_vec()));
         let shards = state.map.shards().iter();
-        let shards = shards
-            .map(|info| (key(SHARDS, Some(info.id.0)), cw::shard_to_pb(info).encode_to_vec()));
+        let shards = shards.map(|info| {
+            let record = cw::shard_to_pb(info, state.origins.get(&info.id));
+            (key(SHARDS, Some(info.id.0)), record.encode_to_vec())
+        });
         let jobs = state.jobs.iter().map(|(shard, job)| {
             (key(JOBS, Some(shard.0)), cw::job_to_pb(*shard, job).encode_to_vec())
         });
-        Records(nodes.chain(shards).chain(jobs).collect())
+        let splits = state.splits.iter().map(|(shard, job)| {
+            (key(SPLITS, Some(shard.0)), cw::split_to_pb(*shard, job).encode_to_vec())
+        });
+        Records(nodes.chain(shards).chain(jobs).chain(splits).collect())
     }
 
     /// Writes what differs. The version guards all of it.
@@ -253,6 +274,7 @@ pub fn load_stopped(engine: &dyn Engine) -> Result<Option<ClusterState>, String>
         nodes: rows_stopped(engine, NODES)?,
         shards: rows_stopped(engine, SHARDS)?,
         jobs: rows_stopped(engine, JOBS)?,
+        splits: rows_stopped(engine, SPLITS)?,
     };
     cw::state_from_pb(state).map(Some).map_err(|error| corrupt(error).to_string())
 }
@@ -308,6 +330,7 @@ async fn load_in(txn: &mut Transaction) -> txn::Result<Option<ClusterState>> {
         nodes: rows(txn, NODES).await?,
         shards: rows(txn, SHARDS).await?,
         jobs: rows(txn, JOBS).await?,
+        splits: rows(txn, SPLITS).await?,
     };
     cw::state_from_pb(state).map(Some).map_err(corrupt)
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use base::SystemClock;
-use shard_router::{Job, JobStep, NodeInfo, NodeState, Reason, RebalanceSettings};
+use shard_router::{Job, JobStep, NewSplit, NodeInfo, NodeState, Reason, RebalanceSettings};
 use txn::testing::MemoryCluster;
 
 fn state() -> ClusterState {
@@ -10,8 +10,17 @@ fn state() -> ClusterState {
     let map = Arc::new(shard_router::initial(&nodes, 4, 3).unwrap().map);
     let info = |id: u64| NodeInfo { address: format!("h{id}:1"), ..NodeInfo::default() };
     let nodes = nodes.into_iter().map(|id| (id, info(id.0))).collect();
-    let (jobs, rebalance) = (BTreeMap::new(), RebalanceSettings::default());
-    ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs, rebalance }
+    ClusterState {
+        id: 4,
+        version: 2,
+        replication: 3,
+        nodes,
+        map,
+        jobs: BTreeMap::new(),
+        rebalance: RebalanceSettings::default(),
+        splits: BTreeMap::new(),
+        origins: BTreeMap::new(),
+    }
 }
 
 async fn store() -> MetaStore {
@@ -86,6 +95,33 @@ async fn settings_are_kept_and_other_changes_leave_them_alone() {
     store.change(moved).await.unwrap();
     let loaded = store.load().await.unwrap().unwrap();
     assert_eq!((loaded.version, loaded.rebalance), (4, settings));
+}
+
+#[tokio::test]
+async fn a_split_is_written_carried_out_and_remembered() {
+    let store = store().await;
+    let before = store.load().await.unwrap().unwrap();
+    let (parent, child) = (ShardId(2), store.new_shard_id(&before).await.unwrap());
+    assert_eq!(child, ShardId(5));
+    let mut replicas = Vec::new();
+    for _ in 0..3 {
+        replicas.push(store.new_replica_id(&before).await.unwrap());
+    }
+    let new = NewSplit { parent, at: Slot(20_000), child, replicas, unix_ms: 9 };
+    let begun = store.change(|state| state.begin_split(new.clone(), state.version + 1)).await;
+    let begun = begun.unwrap();
+    assert_eq!((begun.version, begun.splits[&parent].since), (3, 3));
+    assert_eq!(store.load().await.unwrap(), Some(begun.clone()));
+    assert_eq!(store.new_shard_id(&begun).await.unwrap(), ShardId(6));
+    let again = store.change(|state| state.begin_split(new.clone(), state.version + 1)).await;
+    assert!(again.unwrap_err().to_string().contains("being split already"));
+    let finish = |state: &mut ClusterState| {
+        state.finish_split(parent, 12).map_err(|error| error.to_string())
+    };
+    let done = store.change(finish).await.unwrap();
+    assert!(done.splits.is_empty());
+    assert_eq!((done.origins[&child].parent, done.map.data_shards().len()), (parent, 5));
+    assert_eq!(store.load().await.unwrap(), Some(done));
 }
 
 #[tokio::test]

@@ -27,12 +27,14 @@ use crate::incoming::{incoming, node_server};
 use crate::local_shards::LocalShards;
 use crate::lock_handover::LockHandover;
 use crate::lock_survey::LockSurvey;
+use crate::map_refresh::MapRefresh;
 use crate::members::Members;
 use crate::meta_store::MetaStore;
 use crate::oracle::NodeOracle;
 use crate::peers::Peers;
 use crate::record_collector;
-use crate::replicas::Replicas;
+use crate::replicas::{ChildNews, Replicas};
+use crate::shard_split::{Splitter, SplitterParts};
 use crate::twin;
 use base::limits::{CATALOG_RENEW, STATUS_WAIT_MAX};
 use base::{ClusterId, NodeId, ReplicaId, Rng, ShardEpoch, SharedClock, SystemClock};
@@ -113,11 +115,12 @@ impl Node {
             raft_handle.clone(),
         ));
         let dialer = Arc::new(TcpDialer::new(addresses));
+        let child_news = Arc::new(ChildNews::default());
         let host = {
             let (config, clock, dialer) = (config.clone(), clock.clone(), dialer.clone());
-            let cluster = cluster.clone();
+            let (cluster, news) = (cluster.clone(), child_news.clone());
             raft_handle
-                .spawn(async move { open_host(&config, cluster, clock, dialer) })
+                .spawn(async move { open_host(&config, cluster, clock, dialer, news) })
                 .await
                 .map_err(|error| format!("opening the Raft log: {error}"))??
         };
@@ -171,8 +174,15 @@ impl Node {
             client.read_points().clone(),
             process,
         );
+        client.set_map_refresh(MapRefresh::new(
+            directory.clone(),
+            gossip.clone(),
+            Arc::downgrade(&client),
+            clock.clone(),
+        ));
         let replicas = Replicas::new(
             host.clone(),
+            child_news,
             local.clone(),
             directory.clone(),
             oracle.clone(),
@@ -196,12 +206,23 @@ impl Node {
             lock_handover: lock_handover.clone(),
         });
         let meta = MetaStore::new(client.clone());
+        let splitter = Splitter::new(SplitterParts {
+            meta: meta.clone(),
+            directory: directory.clone(),
+            gossip: gossip.clone(),
+            local: local.clone(),
+            peers: peers.clone(),
+            members: members.clone(),
+            clock: clock.clone(),
+            bytes_max: config.split_bytes,
+        });
         let coordinator = Coordinator::new(CoordinatorParts {
             meta: meta.clone(),
             directory: directory.clone(),
             gossip: gossip.clone(),
             local: local.clone(),
             members: members.clone(),
+            splitter: splitter.clone(),
             clock: clock.clone(),
             dead_after: config.dead_after,
         });
@@ -255,6 +276,7 @@ impl Node {
             meta,
             members,
             coordinator,
+            splitter,
             lock_survey: lock_survey.clone(),
         });
         let instance = Instance::new(InstanceConfig {
@@ -524,6 +546,7 @@ fn open_host(
     cluster: ClusterId,
     clock: SharedClock,
     dialer: Arc<TcpDialer>,
+    child_sink: Arc<ChildNews>,
 ) -> Result<Arc<Host>, String> {
     let shared = RocksShared::new(RocksOptions {
         block_cache_bytes: config.block_cache_bytes,
@@ -538,7 +561,7 @@ fn open_host(
         ..usual.snapshots.clone()
     };
     Host::open(
-        HostConfig { cluster, log, snapshots, ..usual },
+        HostConfig { cluster, log, snapshots, child_sink, ..usual },
         Arc::new(RocksFactory::new(shared)),
         Arc::new(FileDisk::open(&config.data.join("log")).map_err(|error| {
             format!("the Raft log in {}: {error}", config.data.join("log").display())

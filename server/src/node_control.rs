@@ -153,8 +153,17 @@ mod tests {
             ..NodeInfo::default()
         };
         let nodes = (1..=nodes).map(|id| (NodeId(id), info(id))).collect();
-        let (jobs, rebalance) = (BTreeMap::new(), RebalanceSettings::default());
-        ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs, rebalance }
+        ClusterState {
+            id: 4,
+            version: 2,
+            replication: 3,
+            nodes,
+            map,
+            jobs: BTreeMap::new(),
+            rebalance: RebalanceSettings::default(),
+            splits: BTreeMap::new(),
+            origins: BTreeMap::new(),
+        }
     }
 
     #[test]

@@ -165,8 +165,17 @@ mod tests {
         let founders: Vec<NodeId> = (1..=3).map(NodeId).collect();
         let map = Arc::new(shard_router::initial(&founders, 8, 3).unwrap().map);
         let nodes = (1..=4).map(|id| (NodeId(id), NodeInfo::default())).collect();
-        let (jobs, rebalance) = (BTreeMap::new(), RebalanceSettings::default());
-        ClusterState { id: 4, version: 2, replication: 3, nodes, map, jobs, rebalance }
+        ClusterState {
+            id: 4,
+            version: 2,
+            replication: 3,
+            nodes,
+            map,
+            jobs: BTreeMap::new(),
+            rebalance: RebalanceSettings::default(),
+            splits: BTreeMap::new(),
+            origins: BTreeMap::new(),
+        }
     }
 
     fn plan(state: &ClusterState, alive: u64) -> Rebalance {

@@ -14,6 +14,9 @@
 //! 2. While the file RECOVERY is there the node does not start; repeating the recovery finishes it.
 //! 3. Every shard must have a sound replica here, or nothing is recovered.
 //!
+//! A split that was under way has happened when the child's folder is here: this node's replica had applied it, or finds it
+//! among its last entries when it is rebuilt. Else it is forgotten.
+//!
 //! Not here: shards whose survivors are spread over several nodes.
 
 use crate::cluster_file::{self, ClusterFile};
@@ -51,8 +54,10 @@ pub struct Stopped {
     node: StoppedNode,
     /// What it knows of its cluster.
     file: ClusterFile,
-    /// Its view of the cluster.
+    /// Its view of the cluster, without splits under way.
     state: ClusterState,
+    /// Shards whose split was under way and is not applied here.
+    unsplit: Vec<ShardId>,
     /// Time.
     clock: SharedClock,
     /// Held so that the node does not start meanwhile.
@@ -111,6 +116,16 @@ struct Begun {
 const FORMAT: u32 = 1;
 
 impl Begun {
+    fn of(plan: &Plan) -> Begun {
+        let replicas = plan.shards.iter();
+        let replicas = replicas.map(|p| (p.shard.0, p.survivor.0, p.replica.0)).collect();
+        Begun { format: FORMAT, replicas }
+    }
+
+    fn names(&self, shard: ShardId) -> bool {
+        self.replicas.iter().any(|(named, ..)| *named == shard.0)
+    }
+
     fn read(data: &Path) -> Result<Option<Begun>, String> {
         let path = data.join(NAME);
         let bytes = match std::fs::read(&path) {
@@ -180,13 +195,15 @@ impl Stopped {
             .map_err(of_log)?;
         let shared =
             RocksShared::new(RocksOptions::default()).map_err(|error| error.to_string())?;
+        let unix_ms = clock.unix_ms();
+        let (state, unsplit) = without_splits(&state, data, identity.node, unix_ms)?;
         let node = StoppedNode {
             node: identity.node,
             data_dir: data.to_path_buf(),
             factory: Arc::new(RocksFactory::new(shared)),
             log,
         };
-        Ok(Stopped { node, file, state, clock, _lock: lock })
+        Ok(Stopped { node, file, state, unsplit, clock, _lock: lock })
     }
 
     /// The other nodes of the cluster that still have a part in it.
@@ -206,7 +223,10 @@ impl Stopped {
         let mut next = self.free_replica_id(&survivors);
         let (mut shards, mut problems) = (Vec::new(), self.alive());
         for info in self.state.map.shards() {
-            let outcome = match &begun {
+            // A child came into being when its parent was rebuilt, and the attempt ended before it said so.
+            let late =
+                |begun: &&Begun| self.state.origins.contains_key(&info.id) && !begun.names(info.id);
+            let outcome = match begun.as_ref().filter(|begun| !late(begun)) {
                 Some(begun) => self.going_on(begun, info, &survivors),
                 None => {
                     next += 1;
@@ -324,27 +344,56 @@ impl Stopped {
         let evidence = data.join(SET_ASIDE_FOLDER);
         folder::create_folder(&evidence).map_err(|error| error.to_string())?;
         self.keep_cluster_file(&evidence)?;
-        let replicas = plan.shards.iter();
-        let begun = Begun {
-            format: FORMAT,
-            replicas: replicas.map(|p| (p.shard.0, p.survivor.0, p.replica.0)).collect(),
-        };
-        begun.write(data)?;
+        let mut plan = plan.clone();
+        Begun::of(&plan).write(data)?;
         for shard in &plan.shards {
-            let survivor = (shard.shard, shard.survivor);
-            if replica_folder(data, survivor).is_dir() {
-                let built =
-                    recovery::rebuild(&self.node, survivor, shard.replica, &BatchMachine).await;
-                built.map_err(|error| format!("shard {}: {error}", shard.shard.0))?;
-            }
+            self.rebuild(shard).await?;
         }
-        let state = self.replace_records(plan)?;
+        for child in self.just_split(&plan) {
+            plan.shards.push(child.clone());
+            Begun::of(&plan).write(data)?;
+            self.rebuild(&child).await?;
+        }
+        let state = self.replace_records(&plan)?;
         let (incarnation, version) = (self.file.incarnation, state.version);
         cluster_file::write(data, &ClusterFile { incarnation, state: Some(state) })?;
         let marker = data.join(NAME);
         std::fs::remove_file(&marker).map_err(|error| format!("{}: {error}", marker.display()))?;
         folder::sync_folder(data).map_err(|error| error.to_string())?;
         Ok(Done { version, evidence })
+    }
+
+    /// Makes a shard's new replica of its survivor, unless that has been done.
+    async fn rebuild(&self, shard: &ShardPlan) -> Result<(), String> {
+        let survivor = (shard.shard, shard.survivor);
+        if !replica_folder(&self.node.data_dir, survivor).is_dir() {
+            return Ok(());
+        }
+        let built = recovery::rebuild(&self.node, survivor, shard.replica, &BatchMachine).await;
+        built.map(|_| ()).map_err(|error| format!("shard {}: {error}", shard.shard.0))
+    }
+
+    /// The children that came into being when their parents were rebuilt.
+    fn just_split(&self, plan: &Plan) -> Vec<ShardPlan> {
+        let Some(before) = &self.file.state else { return Vec::new() };
+        let mut next = plan.shards.iter().map(|shard| shard.replica.0).max().unwrap_or_default();
+        let jobs = self.unsplit.iter().filter_map(|parent| before.splits.get(parent));
+        let mut found = Vec::new();
+        for child in jobs.map(|job| job.child) {
+            let Some(survivor) = before.replica_on(child, self.node.node) else { continue };
+            if replica_folder(&self.node.data_dir, (child, survivor)).is_dir() {
+                next += 1;
+                found.push(ShardPlan {
+                    shard: child,
+                    survivor,
+                    replica: ReplicaId(next),
+                    last: None,
+                    unapplied: 0,
+                    removed: Vec::new(),
+                });
+            }
+        }
+        found
     }
 
     /// Ends the log: what was written is synced, and its files are closed.
@@ -372,7 +421,9 @@ impl Stopped {
         // The records may be newer than the copy, or behind it: an entry was lost that another node had.
         let known = [Some(&self.state), records.as_ref()].into_iter().flatten();
         let newest = known.max_by_key(|state| state.version).unwrap_or(&self.state);
-        let after = recovered(newest, plan)?;
+        let (data, node) = (&self.node.data_dir, self.node.node);
+        let (newest, _) = without_splits(newest, data, node, self.clock.unix_ms())?;
+        let after = recovered(&newest, plan)?;
         let mut batch = WriteBatch::new();
         let point = oracle::skip_window(engine.as_ref(), self.clock.unix_ms(), &mut batch)?;
         meta_store::replace_stopped(records.as_ref(), &after, point, &mut batch);
@@ -399,6 +450,32 @@ fn of_survivor(survivor: &Survivor, replica: ReplicaId) -> ShardPlan {
         unapplied: index(survivor.last).saturating_sub(index(survivor.applied)),
         removed: survivor.members.iter().filter(gone).copied().collect(),
     }
+}
+
+/// The state without splits under way, and the shards whose split has not been applied here.
+fn without_splits(
+    state: &ClusterState,
+    data: &Path,
+    node: NodeId,
+    unix_ms: u64,
+) -> Result<(ClusterState, Vec<ShardId>), String> {
+    let (mut settled, mut unsplit) = (state.clone(), Vec::new());
+    if state.splits.is_empty() {
+        return Ok((settled, unsplit));
+    }
+    let begun = Begun::read(data)?;
+    for (parent, job) in &state.splits {
+        let made = |replica| replica_folder(data, (job.child, replica)).is_dir();
+        // An attempt before this one may have moved the folder.
+        let chosen = begun.as_ref().is_some_and(|begun| begun.names(job.child));
+        if chosen || state.replica_on(job.child, node).is_some_and(made) {
+            settled.finish_split(*parent, unix_ms).map_err(|error| error.to_string())?;
+        } else {
+            settled.splits.remove(parent);
+            unsplit.push(*parent);
+        }
+    }
+    Ok((settled, unsplit))
 }
 
 /// The state of a cluster that goes on with one replica of each shard.
@@ -429,22 +506,34 @@ fn recovered(before: &ClusterState, plan: &Plan) -> Result<ClusterState, String>
         map: Arc::new(map),
         jobs: BTreeMap::new(),
         rebalance: before.rebalance,
+        splits: BTreeMap::new(),
+        // Every replica is another one now: none of them came from a split.
+        origins: BTreeMap::new(),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shard_router::{NodeInfo, RebalanceSettings};
+    use base::Slot;
+    use shard_router::{NewSplit, NodeInfo, RebalanceSettings};
 
     #[test]
     fn the_recovered_state_has_one_replica_per_shard_and_no_other_node() {
         let ids: Vec<NodeId> = (1..=3).map(NodeId).collect();
         let map = Arc::new(shard_router::initial(&ids, 2, 3).unwrap().map);
         let nodes = ids.iter().map(|id| (*id, NodeInfo::default())).collect();
-        let (jobs, rebalance) = (BTreeMap::new(), RebalanceSettings::default());
-        let before =
-            ClusterState { id: 9, version: 7, replication: 3, nodes, map, jobs, rebalance };
+        let before = ClusterState {
+            id: 9,
+            version: 7,
+            replication: 3,
+            nodes,
+            map,
+            jobs: BTreeMap::new(),
+            rebalance: RebalanceSettings::default(),
+            splits: BTreeMap::new(),
+            origins: BTreeMap::new(),
+        };
         let shards = before.map.shards().iter().map(|info| ShardPlan {
             shard: info.id,
             survivor: info.replicas[0].0,
@@ -469,6 +558,45 @@ mod tests {
         }
         plan.shards.pop();
         assert!(recovered(&before, &plan).unwrap_err().contains("other shards"));
+    }
+
+    #[test]
+    fn a_split_has_happened_when_the_childs_folder_is_here() {
+        let data = tempfile::tempdir().unwrap();
+        let ids: Vec<NodeId> = (1..=3).map(NodeId).collect();
+        let map = Arc::new(shard_router::initial(&ids, 2, 3).unwrap().map);
+        let nodes = ids.iter().map(|id| (*id, NodeInfo::default())).collect();
+        let mut before = ClusterState {
+            id: 9,
+            version: 7,
+            replication: 3,
+            nodes,
+            map,
+            jobs: BTreeMap::new(),
+            rebalance: RebalanceSettings::default(),
+            splits: BTreeMap::new(),
+            origins: BTreeMap::new(),
+        };
+        let (parent, child) = (ShardId(1), ShardId(3));
+        let new = NewSplit {
+            parent,
+            at: Slot(9),
+            child,
+            replicas: [40, 41, 42].map(ReplicaId).to_vec(),
+            unix_ms: 0,
+        };
+        before.begin_split(new, 7).unwrap();
+        let settle = || without_splits(&before, data.path(), NodeId(2), 5).unwrap();
+        let (state, unsplit) = settle();
+        assert_eq!((unsplit, state.splits.len(), state.map.shard(child)), (vec![parent], 0, None));
+        let replica = before.replica_on(child, NodeId(2)).unwrap();
+        std::fs::create_dir_all(replica_folder(data.path(), (child, replica))).unwrap();
+        let (state, unsplit) = settle();
+        assert_eq!((unsplit.len(), state.splits.len()), (0, 0));
+        assert_eq!(state.replica_on(child, NodeId(2)), Some(replica));
+        std::fs::remove_dir_all(data.path().join("replicas")).unwrap();
+        Begun { format: FORMAT, replicas: vec![(3, 40, 1040)] }.write(data.path()).unwrap();
+        assert!(settle().0.map.shard(child).is_some(), "as an earlier attempt decided");
     }
 
     #[test]

@@ -8,25 +8,35 @@
 //! A replica leaves in this order: no more requests, Raft ends, a Destroy record is synced, the folder goes
 //! to the trash. One that could not run is kept beside the others as evidence (`set-aside/`).
 //!
+//! The replicas of a shard that is split off come into being below this: the parent's replica here makes the child's folder
+//! when it applies the split, which may be before this node has heard of the split at all, or long after.
+//!
 //! Invariants:
 //! 1. Nothing is removed but on a state that the meta shard committed, and that knows the replica neither
-//!    in its map nor in a job; ids are never used twice, so it cannot be wanted later.
+//!    in its map nor in a job or split; ids are never used twice, so it cannot be wanted later. A folder that a split made
+//!    says in which version the split was written down: an older state says nothing about it.
 //! 2. A replica that lost what it had acknowledged never runs again under its id.
 //! 3. A replica without a folder is created only when it is new. One that is gone is reported, and comes
 //!    back under another id.
-//! 4. A new replica starts empty and has no vote until its group gives it one.
+//! 4. A new replica starts empty and has no vote until its group gives it one. A child's replica has its vote from the
+//!    beginning: it starts empty only when the parent's replica here can give it nothing any more, because it has applied the
+//!    split without making the folder (it was sent a Raft snapshot), or does not run. Its group then fills it.
+//! 5. A replica is started from one task, so that no two start it at once.
 
 use crate::directory::{Directory, FIRST_VERSION};
 use crate::local_shards::{LocalShard, LocalShards};
 use crate::oracle::{LocalOracle, NodeOracle};
 use crate::shard_state::{BatchMachine, GroupReplication};
-use base::limits::RECONCILE_PAUSE;
-use base::{ReplicaId, ShardId, SharedClock};
+use base::limits::{CHILD_CAMPAIGN_PAUSE, CHILD_CAMPAIGNS_MAX, RECONCILE_PAUSE};
+use base::{ReplicaId, ShardId, SharedClock, Slot};
+use engine::folder::ReplicaIdentity;
 use parking_lot::RwLock;
 use raft::host::Host;
+use raft::{ChildSink, ReplicaGroup};
 use shard_router::{ClusterState, NodeState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// A replica that cannot run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,19 +63,43 @@ pub struct Replicas {
     lost: RwLock<BTreeMap<ShardId, LostReplica>>,
     /// What was set aside since the start, for people.
     set_aside: RwLock<BTreeMap<ShardId, String>>,
+    /// Replicas that splits have made.
+    children: Arc<ChildNews>,
+}
+
+/// Wakes whoever starts replicas when a split has made one.
+#[derive(Debug, Default)]
+pub struct ChildNews(Notify);
+
+impl ChildSink for ChildNews {
+    fn child_made(&self, shard: ShardId, replica: ReplicaId) {
+        tracing::info!(%shard, %replica, "a split made a replica");
+        self.0.notify_one();
+    }
+}
+
+/// How a replica begins that has no folder.
+enum Beginning {
+    /// Empty: it is new.
+    Empty,
+    /// It does not yet: the parent's replica here may still make its folder.
+    Waits,
+    /// Never: it was here and is gone.
+    Gone,
 }
 
 impl Replicas {
     /// No replica runs yet.
     pub fn new(
         host: Arc<Host>,
+        children: Arc<ChildNews>,
         local: Arc<LocalShards>,
         directory: Arc<Directory>,
         oracle: Arc<NodeOracle>,
         clock: SharedClock,
     ) -> Arc<Replicas> {
         let (lost, set_aside) = (RwLock::default(), RwLock::default());
-        Arc::new(Replicas { host, local, directory, oracle, clock, lost, set_aside })
+        Arc::new(Replicas { host, local, directory, oracle, clock, lost, set_aside, children })
     }
 
     /// Those that cannot run: not started, or stopped since.
@@ -108,12 +142,17 @@ impl Replicas {
         }
     }
 
-    /// The replicas that have a folder here.
-    fn present(&self) -> Vec<(ShardId, ReplicaId)> {
-        self.host.local_replicas().unwrap_or_else(|error| {
+    /// The replica folders here.
+    fn folders(&self) -> Vec<ReplicaIdentity> {
+        self.host.local_identities().unwrap_or_else(|error| {
             tracing::error!(%error, "the replica folders cannot be listed");
             Vec::new()
         })
+    }
+
+    /// The replicas that have a folder here.
+    fn present(&self) -> Vec<(ShardId, ReplicaId)> {
+        self.folders().into_iter().map(|folder| (folder.shard, folder.replica)).collect()
     }
 
     fn give_up(&self, shard: ShardId, replica: ReplicaId, why: String) {
@@ -122,13 +161,46 @@ impl Replicas {
         self.lost.write().insert(shard, LostReplica { replica, why });
     }
 
+    /// How a replica begins that has no folder.
+    fn beginning(&self, state: &ClusterState, shard: ShardId, replica: ReplicaId) -> Beginning {
+        if state.version <= FIRST_VERSION
+            || state.jobs.get(&shard).is_some_and(|job| job.add.0 == replica)
+        {
+            return Beginning::Empty;
+        }
+        match state.parent_of(shard, replica) {
+            Some((parent, first)) if self.split_is_past(state, parent, first) => Beginning::Empty,
+            Some(_) => Beginning::Waits,
+            None => Beginning::Gone,
+        }
+    }
+
+    /// Whether no split of a parent at a slot is still to be applied here.
+    fn split_is_past(&self, state: &ClusterState, parent: ShardId, first: Slot) -> bool {
+        match self.local.get(parent) {
+            Some(local) => match local.shard.bounds() {
+                Ok(bounds) => bounds.is_some_and(|slots| !slots.contains(first)),
+                Err(_) => false,
+            },
+            // One that is wanted here starts in a moment, unless it cannot.
+            None => {
+                let wanted = state.replica_on(parent, self.directory.node()).is_some();
+                !wanted || self.lost.read().contains_key(&parent)
+            }
+        }
+    }
+
     /// Starts a replica; what prevents it is remembered and reported. One without a folder is created only
-    /// when it is new: in a cluster that begins, or brought by a job.
+    /// when it is new: in a cluster that begins, or brought by a job or a split.
     async fn start(&self, state: &ClusterState, shard: ShardId, replica: ReplicaId) {
-        let is_new = state.version <= FIRST_VERSION
-            || state.jobs.get(&shard).is_some_and(|job| job.add.0 == replica);
-        if !is_new && !self.present().contains(&(shard, replica)) {
-            return self.give_up(shard, replica, "its folder is gone".into());
+        if !self.present().contains(&(shard, replica)) {
+            match self.beginning(state, shard, replica) {
+                Beginning::Empty => {}
+                Beginning::Waits => return,
+                Beginning::Gone => {
+                    return self.give_up(shard, replica, "its folder is gone".into());
+                }
+            }
         }
         match self.host.start_replica(shard, replica, Arc::new(BatchMachine)).await {
             Ok(group) => {
@@ -147,8 +219,22 @@ impl Replicas {
                 );
                 self.local.add(shard, LocalShard { shard: Arc::new(shard_at), group });
                 tracing::info!(%shard, %replica, "replica runs");
+                self.lead_child(state, shard, replica);
             }
             Err(error) => self.give_up(shard, replica, error.to_string()),
+        }
+    }
+
+    /// Lets the replica of a new child stand for election at once when this node leads its parent: the same node then serves
+    /// all of the parent's slots again.
+    fn lead_child(&self, state: &ClusterState, shard: ShardId, replica: ReplicaId) {
+        let Some(child) = self.local.get(shard).filter(|child| child.group.status().term == 0)
+        else {
+            return;
+        };
+        let parent = state.parent_of(shard, replica).and_then(|(parent, _)| self.local.get(parent));
+        if parent.is_some_and(|parent| parent.group.serving_term().is_some()) {
+            tokio::spawn(stand_for_election(child.group));
         }
     }
 
@@ -161,6 +247,7 @@ impl Replicas {
             tokio::select! {
                 // The directory lives as long as this.
                 _ = changes.changed() => {}
+                () = self.children.0.notified() => {}
                 () = pause => {}
             }
         }
@@ -182,9 +269,17 @@ impl Replicas {
         // One whose folder is gone is still known to the Raft log.
         let lost: BTreeSet<(ShardId, ReplicaId)> =
             self.lost().into_iter().map(|(shard, lost)| (shard, lost.replica)).collect();
-        let here: BTreeSet<_> = self.present().into_iter().chain(lost.iter().copied()).collect();
+        let folders = self.folders();
+        // Made by splits that were written down after this state: it says nothing about them.
+        let early = folders.iter().filter(|folder| folder.since > state.version);
+        let early: BTreeMap<_, _> = early.map(|folder| (folder.shard, folder.replica)).collect();
+        let present = folders.iter().map(|folder| (folder.shard, folder.replica));
+        let here: BTreeSet<_> = present.chain(lost.iter().copied()).collect();
         for (shard, replica) in here {
             if wanted.get(&shard) == Some(&replica) {
+                continue;
+            }
+            if early.get(&shard) == Some(&replica) {
                 continue;
             }
             let replaced_here = state
@@ -200,7 +295,7 @@ impl Replicas {
                 }
             }
         }
-        for (shard, replica) in &wanted {
+        for (shard, replica) in wanted.iter().chain(&early) {
             let runs =
                 self.local.get(*shard).is_some_and(|local| local.group.replica() == *replica);
             let known_lost = self.lost.read().get(shard).is_some_and(|l| l.replica == *replica);
@@ -208,7 +303,8 @@ impl Replicas {
                 self.start(&state, *shard, *replica).await;
             }
         }
-        self.lost.write().retain(|shard, lost| wanted.get(shard) == Some(&lost.replica));
+        let kept = |shard: &ShardId| wanted.get(shard).or_else(|| early.get(shard));
+        self.lost.write().retain(|shard, lost| kept(shard) == Some(&lost.replica));
     }
 
     /// No more requests reach a replica.
@@ -243,5 +339,20 @@ impl Replicas {
             }
             Err(error) => tracing::error!(%shard, %replica, %error, "replica not set aside"),
         }
+    }
+}
+
+/// Stands for election until somebody leads: the other replicas come into being at the same time as this one, and who is not
+/// there yet cannot vote. What fails here is left to the timers.
+async fn stand_for_election(group: Arc<dyn ReplicaGroup>) {
+    for _ in 0..CHILD_CAMPAIGNS_MAX {
+        if group.leader().is_some() {
+            return;
+        }
+        if let Err(error) = group.campaign().await {
+            let shard = group.shard();
+            tracing::debug!(%shard, %error, "a new shard's replica does not stand for election");
+        }
+        tokio::time::sleep(CHILD_CAMPAIGN_PAUSE).await;
     }
 }

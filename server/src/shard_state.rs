@@ -1,15 +1,17 @@
 //! Plugs `txn` into `raft`: what a replica does with a command, and how a shard's leader replicates.
 //!
 //! A command is an engine write batch that the shard's leader evaluated (`txn::shard`). Applying it is
-//! decoding it; nothing is decided below Raft, so every replica ends up with the same bytes.
+//! decoding it; nothing is decided below Raft, so every replica ends up with the same bytes. A split carries two: one for
+//! this shard, one for the copy that becomes another shard's replica.
 
 use base::{NodeId, ShardId};
 use bytes::Bytes;
 use engine::{Mutation, WriteBatch, mvcc};
+use raft::SplitCommand;
 use raft::replica_group::{ProposeError, ReplicaGroup};
 use raft::state_machine::StateMachine;
 use std::sync::Arc;
-use txn::replication::{ReplicateError, Replication};
+use txn::replication::{ReplicateError, Replication, Split};
 
 /// Applies evaluated write batches.
 #[derive(Debug, Default)]
@@ -63,10 +65,28 @@ impl Replication for GroupReplication {
     }
 
     async fn replicate(&self, term: u64, batch: Bytes) -> Result<(), ReplicateError> {
-        self.group.propose(term, batch).await.map_err(|error| match error {
-            ProposeError::NotLeader | ProposeError::Refused(_) => ReplicateError::NotLeader,
-            // A stopped replica may have handed the command on before it stopped.
-            ProposeError::Unknown | ProposeError::Stopped(_) => ReplicateError::Unknown,
-        })
+        self.group.propose(term, batch).await.map_err(not_acknowledged)
+    }
+
+    async fn replicate_split(&self, term: u64, split: Split) -> Result<(), ReplicateError> {
+        let Split { child, replicas, since, own, other } = split;
+        let command = SplitCommand { child, replicas, since, own, other };
+        let done = self.group.propose_split(term, command).await;
+        if let Err(ProposeError::Refused(why)) = &done {
+            let shard = self.group.shard();
+            tracing::warn!(%shard, %child, %why, "a split was refused");
+        }
+        done.map_err(not_acknowledged)
+    }
+}
+
+fn not_acknowledged(error: ProposeError) -> ReplicateError {
+    match error {
+        ProposeError::NotLeader => ReplicateError::NotLeader,
+        // A stopped replica may have handed the command on before it stopped. A split that was refused has changed nothing,
+        // but the term goes on: whoever asked finds that out by what is applied.
+        ProposeError::Unknown | ProposeError::Refused(_) | ProposeError::Stopped(_) => {
+            ReplicateError::Unknown
+        }
     }
 }

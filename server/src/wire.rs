@@ -1,6 +1,10 @@
 //! Between `txn`'s words and the messages of `node.proto`. Bytes from the wire are never trusted: a
 //! message that makes no sense becomes an error, not a guess.
 
+mod failure;
+
+pub use failure::{failure_from_pb, failure_to_pb};
+
 use base::{KeyRange, NodeId, ShardEpoch, ShardId, SlotRange, Timestamp};
 use proto::node as pb;
 use std::time::Duration;
@@ -11,9 +15,15 @@ use txn::command::{
 };
 use txn::{Error, Route};
 
+/// Where a request goes, from its numbers: shard, epoch, first slot, end slot.
+fn route_from_pb(shard: u64, epoch: u64, start: u32, end: u32) -> Route {
+    let (shard, epoch) = (ShardId(shard), ShardEpoch(epoch));
+    Route { shard, epoch, slots: SlotRange { start, end } }
+}
+
 /// A read as a message.
 pub fn read_to_pb(route: Route, request: ReadRequest) -> pb::ShardRead {
-    let empty = pb::ShardRead {
+    let to = pb::ShardRead {
         shard: route.shard.0,
         epoch: route.epoch.0,
         slot_start: route.slots.start,
@@ -22,7 +32,7 @@ pub fn read_to_pb(route: Route, request: ReadRequest) -> pb::ShardRead {
     };
     match request {
         ReadRequest::Get { keys, ts, known } => {
-            pb::ShardRead { ts: ts.0, keys, known: known_to_pb(known), ..empty }
+            pb::ShardRead { ts: ts.0, keys, known: known_to_pb(known), ..to }
         }
         ReadRequest::Changed { keys, ranges, since, ts, own, known } => pb::ShardRead {
             known: known_to_pb(known),
@@ -32,9 +42,9 @@ pub fn read_to_pb(route: Route, request: ReadRequest) -> pb::ShardRead {
             since: since.0,
             own: own.0,
             ranges: ranges.into_iter().map(range_to_pb).collect(),
-            ..empty
+            ..to
         },
-        ReadRequest::OldestLock { before } => pb::ShardRead { no_locks_before: before.0, ..empty },
+        ReadRequest::OldestLock { before } => pb::ShardRead { no_locks_before: before.0, ..to },
         ReadRequest::Scan { range, ts, reverse, limit, known } => pb::ShardRead {
             known: known_to_pb(known),
             ts: ts.0,
@@ -44,7 +54,7 @@ pub fn read_to_pb(route: Route, request: ReadRequest) -> pb::ShardRead {
                 reverse,
                 limit: limit as u64,
             }),
-            ..empty
+            ..to
         },
     }
 }
@@ -86,8 +96,7 @@ fn range_from_pb(range: pb::Range) -> KeyRange {
 
 /// A message as a read.
 pub fn read_from_pb(message: pb::ShardRead) -> (Route, ReadRequest) {
-    let slots = SlotRange { start: message.slot_start, end: message.slot_end };
-    let route = Route { shard: ShardId(message.shard), epoch: ShardEpoch(message.epoch), slots };
+    let route = route_from_pb(message.shard, message.epoch, message.slot_start, message.slot_end);
     let ts = Timestamp(message.ts);
     let known = known_from_pb(message.known);
     let request = match message.scan {
@@ -304,8 +313,7 @@ pub fn write_to_pb(route: Route, request: WriteRequest) -> pb::ShardWrite {
 /// A message as a write; `None` when its kind is unknown here.
 pub fn write_from_pb(message: pb::ShardWrite) -> Option<(Route, WriteRequest)> {
     use pb::shard_write::Kind;
-    let slots = SlotRange { start: message.slot_start, end: message.slot_end };
-    let route = Route { shard: ShardId(message.shard), epoch: ShardEpoch(message.epoch), slots };
+    let route = route_from_pb(message.shard, message.epoch, message.slot_start, message.slot_end);
     let kind = Kind::try_from(message.kind).ok()?;
     let start_ts = Timestamp(message.start_ts);
     let writes = |writes: Vec<pb::KeyWrite>| -> Option<Vec<KeyWrite>> {
@@ -475,8 +483,7 @@ pub fn lock_requests_from_pb(names: Vec<pb::LockRequestName>) -> Vec<(LockOwner,
 /// A message as a lock request; `None` when its patience is of an unknown kind.
 pub fn lock_from_pb(message: pb::ShardLock) -> Option<(Route, LockRequest)> {
     use pb::shard_lock::Patience as PbPatience;
-    let slots = SlotRange { start: message.slot_start, end: message.slot_end };
-    let route = Route { shard: ShardId(message.shard), epoch: ShardEpoch(message.epoch), slots };
+    let route = route_from_pb(message.shard, message.epoch, message.slot_start, message.slot_end);
     let patience = match PbPatience::try_from(message.patience).ok()? {
         PbPatience::Wait => Patience::Wait(Duration::from_millis(message.wait_ms)),
         PbPatience::NoWait => Patience::NoWait,
@@ -548,131 +555,6 @@ pub fn waits_from_pb(message: pb::LockWaits) -> (NodeId, Vec<LockWaiting>) {
     (NodeId(message.node), message.waits.into_iter().map(waiting).collect())
 }
 
-/// An error as a message.
-pub fn failure_to_pb(error: Error) -> pb::Failure {
-    use pb::failure::Kind;
-    let what = error.to_string();
-    let mut failure = pb::Failure { what, ..Default::default() };
-    match error {
-        Error::KeyLocked { key, start_ts, primary, large } => {
-            failure.large = large;
-            failure.set_kind(Kind::KeyLocked);
-            failure.key = key;
-            failure.start_ts = start_ts.0;
-            failure.primary = primary;
-        }
-        Error::RowLocked { key } => {
-            failure.set_kind(Kind::RowLocked);
-            failure.key = key;
-        }
-        Error::LockWaitTimeout { key } => {
-            failure.set_kind(Kind::LockWaitTimeout);
-            failure.key = key;
-        }
-        Error::LockNotAvailable { key } => {
-            failure.set_kind(Kind::LockNotAvailable);
-            failure.key = key;
-        }
-        Error::Deadlock { key } => {
-            failure.set_kind(Kind::Deadlock);
-            failure.key = key;
-        }
-        // Never leaves the node that runs the transaction; a conflict is what it comes to.
-        Error::Stale { key, .. } | Error::WriteConflict { key } => {
-            failure.set_kind(Kind::WriteConflict);
-            failure.key = key;
-        }
-        Error::AlreadyExists { key } => {
-            failure.set_kind(Kind::AlreadyExists);
-            failure.key = key;
-        }
-        Error::RolledBack { start_ts } => {
-            failure.set_kind(Kind::RolledBack);
-            failure.start_ts = start_ts.0;
-        }
-        Error::NotServing { shard, leader } => {
-            failure.set_kind(Kind::NotServing);
-            failure.shard = shard.0;
-            failure.leader_node = leader.map_or(0, |node| node.0);
-        }
-        Error::Moved { shard } => {
-            failure.set_kind(Kind::Moved);
-            failure.shard = shard.0;
-        }
-        Error::Unavailable { shard, what } => {
-            failure.set_kind(Kind::Unavailable);
-            failure.shard = shard.0;
-            failure.what = what;
-        }
-        Error::OutcomeUnknown { shard } => {
-            failure.set_kind(Kind::OutcomeUnknown);
-            failure.shard = shard.0;
-        }
-        Error::TooLarge { what } => {
-            failure.set_kind(Kind::TooLarge);
-            failure.what = what;
-        }
-        Error::DiskFull { what } => {
-            failure.set_kind(Kind::DiskFull);
-            failure.what = what;
-        }
-        Error::SnapshotTooOld { shard, ts, safe_point } => {
-            failure.set_kind(Kind::SnapshotTooOld);
-            failure.shard = shard.0;
-            failure.ts = ts.0;
-            failure.safe_point = safe_point.0;
-        }
-        // No shard answers these: they are said by the node that runs the transaction.
-        Error::NotUndoable | Error::ReadPointInFuture { .. } => failure.set_kind(Kind::BadCall),
-        // Nor this: a shard says it with a status, and the coordinator makes an error of it.
-        Error::Forgotten { .. } => failure.set_kind(Kind::OutcomeUnknown),
-        Error::Engine { what } => {
-            failure.set_kind(Kind::Engine);
-            failure.what = what;
-        }
-    }
-    failure
-}
-
-/// A message as an error.
-pub fn failure_from_pb(failure: pb::Failure) -> Error {
-    use pb::failure::Kind;
-    let shard = ShardId(failure.shard);
-    match Kind::try_from(failure.kind) {
-        Ok(Kind::KeyLocked) => Error::KeyLocked {
-            key: failure.key,
-            start_ts: Timestamp(failure.start_ts),
-            primary: failure.primary,
-            large: failure.large,
-        },
-        Ok(Kind::RowLocked) => Error::RowLocked { key: failure.key },
-        Ok(Kind::LockWaitTimeout) => Error::LockWaitTimeout { key: failure.key },
-        Ok(Kind::LockNotAvailable) => Error::LockNotAvailable { key: failure.key },
-        Ok(Kind::Deadlock) => Error::Deadlock { key: failure.key },
-        Ok(Kind::WriteConflict) => Error::WriteConflict { key: failure.key },
-        Ok(Kind::AlreadyExists) => Error::AlreadyExists { key: failure.key },
-        Ok(Kind::RolledBack) => Error::RolledBack { start_ts: Timestamp(failure.start_ts) },
-        Ok(Kind::NotServing) => Error::NotServing {
-            shard,
-            leader: (failure.leader_node != 0).then_some(NodeId(failure.leader_node)),
-        },
-        Ok(Kind::Moved) => Error::Moved { shard },
-        Ok(Kind::Unavailable) => Error::Unavailable { shard, what: failure.what },
-        Ok(Kind::OutcomeUnknown) => Error::OutcomeUnknown { shard },
-        Ok(Kind::TooLarge) => Error::TooLarge { what: failure.what },
-        Ok(Kind::DiskFull) => Error::DiskFull { what: failure.what },
-        Ok(Kind::SnapshotTooOld) => Error::SnapshotTooOld {
-            shard,
-            ts: Timestamp(failure.ts),
-            safe_point: Timestamp(failure.safe_point),
-        },
-        Ok(Kind::Engine) => Error::Engine { what: failure.what },
-        Ok(Kind::BadCall) | Ok(Kind::Unspecified) | Err(_) => {
-            Error::Unavailable { shard, what: failure.what }
-        }
-    }
-}
-
 fn unexpected(shard: ShardId, response: pb::answer::Response) -> Error {
     match response {
         pb::answer::Response::Failure(failure) => failure_from_pb(failure),
@@ -711,4 +593,172 @@ fn key_write_from_pb(write: pb::KeyWrite) -> Option<KeyWrite> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn route() -> Route {
+        let slots = SlotRange { start: 4, end: 65_536 };
+        Route { shard: ShardId(3), epoch: ShardEpoch(9), slots }
+    }
+
+    #[test]
+    fn writes_survive_the_wire() {
+        let write = |change, expect| KeyWrite { key: Bytes::from_static(b"k"), change, expect };
+        let writes = vec![
+            write(Change::Put(Bytes::from_static(b"v")), Expect::Absent),
+            write(Change::Delete, Expect::NotNewerThan(Timestamp(7))),
+            write(Change::Put(Bytes::new()), Expect::Any),
+            write(Change::Keep, Expect::NotNewerThan(Timestamp(8))),
+        ];
+        let id = CommitId { number: 11, since: Timestamp(12) };
+        for request in [
+            WriteRequest::CommitNow { writes: writes.clone(), owner: None, id: None },
+            WriteRequest::CommitNow { writes: writes.clone(), owner: None, id: Some(id) },
+            WriteRequest::SettleNow { id, primary: Bytes::from_static(b"p") },
+            WriteRequest::Commit {
+                start_ts: Timestamp(1),
+                commit_ts: Timestamp(2),
+                keys: vec![Bytes::from_static(b"a")],
+                kept: vec![Bytes::from_static(b"b")],
+            },
+            WriteRequest::Prewrite {
+                start_ts: Timestamp(1),
+                primary: Bytes::from_static(b"p"),
+                expires_unix_ms: 5,
+                writes: writes.clone(),
+                owner: Some(LockOwner::new(NodeId(2), 7)),
+                secondaries: None,
+                round: Some(Round { number: 3, oldest_scan: 1, newest_scan: 2 }),
+            },
+            WriteRequest::Prewrite {
+                start_ts: Timestamp(1),
+                primary: Bytes::from_static(b"p"),
+                expires_unix_ms: 5,
+                writes,
+                owner: None,
+                secondaries: Some(vec![Bytes::from_static(b"s")]),
+                round: None,
+            },
+            WriteRequest::Decide { start_ts: Timestamp(1), primary: Bytes::from_static(b"p") },
+            WriteRequest::FinishAll {
+                start_ts: Timestamp(1),
+                primary: Bytes::from_static(b"p"),
+                commit_ts: Some(Timestamp(2)),
+            },
+            WriteRequest::FinishAll {
+                start_ts: Timestamp(1),
+                primary: Bytes::from_static(b"p"),
+                commit_ts: None,
+            },
+            WriteRequest::CheckLocks {
+                start_ts: Timestamp(9),
+                keys: vec![Bytes::from_static(b"a")],
+            },
+            WriteRequest::LookAtLocks {
+                start_ts: Timestamp(9),
+                keys: vec![Bytes::from_static(b"b")],
+            },
+            WriteRequest::Bump { key: Bytes::from_static(b"c"), by: 2, at_least: 3 },
+        ] {
+            let back = write_from_pb(write_to_pb(route(), request.clone()));
+            assert_eq!(back, Some((route(), request)));
+        }
+    }
+
+    #[test]
+    fn what_became_of_a_transaction_survives_the_wire() {
+        for status in [
+            TxnStatus::Alive,
+            TxnStatus::Open,
+            TxnStatus::Committed { commit_ts: Timestamp(5) },
+            TxnStatus::Prewritten {
+                commit_from: Timestamp(4),
+                secondaries: vec![Bytes::from_static(b"s")],
+            },
+            TxnStatus::RolledBack,
+            TxnStatus::Forgotten,
+        ] {
+            let answer = WriteResponse::Status(status);
+            let back = write_answer_from_pb(ShardId(3), write_answer_to_pb(Ok(answer.clone())));
+            assert_eq!(back.expect("as sent"), answer);
+        }
+    }
+
+    #[test]
+    fn lock_requests_and_their_outcomes_survive_the_wire() {
+        for patience in [Patience::Wait(Duration::from_secs(3)), Patience::NoWait, Patience::Skip] {
+            let request = LockRequest {
+                owner: LockOwner::new(NodeId(2), 7),
+                number: 3,
+                weight: 4,
+                keys: vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")],
+                own: Timestamp(6),
+                mode: LockMode::Shared,
+                patience,
+            };
+            let back = lock_from_pb(lock_to_pb(route(), request.clone()));
+            assert_eq!(back, Some((route(), request)));
+        }
+        let keys = vec![Bytes::from_static(b"a")];
+        let cancel = LockCancel { owner: LockOwner::new(NodeId(2), 7), number: 3, keys };
+        let back = lock_cancel_from_pb(lock_cancel_to_pb(ShardId(3), cancel.clone()));
+        assert_eq!(back, (ShardId(3), cancel));
+        let outcomes = vec![
+            LockedKey::Skipped,
+            LockedKey::Held { commit_ts: Timestamp(5), exists: true, waited: true },
+            LockedKey::Own { exists: true },
+        ];
+        let there = lock_answer_to_pb(Ok(outcomes.clone()));
+        let back = lock_answer_from_pb(ShardId(3), 3, there.clone());
+        assert_eq!(back.expect("as sent"), outcomes);
+        assert!(lock_answer_from_pb(ShardId(3), 4, there).is_err(), "one key without an outcome");
+    }
+
+    #[test]
+    fn a_question_about_changes_survives_the_wire() {
+        let request = ReadRequest::Changed {
+            keys: vec![Bytes::from_static(b"a")],
+            ranges: vec![KeyRange::new("b", ""), KeyRange::new("c", "d")],
+            since: Timestamp(3),
+            ts: Timestamp(9),
+            own: Timestamp(7),
+            known: Vec::new(),
+        };
+        assert_eq!(read_from_pb(read_to_pb(route(), request.clone())), (route(), request));
+        let answer = ReadResponse::Changed { key: None, rest: vec![KeyRange::new("c", "d")] };
+        let back = read_answer_from_pb(ShardId(3), read_answer_to_pb(Ok(answer.clone())));
+        assert_eq!(back.expect("as sent"), answer);
+    }
+
+    #[test]
+    fn a_question_for_the_oldest_lock_survives_the_wire() {
+        let request = ReadRequest::OldestLock { before: Timestamp(7) };
+        assert_eq!(read_from_pb(read_to_pb(route(), request.clone())), (route(), request));
+        for oldest in [None, Some(Timestamp(5))] {
+            let answer = ReadResponse::OldestLock { floor: Timestamp(9), oldest };
+            let back = read_answer_from_pb(ShardId(3), read_answer_to_pb(Ok(answer.clone())));
+            assert_eq!(back.expect("as sent"), answer);
+        }
+    }
+
+    #[test]
+    fn what_a_reader_knows_survives_the_wire() {
+        let fates =
+            [Fate::Own { round: 3 }, Fate::Committed { commit_ts: Timestamp(5) }, Fate::Passed];
+        let known = |fate| KnownTransaction { start_ts: Timestamp(4), fate };
+        let request = ReadRequest::Scan {
+            range: KeyRange::new("a", "b"),
+            ts: Timestamp(9),
+            reverse: true,
+            limit: 7,
+            known: fates.into_iter().map(known).collect(),
+        };
+        assert_eq!(read_from_pb(read_to_pb(route(), request.clone())), (route(), request));
+    }
+
+    #[test]
+    fn an_unknown_kind_of_write_is_refused() {
+        assert!(write_from_pb(pb::ShardWrite { kind: 99, ..Default::default() }).is_none());
+    }
+}

@@ -1,14 +1,16 @@
-//! What the meta shard knows of a cluster: its nodes, its shard map, and the changes of members under way.
+//! What the meta shard knows of a cluster: its nodes, its shard map, and the changes of members and splits under way.
 //!
 //! ```text
 //! nodes   n1 active   n2 decommissioning   n3 active   n4 active
 //! map     s1: r1@n1 r2@n2 r3@n3
 //! jobs    s1: replace r2 by r17@n4, catching up
+//! splits  s2: s9 from slot 4096 on
 //! ```
 //!
-//! Every change makes a new version; of two states the one with the higher version is newer. A replica id
-//! or node id that was handed out once is never handed out again.
+//! Every change makes a new version; of two states the one with the higher version is newer. An id of a replica, shard
+//! or node that was handed out once is never handed out again.
 
+use crate::split_job::{Origin, SplitJob};
 use crate::{Error, Result, ShardInfo, ShardMap};
 use base::limits::{REBALANCE_MOVES_DEFAULT, REBALANCE_MOVES_MAX};
 use base::{NodeId, ReplicaId, ShardEpoch, ShardId};
@@ -180,30 +182,45 @@ pub struct ClusterState {
     pub jobs: BTreeMap<ShardId, Job>,
     /// How the cluster may even nodes out.
     pub rebalance: RebalanceSettings,
+    /// Splits under way, by the shard that is split.
+    pub splits: BTreeMap<ShardId, SplitJob>,
+    /// Where the shards of the map come from that were not there from the beginning.
+    pub origins: BTreeMap<ShardId, Origin>,
 }
 
 impl ClusterState {
-    /// The replica of a shard that a node should run: the one that a job brings to it, else the map's.
+    /// The replica of a shard that a node should run: the one that a job or a split brings to it, else the map's.
     pub fn replica_on(&self, shard: ShardId, node: NodeId) -> Option<ReplicaId> {
         let coming = self.jobs.get(&shard).filter(|job| job.add.1 == node).map(|job| job.add.0);
         let held = || {
             let info = self.map.shard(shard)?;
             info.replicas.iter().find(|(_, at)| *at == node).map(|(replica, _)| *replica)
         };
-        coming.or_else(held)
+        coming.or_else(held).or_else(|| self.child_on(shard, node))
     }
 
     /// The replicas that a node should run, in order of their shards.
     pub fn replicas_on(&self, node: NodeId) -> BTreeMap<ShardId, ReplicaId> {
-        let shards = self.map.shards().iter().map(|info| info.id);
+        let children = self.splits.values().map(|job| job.child);
+        let shards = self.map.shards().iter().map(|info| info.id).chain(children);
         shards.filter_map(|shard| Some((shard, self.replica_on(shard, node)?))).collect()
     }
 
-    /// Whether a replica is part of the map or of a job, on whichever node.
+    /// Whether a replica is part of the map, of a job or of a split, on whichever node.
     pub fn knows(&self, shard: ShardId, replica: ReplicaId) -> bool {
         let in_map = |info: &ShardInfo| info.replicas.iter().any(|(id, _)| *id == replica);
         self.map.shard(shard).is_some_and(in_map)
             || self.jobs.get(&shard).is_some_and(|job| job.add.0 == replica)
+            || self.is_coming(shard, replica)
+    }
+
+    /// Why no change of a shard's members may begin now, if none may: a sentence for people.
+    pub fn members_fixed(&self, shard: ShardId) -> Option<String> {
+        let job = self.splits.get(&shard)?;
+        Some(format!(
+            "waits until it is split: shard {} gets its slots from {} on",
+            job.child.0, job.at
+        ))
     }
 
     /// What is wanted of a node; `Left` for one that was never there.
@@ -278,6 +295,8 @@ pub(crate) mod tests {
             map,
             jobs: BTreeMap::new(),
             rebalance: RebalanceSettings::default(),
+            splits: BTreeMap::new(),
+            origins: BTreeMap::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Reading order: `shard_map` (slots to shards to nodes), `placement` (the first map of a cluster),
 //! `balance` (who should lead), `cluster` (nodes, map and changes of members), `repair` (who must be
 //! replaced, and where the successor goes), `rebalance` (what evens nodes out), `change` (the next step of such a
-//! change), `error`.
+//! change), `split_job` (a shard becomes two), `split` (which shards should), `error`.
 //!
 //! Not here: who keeps the map (the meta shard, through `txn`), who carries plans out (`server`).
 
@@ -15,9 +15,12 @@ pub mod placement;
 pub mod rebalance;
 pub mod repair;
 pub mod shard_map;
+pub mod split;
+pub mod split_job;
 
 pub use balance::leader_moves;
 pub use cluster::{ClusterState, Job, JobStep, NodeInfo, NodeState, Reason, RebalanceSettings};
 pub use error::{Error, Result};
 pub use placement::{Plan, initial};
 pub use shard_map::{ShardInfo, ShardMap};
+pub use split_job::{NewSplit, Origin, SplitJob};

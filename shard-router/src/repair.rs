@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! 1. One job per shard; at most `JOBS_MAX` repairs in all and `JOBS_PER_NODE_MAX` jobs towards one node.
-//! 2. What cannot be done now is named with its reason.
+//! 2. What cannot be done now is named with its reason. A shard that is being split waits.
 
 use crate::ShardInfo;
 use crate::cluster::{ClusterState, Job, JobStep, NodeState, Reason};
@@ -72,6 +72,10 @@ pub fn repairs(state: &ClusterState, health: &Health) -> Repairs {
             continue;
         }
         let Some((remove, reason)) = need(state, health, info) else { continue };
+        if let Some(why) = state.members_fixed(info.id) {
+            repairs.blocked.insert(info.id, why);
+            continue;
+        }
         match place(state, health, info, remove, reason, &mut load) {
             Ok(target) => {
                 repairs.start.push(NewJob { shard: info.id, target, remove, reason });
@@ -83,8 +87,7 @@ pub fn repairs(state: &ClusterState, health: &Health) -> Repairs {
     }
     let going = state.nodes.iter().filter(|(_, info)| info.state == NodeState::Decommissioning);
     let empty = |node: NodeId| {
-        state.map.shards().iter().all(|info| !info.is_on(node))
-            && state.jobs.values().all(|job| job.add.1 != node)
+        state.replicas_on(node).is_empty() && state.jobs.values().all(|job| job.add.1 != node)
     };
     repairs.emptied = going.map(|(node, _)| *node).filter(|node| empty(*node)).collect();
     repairs
@@ -259,6 +262,8 @@ impl Load {
 mod tests {
     use super::*;
     use crate::cluster::tests::{job, state};
+    use crate::split_job::NewSplit;
+    use base::Slot;
 
     fn alive(nodes: &[u64]) -> Health {
         Health { alive: nodes.iter().copied().map(NodeId).collect(), ..Health::default() }
@@ -367,6 +372,23 @@ mod tests {
         let lost = lost(ShardId(1), NodeId(3));
         state.jobs.insert(ShardId(1), late);
         assert_eq!(repairs(&state, &lost).cancel, [], "its voters change already");
+    }
+
+    #[test]
+    fn a_shard_that_is_split_is_left_alone_until_then() {
+        let mut state = state(3, 4, 2);
+        state.nodes.get_mut(&NodeId(2)).unwrap().state = NodeState::Decommissioning;
+        let (parent, child) = (ShardId(1), ShardId(3));
+        let replicas = [50, 51, 52].map(ReplicaId).to_vec();
+        let new = NewSplit { parent, at: Slot(9), child, replicas, unix_ms: 0 };
+        state.begin_split(new, 2).unwrap();
+        let all = alive(&[1, 2, 3, 4]);
+        let plan = repairs(&state, &all);
+        assert!(plan.start.iter().all(|job| job.shard != parent), "{plan:?}");
+        assert!(plan.blocked[&parent].contains("waits until it is split"), "{plan:?}");
+        state.finish_split(parent, 0).unwrap();
+        let plan = repairs(&state, &all);
+        assert!(!plan.blocked.get(&parent).is_some_and(|why| why.contains("split")), "{plan:?}");
     }
 
     #[test]

@@ -226,6 +226,13 @@ pub enum Statement {
     },
     /// ALTER REBALANCE: how the cluster may even nodes out.
     AlterRebalance(RebalanceAction),
+    /// ALTER SHARD … SPLIT: a shard becomes two.
+    SplitShard {
+        /// The shard.
+        shard: u64,
+        /// The new shard's first slot; the middle one when none is given.
+        at: Option<u64>,
+    },
     /// CREATE, ALTER, DROP, RENAME of accounts and roles.
     Account(AccountStatement),
     /// GRANT.

@@ -17,7 +17,7 @@ use crate::silence::{OwnerState, Silences};
 use crate::sysvar::GlobalValues;
 use crate::{Error, Result, catalog};
 use base::limits::CONNECTION_COUNTER_BITS;
-use base::{NodeId, Rng, ShardEpoch, ShardId, SharedClock, SlotRange, TableId};
+use base::{NodeId, Rng, ShardEpoch, ShardId, SharedClock, Slot, SlotRange, TableId};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -159,6 +159,33 @@ pub trait Cluster: Send + Sync + 'static {
     fn rebalance_plan(&self) -> Vec<RebalancePlanRow> {
         Vec::new()
     }
+
+    /// Splits a shard at a slot, or in the middle, for ALTER SHARD … SPLIT; answers once it is done, or after a while, when
+    /// the cluster goes on with it.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    async fn split_shard(
+        &self,
+        shard: ShardId,
+        at: Option<Slot>,
+    ) -> std::result::Result<SplitRow, String> {
+        let _ = at;
+        Err(format!("there is no shard {} here: this server is not part of a cluster", shard.0))
+    }
+}
+
+/// The line of ALTER SHARD … SPLIT's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitRow {
+    /// The shard that was split.
+    pub shard: ShardId,
+    /// First slot of the new one.
+    pub slot: Slot,
+    /// The new one.
+    pub new_shard: ShardId,
+    /// `done`, or what it waits for.
+    pub state: String,
 }
 
 /// A table that LOCK TABLES is to have, and how.

@@ -151,8 +151,8 @@ async fn list<'a>(
         Show::Profiles | Show::Profile => {
             return Err(Error::not_supported("SHOW PROFILE: use EXPLAIN"));
         }
-        Show::Shards { table, filter } => {
-            (server::shards(session, table.as_ref()).await?, like(filter))
+        Show::Shards { table, key, filter } => {
+            (server::shards(session, table.as_ref(), key).await?, like(filter))
         }
         Show::Nodes(filter) => (server::nodes(session), like(filter)),
         Show::Rebalance { plan: false } => (rebalance::standing(session), None),
@@ -372,6 +372,37 @@ pub(crate) async fn transfer_leader(session: &mut Session, shard: u64, to: u64) 
     let row = vec![Value::UInt(shard), Value::UInt(from.0), Value::UInt(to)];
     let columns =
         vec![number_column("Shard"), number_column("Old_leader"), number_column("New_leader")];
+    Ok(Outcome::rows(columns, vec![row]))
+}
+
+/// ALTER SHARD … SPLIT: a row with the new shard and its first slot, and whether it is done.
+pub(crate) async fn split_shard(
+    session: &mut Session,
+    shard: u64,
+    at: Option<u64>,
+) -> Result<Outcome> {
+    let cluster = session.instance.config.cluster.clone();
+    let slot = |number: u64| match u16::try_from(number) {
+        Ok(number) => Ok(base::Slot(number)),
+        Err(_) => Err(Error::cluster_refuses(format!(
+            "there is no slot {number}; the last one is {}",
+            base::SLOT_COUNT - 1
+        ))),
+    };
+    let split = cluster.split_shard(base::ShardId(shard), at.map(slot).transpose()?).await;
+    let split = split.map_err(Error::cluster_refuses)?;
+    let row = vec![
+        Value::UInt(split.shard.0),
+        Value::UInt(u64::from(split.slot.0)),
+        Value::UInt(split.new_shard.0),
+        text(split.state),
+    ];
+    let columns = vec![
+        number_column("Shard"),
+        number_column("Slot"),
+        number_column("New_shard"),
+        text_column("State", 1024),
+    ];
     Ok(Outcome::rows(columns, vec![row]))
 }
 

@@ -43,7 +43,7 @@ enum Command {
     Status(status::StatusArgs),
     /// List nodes, and let them go: drain, decommission
     Node(node::NodeArgs),
-    /// Move a shard's leader or one of its replicas by hand
+    /// List shards, split one, move its leader or one of its replicas by hand
     Shard(shard::ShardArgs),
     /// See how even nodes are, and how the cluster evens them out
     Rebalance(rebalance::RebalanceArgs),

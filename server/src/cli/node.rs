@@ -118,7 +118,7 @@ pub(super) fn print_rows(name: &str, rows: &[Row], output: Output) {
 }
 
 /// The value of a named column.
-fn column(row: &Row, name: &str) -> String {
+pub(super) fn column(row: &Row, name: &str) -> String {
     let index = row.columns_ref().iter().position(|column| column.name_str() == name);
     index.map_or(String::new(), |index| text(row, index))
 }

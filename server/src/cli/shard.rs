@@ -1,9 +1,9 @@
-//! `precinct shard`: who leads a shard, and where its replicas are.
+//! `precinct shard`: which shards there are, where rows are, splitting one, moving its leader or a replica of it.
 //!
-//! Asked by SQL of any node (ALTER SHARD). Results go to stdout, hints to stderr.
+//! Asked by SQL of any node (SHOW SHARDS, ALTER SHARD). Results go to stdout, hints to stderr.
 
 use super::Failure;
-use super::node::{ask, print_rows};
+use super::node::{ask, column, print_rows};
 use super::sql::Server;
 use super::status::Output;
 use clap::{Args, Subcommand};
@@ -17,10 +17,46 @@ pub struct ShardArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// List the shards
+    Ls(Look),
+    /// Show one shard
+    Show(LookAt),
+    /// Show which shard has the rows of a table with a sharding key
+    Locate(Locate),
     /// Let another node lead a shard, for the moment
     TransferLeader(TransferLeader),
     /// Move a replica to another node; the work goes on in the cluster
     Move(MoveReplica),
+    /// Make two shards of one, while clients go on
+    Split(Split),
+}
+
+#[derive(Debug, Args)]
+struct Look {
+    #[command(flatten)]
+    server: Server,
+    /// Shape of the output
+    #[arg(short = 'o', long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct LookAt {
+    /// The shard's number; 0 is the meta shard
+    shard: u64,
+    #[command(flatten)]
+    look: Look,
+}
+
+#[derive(Debug, Args)]
+struct Locate {
+    /// The table, as database.table
+    table: String,
+    /// Values of the columns by which its rows are spread, in their order
+    #[arg(required = true)]
+    key: Vec<String>,
+    #[command(flatten)]
+    look: Look,
 }
 
 #[derive(Debug, Args)]
@@ -31,10 +67,18 @@ struct TransferLeader {
     #[arg(long, value_name = "NODE")]
     to: u64,
     #[command(flatten)]
-    server: Server,
-    /// Shape of the output
-    #[arg(short = 'o', long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    look: Look,
+}
+
+#[derive(Debug, Args)]
+struct Split {
+    /// The shard's number
+    shard: u64,
+    /// First slot of the new shard; the middle one when it is left away
+    #[arg(long, value_name = "SLOT")]
+    at: Option<u64>,
+    #[command(flatten)]
+    look: Look,
 }
 
 #[derive(Debug, Args)]
@@ -48,10 +92,7 @@ struct MoveReplica {
     #[arg(long, value_name = "NODE")]
     to: u64,
     #[command(flatten)]
-    server: Server,
-    /// Shape of the output
-    #[arg(short = 'o', long, value_enum, default_value_t = Output::Table)]
-    output: Output,
+    look: Look,
 }
 
 /// Runs `precinct shard`.
@@ -60,21 +101,76 @@ pub fn run(args: &ShardArgs) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start the runtime: {error}"))?;
-    let (server, output, statement) = match &args.action {
-        Action::TransferLeader(TransferLeader { shard, to, server, output }) => {
-            (server, *output, format!("ALTER SHARD {shard} TRANSFER LEADER TO {to}"))
-        }
-        Action::Move(MoveReplica { shard, from, to, server, output }) => {
-            (server, *output, format!("ALTER SHARD {shard} MOVE REPLICA FROM {from} TO {to}"))
-        }
-    };
     runtime.block_on(async {
-        let mut conn = server.connect().await?;
-        let rows = ask(&mut conn, &statement).await?;
-        print_rows("shards", &rows, output);
-        if matches!(args.action, Action::Move(_)) && output == Output::Table {
-            eprintln!("it has begun; watch: precinct rebalance explain");
+        match &args.action {
+            Action::Ls(look) => list(look, None).await,
+            Action::Show(at) => list(&at.look, Some(at.shard)).await,
+            Action::Locate(locate) => {
+                let mut conn = locate.look.server.connect().await?;
+                let statement = locating(&locate.table, &locate.key);
+                print_rows("shards", &ask(&mut conn, &statement).await?, locate.look.output);
+                Ok(())
+            }
+            Action::TransferLeader(transfer) => {
+                let (shard, to) = (transfer.shard, transfer.to);
+                alter(&transfer.look, &format!("{shard} TRANSFER LEADER TO {to}")).await
+            }
+            Action::Move(MoveReplica { shard, from, to, look }) => {
+                alter(look, &format!("{shard} MOVE REPLICA FROM {from} TO {to}")).await?;
+                if look.output == Output::Table {
+                    eprintln!("it has begun; watch: precinct rebalance explain");
+                }
+                Ok(())
+            }
+            Action::Split(split) => {
+                let at = split.at.map_or(String::new(), |slot| format!(" AT SLOT {slot}"));
+                alter(&split.look, &format!("{} SPLIT{at}", split.shard)).await
+            }
         }
-        Ok(())
     })
+}
+
+/// Prints all shards, or one.
+async fn list(look: &Look, only: Option<u64>) -> Result<(), Failure> {
+    let mut conn = look.server.connect().await?;
+    let mut shards = ask(&mut conn, "SHOW SHARDS").await?;
+    if let Some(only) = only {
+        shards.retain(|row| column(row, "Shard") == only.to_string());
+        if shards.is_empty() {
+            return Err(Failure::from(format!("there is no shard {only}; see precinct shard ls")));
+        }
+    }
+    print_rows("shards", &shards, look.output);
+    Ok(())
+}
+
+/// Prints what an ALTER SHARD answers.
+async fn alter(look: &Look, what: &str) -> Result<(), Failure> {
+    let mut conn = look.server.connect().await?;
+    let done = ask(&mut conn, &format!("ALTER SHARD {what}")).await?;
+    print_rows("shards", &done, look.output);
+    Ok(())
+}
+
+/// The statement that locates a sharding key. A value in quotes becomes what its column holds.
+fn locating(table: &str, key: &[String]) -> String {
+    let name: Vec<String> =
+        table.split('.').map(|part| format!("`{}`", part.replace('`', "``"))).collect();
+    let quoted = |value: &String| format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''"));
+    let values: Vec<String> = key.iter().map(quoted).collect();
+    format!("SHOW SHARDS FROM {} FOR ({})", name.join("."), values.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values_are_quoted() {
+        let key = ["7".to_string(), "it's a \\".to_string()];
+        assert_eq!(
+            locating("db.odd`name", &key),
+            "SHOW SHARDS FROM `db`.`odd``name` FOR ('7', 'it''s a \\\\')"
+        );
+    }
 }

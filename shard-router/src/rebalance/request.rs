@@ -66,6 +66,9 @@ pub fn may_move(
             job.reason.name()
         ));
     }
+    if let Some(why) = state.members_fixed(shard) {
+        return Err(format!("shard {} {why}; ask again when SHOW SHARDS says ok", shard.0));
+    }
     let stays = info.replicas.iter().filter(|(_, node)| *node != from);
     for (other, node) in stays {
         let broken = !health.alive.contains(node) || health.lost.contains(&(shard, *other));

@@ -128,7 +128,10 @@ impl<'a> Standing<'a> {
         let job = state.jobs.get(&info.id);
         let held = match job {
             Some(job) => Some(self.wait_for(info, job, at)),
-            None => self.broken(state, health, info, at),
+            None => self.broken(state, health, info, at).or_else(|| {
+                let why = state.members_fixed(info.id)?;
+                Some(format!("shard {} {why}", info.id.0))
+            }),
         };
         let places = places(info, job, at);
         let position = self.shards.len();

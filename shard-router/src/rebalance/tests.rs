@@ -3,6 +3,7 @@
 use super::*;
 use crate::cluster::tests::{job, state};
 use crate::cluster::{Job, JobStep, NodeInfo, NodeState, Reason};
+use crate::split_job::NewSplit;
 use crate::{ShardInfo, ShardMap};
 use base::{Rng, SLOT_COUNT, ShardEpoch, SlotRange, SystemClock};
 use std::collections::BTreeSet;
@@ -219,6 +220,32 @@ fn a_move_by_hand_is_refused_with_what_to_do() {
     assert!(ask(&state, &all, 1, 2, 4).unwrap_err().contains("choose an active one"));
     state.jobs.insert(ShardId(1), job((77, 5), Some(replica.0)));
     assert!(ask(&state, &all, 1, 2, 5).unwrap_err().contains("just now"));
+    split(&mut state, ShardId(2));
+    assert!(ask(&state, &all, 2, 2, 5).unwrap_err().contains("shard 2 waits until it is split"));
+}
+
+/// Begins to split a shard.
+fn split(state: &mut ClusterState, parent: ShardId) {
+    let replicas = [50, 51, 52].map(ReplicaId).to_vec();
+    let at = state.may_split(parent, None).unwrap();
+    let new = NewSplit { parent, at, child: ShardId(99), replicas, unix_ms: 0 };
+    state.begin_split(new, 2).unwrap();
+}
+
+#[test]
+fn a_shard_that_is_split_stays_where_it_is_and_others_move() {
+    let mut state = state(3, 4, 8);
+    let first = plan(&state).moves[0].shard;
+    split(&mut state, first);
+    let then = plan(&state);
+    assert_eq!((then.waits, then.moves.len()), (None, 1));
+    assert_ne!(then.moves[0].shard, first);
+    assert!(then.leaders.iter().all(|change| change.shard != first));
+    assert!(then.held[&first].contains("waits until it is split"), "{:?}", then.held);
+    state.finish_split(first, 0).unwrap();
+    let health = alive(&state);
+    settle(&mut state, &BTreeMap::new(), &health);
+    assert!(spread(&counts(&state).0) <= 1, "the child moves, too");
 }
 
 /// A cluster of random shape: some nodes are empty, some drained.
@@ -253,9 +280,18 @@ fn random_state(rng: &mut Rng) -> (ClusterState, usize) {
         (NodeId(id), NodeInfo { state, ..NodeInfo::default() })
     });
     let nodes = nodes.collect();
-    let replication = replication as u32;
-    let (jobs, rebalance) = (BTreeMap::new(), RebalanceSettings::default());
-    (ClusterState { id: 1, version: 1, replication, nodes, map, jobs, rebalance }, drained)
+    let state = ClusterState {
+        id: 1,
+        version: 1,
+        replication: replication as u32,
+        nodes,
+        map,
+        jobs: BTreeMap::new(),
+        rebalance: RebalanceSettings::default(),
+        splits: BTreeMap::new(),
+        origins: BTreeMap::new(),
+    };
+    (state, drained)
 }
 
 #[test]

@@ -283,10 +283,12 @@ pub enum Show {
     Profiles,
     /// SHOW PROFILE.
     Profile,
-    /// SHOW SHARDS [FROM table]: where slots and rows are.
+    /// SHOW SHARDS [FROM table [FOR (value, …)]]: where slots and rows are.
     Shards {
         /// Only the shards of this table.
         table: Option<TableName>,
+        /// Only the shard of its rows with these values of its sharding columns; empty: all.
+        key: Vec<Expr>,
         /// LIKE or WHERE.
         filter: Option<ShowFilter>,
     },

@@ -46,6 +46,13 @@ impl Parser<'_> {
                     self.expect_word("TO")?;
                     return Ok(Statement::MoveReplica { shard, from, to: self.number()? });
                 }
+                if self.accept(&["SPLIT"]) {
+                    let at = match self.accept(&["AT", "SLOT"]) {
+                        true => Some(self.number()?),
+                        false => None,
+                    };
+                    return Ok(Statement::SplitShard { shard, at });
+                }
                 self.expect(&["TRANSFER", "LEADER", "TO"])?;
                 Ok(Statement::TransferLeader { shard, to: self.number()? })
             }

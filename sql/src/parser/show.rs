@@ -130,7 +130,11 @@ impl Parser<'_> {
                     Some(_) => Some(self.table_name()?),
                     None => None,
                 };
-                Show::Shards { table, filter: self.show_filter()? }
+                let key = match table.is_some() && self.accept(&["FOR"]) {
+                    true => self.arguments()?,
+                    false => Vec::new(),
+                };
+                Show::Shards { table, key, filter: self.show_filter()? }
             }
             "NODES" => Show::Nodes(self.show_filter()?),
             "REBALANCE" => Show::Rebalance { plan: self.accept_word("PLAN") },

@@ -85,6 +85,10 @@ impl Printer {
                     RebalanceAction::Moves(moves) => self.text(&format!("MOVES {moves}")),
                 }
             }
+            Statement::SplitShard { shard, at } => {
+                let at = at.map_or(String::new(), |at| format!(" AT SLOT {at}"));
+                self.text(&format!("ALTER SHARD {shard} SPLIT{at}"));
+            }
             Statement::Account(account) => self.account_statement(account),
             Statement::Grant(grant) => {
                 self.text("GRANT ");
@@ -357,9 +361,14 @@ impl Printer {
             Show::Replicas => self.text("REPLICAS"),
             Show::Profiles => self.text("PROFILES"),
             Show::Profile => self.text("PROFILE"),
-            Show::Shards { table, filter } => {
+            Show::Shards { table, key, filter } => {
                 self.text("SHARDS");
                 self.optional(" FROM ", table, Self::table);
+                if !key.is_empty() {
+                    self.text(" FOR (");
+                    self.list(key, Self::expr);
+                    self.text(")");
+                }
                 self.filter(filter);
             }
             Show::Nodes(filter) => self.listing("NODES", &None, filter),

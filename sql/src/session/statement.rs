@@ -283,6 +283,7 @@ impl Session {
                 show::rebalance::move_replica(self, *shard, *from, *to).await
             }
             Statement::AlterRebalance(action) => show::rebalance::alter(self, *action).await,
+            Statement::SplitShard { shard, at } => show::split_shard(self, *shard, *at).await,
             Statement::Flush(flush) => {
                 self.transaction.check_no_xa()?;
                 self.flush(flush).await

@@ -2,16 +2,16 @@
 
 use super::{Listing, number_column, text, text_column, text_columns};
 use crate::activity::{Activity, ActivityPart};
-use crate::ast::{AccountName, TableName, VariableScope};
-use crate::catalog::Sharding;
+use crate::ast::{AccountName, Expr, TableName, VariableScope};
 use crate::catalog::information_schema::collation_rows;
+use crate::catalog::{Sharding, TableDef};
 use crate::collation::{CHARSETS, CollationId};
-use crate::ddl::account;
+use crate::ddl::{self, account};
 use crate::dml::find_table;
 use crate::instance::Process;
 use crate::session::token::Status;
 use crate::session::{ColumnMeta, Session};
-use crate::types::SqlType;
+use crate::types::{SqlType, assign};
 use crate::value::{Row, Value};
 use crate::{Error, Result, sysvar, table_codec};
 use base::{ShardId, TableId};
@@ -228,17 +228,26 @@ pub(super) async fn grants(
     Ok(Listing { columns: vec![text_column(title, 1024)], rows: vec![vec![text(grant)]] })
 }
 
-/// SHOW SHARDS: all of them, or those that a table has rows in.
-pub(super) async fn shards(session: &mut Session, table: Option<&TableName>) -> Result<Listing> {
+/// SHOW SHARDS: all of them, those that a table has rows in, or the one of a table's rows with a sharding key.
+pub(super) async fn shards(
+    session: &mut Session,
+    table: Option<&TableName>,
+    key: &[Expr],
+) -> Result<Listing> {
     let mut only: Option<BTreeSet<ShardId>> = None;
     if let Some(name) = table {
         let catalog = session.instance.catalog.current().await?;
         let table = find_table(name, session.database.as_deref(), &catalog)?;
-        let client = &session.instance.config.client;
+        let client = session.instance.config.client.clone();
         let mut shards: BTreeSet<ShardId> = BTreeSet::new();
-        match table.sharding {
+        match &table.sharding {
             Sharding::Single => {
                 let slot = table_codec::slot_of_sharding(&table, &[])?;
+                shards.insert(client.locate(&table_codec::key_in_slot(&table, slot))?.shard);
+            }
+            Sharding::Hash(columns) if !key.is_empty() => {
+                let values = sharding_values(session, &table, columns, key)?;
+                let slot = table_codec::slot_of_sharding(&table, &values)?;
                 shards.insert(client.locate(&table_codec::key_in_slot(&table, slot))?.shard);
             }
             Sharding::Hash(_) | Sharding::Broadcast => {
@@ -282,6 +291,30 @@ pub(super) async fn shards(session: &mut Session, table: Option<&TableName>) -> 
         number_column("Term"),
     ];
     Ok(Listing { columns, rows })
+}
+
+/// Values for the columns by which a table's rows are spread, as they would be stored.
+fn sharding_values(
+    session: &mut Session,
+    table: &TableDef,
+    columns: &[usize],
+    key: &[Expr],
+) -> Result<Vec<Value>> {
+    if key.len() != columns.len() {
+        let names: Vec<&str> =
+            columns.iter().map(|column| table.columns[*column].name.as_str()).collect();
+        let name = table.qualified_name();
+        return Err(Error::wrong_arguments(format!(
+            "FOR: the rows of {name} are spread by ({})",
+            names.join(", ")
+        )));
+    }
+    let ctx = session.dml_context(Vec::new(), false);
+    let value = |(column, expr): (&usize, &Expr)| {
+        let column = &table.columns[*column];
+        assign(ddl::constant(expr, &ctx)?, &column.ty, &column.name, 1, &ctx)
+    };
+    columns.iter().zip(key).map(value).collect()
 }
 
 /// ADMIN CHECKSUM CLUSTER.
