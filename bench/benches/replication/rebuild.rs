@@ -125,9 +125,8 @@ async fn fill(nodes: &Nodes) {
                 expect: Expect::Absent,
             }
         });
-        let written = shard
-            .write(WriteRequest::CommitNow { writes: writes.collect(), owner: None, id: None })
-            .await;
+        let request = WriteRequest::CommitNow { writes: writes.collect(), owner: None, id: None };
+        let written = shard.write(SlotRange::ALL, request).await;
         written.expect("a healthy group");
     }
 }
