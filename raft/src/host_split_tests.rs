@@ -150,11 +150,11 @@ async fn a_split_makes_two_groups_that_both_serve() {
 
     cluster.set_in_child("b", "2").await;
     cluster.set("c", "3").await;
-    for position in 0..3 {
+    for (position, child) in children.iter().enumerate() {
         cluster.wait_for_in_child(position, "b", "2").await;
         cluster.wait_for(position, "c", "3").await;
         assert_eq!(cluster.get(position, "b"), None);
-        assert_eq!(in_group(&children[position], "c"), None);
+        assert_eq!(in_group(child, "c"), None);
     }
     let voters: Vec<_> = cluster.nodes.iter().map(|n| (child_of(n.replica), n.id)).collect();
     assert_eq!(leader.status().voters, voters);

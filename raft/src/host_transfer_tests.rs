@@ -145,6 +145,7 @@ async fn waiting_node() -> Cluster {
         clock: TestClock::shared(),
         rng: Rng::seeded(9),
         snapshots: small_pieces(),
+        told: Told::default(),
     };
     cluster.boot(0).await.unwrap();
     cluster
