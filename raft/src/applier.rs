@@ -206,8 +206,12 @@ impl Applier {
                 factory.make_child(slot, folder, gone, &identity, changes)
             });
             match made.await {
-                Err(engine::Error::NoSpace { .. }) if !self.context.health.stopped() => {
+                Err(error @ engine::Error::NoSpace { .. }) => {
                     tokio::time::sleep(limits::NO_SPACE_PAUSE).await;
+                    // A replica that has ended meanwhile has no engine to copy.
+                    if self.context.health.stopped() {
+                        return Err(self.stopped(&error));
+                    }
                 }
                 made => return made.map_err(|error| self.stopped(&error)),
             }
