@@ -8,7 +8,7 @@ export PRECINCT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache
 PRECINCT := $(CARGO_TARGET_DIR)/release/precinct
 export PRECINCT_BIN := $(PRECINCT)
 
-.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication soak chaos sim bugs failover fmt
+.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication soak chaos scale sim bugs failover fmt
 
 help:
 	@echo "make demo         build, start a three-node cluster on this machine, load real data"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-replication  the log beside a bare fdatasync loop, replicated writes, timestamps, idle replicas"
 	@echo "make soak         the chaos test and the simulation for longer"
 	@echo "make chaos        random faults on real processes, histories judged: MINUTES=5 NODES=3 WORKLOAD=append,bank SEED=…"
+	@echo "make scale        three nodes become six and three again under sysbench and kills: MINUTES=30 SEED=…"
 	@echo "make failover     the time without a leader: KILLS=100 kills, SHARDS=100 shards"
 	@echo "make sim          the simulation: SEEDS=200 seeds from FIRST=1 on"
 	@echo "make bugs         the bug bank: the simulation must find every defect put back"
@@ -56,6 +57,10 @@ soak: build
 chaos: build
 	$(PRECINCT) drill soak --minutes $(or $(MINUTES),5) --nodes $(or $(NODES),3) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(WORKLOAD),--workloads $(WORKLOAD)) $(CHAOS_FLAGS)
+
+scale: build
+	cargo build --release --workspace --example scale
+	$(CARGO_TARGET_DIR)/release/examples/scale $(or $(MINUTES),30) $(or $(SEED),1)
 
 sim:
 	PRECINCT_SEEDS=$(or $(SEEDS),200) PRECINCT_FIRST_SEED=$(or $(FIRST),1) cargo test --release --workspace --test simulation -- --nocapture

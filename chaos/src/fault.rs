@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Reading order: `lab`, `network`, `disk`, `journal`; `kind` (the faults by name) and `inject` with its means
-//! `strace`, `shape`, `damage`, `clock`, `leaders`; `view`; `health`; `deadman`; then the small parts `process`, `tool`, `kernel`, `error`.
+//! `strace`, `shape`, `damage`, `clock`, `leaders`, `shards`; `view`; `health`; `deadman`; then the small parts `process`, `tool`, `kernel`, `error`.
 //! Everything here blocks the calling thread, and every wait has a limit.
 
 pub mod clock;
@@ -25,6 +25,7 @@ pub mod leaders;
 pub mod network;
 pub mod process;
 pub mod shape;
+pub mod shards;
 pub mod strace;
 pub mod tool;
 pub mod view;

@@ -148,6 +148,16 @@ fn clocks_that_jump_and_leaders_that_move_lose_nothing() {
     println!("{told:?}");
     let none = "leaders moved: 0 of data shards, 0 of";
     assert!(told.len() == 1 && !told[0].starts_with(none), "{told:?}");
+
+    let nodes = vec![1, 2, 3];
+    let changes = Fault { kind: Kind::ShardChange, nodes }.inject(&mut lab, &mut rng).unwrap();
+    let clock = SystemClock::new();
+    while clock.monotonic() < Duration::from_secs(8) {
+        (1..=3).for_each(|node| rows.insert(&lab, node));
+    }
+    let told = changes.restore(&mut lab).unwrap();
+    println!("{told:?}");
+    assert!(told.len() == 1 && !told[0].starts_with("0 shards split"), "{told:?}");
     lab.heal().unwrap();
     rows.check(&lab);
     lab.close().unwrap();

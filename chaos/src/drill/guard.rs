@@ -113,7 +113,15 @@ pub fn nodes_of(aim: Aim, targets: &Targets) -> Vec<u64> {
 
 /// Whether a node that it hits may be missing from quorums.
 fn takes_votes(kind: Kind) -> bool {
-    !matches!(kind, Kind::Loss | Kind::Delay | Kind::DiskSlow | Kind::ClockJump | Kind::LeaderMove)
+    !matches!(
+        kind,
+        Kind::Loss
+            | Kind::Delay
+            | Kind::DiskSlow
+            | Kind::ClockJump
+            | Kind::LeaderMove
+            | Kind::ShardChange
+    )
 }
 
 /// The right to run a drill on this machine; freed when dropped, also by a crash.

@@ -12,6 +12,7 @@ use super::lab::{Lab, NodeState};
 use super::leaders::Mover;
 use super::network::{Link, between};
 use super::shape::{self, Shape};
+use super::shards::Changer;
 use super::strace::{Injection, Tracer};
 use base::Rng;
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub struct Injected {
     patches: Vec<damage::Patch>,
     /// Who moves leaders.
     mover: Option<Mover>,
+    /// Who changes shards.
+    changer: Option<Changer>,
 }
 
 impl Fault {
@@ -62,7 +65,8 @@ impl Fault {
             return Err(Error::Refused(format!("{} without a target", self.kind.name())));
         }
         let mut told = Vec::new();
-        let (mut tracers, mut patches, mut mover) = (Vec::new(), Vec::new(), None);
+        let (mut tracers, mut patches) = (Vec::new(), Vec::new());
+        let (mut mover, mut changer) = (None, None);
         let all: Vec<u64> = (1..=lab.nodes()).collect();
         let others: Vec<u64> =
             all.iter().copied().filter(|node| !self.nodes.contains(node)).collect();
@@ -150,8 +154,9 @@ impl Fault {
                 told.push(format!("by {seconds:+} s"));
             }
             Kind::LeaderMove => mover = Some(Mover::start(lab, &self.nodes, rng.next_u64())),
+            Kind::ShardChange => changer = Some(Changer::start(lab, rng.next_u64())),
         }
-        Ok(Injected { fault: self, told, tracers, patches, mover })
+        Ok(Injected { fault: self, told, tracers, patches, mover, changer })
     }
 
     fn each(&self, work: impl FnMut(u64) -> Result<(), Error>) -> Result<(), Error> {
@@ -205,6 +210,7 @@ impl Injected {
                 clock::await_look();
             }
             Kind::LeaderMove => told.extend(self.mover.map(Mover::stop)),
+            Kind::ShardChange => told.extend(self.changer.map(Changer::stop)),
         }
         // Only its own nodes: others may be down by a fault that still acts.
         for node in nodes {

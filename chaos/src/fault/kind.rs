@@ -44,6 +44,8 @@ pub enum Kind {
     ClockJump,
     /// Shards that the targets lead get other leaders by command, one after the other.
     LeaderMove,
+    /// Data shards are split and their replicas moved by command, one after the other.
+    ShardChange,
 }
 
 /// What a kind is called and does.
@@ -55,7 +57,7 @@ struct Words {
 
 impl Kind {
     /// All of them, in the order of the doctor's table.
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 20] = [
         Kind::Kill,
         Kind::Hold,
         Kind::Partition,
@@ -75,6 +77,7 @@ impl Kind {
         Kind::Wipe,
         Kind::ClockJump,
         Kind::LeaderMove,
+        Kind::ShardChange,
     ];
 
     /// Its name in scenarios and reports.
@@ -133,7 +136,8 @@ impl Kind {
             | Kind::Helix
             | Kind::Wipe
             | Kind::ClockJump
-            | Kind::LeaderMove => Ok(()),
+            | Kind::LeaderMove
+            | Kind::ShardChange => Ok(()),
             Kind::Partition | Kind::DropIn | Kind::DropOut | Kind::Bridge => network::probe(),
             Kind::Loss => shape::probe_loss().map(drop),
             Kind::Delay => shape::probe_delay(),
@@ -163,6 +167,9 @@ impl Kind {
             Kind::Wipe => ("data.wipe", "everything stored is gone", "磁盘清空"),
             Kind::ClockJump => ("clock.jump", "the wall clock jumps", "时钟跳变"),
             Kind::LeaderMove => ("leader.move", "leaders moved by command", "命令切主"),
+            Kind::ShardChange => {
+                ("shard.change", "shards split, replicas moved by command", "分片分裂与迁移")
+            }
         };
         Words { name, what, chinese }
     }

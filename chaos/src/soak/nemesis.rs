@@ -17,7 +17,7 @@ const ALL_CHANCE: f64 = 0.25;
 const BUSIEST_CHANCE: f64 = 0.5;
 
 /// Faults that a cluster must survive without help, whatever they hit.
-const SURVIVABLE: [Kind; 15] = [
+const SURVIVABLE: [Kind; 16] = [
     Kind::Kill,
     Kind::Hold,
     Kind::Partition,
@@ -33,6 +33,7 @@ const SURVIVABLE: [Kind; 15] = [
     Kind::SyncError,
     Kind::ClockJump,
     Kind::LeaderMove,
+    Kind::ShardChange,
 ];
 
 /// One fault that acted.
@@ -153,8 +154,8 @@ impl Nemesis {
         if kind == Kind::ClockJump && self.rng.chance(ALL_CHANCE) {
             return (1..=nodes).collect();
         }
-        if kind == Kind::LeaderMove {
-            // Every shard may get another leader, the meta shard too.
+        if matches!(kind, Kind::LeaderMove | Kind::ShardChange) {
+            // Every shard may change, and of leaders the meta shard's too.
             return (1..=nodes).collect();
         }
         let busiest = self.rng.chance(BUSIEST_CHANCE);
