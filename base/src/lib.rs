@@ -19,5 +19,5 @@ pub use cluster_id::ClusterId;
 pub use ids::{DatabaseId, IndexId, NodeId, ReplicaId, ShardEpoch, ShardId, TableId};
 pub use key_range::KeyRange;
 pub use rng::Rng;
-pub use slot::{SLOT_COUNT, Slot, SlotRange};
+pub use slot::{SLOT_COUNT, Slot, SlotFilter, SlotRange};
 pub use timestamp::Timestamp;

@@ -1,6 +1,7 @@
 //! Slots: the hash buckets between a sharding key and a shard.
 
 use std::fmt;
+use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Number of slots in a cluster. Fixed for ever: it is part of the disk format.
@@ -60,9 +61,63 @@ impl fmt::Display for SlotRange {
     }
 }
 
+/// Some slots: those that a statement looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotFilter(Arc<[SlotRange]>);
+
+impl SlotFilter {
+    /// The slots of some ranges.
+    pub fn new(ranges: impl Into<Arc<[SlotRange]>>) -> SlotFilter {
+        SlotFilter(ranges.into())
+    }
+
+    /// Their ranges, in no order.
+    pub fn ranges(&self) -> &[SlotRange] {
+        &self.0
+    }
+
+    /// Whether a slot is among them.
+    pub fn contains(&self, slot: Slot) -> bool {
+        self.0.iter().any(|range| range.contains(slot))
+    }
+
+    /// Whether a range has any of them.
+    pub fn meets(&self, range: SlotRange) -> bool {
+        self.0.iter().any(|own| own.start < range.end && range.start < own.end)
+    }
+
+    /// The slots that are also in another filter.
+    #[must_use]
+    pub fn within(&self, other: &SlotFilter) -> SlotFilter {
+        let common = self.0.iter().flat_map(|a| {
+            let pairs = other
+                .0
+                .iter()
+                .map(|b| SlotRange { start: a.start.max(b.start), end: a.end.min(b.end) });
+            pairs.filter(|range| range.start < range.end)
+        });
+        SlotFilter(common.collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn filters_have_in_common_what_both_let_pass() {
+        let of = |ranges: &[(u32, u32)]| {
+            let ranges = ranges.iter().map(|(start, end)| SlotRange { start: *start, end: *end });
+            SlotFilter::new(ranges.collect::<Vec<_>>())
+        };
+        let common = of(&[(0, 100), (200, 300)]).within(&of(&[(50, 250)]));
+        assert_eq!(common, of(&[(50, 100), (200, 250)]));
+        assert!(!common.contains(Slot(49)) && common.contains(Slot(50)));
+        assert!(!common.contains(Slot(100)) && common.contains(Slot(249)));
+        assert!(!common.meets(SlotRange { start: 100, end: 200 }));
+        assert!(common.meets(SlotRange { start: 100, end: 201 }));
+        assert!(!of(&[(0, 10)]).within(&of(&[(10, 20)])).meets(SlotRange::ALL));
+    }
 
     #[test]
     fn even_ranges_cover_all_slots_once() {

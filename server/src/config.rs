@@ -20,6 +20,10 @@ pub const DATA_SHARDS_DEFAULT: u32 = 8;
 /// Replicas of each shard.
 pub const REPLICATION_DEFAULT: u32 = 3;
 
+/// What `tdsql_sets` may be.
+const TDSQL_SETS: RangeInclusive<u32> = 1..=64;
+/// `tdsql_sets` when the file says nothing.
+const TDSQL_SETS_DEFAULT: u32 = 4;
 /// What `memory_mib` may be.
 const TRANSACTION_MEMORY_MIB: RangeInclusive<u64> = 1..=512;
 /// What `max_transaction_gib` may be.
@@ -147,6 +151,8 @@ pub struct TransactionsSection {
 pub struct SqlSection {
     /// Whether LOAD DATA LOCAL is allowed.
     pub local_infile: Option<bool>,
+    /// Number of sets, the equal parts of the slots that statements of TDSQL name; the same on every node.
+    pub tdsql_sets: Option<u32>,
 }
 
 /// Flags of `precinct start`, each with its environment variable.
@@ -258,6 +264,8 @@ pub struct Config {
     pub transaction_sizes: TransactionSizes,
     /// LOAD DATA LOCAL allowed.
     pub local_infile: bool,
+    /// Number of sets.
+    pub tdsql_sets: u32,
     /// File that moves the wall clock in drills.
     pub clock_offset_file: Option<PathBuf>,
 }
@@ -366,6 +374,7 @@ impl Config {
             split_bytes: split_bytes(file.shards.split_gib)?,
             transaction_sizes: transaction_sizes(&file.transactions)?,
             local_infile: file.sql.local_infile.unwrap_or(true),
+            tdsql_sets: sets(file.sql.tdsql_sets)?,
             clock_offset_file: flags.clock_offset_file.clone(),
         })
     }
@@ -388,6 +397,18 @@ pub fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
+}
+
+/// Into how many sets the slots are cut.
+fn sets(wanted: Option<u32>) -> Result<u32, String> {
+    match wanted.unwrap_or(TDSQL_SETS_DEFAULT) {
+        count if TDSQL_SETS.contains(&count) => Ok(count),
+        count => Err(format!(
+            "[sql] tdsql_sets = {count} is not in {} to {}",
+            TDSQL_SETS.start(),
+            TDSQL_SETS.end()
+        )),
+    }
 }
 
 /// How long old versions are kept.

@@ -621,6 +621,8 @@ fn variables(config: &Config) -> BTreeMap<String, String> {
         ("port".to_string(), config.listen_sql.port().to_string()),
         ("socket".to_string(), socket),
         ("datadir".to_string(), format!("{}/", config.data.display())),
+        ("tdsql_sets".to_string(), config.tdsql_sets.to_string()),
+        ("tdsql_cluster".to_string(), config.cluster.clone()),
     ])
 }
 

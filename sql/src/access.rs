@@ -25,8 +25,8 @@ use crate::context::EvalContext;
 use crate::expr::Expr;
 use crate::table_codec;
 use crate::value::Value;
-use base::KeyRange;
 use base::key_range::prefix_end;
+use base::{KeyRange, SlotFilter};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use term::Terms;
@@ -81,6 +81,8 @@ pub struct Choice {
     pub covered: BTreeSet<usize>,
     /// A key whose shard holds every row that can match.
     pub shard: Option<Bytes>,
+    /// Slots that hold every row that can match and that the statement may see; `None` for all.
+    pub slots: Option<SlotFilter>,
     /// Columns that have one value in all rows that can match.
     pub fixed: BTreeSet<usize>,
     /// Leading columns of the index that the access knows, for EXPLAIN.
@@ -112,6 +114,7 @@ pub fn plan(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<C
         access: Access::Full,
         covered: BTreeSet::new(),
         shard: shard(table, &terms)?,
+        slots: slots(table, &terms, ctx),
         fixed,
         known_columns: 0,
         possible: Vec::new(),
@@ -133,6 +136,13 @@ pub fn plan(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<C
         choice.covered = candidate.covered;
         choice.known_columns = candidate.known_columns;
         choice.access = candidate.access;
+    }
+    if let (Access::Rows(keys), Some(slots)) = (&mut choice.access, &choice.slots) {
+        // Rows that the statement may not see are not locked either.
+        keys.retain(|key| read::is_inside(Some(slots), key));
+        if keys.is_empty() {
+            choice.access = Access::Nothing;
+        }
     }
     Ok(choice)
 }
@@ -254,6 +264,25 @@ fn shard(table: &TableDef, terms: &Terms) -> Result<Option<Bytes>> {
     }
     let slot = table_codec::slot_of_sharding(table, &values)?;
     Ok(Some(table_codec::key_in_slot(table, slot)))
+}
+
+/// The slots that a statement's sets leave to it and, of a table by RANGE or LIST, those of the sets that have rows as the
+/// terms want them.
+fn slots(table: &TableDef, terms: &Terms, ctx: &EvalContext) -> Option<SlotFilter> {
+    let own = table.sharding.distribution().and_then(|by| {
+        let ty = &table.columns[by.column].ty;
+        if let Some(points) = terms.points.get(&by.column) {
+            return Some(SlotFilter::new(by.slots_of_values(&points.values, ty)));
+        }
+        let range = terms.ranges.get(&by.column)?;
+        let (lower, upper) = (range.lower.as_ref(), range.upper.as_ref());
+        let between = by.slots_between(lower.map(|(v, _)| v), upper.map(|(v, _)| v), ty);
+        Some(SlotFilter::new(between))
+    });
+    match (own, &ctx.slots) {
+        (Some(own), Some(sets)) => Some(own.within(sets)),
+        (own, sets) => own.or_else(|| sets.clone()),
+    }
 }
 
 /// A walk over all entries of an index.

@@ -170,6 +170,8 @@ pub enum Statement {
     },
     /// EXPLAIN of a statement.
     Explain(Explain),
+    /// ON SETS (…) and its relatives: a statement that looks at a part of the cluster.
+    OnSets(Box<OnSets>),
     /// `ADMIN CHECKSUM CLUSTER`: compare the replicas of every shard.
     ChecksumCluster,
     /// `HELP 'word'`.

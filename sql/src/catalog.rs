@@ -21,6 +21,7 @@
 //! Not here: checks of new definitions (`ddl`), bytes of rows (`table_codec`).
 
 pub mod cache;
+pub mod distribution;
 pub mod information_schema;
 mod innodb_trx;
 pub mod performance_schema;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use cache::CatalogCache;
+pub use distribution::{Distribution, ItemValue, ItemValues, SetItem};
 pub use information_schema::{VirtualTable, virtual_table};
 
 /// Everything that is defined, at one version. Immutable.
@@ -146,6 +148,8 @@ pub struct TableDef {
     pub sharding: Sharding,
     /// Whether the sharding was declared: then SHOW CREATE TABLE prints it back.
     pub sharding_declared: bool,
+    /// Whether it was declared as TDSQL_DISTRIBUTED BY, not as shardkey=.
+    pub distributed_by: bool,
     /// Default collation of its text columns.
     pub collation: CollationId,
     /// COMMENT of the table.
@@ -207,6 +211,7 @@ impl TableDef {
     pub fn sharding_columns(&self) -> &[usize] {
         match &self.sharding {
             Sharding::Hash(columns) => columns,
+            Sharding::Range(by) | Sharding::List(by) => &by.spread,
             Sharding::Single | Sharding::Broadcast => &[],
         }
     }
@@ -224,7 +229,7 @@ impl TableDef {
 }
 
 /// How the rows of a table find their slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Sharding {
     /// The hash of these columns.
     Hash(Vec<usize>),
@@ -232,6 +237,20 @@ pub enum Sharding {
     Single,
     /// A copy on every shard.
     Broadcast,
+    /// The set of the range that a column's value lies in, then a hash.
+    Range(Distribution),
+    /// The set of the list that has a column's value, then a hash.
+    List(Distribution),
+}
+
+impl Sharding {
+    /// What goes to which set, of a table by RANGE or LIST.
+    pub fn distribution(&self) -> Option<&Distribution> {
+        match self {
+            Sharding::Range(by) | Sharding::List(by) => Some(by),
+            Sharding::Hash(_) | Sharding::Single | Sharding::Broadcast => None,
+        }
+    }
 }
 
 /// A column.

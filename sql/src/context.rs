@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use base::limits::WARNINGS_MAX;
-use base::{Rng, SharedClock, SystemClock};
+use base::{Rng, SharedClock, SlotFilter, SystemClock};
 use parking_lot::Mutex;
 
 use crate::collation::CollationId;
@@ -320,6 +320,8 @@ pub struct EvalContext {
     pub version: String,
     /// Values of `?` parameters.
     pub params: Vec<Value>,
+    /// Slots of the rows that the statement may see and write; `None` for all.
+    pub slots: Option<SlotFilter>,
     /// 1-based row of the statement that is worked on, for warnings.
     pub row_number: AtomicU64,
     /// Whether a bad value is an error: INSERT, UPDATE, DELETE and LOAD DATA in strict mode without
@@ -359,6 +361,7 @@ impl EvalContext {
             database: None,
             version: "8.0.46-PrecinctDB".to_owned(),
             params: Vec::new(),
+            slots: None,
             row_number: AtomicU64::new(1),
             strict_dml: false,
             warnings: Warnings::default(),

@@ -200,6 +200,20 @@ errors! {
     cluster_refuses(what) = 9005, "HY000", "{what}";
     /// A list of what runs in the cluster that lacks something; a warning only.
     incomplete_list(what) = 9007, "01000", "{what}";
+    /// A row that no item of its table's RANGE or LIST takes.
+    no_set_for_value(value) = 1526, "HY000", "Table has no partition for value {value}";
+    /// A row that is written outside of the sets that the statement names.
+    outside_of_sets() = 1748, "HY000", "Found a row not matching the given partition set";
+    /// Bounds of RANGE that do not rise.
+    range_not_increasing() = 1493, "HY000", "VALUES LESS THAN value must be strictly increasing for each partition";
+    /// MAXVALUE before the last item.
+    maxvalue_not_last() = 1481, "HY000", "MAXVALUE can only be used in last partition definition";
+    /// A value that two items of LIST have.
+    value_in_two_lists() = 1495, "HY000", "Multiple definition of same constant in list partitioning";
+    /// NULL as a bound.
+    null_bound() = 1566, "HY000", "Not allowed to use NULL value in VALUES LESS THAN";
+    /// A value of RANGE or LIST that the column cannot have.
+    wrong_set_value() = 1654, "HY000", "Partition column values of incorrect type";
     /// The table's definition changed under the transaction.
     table_changed() = 1412, "HY000", "Table definition has changed, please retry transaction";
     /// A transaction, row or packet above a named limit.

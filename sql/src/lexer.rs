@@ -3,7 +3,7 @@
 //! A token is a kind and a span; strings and quoted names are decoded only when the parser takes them
 //! ([`string_value`], [`identifier_value`]). Comments vanish here, except that the inside of a version
 //! comment `/*!80000 … */` is read when this server is not older than its number, and that of
-//! `/*!999998 … */` always.
+//! `/*!999998 … */` always; what comments before a statement say of where it runs is read apart ([`hint`]).
 //!
 //! ```text
 //! SELECT /*!40001 SQL_NO_CACHE */ t.order FROM `t`;
@@ -21,6 +21,7 @@
 //! Not here: what tokens mean (`parser`); the text with literals taken out ([`digest`]).
 
 pub mod digest;
+pub mod hint;
 pub mod raw;
 mod words;
 

@@ -3,7 +3,7 @@
 //! Reading order: `lexer`, `ast`, `parser`, `printer` (grammar); `types`, `value`, `collation`, `expr`,
 //! `function` (meaning of expressions); `catalog`, `table_codec` (tables and their bytes); `binder`,
 //! `access`, `planner`, `exec` (queries); `locking_read`, `dml`, `ddl`, `show`, `sysvar` (statements); `session` (what
-//! the gateway calls); `activity` (what runs and who waits); `silence` (nodes that say nothing); `error` (MySQL's numbers).
+//! the gateway calls); `sets` (parts of the cluster as TDSQL names them); `activity` (what runs and who waits); `silence` (nodes that say nothing); `error` (MySQL's numbers).
 //!
 //! Not here: packets, passwords, Raft.
 
@@ -28,6 +28,7 @@ pub mod planner;
 pub mod point_plan;
 pub mod printer;
 pub mod session;
+pub(crate) mod sets;
 pub mod show;
 pub(crate) mod silence;
 pub mod sysvar;

@@ -269,7 +269,8 @@ impl Lock<'_> {
             self.locking.begin(self.txn).await?;
         }
         let all: Vec<usize> = (0..scan.table.columns.len()).collect();
-        let options = ReadOptions { shard: choice.shard, ..ReadOptions::default() };
+        let (shard, slots) = (choice.shard, choice.slots);
+        let options = ReadOptions { shard, slots, ..ReadOptions::default() };
         let mut txn = self.txn.lock().await;
         let before = self.locking.skips().then(|| txn.reads_so_far());
         let mut reader = access::read(&access, &scan.table, &all, options, &mut txn).await?;

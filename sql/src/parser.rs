@@ -6,7 +6,7 @@
 //! yet support 'CREATE VIEW'" and not "syntax error".
 //!
 //! Files: `expression` and `function` (values), `select` (queries), `dml`, `load_data`, `ddl` with
-//! `column` and `alter`, `show`, `set`, `transaction`, `xa`, `account`, `administration`.
+//! `column` and `alter`, `show`, `set`, `sets`, `transaction`, `xa`, `account`, `administration`.
 //!
 //! Invariants:
 //! 1. No input makes it panic, loop, or use more stack than `base::limits::PARSE_DEPTH_MAX` levels.
@@ -27,6 +27,7 @@ mod function;
 mod load_data;
 mod select;
 mod set;
+mod sets;
 mod show;
 mod transaction;
 mod xa;
@@ -118,7 +119,7 @@ impl<'a> Parser<'a> {
     fn whole_statement(&mut self) -> Result<Option<Statement>> {
         let statement = match self.kind() {
             TokenKind::End | TokenKind::Semicolon => None,
-            _ => Some(self.statement()?),
+            _ => Some(self.hinted_statement()?),
         };
         if !matches!(self.kind(), TokenKind::End | TokenKind::Semicolon) {
             return Err(self.error());
@@ -168,6 +169,7 @@ impl<'a> Parser<'a> {
             "SET" => self.set(),
             "SHOW" => self.show(),
             "DESCRIBE" | "DESC" | "EXPLAIN" => self.explain(),
+            "ON" => self.on_sets(),
             "GRANT" => self.grant(),
             "REVOKE" => self.revoke(),
             "ANALYZE" | "OPTIMIZE" | "CHECK" | "REPAIR" | "CHECKSUM" => self.table_administration(),

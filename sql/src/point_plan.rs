@@ -260,6 +260,9 @@ impl PointSelect {
         txn: &mut Transaction,
         ctx: &EvalContext,
     ) -> Result<Vec<Row>> {
+        if !access::read::is_inside(ctx.slots.as_ref(), &key) {
+            return Ok(Vec::new());
+        }
         let Some(bytes) = txn.get(&key).await? else { return Ok(Vec::new()) };
         if let (true, Some(plain)) = (source.key_decides, &self.plain) {
             let mut row = Vec::with_capacity(plain.len());
@@ -281,7 +284,8 @@ impl PointSelect {
         ctx: &EvalContext,
     ) -> Result<Vec<Row>> {
         let choice = access::plan(&source.table, &self.conjuncts, ctx)?;
-        let options = ReadOptions { shard: choice.shard.clone(), ..ReadOptions::default() };
+        let (shard, slots) = (choice.shard.clone(), choice.slots.clone());
+        let options = ReadOptions { shard, slots, ..ReadOptions::default() };
         let table = &source.table;
         let mut reader = access::read(&choice.access, table, &source.wanted, options, txn).await?;
         let mut rows = Vec::new();

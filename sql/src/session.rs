@@ -9,7 +9,7 @@
 //! Reading order: this file (what the gateway calls), `statement` (dispatch), `transaction` (what
 //! BEGIN, COMMIT and autocommit mean), `past`, `xa` (transactions that an outside manager ends), `token` (what became of
 //! one), `table_gate` (what keeps to LOCK TABLES), `table_locks`, `younger` (definitions that changed meanwhile), `variables` (what a session remembers), `prepared`,
-//! `query`.
+//! `query`, `on_sets` (statements on a part of the cluster).
 //!
 //! Invariants:
 //! 1. A statement that fails changes nothing, also inside a transaction.
@@ -23,6 +23,7 @@ pub mod connection;
 pub mod infile;
 pub(crate) mod kill;
 pub(crate) mod locking;
+mod on_sets;
 pub(crate) mod past;
 pub mod prepared;
 pub mod query;

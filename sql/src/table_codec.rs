@@ -11,12 +11,14 @@
 //! 1. Text stands in keys as collation weights: equal text has one key. Text itself is only in the row.
 //! 2. An entry of an index that is not unique, or that has a NULL, ends with the primary key, so keys
 //!    never collide and no NULL is ever refused as a duplicate.
-//! 3. From an entry alone the key of its row can be built, without knowing any type.
+//! 3. A row whose sharding value no item of its table takes is never written (1526), so whoever looks for one may look
+//!    anywhere.
+//! 4. From an entry alone the key of its row can be built, without knowing any type.
 //!
 //! Not here: versions and locks of these keys (`engine::mvcc`), checks of values (`types::assign`).
 
 use crate::catalog::{DefaultValue, IndexDef, Sharding, TableDef};
-use crate::expr::put_key;
+use crate::expr::{key_bytes, put_key};
 use crate::types::{SqlType, TypeKind};
 use crate::value::{Date, DateTime, Decimal, Time, Value};
 use crate::{Error, Result};
@@ -62,42 +64,68 @@ pub fn row_key_of_primary(table: &TableDef, values: &[Value]) -> Result<Option<B
     for (part, value) in primary.columns.iter().zip(values) {
         put_key(&mut builder, value, &table.columns[part.column].ty);
     }
-    let slot = match &table.sharding {
+    let hashes_key = match &table.sharding {
         Sharding::Hash(columns) => {
-            let same = columns.len() == primary.columns.len()
-                && columns
-                    .iter()
-                    .zip(&primary.columns)
-                    .all(|(column, part)| *column == part.column);
-            if same {
-                Slot::of(&builder.as_slice()[HEAD_BYTES..])
-            } else {
-                slot_of_values(table, columns, |column| {
-                    let at = primary.columns.iter().position(|part| part.column == column);
-                    at.map(|at| &values[at])
-                })?
-            }
+            columns.len() == primary.columns.len()
+                && columns.iter().zip(&primary.columns).all(|(column, part)| *column == part.column)
         }
-        Sharding::Single | Sharding::Broadcast => slot_of_table(table),
+        Sharding::Range(_) | Sharding::List(_) | Sharding::Single | Sharding::Broadcast => false,
+    };
+    let slot = if hashes_key {
+        Slot::of(&builder.as_slice()[HEAD_BYTES..])
+    } else {
+        slot_to_look_at(table, |column| {
+            let at = primary.columns.iter().position(|part| part.column == column);
+            at.map(|at| &values[at])
+        })?
     };
     Ok(Some(builder.finish(slot)))
 }
 
 /// The slot that a row's sharding columns decide.
+///
+/// # Errors
+/// 1526 when no set takes the row.
 pub fn slot_of_row(table: &TableDef, row: &[Value]) -> Result<Slot> {
-    match &table.sharding {
-        Sharding::Hash(columns) => slot_of_values(table, columns, |column| row.get(column)),
-        Sharding::Single | Sharding::Broadcast => Ok(slot_of_table(table)),
-    }
+    let slot = slot_by(table, |column| row.get(column))?;
+    slot.ok_or_else(|| {
+        let column = table.sharding.distribution().map(|by| by.column);
+        let value = column.and_then(|column| row.get(column)?.to_text(&table.columns[column].ty));
+        Error::no_set_for_value(value.as_deref().unwrap_or("NULL"))
+    })
 }
 
 /// The slot of rows with these sharding column values, in the order of the sharding columns.
 pub fn slot_of_sharding(table: &TableDef, values: &[Value]) -> Result<Slot> {
+    let columns = table.sharding_columns();
+    slot_to_look_at(table, |column| {
+        columns.iter().position(|other| *other == column).and_then(|at| values.get(at))
+    })
+}
+
+/// Where a row with these values of the sharding columns is, if there is one.
+fn slot_to_look_at<'a>(
+    table: &TableDef,
+    value: impl Fn(usize) -> Option<&'a Value>,
+) -> Result<Slot> {
+    Ok(slot_by(table, value)?.unwrap_or_else(|| slot_of_table(table)))
+}
+
+/// The slot that values of the sharding columns decide; `None` when no item takes them.
+fn slot_by<'a>(
+    table: &TableDef,
+    value: impl Fn(usize) -> Option<&'a Value>,
+) -> Result<Option<Slot>> {
     match &table.sharding {
-        Sharding::Hash(columns) => slot_of_values(table, columns, |column| {
-            columns.iter().position(|other| *other == column).and_then(|at| values.get(at))
-        }),
-        Sharding::Single | Sharding::Broadcast => Ok(slot_of_table(table)),
+        Sharding::Hash(columns) => Ok(Some(slot_of_values(table, columns, value)?)),
+        Sharding::Range(by) | Sharding::List(by) => {
+            let own = value(by.column).ok_or_else(|| missing(table, by.column))?;
+            match by.item_of(&key_bytes(own, &table.columns[by.column].ty)) {
+                Some(item) => Ok(Some(item.slot(slot_of_values(table, &by.spread, value)?))),
+                None => Ok(None),
+            }
+        }
+        Sharding::Single | Sharding::Broadcast => Ok(Some(slot_of_table(table))),
     }
 }
 
@@ -366,18 +394,13 @@ pub fn unique_entry_key(
     let slot = if index.global {
         Slot::of(&builder.as_slice()[HEAD_BYTES..])
     } else {
-        match &table.sharding {
-            Sharding::Hash(columns) => {
-                if !columns.iter().all(|column| index.covers(*column)) {
-                    return Ok(None);
-                }
-                slot_of_values(table, columns, |column| {
-                    let at = index.columns.iter().position(|part| part.column == column);
-                    at.map(|at| &values[at])
-                })?
-            }
-            Sharding::Single | Sharding::Broadcast => slot_of_table(table),
+        if !table.sharding_columns().iter().all(|column| index.covers(*column)) {
+            return Ok(None);
         }
+        slot_to_look_at(table, |column| {
+            let at = index.columns.iter().position(|part| part.column == column);
+            at.map(|at| &values[at])
+        })?
     };
     Ok(Some(builder.finish(slot)))
 }

@@ -336,6 +336,7 @@ fn keeps_text(statement: &Statement) -> bool {
         | Statement::LoadData(_)
         | Statement::Do(_)
         | Statement::Call { .. } => false,
+        Statement::OnSets(on) => keeps_text(&on.statement),
         Statement::Explain(explain) => match &explain.target {
             sql::ast::ExplainTarget::Statement(inner) => keeps_text(inner),
             _ => true,

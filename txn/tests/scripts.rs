@@ -470,6 +470,7 @@ impl ScriptRunner {
                     ordered: flag("ordered"),
                     limit: option("limit").map(|limit| limit.parse()).transpose()?,
                     shard: option("shard").map(|name| key_of(&name)),
+                    slots: None,
                 };
                 self.start(name, move |txn| Box::pin(scan(txn, range, options)))
             }

@@ -17,8 +17,9 @@ use super::{Access, IndexPoint};
 use crate::catalog::TableDef;
 use crate::value::Value;
 use crate::{Error, Result, table_codec};
-use base::KeyRange;
+use base::{KeyRange, SlotFilter};
 use bytes::Bytes;
+use engine::key::slot_of_key;
 use futures::future::try_join_all;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct ReadOptions {
     pub limit: Option<usize>,
     /// A key whose shard holds every row that can match (`super::shard_of`).
     pub shard: Option<Bytes>,
+    /// Only rows of these slots; `None` for all.
+    pub slots: Option<SlotFilter>,
 }
 
 /// Rows of a table, page by page.
@@ -88,11 +91,16 @@ pub async fn read(
     {
         // Its entries are placed by their own columns, not with the rows.
         options.shard = None;
+        if options.slots.is_some() {
+            // Any number of entries may lead to rows that are not wanted.
+            options.limit = None;
+        }
     }
     let source = match access {
         Access::Nothing => Source::Rows(VecDeque::new()),
         Access::Rows(keys) => {
-            let mut keys: VecDeque<Bytes> = keys.iter().cloned().collect();
+            let inside = |key: &&Bytes| is_inside(options.slots.as_ref(), key);
+            let mut keys: VecDeque<Bytes> = keys.iter().filter(inside).cloned().collect();
             if options.reverse {
                 keys = keys.into_iter().rev().collect();
             }
@@ -119,7 +127,9 @@ pub async fn read(
             index: *index,
             entries: VecDeque::new(),
             scans: VecDeque::new(),
-            running: Some(transaction.scan(range.clone(), scan_options(&options)).await?),
+            running: Some(
+                transaction.scan(range.clone(), entry_options(&options, table, *index)).await?,
+            ),
             keys: VecDeque::new(),
         },
         Access::Index { index, points } => {
@@ -145,7 +155,19 @@ fn scan_options(options: &ReadOptions) -> ScanOptions {
         limit: options.limit,
         shard: options.shard.clone(),
         ordered: options.ordered,
+        slots: options.slots.clone(),
     }
+}
+
+/// The same for entries of an index: those of a global one do not lie in the slots of their rows.
+fn entry_options(options: &ReadOptions, table: &TableDef, index: usize) -> ScanOptions {
+    let slots = options.slots.clone().filter(|_| !table.indexes[index].global);
+    ScanOptions { slots, ..scan_options(options) }
+}
+
+/// Whether a row's key lies in a wanted slot. One that has none is passed on: whoever reads it finds it corrupt.
+pub(crate) fn is_inside(slots: Option<&SlotFilter>, key: &[u8]) -> bool {
+    slots.is_none_or(|slots| slot_of_key(key).map_or(true, |slot| slots.contains(slot)))
 }
 
 impl RowReader {
@@ -217,10 +239,10 @@ impl RowReader {
         &mut self,
         transaction: &mut Transaction,
     ) -> Result<Option<Vec<(Bytes, Bytes)>>> {
-        let options = scan_options(&self.options);
         let Source::Index { index, entries, scans, running, keys } = &mut self.source else {
             return Err(Error::internal("not an index access"));
         };
+        let options = entry_options(&self.options, &self.table, *index);
         let index = &self.table.indexes[*index];
         while keys.is_empty() {
             if !entries.is_empty() {
@@ -268,6 +290,7 @@ impl RowReader {
             } else {
                 return Ok(None);
             }
+            keys.retain(|key| is_inside(self.options.slots.as_ref(), key));
         }
         let chunk: Vec<Bytes> = keys.drain(..keys.len().min(LOOKUP_ROWS)).collect();
         let found = transaction.multi_get(&chunk).await?;

@@ -426,9 +426,29 @@ pub enum ShardingClause {
         method: DistributionMethod,
         /// The columns.
         columns: Vec<String>,
-        /// Text of the list of sets that RANGE and LIST have, with its parentheses; empty for HASH.
-        sets: String,
+        /// What goes to which set; empty for HASH.
+        items: Vec<DistributionItem>,
     },
+}
+
+/// What goes to a set: `s1 VALUES LESS THAN (100)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DistributionItem {
+    /// Name of the set.
+    pub set: String,
+    /// The values.
+    pub values: DistributionValues,
+}
+
+/// The values that go to a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DistributionValues {
+    /// VALUES LESS THAN (value).
+    LessThan(Expr),
+    /// VALUES LESS THAN (MAXVALUE).
+    Maxvalue,
+    /// VALUES IN (values).
+    In(Vec<Expr>),
 }
 
 /// How TDSQL_DISTRIBUTED BY spreads rows.

@@ -299,12 +299,45 @@ pub enum Show {
         /// PLAN.
         plan: bool,
     },
+    /// SHOW PROXY HELP, CONFIG, STATUS; TDSQL's `/*proxy*/help`, `/*proxy*/show config`, `/*proxy*/show status`.
+    Proxy(ProxyListing),
     /// SHOW TABLE WITH SHARDKEY, WITH NOSHARDKEY_ALLSET, WITHOUT SHARDKEY.
     TablesBySharding(ShardingClass),
     /// SHOW DDL JOBS.
     DdlJobs,
     /// SHOW TRANSACTION STATUS 'token'.
     TransactionStatus(String),
+}
+
+/// A statement that looks at a part of the cluster only, as TDSQL's pass-through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnSets {
+    /// Which part.
+    pub part: ClusterPart,
+    /// The statement.
+    pub statement: Statement,
+}
+
+/// A part of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterPart {
+    /// `ON SETS (set_1, s2)`: sets by their names; `allsets` is all of them.
+    Sets(Vec<String>),
+    /// `ON SHARDKEY ('value')`: the set of rows whose sharding key has this value.
+    ShardKey(String),
+    /// `ON SHARDKEY_HASH (slot)`: the set of a slot.
+    Slot(u64),
+}
+
+/// What SHOW PROXY lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyListing {
+    /// The statements about sets.
+    Help,
+    /// Settings that matter to sets.
+    Config,
+    /// The sets.
+    Status,
 }
 
 /// Classes of tables that SHOW TABLE WITH … lists.

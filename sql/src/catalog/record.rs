@@ -1,11 +1,14 @@
 //! Bytes of catalog records: protobuf messages, so that later versions add fields and old ones skip
 //! them. Field numbers are never reused. `docs/formats.md`, "Catalog", lists them.
 
-use super::{ColumnDef, DatabaseDef, DefaultValue, IndexColumn, IndexDef, Sharding, TableDef};
+use super::{
+    ColumnDef, DatabaseDef, DefaultValue, Distribution, IndexColumn, IndexDef, ItemValue,
+    ItemValues, SetItem, Sharding, TableDef,
+};
 use crate::collation::{COLLATIONS, CollationId};
 use crate::types::{SqlType, TypeKind};
 use crate::{Error, Result, table_codec};
-use base::{DatabaseId, IndexId, TableId};
+use base::{DatabaseId, IndexId, SLOT_COUNT, SlotRange, TableId};
 use prost::Message;
 
 /// A database.
@@ -32,7 +35,8 @@ pub(super) struct TableRecord {
     columns: Vec<ColumnRecord>,
     #[prost(message, repeated, tag = "5")]
     indexes: Vec<IndexRecord>,
-    /// 0 hash of `sharding_columns`, 1 single, 2 broadcast.
+    /// 0 hash of `sharding_columns`, 1 single, 2 broadcast, 3 range, 4 list: those have the column and the columns of
+    /// the hash in `sharding_columns`, and `sets`.
     #[prost(uint32, tag = "6")]
     sharding: u32,
     #[prost(uint32, repeated, tag = "7")]
@@ -52,6 +56,24 @@ pub(super) struct TableRecord {
     /// 0: the cluster's.
     #[prost(uint64, tag = "14")]
     retention_s: u64,
+    #[prost(message, repeated, tag = "20")]
+    sets: Vec<SetRecord>,
+    #[prost(bool, tag = "21")]
+    distributed_by: bool,
+}
+
+/// What goes to a set.
+#[derive(Clone, PartialEq, Message)]
+struct SetRecord {
+    #[prost(uint32, tag = "1")]
+    set: u32,
+    #[prost(uint32, tag = "2")]
+    slot_start: u32,
+    #[prost(uint32, tag = "3")]
+    slot_end: u32,
+    /// Each as a row of one column. Of a range the bound; none: MAXVALUE.
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    values: Vec<Vec<u8>>,
 }
 
 /// A column.
@@ -163,10 +185,13 @@ pub(super) fn decode_database(bytes: &[u8]) -> Result<DatabaseDef> {
 
 pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
     let (sharding, columns) = match &table.sharding {
-        Sharding::Hash(columns) => (0, columns.as_slice()),
-        Sharding::Single => (1, [].as_slice()),
-        Sharding::Broadcast => (2, [].as_slice()),
+        Sharding::Hash(columns) => (0, columns.clone()),
+        Sharding::Single => (1, Vec::new()),
+        Sharding::Broadcast => (2, Vec::new()),
+        Sharding::Range(by) => (3, distribution_columns(by)),
+        Sharding::List(by) => (4, distribution_columns(by)),
     };
+    let sets = table.sharding.distribution().map_or(&[][..], |by| by.items.as_slice());
     let record = TableRecord {
         id: table.id.0,
         database: table.database.clone(),
@@ -182,8 +207,59 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         created_unix: table.created_unix,
         options: table.options.clone(),
         retention_s: table.retention_s,
+        sets: sets.iter().map(encode_set).collect(),
+        distributed_by: table.distributed_by,
     };
     Ok(record.encode_to_vec())
+}
+
+/// The column of a distribution, then those of its hash.
+fn distribution_columns(by: &Distribution) -> Vec<usize> {
+    std::iter::once(by.column).chain(by.spread.iter().copied()).collect()
+}
+
+fn encode_set(item: &SetItem) -> SetRecord {
+    let values = match &item.values {
+        ItemValues::Below(bound) => std::slice::from_ref(bound),
+        ItemValues::Rest => &[],
+        ItemValues::In(values) => values.as_slice(),
+    };
+    let bytes =
+        |value: &ItemValue| table_codec::encode_values(std::slice::from_ref(&value.value)).to_vec();
+    SetRecord {
+        set: item.set,
+        slot_start: item.slots.start,
+        slot_end: item.slots.end,
+        values: values.iter().map(bytes).collect(),
+    }
+}
+
+/// A distribution from its columns (see [`distribution_columns`]) and sets; `by_range` or by list.
+fn decode_distribution(
+    columns: Vec<usize>,
+    sets: Vec<SetRecord>,
+    types: &[ColumnDef],
+    by_range: bool,
+) -> Result<Distribution> {
+    let (column, spread) = columns.split_first().ok_or_else(|| corrupt("sets of no column"))?;
+    let ty = &types[*column].ty;
+    let mut items = Vec::with_capacity(sets.len());
+    for set in sets {
+        if set.slot_start >= set.slot_end || set.slot_end > SLOT_COUNT {
+            return Err(corrupt(format!("slots {} to {}", set.slot_start, set.slot_end)));
+        }
+        let decode = |bytes: &Vec<u8>| -> Result<ItemValue> {
+            Ok(ItemValue::new(table_codec::decode_value(bytes, ty)?, ty))
+        };
+        let mut values = set.values.iter().map(decode).collect::<Result<Vec<_>>>()?;
+        let values = match by_range {
+            true => values.pop().map_or(ItemValues::Rest, ItemValues::Below),
+            false => ItemValues::In(values),
+        };
+        let slots = SlotRange { start: set.slot_start, end: set.slot_end };
+        items.push(SetItem { set: set.set, slots, values });
+    }
+    Ok(Distribution { column: *column, spread: spread.to_vec(), items })
 }
 
 pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
@@ -194,12 +270,14 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         column if column < width => Ok(column),
         column => Err(corrupt(format!("column {column} of {width}"))),
     };
+    let of_columns = record.sharding_columns.iter().map(|c| position(*c));
+    let of_columns = of_columns.collect::<Result<Vec<usize>>>()?;
     let sharding = match record.sharding {
-        0 => Sharding::Hash(
-            record.sharding_columns.iter().map(|c| position(*c)).collect::<Result<_>>()?,
-        ),
+        0 => Sharding::Hash(of_columns),
         1 => Sharding::Single,
         2 => Sharding::Broadcast,
+        3 => Sharding::Range(decode_distribution(of_columns, record.sets, &columns, true)?),
+        4 => Sharding::List(decode_distribution(of_columns, record.sets, &columns, false)?),
         other => return Err(corrupt(format!("sharding {other}"))),
     };
     let mut indexes = Vec::with_capacity(record.indexes.len());
@@ -231,6 +309,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         indexes,
         sharding,
         sharding_declared: record.sharding_declared,
+        distributed_by: record.distributed_by,
         collation: decode_collation(record.collation)?,
         comment: record.comment,
         auto_increment_start: record.auto_increment_start,

@@ -8,11 +8,13 @@
 use super::column_type::{self, ColumnType};
 use crate::ast;
 use crate::catalog::{
-    ColumnDef, DatabaseDef, DefaultValue, IndexColumn, IndexDef, Sharding, TableDef,
+    ColumnDef, DatabaseDef, DefaultValue, Distribution, IndexColumn, IndexDef, ItemValue,
+    ItemValues, SetItem, Sharding, TableDef,
 };
 use crate::collation::CollationId;
 use crate::context::EvalContext;
-use crate::types::{SqlType, TypeKind};
+use crate::sets::Sets;
+use crate::types::{Domain, SqlType, TypeKind};
 use crate::{Error, Result, types};
 use base::limits::{
     INDEX_COLUMNS_MAX, INDEX_KEY_BYTES_MAX, RETENTION_S, TABLE_COLUMNS_MAX, TABLE_INDEXES_MAX,
@@ -23,6 +25,8 @@ use base::{IndexId, TableId};
 const IDENTIFIER_CHARS_MAX: usize = 64;
 /// Name of the column that stands for a missing primary key.
 const ROW_ID: &str = "_rowid";
+/// Most values that RANGE and LIST may have, all items together: they are looked through for each row.
+const DISTRIBUTION_VALUES_MAX: usize = 1024;
 /// Id of the implicit global entries of a primary key. Declared indexes count up from 1.
 const GLOBAL_PRIMARY: IndexId = IndexId(u32::MAX);
 
@@ -61,6 +65,7 @@ pub(super) fn define(
         indexes: Vec::new(),
         sharding: Sharding::Single,
         sharding_declared: create.sharding.is_some(),
+        distributed_by: matches!(create.sharding, Some(ast::ShardingClause::DistributedBy { .. })),
         collation,
         comment: options.comment.clone().unwrap_or_default(),
         auto_increment_start: options.auto_increment.unwrap_or(0),
@@ -88,7 +93,7 @@ pub(super) fn define(
         let default = define_default(definition, &table.columns[position], ctx)?;
         table.columns[position].default = default;
     }
-    define_sharding(create, &mut table)?;
+    define_sharding(create, &mut table, ctx)?;
     Ok(table)
 }
 
@@ -494,7 +499,11 @@ fn name_keys<'a>(keys: Vec<Key<'a>>, table: &TableDef) -> Result<Vec<(String, Ke
     Ok(named)
 }
 
-fn define_sharding(create: &ast::CreateTable, table: &mut TableDef) -> Result<()> {
+fn define_sharding(
+    create: &ast::CreateTable,
+    table: &mut TableDef,
+    ctx: &EvalContext,
+) -> Result<()> {
     use ast::{DistributionMethod, ShardingClause};
     let find = |name: &str| table.column(name).ok_or_else(|| Error::key_column_missing(name));
     table.sharding = match &create.sharding {
@@ -509,11 +518,17 @@ fn define_sharding(create: &ast::CreateTable, table: &mut TableDef) -> Result<()
         Some(ShardingClause::DistributedBy {
             method: DistributionMethod::Hash, columns, ..
         }) => Sharding::Hash(columns.iter().map(|name| find(name)).collect::<Result<_>>()?),
-        Some(ShardingClause::DistributedBy { method, .. }) => {
-            let method = if *method == DistributionMethod::Range { "RANGE" } else { "LIST" };
-            return Err(Error::not_supported(format!(
-                "TDSQL_DISTRIBUTED BY {method}: use TDSQL_DISTRIBUTED BY HASH or shardkey="
-            )));
+        Some(ShardingClause::DistributedBy { method, columns, items }) => {
+            let [column] = columns.as_slice() else {
+                return Err(Error::not_supported(
+                    "TDSQL_DISTRIBUTED BY RANGE or LIST of several columns: name one column",
+                ));
+            };
+            let by = define_distribution(table, find(column)?, items, ctx)?;
+            match method {
+                DistributionMethod::Range => Sharding::Range(by),
+                DistributionMethod::Hash | DistributionMethod::List => Sharding::List(by),
+            }
         }
     };
     for column in table.sharding_columns() {
@@ -549,4 +564,108 @@ fn define_sharding(create: &ast::CreateTable, table: &mut TableDef) -> Result<()
         });
     }
     Ok(())
+}
+
+/// What TDSQL_DISTRIBUTED BY RANGE or LIST says, with the slots that the sets have now.
+fn define_distribution(
+    table: &TableDef,
+    column: usize,
+    items: &[ast::DistributionItem],
+    ctx: &EvalContext,
+) -> Result<Distribution> {
+    use ast::DistributionValues;
+    let definition = &table.columns[column];
+    check_distribution_type(definition)?;
+    let values = items.iter().map(|item| match &item.values {
+        DistributionValues::LessThan(_) | DistributionValues::Maxvalue => 1,
+        DistributionValues::In(values) => values.len(),
+    });
+    if values.sum::<usize>() > DISTRIBUTION_VALUES_MAX {
+        return Err(Error::not_supported(format!(
+            "TDSQL_DISTRIBUTED BY with more than {DISTRIBUTION_VALUES_MAX} values: use RANGE, or HASH"
+        )));
+    }
+    let sets = Sets::of_context(ctx)?;
+    let mut defined: Vec<SetItem> = Vec::with_capacity(items.len());
+    for (at, item) in items.iter().enumerate() {
+        let values = match &item.values {
+            DistributionValues::Maxvalue if at + 1 < items.len() => {
+                return Err(Error::maxvalue_not_last());
+            }
+            DistributionValues::Maxvalue => ItemValues::Rest,
+            DistributionValues::LessThan(expr) => {
+                let bound = distribution_value(expr, definition, ctx)?;
+                if bound.value.is_null() {
+                    return Err(Error::null_bound());
+                }
+                if let Some(SetItem { values: ItemValues::Below(before), .. }) = defined.last()
+                    && bound.key() <= before.key()
+                {
+                    return Err(Error::range_not_increasing());
+                }
+                ItemValues::Below(bound)
+            }
+            DistributionValues::In(exprs) => {
+                let mut own: Vec<ItemValue> = Vec::with_capacity(exprs.len());
+                for expr in exprs {
+                    let value = distribution_value(expr, definition, ctx)?;
+                    let is_same = |other: &ItemValue| other.key() == value.key();
+                    let taken = defined.iter().any(|item| match &item.values {
+                        ItemValues::In(others) => others.iter().any(is_same),
+                        ItemValues::Below(_) | ItemValues::Rest => false,
+                    });
+                    if taken || own.iter().any(is_same) {
+                        return Err(Error::value_in_two_lists());
+                    }
+                    own.push(value);
+                }
+                ItemValues::In(own)
+            }
+        };
+        let set = sets.by_name(&item.set)?;
+        let slots = sets.slots(set).ok_or_else(|| Error::internal("a set without slots"))?;
+        defined.push(SetItem { set, slots, values });
+    }
+    // Rows spread over the set by what tells them apart, as long as the primary key alone still finds them.
+    let primary = table.primary();
+    let spread = if primary.covers(column) {
+        primary.columns.iter().map(|part| part.column).collect()
+    } else {
+        std::iter::once(column).chain(table.row_id()).collect()
+    };
+    Ok(Distribution { column, spread, items: defined })
+}
+
+/// Refuses columns whose values are no good as bounds.
+fn check_distribution_type(column: &ColumnDef) -> Result<()> {
+    let ty = &column.ty;
+    let fits = match ty.domain() {
+        Domain::Integer | Domain::Decimal | Domain::Text | Domain::Bytes | Domain::Date => true,
+        Domain::DateTime => ty.kind == TypeKind::DateTime,
+        _ => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Error::not_supported(format!(
+        "TDSQL_DISTRIBUTED BY RANGE or LIST of the {} column '{}': use a column of whole numbers, DECIMAL, CHAR, VARCHAR, \
+         DATE or DATETIME",
+        ty.kind_name(),
+        column.name
+    )))
+}
+
+/// A value of RANGE or LIST as one of the column's.
+fn distribution_value(
+    expr: &ast::Expr,
+    column: &ColumnDef,
+    ctx: &EvalContext,
+) -> Result<ItemValue> {
+    let value = super::constant(expr, ctx)?;
+    let value = match value.is_null() {
+        true => value,
+        false => types::assign(value, &column.ty, &column.name, 1, ctx)
+            .map_err(|_| Error::wrong_set_value())?,
+    };
+    Ok(ItemValue::new(value, &column.ty))
 }

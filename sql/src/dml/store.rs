@@ -17,6 +17,7 @@
 use super::duplicate;
 use super::row::{NewRow, null_in};
 use super::{Changes, Check};
+use crate::access::read::is_inside;
 use crate::catalog::TableDef;
 use crate::context::EvalContext;
 use crate::expr::Expr;
@@ -123,7 +124,7 @@ impl Store<'_> {
         let mut encoded = Vec::with_capacity(rows.len());
         for row in &rows {
             encoded.push((
-                table_codec::row_key(&self.table, &row.values)?,
+                new_row_key(&self.table, &row.values, self.ctx)?,
                 table_codec::index_entries(&self.table, &row.values)?,
             ));
         }
@@ -172,22 +173,35 @@ impl Store<'_> {
         let mut known = Known::default();
         let mut keys = Vec::new();
         let mut encoded = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let row_key = table_codec::row_key(&self.table, &row.values)?;
+        for row in rows {
+            let row_key = match new_row_key(&self.table, &row.values, self.ctx) {
+                Err(error) if self.may_leave_out(&error) => {
+                    self.ctx.warn(error);
+                    self.duplicates += 1;
+                    self.skipped += 1;
+                    continue;
+                }
+                row_key => row_key?,
+            };
             let entries = table_codec::index_entries(&self.table, &row.values)?;
             keys.push(row_key.clone());
             keys.extend(entries.iter().filter(|e| e.unique).map(|e| e.key.clone()));
-            encoded.push((row_key, entries));
+            encoded.push((row, row_key, entries));
         }
         if let Some(locking) = &self.locking {
             locking.take(txn, &keys, self.ctx).await?;
         }
         let found = txn.multi_get(&keys).await?;
         known.fetched.extend(keys.into_iter().zip(found));
-        for (row, (row_key, entries)) in rows.into_iter().zip(encoded) {
+        for (row, row_key, entries) in encoded {
             self.put_one(txn, &mut known, row, row_key, entries).await?;
         }
         Ok(())
+    }
+
+    /// Whether IGNORE leaves a row out because of this error.
+    fn may_leave_out(&self, error: &Error) -> bool {
+        matches!(self.on_duplicate, OnDuplicate::Ignore) && has_no_place(error)
     }
 
     async fn put_one(
@@ -215,6 +229,7 @@ impl Store<'_> {
                     return Ok(());
                 }
                 OnDuplicate::Replace => {
+                    check_inside(&hit.row_key, self.ctx)?;
                     let old = self.old_row(txn, known, &hit.row_key).await?;
                     let locking = self.locking.as_ref();
                     let removed =
@@ -225,6 +240,7 @@ impl Store<'_> {
                     replaced = true;
                 }
                 OnDuplicate::Update(assignments) => {
+                    check_inside(&hit.row_key, self.ctx)?;
                     let old = self.old_row(txn, known, &hit.row_key).await?;
                     let assignments = assignments.clone();
                     self.duplicates += 1;
@@ -313,6 +329,29 @@ impl Store<'_> {
         self.changes.affected += 2;
         Ok(())
     }
+}
+
+/// The key of a row that is written.
+///
+/// # Errors
+/// 1526 when no set takes the row; 1748 when the statement may not write where it belongs.
+fn new_row_key(table: &TableDef, row: &[Value], ctx: &EvalContext) -> Result<Bytes> {
+    let key = table_codec::row_key(table, row)?;
+    check_inside(&key, ctx)?;
+    Ok(key)
+}
+
+/// 1748 for a row outside of the sets that the statement names.
+fn check_inside(key: &[u8], ctx: &EvalContext) -> Result<()> {
+    match is_inside(ctx.slots.as_ref(), key) {
+        true => Ok(()),
+        false => Err(Error::outside_of_sets()),
+    }
+}
+
+/// Whether a row cannot be written because of where it would belong: IGNORE leaves it as it is.
+pub(crate) fn has_no_place(error: &Error) -> bool {
+    matches!(error.code, 1526 | 1748)
 }
 
 /// Lets a transaction send its writes when they are too many for memory. `changes` are the statement's so far.
@@ -409,7 +448,7 @@ pub(crate) async fn change(
     locking: Option<&Locking>,
     ctx: &EvalContext,
 ) -> Result<Vec<(Bytes, Option<Bytes>)>> {
-    let new_key = table_codec::row_key(table, new)?;
+    let new_key = new_row_key(table, new, ctx)?;
     let moved = new_key != *row_key;
     let old_entries = table_codec::index_entries(table, old)?;
     let new_entries = table_codec::index_entries(table, new)?;

@@ -112,7 +112,11 @@ impl Target {
             choice.access = Access::Nothing;
         }
         let wanted: Vec<usize> = (0..self.table.columns.len()).collect();
-        let options = ReadOptions { shard: choice.shard.clone(), ..ReadOptions::default() };
+        let options = ReadOptions {
+            shard: choice.shard.clone(),
+            slots: choice.slots.clone(),
+            ..ReadOptions::default()
+        };
         if let Some(locking) = &self.locking {
             match &choice.access {
                 Access::Rows(keys) => {
@@ -286,7 +290,11 @@ pub(crate) async fn run(
             let locking = env.locking.as_ref();
             match store::change(&mut txn, &table, &key, (&old, &new), locking, ctx).await {
                 Ok(_) => changed += 1,
-                Err(error) if update.ignore && error.code == 1062 => ctx.warn(error),
+                Err(error)
+                    if update.ignore && (error.code == 1062 || store::has_no_place(&error)) =>
+                {
+                    ctx.warn(error);
+                }
                 Err(error) => return Err(error),
             }
             store::make_room(&mut txn, &so_far, check, ctx).await?;

@@ -167,6 +167,7 @@ impl Builder<'_> {
             // A sort above must see every row.
             limit: wish.limit.filter(|_| residual.is_empty() && (ordered || wish.order.is_empty())),
             shard: choice.shard.clone(),
+            slots: choice.slots.clone(),
         };
         // Columns that only conditions read are decoded, too, and dropped after the conditions.
         let mut read: BTreeSet<usize> = scan.columns.iter().copied().collect();

@@ -263,7 +263,8 @@ impl LookupState {
         let decoder = Decoder::new(lookup.table.clone(), columns.clone(), schema.clone());
         let mut batches = Vec::new();
         let mut transaction = self.environment.transaction.lock().await;
-        let options = ReadOptions::default();
+        let slots = self.environment.ctx.slots.clone();
+        let options = ReadOptions { slots, ..ReadOptions::default() };
         let mut reader =
             access::read(&access, &lookup.table, &[], options, &mut transaction).await?;
         while let Some(page) = reader.next_encoded(Some(&mut transaction)).await? {

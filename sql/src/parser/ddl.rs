@@ -3,8 +3,8 @@
 use super::Parser;
 use crate::ast::{
     CreateDatabase, CreateIndex, CreateTable, CreateTableLike, CreateTableQuery, DatabaseOptions,
-    DistributionMethod, DropIndex, DropTable, KeyDefinition, KeyKind, LoadDuplicates,
-    ShardingClause, Statement, TableName, TableOption, TableOptions,
+    DistributionItem, DistributionMethod, DistributionValues, DropIndex, DropTable, KeyDefinition,
+    KeyKind, LoadDuplicates, ShardingClause, Statement, TableName, TableOption, TableOptions,
 };
 use crate::error::{Error, Result};
 use crate::lexer::TokenKind;
@@ -246,16 +246,46 @@ impl Parser<'_> {
             Some(_) => DistributionMethod::List,
             None => return Err(self.error()),
         };
-        let columns = self.names()?;
-        let start = self.at;
-        if method != DistributionMethod::Hash && self.kind() == TokenKind::LeftParen {
-            self.skip_parentheses()?;
+        let function = self.upper_at(1);
+        if self.kind_at(2) == TokenKind::LeftParen
+            && matches!(function.as_str(), "YEAR" | "MONTH" | "DAY" | "TO_DAYS")
+        {
+            return Err(Error::not_supported(format!(
+                "TDSQL_DISTRIBUTED BY of {function}(column): name the column itself, and bounds of its own type such as \
+                 ('2026-01-01')"
+            )));
         }
-        let sets = match self.at > start {
-            true => self.text_from(start).to_string(),
-            false => String::new(),
+        let columns = self.names()?;
+        let items = match method {
+            DistributionMethod::Hash => Vec::new(),
+            DistributionMethod::Range => self.parenthesised(Self::range_item)?,
+            DistributionMethod::List => self.parenthesised(Self::list_item)?,
         };
-        Ok(Some(ShardingClause::DistributedBy { method, columns, sets }))
+        Ok(Some(ShardingClause::DistributedBy { method, columns, items }))
+    }
+
+    /// `s1 VALUES LESS THAN (100)`.
+    fn range_item(&mut self) -> Result<DistributionItem> {
+        let set = self.identifier()?;
+        self.expect(&["VALUES", "LESS", "THAN"])?;
+        if self.accept_word("MAXVALUE") {
+            return Ok(DistributionItem { set, values: DistributionValues::Maxvalue });
+        }
+        self.expect_kind(TokenKind::LeftParen)?;
+        let values = match self.accept_word("MAXVALUE") {
+            true => DistributionValues::Maxvalue,
+            false => DistributionValues::LessThan(self.expr()?),
+        };
+        self.expect_kind(TokenKind::RightParen)?;
+        Ok(DistributionItem { set, values })
+    }
+
+    /// `s1 VALUES IN (1, 3)`.
+    fn list_item(&mut self) -> Result<DistributionItem> {
+        let set = self.identifier()?;
+        self.expect(&["VALUES", "IN"])?;
+        let values = DistributionValues::In(self.parenthesised(Self::expr)?);
+        Ok(DistributionItem { set, values })
     }
 
     /// Skips `( … )`.

@@ -120,6 +120,7 @@ impl Parser<'_> {
             }
             "REPLICA" | "SLAVE" => self.show_replica(&word)?,
             "REPLICAS" => Show::Replicas,
+            "PROXY" => self.show_proxy()?,
             "PROFILES" => Show::Profiles,
             "PROFILE" => {
                 self.rest_of_statement()?;

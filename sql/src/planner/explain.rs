@@ -13,27 +13,48 @@ use crate::exec::build::is_sorted;
 use crate::exec::{Environment, lookup};
 use crate::expr::Expr;
 use crate::session::ColumnMeta;
+use crate::sets::{self, Sets};
 use crate::types::{SqlType, TypeKind};
 use crate::value::{Row, Value};
 use crate::{Error, Result};
+use base::{Slot, SlotRange};
+use engine::key::slot_of_key;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// EXPLAIN of a query: its columns and rows. `format` is TRADITIONAL (also without a format) or TREE.
+/// EXPLAIN of a query: its columns and rows. `format` is TRADITIONAL (also without a format), TREE, or TDSQL: that is
+/// TRADITIONAL and a column more, with the sets that a table is read from and the statement, `statement`.
 pub async fn explain(
     bound: &BoundQuery,
     format: Option<&str>,
+    statement: &str,
     environment: &Environment,
 ) -> Result<(Vec<ColumnMeta>, Vec<Row>)> {
     let mut subqueries = bound.subqueries.clone();
     let plan = super::optimise(bound.plan.clone(), &mut subqueries, &environment.ctx)?;
     match format.unwrap_or("TRADITIONAL") {
-        "TRADITIONAL" => {
-            let mut table =
-                Table { subqueries, environment, rows: Vec::new(), last_id: 1, limited: false };
+        format @ ("TRADITIONAL" | "TDSQL") => {
+            let sets = match format {
+                "TDSQL" => Some(Sets::of_context(&environment.ctx)?),
+                _ => None,
+            };
+            let mut columns = table_columns();
+            if sets.is_some() {
+                let text = SqlType::varchar(65_535 / 4, CollationId::DEFAULT);
+                columns.push(ColumnMeta::computed("info", text));
+            }
+            let pushed = sets.map(|sets| (sets, statement));
+            let mut table = Table {
+                subqueries,
+                environment,
+                pushed,
+                rows: Vec::new(),
+                last_id: 1,
+                limited: false,
+            };
             let select_type = if has_subqueries(&plan) { "PRIMARY" } else { "SIMPLE" };
             table.select(&plan, 1, select_type)?;
-            Ok((table_columns(), table.rows))
+            Ok((columns, table.rows))
         }
         "TREE" => {
             let mut tree = Tree { subqueries, environment, text: String::new(), limited: false };
@@ -43,7 +64,7 @@ pub async fn explain(
             Ok((columns, vec![vec![Value::text(tree.text)]]))
         }
         other => Err(Error::not_supported(format!(
-            "EXPLAIN FORMAT={other}; use FORMAT=TRADITIONAL or FORMAT=TREE"
+            "EXPLAIN FORMAT={other}; use FORMAT=TRADITIONAL, FORMAT=TREE or FORMAT=TDSQL"
         ))),
     }
 }
@@ -79,6 +100,8 @@ fn has_subqueries(plan: &Plan) -> bool {
 struct Table<'a> {
     subqueries: Subqueries,
     environment: &'a Environment,
+    /// The cluster's sets and the statement, when they are shown.
+    pushed: Option<(Sets, &'a str)>,
     rows: Vec<Row>,
     /// Highest select number so far.
     last_id: u64,
@@ -97,6 +120,8 @@ struct Line {
     reference: Option<String>,
     rows: Option<u64>,
     extra: Vec<&'static str>,
+    /// Slots that it is read from, of a stored table.
+    slots: Option<Vec<SlotRange>>,
 }
 
 impl Table<'_> {
@@ -226,6 +251,7 @@ impl Table<'_> {
             reference: Some(vec!["func"; columns].join(",")),
             rows: whole.then_some(1),
             extra: if scan.conjuncts.is_empty() { Vec::new() } else { vec!["Using where"] },
+            slots: Some(table_slots(&scan.table)),
         };
         Ok(Some((scan, line)))
     }
@@ -235,7 +261,7 @@ impl Table<'_> {
         let list = |list: &[String]| (!list.is_empty()).then(|| list.join(","));
         let extra = (!line.extra.is_empty()).then(|| line.extra.join("; "));
         let filtered = if line.table.is_some() { Value::Double(100.0) } else { Value::Null };
-        self.rows.push(vec![
+        let mut row = vec![
             Value::UInt(id),
             Value::text(select_type),
             text(line.table.clone()),
@@ -248,7 +274,41 @@ impl Table<'_> {
             line.rows.map_or(Value::Null, Value::UInt),
             filtered,
             text(extra),
-        ]);
+        ];
+        if let Some((sets, statement)) = &self.pushed {
+            row.push(match &line.slots {
+                Some(slots) => {
+                    let names = sets::names(&sets.that_meet(slots));
+                    Value::text(format!("{names}: {statement}"))
+                }
+                None => Value::Null,
+            });
+        }
+        self.rows.push(row);
+    }
+}
+
+/// The slots that a table has rows in.
+fn table_slots(table: &TableDef) -> Vec<SlotRange> {
+    match table.sharding.distribution() {
+        Some(by) => by.items.iter().map(|item| item.slots).collect(),
+        None => vec![SlotRange::ALL],
+    }
+}
+
+/// The slots that an access reads rows from.
+fn access_slots(table: &TableDef, choice: &Choice) -> Vec<SlotRange> {
+    let of_key = |key: &[u8]| slot_of_key(key).ok();
+    let slots: Option<Vec<Slot>> = match (&choice.access, &choice.shard) {
+        (Access::Rows(keys), _) => keys.iter().map(|key| of_key(key)).collect(),
+        (_, Some(key)) => of_key(key).map(|slot| vec![slot]),
+        (_, None) => None,
+    };
+    let one = |slot: Slot| SlotRange { start: u32::from(slot.0), end: u32::from(slot.0) + 1 };
+    match (slots, &choice.slots) {
+        (Some(slots), _) => slots.into_iter().map(one).collect(),
+        (None, Some(filter)) => filter.ranges().to_vec(),
+        (None, None) => table_slots(table),
     }
 }
 
@@ -287,7 +347,9 @@ fn scan_line(scan: &Scan, mut extra: Vec<&'static str>, ctx: &EvalContext) -> Re
     }
     let name = |index: usize| table.indexes[index].name.clone();
     let possible = choice.possible.iter().map(|&index| name(index)).collect();
-    let mut line = Line { table: Some(scan.alias.clone()), possible, extra, ..Line::default() };
+    let slots = Some(access_slots(table, &choice));
+    let mut line =
+        Line { table: Some(scan.alias.clone()), possible, extra, slots, ..Line::default() };
     match &choice.access {
         Access::Nothing => {
             return Ok(Line { extra: vec!["Impossible WHERE"], ..Line::default() });

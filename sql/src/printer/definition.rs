@@ -3,9 +3,9 @@
 use super::Printer;
 use crate::ast::{
     Check, ColumnDefinition, ColumnPlace, CreateTable, DataType, DatabaseOptions, DefaultValue,
-    DistributionMethod, ForeignKey, IndexOptions, KeyColumn, KeyDefinition, KeyKind, KeyTarget,
-    LoadDuplicates, Reference, ReferenceAction, ShardingClause, Statement, TableChange,
-    TableOptions,
+    DistributionItem, DistributionMethod, DistributionValues, ForeignKey, IndexOptions, KeyColumn,
+    KeyDefinition, KeyKind, KeyTarget, LoadDuplicates, Reference, ReferenceAction, ShardingClause,
+    Statement, TableChange, TableOptions,
 };
 
 impl Printer {
@@ -176,15 +176,33 @@ impl Printer {
             ShardingClause::Broadcast { word: true } => self.text("BROADCAST"),
             ShardingClause::Broadcast { word: false } => self.text("shardkey=noshardkey_allset"),
             ShardingClause::Single => self.text("shardkey=noshardkey"),
-            ShardingClause::DistributedBy { method, columns, sets } => {
+            ShardingClause::DistributedBy { method, columns, items } => {
                 self.text(match method {
                     DistributionMethod::Hash => "TDSQL_DISTRIBUTED BY HASH",
                     DistributionMethod::Range => "TDSQL_DISTRIBUTED BY RANGE",
                     DistributionMethod::List => "TDSQL_DISTRIBUTED BY LIST",
                 });
                 self.names(columns);
-                self.when(!sets.is_empty(), " ");
-                self.text(sets);
+                if !items.is_empty() {
+                    self.text(" ");
+                    self.parenthesised(items, Self::distribution_item);
+                }
+            }
+        }
+    }
+
+    fn distribution_item(&mut self, item: &DistributionItem) {
+        self.word(&item.set);
+        match &item.values {
+            DistributionValues::LessThan(value) => {
+                self.text(" VALUES LESS THAN (");
+                self.expr(value);
+                self.text(")");
+            }
+            DistributionValues::Maxvalue => self.text(" VALUES LESS THAN (MAXVALUE)"),
+            DistributionValues::In(values) => {
+                self.text(" VALUES IN ");
+                self.parenthesised(values, Self::expr);
             }
         }
     }

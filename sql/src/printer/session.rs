@@ -2,10 +2,10 @@
 
 use super::Printer;
 use crate::ast::{
-    AccessMode, AccountName, AccountSpec, AccountStatement, Completion, Explain, ExplainTarget,
-    FlushTarget, GrantLevel, GrantObject, IsolationLevel, PrepareSource, Privilege, PrivilegeName,
-    RebalanceAction, Secret, SetItem, SetValue, ShardingClass, Show, ShowFilter, Statement,
-    VariableScope,
+    AccessMode, AccountName, AccountSpec, AccountStatement, ClusterPart, Completion, Explain,
+    ExplainTarget, FlushTarget, GrantLevel, GrantObject, IsolationLevel, OnSets, PrepareSource,
+    Privilege, PrivilegeName, ProxyListing, RebalanceAction, Secret, SetItem, SetValue,
+    ShardingClass, Show, ShowFilter, Statement, VariableScope,
 };
 
 impl Printer {
@@ -44,6 +44,7 @@ impl Printer {
                 self.optional_string(" ", column);
             }
             Statement::Explain(explain) => self.explain(explain),
+            Statement::OnSets(on) => self.on_sets(on),
             Statement::ChecksumCluster => self.text("ADMIN CHECKSUM CLUSTER"),
             Statement::Help(word) => {
                 self.text("HELP ");
@@ -376,6 +377,11 @@ impl Printer {
                 self.text("REBALANCE");
                 self.when(*plan, " PLAN");
             }
+            Show::Proxy(listing) => self.text(match listing {
+                ProxyListing::Help => "PROXY HELP",
+                ProxyListing::Config => "PROXY CONFIG",
+                ProxyListing::Status => "PROXY STATUS",
+            }),
             Show::TablesBySharding(class) => self.text(match class {
                 ShardingClass::Sharded => "TABLE WITH SHARDKEY",
                 ShardingClass::Broadcast => "TABLE WITH NOSHARDKEY_ALLSET",
@@ -387,6 +393,23 @@ impl Printer {
                 self.string(token);
             }
         }
+    }
+
+    fn on_sets(&mut self, on: &OnSets) {
+        match &on.part {
+            ClusterPart::Sets(names) => {
+                self.text("ON SETS ");
+                self.parenthesised(names, |printer, name| printer.word(name));
+            }
+            ClusterPart::ShardKey(value) => {
+                self.text("ON SHARDKEY (");
+                self.string(value);
+                self.text(")");
+            }
+            ClusterPart::Slot(slot) => self.value(format_args!("ON SHARDKEY_HASH ({slot})")),
+        }
+        self.text(" ");
+        self.statement(&on.statement);
     }
 
     fn explain(&mut self, explain: &Explain) {

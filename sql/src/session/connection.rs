@@ -15,6 +15,7 @@ use crate::lexer;
 use crate::lexer::raw::{self, InvalidLiteral, StatementText};
 use crate::value::Value;
 use crate::{Error, Result};
+use base::SlotFilter;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,6 +74,8 @@ pub struct Session {
     pub(crate) user_locks: UserLocks,
     /// LOCK TABLES.
     pub(crate) table_locks: SessionLocks,
+    /// Slots that the statement at hand looks at; `None` for all.
+    pub(crate) part: Option<SlotFilter>,
     /// What the statement at hand waits for, since it met a locked table.
     pub(crate) blocked: Mutex<Option<Blocked>>,
 }
@@ -103,6 +106,7 @@ impl Session {
             infile: None,
             user_locks: UserLocks::default(),
             table_locks: SessionLocks::default(),
+            part: None,
             blocked: Mutex::default(),
         }
     }

@@ -4,9 +4,10 @@
 //! database; everything else is bound at each execution, with the parameters' values at hand.
 
 use super::connection::Session;
+use super::on_sets::info_column;
 use super::statement::{StatementContext, parse_mode};
 use super::{ColumnMeta, Outcome};
-use crate::ast::{PrepareSource, Statement};
+use crate::ast::{PrepareSource, Query, Statement};
 use crate::catalog::Catalog;
 use crate::collation::CollationId;
 use crate::context::{SqlMode, VariableSource};
@@ -118,16 +119,28 @@ impl Session {
     ) -> Result<Vec<ColumnMeta>> {
         match statement {
             Statement::Query(query) if query.into.is_none() => {
-                let catalog = self.instance.catalog.current().await?;
-                let ctx = self.context(vec![Value::Null; params]);
-                let env = StatementContext { catalog, ctx, locking: None };
-                Ok(self.bind(query, &env)?.columns)
+                self.columns_of_query(query, params).await
             }
+            Statement::OnSets(on) => match &on.statement {
+                Statement::Query(query) => {
+                    let mut columns = self.columns_of_query(query, params).await?;
+                    columns.push(info_column());
+                    Ok(columns)
+                }
+                _ => Ok(Vec::new()),
+            },
             Statement::Show(_) | Statement::Describe { .. } | Statement::ChecksumCluster => {
                 show::columns(self, statement).await
             }
             _ => Ok(Vec::new()),
         }
+    }
+
+    async fn columns_of_query(&mut self, query: &Query, params: usize) -> Result<Vec<ColumnMeta>> {
+        let catalog = self.instance.catalog.current().await?;
+        let ctx = self.context(vec![Value::Null; params]);
+        let env = StatementContext { catalog, ctx, locking: None };
+        Ok(self.bind(query, &env)?.columns)
     }
 
     pub(super) async fn execute_prepared_statement(

@@ -559,8 +559,14 @@ impl Session {
         let txn = self.own_transaction(Mode::Snapshot);
         let temp_dir = &self.instance.config.temp_dir;
         let environment = exec::Environment::new(txn, env.ctx.clone(), temp_dir)?;
-        let (columns, rows) =
-            planner::explain(&bound, explain.format.as_deref(), &environment).await?;
+        let shows_sets = self.variables.is_on("tdsql_explain_info")
+            && explain.format.as_deref().is_none_or(|format| format == "TRADITIONAL");
+        let format = if shows_sets { Some("TDSQL") } else { explain.format.as_deref() };
+        let text = match shows_sets || format == Some("TDSQL") {
+            true => statement.to_string(),
+            false => String::new(),
+        };
+        let (columns, rows) = planner::explain(&bound, format, &text, &environment).await?;
         Ok(Outcome::rows(columns, rows))
     }
 }

@@ -95,6 +95,8 @@ impl Session {
     pub(super) fn begin_command(&mut self, sql: Option<&str>) {
         self.instance.questions.fetch_add(1, Ordering::Relaxed);
         self.entry.cancel.store(false, Ordering::Release);
+        // A statement that was broken off may have left its own.
+        self.part = None;
         let mut state = self.entry.state.lock();
         let text = sql.unwrap_or("Execute");
         match &mut state.statement {
@@ -130,12 +132,14 @@ impl Session {
 
     /// A context for the next statement, which becomes the one that SHOW WARNINGS looks at.
     pub(crate) fn context(&mut self, params: Vec<Value>) -> Arc<EvalContext> {
-        let ctx = Arc::new(self.variables.context(
+        let mut ctx = self.variables.context(
             &self.info,
             self.database.as_deref(),
             params,
             &self.entry.cancel,
-        ));
+        );
+        ctx.slots = self.part.clone();
+        let ctx = Arc::new(ctx);
         self.watch(&ctx);
         ctx
     }
@@ -149,6 +153,7 @@ impl Session {
             &self.entry.cancel,
         );
         ctx.strict_dml = ctx.sql_mode.is_strict() && !ignore;
+        ctx.slots = self.part.clone();
         let ctx = Arc::new(ctx);
         self.watch(&ctx);
         ctx
@@ -253,6 +258,8 @@ impl Session {
                 show::describe(self, table, column.as_deref()).await
             }
             Statement::Explain(explain) => self.explain(explain, params).await,
+            // Boxed: it runs the statement inside it.
+            Statement::OnSets(on) => Box::pin(self.run_on_sets(on, params)).await,
             Statement::ChecksumCluster => show::checksum_cluster(self).await,
             Statement::Help(_) => Err(Error::not_supported("HELP: see docs/ of the project")),
 

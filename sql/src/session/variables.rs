@@ -225,6 +225,16 @@ impl SessionVariables {
         }
     }
 
+    /// A variable's value in this session as text.
+    pub(crate) fn text(&self, name: &'static str) -> String {
+        self.system(Some(Scope::Session), name).map_or_else(|_| String::new(), |v| plain_text(&v))
+    }
+
+    /// Whether a flag is on in this session.
+    pub(crate) fn is_on(&self, name: &'static str) -> bool {
+        self.number(name) != 0
+    }
+
     /// Sets `character_set_database` and `collation_database` with the default database.
     pub(crate) fn set_database(&self, catalog: Option<&Catalog>, name: Option<&str>) {
         let database = name.and_then(|name| catalog?.database(name));

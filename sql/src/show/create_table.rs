@@ -1,19 +1,49 @@
 //! The text of SHOW CREATE TABLE, byte for byte MySQL 8.0's, because tools parse it with regular
-//! expressions. `shardkey=` follows at the end when it was declared, then a retention of the table's own,
-//! in a comment that only this server reads.
+//! expressions. `shardkey=` or TDSQL_DISTRIBUTED BY follows at the end as it was declared (`tdsql_show_create` has other
+//! ways), then a retention of the table's own, in a comment that only this server reads.
 
 use crate::catalog::information_schema::{now_text, shown_indexes};
-use crate::catalog::{ColumnDef, DefaultValue, IndexDef, Sharding, TableDef};
+use crate::catalog::{
+    ColumnDef, DefaultValue, Distribution, IndexDef, ItemValue, ItemValues, Sharding, TableDef,
+};
 use crate::collation::CollationId;
-use crate::lexer::OWN_VERSION_NUMBER;
-use crate::types::TypeKind;
+use crate::lexer::{self, OWN_VERSION_NUMBER};
+use crate::sets;
 use crate::types::datetime::TimeZone;
+use crate::types::{SqlType, TypeKind};
 use crate::value::Value;
 use std::fmt::Write;
 
+/// Whether and how the sharding is printed: `tdsql_show_create`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShardingStyle {
+    /// As it was declared; not at all when it was not.
+    Declared,
+    /// Of every table, whether it was declared or not.
+    Always,
+    /// Never: MySQL reads the text.
+    Never,
+}
+
+impl ShardingStyle {
+    /// By the variable's value.
+    pub(crate) fn of(word: &str) -> ShardingStyle {
+        match word.to_ascii_lowercase().as_str() {
+            "tdsql" => ShardingStyle::Always,
+            "mysql" => ShardingStyle::Never,
+            _ => ShardingStyle::Declared,
+        }
+    }
+}
+
 /// The statement that creates a table. `next` is the next AUTO_INCREMENT value; a TIMESTAMP default is
 /// printed in the session's time zone.
-pub(crate) fn text(table: &TableDef, next: Option<u64>, zone: TimeZone) -> String {
+pub(crate) fn text(
+    table: &TableDef,
+    next: Option<u64>,
+    zone: TimeZone,
+    style: ShardingStyle,
+) -> String {
     let mut out = format!("CREATE TABLE {} (\n", quoted(&table.name));
     let mut lines = Vec::new();
     for (_, column) in table.visible_columns() {
@@ -25,11 +55,16 @@ pub(crate) fn text(table: &TableDef, next: Option<u64>, zone: TimeZone) -> Strin
     out.push_str(&lines.join(",\n"));
     out.push_str("\n) ENGINE=InnoDB");
     // Writing to a String cannot fail.
-    let _ = push_options(&mut out, table, next);
+    let _ = push_options(&mut out, table, next, style);
     out
 }
 
-fn push_options(out: &mut String, table: &TableDef, next: Option<u64>) -> std::fmt::Result {
+fn push_options(
+    out: &mut String,
+    table: &TableDef,
+    next: Option<u64>,
+    style: ShardingStyle,
+) -> std::fmt::Result {
     if let Some(next) = next.filter(|next| *next > 1) {
         write!(out, " AUTO_INCREMENT={next}")?;
     }
@@ -42,26 +77,90 @@ fn push_options(out: &mut String, table: &TableDef, next: Option<u64>) -> std::f
     if !table.comment.is_empty() {
         write!(out, " COMMENT={}", string(&table.comment))?;
     }
-    if table.sharding_declared {
-        let names = |columns: &[usize]| {
-            let names = columns.iter().map(|column| table.columns[*column].name.as_str());
-            names.collect::<Vec<_>>().join(",")
-        };
-        match &table.sharding {
-            Sharding::Hash(columns) if columns.len() == 1 => {
-                write!(out, " shardkey={}", names(columns))?;
-            }
-            Sharding::Hash(columns) => {
-                write!(out, " TDSQL_DISTRIBUTED BY HASH({})", names(columns))?;
-            }
-            Sharding::Single => out.push_str(" shardkey=noshardkey"),
-            Sharding::Broadcast => out.push_str(" shardkey=noshardkey_allset"),
-        }
+    let prints_sharding = match style {
+        ShardingStyle::Declared => table.sharding_declared,
+        ShardingStyle::Always => true,
+        ShardingStyle::Never => false,
+    };
+    if prints_sharding {
+        push_sharding(out, table)?;
     }
     if table.retention_s > 0 {
         write!(out, " /*!{OWN_VERSION_NUMBER} RETENTION_SECONDS={} */", table.retention_s)?;
     }
     Ok(())
+}
+
+/// The clause that says how rows are spread. A hidden row id has none.
+fn push_sharding(out: &mut String, table: &TableDef) -> std::fmt::Result {
+    let name = |column: usize| table.columns[column].name.as_str();
+    match &table.sharding {
+        Sharding::Hash(columns) if columns.iter().any(|column| table.columns[*column].hidden) => {
+            Ok(())
+        }
+        Sharding::Hash(columns) if columns.len() == 1 && !table.distributed_by => {
+            write!(out, " shardkey={}", word(name(columns[0])))
+        }
+        Sharding::Hash(columns) => {
+            let names: Vec<String> = columns.iter().map(|column| quoted(name(*column))).collect();
+            write!(out, " TDSQL_DISTRIBUTED BY HASH({})", names.join(","))
+        }
+        Sharding::Single => out.write_str(" shardkey=noshardkey"),
+        Sharding::Broadcast => out.write_str(" shardkey=noshardkey_allset"),
+        Sharding::Range(by) => {
+            write!(out, " TDSQL_DISTRIBUTED BY RANGE({})", quoted(name(by.column)))?;
+            push_items(out, table, by)
+        }
+        Sharding::List(by) => {
+            write!(out, " TDSQL_DISTRIBUTED BY LIST({})", quoted(name(by.column)))?;
+            push_items(out, table, by)
+        }
+    }
+}
+
+fn push_items(out: &mut String, table: &TableDef, by: &Distribution) -> std::fmt::Result {
+    let ty = &table.columns[by.column].ty;
+    for (at, item) in by.items.iter().enumerate() {
+        let before = if at == 0 { " (" } else { "," };
+        write!(out, "{before}{} VALUES ", sets::alias(item.set))?;
+        match &item.values {
+            ItemValues::Below(bound) => write!(out, "LESS THAN ({})", literal(bound, ty))?,
+            ItemValues::Rest => out.write_str("LESS THAN (MAXVALUE)")?,
+            ItemValues::In(values) => {
+                let values: Vec<String> = values.iter().map(|value| literal(value, ty)).collect();
+                write!(out, "IN ({})", values.join(","))?;
+            }
+        }
+    }
+    out.write_str(")")
+}
+
+/// A value of RANGE or LIST as the statement has it.
+fn literal(value: &ItemValue, ty: &SqlType) -> String {
+    match &value.value {
+        Value::Null => "NULL".to_string(),
+        Value::Bytes(bytes) => hexadecimal(bytes),
+        value => {
+            let text = value.to_text(ty).unwrap_or_default();
+            if ty.is_numeric() { text } else { string(&text) }
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+    match digits.is_empty() {
+        true => "''".to_string(),
+        false => format!("0x{digits}"),
+    }
+}
+
+/// A name without backticks where it needs none, as TDSQL prints it behind `shardkey=`.
+fn word(name: &str) -> String {
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && !lexer::is_reserved(name);
+    if is_plain { name.to_string() } else { quoted(name) }
 }
 
 /// A name in backticks.
@@ -113,10 +212,7 @@ fn column_line(table: &TableDef, column: &ColumnDef, zone: TimeZone) -> String {
                 value => value.clone(),
             };
             let text = match &value {
-                Value::Bytes(bytes) if std::str::from_utf8(bytes).is_err() => {
-                    let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
-                    format!("0x{hex}")
-                }
+                Value::Bytes(bytes) if std::str::from_utf8(bytes).is_err() => hexadecimal(bytes),
                 value => string(&value.to_text(ty).unwrap_or_default()),
             };
             line.push_str(&format!(" DEFAULT {text}"));

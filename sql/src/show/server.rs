@@ -14,7 +14,7 @@ use crate::session::{ColumnMeta, Session};
 use crate::types::{SqlType, assign};
 use crate::value::{Row, Value};
 use crate::{Error, Result, sysvar, table_codec};
-use base::{ShardId, TableId};
+use base::{ShardId, SlotFilter, TableId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
@@ -249,6 +249,19 @@ pub(super) async fn shards(
                 let values = sharding_values(session, &table, columns, key)?;
                 let slot = table_codec::slot_of_sharding(&table, &values)?;
                 shards.insert(client.locate(&table_codec::key_in_slot(&table, slot))?.shard);
+            }
+            Sharding::Range(by) | Sharding::List(by) => {
+                let slots = match key.is_empty() {
+                    true => by.items.iter().map(|item| item.slots).collect(),
+                    false => {
+                        let values = sharding_values(session, &table, &[by.column], key)?;
+                        by.slots_of_values(&values, &table.columns[by.column].ty)
+                    }
+                };
+                let slots = SlotFilter::new(slots);
+                let routes = client.data_shards()?.into_iter();
+                let routes = routes.filter(|route| slots.meets(route.slots));
+                shards.extend(routes.map(|route| route.shard));
             }
             Sharding::Hash(_) | Sharding::Broadcast => {
                 shards.extend(client.data_shards()?.into_iter().map(|route| route.shard));

@@ -1,6 +1,6 @@
 //! SHOW about what is defined: databases, tables, columns, indexes.
 
-use super::create_table::{self, quoted};
+use super::create_table::{self, ShardingStyle, quoted};
 use super::{Listing, number_column, text, text_column, text_columns};
 use crate::ast::{ShardingClass, TableName};
 use crate::binder::scope::table_column_meta;
@@ -247,7 +247,8 @@ pub(super) async fn create_table(session: &mut Session, name: &TableName) -> Res
                 None => None,
             };
             let ctx = session.context(Vec::new());
-            (table.name.clone(), create_table::text(&table, next, ctx.time_zone))
+            let style = ShardingStyle::of(&session.variables.text("tdsql_show_create"));
+            (table.name.clone(), create_table::text(&table, next, ctx.time_zone, style))
         }
         Shown::Computed(table) => {
             let database = name.database.as_deref().or(session.database.as_deref());
@@ -312,13 +313,37 @@ pub(super) async fn by_sharding(session: &mut Session, class: ShardingClass) -> 
     let catalog = session.instance.catalog.current().await?;
     let database = database_of(session, None, &catalog)?;
     let fits = |table: &&Arc<TableDef>| match class {
-        ShardingClass::Sharded => matches!(table.sharding, Sharding::Hash(_)),
+        ShardingClass::Sharded => {
+            matches!(table.sharding, Sharding::Hash(_) | Sharding::Range(_) | Sharding::List(_))
+        }
         ShardingClass::Broadcast => table.sharding == Sharding::Broadcast,
         ShardingClass::Single => table.sharding == Sharding::Single,
     };
-    let rows =
-        catalog.tables(&database).filter(fits).map(|table| vec![text(&table.name)]).collect();
-    Ok(Listing { columns: vec![text_column(format!("Tables_in_{database}"), 64)], rows })
+    let mut columns = vec![text_column("db_table", 129)];
+    if class != ShardingClass::Single {
+        columns.push(text_column("info", 1024));
+    }
+    let rows = catalog.tables(&database).filter(fits).map(|table| {
+        let mut row = vec![text(table.qualified_name())];
+        match class {
+            ShardingClass::Sharded => row.push(text(format!("shardkey:{}", sharding_key(table)))),
+            ShardingClass::Broadcast => row.push(text("shardkey:noshardkey_allset")),
+            ShardingClass::Single => {}
+        }
+        row
+    });
+    Ok(Listing { columns, rows: rows.collect() })
+}
+
+/// The columns that place a table's rows, with commas between.
+fn sharding_key(table: &TableDef) -> String {
+    let columns = match &table.sharding {
+        Sharding::Range(by) | Sharding::List(by) => std::slice::from_ref(&by.column),
+        Sharding::Hash(columns) => columns.as_slice(),
+        Sharding::Single | Sharding::Broadcast => &[],
+    };
+    let names = columns.iter().map(|column| table.columns[*column].name.as_str());
+    names.collect::<Vec<_>>().join(",")
 }
 
 /// COM_FIELD_LIST.

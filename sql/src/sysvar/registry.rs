@@ -304,6 +304,10 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     v("system_time_zone", Global, Text, "UTC", ReadOnly),
     v("table_definition_cache", Global, Number { min: 400, max: 524288 }, "2000", ReadOnly),
     v("table_open_cache", Global, Number { min: 1, max: 524288 }, "4000", ReadOnly),
+    v("tdsql_cluster", Global, Text, "precinct", ReadOnly),
+    v("tdsql_explain_info", Both, Flag, "0", Free),
+    v("tdsql_sets", Global, Number { min: 1, max: 64 }, "4", ReadOnly),
+    v("tdsql_show_create", Both, Choice(&["declared", "tdsql", "mysql"]), "declared", Free),
     v("thread_cache_size", Global, Number { min: 0, max: 16384 }, "100", ReadOnly),
     v(
         "thread_handling",

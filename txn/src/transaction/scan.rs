@@ -27,7 +27,7 @@ use crate::read_points::ReadPoint;
 use crate::shard_client::{Route, ShardClient};
 use crate::transaction::resolve::{self, LockWait};
 use crate::{Error, Result};
-use base::{KeyRange, ShardId, TableId, Timestamp, limits};
+use base::{KeyRange, ShardId, SlotFilter, TableId, Timestamp, limits};
 use bytes::Bytes;
 use engine::key::slot_of_key;
 use futures::future::BoxFuture;
@@ -48,6 +48,8 @@ pub struct ScanOptions {
     pub shard: Option<Bytes>,
     /// Whether rows must come in key order across shards. Otherwise pages come as shards answer.
     pub ordered: bool,
+    /// Only keys of these slots; `None` for all. Keys of system tables have none to look at.
+    pub slots: Option<SlotFilter>,
 }
 
 /// A running scan.
@@ -64,6 +66,8 @@ pub struct Scan {
     wanted: usize,
     /// Keys in the range that the transaction wrote: a shard's row of such a key does not count.
     own_keys: BTreeSet<Bytes>,
+    /// Slots whose keys are wanted; `None` for all.
+    slots: Option<SlotFilter>,
     /// The shards, and the own puts as a source that is read to its end.
     sources: Vec<Source>,
     /// How often shards were split meanwhile.
@@ -140,12 +144,19 @@ impl Scan {
             None if is_meta(&range) => vec![client.locate(&range.start)?],
             None => client.data_shards()?,
         };
+        let slots = options.slots.filter(|_| !is_meta(&range));
+        let has_wanted =
+            |route: &Route| slots.as_ref().is_none_or(|slots| slots.meets(route.slots));
+        let routes = routes.into_iter().filter(has_wanted);
         let (mut own_keys, mut own_rows) = (BTreeSet::new(), VecDeque::new());
         for (key, write) in buffer.in_range(&range) {
             if let Some(route) = only
                 && route.shard != ShardId::META
                 && !route.slots.contains(slot_of_key(key)?)
             {
+                continue;
+            }
+            if !is_wanted(slots.as_ref(), key) {
                 continue;
             }
             own_keys.insert(key.clone());
@@ -158,7 +169,7 @@ impl Scan {
         }
         let rest = (!range.is_empty()).then_some(range);
         let mut sources: Vec<Source> =
-            routes.into_iter().map(|route| Source::of_shard(route, rest.clone())).collect();
+            routes.map(|route| Source::of_shard(route, rest.clone())).collect();
         sources.push(Source::of_own(own_rows));
         let fate = Fate::Own { round: round.number() };
         let known = own.into_iter().map(|start_ts| KnownTransaction { start_ts, fate }).collect();
@@ -169,6 +180,7 @@ impl Scan {
             ordered: options.ordered,
             wanted: options.limit.unwrap_or(usize::MAX),
             own_keys,
+            slots,
             sources,
             moves: Moves::default(),
             heads: BTreeMap::new(),
@@ -281,7 +293,11 @@ impl Scan {
             if here >= enough || here > limits::SCAN_PAGE_ROWS {
                 continue;
             }
-            let limit = (enough - here).min(limits::SCAN_PAGE_ROWS);
+            // Where most rows may be left out, nobody knows how many are enough.
+            let limit = match self.slots {
+                Some(_) => limits::SCAN_PAGE_ROWS,
+                None => (enough - here).min(limits::SCAN_PAGE_ROWS),
+            };
             let Some(range) = source.rest.take() else { continue };
             let known = self.known.lock().clone();
             source.asked = range.clone();
@@ -298,29 +314,32 @@ impl Scan {
 
     /// Waits until at least one page has arrived and takes in all that have.
     async fn arrival(&mut self) -> Result<()> {
-        let Scan { sources, own_keys, .. } = self;
-        let moved = std::future::poll_fn(|context| {
-            let (mut arrived, mut moved) = (false, Vec::new());
-            for (index, source) in sources.iter_mut().enumerate() {
-                let Some(pending) = &mut source.pending else { continue };
-                let Poll::Ready(answer) = pending.as_mut().poll(context) else { continue };
-                source.pending = None;
-                arrived = true;
-                let (rows, rest) = match answer {
-                    Ok(page) => page,
-                    Err(Error::Moved { .. }) => {
-                        source.rest = Some(std::mem::take(&mut source.asked));
-                        moved.push(index);
-                        continue;
-                    }
-                    Err(error) => return Poll::Ready(Err(error)),
-                };
-                source.rest = rest;
-                source.rows.extend(rows.into_iter().filter(|(key, _)| !own_keys.contains(key)));
-            }
-            if arrived { Poll::Ready(Ok(moved)) } else { Poll::Pending }
-        })
-        .await?;
+        let Scan { sources, own_keys, slots, .. } = self;
+        let moved =
+            std::future::poll_fn(|context| {
+                let (mut arrived, mut moved) = (false, Vec::new());
+                for (index, source) in sources.iter_mut().enumerate() {
+                    let Some(pending) = &mut source.pending else { continue };
+                    let Poll::Ready(answer) = pending.as_mut().poll(context) else { continue };
+                    source.pending = None;
+                    arrived = true;
+                    let (rows, rest) = match answer {
+                        Ok(page) => page,
+                        Err(Error::Moved { .. }) => {
+                            source.rest = Some(std::mem::take(&mut source.asked));
+                            moved.push(index);
+                            continue;
+                        }
+                        Err(error) => return Poll::Ready(Err(error)),
+                    };
+                    source.rest = rest;
+                    source.rows.extend(rows.into_iter().filter(|(key, _)| {
+                        !own_keys.contains(key) && is_wanted(slots.as_ref(), key)
+                    }));
+                }
+                if arrived { Poll::Ready(Ok(moved)) } else { Poll::Pending }
+            })
+            .await?;
         moved.into_iter().try_for_each(|index| self.divide(index))
     }
 
@@ -388,6 +407,11 @@ fn spawned(client: &dyn ShardClient, route: Route, fetch: PageFuture) -> PageFut
         let stopped = || Error::Unavailable { shard: route.shard, what: "the node stops".into() };
         page.await.unwrap_or_else(|_| Err(stopped()))
     })
+}
+
+/// Whether a key lies in a wanted slot. One that has none is passed on: whoever reads it finds it corrupt.
+fn is_wanted(slots: Option<&SlotFilter>, key: &[u8]) -> bool {
+    slots.is_none_or(|slots| slot_of_key(key).map_or(true, |slot| slots.contains(slot)))
 }
 
 /// Whether the range lies in the meta shard's own tables.

@@ -1,0 +1,82 @@
+//! Comments before a statement that say where it runs, as TDSQL's clients write them.
+//!
+//! ```text
+//! /*proxy*/ show status               asks for what the cluster is made of
+//! /*sets:set_1,set_2*/ SELECT …       /*sets:allsets*/ SELECT …
+//! /*shardkey:10*/ SELECT …            /*shardkey_hash:10*/ SELECT …
+//! ```
+//!
+//! All other comments are none of our business. Clients that strip comments (`mysql` without `-c`) have forms of the grammar
+//! that mean the same: SHOW PROXY …, ON SETS (…) ….
+//!
+//! Not here: what sets there are (`sets`).
+
+/// What such a comment says. Texts are as written, blanks around them taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hint<'a> {
+    /// `/*proxy*/`.
+    Proxy,
+    /// `/*sets:…*/`: names with commas between.
+    Sets(&'a str),
+    /// `/*shardkey:…*/`: a value of the sharding key.
+    ShardKey(&'a str),
+    /// `/*shardkey_hash:…*/`: a slot.
+    ShardKeyHash(&'a str),
+}
+
+/// The first such comment in what stands before a statement's first token, and where the comment begins.
+pub fn leading(before: &str) -> Option<(Hint<'_>, usize)> {
+    let mut at = 0;
+    while let Some(rest) = before.get(at..).filter(|rest| !rest.is_empty()) {
+        let line_comment = rest.starts_with('#') || rest.starts_with("--");
+        if let Some(inside) = rest.strip_prefix("/*").filter(|inside| !inside.starts_with('!')) {
+            let length = inside.find("*/")?;
+            if let Some(hint) = of(&inside[..length]) {
+                return Some((hint, at));
+            }
+            at += length + 4;
+        } else if line_comment {
+            at += rest.find('\n')? + 1;
+        } else {
+            at += rest.chars().next().map_or(1, char::len_utf8);
+        }
+    }
+    None
+}
+
+/// What the inside of a comment says.
+fn of(inside: &str) -> Option<Hint<'_>> {
+    let inside = inside.trim();
+    if inside.eq_ignore_ascii_case("proxy") {
+        return Some(Hint::Proxy);
+    }
+    let (word, rest) = inside.split_once(':')?;
+    let rest = rest.trim();
+    match word.trim_end().to_ascii_lowercase().as_str() {
+        "sets" => Some(Hint::Sets(rest)),
+        "shardkey" => Some(Hint::ShardKey(rest)),
+        "shardkey_hash" => Some(Hint::ShardKeyHash(rest)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_comment_that_says_something_counts() {
+        let before = "/* it's me */ -- /*sets:a*/\n # x\n/*SETS: set_1 , s2*/ /*proxy*/";
+        assert_eq!(leading(before), Some((Hint::Sets("set_1 , s2"), 33)));
+        assert_eq!(leading("/*!40000 /*proxy*/"), Some((Hint::Proxy, 9)));
+        assert_eq!(leading("/*shardkey:a:b*/"), Some((Hint::ShardKey("a:b"), 0)));
+        assert_eq!(leading("/*shardkey_hash:*/"), Some((Hint::ShardKeyHash(""), 0)));
+    }
+
+    #[test]
+    fn other_comments_say_nothing() {
+        for before in ["", "/* sets */", "/*sets*/", "/*proxies*/", "/*slave*/", "-- /*proxy*/"] {
+            assert_eq!(leading(before), None, "{before}");
+        }
+    }
+}
