@@ -315,31 +315,29 @@ impl Scan {
     /// Waits until at least one page has arrived and takes in all that have.
     async fn arrival(&mut self) -> Result<()> {
         let Scan { sources, own_keys, slots, .. } = self;
-        let moved =
-            std::future::poll_fn(|context| {
-                let (mut arrived, mut moved) = (false, Vec::new());
-                for (index, source) in sources.iter_mut().enumerate() {
-                    let Some(pending) = &mut source.pending else { continue };
-                    let Poll::Ready(answer) = pending.as_mut().poll(context) else { continue };
-                    source.pending = None;
-                    arrived = true;
-                    let (rows, rest) = match answer {
-                        Ok(page) => page,
-                        Err(Error::Moved { .. }) => {
-                            source.rest = Some(std::mem::take(&mut source.asked));
-                            moved.push(index);
-                            continue;
-                        }
-                        Err(error) => return Poll::Ready(Err(error)),
-                    };
-                    source.rest = rest;
-                    source.rows.extend(rows.into_iter().filter(|(key, _)| {
-                        !own_keys.contains(key) && is_wanted(slots.as_ref(), key)
-                    }));
-                }
-                if arrived { Poll::Ready(Ok(moved)) } else { Poll::Pending }
-            })
-            .await?;
+        let is_kept = |key: &Bytes| !own_keys.contains(key) && is_wanted(slots.as_ref(), key);
+        let moved = std::future::poll_fn(|context| {
+            let (mut arrived, mut moved) = (false, Vec::new());
+            for (index, source) in sources.iter_mut().enumerate() {
+                let Some(pending) = &mut source.pending else { continue };
+                let Poll::Ready(answer) = pending.as_mut().poll(context) else { continue };
+                source.pending = None;
+                arrived = true;
+                let (rows, rest) = match answer {
+                    Ok(page) => page,
+                    Err(Error::Moved { .. }) => {
+                        source.rest = Some(std::mem::take(&mut source.asked));
+                        moved.push(index);
+                        continue;
+                    }
+                    Err(error) => return Poll::Ready(Err(error)),
+                };
+                source.rest = rest;
+                source.rows.extend(rows.into_iter().filter(|(key, _)| is_kept(key)));
+            }
+            if arrived { Poll::Ready(Ok(moved)) } else { Poll::Pending }
+        })
+        .await?;
         moved.into_iter().try_for_each(|index| self.divide(index))
     }
 
