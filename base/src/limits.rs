@@ -149,6 +149,28 @@ pub const ORACLE_WINDOW_RENEWALS: u64 = 4;
 pub const ORACLE_STEP_MS: u64 = 10;
 /// The window of an oracle that nobody has asked for so long is not renewed, milliseconds: the next request waits for that.
 pub const ORACLE_IDLE_MS: u64 = 2000;
+/// How often a node whose followers are read asks the leaders of its shards to close a timestamp.
+pub const CLOSE_INTERVAL: Duration = Duration::from_millis(500);
+/// How long it goes on with that after the last read at a follower.
+pub const CLOSE_INTEREST: Duration = Duration::from_secs(60);
+/// How long a leader waits for writes under way before it says that it cannot close a timestamp.
+pub const CLOSE_WAIT_MAX: Duration = Duration::from_millis(1000);
+/// Longest wait for a leader's answer to that.
+pub const CLOSE_CALL_WAIT_MAX: Duration = Duration::from_millis(1500);
+/// Closed timestamps that a replica remembers whose entries it has not applied yet.
+pub const CLOSED_PENDING_MAX: usize = 16;
+/// How long a read at a follower waits until that one has applied what the read needs.
+pub const FOLLOWER_CATCH_UP_MAX: Duration = Duration::from_millis(500);
+/// Longest wait for another node's follower.
+pub const FOLLOWER_CALL_WAIT_MAX: Duration = Duration::from_millis(2500);
+/// How old what a follower answers may be, unless a session or statement says otherwise.
+pub const FOLLOWER_READ_LAG_DEFAULT: Duration = Duration::from_secs(10);
+/// The same at most: who allows more gets it as fresh as this.
+pub const FOLLOWER_READ_LAG_MAX: Duration = Duration::from_secs(60);
+/// Pause of a read that is for followers only and has met the lock of a transaction.
+pub const FOLLOWER_LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// Such pauses of one statement, at most.
+pub const FOLLOWER_LOCK_PAUSES_MAX: u32 = 500;
 /// A read of the past warns when the cluster's clock is ahead of the node's by more than this.
 pub const PAST_AHEAD_MAX: Duration = Duration::from_millis(200);
 /// How long a statement waits for an unfinished commit's lock before it gives up (error 1205): longer than the lock of a
@@ -569,6 +591,18 @@ const _: () = {
                 + 2 * (LOCK_WAIT_MAX.as_millis() + ROUTE_WAIT_MAX.as_millis())
                 + PROPOSE_WAIT_MAX.as_millis(),
         "a commit that waits as long as it may is not too late"
+    );
+    assert!(CLOSE_CALL_WAIT_MAX.as_millis() > CLOSE_WAIT_MAX.as_millis());
+    assert!(
+        FOLLOWER_CALL_WAIT_MAX.as_millis()
+            > CLOSE_CALL_WAIT_MAX.as_millis() + FOLLOWER_CATCH_UP_MAX.as_millis()
+    );
+    assert!(CLOSE_INTERVAL.as_millis() * 4 <= FOLLOWER_READ_LAG_DEFAULT.as_millis());
+    assert!(FOLLOWER_READ_LAG_DEFAULT.as_millis() <= FOLLOWER_READ_LAG_MAX.as_millis());
+    assert!(
+        FOLLOWER_LOCK_PAUSE.as_millis() * FOLLOWER_LOCK_PAUSES_MAX as u128
+            >= LOCK_WAIT_MAX.as_millis(),
+        "a read for followers only waits as long for a lock as one at a leader"
     );
     assert!(SPLIT_CALL_WAIT_MAX.as_millis() > 2 * PROPOSE_WAIT_MAX.as_millis());
     assert!(SPLIT_WAIT_MAX.as_millis() > SPLIT_CALL_WAIT_MAX.as_millis());

@@ -56,7 +56,7 @@ pub use large::{
 };
 pub use lock::{
     AsyncCommit, Change, Lock, LockExpect, TxnRecord, all_locks, delete_lock, delete_txn_record,
-    get_lock, get_txn_record, put_lock, put_txn_record, scan_locks,
+    get_lock, get_txn_record, put_lock, put_txn_record, scan_locks, scan_locks_in,
 };
 pub use records::{OldRecords, find_old_records, has_records};
 pub use refusal::{delete_refusal, get_refusal, put_refusal, refusals};

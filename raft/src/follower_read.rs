@@ -7,6 +7,9 @@
 //!   wait until applied, then a snapshot of the engine
 //! ```
 //!
+//! Who knows by other means up to which entry a read must reach takes a view as it is, and asks it how far it reaches
+//! (`applied_view`).
+//!
 //! A follower cut off from its leader, or whose leader is cut off from its quorum, gets no index and says
 //! so: no answer is ever older than the moment the question was asked.
 
@@ -118,17 +121,29 @@ impl Replica {
             let applied = applied.map_or(0, |applied| applied.index);
             return Err(FollowerReadError::Behind { index, applied });
         }
+        let snapshot = self.view_as_it_is()?;
+        match snapshot.index < index {
+            true => Err(FollowerReadError::Behind { index, applied: snapshot.index }),
+            false => Ok(snapshot),
+        }
+    }
+
+    /// As `ReplicaGroup::applied_view`.
+    pub(crate) fn view_as_it_is(&self) -> Result<FollowerSnapshot, FollowerReadError> {
         let view = self.slot().snapshot();
         // The view says itself how far it reaches: what was published elsewhere is not believed.
         let stopped = |error: std::io::Error| FollowerReadError::Stopped(error.to_string());
         let (applied, _) = read_applied(view.get(APPLIED_KEY)).map_err(stopped)?;
-        let applied = applied.map_or(0, |applied| applied.index);
-        if applied < index {
-            return Err(FollowerReadError::Behind { index, applied });
-        }
-        match self.context.health.reason() {
+        let index = applied.map_or(0, |applied| applied.index);
+        match self.stop_reason() {
             Some(reason) => Err(FollowerReadError::Stopped(reason)),
-            None => Ok(FollowerSnapshot { index: applied, view }),
+            None => Ok(FollowerSnapshot { index, view }),
         }
+    }
+
+    /// As `ReplicaGroup::wait_applied`.
+    pub(crate) async fn has_applied(&self, index: u64, wait_max: Duration) -> bool {
+        let wait = self.raft.wait(Some(wait_max));
+        wait.applied_index_at_least(Some(index), "a read").await.is_ok()
     }
 }

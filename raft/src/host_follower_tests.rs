@@ -136,4 +136,28 @@ async fn a_stopped_replica_answers_no_read() {
     replica.context.health.stop("for a test".to_string());
     let error = read(&cluster, follower, "x").await.unwrap_err();
     assert_eq!(error, FollowerReadError::Stopped("for a test".to_string()));
+    let view = cluster.group(follower).applied_view();
+    assert!(matches!(view, Err(FollowerReadError::Stopped(_))), "nor one of what is there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_view_says_how_far_it_reaches() {
+    let cluster = Cluster::start(3).await;
+    cluster.set("x", "old").await;
+    let follower = (cluster.leader().await + 1) % 3;
+    cluster.wait_for(follower, "x", "old").await;
+    let before = cluster.group(follower).applied_view().unwrap();
+    cluster.cut(follower, true);
+    cluster.set("x", "new").await;
+    let leader = cluster.leader().await;
+    let now = cluster.group(leader).applied_view().unwrap().index;
+    assert!(now > before.index);
+    assert!(!cluster.group(follower).wait_applied(now, WAIT).await, "it is cut off");
+    cluster.cut(follower, false);
+    cluster.wait_for(follower, "x", "new").await;
+    assert!(cluster.group(follower).wait_applied(now, WAIT).await);
+    let after = cluster.group(follower).applied_view().unwrap();
+    assert!(after.index >= now);
+    assert_eq!(after.view.get(b"kx").unwrap().as_deref(), Some(&b"new"[..]));
+    assert_eq!(before.view.get(b"kx").unwrap().as_deref(), Some(&b"old"[..]), "it is frozen");
 }

@@ -322,6 +322,14 @@ impl ReplicaGroup for Replica {
         self.snapshot_of_all_acknowledged(wait_max).await
     }
 
+    fn applied_view(&self) -> Result<FollowerSnapshot, FollowerReadError> {
+        self.view_as_it_is()
+    }
+
+    async fn wait_applied(&self, index: u64, wait_max: Duration) -> bool {
+        self.has_applied(index, wait_max).await
+    }
+
     async fn compare(&self) -> Result<Comparison, ProposeError> {
         self.compare_members().await
     }

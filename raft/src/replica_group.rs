@@ -44,6 +44,16 @@ pub trait ReplicaGroup: Send + Sync + 'static {
         wait_max: Duration,
     ) -> Result<FollowerSnapshot, FollowerReadError>;
 
+    /// A view of this replica's engine as it is, whether it leads or not, and the entry up to which everything is in it. No
+    /// message.
+    ///
+    /// # Errors
+    /// When the replica has stopped, or is just installing a Raft snapshot.
+    fn applied_view(&self) -> Result<FollowerSnapshot, FollowerReadError>;
+
+    /// Waits until this replica has applied an entry; `false` when it has not after `wait_max`.
+    async fn wait_applied(&self, index: u64, wait_max: Duration) -> bool;
+
     /// Compares what all members hold at one entry of the log, and stops those that differ from the
     /// majority. On the leader; takes as long as reading the content at a limited rate does.
     ///

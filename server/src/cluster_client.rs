@@ -10,6 +10,9 @@
 //!   └── pause ────┴─ NotSent / Lost (read) ───────────┘
 //! ```
 //!
+//! A read at a timestamp may also go to the replicas that do not lead (`read_at_follower`): each is asked once, this node's own
+//! first, and nobody waits for a leader.
+//!
 //! Invariants:
 //! 1. A write that may have happened is never sent again, unless repeating it changes nothing
 //!    (prewrite, commit, rollback, status, locks, settle, heartbeat, bump).
@@ -17,13 +20,15 @@
 //! 3. `Moved` is answered only when nothing was executed and a newer map is here.
 
 use crate::directory::Directory;
+use crate::follower_reads::FollowerReads;
 use crate::local_shards::{LocalShard, LocalShards};
 use crate::lock_time::LockTime;
 use crate::map_refresh::MapRefresh;
 use crate::peers::{CallError, Peers};
 use crate::wire;
 use base::limits::{
-    LOCK_CANCEL_TRIES, PROPOSE_WAIT_MAX, ROUTE_RETRY_PAUSE, ROUTE_WAIT_MAX, ROW_LOCK_ROUND_MAX,
+    FOLLOWER_CALL_WAIT_MAX, LOCK_CANCEL_TRIES, PROPOSE_WAIT_MAX, ROUTE_RETRY_PAUSE, ROUTE_WAIT_MAX,
+    ROW_LOCK_ROUND_MAX,
 };
 use base::{NodeId, ShardId, SharedClock, SlotRange, TableId, Timestamp};
 use bytes::Bytes;
@@ -32,6 +37,7 @@ use parking_lot::Mutex;
 use proto::node as pb;
 use shard_router::{ShardInfo, ShardMap};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use txn::command::{
@@ -58,6 +64,12 @@ pub struct ClusterClient {
     oracle: OnceLock<Arc<dyn Oracle>>,
     /// Newer shard maps.
     map_refresh: OnceLock<Arc<MapRefresh>>,
+    /// Reads at this node's followers.
+    follower_reads: OnceLock<Arc<FollowerReads>>,
+    /// Reads that followers have answered, here and elsewhere.
+    answered_by_followers: AtomicU64,
+    /// Counts reads at followers, so that each node gets its part.
+    follower_turn: AtomicUsize,
     /// What this node's transactions read.
     read_points: Arc<ReadPoints>,
     /// Those of them that hold row locks.
@@ -102,6 +114,9 @@ impl ClusterClient {
             hints: Mutex::new(BTreeMap::new()),
             oracle: OnceLock::new(),
             map_refresh: OnceLock::new(),
+            follower_reads: OnceLock::new(),
+            answered_by_followers: AtomicU64::new(0),
+            follower_turn: AtomicUsize::new(0),
             read_points: Arc::default(),
             transaction_sizes: parts.transaction_sizes,
         })
@@ -115,6 +130,11 @@ impl ClusterClient {
     /// Says where newer shard maps come from, which itself needs the client. Only the first call counts.
     pub fn set_map_refresh(&self, map_refresh: Arc<MapRefresh>) {
         let _ = self.map_refresh.set(map_refresh);
+    }
+
+    /// Says who reads at this node's followers, which itself needs the client. Only the first call counts.
+    pub fn set_follower_reads(&self, follower_reads: Arc<FollowerReads>) {
+        let _ = self.follower_reads.set(follower_reads);
     }
 
     /// The shard map in force.
@@ -192,6 +212,41 @@ impl ClusterClient {
             avoid: None,
             why,
             sent: false,
+        }
+    }
+
+    /// The nodes with replicas of a shard that do not lead, as far as this node knows: itself first, the others in turn.
+    fn followers(&self, shard: ShardId) -> Vec<NodeId> {
+        let leader = self.leader(shard);
+        let mut nodes = self.replicas(shard);
+        nodes.retain(|node| Some(*node) != leader);
+        if !nodes.is_empty() {
+            let turn = self.follower_turn.fetch_add(1, Ordering::Relaxed) % nodes.len();
+            nodes.rotate_left(turn);
+        }
+        nodes.sort_by_key(|node| *node != self.node);
+        nodes
+    }
+
+    /// Asks a node for a read at its replica, which does not lead.
+    async fn ask_follower(
+        &self,
+        node: NodeId,
+        route: Route,
+        request: ReadRequest,
+    ) -> Result<ReadResponse> {
+        let no_follower = |what: String| Error::NoFollower { shard: route.shard, what };
+        if node == self.node {
+            return match self.follower_reads.get() {
+                Some(follower_reads) => follower_reads.read(route, request).await,
+                None => Err(no_follower("this node is still starting".into())),
+            };
+        }
+        let message = pb::ShardRead { at_follower: true, ..wire::read_to_pb(route, request) };
+        let call = pb::call::Request::Read(message);
+        match self.peers.call(node, call, FOLLOWER_CALL_WAIT_MAX).await {
+            Ok(answer) => wire::read_answer_from_pb(route.shard, answer),
+            Err(CallError::NotSent(why) | CallError::Lost(why)) => Err(no_follower(why)),
         }
     }
 
@@ -400,6 +455,40 @@ impl ShardClient for ClusterClient {
                 return answer;
             }
         }
+    }
+
+    async fn read_at_follower(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
+        let mut what = "it has no other replica than its leader's".to_string();
+        for node in self.followers(route.shard) {
+            match self.ask_follower(node, route, request.clone()).await {
+                Ok(answer) => {
+                    self.answered_by_followers.fetch_add(1, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(error @ (Error::KeyLocked { .. } | Error::SnapshotTooOld { .. })) => {
+                    return Err(error);
+                }
+                Err(Error::Moved { shard }) => {
+                    if self.has_moved(shard, route.slots).await {
+                        return Err(Error::Moved { shard });
+                    }
+                    what = format!("node {}: it is being split", node.0);
+                }
+                Err(Error::NoFollower { what: why, .. }) => {
+                    what = format!("node {}: {why}", node.0);
+                }
+                Err(error) => what = format!("node {}: {error}", node.0),
+            }
+        }
+        Err(Error::NoFollower { shard: route.shard, what })
+    }
+
+    fn closed_timestamp(&self) -> Option<Timestamp> {
+        self.follower_reads.get()?.closed()
+    }
+
+    fn follower_reads(&self) -> u64 {
+        self.answered_by_followers.load(Ordering::Relaxed)
     }
 
     async fn write(&self, route: Route, request: WriteRequest) -> Result<WriteResponse> {

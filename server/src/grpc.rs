@@ -4,6 +4,7 @@ use crate::activity_wire;
 use crate::cluster_wire as cw;
 use crate::compare;
 use crate::directory::Directory;
+use crate::follower_reads::FollowerReads;
 use crate::founding::Founding;
 use crate::gossip::Gossip;
 use crate::local_shards::{LocalShard, LocalShards};
@@ -50,6 +51,8 @@ pub struct Running {
     pub lock_survey: Arc<LockSurvey>,
     /// Row locks that come with a leadership.
     pub lock_handover: Arc<LockHandover>,
+    /// Reads at replicas that do not lead.
+    pub follower_reads: Arc<FollowerReads>,
 }
 
 /// What answers need.
@@ -160,8 +163,10 @@ impl Running {
         use pb::call::Request as Call;
         match request {
             Call::Read(message) => {
+                let at_follower = message.at_follower;
                 let (route, request) = wire::read_from_pb(message);
                 wire::read_answer_to_pb(match self.local(route) {
+                    Ok(_) if at_follower => self.follower_reads.read(route, request).await,
                     Ok(local) => local.shard.read(route.slots, request).await,
                     Err(error) => Err(error),
                 })
@@ -207,6 +212,9 @@ impl Running {
                 }
             }
             Call::LockHandover(message) => Answer::LocksKept(self.lock_handover.receive(message)),
+            Call::CloseTimestamp(request) => {
+                Answer::TimestampClosed(self.follower_reads.close(request).await)
+            }
             Call::LockOwners(request) => {
                 Answer::LockOwnersAlive(self.lock_survey.answer_owners(request))
             }

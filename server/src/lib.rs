@@ -2,7 +2,7 @@
 //! that reads configuration.
 //!
 //! Reading order: `config`, `clock_offset`, `node` (assembly of a node), `shard_state` (plugs `txn` into `raft`),
-//! `local_shards`, `cluster_client` (from a transaction to a shard's leader), `map_refresh`, `lock_time`, `peers`, `incoming`, `grpc` and
+//! `local_shards`, `cluster_client` (from a transaction to a shard's leader), `follower_reads`, `map_refresh`, `lock_time`, `peers`, `incoming`, `grpc` and
 //! `wire` (calls between nodes), `oracle`, `balancer`, `collector`, `record_collector`, `http`.
 //!
 //! What the cluster is: `founding` (how a node comes to its first view), `cluster_file` and `directory` (the
@@ -27,6 +27,7 @@ pub mod coordinator;
 pub mod demo;
 pub mod directory;
 pub mod disks;
+pub mod follower_reads;
 pub mod founding;
 pub mod gossip;
 pub mod grpc;

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::coordinator::{Coordinator, CoordinatorParts};
 use crate::directory::{Directory, FIRST_VERSION};
 use crate::disks::{self, Disks};
+use crate::follower_reads::FollowerReads;
 use crate::founding::{self, Begin, Founding, StartError};
 use crate::gossip::{self, Gossip};
 use crate::grpc::{NodeService, Running};
@@ -180,6 +181,14 @@ impl Node {
             Arc::downgrade(&client),
             clock.clone(),
         ));
+        let follower_reads = FollowerReads::new(
+            config.node,
+            local.clone(),
+            peers.clone(),
+            clock.clone(),
+            Arc::downgrade(&client),
+        );
+        client.set_follower_reads(follower_reads.clone());
         let replicas = Replicas::new(
             host.clone(),
             child_news,
@@ -235,6 +244,7 @@ impl Node {
             peers: peers.clone(),
             lock_survey: lock_survey.clone(),
             lock_handover: lock_handover.clone(),
+            follower_reads: follower_reads.clone(),
         };
         // Nobody else may fail to set it: this is the only place that does.
         let _ = running.set(parts);
@@ -256,6 +266,7 @@ impl Node {
         background.push(raft_handle.spawn(replicas.clone().run()));
         background.push(raft_handle.spawn(coordinator.clone().run()));
         background.push(raft_handle.spawn(lock_survey.clone().run()));
+        background.push(raft_handle.spawn(follower_reads.run()));
         background.push(raft_handle.spawn(keep_oracle_ahead(local.clone())));
         let collected = Arc::new(CollectorCounters::default());
         background.push(raft_handle.spawn(record_collector::run(

@@ -11,7 +11,7 @@ use raft::SplitCommand;
 use raft::replica_group::{ProposeError, ReplicaGroup};
 use raft::state_machine::StateMachine;
 use std::sync::Arc;
-use txn::replication::{ReplicateError, Replication, Split};
+use txn::replication::{AppliedView, ReplicateError, Replication, Split};
 
 /// Applies evaluated write batches.
 #[derive(Debug, Default)]
@@ -62,6 +62,11 @@ impl Replication for GroupReplication {
 
     fn refuses_writes(&self) -> Option<String> {
         self.group.refuses_writes()
+    }
+
+    fn applied_view(&self) -> Result<AppliedView, String> {
+        let snapshot = self.group.applied_view().map_err(|error| error.to_string())?;
+        Ok(AppliedView { index: snapshot.index, view: snapshot.view })
     }
 
     async fn replicate(&self, term: u64, batch: Bytes) -> Result<(), ReplicateError> {

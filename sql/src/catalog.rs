@@ -32,7 +32,7 @@ pub(crate) mod table_locks;
 use crate::collation::CollationId;
 use crate::types::SqlType;
 use crate::value::Value;
-use base::{DatabaseId, IndexId, TableId};
+use base::{DatabaseId, IndexId, TableId, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub use information_schema::{VirtualTable, virtual_table};
 pub struct Catalog {
     /// Grows with every schema change; part of the key of every cached plan.
     pub version: u64,
+    /// A point in time at which it was so; zero when nothing is known of that.
+    pub read_ts: Timestamp,
     /// Databases by exact name.
     databases: BTreeMap<String, Arc<DatabaseDef>>,
     /// Tables by exact database name, then exact table name.

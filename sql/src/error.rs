@@ -194,6 +194,8 @@ errors! {
     invalid_as_of(what) = 8135, "HY000", "invalid as of timestamp: {what}";
     /// AS OF TIMESTAMP while the cluster's clock is far ahead of the node's; a warning only.
     cluster_clock_ahead(ahead_ms) = 9011, "01000", "The cluster's clock is {ahead_ms} ms ahead of this node's: what was committed less than that before the given time may be later than it, and is not seen then";
+    /// No follower may or can answer a read that is for followers only.
+    no_follower(shard, what) = 9012, "HY000", "No follower of shard {shard} answers this read: {what}; read at the leader, allow more lag, or try again";
     /// A table whose definition is younger than the point that is read.
     table_younger(name) = 1412, "HY000", "Table definition has changed: {name} was created or changed after the point in time that is read; read a later one";
     /// The cluster refuses what an administrator asked of it; `what` says why and what to do.
@@ -422,6 +424,7 @@ impl From<txn::Error> for Error {
             txn::Error::Moved { shard } => {
                 Error::unavailable(format!("shard {shard} is being split"))
             }
+            txn::Error::NoFollower { shard, what } => Error::no_follower(shard, what),
             txn::Error::Unavailable { shard, what } => {
                 Error::unavailable(format!("shard {shard} has no leader that answers: {what}"))
             }

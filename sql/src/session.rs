@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Reading order: this file (what the gateway calls), `statement` (dispatch), `transaction` (what
-//! BEGIN, COMMIT and autocommit mean), `past`, `xa` (transactions that an outside manager ends), `token` (what became of
+//! BEGIN, COMMIT and autocommit mean), `past`, `replica_read` (reads at followers), `xa` (transactions that an outside manager ends), `token` (what became of
 //! one), `table_gate` (what keeps to LOCK TABLES), `table_locks`, `younger` (definitions that changed meanwhile), `variables` (what a session remembers), `prepared`,
 //! `query`, `on_sets` (statements on a part of the cluster).
 //!
@@ -27,6 +27,7 @@ mod on_sets;
 pub(crate) mod past;
 pub mod prepared;
 pub mod query;
+pub(crate) mod replica_read;
 pub(crate) mod sleep;
 pub mod statement;
 pub(crate) mod table_gate;

@@ -19,6 +19,9 @@
 //! those writes or without them; `data` stands for all shards but the meta shard, 0. Tokens of transactions are shown as
 //! `token-1` and so on, in the order in which they first appear, and may be written so.
 //!
+//! `> follow` gives each data shard a second replica, `> close` closes a timestamp for all of them, and `> catch-up` lets them
+//! apply what they lack.
+//!
 //! Output is what a client would show: rows, affected rows, errors, and warnings when there are any.
 
 use base::{Clock, NodeId, ShardId, Timestamp};
@@ -176,7 +179,7 @@ impl Runner for Sessions {
         if command.name == "collect" {
             return Ok(format!("dropped {}", self.runtime.block_on(collect(&self.cluster))?));
         }
-        if self.moves_shards(&command.name)? {
+        if self.moves_shards(&command.name)? || self.follows(&command.name)? {
             return Ok("ok".into());
         }
         let name = context.prefix.clone().unwrap_or_else(|| "main".into());
@@ -269,6 +272,20 @@ impl Sessions {
         Ok(true)
     }
 
+    /// Runs a command about second replicas, if it is one.
+    fn follows(&self, command: &str) -> Result<bool, Box<dyn Error>> {
+        let mut shards = (1..=u64::from(SHARDS)).map(ShardId);
+        match command {
+            "follow" => shards.try_for_each(|id| self.cluster.follow(id))?,
+            "catch-up" => shards.try_for_each(|id| self.cluster.catch_up(id))?,
+            "close" => {
+                self.runtime.block_on(self.cluster.close_all())?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// An output that does not depend on what was numbered before: tokens, commit timestamps, and the shard of a row.
     fn without_chance(&mut self, out: &str) -> String {
         let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
@@ -283,7 +300,11 @@ impl Sessions {
             rest = after;
         }
         for shard in 1..=SHARDS {
-            shown = shown.replace(&format!("a quorum of shard s{shard} "), "a quorum of shard sN ");
+            for whose in ["a quorum of", "No follower of"] {
+                let (this, any) =
+                    (format!("{whose} shard s{shard} "), format!("{whose} shard sN "));
+                shown = shown.replace(&this, &any);
+            }
         }
         shown
     }

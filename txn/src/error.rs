@@ -102,6 +102,14 @@ pub enum Error {
         /// The shard asked for.
         shard: ShardId,
     },
+    /// No replica that follows can answer the read now. Read at the leader, or later.
+    #[error("no follower of shard {shard} answers the read: {what}")]
+    NoFollower {
+        /// The shard.
+        shard: ShardId,
+        /// Why the one that was asked last could not.
+        what: String,
+    },
     /// No leader was found in time; nothing was executed. The client sees a clear error.
     #[error("shard {shard} does not answer: {what}")]
     Unavailable {

@@ -198,6 +198,21 @@ impl Latches {
             .map(|(_, queue)| Blocker { ticket: queue.holder.clone(), ts })
     }
 
+    /// Every pending write that a read of all keys at `ts` must wait for. One that comes later asks the oracle later.
+    pub fn blockers(&self, ts: Timestamp) -> Vec<Blocker> {
+        if self.keys.load(Ordering::SeqCst) == 0 {
+            return Vec::new();
+        }
+        let mut seen = BTreeSet::new();
+        let queues = self.queues.lock();
+        let blocking =
+            queues.values().map(|queue| &queue.holder).filter(|ticket| ticket.blocks(ts));
+        blocking
+            .filter(|ticket| seen.insert(Arc::as_ptr(ticket)))
+            .map(|ticket| Blocker { ticket: ticket.clone(), ts })
+            .collect()
+    }
+
     /// The writes that hold all their latches now, each once: those that may have been evaluated.
     pub fn holders(&self) -> Vec<Holder> {
         if self.keys.load(Ordering::SeqCst) == 0 {
@@ -391,6 +406,23 @@ mod tests {
         drop(first);
         assert!(holders[0].over().now_or_never().is_some());
         assert_eq!(latches.holders().len(), 1, "now the second");
+    }
+
+    #[test]
+    fn all_that_may_commit_by_then_block_a_timestamp() {
+        let latches = latches();
+        assert!(latches.blockers(Timestamp(5)).is_empty());
+        let unknown = latches.enqueue(keys("ab"), Visibility::AtStamp);
+        let _invisible = latches.enqueue(keys("c"), Visibility::Never);
+        let _earlier = latches.enqueue(keys("d"), Visibility::From(Timestamp(5)));
+        let _later = latches.enqueue(keys("e"), Visibility::From(Timestamp(6)));
+        let _waiting = latches.enqueue(keys("af"), Visibility::AtStamp);
+        let blockers = latches.blockers(Timestamp(5));
+        assert_eq!(blockers.len(), 2, "each once, and the one that waits asks the oracle later");
+        let cleared = |at: usize| blockers[at].cleared().now_or_never().is_some();
+        assert!(!cleared(0) && !cleared(1));
+        unknown.stamp(Timestamp(6));
+        assert!(cleared(0) && !cleared(1));
     }
 
     #[test]

@@ -3,13 +3,15 @@
 //! Reading order: `shard_client` (what a coordinator asks of shards), `command` (the words),
 //! `transaction` (the coordinator: buffer, commit, resolve), `progress` (what others see of one), `oracle` (timestamps),
 //! then the shard's side: `replication` (what a shard asks of its replicas), `latch`, `lock_table`, `row_locks`, `shard` (reads, locks
-//! and writes at the leader). `testing` is a cluster in memory.
+//! and writes at the leader). Reads at followers: `follower_client` and `closed`. `testing` is a cluster in memory.
 //!
 //! Not here: Raft (never named), where shards live (`shard-router`), SQL.
 
+pub mod closed;
 pub mod command;
 mod defect;
 pub mod error;
+pub mod follower_client;
 pub mod latch;
 pub mod lock_owners;
 pub mod lock_table;
@@ -23,7 +25,9 @@ pub mod shard_client;
 pub mod testing;
 pub mod transaction;
 
+pub use closed::Closed;
 pub use error::{Error, Result};
+pub use follower_client::{FollowerClient, Otherwise};
 pub use lock_owners::LockOwners;
 pub use oracle::Oracle;
 pub use progress::{HeldUp, Progress};

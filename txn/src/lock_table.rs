@@ -109,6 +109,39 @@ impl LockTable {
         Ok(table)
     }
 
+    /// The locks of some keys in a view, and its large transactions: for a reader of a replica that keeps no table.
+    pub fn of_keys<V: View + ?Sized>(view: &V, keys: &[Bytes]) -> Result<LockTable> {
+        let mut table = LockTable::of_nothing(view)?;
+        for key in keys {
+            if let Some(lock) = mvcc::get_lock(view, key)? {
+                table.apply(LockChange::Put(key.clone(), HeldLock::of(&lock)));
+            }
+        }
+        Ok(table)
+    }
+
+    /// The same for the locks in a range, but those of keys that are foreign to these slots.
+    pub fn of_range<V: View + ?Sized>(
+        view: &V,
+        range: &KeyRange,
+        slots: SlotRange,
+    ) -> Result<LockTable> {
+        let mut table = LockTable::of_nothing(view)?;
+        mvcc::scan_locks_in(view, range, |key, lock| {
+            if !mvcc::is_foreign(Some(slots), &key)? {
+                table.apply(LockChange::Put(key, HeldLock::of(&lock)));
+            }
+            Ok(true)
+        })?;
+        Ok(table)
+    }
+
+    /// No locks, and the large transactions of a view.
+    fn of_nothing<V: View + ?Sized>(view: &V) -> Result<LockTable> {
+        let large = Arc::new(mvcc::all_large(view)?.into_iter().collect());
+        Ok(LockTable { large, ..LockTable::default() })
+    }
+
     /// The lock of a key, wherever it is kept.
     pub fn find<V: View + ?Sized>(&self, view: &V, key: &[u8]) -> Result<Option<HeldLock>> {
         if let Some(held) = self.locks.get(key) {

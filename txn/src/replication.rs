@@ -2,6 +2,8 @@
 
 use base::{NodeId, ReplicaId, ShardId};
 use bytes::Bytes;
+use engine::EngineSnapshot;
+use std::sync::Arc;
 
 /// One shard's replication, seen from a replica.
 ///
@@ -30,6 +32,12 @@ pub trait Replication: Send + Sync + 'static {
         None
     }
 
+    /// What this replica has applied, whether it leads or not. No message.
+    ///
+    /// # Errors
+    /// A sentence: why nothing may be read here, for example because the replica has stopped.
+    fn applied_view(&self) -> std::result::Result<AppliedView, String>;
+
     /// Replicates an encoded write batch if this replica still leads in `term`. `Ok` after a quorum has
     /// synced it and it is applied here.
     async fn replicate(&self, term: u64, batch: Bytes) -> Result<(), ReplicateError>;
@@ -37,6 +45,14 @@ pub trait Replication: Send + Sync + 'static {
     /// The same for an entry that splits the shard: every replica that applies it first makes a copy of itself as it is
     /// before the entry, the child's replica on that node.
     async fn replicate_split(&self, term: u64, split: Split) -> Result<(), ReplicateError>;
+}
+
+/// A frozen view of a replica's engine.
+pub struct AppliedView {
+    /// Everything up to this entry of the log is in it.
+    pub index: u64,
+    /// The view.
+    pub view: Arc<dyn EngineSnapshot>,
 }
 
 /// A split as an entry of the parent's log.

@@ -29,11 +29,14 @@
 //!    to serve a child's slots before the split is replicated, and waits for every write that it has evaluated before
 //!    (`splitter`).
 //!
+//! A replica that does not lead answers reads up to the newest timestamp that a leader has closed (`follower`).
+//!
 //! Not here: Raft, routing, retries, when to collect (for transaction records, which all shards have a say in:
 //! `transaction::records`).
 
 mod evaluate;
 mod finisher;
+mod follower;
 mod locker;
 mod proposer;
 mod reader;
@@ -41,6 +44,7 @@ mod sight;
 mod splitter;
 mod tenure;
 
+use crate::closed::{Closed, ClosedTimestamps};
 use crate::command::{
     LockCancel, LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, Version,
     WriteRequest, WriteResponse,
@@ -81,6 +85,8 @@ struct Core {
     loading: tokio::sync::Mutex<()>,
     /// Held while the shard is split, until the outcome is known.
     splitting: Arc<tokio::sync::Mutex<()>>,
+    /// What leaders have promised to this replica.
+    closed: parking_lot::Mutex<ClosedTimestamps>,
 }
 
 impl Shard {
@@ -98,6 +104,7 @@ impl Shard {
             tenure: parking_lot::RwLock::new(None),
             loading: tokio::sync::Mutex::new(()),
             splitting: Arc::default(),
+            closed: parking_lot::Mutex::default(),
         });
         Shard { proposer: Proposer::new(core.clone(), oracle), core }
     }
@@ -129,6 +136,42 @@ impl Shard {
             self.proposer.raise_lock_floor(slots, before).await?;
         }
         reader::read(&self.core, slots, request).await
+    }
+
+    /// Promises that nothing more becomes visible at `ts` or before, but what is locked by then, and says after which entry of
+    /// the log. `ts` must have been handed out by the oracle before this call.
+    ///
+    /// # Errors
+    /// `NotServing` when this replica does not lead; `Unavailable` when a write under way found no quorum in time;
+    /// `NoFollower` for the meta shard, whose counters have no timestamps.
+    pub async fn close(&self, ts: Timestamp) -> Result<Closed> {
+        follower::close(&self.core, ts).await
+    }
+
+    /// Takes in what a leader of this shard has promised.
+    pub fn learn_closed(&self, closed: Closed) {
+        self.core.closed.lock().learn(closed);
+    }
+
+    /// Up to when this replica answers reads while it does not lead; zero when nobody has promised anything. One look into
+    /// the engine, on the caller's thread.
+    pub fn closed(&self) -> Timestamp {
+        follower::closed(&self.core)
+    }
+
+    /// The entry that this replica must have applied before it answers a read at `ts`; `None` when nothing was promised for it.
+    pub fn entry_for(&self, ts: Timestamp) -> Option<u64> {
+        self.core.closed.lock().entry_for(ts)
+    }
+
+    /// Runs a read of keys or of a range at a timestamp on this replica, which does not lead. `slots` as for a read.
+    ///
+    /// # Errors
+    /// `NoFollower` when it does not know everything up to that timestamp, or leads; `KeyLocked` when a transaction that may
+    /// commit at or before the read point had locked a key by then, and may be over at the leader; `Moved` when the shard, as
+    /// far as this replica knows, does not own all of the slots; `SnapshotTooOld`.
+    pub fn read_as_follower(&self, slots: SlotRange, request: ReadRequest) -> Result<ReadResponse> {
+        follower::read(&self.core, slots, request)
     }
 
     /// Passes versions from the engine key `from` on (empty: from the first) and names keys with versions that no read

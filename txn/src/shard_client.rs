@@ -55,6 +55,26 @@ pub trait ShardClient: Send + Sync + 'static {
     /// Runs a read on the shard's leader, under its leader lease.
     async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse>;
 
+    /// Runs a read of keys or of a range, at a timestamp that was handed out, on a replica of the shard that does not lead:
+    /// this node's own, else another one's.
+    ///
+    /// # Errors
+    /// `NoFollower` when none answers it now; `KeyLocked`, `SnapshotTooOld` and `Moved` as from the leader, but a lock may be
+    /// over there.
+    async fn read_at_follower(&self, route: Route, _request: ReadRequest) -> Result<ReadResponse> {
+        Err(Error::NoFollower { shard: route.shard, what: "it has only one replica".into() })
+    }
+
+    /// A timestamp that was handed out and at which this node's followers answer reads at once; `None` when there is none yet.
+    fn closed_timestamp(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Reads of this node's sessions that followers have answered, since its start.
+    fn follower_reads(&self) -> u64 {
+        0
+    }
+
     /// Runs a write on the shard's leader; `Ok` means a quorum has synced it.
     async fn write(&self, route: Route, request: WriteRequest) -> Result<WriteResponse>;
 
@@ -108,6 +128,7 @@ impl Error {
             | Error::RolledBack { .. }
             | Error::Forgotten { .. }
             | Error::NotUndoable
+            | Error::NoFollower { .. }
             | Error::Unavailable { .. }
             | Error::OutcomeUnknown { .. }
             | Error::TooLarge { .. }

@@ -1,5 +1,6 @@
 //! A cluster in memory for tests of everything above transactions: real shards over simulated engines, with
-//! replication that a test can hold up, lose or depose. Shards can be split while they work.
+//! replication that a test can hold up, lose or depose. Shards can be split while they work, and followed by a second
+//! replica each, which lags as a test wants.
 //!
 //! ```text
 //!  MemoryCluster: ShardClient ─► Shard 0 (meta), 1, 2 … ─► MemoryReplication ─► SimEngine
@@ -8,12 +9,13 @@
 //!
 //! Deterministic on a single-threaded runtime: no threads, no chance, and time from the clock it is given.
 //!
-//! Not here: Raft and more than one copy of a shard (`chaos` simulates those).
+//! Not here: Raft, and replicas that take over (`chaos` simulates those).
 
 mod chosen;
 mod clock;
 mod collect;
 mod far;
+mod follow;
 mod replication;
 mod rough;
 mod split;
@@ -22,7 +24,7 @@ pub use chosen::{ChosenClient, Crossing, Message, MessageKind, OnTheWay};
 pub use clock::PausedClock;
 pub use collect::CollectedRecords;
 pub use far::{Cancels, FarClient};
-pub use replication::{MemoryReplication, Unconfirmed};
+pub use replication::{MemoryFollower, MemoryReplication, Unconfirmed};
 pub use rough::{RoughClient, Roughness};
 
 use crate::command::{
@@ -38,6 +40,7 @@ use base::{NodeId, ShardEpoch, ShardId, SharedClock, Slot, SlotRange, TableId, T
 use bytes::Bytes;
 use engine::SimDisk;
 use engine::{Engine, key};
+use follow::Followers;
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 use split::Splits;
@@ -73,6 +76,8 @@ pub struct MemoryCluster {
     lock_owners: Arc<LockOwners>,
     /// How large transactions may become.
     sizes: Mutex<TransactionSizes>,
+    /// Replicas that follow.
+    followers: Followers,
 }
 
 /// One shard and its levers.
@@ -160,6 +165,7 @@ impl MemoryCluster {
             row_locks,
             lock_owners,
             sizes: Mutex::default(),
+            followers: Followers::default(),
         }))
     }
 
@@ -258,6 +264,18 @@ impl ShardClient for MemoryCluster {
     async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
         let shard = &self.shard(route.shard)?.shard;
         self.by_the_map(route, || shard.read(route.slots, request.clone())).await
+    }
+
+    async fn read_at_follower(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
+        self.read_followed(route, request)
+    }
+
+    fn closed_timestamp(&self) -> Option<Timestamp> {
+        self.followers.closed()
+    }
+
+    fn follower_reads(&self) -> u64 {
+        self.followers.reads()
     }
 
     async fn write(&self, route: Route, request: WriteRequest) -> Result<WriteResponse> {

@@ -185,9 +185,14 @@ impl Transaction {
         if ts.unix_ms() > now.unix_ms() {
             return Err(Error::ReadPointInFuture { ts, now });
         }
-        let point = client.read_points().hold(ts.min(now));
+        Ok(Transaction::at_known(client, ts.min(now)))
+    }
+
+    /// The same at a timestamp that is known to have been handed out. Sends no message.
+    pub fn at_known(client: Arc<dyn ShardClient>, ts: Timestamp) -> Transaction {
+        let point = client.read_points().hold(ts);
         let txn = Transaction::begin(client, Mode::Snapshot);
-        Ok(Transaction { read_point: Some(point), ..txn })
+        Transaction { read_point: Some(point), ..txn }
     }
 
     /// Tells from now on what it does.

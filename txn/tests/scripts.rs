@@ -3,6 +3,7 @@
 //! ```text
 //! t1: begin [latest|tracking|serializable] [sending]   "sending": every write leaves memory at once
 //! t1: begin far [deaf]                    on a node that leads no shard | whose cancels of lock requests are lost
+//! t1: begin follower [only] [at=T]        reads at followers, at T or else at the newest closed timestamp | and nowhere else
 //! t1: put a1=x [expect=absent|unchanged]
 //! t1: begin at=T | at=T ms=n              as of a timestamp, or of the end of a millisecond n later
 //! t1: lock a1 b2 [shared] [nowait|skip] [wait=ms] [fresh]   "fresh": fails when it was read at an older version
@@ -24,6 +25,9 @@
 //! split 1 [at=slot]                       splits a shard, at slot 16384 unless told otherwise: keys that end in 3 go to shard 3
 //! split-begin 1 | split-end               the same; what cannot go on without another step "waits" in between
 //! drop-foreign                            on all shards, what is left of keys of other slots
+//! follow 1 | catch-up 1                   gives a shard a second replica | which applies what it lacks
+//! close 1 [T]                             tells that replica what its leader closes: now, or T
+//! follower-reads                          how many reads second replicas have answered
 //! entries | state | row-locks | survey | advance ms=n
 //! ```
 //!
@@ -51,8 +55,8 @@ use txn::command::{
 use txn::replication::Replication;
 use txn::testing::{Cancels, CollectedRecords, FarClient, MemoryCluster, PausedClock, Unconfirmed};
 use txn::{
-    Mode, PreparedTransaction, RowLock, Savepoint, ScanOptions, Settled, ShardClient, Transaction,
-    TransactionSizes,
+    FollowerClient, Mode, Otherwise, PreparedTransaction, RowLock, Savepoint, ScanOptions, Settled,
+    ShardClient, Transaction, TransactionSizes,
 };
 use words::{SECOND_TABLE, SPLIT_AT, TABLE, bound_of, describe, key_of, name_of, writes_of};
 
@@ -312,6 +316,19 @@ impl ScriptRunner {
             args.iter().find(|a| a.key.as_deref() == Some(wanted)).map(|a| a.value.clone())
         };
         match command.name.as_str() {
+            "begin" if flag("follower") => {
+                let fail = Otherwise::Fail { lag_max: Duration::from_secs(10) };
+                let otherwise = if flag("only") { fail } else { Otherwise::Leader };
+                let ts = match option("at") {
+                    Some(name) => self.start_ts(&name)?,
+                    None => self.cluster.closed_timestamp().ok_or("nothing is closed")?,
+                };
+                let client = FollowerClient::new(self.cluster.clone(), otherwise);
+                let session =
+                    Session { txn: Some(Transaction::at_known(client, ts)), ..Session::default() };
+                self.sessions.insert(name.to_string(), session);
+                Ok("ok".into())
+            }
             "begin" if option("at").is_some() => {
                 let ts = self.start_ts(&option("at").ok_or("at what?")?)?;
                 let ts = match option("ms") {
@@ -834,6 +851,18 @@ impl ScriptRunner {
                 });
                 Ok(dropped.map_or_else(describe, |dropped: u64| format!("dropped {dropped}")))
             }
+            "follow" => self.shard_command(words.first(), |cluster, id| cluster.follow(id)),
+            "catch-up" => self.shard_command(words.first(), |cluster, id| cluster.catch_up(id)),
+            "close" => {
+                let id = ShardId(words.first().ok_or("which shard?")?.parse()?);
+                let ts = match words.get(1) {
+                    Some(name) => self.start_ts(name)?,
+                    None => self.run_now(self.cluster.timestamp())?,
+                };
+                let closed = self.run_now(self.cluster.close(id, ts));
+                Ok(closed.map_or_else(describe, |()| "ok".into()))
+            }
+            "follower-reads" => Ok(self.cluster.follower_reads().to_string()),
             "entries" => {
                 let count = |id| -> Result<u64, txn::Error> {
                     Ok(self.cluster.shard(ShardId(id))?.replication.entries())

@@ -125,6 +125,27 @@ pub fn scan_locks<V: View + ?Sized>(
     })
 }
 
+/// Calls `visit(key, lock)` for the locks in a range of keys, in key order, until it answers `false`. Those of large
+/// transactions, but for their primaries', are found by `scan_large_locks`.
+pub fn scan_locks_in<V: View + ?Sized>(
+    view: &V,
+    range: &KeyRange,
+    mut visit: impl FnMut(Bytes, Lock) -> Result<bool>,
+) -> Result<()> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let end = match range.end.is_empty() {
+        true => Bytes::from_static(&[LOCK + 1]),
+        false => lock_key(&range.end),
+    };
+    let engine_range = KeyRange { start: lock_key(&range.start), end };
+    view.scan(&engine_range, &mut |engine_key, stored| {
+        let lock = Lock::decode(engine_key, &Bytes::copy_from_slice(stored))?;
+        visit(Bytes::copy_from_slice(&engine_key[1..]), lock)
+    })
+}
+
 /// Every lock, in key order.
 pub fn all_locks<V: View + ?Sized>(view: &V) -> Result<Vec<(Bytes, Lock)>> {
     let mut locks = Vec::new();

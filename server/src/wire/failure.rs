@@ -55,6 +55,11 @@ pub fn failure_to_pb(error: Error) -> pb::Failure {
             failure.set_kind(Kind::Moved);
             failure.shard = shard.0;
         }
+        Error::NoFollower { shard, what } => {
+            failure.set_kind(Kind::NoFollower);
+            failure.shard = shard.0;
+            failure.what = what;
+        }
         Error::Unavailable { shard, what } => {
             failure.set_kind(Kind::Unavailable);
             failure.shard = shard.0;
@@ -113,6 +118,7 @@ pub fn failure_from_pb(failure: pb::Failure) -> Error {
             leader: (failure.leader_node != 0).then_some(NodeId(failure.leader_node)),
         },
         Ok(Kind::Moved) => Error::Moved { shard },
+        Ok(Kind::NoFollower) => Error::NoFollower { shard, what: failure.what },
         Ok(Kind::Unavailable) => Error::Unavailable { shard, what: failure.what },
         Ok(Kind::OutcomeUnknown) => Error::OutcomeUnknown { shard },
         Ok(Kind::TooLarge) => Error::TooLarge { what: failure.what },
@@ -145,6 +151,7 @@ mod tests {
             },
             Error::NotServing { shard: ShardId(2), leader: Some(NodeId(1)) },
             Error::Moved { shard: ShardId(2) },
+            Error::NoFollower { shard: ShardId(2), what: "it lags".into() },
             Error::OutcomeUnknown { shard: ShardId(2) },
             Error::AlreadyExists { key: Bytes::from_static(b"k") },
             Error::RowLocked { key: Bytes::from_static(b"k") },

@@ -148,6 +148,7 @@ fn decode_version(value: &[u8]) -> Result<u64> {
 pub(super) async fn load(client: &Arc<dyn ShardClient>) -> Result<(Catalog, TableLocks)> {
     let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
     let catalog = load_in(&mut txn).await?;
+    let catalog = Catalog { read_ts: txn.read_ts().unwrap_or(Timestamp::ZERO), ..catalog };
     Ok((catalog, locks_in(&mut txn).await?))
 }
 

@@ -2,6 +2,7 @@
 
 use super::infile::Infile;
 use super::prepared::{Prepared, PreparedStatements};
+use super::replica_read::ReplicaHint;
 use super::statement::parse_mode;
 use super::table_gate::Blocked;
 use super::table_locks::SessionLocks;
@@ -64,6 +65,8 @@ pub struct Session {
     pub(crate) transaction: SessionTransaction,
     /// Statements prepared by either protocol.
     pub(crate) prepared: PreparedStatements,
+    /// What the comment before the statement at hand says of followers.
+    pub(crate) replica_hint: Option<ReplicaHint>,
     /// Warnings of the last statement that did not only show them.
     pub(crate) diagnostics: super::statement::Diagnostics,
     /// String literals of the command at hand that are no text: its statement is warned of them.
@@ -101,6 +104,7 @@ impl Session {
             database: None,
             transaction: SessionTransaction::default(),
             prepared: PreparedStatements::default(),
+            replica_hint: None,
             diagnostics: Default::default(),
             invalid_literals: Vec::new(),
             infile: None,

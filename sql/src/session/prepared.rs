@@ -5,6 +5,7 @@
 
 use super::connection::Session;
 use super::on_sets::info_column;
+use super::replica_read::{ReplicaHint, hint_of, only_select};
 use super::statement::{StatementContext, parse_mode};
 use super::{ColumnMeta, Outcome};
 use crate::ast::{PrepareSource, Query, Statement};
@@ -38,6 +39,8 @@ struct PreparedStatement {
     statement: Arc<Statement>,
     /// Number of parameters.
     params: usize,
+    /// What the comment before it says of followers.
+    hint: Option<ReplicaHint>,
     /// Its point plan.
     plan: CachedPlan,
 }
@@ -98,12 +101,17 @@ impl PreparedStatements {
 impl Session {
     pub(super) async fn prepare_statement(&mut self, sql: &str) -> Result<Prepared> {
         let mode = parse_mode(self.variables.sql_mode());
+        let hint = hint_of(sql)?;
         let (statement, params) = parser::parse_prepared(sql, &mode)?;
         refuse_unpreparable(&statement)?;
+        if hint.is_some() && !matches!(statement, Statement::Query(_)) {
+            return Err(only_select());
+        }
         let columns = self.columns_of(&statement, params).await?;
         let statement = PreparedStatement {
             statement: Arc::new(statement),
             params,
+            hint,
             plan: CachedPlan::default(),
         };
         let id = self.prepared.add(statement)?;
@@ -154,6 +162,7 @@ impl Session {
             return Err(Error::wrong_arguments("EXECUTE"));
         }
         let statement = prepared.statement.clone();
+        self.replica_hint = prepared.hint;
         if !point_plan::is_candidate(&statement) {
             return self.run(&statement, params).await;
         }
@@ -205,6 +214,7 @@ impl Session {
             let prepared = prepared.map(|(statement, params)| PreparedStatement {
                 statement: Arc::new(statement),
                 params,
+                hint: None,
                 plan: CachedPlan::default(),
             });
             self.prepared.texts.insert(template.text.clone(), prepared);

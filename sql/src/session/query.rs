@@ -145,6 +145,7 @@ impl Session {
         }
         let locks = !query.locks.is_empty();
         let past = self.past_transaction(&bound.sources, locks, &env.ctx).await?;
+        let past = self.or_at_followers(past, &bound.sources, locks, &env.catalog).await?;
         let inside = match &past {
             Some(_) => None,
             None => self.query_transaction(reads_tables(query)).await?,
@@ -254,6 +255,10 @@ impl Session {
         let past = match self.may_read_past() {
             true => self.past_transaction(&plan.sources(), false, &env.ctx).await?,
             false => None,
+        };
+        let past = match self.may_read_followers() {
+            true => self.or_at_followers(past, &plan.sources(), false, &env.catalog).await?,
+            false => past,
         };
         let inside = match past {
             Some(txn) => Some(txn),

@@ -17,6 +17,7 @@
 
 use super::connection::Session;
 use super::locking::{Locking, WriteView};
+use super::replica_read::{hint_of, only_select};
 use super::transaction::SharedTransaction;
 use super::{OkResult, Outcome};
 use crate::ast::{self, IsolationLevel, Statement};
@@ -169,6 +170,13 @@ impl Session {
     /// The first statement of a text.
     pub(super) async fn execute_text(&mut self, sql: &str) -> (Result<Outcome>, Option<usize>) {
         let mode = parse_mode(self.variables.sql_mode());
+        self.replica_hint = match hint_of(sql) {
+            Ok(hint) => hint,
+            Err(error) => {
+                self.diagnostics = Diagnostics::default();
+                return (Err(error), None);
+            }
+        };
         if let Some((result, consumed)) = self.execute_cached_text(sql, &mode).await {
             return (result, parser::rest_after(sql, consumed, &mode));
         }
@@ -195,16 +203,20 @@ impl Session {
     ) -> Result<Outcome> {
         let counts = (self.diagnostics.count(), self.diagnostics.errors());
         self.variables.set_counts(counts.0, counts.1);
-        if let Statement::Show(
-            ast::Show::Warnings(_)
-            | ast::Show::Errors(_)
-            | ast::Show::CountWarnings
-            | ast::Show::CountErrors,
-        ) = statement
+        if self.replica_hint.is_none()
+            && let Statement::Show(
+                ast::Show::Warnings(_)
+                | ast::Show::Errors(_)
+                | ast::Show::CountWarnings
+                | ast::Show::CountErrors,
+            ) = statement
         {
             return show::diagnostics(self, statement);
         }
         self.diagnostics = Diagnostics::default();
+        if self.replica_hint.is_some() && !matches!(statement, Statement::Query(_)) {
+            return Err(only_select());
+        }
         self.check_user_locks(statement).await?;
         match statement {
             Statement::Query(query) => self.run_query(query, params).await,

@@ -216,6 +216,15 @@ impl SessionVariables {
         }
     }
 
+    /// `replica_read`: whether queries are read at followers only; `None` when they are read at leaders.
+    pub(crate) fn reads_followers_only(&self) -> Option<bool> {
+        match self.system(Some(Scope::Session), "replica_read") {
+            Ok(Value::Text(word)) if word == "follower" => Some(false),
+            Ok(Value::Text(word)) if word == "follower_only" => Some(true),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     /// A numeric variable's value in this session.
     pub(crate) fn number(&self, name: &'static str) -> u64 {
         match self.system(Some(Scope::Session), name) {

@@ -41,6 +41,7 @@ pub(super) fn status(session: &Session) -> Listing {
     let questions = instance.questions.load(Ordering::Relaxed);
     let values = [
         ("Connections", instance.connections.load(Ordering::Relaxed).to_string()),
+        ("Follower_reads", instance.config.client.follower_reads().to_string()),
         ("Precinct_catalog_version", instance.catalog_version().to_string()),
         ("Precinct_node", instance.node().0.to_string()),
         ("Queries", questions.to_string()),

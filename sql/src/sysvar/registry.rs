@@ -229,6 +229,8 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     v("read_buffer_size", Both, Number { min: 8192, max: 2147479552 }, "131072", Free),
     v("read_only", Global, Flag, "0", ReadOnly),
     v("read_rnd_buffer_size", Both, Number { min: 1, max: 2147483647 }, "262144", Free),
+    v("replica_read", Both, Choice(&["leader", "follower", "follower_only"]), "leader", Free),
+    v("replica_read_max_lag", Both, Number { min: 0, max: 86400 }, "0", Free),
     v("require_secure_transport", Global, Flag, "0", ReadOnly),
     v("secure_file_priv", Global, Text, "NULL", ReadOnly),
     v("server_id", Global, Number { min: 0, max: 4294967295 }, "1", ReadOnly),

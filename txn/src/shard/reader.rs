@@ -113,7 +113,7 @@ pub(super) async fn read(
 }
 
 /// The tables that a request reads; `None` for one that reads no row.
-fn tables_of(request: &ReadRequest) -> Option<TableSpan> {
+pub(super) fn tables_of(request: &ReadRequest) -> Option<TableSpan> {
     let of_keys =
         |keys: &[Bytes]| keys.iter().map(|key| TableSpan::of_key(key)).reduce(TableSpan::and);
     match request {
@@ -130,6 +130,19 @@ fn tables_of(request: &ReadRequest) -> Option<TableSpan> {
 /// The error for a read point whose versions may be dropped.
 fn too_old(core: &Core, ts: Timestamp, safe_point: Timestamp) -> Error {
     Error::SnapshotTooOld { shard: core.replication.shard(), ts, safe_point }
+}
+
+/// The versions of some keys in a view, with its locks.
+pub(super) fn get_view<V: View + ?Sized>(
+    view: &V,
+    locks: &LockTable,
+    keys: &[Bytes],
+    ts: Timestamp,
+    known: &[KnownTransaction],
+) -> Result<ReadResponse> {
+    let sight = Sight::new(locks, None, ts, known);
+    keys.iter().try_for_each(|key| check_key(locks, &sight, key, ts))?;
+    Ok(ReadResponse::Values(versions(view, keys, &sight)?))
 }
 
 /// The versions of some keys.
@@ -255,15 +268,43 @@ async fn changed(
 
 /// How to scan.
 #[derive(Clone, Copy)]
-struct Wish {
+pub(super) struct Wish {
     /// Read point.
-    ts: Timestamp,
+    pub(super) ts: Timestamp,
     /// Descending order.
-    reverse: bool,
+    pub(super) reverse: bool,
     /// Most rows; at least one.
-    limit: usize,
+    pub(super) limit: usize,
     /// Keys of other slots are passed over.
-    bounds: Option<SlotRange>,
+    pub(super) bounds: Option<SlotRange>,
+}
+
+/// What a scan has seen of the locks when it took its engine snapshot.
+pub(super) struct SeenLocks<'a> {
+    /// Large transactions, as the reader sees them.
+    sight: Sight<'a>,
+    /// The first lock in the way.
+    obstacle: Option<(Bytes, HeldLock)>,
+    /// Keys whose lock is in the table and known to the reader.
+    primaries: Vec<Bytes>,
+}
+
+impl<'a> SeenLocks<'a> {
+    /// Looks at the locks of a range.
+    pub(super) fn of(
+        locks: &LockTable,
+        range: &KeyRange,
+        wish: Wish,
+        known: &'a [KnownTransaction],
+    ) -> SeenLocks<'a> {
+        let sight = Sight::new(locks, wish.bounds, wish.ts, known);
+        let passed = |start_ts| sight.knows(start_ts);
+        let obstacle = locks
+            .first_in_way(range, wish.ts, wish.reverse, passed)
+            .map(|(key, lock)| (key.clone(), lock.clone()));
+        let primaries = primaries_in(locks, range, &sight);
+        SeenLocks { sight, obstacle, primaries }
+    }
 }
 
 /// One page of a range. A lock in the way ends the page before it; only when nothing comes before it
@@ -278,16 +319,21 @@ async fn scan(
     while let Some(blocker) = tenure.latches.blocker_in_range(&range, wish.ts) {
         bounded(core, blocker.cleared()).await?;
     }
-    let (sight, snapshot, obstacle, primaries) = {
+    let (seen, snapshot) = {
         let locks = tenure.locks.read();
-        let sight = Sight::new(&locks, wish.bounds, wish.ts, known);
-        let passed = |start_ts| sight.knows(start_ts);
-        let obstacle = locks
-            .first_in_way(&range, wish.ts, wish.reverse, passed)
-            .map(|(key, lock)| (key.clone(), lock.clone()));
-        let primaries = primaries_in(&locks, &range, &sight);
-        (sight, core.engine.snapshot(), obstacle, primaries)
+        (SeenLocks::of(&locks, &range, wish, known), core.engine.snapshot())
     };
+    scan_view(snapshot, range, wish, seen)
+}
+
+/// The same of an engine snapshot and what was seen of its locks.
+pub(super) fn scan_view(
+    snapshot: Arc<dyn EngineSnapshot>,
+    range: KeyRange,
+    wish: Wish,
+    seen: SeenLocks<'_>,
+) -> Result<ReadResponse> {
+    let SeenLocks { sight, obstacle, primaries } = seen;
     let RangeSight { changes, end } =
         sight.range(&*snapshot, &range, (wish.reverse, wish.limit), &primaries, obstacle)?;
     // What is looked at now, and what is left for another page.

@@ -1,8 +1,8 @@
-//! Replication in memory, with the faults that a test wants.
+//! Replication in memory, with the faults that a test wants, and replicas that follow when the test lets them.
 
 use super::{NODE, Shards, folder};
 use crate::Result;
-use crate::replication::{ReplicateError, Replication, Split};
+use crate::replication::{AppliedView, ReplicateError, Replication, Split};
 use base::{NodeId, ShardId};
 use bytes::Bytes;
 use engine::{Engine, mvcc};
@@ -45,6 +45,12 @@ struct State {
     limbo: Vec<Entry>,
     /// Entries applied that changed something.
     entries: u64,
+    /// Entries applied.
+    applied: u64,
+    /// How many of them came before `log`; `None` while nobody follows.
+    followed_since: Option<u64>,
+    /// The later ones, oldest first.
+    log: Vec<Entry>,
     /// Why new writes are refused.
     full: Option<String>,
 }
@@ -57,6 +63,9 @@ impl Default for State {
             fault: Fault::None,
             limbo: Vec::new(),
             entries: 0,
+            applied: 0,
+            followed_since: None,
+            log: Vec::new(),
             full: None,
         }
     }
@@ -139,6 +148,10 @@ impl MemoryReplication {
 
     /// Does what a replica's state machine does with an entry.
     fn apply(&self, state: &mut State, entry: Entry) -> Result<()> {
+        state.applied += 1;
+        if state.followed_since.is_some() {
+            state.log.push(entry.clone());
+        }
         let batch = match entry {
             Entry::Batch(batch) => batch,
             Entry::Split(split) => {
@@ -228,6 +241,11 @@ impl Replication for MemoryReplication {
         self.state.lock().full.clone()
     }
 
+    fn applied_view(&self) -> std::result::Result<AppliedView, String> {
+        let state = self.state.lock();
+        Ok(AppliedView { index: state.applied, view: self.engine.snapshot() })
+    }
+
     async fn replicate(&self, term: u64, batch: Bytes) -> std::result::Result<(), ReplicateError> {
         self.append(term, Entry::Batch(batch)).await
     }
@@ -238,5 +256,86 @@ impl Replication for MemoryReplication {
         split: Split,
     ) -> std::result::Result<(), ReplicateError> {
         self.append(term, Entry::Split(split)).await
+    }
+}
+
+/// A replica that follows: it applies the leader's entries when a test says so.
+pub struct MemoryFollower {
+    /// Whose log it follows.
+    leader: Arc<MemoryReplication>,
+    /// Its own copy.
+    engine: Arc<dyn Engine>,
+    /// Entries that it has applied, and those that were applied when it began.
+    applied: Mutex<(u64, u64)>,
+}
+
+impl MemoryFollower {
+    /// The only replica beside the leader, with an engine that holds what the leader's does now.
+    pub(super) fn new(
+        leader: Arc<MemoryReplication>,
+        engine: Arc<dyn Engine>,
+    ) -> Arc<MemoryFollower> {
+        let began = {
+            let mut state = leader.state.lock();
+            let now = state.applied;
+            *state.followed_since.get_or_insert(now)
+        };
+        Arc::new(MemoryFollower { leader, engine, applied: Mutex::new((began, began)) })
+    }
+
+    /// Applies what it lacks.
+    ///
+    /// # Errors
+    /// When the engine refuses a batch.
+    pub fn catch_up(&self) -> Result<()> {
+        let mut applied = self.applied.lock();
+        let has = (applied.0 - applied.1) as usize;
+        let lacks = self.leader.state.lock().log[has..].to_vec();
+        for entry in lacks {
+            let (Entry::Batch(batch) | Entry::Split(Split { own: batch, .. })) = entry;
+            self.engine.write(mvcc::decode_batch(&batch)?)?;
+            applied.0 += 1;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl Replication for MemoryFollower {
+    fn shard(&self) -> ShardId {
+        self.leader.shard
+    }
+
+    fn serving_term(&self) -> Option<u64> {
+        None
+    }
+
+    async fn confirm_term(&self) -> Option<u64> {
+        None
+    }
+
+    fn leader(&self) -> Option<NodeId> {
+        self.leader.leader()
+    }
+
+    fn applied_view(&self) -> std::result::Result<AppliedView, String> {
+        let applied = self.applied.lock();
+        Ok(AppliedView { index: applied.0, view: self.engine.snapshot() })
+    }
+
+    async fn replicate(
+        &self,
+        _term: u64,
+        _batch: Bytes,
+    ) -> std::result::Result<(), ReplicateError> {
+        Err(ReplicateError::NotLeader)
+    }
+
+    async fn replicate_split(
+        &self,
+        _term: u64,
+        _split: Split,
+    ) -> std::result::Result<(), ReplicateError> {
+        Err(ReplicateError::NotLeader)
     }
 }
