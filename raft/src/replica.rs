@@ -219,7 +219,8 @@ impl Replica {
         let permits = (command.len() / PERMIT_BYTES + 1) as u32;
         let room =
             tokio::time::timeout(limits::PROPOSE_WAIT_MAX, self.permits.acquire_many(permits));
-        let Ok(Ok(_room)) = room.await else { return Err(ProposeError::NotLeader) };
+        // Not that this replica leads no more: whoever hears that lets go of what the term protects.
+        let Ok(Ok(_room)) = room.await else { return Err(ProposeError::Unknown) };
         let (answer, outcome) = Answer::pair();
         // The fence: accepted only while this replica leads in that term.
         let write = self.raft.write(Command(command)).responder(answer);
