@@ -482,6 +482,24 @@ pub const REBALANCE_MOVES_DEFAULT: usize = 4;
 pub const REBALANCE_MOVES_PER_NODE: usize = 1;
 /// Shards that get another preferred leader with one change of the shard map, at most.
 pub const REBALANCE_LEADERS_MAX: usize = 16;
+/// What a replica costs beside its bytes when nodes are evened out, bytes: a group, a log, an engine.
+pub const REBALANCE_REPLICA_BYTES: u64 = 1 << 30;
+/// Sizes of shards count in steps of this when nodes are evened out: small shards all weigh the same.
+pub const REBALANCE_BYTES_STEP: u64 = 256 << 20;
+/// By bytes, nodes are evened out when one is farther from the mean than this, percent, …
+pub const REBALANCE_START_PERCENT: u64 = 10;
+/// … until all are as near as this. The space between keeps replicas from going to and fro while shards grow and shrink.
+pub const REBALANCE_STOP_PERCENT: u64 = 5;
+/// How often nodes are looked at anew for that when nothing but sizes and loads has changed.
+pub const REBALANCE_LOOK: Duration = Duration::from_secs(10);
+/// What leading a shard costs beside its load when leaders are evened out, thousandths of a core.
+pub const REBALANCE_LEADER_PERMILLE: u64 = 20;
+/// Leaders are evened out by load when a node is farther above the mean than this, percent, …
+pub const REBALANCE_LEADERS_START_PERCENT: u64 = 25;
+/// … and by this, thousandths of a core, …
+pub const REBALANCE_LEADERS_START_PERMILLE: u64 = 200;
+/// … until none is farther above it than this, percent.
+pub const REBALANCE_LEADERS_STOP_PERCENT: u64 = 10;
 /// How often a node asks the others how they are.
 pub const STATUS_PAUSE: Duration = Duration::from_millis(1000);
 /// Longest wait for another node's answer to that.
@@ -498,6 +516,34 @@ pub const SPLIT_BYTES_DEFAULT: u64 = 16 << 30;
 pub const SPLITS_MAX: usize = 2;
 /// How long a shard is not split again by itself: storage gives the space of what moved away back slowly.
 pub const SPLIT_REST: Duration = Duration::from_secs(3600);
+/// The same after a split of a shard that was too busy: its load is measured anew, and its rows have had time to go.
+pub const SPLIT_LOAD_REST: Duration = Duration::from_secs(600);
+/// CPU that requests take at a shard's leader, percent of one core, above which the shard is split, unless
+/// `[shards] split_cpu_percent` says otherwise.
+pub const SPLIT_CPU_PERCENT_DEFAULT: u32 = 50;
+/// Steps of [`LOAD_STEP`] in a row in which a shard has to be above that.
+pub const SPLIT_CPU_STEPS: usize = 12;
+/// Least part of a shard's load, or of its data, that each half gets, in thousandths: else a split is not worth its cost.
+pub const SPLIT_HALF_PERMILLE_MIN: u32 = 250;
+/// Keys that are read or written at a shard's leader for one that is sampled. A prime: clients that go round the same keys do
+/// not fall into step with it.
+pub const LOAD_SAMPLE_EVERY: u64 = 61;
+/// Samples of each kind of load that a leader keeps of a [`LOAD_WINDOW`], and of a walk over its data.
+pub const LOAD_SAMPLES_KEPT: usize = 256;
+/// Samples of a shard below which nobody says where its load is.
+pub const LOAD_SAMPLES_MIN: usize = 64;
+/// The same for one kind of its load: what fewer samples tell of is left out.
+pub const LOAD_SAMPLES_KIND_MIN: usize = 16;
+/// How long samples are gathered before newer ones take their place. They count for as long again.
+pub const LOAD_WINDOW: Duration = Duration::from_secs(30);
+/// How often a node looks what its shards have done since the last time.
+pub const LOAD_STEP: Duration = Duration::from_secs(5);
+/// Such steps that a rate is the mean of.
+pub const LOAD_RATE_STEPS: usize = 6;
+/// CPU of the busiest shard, thousandths of a core, below which shards count as quiet: their leaders are evened out by number.
+pub const LOAD_QUIET_PERMILLE: u32 = 50;
+/// Rows per page of a range from which a shard that is busy with ranges counts as hot by scans.
+pub const LOAD_SCAN_ROWS: u64 = 100;
 /// How long a leader may take to split its shard: writes under way end, then the entry is replicated.
 pub const SPLIT_CALL_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Times that the replica beside a split shard's leader stands for election at once, until its new group has a leader.
@@ -606,6 +652,14 @@ const _: () = {
     );
     assert!(SPLIT_CALL_WAIT_MAX.as_millis() > 2 * PROPOSE_WAIT_MAX.as_millis());
     assert!(SPLIT_WAIT_MAX.as_millis() > SPLIT_CALL_WAIT_MAX.as_millis());
+    assert!(SPLIT_HALF_PERMILLE_MIN < 500, "no cut gives both halves more than a half");
+    assert!(
+        SPLIT_LOAD_REST.as_millis() > SPLIT_CPU_STEPS as u128 * LOAD_STEP.as_millis(),
+        "a shard is split again only by what was measured since"
+    );
+    assert!(LOAD_SAMPLES_MIN <= LOAD_SAMPLES_KEPT && LOAD_RATE_STEPS <= SPLIT_CPU_STEPS);
+    assert!(REBALANCE_STOP_PERCENT < REBALANCE_START_PERCENT);
+    assert!(REBALANCE_LEADERS_STOP_PERCENT < REBALANCE_LEADERS_START_PERCENT);
     assert!(MAP_WAIT_MAX.as_millis() < ROUTE_WAIT_MAX.as_millis());
     assert!(MAP_WAIT_MAX.as_millis() > 3 * COORDINATE_PAUSE.as_millis());
     assert!(LOG_BYTES_MAX / LOG_SEGMENT_BYTES > 2 * LOG_SEGMENTS_PINNED_MAX);

@@ -63,7 +63,8 @@ pub use refusal::{delete_refusal, get_refusal, put_refusal, refusals};
 pub use safe_points::{SafePoints, TableSpan, put_safe_points, safe_points};
 pub use scan::scan;
 pub use version::{
-    Found, FoundCommit, find_commit, get, newest, put_version, put_version_by, version_key,
+    Found, FoundCommit, find_commit, get, newest, put_version, put_version_by, slot_of_version,
+    version_key,
 };
 
 use crate::engine::Visitor;

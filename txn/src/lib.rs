@@ -3,7 +3,8 @@
 //! Reading order: `shard_client` (what a coordinator asks of shards), `command` (the words),
 //! `transaction` (the coordinator: buffer, commit, resolve), `progress` (what others see of one), `oracle` (timestamps),
 //! then the shard's side: `replication` (what a shard asks of its replicas), `latch`, `lock_table`, `row_locks`, `shard` (reads, locks
-//! and writes at the leader). Reads at followers: `follower_client` and `closed`. `testing` is a cluster in memory.
+//! and writes at the leader), `load` (what it counts of them). Reads at followers: `follower_client` and `closed`. `testing` is a
+//! cluster in memory.
 //!
 //! Not here: Raft (never named), where shards live (`shard-router`), SQL.
 
@@ -13,6 +14,7 @@ mod defect;
 pub mod error;
 pub mod follower_client;
 pub mod latch;
+pub mod load;
 pub mod lock_owners;
 pub mod lock_table;
 pub mod oracle;

@@ -193,6 +193,11 @@ impl RowLocks {
         Arc::new(RowLocks { clock, state: Mutex::default(), held: AtomicUsize::new(0) })
     }
 
+    /// The node's time.
+    pub(crate) fn clock(&self) -> &SharedClock {
+        &self.clock
+    }
+
     /// Asks for a lock.
     ///
     /// # Errors

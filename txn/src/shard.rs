@@ -49,6 +49,7 @@ use crate::command::{
     LockCancel, LockOwner, LockRequest, LockedKey, ReadRequest, ReadResponse, Version,
     WriteRequest, WriteResponse,
 };
+use crate::load::{Load, LoadSamples, LoadTotals};
 use crate::lock_table::OldLocks;
 use crate::replication::Replication;
 use crate::row_locks::{HeldLock, RowLocks};
@@ -79,6 +80,8 @@ struct Core {
     engine: Arc<dyn Engine>,
     /// Row locks of the shards that this node leads.
     row_locks: Arc<RowLocks>,
+    /// What was done here.
+    load: Load,
     /// The leadership whose memory is loaded.
     tenure: parking_lot::RwLock<Option<Arc<Tenure>>>,
     /// Held while a tenure is loaded, so that it happens once.
@@ -97,10 +100,12 @@ impl Shard {
         oracle: Arc<dyn Oracle>,
         row_locks: Arc<RowLocks>,
     ) -> Shard {
+        let load = Load::new(replication.shard(), row_locks.clock().clone());
         let core = Arc::new(Core {
             replication,
             engine,
             row_locks,
+            load,
             tenure: parking_lot::RwLock::new(None),
             loading: tokio::sync::Mutex::new(()),
             splitting: Arc::default(),
@@ -112,6 +117,16 @@ impl Shard {
     /// The shard's id.
     pub fn id(&self) -> ShardId {
         self.core.replication.shard()
+    }
+
+    /// What this replica has done as the leader since it was started.
+    pub fn load_totals(&self) -> LoadTotals {
+        self.core.load.totals()
+    }
+
+    /// Samples of the keys that were read and written here lately, and of the data.
+    pub fn load_samples(&self) -> LoadSamples {
+        self.core.load.samples()
     }
 
     /// Reads one key without waiting: the fast path of point reads, one LSM probe. `None` when there is
@@ -181,8 +196,10 @@ impl Shard {
     /// `Engine`.
     pub fn find_dead(&self, from: &[u8], safe_points: &SafePoints) -> Result<Dead> {
         let (bytes_max, keys_max) = (limits::COLLECT_STEP_BYTES, limits::COLLECT_STEP_KEYS);
-        let bounds = self.bounds()?;
-        Ok(mvcc::find_dead(&*self.core.engine, bounds, from, safe_points, bytes_max, keys_max)?)
+        let (engine, bounds) = (&*self.core.engine, self.bounds()?);
+        let dead = mvcc::find_dead(engine, bounds, from, safe_points, bytes_max, keys_max)?;
+        self.core.load.walked(from.is_empty(), dead.next.as_ref(), dead.bytes);
+        Ok(dead)
     }
 
     /// Drops the dead versions of some keys, at most `base::limits::COLLECT_STEP_KEYS`; reads before the safe points are

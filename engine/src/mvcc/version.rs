@@ -4,8 +4,8 @@
 //! it is found again.
 
 use super::{DATA, TIMESTAMP_BYTES, View};
-use crate::{Error, Result, WriteBatch};
-use base::{KeyRange, Timestamp};
+use crate::{Error, Result, WriteBatch, key};
+use base::{KeyRange, Slot, Timestamp};
 use bytes::Bytes;
 
 /// Kind byte of a version that holds a value.
@@ -136,6 +136,11 @@ pub(super) fn split(engine_key: &[u8]) -> Result<(&[u8], Timestamp)> {
         format!("key {}", engine_key.escape_ascii()),
         "it is not the key of a version",
     ))
+}
+
+/// The slot of the key that a version belongs to, from the version's engine key.
+pub fn slot_of_version(engine_key: &[u8]) -> Result<Slot> {
+    key::slot_of_key(split(engine_key)?.0)
 }
 
 /// The value inside a stored version; `None` for a tombstone.

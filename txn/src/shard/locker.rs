@@ -88,6 +88,7 @@ fn own_change(core: &Core, tenure: &Tenure, key: &[u8], own: Timestamp) -> Resul
 async fn lock_rows(core: &Core, slots: SlotRange, request: LockRequest) -> Result<Vec<LockedKey>> {
     let tenure = core.tenure().await?;
     tenure.check_slots(slots)?;
+    core.load.asked_for(&request.keys);
     let served = (&*tenure, slots);
     let waited = AtomicBool::new(false);
     // What somebody gives back who does not wait.

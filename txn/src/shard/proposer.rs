@@ -22,6 +22,7 @@ use super::tenure::Tenure;
 use crate::command::{KeyWrite, TxnStatus, WriteRequest, WriteResponse};
 use crate::defect;
 use crate::latch::{Guard, Latches, Visibility};
+use crate::load::LoadKind;
 use crate::lock_table::LockChange;
 use crate::replication::ReplicateError;
 use crate::{Error, Oracle, Result};
@@ -327,6 +328,7 @@ impl Proposer {
         tasks: Vec<Task>,
         first_ts: Timestamp,
     ) -> (Vec<Entry>, Vec<(Task, Result<WriteResponse>)>) {
+        let _timed = self.core.load.timed(LoadKind::Writes);
         let mut entries: Vec<Entry> = Vec::new();
         let mut unchanged = Vec::new();
         let mut next_ts = first_ts;
@@ -362,7 +364,10 @@ impl Proposer {
             // Looked at while the latches are held, for which a split waits.
             let served = task.slots.map(|slots| tenure.check_slots(slots)).transpose();
             let evaluated = served.and_then(|_| match &task.work {
-                Work::Write(request) => evaluator.evaluate(request, commit_ts),
+                Work::Write(request) => {
+                    self.core.load.wrote(request);
+                    evaluator.evaluate(request, commit_ts)
+                }
                 Work::Collect { keys, safe_points } => {
                     let safe_points = tenure.raise_safe_points(safe_points);
                     evaluator.collect(keys, &safe_points)

@@ -27,6 +27,7 @@ use super::sight::{End, RangeSight, Sight};
 use super::tenure::Tenure;
 use crate::command::{Fate, KnownTransaction, ReadRequest, ReadResponse, Version};
 use crate::defect;
+use crate::load::LoadKind;
 use crate::lock_table::{HeldLock, LockTable};
 use crate::{Error, Result};
 use base::{KeyRange, SlotRange, Timestamp, limits};
@@ -51,6 +52,7 @@ pub(super) fn try_get(
     if tenure.latches.blocks_key(key, ts) {
         return None;
     }
+    let _timed = core.load.point(key);
     let sight = {
         let locks = tenure.locks.read();
         let sight = Sight::new(&locks, None, ts, &[]);
@@ -156,6 +158,8 @@ async fn get(
     while let Some(blocker) = tenure.latches.blocker_of_keys(keys, ts) {
         bounded(core, blocker.cleared()).await?;
     }
+    core.load.asked_for(keys);
+    let _timed = core.load.timed(LoadKind::Keys);
     // One key, or a read point that no later commit can touch, needs no frozen view.
     let (sight, frozen) = {
         let locks = tenure.locks.read();
@@ -213,6 +217,8 @@ async fn changed(
             bounded(core, blocker.cleared()).await?;
         }
     }
+    core.load.asked_for(&keys);
+    let _timed = core.load.timed(LoadKind::Keys);
     let (sight, snapshot) = {
         let locks = tenure.locks.read();
         let sight = Sight::new(&locks, bounds, ts, known);
@@ -319,6 +325,7 @@ async fn scan(
     while let Some(blocker) = tenure.latches.blocker_in_range(&range, wish.ts) {
         bounded(core, blocker.cleared()).await?;
     }
+    let _timed = core.load.timed(LoadKind::Ranges);
     let (seen, snapshot) = {
         let locks = tenure.locks.read();
         (SeenLocks::of(&locks, &range, wish, known), core.engine.snapshot())
@@ -370,6 +377,7 @@ pub(super) fn scan_view(
         (Some(rest), Some(later)) if wish.reverse => Some(KeyRange::new(later.start, rest.end)),
         (Some(rest), Some(later)) => Some(KeyRange::new(rest.start, later.end)),
     };
+    core.load.scanned(&rows);
     // An end that is empty means "no bound", so only a descending rest can come to nothing here.
     Ok(ReadResponse::Page { rows, rest: rest.filter(|rest| !rest.is_empty()) })
 }
