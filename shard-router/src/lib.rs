@@ -3,7 +3,8 @@
 //! Reading order: `shard_map` (slots to shards to nodes), `placement` (the first map of a cluster),
 //! `balance` (who should lead), `cluster` (nodes, map and changes of members), `repair` (who must be
 //! replaced, and where the successor goes), `rebalance` (what evens nodes out), `change` (the next step of such a
-//! change), `split_job` (a shard becomes two), `split` (which shards should), `error`.
+//! change), `split_job` (a shard becomes two), `load` (how busy shards are and where),
+//! `split` (which shards should become two), `error`.
 //!
 //! Not here: who keeps the map (the meta shard, through `txn`), who carries plans out (`server`).
 
@@ -11,6 +12,7 @@ pub mod balance;
 pub mod change;
 pub mod cluster;
 pub mod error;
+pub mod load;
 pub mod placement;
 pub mod rebalance;
 pub mod repair;
