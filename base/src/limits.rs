@@ -487,9 +487,9 @@ pub const REBALANCE_REPLICA_BYTES: u64 = 1 << 30;
 /// Sizes of shards count in steps of this when nodes are evened out: small shards all weigh the same.
 pub const REBALANCE_BYTES_STEP: u64 = 256 << 20;
 /// By bytes, nodes are evened out when one is farther from the mean than this, percent, …
-pub const REBALANCE_START_PERCENT: u64 = 10;
+pub const REBALANCE_START_PERCENT: u64 = 7;
 /// … until all are as near as this. The space between keeps replicas from going to and fro while shards grow and shrink.
-pub const REBALANCE_STOP_PERCENT: u64 = 5;
+pub const REBALANCE_STOP_PERCENT: u64 = 4;
 /// How often nodes are looked at anew for that when nothing but sizes and loads has changed.
 pub const REBALANCE_LOOK: Duration = Duration::from_secs(10);
 /// What leading a shard costs beside its load when leaders are evened out, thousandths of a core.
@@ -659,6 +659,10 @@ const _: () = {
     );
     assert!(LOAD_SAMPLES_MIN <= LOAD_SAMPLES_KEPT && LOAD_RATE_STEPS <= SPLIT_CPU_STEPS);
     assert!(REBALANCE_STOP_PERCENT < REBALANCE_START_PERCENT);
+    assert!(
+        REBALANCE_START_PERCENT < 10,
+        "nodes are even within a tenth, replicas' own cost left aside"
+    );
     assert!(REBALANCE_LEADERS_STOP_PERCENT < REBALANCE_LEADERS_START_PERCENT);
     assert!(MAP_WAIT_MAX.as_millis() < ROUTE_WAIT_MAX.as_millis());
     assert!(MAP_WAIT_MAX.as_millis() > 3 * COORDINATE_PAUSE.as_millis());

@@ -7,9 +7,17 @@
 //! ```
 //!
 //! A step takes a replica from a node that holds more than its share to one that holds less, and only where they
-//! differ by at least two replicas. What is under way counts as done. So the steps come to an end, and there are no
-//! more of them than replicas that must change their place. A leader is moved by the order of the shard's replicas
-//! alone; `balance` does the rest.
+//! differ by at least two replicas. What is under way counts as done, and a shard that is being split counts as the two that
+//! it becomes. So the steps come to an end, and there are no more of them than replicas that must change their place. A leader
+//! is moved by the order of the shard's replicas alone; `balance` does the rest.
+//!
+//! By bytes: where shards differ by more than `REBALANCE_BYTES_STEP`, a replica weighs its bytes and, beside them, what a group
+//! costs. It starts when a node is farther from the mean than `REBALANCE_START_PERCENT` and goes on while moves are under way
+//! until all are as near as `REBALANCE_STOP_PERCENT`; a replica moves only where the giver still holds as much as the taker
+//! afterwards. So a shard that grows by a little sends nothing to and fro.
+//!
+//! By load: where a shard is busy, leaders are evened out by the CPU that they take instead of by their number, again between
+//! two bounds. While the load of some shard is not known, as after a change of its leader, nobody is moved for that.
 //!
 //! Invariants:
 //! 1. Nothing moves while something is broken: what cannot run or does not answer is replaced first (`repair`).
@@ -20,6 +28,7 @@
 //!
 //! Not here: when it is looked at and who carries it out (`server`, its coordinator).
 
+mod by_load;
 mod leaders;
 mod request;
 mod standing;
@@ -30,6 +39,7 @@ use crate::cluster::{ClusterState, RebalanceSettings};
 use crate::repair::Health;
 use base::limits::{REBALANCE_LEADERS_MAX, REBALANCE_MOVES_PER_NODE};
 use base::{NodeId, ReplicaId, ShardId};
+use by_load::Cpu;
 use standing::Standing;
 use std::collections::BTreeMap;
 
@@ -88,6 +98,8 @@ pub struct LeaderChange {
 pub struct Share {
     /// Replicas.
     pub replicas: u64,
+    /// Their bytes, as far as the sizes of shards are known.
+    pub bytes: u64,
     /// Shards that prefer it as their leader.
     pub leaders: u64,
 }
@@ -109,15 +121,34 @@ pub struct Rebalance {
     pub shares: BTreeMap<NodeId, Share>,
 }
 
-/// What evens nodes out now. `bytes` are the sizes of shards; without any each replica weighs the same, and a shard
-/// without a size weighs as much as the others on average.
+/// What is known of shards.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    /// Their sizes, bytes. Without any each replica weighs the same, and a shard without a size weighs as much as the others
+    /// on average.
+    pub bytes: &'a BTreeMap<ShardId, u64>,
+    /// CPU that each takes at its leader, thousandths of a core.
+    pub cpu: &'a BTreeMap<ShardId, u32>,
+}
+
+/// What evens nodes out now, by the sizes of shards and the number of leaders.
 pub fn rebalance(
     state: &ClusterState,
     health: &Health,
     bytes: &BTreeMap<ShardId, u64>,
     limits: Limits,
 ) -> Rebalance {
-    let mut standing = Standing::new(state, health, bytes);
+    rebalance_by_load(state, health, Weights { bytes, cpu: &BTreeMap::new() }, limits)
+}
+
+/// What evens nodes out now, by the sizes and loads of shards.
+pub fn rebalance_by_load(
+    state: &ClusterState,
+    health: &Health,
+    weights: Weights<'_>,
+    limits: Limits,
+) -> Rebalance {
+    let mut standing = Standing::new(state, health, weights.bytes);
     let mut plan = Rebalance {
         held: std::mem::take(&mut standing.held),
         waits: standing.waits.take(),
@@ -134,7 +165,18 @@ pub fn rebalance(
             None => break,
         }
     }
-    plan.leaders = leaders::even_out(&mut standing, limits.leaders);
+    if plan.moves.is_empty() && standing.under_way == 0 && plan.held.is_empty() {
+        // By weight nodes may differ, and yet no replica is small enough to make it better.
+        plan.replicas_left = match standing.by_weight {
+            true => 0,
+            false => plan.replicas_left,
+        };
+    }
+    plan.leaders = match by_load::cpu_of(&standing, weights.cpu) {
+        Cpu::Quiet => leaders::even_out(&mut standing, limits.leaders),
+        Cpu::Unknown => Vec::new(),
+        Cpu::Of(cpu) => by_load::even_out(&mut standing, &cpu, limits.leaders),
+    };
     plan
 }
 

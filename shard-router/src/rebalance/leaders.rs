@@ -28,20 +28,20 @@ pub(super) fn even_out(standing: &mut Standing<'_>, limit: usize) -> Vec<LeaderC
 /// The node that leads most, if another one leads at least two less.
 fn busiest(standing: &Standing<'_>, hopeless: &[bool]) -> Option<usize> {
     let least =
-        standing.nodes.iter().filter(|node| node.receives).map(|node| node.leads.len()).min()?;
+        standing.nodes.iter().filter(|node| node.receives).map(|node| node.leading()).min()?;
     let nodes = standing.nodes.iter().zip(hopeless).enumerate();
     nodes
         .filter(|(_, (node, hopeless))| {
-            node.takes_part && !**hopeless && node.leads.len() >= least + 2
+            node.takes_part && !**hopeless && node.leading() >= least + 2
         })
-        .max_by_key(|(place, (node, _))| (node.leads.len(), std::cmp::Reverse(*place)))
+        .max_by_key(|(place, (node, _))| (node.leading(), std::cmp::Reverse(*place)))
         .map(|(place, _)| place)
 }
 
 /// The shortest way from a node to one that leads at least two less, its last step first. Without one everything
 /// that was reached is hopeless.
 fn search(standing: &Standing<'_>, from: usize, hopeless: &mut [bool]) -> Option<Vec<Step>> {
-    let most = standing.nodes[from].leads.len();
+    let most = standing.nodes[from].leading();
     let mut came: Vec<Option<Step>> = vec![None; standing.nodes.len()];
     let mut seen = hopeless.to_vec();
     seen[from] = true;
@@ -57,7 +57,7 @@ fn search(standing: &Standing<'_>, from: usize, hopeless: &mut [bool]) -> Option
                 }
                 seen[to] = true;
                 came[to] = Some((*position, node, to));
-                if standing.nodes[to].leads.len() + 2 <= most {
+                if standing.nodes[to].leading() + 2 <= most {
                     let back = |step: &Step| came[step.1];
                     return Some(std::iter::successors(came[to], back).collect());
                 }
@@ -78,9 +78,9 @@ fn take(standing: &mut Standing<'_>, (position, from, to): Step) -> LeaderChange
     let why = format!(
         "node {} is the preferred leader of {} shards, node {} of {}: {shard} goes from {from_id} to {to_id}",
         to_id.0,
-        target.leads.len(),
+        target.leading(),
         from_id.0,
-        source.leads.len()
+        source.leading()
     );
     standing.nodes[from].leads.retain(|led| *led != position);
     standing.nodes[to].leads.push(position);

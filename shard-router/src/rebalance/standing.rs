@@ -5,12 +5,13 @@ use super::{ReplicaMove, Share};
 use crate::ShardInfo;
 use crate::cluster::{ClusterState, Job, JobStep, NodeState};
 use crate::repair::Health;
+use crate::split::gib;
+use base::limits::{
+    REBALANCE_BYTES_STEP, REBALANCE_REPLICA_BYTES, REBALANCE_START_PERCENT, REBALANCE_STOP_PERCENT,
+};
 use base::{NodeId, ShardId};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-
-/// By weight, nodes are even when none is farther from the mean than this part of it: sizes change all the time.
-const SLACK_PART: u64 = 20;
 
 /// A node.
 pub(super) struct Node {
@@ -24,10 +25,16 @@ pub(super) struct Node {
     broken: Option<&'static str>,
     /// Weight of its replicas.
     load: u64,
+    /// Bytes of its replicas.
+    bytes: u64,
     /// Shards that it has a replica of, as positions.
     held: Vec<usize>,
     /// Shards that prefer it, as positions.
     pub leads: Vec<usize>,
+    /// Replicas that splits under way bring, beside those.
+    coming: usize,
+    /// Of them those that prefer it.
+    pub coming_leads: usize,
     /// Moves to or from it that are under way.
     moving: usize,
 }
@@ -42,6 +49,20 @@ pub(super) struct Shard<'a> {
     pub fixed: bool,
     /// What each of its replicas weighs.
     weight: u64,
+    /// How large each of them is, bytes.
+    bytes: u64,
+}
+
+impl Node {
+    /// Replicas, with those that are coming.
+    fn replicas(&self) -> usize {
+        self.held.len() + self.coming
+    }
+
+    /// Shards that prefer it, with those that are coming.
+    pub fn leading(&self) -> usize {
+        self.leads.len() + self.coming_leads
+    }
 }
 
 /// Everything.
@@ -57,7 +78,7 @@ pub(super) struct Standing<'a> {
     /// Why nothing moves at all.
     pub waits: Option<String>,
     /// Whether replicas differ in weight.
-    by_weight: bool,
+    pub by_weight: bool,
 }
 
 /// What is to be reached, from how loads are.
@@ -103,17 +124,25 @@ impl<'a> Standing<'a> {
             under_way: 0,
             held: BTreeMap::new(),
             waits: None,
-            by_weight: !bytes.is_empty(),
+            by_weight: false,
         };
-        let mean = (bytes.values().sum::<u64>() / (bytes.len() as u64).max(1)).max(1);
-        for info in state.map.shards() {
-            let weight = match standing.by_weight {
-                true => bytes.get(&info.id).map_or(mean, |bytes| (*bytes).max(1)),
-                false => 1,
-            };
-            standing.add(state, health, &at, info, weight);
+        let mean = bytes.values().sum::<u64>() / (bytes.len() as u64).max(1);
+        let sizes = state.map.shards().iter().map(|info| *bytes.get(&info.id).unwrap_or(&mean));
+        let sizes: Vec<u64> = sizes.collect();
+        let steps = |bytes: u64| bytes / REBALANCE_BYTES_STEP;
+        standing.by_weight = sizes.windows(2).any(|pair| steps(pair[0]) != steps(pair[1]));
+        for (info, bytes) in state.map.shards().iter().zip(sizes) {
+            standing.add(state, health, &at, info, bytes);
         }
         standing
+    }
+
+    /// What a replica of so many bytes weighs.
+    fn weight(&self, bytes: u64) -> u64 {
+        match self.by_weight {
+            true => REBALANCE_REPLICA_BYTES + bytes / REBALANCE_BYTES_STEP * REBALANCE_BYTES_STEP,
+            false => 1,
+        }
     }
 
     /// Takes a shard in.
@@ -123,7 +152,7 @@ impl<'a> Standing<'a> {
         health: &Health,
         at: &BTreeMap<NodeId, usize>,
         info: &'a ShardInfo,
-        weight: u64,
+        bytes: u64,
     ) {
         let job = state.jobs.get(&info.id);
         let held = match job {
@@ -135,14 +164,26 @@ impl<'a> Standing<'a> {
         };
         let places = places(info, job, at);
         let position = self.shards.len();
+        // A shard that is being split is two already, on the same nodes, each with its part of the rows.
+        let is_split = state.splits.contains_key(&info.id);
+        let bytes = if is_split { bytes / 2 } else { bytes };
+        let weight = self.weight(bytes);
         for place in &places {
-            self.nodes[*place].load += weight;
-            self.nodes[*place].held.push(position);
+            let node = &mut self.nodes[*place];
+            node.load += weight;
+            node.bytes += bytes;
+            node.held.push(position);
+            if is_split {
+                node.load += weight;
+                node.bytes += bytes;
+                node.coming += 1;
+            }
         }
         if let Some(first) = places.first() {
             self.nodes[*first].leads.push(position);
+            self.nodes[*first].coming_leads += usize::from(is_split);
         }
-        self.shards.push(Shard { info, places, fixed: held.is_some(), weight });
+        self.shards.push(Shard { info, places, fixed: held.is_some(), weight, bytes });
         if let Some(why) = held {
             self.held.insert(info.id, why);
         }
@@ -211,7 +252,12 @@ impl<'a> Standing<'a> {
         }
         let mean = total / count;
         let (low, high, gives_above, gets_below) = if self.by_weight {
-            let slack = mean / SLACK_PART;
+            // What has been begun is brought to its end; for less nothing is begun.
+            let percent = match self.under_way {
+                0 => REBALANCE_START_PERCENT,
+                _ => REBALANCE_STOP_PERCENT,
+            };
+            let slack = mean / 100 * percent;
             (mean - slack, mean + slack, mean, mean)
         } else {
             let high = total.div_ceil(count);
@@ -240,8 +286,8 @@ impl<'a> Standing<'a> {
         let nodes = self.nodes.iter().filter(|node| node.takes_part);
         nodes
             .map(|node| {
-                let (replicas, leaders) = (node.held.len() as u64, node.leads.len() as u64);
-                (node.id, Share { replicas, leaders })
+                let (replicas, leaders) = (node.replicas() as u64, node.leading() as u64);
+                (node.id, Share { replicas, bytes: node.bytes, leaders })
             })
             .collect()
     }
@@ -306,12 +352,15 @@ impl<'a> Standing<'a> {
         let (from_id, to_id) = (source.id, target.id);
         let shard = &mut self.shards[position];
         let id = shard.info.id;
+        let (few, many) = (target.replicas(), source.replicas());
         let figures = if self.by_weight {
-            let (less, more) = (target.load, source.load);
-            format!("node {} holds {less} bytes, node {} holds {more}", to_id.0, from_id.0)
+            let (less, more) = (gib(target.bytes), gib(source.bytes));
+            format!(
+                "node {} holds {less} in {few} replicas, node {} holds {more} in {many}",
+                to_id.0, from_id.0
+            )
         } else {
-            let (less, more) = (target.held.len(), source.held.len());
-            format!("node {} has {less} replicas, node {} has {more}", to_id.0, from_id.0)
+            format!("node {} has {few} replicas, node {} has {many}", to_id.0, from_id.0)
         };
         let why = format!("{figures}: {id} moves from {from_id} to {to_id}");
         let mut replica = None;
@@ -323,13 +372,16 @@ impl<'a> Standing<'a> {
         }
         shard.fixed = true;
         let (weight, leads) = (shard.weight, shard.places.first() == Some(&to));
+        let bytes = shard.bytes;
         let source = &mut self.nodes[from];
         source.load -= weight;
+        source.bytes -= bytes;
         source.moving += 1;
         source.held.retain(|held| *held != position);
         source.leads.retain(|led| *led != position);
         let target = &mut self.nodes[to];
         target.load += weight;
+        target.bytes += bytes;
         target.moving += 1;
         target.held.push(position);
         if leads {
@@ -358,8 +410,11 @@ fn node(state: &ClusterState, health: &Health, id: NodeId) -> Node {
         receives: takes_part && !health.sick.contains(&id),
         broken,
         load: 0,
+        bytes: 0,
         held: Vec::new(),
         leads: Vec::new(),
+        coming: 0,
+        coming_leads: 0,
         moving: 0,
     }
 }

@@ -174,22 +174,129 @@ fn leaders_go_over_a_third_node_when_there_is_no_direct_way() {
     assert!(spread(&counts(&state).1) <= 1);
 }
 
-#[test]
-fn heavy_shards_are_evened_out_by_weight_and_small_differences_are_not() {
-    let mut state = state(3, 4, 8);
-    let bytes: BTreeMap<ShardId, u64> = (0..=8).map(|id| (ShardId(id), 1000 + 10 * id)).collect();
-    let health = alive(&state);
-    settle(&mut state, &bytes, &health);
-    let load = |node: u64| -> u64 {
-        let shards = state.map.shards().iter().filter(|info| info.is_on(NodeId(node)));
+/// Bytes of replicas per node.
+fn bytes_held(state: &ClusterState, bytes: &BTreeMap<ShardId, u64>) -> Vec<u64> {
+    let held = |node: &NodeId| -> u64 {
+        let shards = state.map.shards().iter().filter(|info| info.is_on(*node));
         shards.map(|info| bytes[&info.id]).sum()
     };
-    let loads: Vec<u64> = (1..=4).map(load).collect();
-    assert!(spread(&loads) < 1200, "{loads:?}");
-    // All the same but for a few bytes: nothing to do.
-    let even = crate::cluster::tests::state(3, 3, 8);
-    let plan = rebalance(&even, &alive(&even), &bytes, LIMITS);
-    assert_eq!((plan.moves.len(), plan.replicas_left), (0, 0));
+    state.nodes.keys().map(held).collect()
+}
+
+/// Sizes from one to so many GiB.
+fn sizes(shards: u64, most: u64) -> BTreeMap<ShardId, u64> {
+    (0..=shards).map(|id| (ShardId(id), (1 + id * 7 % most) << 30)).collect()
+}
+
+#[test]
+fn heavy_shards_are_evened_out_by_bytes_to_within_a_tenth() {
+    for most in [2, 5, 16] {
+        let mut state = state(3, 4, 60);
+        let bytes = sizes(60, most);
+        let health = alive(&state);
+        let first = rebalance(&state, &health, &bytes, LIMITS);
+        assert!(first.moves[0].why.starts_with("node 4 holds 0 GiB in 0 replicas"), "{first:?}");
+        assert!(settle(&mut state, &bytes, &health) < 70, "most {most}");
+        let loads = bytes_held(&state, &bytes);
+        let mean = loads.iter().sum::<u64>() / 4;
+        let off = loads.iter().map(|load| load.abs_diff(mean) * 100 / mean).max();
+        assert!(off < Some(12), "most {most}: {loads:?}");
+        let done = rebalance(&state, &health, &bytes, LIMITS);
+        assert_eq!((done.moves.len(), done.replicas_left), (0, 0));
+        assert_eq!(done.shares.values().map(|share| share.bytes).collect::<Vec<_>>(), loads);
+    }
+}
+
+#[test]
+fn shards_that_grow_and_shrink_a_little_do_not_go_to_and_fro() {
+    let mut state = state(3, 4, 60);
+    let low = sizes(60, 16);
+    let high: BTreeMap<ShardId, u64> =
+        low.iter().map(|(shard, bytes)| (*shard, bytes + bytes / 20 * (shard.0 % 2))).collect();
+    let health = alive(&state);
+    settle(&mut state, &low, &health);
+    let moves: u64 = (0..20)
+        .map(|_| settle(&mut state, &high, &health) + settle(&mut state, &low, &health))
+        .sum();
+    assert!(moves <= 6, "{moves}");
+}
+
+#[test]
+fn small_shards_all_weigh_the_same() {
+    let state = state(3, 4, 8);
+    let bytes: BTreeMap<ShardId, u64> = (0..=8).map(|id| (ShardId(id), id << 20)).collect();
+    let by_bytes = rebalance(&state, &alive(&state), &bytes, LIMITS);
+    assert_eq!(by_bytes.moves, plan(&state).moves);
+    assert_eq!(by_bytes.replicas_left, 6);
+}
+
+#[test]
+fn a_shard_that_is_being_split_counts_as_the_two_that_it_becomes() {
+    let mut state = state(3, 3, 8);
+    let before = plan(&state).shares;
+    split(&mut state, ShardId(2));
+    let leader = state.map.shard(ShardId(2)).unwrap().preferred_leader().unwrap();
+    for (node, share) in plan(&state).shares {
+        let leads = u64::from(node == leader);
+        assert_eq!(share.replicas, before[&node].replicas + 1);
+        assert_eq!(share.leaders, before[&node].leaders + leads);
+    }
+    let during = plan(&state).shares;
+    state.finish_split(ShardId(2), 0).unwrap();
+    let after = rebalance(&state, &alive(&state), &BTreeMap::new(), LIMITS).shares;
+    assert_eq!(during, after);
+}
+
+/// What changes leaders when shards take so much CPU.
+fn leaders_by_load(state: &ClusterState, cpu: &BTreeMap<ShardId, u32>) -> Vec<LeaderChange> {
+    let bytes = BTreeMap::new();
+    rebalance_by_load(state, &alive(state), Weights { bytes: &bytes, cpu }, LIMITS).leaders
+}
+
+#[test]
+fn leaders_of_busy_shards_are_evened_out_by_their_load() {
+    let mut state = state(3, 3, 6);
+    // All that one node leads is busy.
+    let leads = |state: &ClusterState, shard: ShardId| {
+        state.map.shard(shard).unwrap().preferred_leader().unwrap()
+    };
+    let all: Vec<ShardId> = state.map.shards().iter().map(|info| info.id).collect();
+    let busy: Vec<ShardId> =
+        all.iter().copied().filter(|shard| leads(&state, *shard) == NodeId(1)).collect();
+    assert!((2..=3).contains(&busy.len()), "{busy:?}");
+    let cpu_of = |shard: &ShardId| if busy.contains(shard) { 400 } else { 3 };
+    let cpu: BTreeMap<ShardId, u32> = all.iter().map(|shard| (*shard, cpu_of(shard))).collect();
+    let changes = leaders_by_load(&state, &cpu);
+    assert!(changes[0].why.contains("of a core"), "{changes:?}");
+    assert!(changes.iter().all(|change| busy.contains(&change.shard)), "quiet ones stay");
+    for change in changes {
+        state.prefer_leader(change.shard, change.to).unwrap();
+    }
+    let homes: BTreeSet<NodeId> = busy.iter().map(|shard| leads(&state, *shard)).collect();
+    assert_eq!(homes.len(), busy.len(), "each busy one has a node of its own");
+    assert_eq!(leaders_by_load(&state, &cpu), [], "and there it ends");
+}
+
+#[test]
+fn leaders_wait_while_loads_are_not_known_and_go_by_number_while_all_are_quiet() {
+    let mut state = state(3, 3, 6);
+    for shard in 0..=6 {
+        state.prefer_leader(ShardId(shard), NodeId(1)).unwrap();
+    }
+    let cpu = |of: fn(u64) -> u32| -> BTreeMap<ShardId, u32> {
+        (0..=6).map(|id| (ShardId(id), of(id))).collect()
+    };
+    let quiet = cpu(|_| 20);
+    assert_eq!(leaders_by_load(&state, &quiet), plan(&state).leaders);
+    let mut unknown = cpu(|_| 300);
+    unknown.remove(&ShardId(4));
+    assert_eq!(leaders_by_load(&state, &unknown), []);
+    // One alone is busy. It goes once, to where it is alone; then nobody is better off when it goes on.
+    let alone = cpu(|id| if id == 3 { 900 } else { 0 });
+    let changes = leaders_by_load(&state, &alone);
+    assert_eq!(changes.iter().map(|change| change.shard.0).collect::<Vec<_>>(), [3]);
+    state.prefer_leader(ShardId(3), changes[0].to).unwrap();
+    assert_eq!(leaders_by_load(&state, &alone), []);
 }
 
 #[test]
