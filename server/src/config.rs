@@ -5,7 +5,7 @@
 use base::NodeId;
 use base::limits::{
     DEAD_AFTER_DEFAULT, DISK_RESERVE_BYTES, RETENTION_DEFAULT, RETENTION_S,
-    SNAPSHOT_BYTES_PER_SECOND, SPLIT_BYTES_DEFAULT,
+    SNAPSHOT_BYTES_PER_SECOND, SPLIT_BYTES_DEFAULT, SPLIT_CPU_PERCENT_DEFAULT,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ const TDSQL_SETS_DEFAULT: u32 = 4;
 const TRANSACTION_MEMORY_MIB: RangeInclusive<u64> = 1..=512;
 /// What `max_transaction_gib` may be.
 const TRANSACTION_GIB: RangeInclusive<u64> = 1..=65_536;
+/// Largest `split_cpu_percent`: ten cores.
+const SPLIT_CPU_PERCENT_MAX: u32 = 1000;
 /// Largest `split_gib`.
 const SPLIT_GIB_MAX: u64 = 65_536;
 /// Fastest `rebuild_mib_per_s`.
@@ -131,8 +133,10 @@ pub struct StorageSection {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShardsSection {
-    /// Size above which a shard is split by itself, GiB; 0: only by command.
+    /// Size above which a shard is split by itself, GiB; 0: not for its size.
     pub split_gib: Option<u64>,
+    /// CPU above which a shard is split by itself, percent of a core; 0: not for its load.
+    pub split_cpu_percent: Option<u32>,
 }
 
 /// How large transactions may become.
@@ -258,8 +262,10 @@ pub struct Config {
     pub retention: Duration,
     /// Bytes of Raft snapshots per second in each direction.
     pub rebuild_bytes_per_second: u64,
-    /// Size above which a shard is split by itself, bytes; none: only by command.
+    /// Size above which a shard is split by itself, bytes; none: not for its size.
     pub split_bytes: Option<u64>,
+    /// CPU above which it is, thousandths of a core; none: not for its load.
+    pub split_cpu: Option<u32>,
     /// How large transactions may become.
     pub transaction_sizes: TransactionSizes,
     /// LOAD DATA LOCAL allowed.
@@ -372,6 +378,7 @@ impl Config {
             retention: retention(flags.retention.or(file.storage.retention_s))?,
             rebuild_bytes_per_second: rebuild_rate(file.storage.rebuild_mib_per_s)?,
             split_bytes: split_bytes(file.shards.split_gib)?,
+            split_cpu: split_cpu(file.shards.split_cpu_percent)?,
             transaction_sizes: transaction_sizes(&file.transactions)?,
             local_infile: file.sql.local_infile.unwrap_or(true),
             tdsql_sets: sets(file.sql.tdsql_sets)?,
@@ -458,6 +465,18 @@ fn split_bytes(wanted_gib: Option<u64>) -> Result<Option<u64>, String> {
         Some(gib) if gib <= SPLIT_GIB_MAX => Ok(Some(gib << 30)),
         Some(gib) => Err(format!(
             "[shards] split_gib = {gib} is not in 0 to {SPLIT_GIB_MAX}; 0 splits only by command"
+        )),
+    }
+}
+
+/// CPU above which a shard is split by itself, thousandths of a core.
+fn split_cpu(wanted_percent: Option<u32>) -> Result<Option<u32>, String> {
+    match wanted_percent {
+        None => Ok(Some(SPLIT_CPU_PERCENT_DEFAULT * 10)),
+        Some(0) => Ok(None),
+        Some(percent) if percent <= SPLIT_CPU_PERCENT_MAX => Ok(Some(percent * 10)),
+        Some(percent) => Err(format!(
+            "[shards] split_cpu_percent = {percent} is not in 0 to {SPLIT_CPU_PERCENT_MAX}; 0 splits no shard for its load"
         )),
     }
 }
@@ -602,6 +621,12 @@ mod tests {
         assert_eq!(size("[shards]\nsplit_gib = 0"), Ok(None));
         let error = size("[shards]\nsplit_gib = 70000").unwrap_err();
         assert!(error.contains("split_gib = 70000"), "{error}");
+        let cpu = |toml: &str| assemble(StartFlags::default(), toml).map(|config| config.split_cpu);
+        assert_eq!(cpu(""), Ok(Some(500)));
+        assert_eq!(cpu("[shards]\nsplit_cpu_percent = 75"), Ok(Some(750)));
+        assert_eq!(cpu("[shards]\nsplit_cpu_percent = 0"), Ok(None));
+        let error = cpu("[shards]\nsplit_cpu_percent = 2000").unwrap_err();
+        assert!(error.contains("split_cpu_percent = 2000"), "{error}");
     }
 
     #[test]

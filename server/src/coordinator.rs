@@ -22,12 +22,14 @@ use crate::local_shards::LocalShards;
 use crate::members::Members;
 use crate::meta_store::{ChangeError, MetaStore};
 use crate::shard_split::Splitter;
-use base::limits::{COORDINATE_PAUSE, LOST_WAIT};
+use base::limits::{COORDINATE_PAUSE, LOST_WAIT, REBALANCE_LOOK};
 use base::{NodeId, ReplicaId, ShardId, SharedClock};
 use parking_lot::Mutex;
 use shard_router::change::{Step, next_step};
-use shard_router::rebalance::{LeaderChange, Limits, Rebalance, rebalance};
+use shard_router::rebalance::{LeaderChange, Limits, Rebalance, Weights, rebalance_by_load};
 use shard_router::repair::{Health, NewJob, repairs};
+use shard_router::split::Seen;
+use shard_router::why::{self, Line, Plans};
 use shard_router::{ClusterState, Job, JobStep, NodeState, Reason};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -55,8 +57,8 @@ pub struct Coordinator {
     lost_since: Mutex<BTreeMap<(ShardId, ReplicaId), Duration>>,
     /// What each shard waits for; empty on a node that does not coordinate.
     notes: Mutex<BTreeMap<ShardId, String>>,
-    /// Version of the records and health for which nothing was to be evened out.
-    even_at: Mutex<Option<(u64, Health)>>,
+    /// Version of the records and health for which nothing was to be evened out, and when that was, monotonic.
+    even_at: Mutex<Option<(u64, Health, Duration)>>,
 }
 
 /// What a coordinator is made of.
@@ -124,8 +126,29 @@ impl Coordinator {
 
     /// What evens nodes out now, whether or not it is paused.
     pub fn rebalance(&self, state: &ClusterState) -> Rebalance {
-        // Nobody counts the bytes of shards yet: each replica weighs the same.
-        rebalance(state, &self.health(state), &BTreeMap::new(), Limits::of(state.rebalance))
+        let sizes = self.gossip.sizes().into_iter();
+        // Right after a split both halves have all rows on disk; the foreign ones go.
+        let bytes = sizes
+            .map(|(shard, size)| (shard, size.bytes / if size.has_foreign { 2 } else { 1 }))
+            .collect();
+        let loads = self.gossip.loads().into_iter();
+        let cpu = loads.map(|(shard, load)| (shard, load.cpu)).collect();
+        let weights = Weights { bytes: &bytes, cpu: &cpu };
+        rebalance_by_load(state, &self.health(state), weights, Limits::of(state.rebalance))
+    }
+
+    /// What the planners think of a shard, as far as this node knows.
+    ///
+    /// # Errors
+    /// A sentence: there is no such shard.
+    pub fn why(&self, state: &ClusterState, shard: ShardId) -> Result<Vec<Line>, String> {
+        let (sizes, loads) = (self.gossip.sizes(), self.gossip.loads());
+        let seen = Seen { sizes: &sizes, loads: &loads };
+        let splits = self.splitter.plan(state, &self.health(state), seen);
+        let (bytes_max, cpu_max) = self.splitter.bounds();
+        let rebalance = self.rebalance(state);
+        let plans = Plans { splits: &splits, rebalance: &rebalance, bytes_max, cpu_max };
+        why::why(state, shard, seen, plans)
     }
 
     /// Looks again and again, for ever; only the meta shard's leader acts.
@@ -248,13 +271,17 @@ impl Coordinator {
         if state.rebalance.paused {
             return Ok(());
         }
-        let as_before = Some((state.version, self.health(&state)));
-        if *self.even_at.lock() == as_before {
+        let (health, now) = (self.health(&state), self.clock.monotonic());
+        let is_even = self.even_at.lock().as_ref().is_some_and(|(version, seen, at)| {
+            // Sizes and loads change all the time.
+            *version == state.version && *seen == health && now.saturating_sub(*at) < REBALANCE_LOOK
+        });
+        if is_even {
             return Ok(());
         }
         let plan = self.rebalance(&state);
         if plan.moves.is_empty() && plan.leaders.is_empty() {
-            *self.even_at.lock() = as_before;
+            *self.even_at.lock() = Some((state.version, health, now));
             return Ok(());
         }
         for next in plan.moves {

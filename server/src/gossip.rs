@@ -10,6 +10,7 @@
 use crate::cluster_wire as cw;
 use crate::directory::{Directory, FIRST_VERSION};
 use crate::disks::Disks;
+use crate::load_meter::{LoadMeter, load_from_pb, load_to_pb};
 use crate::local_shards::LocalShards;
 use crate::peers::Peers;
 use crate::replicas::Replicas;
@@ -18,6 +19,7 @@ use base::limits::{READER_HOLD_MAX, STATUS_PAUSE, STATUS_WAIT_MAX};
 use base::{NodeId, ReplicaId, ShardId, SharedClock, Timestamp};
 use parking_lot::Mutex;
 use proto::node as pb;
+use shard_router::load::ShardLoad;
 use shard_router::split::ShardSize;
 use shard_router::{ClusterState, NodeInfo, NodeState};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +54,8 @@ pub struct Led {
     pub applied: u64,
     /// How large it is there.
     pub size: ShardSize,
+    /// How busy it is there, once that is known.
+    pub load: Option<ShardLoad>,
 }
 
 /// This node's part in the talk.
@@ -66,6 +70,8 @@ pub struct Gossip {
     replicas: OnceLock<Arc<Replicas>>,
     /// How the nodes' disks do.
     disks: Arc<Disks>,
+    /// How busy the shards are that this node leads.
+    meter: LoadMeter,
     /// Time.
     clock: SharedClock,
     /// Others, as they answered.
@@ -101,6 +107,7 @@ impl Gossip {
             local,
             replicas: OnceLock::new(),
             disks,
+            meter: LoadMeter::new(clock.clone()),
             clock,
             heard: Mutex::default(),
             introduced: Mutex::default(),
@@ -188,22 +195,27 @@ impl Gossip {
 
     /// How large shards are, as their leaders say that answer, this node included.
     pub fn sizes(&self) -> BTreeMap<ShardId, ShardSize> {
-        let mut newest: BTreeMap<ShardId, (u64, ShardSize)> = BTreeMap::new();
-        let mut say = |shard: ShardId, term: u64, size: ShardSize| {
-            let known = newest.entry(shard).or_insert((term, size));
-            if known.0 < term {
-                *known = (term, size);
-            }
-        };
-        for replica in self.replica_statuses().into_iter().filter(|status| status.role == "leader")
-        {
-            let size = ShardSize { bytes: replica.bytes, has_foreign: replica.has_foreign };
-            say(ShardId(replica.shard), replica.term, size);
-        }
+        self.led().into_iter().map(|(shard, led)| (shard, led.size)).collect()
+    }
+
+    /// How busy shards are, as far as their leaders know that answer, this node included.
+    pub fn loads(&self) -> BTreeMap<ShardId, ShardLoad> {
+        let led = self.led().into_iter();
+        led.filter_map(|(shard, led)| Some((shard, led.load?))).collect()
+    }
+
+    /// What the leaders of shards say, of those that answer, this node included; of several the newest.
+    fn led(&self) -> BTreeMap<ShardId, Led> {
+        let mut newest = leads(self.directory.node(), &self.replica_statuses());
         for heard in self.heard.lock().values().filter(|heard| heard.answers) {
-            heard.leads.iter().for_each(|(shard, led)| say(*shard, led.term, led.size));
+            for (shard, led) in &heard.leads {
+                let known = newest.entry(*shard).or_insert(*led);
+                if known.term < led.term {
+                    *known = *led;
+                }
+            }
         }
-        newest.into_iter().map(|(shard, (_, size))| (shard, size)).collect()
+        newest
     }
 
     /// The oldest read point of a transaction on any node that answers, this one included.
@@ -240,6 +252,7 @@ impl Gossip {
 
     /// Asks everybody once.
     async fn round(&self) {
+        self.meter.look(&self.local);
         let request = || {
             pb::call::Request::Status(pb::StatusRequest {
                 sender: Some(self.myself()),
@@ -287,17 +300,11 @@ impl Gossip {
             .lost
             .into_iter()
             .map(|lost| (ShardId(lost.shard), (ReplicaId(lost.replica), lost.why)));
-        let leads =
-            status.replicas.iter().filter(|replica| replica.role == "leader").map(|replica| {
-                let (term, applied) = (replica.term, replica.applied_index);
-                let size = ShardSize { bytes: replica.bytes, has_foreign: replica.has_foreign };
-                (ShardId(replica.shard), Led { node, term, applied, size })
-            });
         let heard = Heard {
             at: self.clock.monotonic(),
             answers: true,
             lost: lost.collect(),
-            leads: leads.collect(),
+            leads: leads(node, &status.replicas),
             oldest_read: (status.oldest_read != 0).then_some(Timestamp(status.oldest_read)),
         };
         self.heard.lock().insert(node, heard);
@@ -375,6 +382,10 @@ impl Gossip {
                 bytes: if leads { local.group.engine().stored_bytes() } else { 0 },
                 // What cannot be read now may have some: then the shard is not split again.
                 has_foreign: leads && local.shard.has_foreign().unwrap_or(true),
+                load: match leads {
+                    true => self.meter.load(status.shard, status.term).as_ref().map(load_to_pb),
+                    false => None,
+                },
                 shard: status.shard.0,
                 replica: status.replica.0,
                 leader_node: status.leader.map_or(0, |node| node.0),
@@ -397,6 +408,18 @@ impl Gossip {
         })
         .collect()
     }
+}
+
+/// What a node says of the shards that it leads.
+fn leads(node: NodeId, replicas: &[pb::ReplicaStatus]) -> BTreeMap<ShardId, Led> {
+    let led = replicas.iter().filter(|replica| replica.role == "leader");
+    led.map(|replica| {
+        let size = ShardSize { bytes: replica.bytes, has_foreign: replica.has_foreign };
+        let (term, applied) = (replica.term, replica.applied_index);
+        let load = replica.load.as_ref().map(load_from_pb);
+        (ShardId(replica.shard), Led { node, term, applied, size, load })
+    })
+    .collect()
 }
 
 /// Why a node that has this version of the state may not take part, if it may not.

@@ -6,7 +6,7 @@
 //! `wire` (calls between nodes), `oracle`, `balancer`, `collector`, `record_collector`, `http`.
 //!
 //! What the cluster is: `founding` (how a node comes to its first view), `cluster_file` and `directory` (the
-//! view), `meta_store` (the truth), `gossip` (how news spreads), `replicas` (a node does what the view says),
+//! view), `meta_store` (the truth), `gossip` (how news spreads), `load_meter` (how busy shards are), `replicas` (a node does what the view says),
 //! `node_control`, `leader_move` and `rebalance_control` (what administrators ask), `lock_handover` (how leaders are moved),
 //! `lock_survey`, `coordinator` and `members` (replicas are replaced, nodes evened out), `shard_split` (a shard becomes two),
 //! `cluster_view` (what SQL shows), `compare` (whether replicas hold the same), `cluster_wire`, `recover` (after
@@ -34,6 +34,7 @@ pub mod grpc;
 pub mod http;
 pub mod incoming;
 pub mod leader_move;
+pub mod load_meter;
 pub mod local_shards;
 pub mod lock_handover;
 pub mod lock_survey;

@@ -224,6 +224,7 @@ impl Node {
             members: members.clone(),
             clock: clock.clone(),
             bytes_max: config.split_bytes,
+            cpu_max: config.split_cpu,
         });
         let coordinator = Coordinator::new(CoordinatorParts {
             meta: meta.clone(),

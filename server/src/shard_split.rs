@@ -1,7 +1,7 @@
-//! Splits of shards: begun by command or because a shard is too large, then driven until the shard map names both halves.
+//! Splits of shards: begun by command or because a shard is too large or too busy, then driven until the shard map names both halves.
 //!
 //! ```text
-//! asked, or too large ─> job in the meta shard ─> SplitShard ─> the parent's leader (txn::shard::Shard::split)
+//! asked, or planned   ─> job in the meta shard ─> SplitShard ─> the parent's leader (txn::shard::Shard::split)
 //!                                                                  │ done, now or before
 //!      map: parent [a,b), child [b,c), the job is gone  <── one change, guarded by the version
 //! ```
@@ -14,7 +14,7 @@
 //! 1. The job is written before a leader is asked, and every id in it belongs to it alone.
 //! 2. One question per split is under way on a node; so a slow one holds up neither the others nor the repair of replicas.
 //!
-//! Not here: which shards are too large (`shard_router::split`), what a job says (`shard_router::split_job`), how child
+//! Not here: which shards are too large or too busy (`shard_router::split`), what a job says (`shard_router::split_job`), how child
 //! replicas start (`replicas`).
 
 use crate::cluster_wire as cw;
@@ -29,7 +29,7 @@ use base::{NodeId, ShardId, SharedClock, Slot, SlotRange};
 use parking_lot::Mutex;
 use proto::node as pb;
 use shard_router::repair::Health;
-use shard_router::split::{Wanted, splits};
+use shard_router::split::{Seen, Splits, Wanted, splits_by_load};
 use shard_router::{ClusterState, NewSplit, SplitJob};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct SplitterParts {
     pub meta: MetaStore,
     /// The newest state seen.
     pub directory: Arc<Directory>,
-    /// How nodes are, and how large shards are.
+    /// How nodes are, and how large and busy shards are.
     pub gossip: Arc<Gossip>,
     /// Replicas of this node.
     pub local: Arc<LocalShards>,
@@ -50,8 +50,10 @@ pub struct SplitterParts {
     pub members: Arc<Members>,
     /// Time.
     pub clock: SharedClock,
-    /// Bytes above which a shard is split; none: only by command.
+    /// Bytes above which a shard is split; none: not for its size.
     pub bytes_max: Option<u64>,
+    /// CPU above which it is split, thousandths of a core; none: not for its load.
+    pub cpu_max: Option<u32>,
 }
 
 /// Begins and drives splits.
@@ -62,7 +64,7 @@ pub struct Splitter {
     asking: Mutex<BTreeSet<ShardId>>,
     /// What became of the last question about a split; empty where nobody asks.
     notes: Mutex<BTreeMap<ShardId, String>>,
-    /// Why shards that are too large wait, as it was last logged.
+    /// Why shards that are too large or too busy wait, as it was last logged, without figures.
     logged: Mutex<BTreeMap<ShardId, String>>,
 }
 
@@ -154,24 +156,37 @@ impl Splitter {
         notes.clone()
     }
 
-    /// Begins the splits of shards that are too large.
-    async fn begin_due(&self, health: &Health) {
-        let state = self.parts.directory.state();
+    /// Which shards are to be split now, by what is seen of them.
+    pub fn plan(&self, state: &ClusterState, health: &Health, seen: Seen<'_>) -> Splits {
         let unix_ms = self.parts.clock.unix_ms();
         let wanted = Wanted { bytes_max: self.parts.bytes_max, unix_ms };
-        let plan = splits(&state, health, &self.parts.gossip.sizes(), wanted);
+        splits_by_load(state, health, seen, wanted, self.parts.cpu_max)
+    }
+
+    /// Bytes and CPU above which shards are split.
+    pub fn bounds(&self) -> (Option<u64>, Option<u32>) {
+        (self.parts.bytes_max, self.parts.cpu_max)
+    }
+
+    /// Begins the splits of shards that are too large or too busy.
+    async fn begin_due(&self, health: &Health) {
+        let state = self.parts.directory.state();
+        let (sizes, loads) = (self.parts.gossip.sizes(), self.parts.gossip.loads());
+        let plan = self.plan(&state, health, Seen { sizes: &sizes, loads: &loads });
         let mut logged = std::mem::take(&mut *self.logged.lock());
         logged.retain(|shard, _| plan.waiting.contains_key(shard));
         for (shard, why) in plan.waiting {
-            if logged.get(&shard) != Some(&why) {
+            // Its figures change all the time.
+            let words: String = why.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+            if logged.get(&shard) != Some(&words) {
                 tracing::info!(%shard, %why, "a shard is not split yet");
-                logged.insert(shard, why);
+                logged.insert(shard, words);
             }
         }
         *self.logged.lock() = logged;
         for (shard, at, why) in plan.start {
             match self.begin(&self.parts.directory.state(), shard, Some(at)).await {
-                Ok(_) => tracing::info!(%shard, %why, "a shard grew too large"),
+                Ok(_) => tracing::info!(%shard, %why, "a shard grew too large or too busy"),
                 // The next look tries again.
                 Err(error) => tracing::info!(%shard, %error, "a split cannot begin"),
             }

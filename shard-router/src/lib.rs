@@ -4,7 +4,7 @@
 //! `balance` (who should lead), `cluster` (nodes, map and changes of members), `repair` (who must be
 //! replaced, and where the successor goes), `rebalance` (what evens nodes out), `change` (the next step of such a
 //! change), `split_job` (a shard becomes two), `load` (how busy shards are and where),
-//! `split` (which shards should become two), `error`.
+//! `split` (which shards should become two), `why` (what planners think of a shard), `error`.
 //!
 //! Not here: who keeps the map (the meta shard, through `txn`), who carries plans out (`server`).
 
@@ -19,6 +19,7 @@ pub mod repair;
 pub mod shard_map;
 pub mod split;
 pub mod split_job;
+pub mod why;
 
 pub use balance::leader_moves;
 pub use cluster::{ClusterState, Job, JobStep, NodeInfo, NodeState, Reason, RebalanceSettings};
