@@ -5,7 +5,7 @@ use crate::cluster_client::ClusterClient;
 use crate::compare::Comparer;
 use crate::coordinator::Coordinator;
 use crate::directory::Directory;
-use crate::gossip::Gossip;
+use crate::gossip::{Gossip, Led};
 use crate::leader_move;
 use crate::local_shards::LocalShards;
 use crate::lock_survey::LockSurvey;
@@ -19,12 +19,13 @@ use crate::shard_split::Splitter;
 use base::limits::{ACTIVITY_WAIT_MAX, CATALOG_LEASE, CONNECTION_COUNTER_BITS, STATUS_WAIT_MAX};
 use base::{NodeId, ShardId, Slot, SlotRange};
 use proto::node as pb;
+use shard_router::load::{ShardLoad, Verdict};
 use shard_router::{ClusterState, NodeState, ShardInfo};
 use sql::activity::{ActivityPart, NodeActivity};
 use sql::ast::{NodeAction, RebalanceAction};
 use sql::instance::{
-    Cluster, ComparisonRow, NodePlanRow, NodeRow, RebalancePlanRow, RebalanceRow, ShardRow,
-    SplitRow, TableUsers, TableWanted,
+    Cluster, ComparisonRow, HotSlotRow, LoadFinding, NodePlanRow, NodeRow, OperationRow,
+    RebalancePlanRow, RebalanceRow, ShardLoadRow, ShardRow, SplitRow, TableUsers, TableWanted,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -142,6 +143,68 @@ impl ClusterView {
     }
 }
 
+/// What a leader says of its shard's load, for SQL.
+fn load_row(shard: ShardId, led: &Led, load: &ShardLoad) -> ShardLoadRow {
+    ShardLoadRow {
+        shard,
+        leader: led.node,
+        bytes: led.size.bytes,
+        reads: load.reads,
+        scans: load.scans,
+        rows_scanned: load.rows_scanned,
+        keys_read: load.keys_read,
+        writes: load.writes,
+        bytes_written: load.bytes_written,
+        cpu_permille: load.cpu,
+        samples: load.samples,
+        hottest: load.hottest.map(|hot| HotSlotRow {
+            slot: hot.slot,
+            permille: hot.permille,
+            table: hot.table,
+            by_writes: hot.by_writes,
+        }),
+        table: load.table,
+        finding: match load.verdict() {
+            Verdict::Unknown => LoadFinding::Unknown,
+            Verdict::OneSlot(_) => LoadFinding::OneSlot,
+            Verdict::Scans(_) => LoadFinding::Scans,
+            Verdict::Even(_) => LoadFinding::Even,
+        },
+    }
+}
+
+/// Splits and changes of members that are under way, in the order of their shards.
+fn operations(state: &ClusterState) -> Vec<OperationRow> {
+    let splits = state.splits.iter().map(|(shard, job)| OperationRow {
+        shard: *shard,
+        what: "split",
+        from: None,
+        to: None,
+        new_shard: Some(job.child),
+        reason: "it is to be two shards".to_string(),
+        state: format!("shard {} gets its slots from {} on", job.child.0, job.at),
+        started_unix_ms: job.started_unix_ms,
+    });
+    let jobs = state.jobs.iter().map(|(shard, job)| {
+        let replicas = state.map.shard(*shard).map_or(&[][..], |info| info.replicas.as_slice());
+        let gone = replicas.iter().find(|(replica, _)| Some(*replica) == job.remove);
+        let back = if job.cancelled { ", being taken back" } else { "" };
+        OperationRow {
+            shard: *shard,
+            what: if job.reason.repairs() { "replace" } else { "move" },
+            from: gone.map(|(_, node)| *node),
+            to: Some(job.add.1),
+            new_shard: None,
+            reason: job.reason.name().to_string(),
+            state: format!("{}{back}", job.step.name()),
+            started_unix_ms: job.started_unix_ms,
+        }
+    });
+    let mut rows: Vec<OperationRow> = splits.chain(jobs).collect();
+    rows.sort_by_key(|row| row.shard);
+    rows
+}
+
 #[async_trait::async_trait]
 impl Cluster for ClusterView {
     async fn announce_catalog(&self, version: u64) -> bool {
@@ -248,6 +311,27 @@ impl Cluster for ClusterView {
                 }
             })
             .collect()
+    }
+
+    fn shard_loads(&self) -> Vec<ShardLoadRow> {
+        let led = self.gossip.led();
+        led.iter()
+            .filter_map(|(shard, led)| Some(load_row(*shard, led, led.load.as_ref()?)))
+            .collect()
+    }
+
+    fn why_shard(&self, shard: ShardId) -> Result<Vec<(&'static str, String)>, String> {
+        let state = self.directory.state();
+        let lines = self.coordinator.why(&state, shard)?;
+        let mut lines: Vec<_> = lines.into_iter().map(|line| (line.topic, line.text)).collect();
+        if let Some(info) = state.map.shard(shard) {
+            lines.push(("state", self.shard_state(&state, info, &self.gossip.alive())));
+        }
+        Ok(lines)
+    }
+
+    fn operations(&self) -> Vec<OperationRow> {
+        operations(&self.directory.state())
     }
 
     async fn alter_node(

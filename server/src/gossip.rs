@@ -205,7 +205,7 @@ impl Gossip {
     }
 
     /// What the leaders of shards say, of those that answer, this node included; of several the newest.
-    fn led(&self) -> BTreeMap<ShardId, Led> {
+    pub fn led(&self) -> BTreeMap<ShardId, Led> {
         let mut newest = leads(self.directory.node(), &self.replica_statuses());
         for heard in self.heard.lock().values().filter(|heard| heard.answers) {
             for (shard, led) in &heard.leads {

@@ -25,6 +25,7 @@ pub mod distribution;
 pub mod information_schema;
 mod innodb_trx;
 pub mod performance_schema;
+mod precinct_tables;
 mod record;
 pub mod store;
 pub(crate) mod table_locks;

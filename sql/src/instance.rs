@@ -64,6 +64,27 @@ pub trait Cluster: Send + Sync + 'static {
     /// All shards, for SHOW SHARDS.
     fn shards(&self) -> Vec<ShardRow>;
 
+    /// What shards have to do whose leaders tell it, for SHOW HOT SHARDS; none where nobody counts.
+    fn shard_loads(&self) -> Vec<ShardLoadRow> {
+        Vec::new()
+    }
+
+    /// What the planners think of a shard, for SHOW SHARD … WHY: a word and a sentence each.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    fn why_shard(
+        &self,
+        shard: ShardId,
+    ) -> std::result::Result<Vec<(&'static str, String)>, String> {
+        Err(format!("there is no shard {} here: this server is not part of a cluster", shard.0))
+    }
+
+    /// Splits and changes of members that are under way, for information_schema.PRECINCT_OPERATIONS.
+    fn operations(&self) -> Vec<OperationRow> {
+        Vec::new()
+    }
+
     /// Compares the replicas of every shard, for ADMIN CHECKSUM CLUSTER. Takes as long as reading every
     /// replica at a limited rate does. A cluster without replicas has nothing to compare.
     async fn compare_shards(&self) -> Vec<ComparisonRow> {
@@ -236,6 +257,86 @@ pub struct ShardRow {
     pub applied_index: u64,
     /// Raft term at this node, 0 when it holds no replica.
     pub term: u64,
+}
+
+/// What a shard has to do, as its leader says. Rates are per second.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardLoadRow {
+    /// The shard.
+    pub shard: ShardId,
+    /// Its leader.
+    pub leader: NodeId,
+    /// Bytes of the leader's replica.
+    pub bytes: u64,
+    /// Requests that read keys, and pages of ranges.
+    pub reads: u64,
+    /// Pages of ranges among them.
+    pub scans: u64,
+    /// Rows of those pages.
+    pub rows_scanned: u64,
+    /// Keys that were asked for.
+    pub keys_read: u64,
+    /// Requests that write.
+    pub writes: u64,
+    /// Keys and values of those, bytes.
+    pub bytes_written: u64,
+    /// CPU that requests take, thousandths of a core.
+    pub cpu_permille: u32,
+    /// Samples that tell where that is.
+    pub samples: u32,
+    /// The slot that bears most.
+    pub hottest: Option<HotSlotRow>,
+    /// The table that bears most, and its part in thousandths.
+    pub table: Option<(TableId, u32)>,
+    /// What that comes to.
+    pub finding: LoadFinding,
+}
+
+/// The slot that bears most of a shard's load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HotSlotRow {
+    /// The slot.
+    pub slot: Slot,
+    /// Its part of the load, thousandths.
+    pub permille: u32,
+    /// The table that bears most of that.
+    pub table: TableId,
+    /// Whether most of it are writes.
+    pub by_writes: bool,
+}
+
+/// Where a shard's load is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadFinding {
+    /// Too few samples to say.
+    Unknown,
+    /// One slot bears so much that no split helps.
+    OneSlot,
+    /// Over its slots, and most of it reads long ranges.
+    Scans,
+    /// Over its slots.
+    Even,
+}
+
+/// A line of information_schema.PRECINCT_OPERATIONS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationRow {
+    /// The shard.
+    pub shard: ShardId,
+    /// `split`, `replace` or `move`.
+    pub what: &'static str,
+    /// The node whose replica goes.
+    pub from: Option<NodeId>,
+    /// The node that gets one.
+    pub to: Option<NodeId>,
+    /// The shard that comes of a split.
+    pub new_shard: Option<ShardId>,
+    /// Why.
+    pub reason: String,
+    /// How far it is.
+    pub state: String,
+    /// When it began, Unix milliseconds.
+    pub started_unix_ms: u64,
 }
 
 /// The line of SHOW REBALANCE.

@@ -7,11 +7,12 @@
 //! LIKE becomes a condition like any other, so both filters follow the expression library's rules.
 //!
 //! Reading order: this file (dispatch, filters, warnings), `tables` (what is defined), `server` (what
-//! runs), `rebalance` (how nodes are evened out), `engine_status` (row locks and transactions as a text),
-//! `create_table` (its text), `proxy` (sets, as TDSQL's proxy tells of them).
+//! runs), `rebalance` (how nodes are evened out), `hot` (what shards have to do), `engine_status` (row
+//! locks and transactions as a text), `create_table` (its text), `proxy` (sets, as TDSQL's proxy tells of them).
 
 mod create_table;
 mod engine_status;
+pub(crate) mod hot;
 mod proxy;
 pub(crate) mod rebalance;
 mod server;
@@ -160,6 +161,8 @@ async fn list<'a>(
         Show::Shards { table, key, filter } => {
             (server::shards(session, table.as_ref(), key).await?, like(filter))
         }
+        Show::HotShards(filter) => (hot::shards(session).await?, like(filter)),
+        Show::ShardWhy(shard) => (hot::why(session, *shard).await?, None),
         Show::Nodes(filter) => (server::nodes(session), like(filter)),
         Show::Rebalance { plan: false } => (rebalance::standing(session), None),
         Show::Rebalance { plan: true } => (rebalance::plan(session), None),

@@ -24,11 +24,14 @@
 //!
 //! Output is what a client would show: rows, affected rows, errors, and warnings when there are any.
 
-use base::{Clock, NodeId, ShardId, Timestamp};
+use base::{Clock, NodeId, ShardEpoch, ShardId, Slot, SlotRange, TableId, Timestamp};
 use bytes::Bytes;
 use engine::mvcc::SafePoints;
 use goldenscript::{Command, Context, Runner};
-use sql::instance::{Cluster, Instance, InstanceConfig, NodeRow, ShardRow};
+use sql::instance::{
+    Cluster, HotSlotRow, Instance, InstanceConfig, LoadFinding, NodeRow, OperationRow,
+    ShardLoadRow, ShardRow,
+};
 use sql::session::{ColumnMeta, Outcome, Session, SessionInfo};
 use sql::value::{Row, Value};
 use std::collections::BTreeMap;
@@ -102,7 +105,73 @@ impl Cluster for Alone {
     }
 
     fn shards(&self) -> Vec<ShardRow> {
-        Vec::new()
+        let row = |shard, leader, replicas: &[u64], state: &str| ShardRow {
+            shard: ShardId(shard),
+            epoch: ShardEpoch(1),
+            slots: SlotRange::ALL,
+            leader,
+            replicas: replicas.iter().copied().map(NodeId).collect(),
+            state: state.to_string(),
+            applied_index: 0,
+            term: 1,
+        };
+        vec![row(2, Some(NodeId(1)), &[3, 1], "ok"), row(9, None, &[1], "no leader")]
+    }
+
+    fn shard_loads(&self) -> Vec<ShardLoadRow> {
+        use LoadFinding::{Even, OneSlot, Scans, Unknown};
+        // Reads and writes; then the slot, its part, the table, and whether it is by writes.
+        type Hot = (u16, u32, u32, bool);
+        let row = |shard: u64, cpu: u32, finding: LoadFinding, requests: (u64, u64), hot: Hot| {
+            let ((reads, writes), (slot, permille, table, by_writes)) = (requests, hot);
+            let (slot, table) = (Slot(slot), TableId(table));
+            ShardLoadRow {
+                shard: ShardId(shard),
+                leader: NodeId(1),
+                bytes: 1 << 30,
+                reads,
+                scans: 10,
+                rows_scanned: 16_000,
+                keys_read: reads,
+                writes,
+                bytes_written: writes * 100,
+                cpu_permille,
+                samples: if finding == Unknown { 12 } else { 300 },
+                hottest: Some(HotSlotRow { slot, permille, table, by_writes }),
+                table: Some((table, permille)),
+                finding,
+            }
+        };
+        vec![
+            row(1, 120, Even, (300, 20), (7, 30, 1000, false)),
+            row(2, 910, OneSlot, (40, 900), (4711, 830, 1000, true)),
+            row(3, 640, Scans, (10, 0), (9, 40, 1001, false)),
+            row(4, 20, Unknown, (5, 0), (9, 400, 1001, false)),
+            row(5, 500, OneSlot, (80, 0), (77, 990, 1001, false)),
+            row(6, 400, OneSlot, (0, 60), (8, 1000, 1002, true)),
+            row(7, 0, Unknown, (0, 0), (8, 1000, 1002, true)),
+            row(8, 450, OneSlot, (80, 0), (9, 1000, 4000, false)),
+        ]
+    }
+
+    fn why_shard(&self, shard: ShardId) -> Result<Vec<(&'static str, String)>, String> {
+        match shard.0 {
+            2 => Ok(vec![("size", "it holds 1 GiB".to_string())]),
+            _ => Err(format!("there is no shard {}; the last one is 8", shard.0)),
+        }
+    }
+
+    fn operations(&self) -> Vec<OperationRow> {
+        vec![OperationRow {
+            shard: ShardId(2),
+            what: "split",
+            from: None,
+            to: None,
+            new_shard: Some(ShardId(10)),
+            reason: "it is to be two shards".to_string(),
+            state: "asked".to_string(),
+            started_unix_ms: 90_000,
+        }]
     }
 
     fn nodes(&self) -> Vec<NodeRow> {

@@ -1,4 +1,5 @@
-//! `precinct shard`: which shards there are, where rows are, splitting one, moving its leader or a replica of it.
+//! `precinct shard`: which shards there are, where rows are, which are hot and why, splitting one, moving its leader or a
+//! replica of it.
 //!
 //! Asked by SQL of any node (SHOW SHARDS, ALTER SHARD). Results go to stdout, hints to stderr.
 
@@ -21,6 +22,10 @@ enum Action {
     Ls(Look),
     /// Show one shard
     Show(LookAt),
+    /// List the shards that have anything to do, the busiest first, and what to do about it
+    Hot(Look),
+    /// Say what is planned for a shard, and what is in the way of it
+    Why(LookAt),
     /// Show which shard has the rows of a table with a sharding key
     Locate(Locate),
     /// Let another node lead a shard, for the moment
@@ -105,6 +110,21 @@ pub fn run(args: &ShardArgs) -> Result<(), Failure> {
         match &args.action {
             Action::Ls(look) => list(look, None).await,
             Action::Show(at) => list(&at.look, Some(at.shard)).await,
+            Action::Hot(look) => {
+                let mut conn = look.server.connect().await?;
+                let hot = ask(&mut conn, "SHOW HOT SHARDS").await?;
+                if hot.is_empty() && look.output == Output::Table {
+                    eprintln!("no shard has anything to do; a new leader tells its load after 5 s");
+                }
+                print_rows("shards", &hot, look.output);
+                Ok(())
+            }
+            Action::Why(LookAt { shard, look }) => {
+                let mut conn = look.server.connect().await?;
+                let lines = ask(&mut conn, &format!("SHOW SHARD {shard} WHY")).await?;
+                print_rows("lines", &lines, look.output);
+                Ok(())
+            }
             Action::Locate(locate) => {
                 let mut conn = locate.look.server.connect().await?;
                 let statement = locating(&locate.table, &locate.key);

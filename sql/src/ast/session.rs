@@ -292,6 +292,10 @@ pub enum Show {
         /// LIKE or WHERE.
         filter: Option<ShowFilter>,
     },
+    /// SHOW HOT SHARDS: what shards have to do, and where.
+    HotShards(Option<ShowFilter>),
+    /// SHOW SHARD n WHY: what the planners think of it.
+    ShardWhy(u64),
     /// SHOW NODES: the nodes of the cluster.
     Nodes(Option<ShowFilter>),
     /// SHOW REBALANCE [PLAN]: how even nodes are, or what happens next and why.

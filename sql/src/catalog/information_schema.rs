@@ -9,12 +9,15 @@
 //!
 //! Not here: SHOW (`show`), which prints the same facts in other words.
 
-use super::{Catalog, ColumnDef, DefaultValue, IndexDef, TableDef, innodb_trx, performance_schema};
+use super::{
+    Catalog, ColumnDef, DefaultValue, IndexDef, TableDef, innodb_trx, performance_schema,
+    precinct_tables,
+};
 use crate::activity::{Activity, ActivityPart};
 use crate::binder::{VirtualRows, VirtualTables};
 use crate::collation::{CHARSETS, COLLATIONS, CollationId};
 use crate::context::EvalContext;
-use crate::instance::Instance;
+use crate::instance::{Cluster, Instance};
 use crate::session::variables::SessionVariables;
 use crate::types::{SqlType, TypeKind};
 use crate::value::{DateTime, Row, Value};
@@ -62,6 +65,16 @@ impl SystemTables {
         }
     }
 
+    /// The cluster, as this node sees it.
+    pub(super) fn cluster(&self) -> &dyn Cluster {
+        &*self.instance.config.cluster
+    }
+
+    /// What is defined.
+    pub(super) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
     /// Whether rows of a table that was named are not known yet.
     pub(crate) fn lacks_activity(&self) -> bool {
         self.lacks_activity.load(Ordering::Relaxed)
@@ -99,6 +112,9 @@ impl VirtualTables for SystemTables {
         }
         let table = match lower.as_str() {
             "innodb_trx" => innodb_trx::table(self),
+            "precinct_shards" => precinct_tables::shards(self),
+            "precinct_replicas" => precinct_tables::replicas(self),
+            "precinct_operations" => precinct_tables::operations(self),
             "processlist" => processlist(self),
             "session_variables" | "global_variables" => {
                 variables(&self.variables, lower == "global_variables")

@@ -137,6 +137,15 @@ impl Parser<'_> {
                 };
                 Show::Shards { table, key, filter: self.show_filter()? }
             }
+            "HOT" => {
+                self.expect_word("SHARDS")?;
+                Show::HotShards(self.show_filter()?)
+            }
+            "SHARD" => {
+                let shard = self.number()?;
+                self.expect_word("WHY")?;
+                Show::ShardWhy(shard)
+            }
             "NODES" => Show::Nodes(self.show_filter()?),
             "REBALANCE" => Show::Rebalance { plan: self.accept_word("PLAN") },
             "DDL" => {

@@ -372,6 +372,8 @@ impl Printer {
                 }
                 self.filter(filter);
             }
+            Show::HotShards(filter) => self.listing("HOT SHARDS", &None, filter),
+            Show::ShardWhy(shard) => self.text(&format!("SHARD {shard} WHY")),
             Show::Nodes(filter) => self.listing("NODES", &None, filter),
             Show::Rebalance { plan } => {
                 self.text("REBALANCE");
