@@ -493,11 +493,11 @@ pub const REBALANCE_STOP_PERCENT: u64 = 4;
 /// How often nodes are looked at anew for that when nothing but sizes and loads has changed.
 pub const REBALANCE_LOOK: Duration = Duration::from_secs(10);
 /// What leading a shard costs beside its load when leaders are evened out, thousandths of a core.
-pub const REBALANCE_LEADER_PERMILLE: u64 = 20;
+pub const REBALANCE_LEADER_PERMILLE: u64 = 50;
 /// Leaders are evened out by load when a node is farther above the mean than this, percent, …
 pub const REBALANCE_LEADERS_START_PERCENT: u64 = 25;
-/// … and by this, thousandths of a core, …
-pub const REBALANCE_LEADERS_START_PERMILLE: u64 = 200;
+/// … and by this, thousandths of a core: a little more than one that is idle costs, …
+pub const REBALANCE_LEADERS_START_PERMILLE: u64 = 60;
 /// … until none is farther above it than this, percent.
 pub const REBALANCE_LEADERS_STOP_PERCENT: u64 = 10;
 /// How often a node asks the others how they are.

@@ -5,7 +5,7 @@
 //! size       it holds 21 GiB; above 16 GiB it is split
 //! load       its requests take 12 % of a core; above 50 % for 60 s it is split
 //! split      it is too large (21 GiB), but its replica on node 3 is away
-//! placement  nodes 1, 2 and 3 hold its replicas; node 2 is to lead it
+//! placement  nodes 2, 1, 3 hold its replicas; node 2 is to lead it
 //! balance    it stays where it is for now: repairs come first: …
 //! ```
 //!

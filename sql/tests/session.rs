@@ -135,7 +135,7 @@ impl Cluster for Alone {
                 keys_read: reads,
                 writes,
                 bytes_written: writes * 100,
-                cpu_permille,
+                cpu_permille: cpu,
                 samples: if finding == Unknown { 12 } else { 300 },
                 hottest: Some(HotSlotRow { slot, permille, table, by_writes }),
                 table: Some((table, permille)),

@@ -5,9 +5,9 @@
 //! ```
 //!
 //! A shard weighs its CPU and what leading costs at all. It starts when a node is far above the mean, and ends when none is
-//! much above it; a busy shard goes only where the taker has clearly less afterwards than the giver had before. So the sum of
+//! much above it; a shard goes only where the taker has clearly less afterwards than the giver had before. So the sum of
 //! squares falls with every step, and the steps come to an end. A single shard that is too busy for its node stays: to move it
-//! only moves the trouble. Quiet shards stay as well.
+//! only moves the trouble.
 
 use super::LeaderChange;
 use super::standing::Standing;
@@ -86,8 +86,7 @@ fn best_step(
         });
         let fits = |(position, from, to): &(usize, usize, usize)| {
             let (cpu, between) = (cpu[*position], loads[*from].saturating_sub(loads[*to]));
-            let is_busy = cpu >= REBALANCE_LEADER_PERMILLE + u64::from(LOAD_QUIET_PERMILLE);
-            nodes[*to].receives && is_busy && cpu * 10 <= between * 9
+            nodes[*to].receives && cpu * 10 <= between * 9
         };
         steps.filter(fits).max_by_key(|(position, _, to)| {
             let place = std::cmp::Reverse((*position, *to));
