@@ -528,6 +528,8 @@ pub const SPLIT_HALF_PERMILLE_MIN: u32 = 250;
 /// Keys that are read or written at a shard's leader for one that is sampled. A prime: clients that go round the same keys do
 /// not fall into step with it.
 pub const LOAD_SAMPLE_EVERY: u64 = 61;
+/// Time that one read of a key stands for at most when it is timed for the others: a longer one has waited.
+pub const LOAD_TIMED_MAX: Duration = Duration::from_micros(500);
 /// Samples of each kind of load that a leader keeps of a [`LOAD_WINDOW`], and of a walk over its data.
 pub const LOAD_SAMPLES_KEPT: usize = 256;
 /// Samples of a shard below which nobody says where its load is.
@@ -541,7 +543,7 @@ pub const LOAD_STEP: Duration = Duration::from_secs(5);
 /// Such steps that a rate is the mean of.
 pub const LOAD_RATE_STEPS: usize = 6;
 /// CPU of the busiest shard, thousandths of a core, below which shards count as quiet: their leaders are evened out by number.
-pub const LOAD_QUIET_PERMILLE: u32 = 50;
+pub const LOAD_QUIET_PERMILLE: u32 = 100;
 /// Rows per page of a range from which a shard that is busy with ranges counts as hot by scans.
 pub const LOAD_SCAN_ROWS: u64 = 100;
 /// How long a leader may take to split its shard: writes under way end, then the entry is replicated.

@@ -122,7 +122,7 @@ impl Planner<'_> {
             let outcome = outcome.and_then(|at| self.state.may_split(shard, at));
             let bytes = gib(size.bytes);
             let why = format!("it holds {bytes}, more than {}", gib(bytes_max));
-            self.note(shard, outcome, &why, ("too large", &bytes));
+            self.note(shard, outcome, &why, ("too large", bytes.as_str()));
         }
     }
 
@@ -152,7 +152,7 @@ impl Planner<'_> {
                 (LOAD_STEP * SPLIT_CPU_STEPS as u32).as_secs(),
                 percent(cpu_max)
             );
-            self.note(shard, outcome, &why, ("too busy", &cpu));
+            self.note(shard, outcome, &why, ("too busy", cpu.as_str()));
         }
     }
 

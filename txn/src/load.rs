@@ -12,14 +12,16 @@
 //!
 //! The time is that of evaluating requests at the leader: what the engine is asked, and what is decided. Neither Raft nor the
 //! network, waits, or what followers do is in it. Of reads of a single key one of many is timed, for all: two looks at the
-//! clock would cost as much as a tenth of the read.
+//! clock would cost as much as a tenth of the read. One that the system has interrupted must not count that often.
 //!
 //! Invariants:
 //! 1. Nothing here waits: a sample that meets another one is left out.
 //! 2. A request allocates nothing here, but for the first sample of a reservoir.
 
 use crate::command::{KeyWrite, Version, WriteRequest};
-use base::limits::{COLLECT_STEP_BYTES, LOAD_SAMPLE_EVERY, LOAD_SAMPLES_KEPT, LOAD_WINDOW};
+use base::limits::{
+    COLLECT_STEP_BYTES, LOAD_SAMPLE_EVERY, LOAD_SAMPLES_KEPT, LOAD_TIMED_MAX, LOAD_WINDOW,
+};
 use base::{Rng, ShardId, SharedClock, Slot, TableId};
 use bytes::Bytes;
 use engine::{key, mvcc};
@@ -282,6 +284,7 @@ pub(crate) struct Timed<'l> {
 impl Drop for Timed<'_> {
     fn drop(&mut self) {
         let took = self.load.clock.monotonic().saturating_sub(self.began);
+        let took = if self.times > 1 { took.min(LOAD_TIMED_MAX) } else { took };
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).saturating_mul(self.times);
         self.load.busy_nanos[self.kind as usize].fetch_add(nanos, Ordering::Relaxed);
     }
@@ -480,9 +483,17 @@ mod tests {
             hand.pass(Duration::from_micros(2));
         }
         let timed = load.timed(LoadKind::Writes);
-        hand.pass(Duration::from_micros(70));
+        hand.pass(Duration::from_secs(7));
         drop(timed);
-        assert_eq!(load.totals().busy_micros, [LOAD_SAMPLE_EVERY * 10 * 2, 0, 70]);
+        let reads = LOAD_SAMPLE_EVERY * 10 * 2;
+        assert_eq!(load.totals().busy_micros, [reads, 0, 7_000_000]);
+        // One that was interrupted does not stand for many that were, too.
+        let timed = load.point(&key(1000, 5));
+        hand.pass(Duration::from_secs(1));
+        assert!(timed.is_some());
+        drop(timed);
+        let most = LOAD_SAMPLE_EVERY * LOAD_TIMED_MAX.as_micros() as u64;
+        assert_eq!(load.totals().busy_micros[0], reads + most);
     }
 
     #[test]

@@ -285,7 +285,7 @@ fn a_node_that_joins_gets_leaders_of_busy_shards_too() {
         let other = info.replicas.iter().map(|(_, node)| *node).find(|node| *node != NodeId(4));
         state.prefer_leader(ShardId(id), other.unwrap()).unwrap();
     }
-    let cpu: BTreeMap<ShardId, u32> = (0..=8).map(|id| (ShardId(id), 80)).collect();
+    let cpu: BTreeMap<ShardId, u32> = (0..=8).map(|id| (ShardId(id), 180)).collect();
     for _ in 0..10 {
         for change in leaders_by_load(&state, &cpu) {
             state.prefer_leader(change.shard, change.to).unwrap();
