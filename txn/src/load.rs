@@ -155,11 +155,11 @@ impl Load {
         if !turn.is_multiple_of(LOAD_SAMPLE_EVERY) {
             return None;
         }
-        let began = self.clock.monotonic();
         if let Some(mut samples) = self.samples.try_lock() {
-            samples.take(began, LoadKind::Keys, key);
+            samples.take(self.clock.monotonic(), LoadKind::Keys, key);
         }
-        let times = LOAD_SAMPLE_EVERY;
+        // After the sample is taken: what that costs is not what the others cost.
+        let (began, times) = (self.clock.monotonic(), LOAD_SAMPLE_EVERY);
         Some(Timed { load: self, kind: LoadKind::Keys, began, times })
     }
 
