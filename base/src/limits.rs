@@ -294,6 +294,8 @@ pub const OUTCOME_RETRY_PAUSE: Duration = Duration::from_millis(50);
 pub const READ_WAIT_MAX: Duration = Duration::from_millis(4500);
 /// Rows a coordinator asks for in one page of a scan.
 pub const SCAN_PAGE_ROWS: usize = 4096;
+/// Shards whose parts of a local join are computed at the same time.
+pub const LOCAL_JOIN_SHARDS_MAX: usize = 8;
 /// Keys in one point-read request to a shard.
 pub const GET_KEYS_MAX: usize = 1024;
 /// Bytes a write costs in a command beside its key and value: framing and timestamps.

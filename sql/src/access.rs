@@ -58,7 +58,7 @@ pub enum Access {
         range: KeyRange,
     },
     /// Ranges of the primary key that do not overlap, in ascending order.
-    PrimaryRange(Vec<KeyRange>),
+    PrimaryRange(Vec<PlacedRange>),
     /// Every row.
     Full,
 }
@@ -70,6 +70,17 @@ pub struct IndexPoint {
     pub prefix: Vec<u8>,
     /// The whole key, when there is only one entry and its slot is known.
     pub entry: Option<Bytes>,
+    /// A key whose shard holds all of them, when the leading columns decide it.
+    pub shard: Option<Bytes>,
+}
+
+/// Rows between two bounds of the primary key, and where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedRange {
+    /// Their keys.
+    pub range: KeyRange,
+    /// A key whose shard holds all of them, when the bounds decide it.
+    pub shard: Option<Bytes>,
 }
 
 /// An access and what it settles.
@@ -216,7 +227,10 @@ fn candidate(
         let keys = range.key_range(table, index, known, part.prefix.is_some())?;
         let access = match (keys.is_empty(), index.primary) {
             (true, _) => Access::Nothing,
-            (false, true) => Access::PrimaryRange(vec![keys]),
+            (false, true) => {
+                let shard = shard_of_leading(table, index, known)?;
+                Access::PrimaryRange(vec![PlacedRange { range: keys, shard }])
+            }
             (false, false) => Access::IndexRange { index: position, range: keys },
         };
         return Ok(Some(Candidate { access, covered, known_columns, has_range: true }));
@@ -240,18 +254,49 @@ fn points(
             return Ok(Access::Rows(keys.into_iter().collect()));
         }
     }
-    let mut found: BTreeMap<Vec<u8>, Option<Bytes>> = BTreeMap::new();
+    let mut found: BTreeMap<Vec<u8>, IndexPoint> = BTreeMap::new();
     for values in combinations {
-        let prefix = table_codec::key_prefix(table, index, values)?;
-        found.insert(prefix, table_codec::unique_entry_key(table, index, values)?);
+        let point = point(table, index, values)?;
+        found.insert(point.prefix.clone(), point);
     }
     Ok(if index.primary {
-        Access::PrimaryRange(found.into_keys().map(KeyRange::prefix).collect())
+        Access::PrimaryRange(found.into_values().map(PlacedRange::from).collect())
     } else {
-        let points =
-            found.into_iter().map(|(prefix, entry)| IndexPoint { prefix, entry }).collect();
-        Access::Index { index: position, points }
+        Access::Index { index: position, points: found.into_values().collect() }
     })
+}
+
+/// The entries of an index whose leading columns have these values.
+pub(crate) fn point(table: &TableDef, index: &IndexDef, values: &[Value]) -> Result<IndexPoint> {
+    Ok(IndexPoint {
+        prefix: table_codec::key_prefix(table, index, values)?,
+        entry: table_codec::unique_entry_key(table, index, values)?,
+        shard: shard_of_leading(table, index, values)?,
+    })
+}
+
+impl From<IndexPoint> for PlacedRange {
+    fn from(point: IndexPoint) -> PlacedRange {
+        PlacedRange { range: KeyRange::prefix(point.prefix), shard: point.shard }
+    }
+}
+
+/// A key whose shard holds all entries of an index with these leading values. `None` when the values do not decide it.
+fn shard_of_leading(table: &TableDef, index: &IndexDef, values: &[Value]) -> Result<Option<Bytes>> {
+    if index.global {
+        // Its entries are not where their rows are.
+        return Ok(None);
+    }
+    let mut sharding = Vec::new();
+    for column in table.sharding_columns() {
+        let mut known = index.columns.iter().zip(values);
+        match known.find(|(part, _)| part.column == *column && part.prefix.is_none()) {
+            Some((_, value)) => sharding.push(value.clone()),
+            None => return Ok(None),
+        }
+    }
+    let slot = table_codec::slot_of_sharding(table, &sharding)?;
+    Ok(Some(table_codec::key_in_slot(table, slot)))
 }
 
 fn shard(table: &TableDef, terms: &Terms) -> Result<Option<Bytes>> {
@@ -283,6 +328,17 @@ fn slots(table: &TableDef, terms: &Terms, ctx: &EvalContext) -> Option<SlotFilte
         (Some(own), Some(sets)) => Some(own.within(sets)),
         (own, sets) => own.or_else(|| sets.clone()),
     }
+}
+
+/// Whether an access of these rows reads one shard only: it holds all of them, and the entries that lead to them.
+pub fn is_in_one_shard(table: &TableDef, choice: &Choice) -> bool {
+    let leads_elsewhere = match &choice.access {
+        Access::Index { index, .. } | Access::IndexRange { index, .. } => {
+            table.indexes[*index].global
+        }
+        Access::Nothing | Access::Rows(_) | Access::PrimaryRange(_) | Access::Full => false,
+    };
+    choice.shard.is_some() && !leads_elsewhere
 }
 
 /// A walk over all entries of an index.

@@ -3,7 +3,7 @@
 //! ```text
 //! BoundQuery ─ subqueries that run once ─ planner::optimise ─ build ─> ExecutionPlan ─> pages of rows
 //!                                                               │
-//!   ours: TableScan, Lookup, Apply, Chain, Rows                 └ DataFusion's: Filter, Projection, joins,
+//!   ours: TableScan, Lookup, Local, Apply, Chain, Rows          └ DataFusion's: Filter, Projection, joins,
 //!                                                                 Aggregate, Sort, Limit, Union
 //! ```
 //!
@@ -11,8 +11,8 @@
 //! (collation weights for text), never text: DataFusion compares bytes, MySQL does not.
 //!
 //! Invariants:
-//! 1. Every operator has one partition; rows of a plan without ORDER BY keep the order of its first
-//!    input where MySQL's would.
+//! 1. Every operator has one partition, but below a `LocalExec`, where each partition is a range of slots; rows of a plan
+//!    without ORDER BY keep the order of its first input where MySQL's would.
 //! 2. A query's operators share one memory pool of `base::limits::QUERY_BYTES_MAX`; sorts and
 //!    aggregates spill, whatever cannot spill fails with 1038.
 //! 3. `ctx.cancel` is looked at before every batch.
@@ -26,6 +26,7 @@ pub mod chain;
 pub mod decode;
 pub mod error;
 pub mod expression;
+pub mod local;
 pub mod lookup;
 pub mod operator;
 pub mod scan;
@@ -43,6 +44,7 @@ use crate::value::Row;
 use crate::{Error, Result};
 use arrow::record_batch::RecordBatch;
 use base::limits::QUERY_BYTES_MAX;
+use base::{SLOT_COUNT, SlotRange};
 use datafusion_execution::config::SessionConfig;
 use datafusion_execution::disk_manager::DiskManager;
 use datafusion_execution::memory_pool::{FairSpillPool, MemoryPool};
@@ -53,10 +55,10 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
-use txn::Transaction;
+use txn::{ShardClient, Transaction};
 
 /// A transaction that operators, statements and result streams share.
 pub type SharedTransaction = Arc<tokio::sync::Mutex<Transaction>>;
@@ -69,6 +71,8 @@ pub const BATCH_ROWS: usize = 8192;
 pub struct Environment {
     /// Where tables are read.
     pub transaction: SharedTransaction,
+    /// Where shards are.
+    client: Arc<dyn ShardClient>,
     /// Meaning of expressions, warnings, the cancel flag.
     pub ctx: Arc<EvalContext>,
     /// Memory, spill files and batch size, as DataFusion wants them.
@@ -83,21 +87,22 @@ impl std::fmt::Debug for Environment {
 
 impl Environment {
     /// An environment that spills below `temp_dir`.
-    pub fn new(
+    pub async fn new(
         transaction: SharedTransaction,
         ctx: Arc<EvalContext>,
         temp_dir: &Path,
     ) -> Result<Environment> {
-        Environment::with_memory(transaction, ctx, temp_dir, QUERY_BYTES_MAX)
+        Environment::with_memory(transaction, ctx, temp_dir, QUERY_BYTES_MAX).await
     }
 
     /// The same with another limit of memory.
-    fn with_memory(
+    async fn with_memory(
         transaction: SharedTransaction,
         ctx: Arc<EvalContext>,
         temp_dir: &Path,
         bytes: usize,
     ) -> Result<Environment> {
+        let client = transaction.lock().await.client().clone();
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(bytes));
         let runtime = RuntimeEnv { memory_pool: pool, ..base_runtime(temp_dir)? };
         let config = CONFIG.clone();
@@ -111,7 +116,16 @@ impl Environment {
             HashMap::new(),
             Arc::new(runtime),
         );
-        Ok(Environment { transaction, ctx, task: Arc::new(task) })
+        Ok(Environment { transaction, client, ctx, task: Arc::new(task) })
+    }
+
+    /// All slots, cut where the shards' are, as far as this node knows: each slot is in one range, whatever the map says.
+    pub(crate) fn slots_by_shard(&self) -> Result<Arc<[SlotRange]>> {
+        let routes = self.client.data_shards()?;
+        let mut starts: BTreeSet<u32> = routes.iter().map(|route| route.slots.start).collect();
+        starts.insert(0);
+        let ends = starts.iter().skip(1).copied().chain([SLOT_COUNT]);
+        Ok(starts.iter().zip(ends).map(|(&start, end)| SlotRange { start, end }).collect())
     }
 
     /// Starts a plan.
@@ -150,7 +164,7 @@ pub async fn run_query(
     ctx: &Arc<EvalContext>,
     temp_dir: &Path,
 ) -> Result<RowSource> {
-    let environment = Environment::new(transaction.clone(), ctx.clone(), temp_dir)?;
+    let environment = Environment::new(transaction.clone(), ctx.clone(), temp_dir).await?;
     let mut subqueries = bound.subqueries.clone();
     let plan = subquery::resolve(bound.plan.clone(), &mut subqueries, &environment).await?;
     let mut pages = stream_plan(plan, subqueries, &environment)?;
@@ -191,7 +205,7 @@ pub(crate) async fn settle_subqueries<'a>(
         return Ok(Cow::Borrowed(bound));
     }
     let mut settled = bound.clone();
-    let environment = Environment::new(transaction.clone(), ctx.clone(), temp_dir)?;
+    let environment = Environment::new(transaction.clone(), ctx.clone(), temp_dir).await?;
     settled.plan =
         subquery::resolve(bound.plan.clone(), &mut settled.subqueries, &environment).await?;
     Ok(Cow::Owned(settled))
@@ -306,8 +320,10 @@ mod tests {
         let transaction =
             Arc::new(tokio::sync::Mutex::new(Transaction::begin(client, Mode::Snapshot)));
         let ctx = Arc::new(EvalContext::detached(0));
-        let environment = Environment::with_memory(transaction, ctx, temp_dir, bytes)?;
-        runtime.block_on(collect_plan(plan, Vec::new(), &environment, usize::MAX))
+        runtime.block_on(async {
+            let environment = Environment::with_memory(transaction, ctx, temp_dir, bytes).await?;
+            collect_plan(plan, Vec::new(), &environment, usize::MAX).await
+        })
     }
 
     #[test]

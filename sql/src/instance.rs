@@ -9,6 +9,7 @@ use crate::activity::{ActivityPart, NodeActivity, Watched};
 use crate::ast::{NodeAction, RebalanceAction};
 use crate::catalog::cache::CatalogCache;
 use crate::dml::auto_increment::AutoIncrement;
+use crate::session::commits::Commits;
 use crate::session::table_uses::TableUses;
 use crate::session::token::KeptTokens;
 use crate::session::xa::ReservedXids;
@@ -456,6 +457,8 @@ pub(crate) struct SessionEntry {
     pub killed: Arc<AtomicBool>,
     /// The tables that it uses now.
     pub uses: Arc<TableUses>,
+    /// How its transactions were committed.
+    pub commits: Commits,
 }
 
 /// The changing part of a [`SessionEntry`].
@@ -525,6 +528,8 @@ pub struct Instance {
     pub(crate) questions: AtomicU64,
     /// Sessions opened since the start.
     pub(crate) connections: AtomicU64,
+    /// How transactions were committed since the start.
+    pub(crate) commits: Commits,
     /// Monotonic time of the start.
     pub(crate) started: std::time::Duration,
     /// Seeds of the random streams of statements.
@@ -562,6 +567,7 @@ impl Instance {
             silences: Silences::default(),
             questions: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            commits: Commits::default(),
             started,
             config,
         })
@@ -586,6 +592,7 @@ impl Instance {
             cancel: Arc::default(),
             killed: Arc::default(),
             uses: Arc::default(),
+            commits: Commits::default(),
         });
         self.sessions.lock().insert(entry.id, entry.clone());
         Session::new(self.clone(), info, entry)

@@ -1,20 +1,25 @@
 //! The planner: from what a query says to how it is done.
 //!
 //! ```text
-//! BoundQuery ──constants for subqueries that have run (exec)──> push ──> join_order ──> prune ──> exec::build
-//!               conditions move to their tables ┘                 │            │
-//!               joins in a sensible order ────────────────────────┘            │
-//!               columns that nobody reads disappear ───────────────────────────┘
+//! BoundQuery ──constants for subqueries that have run (exec)──> push ──> propagate ──> join_order ──> prune ──> exec::build
+//!               conditions move to their tables ┘                 │            │             │
+//!               constants follow equalities ──────────────────────┘            │             │
+//!               joins in a sensible order ─────────────────────────────────────┘             │
+//!               columns that nobody reads disappear ─────────────────────────────────────────┘
 //! ```
 //!
 //! Rules only: there are no statistics yet. Which index a table is read by is chosen last, when every
 //! constant is known (`access`).
 //!
+//! Which joins stay within shards follows from the result (`locality`).
+//!
 //! Not here: operators (`exec`).
 
 pub mod explain;
 pub mod join_order;
+pub mod locality;
 pub mod plan;
+pub mod propagate;
 pub mod prune;
 pub mod push;
 
@@ -27,6 +32,7 @@ pub use explain::explain;
 /// The plan with conditions, joins and columns where they are cheapest. May add subqueries.
 pub fn optimise(plan: Plan, subqueries: &mut Subqueries, ctx: &EvalContext) -> Result<Plan> {
     let plan = push::push_conditions(plan, subqueries);
+    let plan = propagate::propagate(plan, subqueries);
     let plan = join_order::order_joins(plan, subqueries, ctx)?;
     Ok(prune::prune(plan, subqueries))
 }

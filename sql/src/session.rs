@@ -8,8 +8,8 @@
 //!
 //! Reading order: this file (what the gateway calls), `statement` (dispatch), `transaction` (what
 //! BEGIN, COMMIT and autocommit mean), `past`, `replica_read` (reads at followers), `xa` (transactions that an outside manager ends), `token` (what became of
-//! one), `table_gate` (what keeps to LOCK TABLES), `table_locks`, `younger` (definitions that changed meanwhile), `variables` (what a session remembers), `prepared`,
-//! `query`, `on_sets` (statements on a part of the cluster).
+//! one), `commits` (how they were committed, counted), `table_gate` (what keeps to LOCK TABLES), `table_locks`, `younger` (definitions that changed meanwhile),
+//! `variables` (what a session remembers), `prepared`, `query`, `on_sets` (statements on a part of the cluster).
 //!
 //! Invariants:
 //! 1. A statement that fails changes nothing, also inside a transaction.
@@ -19,6 +19,7 @@
 //!
 //! Not here: packets, passwords, Raft.
 
+pub(crate) mod commits;
 pub mod connection;
 pub mod infile;
 pub(crate) mod kill;

@@ -119,7 +119,7 @@ async fn list<'a>(
             return Err(Error::internal("SHOW WARNINGS is answered before the statement begins"));
         }
         Show::Variables { scope, filter } => (server::variables(session, *scope), like(filter)),
-        Show::Status { filter, .. } => (server::status(session), like(filter)),
+        Show::Status { scope, filter } => (server::status(session, *scope), like(filter)),
         Show::ProcessList { full } => (server::process_list(session, *full).await, None),
         Show::Engines => (server::engines(), None),
         Show::Engine { name, what } => (engine_status::engine(session, name, what).await?, None),

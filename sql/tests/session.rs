@@ -20,7 +20,8 @@
 //! `token-1` and so on, in the order in which they first appear, and may be written so.
 //!
 //! `> follow` gives each data shard a second replica, `> close` closes a timestamp for all of them, and `> catch-up` lets them
-//! apply what they lack.
+//! apply what they lack. `> entries` tells how many entries the data shards have written since it was asked last, and how many
+//! shards; `> split` cuts every data shard in two.
 //!
 //! Output is what a client would show: rows, affected rows, errors, and warnings when there are any.
 
@@ -70,6 +71,7 @@ fn script(path: &std::path::Path) {
         far: None,
         sessions: BTreeMap::new(),
         tokens: Vec::new(),
+        entries: BTreeMap::new(),
     };
     goldenscript::run(&mut sessions, path).expect("the script runs");
 }
@@ -216,6 +218,8 @@ struct Sessions {
     sessions: BTreeMap<String, Client>,
     /// Tokens that were shown.
     tokens: Vec<String>,
+    /// Entries that data shards had written when that was asked last.
+    entries: BTreeMap<ShardId, u64>,
 }
 
 /// A session at rest, or the statement that it runs.
@@ -250,6 +254,12 @@ impl Runner for Sessions {
         }
         if self.moves_shards(&command.name)? || self.follows(&command.name)? {
             return Ok("ok".into());
+        }
+        if command.name == "entries" {
+            return self.new_entries();
+        }
+        if command.name == "split" {
+            return self.split().map(|shards| format!("{shards} shards"));
         }
         let name = context.prefix.clone().unwrap_or_else(|| "main".into());
         if name == "far" && self.far.is_none() {
@@ -318,6 +328,27 @@ impl Runner for Sessions {
 }
 
 impl Sessions {
+    /// Entries of data shards since this was asked last.
+    fn new_entries(&mut self) -> Result<String, Box<dyn Error>> {
+        let (mut all, mut shards) = (0, 0);
+        for id in self.cluster.data_shard_ids() {
+            let entries = self.cluster.shard(id)?.replication.entries();
+            let new = entries - self.entries.insert(id, entries).unwrap_or(0);
+            all += new;
+            shards += u32::from(new > 0);
+        }
+        Ok(format!("{all} in {shards} shards"))
+    }
+
+    /// Cuts every data shard in two; how many there are then.
+    fn split(&mut self) -> Result<usize, Box<dyn Error>> {
+        for route in self.cluster.data_shards()? {
+            let middle = Slot(((route.slots.start + route.slots.end) / 2) as u16);
+            self.runtime.block_on(self.cluster.split(route.shard, middle))?;
+        }
+        Ok(self.cluster.data_shard_ids().len())
+    }
+
     /// Runs a command that changes how shards do, if it is one.
     fn moves_shards(&self, command: &str) -> Result<bool, Box<dyn Error>> {
         let words: Vec<&str> = command.split_whitespace().collect();

@@ -13,7 +13,7 @@
 //!
 //! Not here: conditions. Whoever reads checks all of them again.
 
-use super::{Access, IndexPoint};
+use super::{Access, IndexPoint, PlacedRange};
 use crate::catalog::TableDef;
 use crate::value::Value;
 use crate::{Error, Result, table_codec};
@@ -61,7 +61,7 @@ enum Source {
     /// Rows themselves.
     Scan(Scan),
     /// Rows of several ranges, one after the other.
-    Ranges(VecDeque<KeyRange>),
+    Ranges(VecDeque<PlacedRange>),
     /// Index entries, then their rows.
     Index {
         /// Position of the index in the table.
@@ -69,7 +69,7 @@ enum Source {
         /// Entries known by their whole key.
         entries: VecDeque<Bytes>,
         /// Scans over entries, not all of them started.
-        scans: VecDeque<KeyRange>,
+        scans: VecDeque<PlacedRange>,
         /// The scan that runs.
         running: Option<Scan>,
         /// Row keys that wait for their lookup.
@@ -96,11 +96,13 @@ pub async fn read(
             options.limit = None;
         }
     }
+    let slots = options.slots.as_ref();
     let source = match access {
         Access::Nothing => Source::Rows(VecDeque::new()),
+        // The shard with all of the rows has none in these slots.
+        _ if !may_have(options.shard.as_ref(), slots) => Source::Rows(VecDeque::new()),
         Access::Rows(keys) => {
-            let inside = |key: &&Bytes| is_inside(options.slots.as_ref(), key);
-            let mut keys: VecDeque<Bytes> = keys.iter().filter(inside).cloned().collect();
+            let mut keys: VecDeque<Bytes> = in_slots(keys.iter().cloned(), slots);
             if options.reverse {
                 keys = keys.into_iter().rev().collect();
             }
@@ -111,16 +113,21 @@ pub async fn read(
             Source::Scan(transaction.scan(range, scan_options(&options)).await?)
         }
         Access::PrimaryRange(ranges) => {
-            let mut scans: VecDeque<KeyRange> = ranges.iter().cloned().collect();
+            let has_some = |range: &&PlacedRange| may_have(range.shard.as_ref(), slots);
+            let mut scans: VecDeque<PlacedRange> =
+                ranges.iter().filter(has_some).cloned().collect();
             if options.reverse {
                 scans.make_contiguous().reverse();
             }
-            match scans.len() {
-                1 => {
-                    let range = ranges[0].clone();
-                    Source::Scan(transaction.scan(range, scan_options(&options)).await?)
+            match scans.pop_front() {
+                Some(only) if scans.is_empty() => {
+                    Source::Scan(start(only, scan_options(&options), transaction).await?)
                 }
-                _ => Source::Ranges(scans),
+                Some(first) => {
+                    scans.push_front(first);
+                    Source::Ranges(scans)
+                }
+                None => Source::Rows(VecDeque::new()),
             }
         }
         Access::IndexRange { index, range } => Source::Index {
@@ -137,11 +144,13 @@ pub async fn read(
             if options.reverse {
                 points.reverse();
             }
-            let entries = points.iter().filter_map(|point| point.entry.clone()).collect();
+            // Entries of a global index do not lie in the slots of their rows: those are looked at later.
+            let slots = slots.filter(|_| !table.indexes[*index].global);
+            let entries = in_slots(points.iter().filter_map(|point| point.entry.clone()), slots);
             let scans = points
-                .iter()
-                .filter(|point| point.entry.is_none())
-                .map(|point| KeyRange::prefix(point.prefix.clone()))
+                .into_iter()
+                .filter(|point| point.entry.is_none() && may_have(point.shard.as_ref(), slots))
+                .map(|point| PlacedRange::from(point.clone()))
                 .collect();
             Source::Index { index: *index, entries, scans, running: None, keys: VecDeque::new() }
         }
@@ -163,6 +172,26 @@ fn scan_options(options: &ReadOptions) -> ScanOptions {
 fn entry_options(options: &ReadOptions, table: &TableDef, index: usize) -> ScanOptions {
     let slots = options.slots.clone().filter(|_| !table.indexes[index].global);
     ScanOptions { slots, ..scan_options(options) }
+}
+
+/// Starts the scan of a range: of its own shard, when that is known.
+async fn start(
+    placed: PlacedRange,
+    options: ScanOptions,
+    transaction: &mut Transaction,
+) -> Result<Scan> {
+    let shard = placed.shard.or(options.shard);
+    Ok(transaction.scan(placed.range, ScanOptions { shard, ..options }).await?)
+}
+
+/// Whether rows of the shard of a key may be in these slots. All rows that are meant share the key's slot.
+fn may_have(shard: Option<&Bytes>, slots: Option<&SlotFilter>) -> bool {
+    shard.is_none_or(|key| is_inside(slots, key))
+}
+
+/// The keys in these slots, in their order.
+fn in_slots(keys: impl Iterator<Item = Bytes>, slots: Option<&SlotFilter>) -> VecDeque<Bytes> {
+    keys.filter(|key| is_inside(slots, key)).collect()
 }
 
 /// Whether a row's key lies in a wanted slot. One that has none is passed on: whoever reads it finds it corrupt.
@@ -188,7 +217,11 @@ impl RowReader {
 
     /// Whether the next page needs the transaction.
     pub(crate) fn needs_transaction(&self) -> bool {
-        !matches!(self.source, Source::Scan(_))
+        match &self.source {
+            Source::Scan(_) => false,
+            Source::Rows(keys) => !keys.is_empty(),
+            Source::Ranges(_) | Source::Index { .. } => true,
+        }
     }
 
     /// The next rows as stored. The transaction may be left out when [`Self::needs_transaction`] is
@@ -199,6 +232,7 @@ impl RowReader {
     ) -> Result<Option<Vec<(Bytes, Bytes)>>> {
         match (&mut self.source, transaction) {
             (Source::Scan(scan), _) => Ok(scan.next_page().await?),
+            (Source::Rows(keys), None) if keys.is_empty() => Ok(None),
             (Source::Rows(keys), Some(transaction)) => {
                 while !keys.is_empty() {
                     let chunk: Vec<Bytes> = keys.drain(..keys.len().min(LOOKUP_ROWS)).collect();
@@ -215,12 +249,11 @@ impl RowReader {
                 Ok(None)
             }
             (Source::Ranges(ranges), Some(transaction)) => {
-                let options = scan_options(&self.options);
                 while !ranges.is_empty() {
                     let count = ranges.len().min(POINTS_AT_ONCE);
                     let mut started = Vec::with_capacity(count);
                     for range in ranges.drain(..count) {
-                        started.push(transaction.scan(range, options.clone()).await?);
+                        started.push(start(range, scan_options(&self.options), transaction).await?);
                     }
                     let pages = try_join_all(started.into_iter().map(drain)).await?;
                     let rows: Vec<_> = pages.into_iter().flatten().collect();
@@ -276,7 +309,7 @@ impl RowReader {
                 let count = scans.len().min(POINTS_AT_ONCE);
                 let mut started = Vec::with_capacity(count);
                 for range in scans.drain(..count) {
-                    started.push(transaction.scan(range, options.clone()).await?);
+                    started.push(start(range, options.clone(), transaction).await?);
                 }
                 let pages = try_join_all(started.into_iter().map(drain)).await?;
                 for (entry, value) in pages.into_iter().flatten() {

@@ -113,7 +113,7 @@ pub(crate) async fn row_exprs(
     }
     session.check_sources(&sources, txn).await?;
     let temp_dir = &session.instance.config.temp_dir;
-    let environment = exec::Environment::new(txn.clone(), env.ctx.clone(), temp_dir)?;
+    let environment = exec::Environment::new(txn.clone(), env.ctx.clone(), temp_dir).await?;
     let exprs = exec::subquery::resolve_exprs(bound, &mut subqueries, &environment).await?;
     let mut evaluators = BTreeMap::new();
     for number in exprs.iter().flat_map(subqueries_of) {

@@ -54,7 +54,11 @@ impl ApplyExec {
         format!("ApplyExec: {} subqueries", self.numbers.len())
     }
 
-    fn run(&self, task: Arc<TaskContext>) -> datafusion_common::Result<SendableRecordBatchStream> {
+    fn run(
+        &self,
+        _: usize,
+        task: Arc<TaskContext>,
+    ) -> datafusion_common::Result<SendableRecordBatchStream> {
         let schema = self.schema();
         let mut needed = BTreeSet::new();
         let mut columns = Vec::with_capacity(self.numbers.len());

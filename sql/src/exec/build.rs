@@ -2,11 +2,14 @@
 //!
 //! Keys of sorts, groups and joins that are text become extra columns of weights below the operator
 //! that compares them; the text itself rides along.
+//!
+//! A join of co-located tables is built once with as many partitions as there are shards ([`LocalExec`]).
 
 use super::aggregate::aggregate_function;
 use super::apply::{ApplyExec, result_type};
 use super::chain::ChainExec;
 use super::expression::{condition, has_weight, value, weight, weight_type};
+use super::local::LocalExec;
 use super::lookup::{self, LookupJoinExec};
 use super::scan::{RowsExec, TableScanExec};
 use super::{Environment, error};
@@ -14,6 +17,7 @@ use crate::access::{self, Access, Choice, ReadOptions};
 use crate::binder::subquery::column_expr;
 use crate::context::EvalContext;
 use crate::expr::{CompareOp, Expr, ExprKind};
+use crate::planner::locality;
 use crate::planner::plan::{
     Aggregate, AggregateFunction, Join, JoinKind, Plan, SUBQUERY, Scan, SortKey, Subqueries,
     columns_of, subqueries_of,
@@ -23,6 +27,7 @@ use crate::value::Value;
 use crate::{Error, Result};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{Field, Schema};
+use base::SlotRange;
 use datafusion_common::{JoinSide, JoinType, NullEquality};
 use datafusion_physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
 use datafusion_physical_expr::expressions::Column;
@@ -36,6 +41,7 @@ use datafusion_physical_plan::limit::GlobalLimitExec;
 use datafusion_physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion_physical_plan::sorts::sort::SortExec;
 use datafusion_physical_plan::union::UnionExec;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -53,12 +59,23 @@ struct Wish {
 
 /// The operators of an optimised plan.
 pub fn build(plan: &Plan, subqueries: &Subqueries, environment: &Environment) -> Result<Operator> {
-    Builder { subqueries, environment }.plan(plan, &Wish::default()).map(|built| built.operator)
+    let builder = Builder { subqueries, environment, division: None };
+    builder.plan(plan, &Wish::default()).map(|built| built.operator)
 }
 
 struct Builder<'a> {
     subqueries: &'a Subqueries,
     environment: &'a Environment,
+    /// Inside of a local join: into which partitions.
+    division: Option<&'a Division>,
+}
+
+/// The partitions of a local join.
+struct Division {
+    /// The slots of each.
+    parts: Arc<[SlotRange]>,
+    /// The scans that were built for it.
+    scans: RefCell<Vec<Arc<TableScanExec>>>,
 }
 
 /// An operator, and whether its rows come in the order that was wished for.
@@ -176,13 +193,21 @@ impl Builder<'_> {
         }
         let read: Vec<usize> = read.into_iter().collect();
         let place = |column: usize| read.binary_search(&column).unwrap_or(column);
-        let operator: Operator = Arc::new(TableScanExec::new(
+        let scan_exec = TableScanExec::new(
             table.clone(),
             read.clone(),
             choice.access,
             options,
             self.environment.clone(),
-        ));
+        );
+        let operator: Operator = match self.division {
+            Some(division) => {
+                let scan_exec = Arc::new(scan_exec.divided(division.parts.clone()));
+                division.scans.borrow_mut().push(scan_exec.clone());
+                scan_exec
+            }
+            None => Arc::new(scan_exec),
+        };
         let residual: Vec<Expr> =
             residual.iter().map(|conjunct| conjunct.map_columns(&place)).collect();
         let output: Vec<usize> = scan.columns.iter().map(|&column| place(column)).collect();
@@ -474,6 +499,14 @@ impl Builder<'_> {
             let operator = LookupJoinExec::new(left, types, lookup, self.environment.clone());
             return Ok(Arc::new(operator));
         }
+        if self.division.is_none()
+            && locality::is_divisible(join, self.subqueries, self.environment)?
+        {
+            let parts = self.environment.slots_by_shard()?;
+            if parts.len() > 1 {
+                return self.divided(join, parts);
+            }
+        }
         let left = self.plan(&join.left, &Wish::default())?.operator;
         let right = self.plan(&join.right, &Wish::default())?.operator;
         let (left_width, right_width) = (join.left.width(), join.right.width());
@@ -534,7 +567,10 @@ impl Builder<'_> {
             filter,
             &kind,
             None,
-            PartitionMode::CollectLeft,
+            match self.division {
+                Some(_) => PartitionMode::Partitioned,
+                None => PartitionMode::CollectLeft,
+            },
             NullEquality::NullEqualsNothing,
             false,
         )
@@ -544,6 +580,19 @@ impl Builder<'_> {
             Some(columns) => self.pick(operator, &columns),
             None => Ok(operator),
         }
+    }
+
+    /// A join of co-located tables, each partition of it on its own.
+    fn divided(&self, join: &Join, parts: Arc<[SlotRange]>) -> Result<Operator> {
+        let division = Division { parts, scans: RefCell::default() };
+        let inside = Builder {
+            subqueries: self.subqueries,
+            environment: self.environment,
+            division: Some(&division),
+        };
+        let operator = inside.join(join)?;
+        let scans = division.scans.into_inner();
+        Ok(Arc::new(LocalExec::new(operator, scans, self.environment.clone())))
     }
 
     fn join_filter(

@@ -25,7 +25,11 @@ impl ChainExec {
         "ChainExec".to_string()
     }
 
-    fn run(&self, task: Arc<TaskContext>) -> datafusion_common::Result<SendableRecordBatchStream> {
+    fn run(
+        &self,
+        _: usize,
+        task: Arc<TaskContext>,
+    ) -> datafusion_common::Result<SendableRecordBatchStream> {
         let count = self.input.output_partitioning().partition_count();
         let input = self.input.clone();
         // An input starts when the ones before it have ended.

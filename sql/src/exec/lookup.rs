@@ -6,13 +6,14 @@
 //! ```
 //!
 //! Taken when the first input promises few rows and the table has its primary key or an index on the
-//! columns of the equality; a hash join would read the whole table.
+//! columns of the equality; a hash join would read the whole table. Where the keys decide the shard of the rows that are looked
+//! up, nobody else is asked for them.
 
 use super::Environment;
 use super::build::equality;
 use super::decode::Decoder;
 use super::operator::{batch, operator, properties, schema_of, stream};
-use crate::access::{self, Access, IndexPoint, ReadOptions};
+use crate::access::{self, Access, PlacedRange, ReadOptions};
 use crate::catalog::TableDef;
 use crate::expr::{Expr, ExprKind, key_bytes};
 use crate::planner::plan::{Join, JoinKind, Plan, Subqueries};
@@ -23,7 +24,6 @@ use arrow::array::{ArrayRef, BooleanArray, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, take};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use base::KeyRange;
 use bytes::Bytes;
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_plan::{ExecutionPlan, PlanProperties};
@@ -54,6 +54,12 @@ impl Lookup {
     /// The index that is used and how many of its columns are known.
     pub fn key(&self) -> (usize, usize) {
         (self.index, self.keys.len())
+    }
+
+    /// Whether the keys decide the shard of what is looked up, entries and rows.
+    pub fn knows_shards(&self) -> bool {
+        let is_known = |column: &usize| self.keys.iter().any(|(known, _)| known == column);
+        !self.table.indexes[self.index].global && self.table.sharding_columns().iter().all(is_known)
     }
 }
 
@@ -169,7 +175,11 @@ impl LookupJoinExec {
         format!("LookupJoinExec: {} by {index}", table.qualified_name())
     }
 
-    fn run(&self, task: Arc<TaskContext>) -> datafusion_common::Result<SendableRecordBatchStream> {
+    fn run(
+        &self,
+        _: usize,
+        task: Arc<TaskContext>,
+    ) -> datafusion_common::Result<SendableRecordBatchStream> {
         let schema = self.schema();
         let state = LookupState {
             input: self.input.execute(0, task)?,
@@ -370,22 +380,13 @@ fn access_of(lookup: &Lookup, keys: impl Iterator<Item = Vec<Value>>) -> Result<
         if let Some(rows) = rows {
             return Ok(Access::Rows(rows.into_iter().collect()));
         }
-        let ranges = keys
-            .iter()
-            .map(|values| Ok(KeyRange::prefix(table_codec::key_prefix(table, index, values)?)))
-            .collect::<Result<Vec<_>>>()?;
-        return Ok(Access::PrimaryRange(ranges));
     }
-    let points = keys
-        .iter()
-        .map(|values| {
-            Ok(IndexPoint {
-                prefix: table_codec::key_prefix(table, index, values)?,
-                entry: table_codec::unique_entry_key(table, index, values)?,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Access::Index { index: lookup.index, points })
+    let points = keys.iter().map(|values| access::point(table, index, values));
+    let points = points.collect::<Result<Vec<_>>>()?;
+    Ok(match index.primary {
+        true => Access::PrimaryRange(points.into_iter().map(PlacedRange::from).collect()),
+        false => Access::Index { index: lookup.index, points },
+    })
 }
 
 fn internal(error: arrow::error::ArrowError) -> Error {

@@ -1,4 +1,4 @@
-//! What our own operators have in common: one partition, bounded, batches as they come.
+//! What our own operators have in common: bounded, batches as they come, one partition unless they say otherwise.
 
 use super::error::wrap;
 use crate::Result;
@@ -28,9 +28,14 @@ pub fn schema_of(types: &[SqlType]) -> SchemaRef {
 
 /// The properties of an operator with this output.
 pub fn properties(schema: SchemaRef) -> Arc<PlanProperties> {
+    divided_properties(schema, 1)
+}
+
+/// The same with so many partitions.
+pub fn divided_properties(schema: SchemaRef, partitions: usize) -> Arc<PlanProperties> {
     Arc::new(PlanProperties::new(
         EquivalenceProperties::new(schema),
-        Partitioning::UnknownPartitioning(1),
+        Partitioning::UnknownPartitioning(partitions),
         EmissionType::Incremental,
         Boundedness::Bounded,
     ))
@@ -52,7 +57,7 @@ pub fn batch(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<R
 }
 
 /// Implements what every operator of ours answers the same way. `$children` are its inputs, `$rebuild`
-/// makes it anew over other inputs.
+/// makes it anew over other inputs, `$execute` starts one of its partitions.
 macro_rules! operator {
     ($type:ident, $name:literal, |$this:ident| $children:expr, |$self:ident, $inputs:ident| $rebuild:expr, execute $execute:ident) => {
         impl datafusion_physical_plan::DisplayAs for $type {
@@ -104,10 +109,10 @@ macro_rules! operator {
 
             fn execute(
                 &self,
-                _: usize,
+                partition: usize,
                 task: std::sync::Arc<datafusion_execution::TaskContext>,
             ) -> datafusion_common::Result<datafusion_execution::SendableRecordBatchStream> {
-                self.$execute(task)
+                self.$execute(partition, task)
             }
         }
     };

@@ -1,7 +1,7 @@
 //! Reading tables, and rows that are known already.
 
 use super::decode::Decoder;
-use super::operator::{batch, operator, properties, schema_of, stream};
+use super::operator::{batch, divided_properties, operator, properties, schema_of, stream};
 use super::{BATCH_ROWS, Environment};
 use crate::access::{self, Access, ReadOptions, RowReader};
 use crate::catalog::TableDef;
@@ -9,11 +9,14 @@ use crate::types::{SqlType, values_to_array};
 use crate::value::Row;
 use crate::{Error, Result};
 use arrow::record_batch::RecordBatch;
+use base::{SlotFilter, SlotRange};
 use bytes::Bytes;
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_plan::{ExecutionPlan, PlanProperties};
-use std::collections::VecDeque;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use txn::Transaction;
 
 /// Reads columns of a table by an access path.
 #[derive(Debug)]
@@ -22,8 +25,21 @@ pub struct TableScanExec {
     columns: Vec<usize>,
     access: Access,
     options: ReadOptions,
+    /// The slots of each partition; `None`: one partition of all rows.
+    parts: Option<Arc<[SlotRange]>>,
+    opened: Opened,
     environment: Environment,
     properties: Arc<PlanProperties>,
+}
+
+/// Readers that were opened before their partitions start, by partition.
+#[derive(Default)]
+struct Opened(Mutex<BTreeMap<usize, RowReader>>);
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Opened")
+    }
 }
 
 impl TableScanExec {
@@ -37,22 +53,77 @@ impl TableScanExec {
     ) -> TableScanExec {
         let types: Vec<SqlType> = columns.iter().map(|&c| table.columns[c].ty).collect();
         let properties = properties(schema_of(&types));
-        TableScanExec { table, columns, access, options, environment, properties }
+        let opened = Opened::default();
+        TableScanExec {
+            table,
+            columns,
+            access,
+            options,
+            parts: None,
+            opened,
+            environment,
+            properties,
+        }
+    }
+
+    /// The same with a partition for each of these ranges of slots.
+    #[must_use]
+    pub fn divided(mut self, parts: Arc<[SlotRange]>) -> TableScanExec {
+        self.properties = divided_properties(self.schema(), parts.len());
+        self.parts = Some(parts);
+        self
+    }
+
+    /// Whether its readers need no transaction once they are open.
+    pub fn reads_alone(&self) -> bool {
+        match &self.access {
+            Access::Full => true,
+            Access::PrimaryRange(ranges) => ranges.len() == 1,
+            Access::Nothing
+            | Access::Rows(_)
+            | Access::Index { .. }
+            | Access::IndexRange { .. } => false,
+        }
+    }
+
+    /// Opens the readers of all partitions. Sends no message, once the transaction has its read point.
+    pub async fn open(&self, transaction: &mut Transaction) -> Result<()> {
+        let count = self.parts.as_ref().map_or(1, |parts| parts.len());
+        for partition in 0..count {
+            let options = self.options_of(partition);
+            let reader = access::read(&self.access, &self.table, &[], options, transaction).await?;
+            self.opened.0.lock().insert(partition, reader);
+        }
+        Ok(())
+    }
+
+    fn options_of(&self, partition: usize) -> ReadOptions {
+        let options = self.options.clone();
+        let Some(part) = self.parts.as_ref().and_then(|parts| parts.get(partition).copied()) else {
+            return options;
+        };
+        let part = SlotFilter::new([part]);
+        let slots = options.slots.as_ref().map_or_else(|| part.clone(), |slots| slots.within(&part));
+        ReadOptions { slots: Some(slots), ..options }
     }
 
     fn describe(&self) -> String {
         format!("TableScanExec: {}", self.table.qualified_name())
     }
 
-    fn run(&self, _: Arc<TaskContext>) -> datafusion_common::Result<SendableRecordBatchStream> {
+    fn run(
+        &self,
+        partition: usize,
+        _: Arc<TaskContext>,
+    ) -> datafusion_common::Result<SendableRecordBatchStream> {
         let schema = self.schema();
         let state = ScanState {
             table: self.table.clone(),
             decoder: Decoder::new(self.table.clone(), self.columns.clone(), schema.clone()),
             access: self.access.clone(),
-            options: self.options.clone(),
+            options: self.options_of(partition),
             environment: self.environment.clone(),
-            reader: None,
+            reader: self.opened.0.lock().remove(&partition),
             page: VecDeque::new(),
         };
         let batches = futures::stream::try_unfold(state, |mut state| async move {
@@ -77,7 +148,7 @@ struct ScanState {
     access: Access,
     options: ReadOptions,
     environment: Environment,
-    /// `None` before the first batch.
+    /// `None` before the first batch, unless it was opened ahead.
     reader: Option<RowReader>,
     /// Rows that have been read and not handed on.
     page: VecDeque<(Bytes, Bytes)>,
@@ -133,7 +204,11 @@ impl RowsExec {
         format!("RowsExec: {} rows", self.rows.len())
     }
 
-    fn run(&self, _: Arc<TaskContext>) -> datafusion_common::Result<SendableRecordBatchStream> {
+    fn run(
+        &self,
+        _: usize,
+        _: Arc<TaskContext>,
+    ) -> datafusion_common::Result<SendableRecordBatchStream> {
         let schema = self.schema();
         let (types, rows) = (self.types.clone(), self.rows.clone());
         let out = schema.clone();

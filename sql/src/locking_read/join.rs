@@ -82,7 +82,7 @@ pub(super) async fn run(
     let mut passed_over = passed_over(source, locks, &bound.subqueries);
     let before = txn.lock().await.reads_so_far();
     let types = below.types();
-    let environment = Environment::new(txn.clone(), ctx.clone(), temp_dir)?;
+    let environment = Environment::new(txn.clone(), ctx.clone(), temp_dir).await?;
     let mut pages = exec::stream_plan(plan, subqueries, &environment)?;
     let mut held: Vec<Row> = Vec::new();
     let mut budget = Budget::default();

@@ -2,7 +2,11 @@
 //!
 //! Subqueries do not run for it, so what depends on their results is shown as it is before they run.
 //! `rows` is known for lookups by key only; there are no statistics to guess the rest from.
+//!
+//! Where rows are is told beside what MySQL tells: "one shard" of a table of which one shard has all that is read, "local join on
+//! …" of a table whose rows are joined within their shards.
 
+use super::locality;
 use super::plan::{Join, JoinKind, Plan, Scan, Subqueries, SubqueryKind, subqueries_of};
 use crate::access::{self, Access, Choice};
 use crate::binder::BoundQuery;
@@ -19,8 +23,12 @@ use crate::value::{Row, Value};
 use crate::{Error, Result};
 use base::{Slot, SlotRange};
 use engine::key::slot_of_key;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write;
+
+/// What `Extra` says of a table.
+type Extra = Vec<Cow<'static, str>>;
 
 /// EXPLAIN of a query: its columns and rows. `format` is TRADITIONAL (also without a format), TREE, or TDSQL: that is
 /// TRADITIONAL and a column more, with the sets that a table is read from and the statement, `statement`.
@@ -119,7 +127,7 @@ struct Line {
     key_bytes: Option<usize>,
     reference: Option<String>,
     rows: Option<u64>,
-    extra: Vec<&'static str>,
+    extra: Extra,
     /// Slots that it is read from, of a stored table.
     slots: Option<Vec<SlotRange>>,
 }
@@ -144,7 +152,7 @@ impl Table<'_> {
         let first = self.rows.len();
         self.block(plan, id, select_type, &mut extra, &mut numbers)?;
         if self.rows.len() == first {
-            let line = Line { extra: vec!["No tables used"], ..Line::default() };
+            let line = Line { extra: vec!["No tables used".into()], ..Line::default() };
             self.push(id, select_type, line);
         }
         for number in numbers {
@@ -166,7 +174,7 @@ impl Table<'_> {
         plan: &Plan,
         id: u64,
         select_type: &'static str,
-        extra: &mut Vec<&'static str>,
+        extra: &mut Extra,
         numbers: &mut BTreeSet<usize>,
     ) -> Result<()> {
         plan.for_each_expr(&mut |expr| numbers.extend(subqueries_of(expr)));
@@ -187,12 +195,17 @@ impl Table<'_> {
             }
             Plan::Join(join) => {
                 self.block(&join.left, id, select_type, extra, numbers)?;
-                let mut own = Vec::new();
-                if let Some((scan, line)) = self.lookup_line(join)? {
+                let mut own = Extra::new();
+                let local = locality::local_columns(join, &self.subqueries, self.environment)?;
+                let local: Option<Cow<'static, str>> =
+                    local.map(|columns| Cow::from(format!("local join on {columns}")));
+                if let Some((scan, mut line)) = self.lookup_line(join)? {
                     scan.conjuncts.iter().for_each(|expr| numbers.extend(subqueries_of(expr)));
+                    line.extra.extend(local);
                     self.push(id, select_type, line);
                 } else {
-                    own.push("Using join buffer (hash join)");
+                    own.push("Using join buffer (hash join)".into());
+                    own.extend(local);
                     self.block(&join.right, id, select_type, &mut own, numbers)?;
                 }
             }
@@ -250,7 +263,11 @@ impl Table<'_> {
             key_bytes: Some(key_bytes(&scan.table, index, columns)),
             reference: Some(vec!["func"; columns].join(",")),
             rows: whole.then_some(1),
-            extra: if scan.conjuncts.is_empty() { Vec::new() } else { vec!["Using where"] },
+            extra: if scan.conjuncts.is_empty() {
+                Extra::new()
+            } else {
+                vec!["Using where".into()]
+            },
             slots: Some(table_slots(&scan.table)),
         };
         Ok(Some((scan, line)))
@@ -323,9 +340,9 @@ fn union_inputs(plan: &Plan) -> Option<&[Plan]> {
     }
 }
 
-fn add(extra: &mut Vec<&'static str>, what: &'static str) {
-    if !extra.contains(&what) {
-        extra.push(what);
+fn add(extra: &mut Extra, what: &'static str) {
+    if !extra.iter().any(|known| known == what) {
+        extra.push(what.into());
     }
 }
 
@@ -339,11 +356,16 @@ fn known_conjuncts(scan: &Scan) -> Vec<Expr> {
     known.cloned().collect()
 }
 
-fn scan_line(scan: &Scan, mut extra: Vec<&'static str>, ctx: &EvalContext) -> Result<Line> {
+fn scan_line(scan: &Scan, mut extra: Extra, ctx: &EvalContext) -> Result<Line> {
     let choice = access::plan(&scan.table, &known_conjuncts(scan), ctx)?;
     let table = &scan.table;
-    if choice.covered.len() < scan.conjuncts.len() && !extra.contains(&"Using where") {
-        extra.insert(0, "Using where");
+    if choice.covered.len() < scan.conjuncts.len()
+        && !extra.iter().any(|known| known == "Using where")
+    {
+        extra.insert(0, "Using where".into());
+    }
+    if access::is_in_one_shard(table, &choice) {
+        extra.push("one shard".into());
     }
     let name = |index: usize| table.indexes[index].name.clone();
     let possible = choice.possible.iter().map(|&index| name(index)).collect();
@@ -352,7 +374,7 @@ fn scan_line(scan: &Scan, mut extra: Vec<&'static str>, ctx: &EvalContext) -> Re
         Line { table: Some(scan.alias.clone()), possible, extra, slots, ..Line::default() };
     match &choice.access {
         Access::Nothing => {
-            return Ok(Line { extra: vec!["Impossible WHERE"], ..Line::default() });
+            return Ok(Line { extra: vec!["Impossible WHERE".into()], ..Line::default() });
         }
         Access::Full => line.access = Some("ALL"),
         Access::Rows(rows) => {
@@ -506,11 +528,14 @@ impl Tree<'_> {
             JoinKind::Inner => "Inner",
             JoinKind::Left => "Left",
         };
-        let on = if join.on.is_empty() {
+        let mut on = if join.on.is_empty() {
             String::new()
         } else {
             format!(": {}", list(&join.on, " and "))
         };
+        if let Some(columns) = locality::local_columns(join, &self.subqueries, self.environment)? {
+            let _ = write!(on, ", local join on {columns}");
+        }
         if let (Some(lookup), Plan::Scan(scan)) =
             (lookup::plan(join, &self.subqueries, self.environment)?, &join.right)
         {
@@ -583,7 +608,7 @@ fn scan_text(scan: &Scan, ctx: &EvalContext) -> Result<String> {
     if !scan.conjuncts.is_empty() {
         let _ = write!(text, ", condition: {}", list(&scan.conjuncts, " and "));
     }
-    if choice.shard.is_some() {
+    if access::is_in_one_shard(&scan.table, &choice) {
         text.push_str(", one shard");
     }
     Ok(text)

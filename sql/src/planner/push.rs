@@ -18,8 +18,8 @@ pub fn push_conditions(plan: Plan, subqueries: &Subqueries) -> Plan {
     push(plan, Vec::new(), subqueries)
 }
 
-/// The plan with these conditions over its output added.
-fn push(plan: Plan, conjuncts: Vec<Expr>, subqueries: &Subqueries) -> Plan {
+/// The plan with these conditions over its output added, as deep as they can stand.
+pub(super) fn push(plan: Plan, conjuncts: Vec<Expr>, subqueries: &Subqueries) -> Plan {
     match plan {
         Plan::OneRow | Plan::Rows { .. } => filter(plan, conjuncts),
         Plan::Scan(mut scan) => {

@@ -563,7 +563,7 @@ impl Session {
         self.check_own_locks(&bound.sources)?;
         let txn = self.own_transaction(Mode::Snapshot);
         let temp_dir = &self.instance.config.temp_dir;
-        let environment = exec::Environment::new(txn, env.ctx.clone(), temp_dir)?;
+        let environment = exec::Environment::new(txn, env.ctx.clone(), temp_dir).await?;
         let shows_sets = self.variables.is_on("tdsql_explain_info")
             && explain.format.as_deref().is_none_or(|format| format == "TRADITIONAL");
         let format = if shows_sets { Some("TDSQL") } else { explain.format.as_deref() };

@@ -589,6 +589,9 @@ impl Session {
             let mut txn = txn.lock().await;
             (txn.commit().await, txn.identity().cloned())
         };
+        if committed.is_ok() {
+            self.count_commit(identity.as_ref());
+        }
         match (committed, &changes.table) {
             (Ok(_), _) => Ok(changes),
             (Err(txn::Error::AlreadyExists { key }), Some(table)) => {

@@ -300,7 +300,10 @@ impl Session {
         let committed = txn.commit().await;
         self.entry.uses.leave();
         match committed {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.count_commit(txn.identity());
+                Ok(())
+            }
             // The statement saw the key absent, so somebody else added it since: a conflict.
             Err(txn::Error::AlreadyExists { .. }) => Err(Error::deadlock()),
             Err(error) => {

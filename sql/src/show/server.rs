@@ -32,17 +32,24 @@ pub(super) fn variables(session: &Session, scope: Option<VariableScope>) -> List
     Listing { columns: vec![text_column("Variable_name", 64), text_column("Value", 1024)], rows }
 }
 
-/// SHOW STATUS: what this node counts.
-pub(super) fn status(session: &Session) -> Listing {
+/// SHOW STATUS: what this node counts; commits are the session's own, unless GLOBAL is said.
+pub(super) fn status(session: &Session, scope: Option<VariableScope>) -> Listing {
     let instance = &session.instance;
     let uptime = instance.config.clock.monotonic().saturating_sub(instance.started).as_secs();
     let sessions = instance.sessions.lock().len();
     let running = instance.processes().iter().filter(|p| p.command == "Query").count();
     let questions = instance.questions.load(Ordering::Relaxed);
+    let commits = match scope {
+        Some(VariableScope::Global) => &instance.commits,
+        _ => &session.entry.commits,
+    };
+    let [many_shards, one_shard] = commits.lines();
     let values = [
         ("Connections", instance.connections.load(Ordering::Relaxed).to_string()),
         ("Follower_reads", instance.config.client.follower_reads().to_string()),
         ("Precinct_catalog_version", instance.catalog_version().to_string()),
+        many_shards,
+        one_shard,
         ("Precinct_node", instance.node().0.to_string()),
         ("Queries", questions.to_string()),
         ("Questions", questions.to_string()),

@@ -13,6 +13,9 @@
 //! A shard that is split while it is scanned answers `Moved`. The shards that own its slots then take its place, each with the
 //! same rest of the range: what was returned before lies before that rest, so order and rows are as they would have been.
 //!
+//! A scan of some slots asks the shards that own them and passes over rows of others, so what it returns is the same before and
+//! after a split.
+//!
 //! A scan of a large transaction sees what had been written before it was opened: of the transaction's locks only what
 //! rounds up to then have placed.
 //!
