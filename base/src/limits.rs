@@ -298,6 +298,8 @@ pub const SCAN_PAGE_ROWS: usize = 4096;
 pub const LOCAL_JOIN_SHARDS_MAX: usize = 8;
 /// Keys in one point-read request to a shard.
 pub const GET_KEYS_MAX: usize = 1024;
+/// Differences between rows and index entries that a check describes; the others are counted.
+pub const CHECK_DIFFERENCES_SHOWN: usize = 100;
 /// Bytes a write costs in a command beside its key and value: framing and timestamps.
 pub const WRITE_OVERHEAD_BYTES: usize = 32;
 /// Texts of queries whose plans a session keeps.

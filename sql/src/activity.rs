@@ -26,7 +26,7 @@ mod lock_name;
 mod prepared;
 mod sessions;
 
-pub(crate) use lock_name::{LockName, lock_id, lock_name, mode_name};
+pub(crate) use lock_name::{LockName, key_values, lock_id, lock_name, mode_name};
 pub use sessions::SessionRow;
 
 use crate::Error;

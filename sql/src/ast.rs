@@ -174,6 +174,8 @@ pub enum Statement {
     OnSets(Box<OnSets>),
     /// `ADMIN CHECKSUM CLUSTER`: compare the replicas of every shard.
     ChecksumCluster,
+    /// ADMIN CHECK TABLE, ADMIN CHECK INDEX: compare rows and index entries.
+    AdminCheck(AdminCheck),
     /// `HELP 'word'`.
     Help(String),
 

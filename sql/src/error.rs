@@ -198,6 +198,10 @@ errors! {
     no_follower(shard, what) = 9012, "HY000", "No follower of shard {shard} answers this read: {what}; read at the leader, allow more lag, or try again";
     /// A table whose definition is younger than the point that is read.
     table_younger(name) = 1412, "HY000", "Table definition has changed: {name} was created or changed after the point in time that is read; read a later one";
+    /// An index that is named and is not there.
+    no_such_key(name, table) = 1176, "42000", "Key '{name}' doesn't exist in table '{table}'";
+    /// ADMIN CHECK: rows and index entries that do not fit each other (TiDB has 8223 for it).
+    inconsistent(table, summary, first) = 9223, "HY000", "The indexes of {table} do not fit its rows: {summary}. The first: {first}. CHECK TABLE lists them; rebuild the index, and keep the data folders for whoever looks for the cause";
     /// The cluster refuses what an administrator asked of it; `what` says why and what to do.
     cluster_refuses(what) = 9005, "HY000", "{what}";
     /// A list of what runs in the cluster that lacks something; a warning only.

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `lexer`, `ast`, `parser`, `printer` (grammar); `types`, `value`, `collation`, `expr`,
 //! `function` (meaning of expressions); `catalog`, `table_codec` (tables and their bytes); `binder`,
-//! `access`, `planner`, `exec` (queries); `locking_read`, `dml`, `ddl`, `show`, `sysvar` (statements); `session` (what
+//! `access`, `planner`, `exec` (queries); `locking_read`, `dml`, `ddl`, `show`, `index_check`, `sysvar` (statements); `session` (what
 //! the gateway calls); `sets` (parts of the cluster as TDSQL names them); `activity` (what runs and who waits); `silence` (nodes that say nothing); `error` (MySQL's numbers).
 //!
 //! Not here: packets, passwords, Raft.
@@ -20,6 +20,7 @@ pub mod error;
 pub mod exec;
 pub mod expr;
 pub mod function;
+pub(crate) mod index_check;
 pub mod instance;
 pub mod lexer;
 pub(crate) mod locking_read;

@@ -8,8 +8,10 @@
 //!
 //! Reading order: this file (dispatch, filters, warnings), `tables` (what is defined), `server` (what
 //! runs), `rebalance` (how nodes are evened out), `hot` (what shards have to do), `engine_status` (row
-//! locks and transactions as a text), `create_table` (its text), `proxy` (sets, as TDSQL's proxy tells of them).
+//! locks and transactions as a text), `create_table` (its text), `check`
+//! (whether indexes fit their rows), `proxy` (sets, as TDSQL's proxy tells of them).
 
+mod check;
 mod create_table;
 mod engine_status;
 pub(crate) mod hot;
@@ -18,6 +20,7 @@ pub(crate) mod rebalance;
 mod server;
 mod tables;
 
+pub(crate) use check::admin_check;
 pub(crate) use server::{engine_row, process_row};
 
 use crate::ast::{self, Show, ShowFilter, Statement};
@@ -271,6 +274,7 @@ pub(crate) async fn columns(
             describe(session, table, column.as_deref()).await?
         }
         Statement::ChecksumCluster => return Ok(server::comparison_columns()),
+        Statement::AdminCheck(_) => return Ok(check::columns()),
         _ => return Ok(Vec::new()),
     };
     match outcome {
@@ -334,7 +338,8 @@ pub(crate) async fn administration(
     let (operation, kind, message) = match what.action {
         Analyze => ("analyze", "status", "OK"),
         Optimize => ("optimize", "note", "Storage is compacted in the background"),
-        Check | Repair | Checksum => {
+        Check => return check::check_tables(session, &what.tables).await,
+        Repair | Checksum => {
             return Err(Error::not_supported(format!(
                 "{} TABLE: every block is checked when it is read",
                 what.action.name()

@@ -21,19 +21,22 @@
 //!
 //! `> follow` gives each data shard a second replica, `> close` closes a timestamp for all of them, and `> catch-up` lets them
 //! apply what they lack. `> entries` tells how many entries the data shards have written since it was asked last, and how many
-//! shards; `> split` cuts every data shard in two.
+//! shards; `> split` cuts every data shard in two. `> lose entry t.by_phone` removes the first entry of an index of a table of `d` behind
+//! everybody's back, `> lose row t.PRIMARY` the first row, `> misdirect t.by_phone` lets the first entry lead where the last one does.
 //!
 //! Output is what a client would show: rows, affected rows, errors, and warnings when there are any.
 
-use base::{Clock, NodeId, ShardEpoch, ShardId, Slot, SlotRange, TableId, Timestamp};
+use base::{Clock, KeyRange, NodeId, ShardEpoch, ShardId, Slot, SlotRange, TableId, Timestamp};
 use bytes::Bytes;
 use engine::mvcc::SafePoints;
 use goldenscript::{Command, Context, Runner};
+use sql::catalog::CatalogCache;
 use sql::instance::{
     Cluster, HotSlotRow, Instance, InstanceConfig, LoadFinding, NodeRow, OperationRow,
     ShardLoadRow, ShardRow,
 };
 use sql::session::{ColumnMeta, Outcome, Session, SessionInfo};
+use sql::table_codec;
 use sql::value::{Row, Value};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -41,8 +44,10 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use txn::command::Expect;
 use txn::testing::{Cancels, FarClient, MemoryCluster, Unconfirmed};
-use txn::{RowLocks, ShardClient, TransactionSizes};
+use txn::transaction::{Mode, ScanOptions};
+use txn::{RowLocks, ShardClient, Transaction, TransactionSizes};
 
 test_each_file::test_each_path! { in "sql/src/testscripts/session" as scripts => script }
 
@@ -258,6 +263,9 @@ impl Runner for Sessions {
         if command.name == "entries" {
             return self.new_entries();
         }
+        if self.damages(&command.name)? {
+            return Ok("ok".into());
+        }
         if command.name == "split" {
             return self.split().map(|shards| format!("{shards} shards"));
         }
@@ -338,6 +346,39 @@ impl Sessions {
             shards += u32::from(new > 0);
         }
         Ok(format!("{all} in {shards} shards"))
+    }
+
+    /// Runs a command that damages an index or loses a row, if it is one.
+    fn damages(&self, command: &str) -> Result<bool, Box<dyn Error>> {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let (target, misdirect) = match words[..] {
+            ["lose", "entry" | "row", target] => (target, false),
+            ["misdirect", target] => (target, true),
+            _ => return Ok(false),
+        };
+        let (table, index) = target.split_once('.').ok_or("it takes table.index")?;
+        let client: Arc<dyn ShardClient> = self.cluster.clone();
+        let catalog = CatalogCache::new(client.clone(), self.clock.clone());
+        self.runtime.block_on(async {
+            let catalog = catalog.current().await?;
+            let table = catalog.table("d", table).ok_or("no such table in d")?;
+            let index = table.indexes.iter().find(|found| found.name == index);
+            let prefix = table_codec::key_prefix(table, index.ok_or("no such index")?, &[])?;
+            let mut txn = Transaction::begin(client, Mode::Snapshot);
+            let options = ScanOptions { ordered: true, ..ScanOptions::default() };
+            let mut scan = txn.scan(KeyRange::prefix(prefix), options).await?;
+            let mut entries = Vec::new();
+            while let Some(page) = scan.next_page().await? {
+                entries.extend(page);
+            }
+            let (first, _) = entries.first().cloned().ok_or("it has no entries")?;
+            match entries.last() {
+                Some((_, value)) if misdirect => txn.put(first, value.clone(), Expect::Any)?,
+                _ => txn.delete(first, Expect::Any)?,
+            }
+            txn.commit().await?;
+            Ok::<bool, Box<dyn Error>>(true)
+        })
     }
 
     /// Cuts every data shard in two; how many there are then.

@@ -45,7 +45,7 @@ pub(crate) fn lock_name(catalog: &Catalog, engine_key: &[u8]) -> LockName {
         name => name.to_string(),
     });
     // Bytes that do not fit the table as it is now have no values to show.
-    let values = index.and_then(|index| values(table, index, engine_key).ok());
+    let values = index.and_then(|index| key_values(table, index, engine_key).ok());
     let data = values.map(|values| values.join(", ").chars().take(DATA_CHARS_MAX).collect());
     LockName { table: Some(table.clone()), index: name, data }
 }
@@ -71,8 +71,12 @@ pub(crate) fn mode_name(mode: LockMode) -> &'static str {
     }
 }
 
-/// The values of a key, those of the primary key too where an index entry ends with them.
-fn values(table: &TableDef, index: &IndexDef, engine_key: &[u8]) -> Result<Vec<String>> {
+/// The values of a key as text, those of the primary key too where an index entry ends with them.
+pub(crate) fn key_values(
+    table: &TableDef,
+    index: &IndexDef,
+    engine_key: &[u8],
+) -> Result<Vec<String>> {
     let mut reader = KeyReader::new(engine_key)?;
     let mut values = Vec::new();
     let mut parts = index.columns.iter().map(|part| part.column).collect::<Vec<_>>();

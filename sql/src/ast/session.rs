@@ -591,6 +591,20 @@ pub struct TableLock {
     pub local: bool,
 }
 
+/// What ADMIN CHECK looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminCheck {
+    /// All indexes of these tables.
+    Tables(Vec<TableName>),
+    /// One index.
+    Index {
+        /// Its table.
+        table: TableName,
+        /// Its name.
+        index: String,
+    },
+}
+
 /// ANALYZE and its relatives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableAdministration {

@@ -2,8 +2,8 @@
 
 use super::Parser;
 use crate::ast::{
-    AdministrationAction, Flush, FlushTarget, PrepareSource, Statement, TableAdministration,
-    TableLock,
+    AdminCheck, AdministrationAction, Flush, FlushTarget, PrepareSource, Statement,
+    TableAdministration, TableLock,
 };
 use crate::error::Result;
 use crate::lexer::TokenKind;
@@ -44,10 +44,7 @@ impl Parser<'_> {
                 Ok(Statement::Kill { query_only, id: self.expr()? })
             }
             "FLUSH" => self.flush(),
-            "ADMIN" => match self.accept(&["CHECKSUM", "CLUSTER"]) {
-                true => Ok(Statement::ChecksumCluster),
-                false => Err(self.error()),
-            },
+            "ADMIN" => self.admin(),
             "LOCK" => self.lock_tables(),
             "UNLOCK" => match self.accept_any(&["TABLES", "TABLE"]) {
                 Some(_) => Ok(Statement::UnlockTables),
@@ -55,6 +52,26 @@ impl Parser<'_> {
             },
             _ => Ok(Statement::Help(self.identifier_or_string()?)),
         }
+    }
+
+    /// What follows ADMIN.
+    fn admin(&mut self) -> Result<Statement> {
+        if self.accept(&["CHECKSUM", "CLUSTER"]) {
+            return Ok(Statement::ChecksumCluster);
+        }
+        if self.accept(&["CHECK", "TABLE"]) {
+            let tables = self.list(Self::table_name)?;
+            return Ok(Statement::AdminCheck(AdminCheck::Tables(tables)));
+        }
+        if self.accept(&["CHECK", "INDEX"]) {
+            let table = self.table_name()?;
+            let index = match self.accept_word("PRIMARY") {
+                true => "PRIMARY".to_string(),
+                false => self.identifier()?,
+            };
+            return Ok(Statement::AdminCheck(AdminCheck::Index { table, index }));
+        }
+        Err(self.error())
     }
 
     fn binlog_choice(&mut self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::Printer;
 use crate::ast::{
-    AccessMode, AccountName, AccountSpec, AccountStatement, ClusterPart, Completion, Explain,
+    AccessMode, AccountName, AccountSpec, AccountStatement, AdminCheck, ClusterPart, Completion, Explain,
     ExplainTarget, FlushTarget, GrantLevel, GrantObject, IsolationLevel, OnSets, PrepareSource,
     Privilege, PrivilegeName, ProxyListing, RebalanceAction, Secret, SetItem, SetValue,
     ShardingClass, Show, ShowFilter, Statement, VariableScope,
@@ -46,6 +46,15 @@ impl Printer {
             Statement::Explain(explain) => self.explain(explain),
             Statement::OnSets(on) => self.on_sets(on),
             Statement::ChecksumCluster => self.text("ADMIN CHECKSUM CLUSTER"),
+            Statement::AdminCheck(AdminCheck::Tables(tables)) => {
+                self.text("ADMIN CHECK TABLE ");
+                self.list(tables, Self::table);
+            }
+            Statement::AdminCheck(AdminCheck::Index { table, index }) => {
+                self.text("ADMIN CHECK INDEX ");
+                self.table(table);
+                self.named(" ", index);
+            }
             Statement::Help(word) => {
                 self.text("HELP ");
                 self.string(word);

@@ -273,6 +273,7 @@ impl Session {
             // Boxed: it runs the statement inside it.
             Statement::OnSets(on) => Box::pin(self.run_on_sets(on, params)).await,
             Statement::ChecksumCluster => show::checksum_cluster(self).await,
+            Statement::AdminCheck(check) => show::admin_check(self, check).await,
             Statement::Help(_) => Err(Error::not_supported("HELP: see docs/ of the project")),
 
             Statement::Prepare { name, from } => {
