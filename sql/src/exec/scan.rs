@@ -103,7 +103,8 @@ impl TableScanExec {
             return options;
         };
         let part = SlotFilter::new([part]);
-        let slots = options.slots.as_ref().map_or_else(|| part.clone(), |slots| slots.within(&part));
+        let slots =
+            options.slots.as_ref().map_or_else(|| part.clone(), |slots| slots.within(&part));
         ReadOptions { slots: Some(slots), ..options }
     }
 

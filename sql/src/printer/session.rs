@@ -2,10 +2,10 @@
 
 use super::Printer;
 use crate::ast::{
-    AccessMode, AccountName, AccountSpec, AccountStatement, AdminCheck, ClusterPart, Completion, Explain,
-    ExplainTarget, FlushTarget, GrantLevel, GrantObject, IsolationLevel, OnSets, PrepareSource,
-    Privilege, PrivilegeName, ProxyListing, RebalanceAction, Secret, SetItem, SetValue,
-    ShardingClass, Show, ShowFilter, Statement, VariableScope,
+    AccessMode, AccountName, AccountSpec, AccountStatement, AdminCheck, ClusterPart, Completion,
+    Explain, ExplainTarget, FlushTarget, GrantLevel, GrantObject, IsolationLevel, OnSets,
+    PrepareSource, Privilege, PrivilegeName, ProxyListing, RebalanceAction, Secret, SetItem,
+    SetValue, ShardingClass, Show, ShowFilter, Statement, VariableScope,
 };
 
 impl Printer {

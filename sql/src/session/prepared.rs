@@ -137,11 +137,12 @@ impl Session {
                 }
                 _ => Ok(Vec::new()),
             },
-            }
             Statement::Show(_)
             | Statement::Describe { .. }
             | Statement::ChecksumCluster
             | Statement::AdminCheck(_) => show::columns(self, statement).await,
+            _ => Ok(Vec::new()),
+        }
     }
 
     async fn columns_of_query(&mut self, query: &Query, params: usize) -> Result<Vec<ColumnMeta>> {
