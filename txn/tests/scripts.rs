@@ -32,8 +32,7 @@
 //! ```
 //!
 //! A key is a name that ends in the number of its shard: `a1`, `b2`. `A1` lies in a second table. Those that end in 3 are on
-//! shard 1 until it is split. Time stands
-//! still unless a step or `advance` lets it pass; a step that cannot go on without time or another step answers "waits".
+//! shard 1 until it is split. Time stands still; a step that cannot go on without time or another step answers "waits".
 
 mod words;
 

@@ -4,7 +4,7 @@
 //! their rows are spread.
 
 use super::{Listing, number_column, text, text_column};
-use crate::catalog::{Catalog, Sharding};
+use crate::catalog::{Catalog, Distribution, Sharding};
 use crate::instance::{HotSlotRow, LoadFinding, ShardLoadRow};
 use crate::session::Session;
 use crate::value::Value;
@@ -108,7 +108,9 @@ fn one_slot(hot: &HotSlotRow, catalog: &Catalog) -> String {
         return format!("{lead}; a split cannot help");
     };
     match &table.sharding {
-        Sharding::Hash(columns) => {
+        Sharding::Hash(columns)
+        | Sharding::Range(Distribution { spread: columns, .. })
+        | Sharding::List(Distribution { spread: columns, .. }) => {
             let names: Vec<&str> =
                 columns.iter().map(|column| table.columns[*column].name.as_str()).collect();
             let key = match names.as_slice() {

@@ -330,7 +330,11 @@ async fn scan(
         let locks = tenure.locks.read();
         (SeenLocks::of(&locks, &range, wish, known), core.engine.snapshot())
     };
-    scan_view(snapshot, range, wish, seen)
+    let answer = scan_view(snapshot, range, wish, seen)?;
+    if let ReadResponse::Page { rows, .. } = &answer {
+        core.load.scanned(rows);
+    }
+    Ok(answer)
 }
 
 /// The same of an engine snapshot and what was seen of its locks.
@@ -377,7 +381,6 @@ pub(super) fn scan_view(
         (Some(rest), Some(later)) if wish.reverse => Some(KeyRange::new(later.start, rest.end)),
         (Some(rest), Some(later)) => Some(KeyRange::new(rest.start, later.end)),
     };
-    core.load.scanned(&rows);
     // An end that is empty means "no bound", so only a descending rest can come to nothing here.
     Ok(ReadResponse::Page { rows, rest: rest.filter(|rest| !rest.is_empty()) })
 }
