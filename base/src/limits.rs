@@ -310,6 +310,20 @@ pub const TABLE_COLUMNS_MAX: usize = 1017;
 pub const TABLE_INDEXES_MAX: usize = 64;
 /// Columns of an index (MySQL's limit).
 pub const INDEX_COLUMNS_MAX: usize = 16;
+/// Rows of a batch with which a new index is filled, or of entries that are removed, at most.
+pub const INDEX_BATCH_ROWS: usize = 512;
+/// Pause after a full batch, so that the work leaves room for statements.
+pub const INDEX_BATCH_PAUSE: Duration = Duration::from_millis(2);
+/// Pause before a job that changes indexes tries again what failed.
+pub const INDEX_JOB_RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// Pause between looks at a job that is paused, and of a statement at its job.
+pub const INDEX_JOB_LOOK: Duration = Duration::from_millis(200);
+/// Pause between looks for jobs whose node is gone. Below `SILENCE_GAP_MAX`, so that a silence adds up.
+pub const INDEX_JOBS_WATCH: Duration = Duration::from_millis(1000);
+/// Ended jobs that SHOW DDL JOBS still lists.
+pub const INDEX_JOBS_KEPT: usize = 100;
+/// Characters of a job's statement that are kept.
+pub const INDEX_JOB_STATEMENT_CHARS: usize = 1024;
 /// Longest packet of a client that has not logged in, bytes: names and attributes need no more.
 pub const LOGIN_PACKET_BYTES_MAX: usize = 256 << 10;
 /// How long a client may take to log in (MySQL's `connect_timeout`).

@@ -220,7 +220,11 @@ impl Cluster for ClusterView {
     async fn announce_table_locks(&self, version: u64, wanted: &[TableWanted]) -> TableUsers {
         let tables: Vec<pb::TableWanted> = wanted
             .iter()
-            .map(|wanted| pb::TableWanted { table: wanted.table.0, write: wanted.write })
+            .map(|wanted| pb::TableWanted {
+                table: wanted.table.0,
+                write: wanted.write,
+                older_than: wanted.older_than.unwrap_or(0),
+            })
             .collect();
         let asked = self.peers.others().into_iter().map(async |node| {
             let changed = pb::TableLocksChanged { version, tables: tables.clone() };

@@ -148,7 +148,11 @@ impl NodeService {
         let wanted: Vec<TableWanted> = changed
             .tables
             .iter()
-            .map(|wanted| TableWanted { table: TableId(wanted.table), write: wanted.write })
+            .map(|wanted| TableWanted {
+                table: TableId(wanted.table),
+                write: wanted.write,
+                older_than: (wanted.older_than > 0).then_some(wanted.older_than),
+            })
             .collect();
         match instance.table_locks_announced(version, &wanted).await {
             Ok(used) => Answer::TablesUsed(pb::TablesUsed { version, used }),

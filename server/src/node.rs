@@ -37,7 +37,7 @@ use crate::record_collector;
 use crate::replicas::{ChildNews, Replicas};
 use crate::shard_split::{Splitter, SplitterParts};
 use crate::twin;
-use base::limits::{CATALOG_RENEW, STATUS_WAIT_MAX};
+use base::limits::{CATALOG_RENEW, INDEX_JOBS_WATCH, STATUS_WAIT_MAX};
 use base::{ClusterId, NodeId, ReplicaId, Rng, ShardEpoch, SharedClock, SystemClock};
 use engine::folder;
 use engine::{RocksFactory, RocksOptions, RocksShared};
@@ -323,6 +323,7 @@ impl Node {
         // As above.
         let _ = instance_cell.set(instance.clone());
         background.push(raft_handle.spawn(renew_catalog(instance.clone())));
+        background.push(raft_handle.spawn(watch_index_jobs(instance.clone())));
         background.push(raft_handle.spawn(collector::run(Collecting {
             client: client.clone(),
             local: local.clone(),
@@ -623,6 +624,15 @@ async fn renew_catalog(instance: Arc<Instance>) {
         if let Err(error) = instance.renew_catalog().await {
             // Statements renew it themselves once the lease has run out, and report the failure.
             tracing::debug!(%error, "catalog not renewed");
+        }
+    }
+}
+
+async fn watch_index_jobs(instance: Arc<Instance>) {
+    loop {
+        tokio::time::sleep(INDEX_JOBS_WATCH).await;
+        if let Err(error) = instance.watch_index_jobs().await {
+            tracing::debug!(%error, "jobs that change indexes were not looked after");
         }
     }
 }

@@ -15,6 +15,7 @@
 //!    only when every node has the new version or its lease has run out.
 //! 3. A table id is never reused, so rows of a dropped table can never appear in another one.
 //! 4. `TableDef::indexes[0]` is the primary key, or the hidden row id of a table without one.
+//! 5. `TableDef::indexes` can be read: every row has its entries. Those in `unpublished` are only written (`ddl::indexes`).
 //!
 //! Names of databases and tables are case-sensitive, those of columns and indexes are not.
 //!
@@ -22,6 +23,7 @@
 
 pub mod cache;
 pub mod distribution;
+pub(crate) mod index_jobs;
 pub mod information_schema;
 mod innodb_trx;
 pub mod performance_schema;
@@ -147,6 +149,12 @@ pub struct TableDef {
     pub columns: Vec<ColumnDef>,
     /// Indexes; the first one is PRIMARY or the hidden row id.
     pub indexes: Vec<IndexDef>,
+    /// Indexes that are being added or dropped: written as their states say, never read.
+    pub unpublished: Vec<IndexDef>,
+    /// Id of the next index; those below were given once. 0 stands for the one after the highest that there is.
+    pub next_index_id: u32,
+    /// Grows with every change of an index's state.
+    pub index_version: u64,
     /// How rows find their slot.
     pub sharding: Sharding,
     /// Whether the sharding was declared: then SHOW CREATE TABLE prints it back.
@@ -185,9 +193,53 @@ impl TableDef {
         options
     }
 
-    /// Whether rows of this table are read alike with another definition of it.
-    pub fn reads_as(&self, other: &TableDef) -> bool {
-        *self == TableDef { retention_s: self.retention_s, ..other.clone() }
+    /// Whether rows of this table can be read as of a time when `then` was its definition. An index that was no index
+    /// then has no entries of then.
+    pub fn reads_as(&self, then: &TableDef) -> bool {
+        let apart = |table: &TableDef| TableDef { retention_s: 0, ..table.without_indexes() };
+        self.has_indexes_of(then) && apart(self) == apart(then)
+    }
+
+    /// Whether each of its indexes was one in an older definition.
+    pub fn has_indexes_of(&self, then: &TableDef) -> bool {
+        self.indexes.iter().all(|index| then.indexes.iter().any(|older| older.id == index.id))
+    }
+
+    /// Whether what was written under this definition may be committed under a newer one: all but its indexes is the
+    /// same, and of those no state is more than one step further.
+    pub fn may_commit_under(&self, now: &TableDef) -> bool {
+        now.index_version.abs_diff(self.index_version) <= 1
+            && self.without_indexes() == now.without_indexes()
+    }
+
+    /// The definition apart from its indexes.
+    pub fn without_indexes(&self) -> TableDef {
+        TableDef {
+            indexes: Vec::new(),
+            unpublished: Vec::new(),
+            next_index_id: 0,
+            index_version: 0,
+            ..self.clone()
+        }
+    }
+
+    /// Its indexes, then those that are only written. Positions of index entries count these.
+    pub fn all_indexes(&self) -> impl Iterator<Item = &IndexDef> {
+        self.indexes.iter().chain(&self.unpublished)
+    }
+
+    /// The index at a position among all of them.
+    pub fn index_at(&self, position: usize) -> &IndexDef {
+        match position.checked_sub(self.indexes.len()) {
+            None => &self.indexes[position],
+            Some(position) => &self.unpublished[position],
+        }
+    }
+
+    /// An id that no index of the table has had.
+    pub fn free_index_id(&self) -> u32 {
+        let used = self.all_indexes().filter(|index| !index.implicit).map(|index| index.id.0);
+        self.next_index_id.max(used.max().map_or(0, |highest| highest + 1))
     }
 
     /// The primary key, or the hidden row id's index.
@@ -312,6 +364,21 @@ pub struct IndexDef {
     pub implicit: bool,
     /// COMMENT.
     pub comment: String,
+    /// How far it is added, or still there.
+    pub state: IndexState,
+}
+
+/// How statements treat an index. Added, it goes from the first to the last; dropped, back again. At any time all
+/// statements of the cluster are at most one step apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IndexState {
+    /// Entries are removed with their rows and never added, so that what others add does not outlive its row.
+    DeleteOnly,
+    /// Entries are added and removed as those of any index, and unique ones are checked.
+    WriteOnly,
+    /// It is read, too.
+    #[default]
+    Public,
 }
 
 impl IndexDef {

@@ -15,12 +15,18 @@
 //! Dropping or truncating a table removes its definition; its rows stay under an id that is never used
 //! again, recorded in the meta shard for a job that removes them.
 //!
-//! Not here: CREATE INDEX and all of ALTER TABLE but the retention and ENABLE KEYS (which has nothing to do), which need such
-//! jobs: refused with 1235.
+//! Indexes are added and dropped while the table is used: a schema change begins a job, and the statement waits for it
+//! (`indexes`).
+//!
+//! Not here: all of ALTER TABLE but indexes, the retention and ENABLE KEYS (which has nothing to do): refused with 1235.
 
 pub(crate) mod account;
 mod column_type;
 pub(crate) mod create_table;
+mod index_fill;
+pub(crate) mod index_job;
+mod index_steps;
+pub(crate) mod indexes;
 pub(crate) mod password;
 
 use crate::ast::{self, Statement, TableChange};
@@ -31,6 +37,7 @@ use crate::catalog::{Catalog, DatabaseDef, TableDef, information_schema};
 use crate::collation::CollationId;
 use crate::context::EvalContext;
 use crate::expr::Expr;
+use crate::instance::Instance;
 use crate::session::table_gate::Blocked;
 use crate::session::table_locks::SessionLocks;
 use crate::session::{OkResult, Outcome, Session};
@@ -56,12 +63,8 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
             Err(Error::not_supported("ALTER DATABASE: name the character set in CREATE TABLE"))
         }
         Statement::AlterTable(alter) => alter_table(session, alter).await,
-        Statement::CreateIndex(_) => {
-            Err(Error::not_supported("CREATE INDEX: declare the index in CREATE TABLE"))
-        }
-        Statement::DropIndex(_) => Err(Error::not_supported(
-            "DROP INDEX: create a table without the index and INSERT … SELECT into it",
-        )),
+        Statement::CreateIndex(create) => indexes::create(session, create).await,
+        Statement::DropIndex(drop) => indexes::drop(session, drop).await,
         _ => Err(Error::internal("not a statement that defines something")),
     }
 }
@@ -118,6 +121,8 @@ enum Touched<'a> {
     NewDatabase,
     /// A table that is made, by database and name.
     NewTable(&'a str, &'a str),
+    /// A table whose indexes are changed, by database and name: its users go on.
+    Altered(&'a str, &'a str),
     /// A database with all its tables.
     Database(&'a str),
     /// Tables, by database and name; RENAME's new names are among them.
@@ -129,7 +134,9 @@ impl Touched<'_> {
     fn check_own_locks(&self, own: &SessionLocks) -> Result<()> {
         match self {
             Touched::NewDatabase | Touched::Database(_) => own.check_no_tables(),
-            Touched::NewTable(database, name) => own.check_table(database, name, true),
+            Touched::NewTable(database, name) | Touched::Altered(database, name) => {
+                own.check_table(database, name, true)
+            }
             Touched::Tables(tables) => {
                 tables.iter().try_for_each(|(database, name)| own.check_table(database, name, true))
             }
@@ -140,7 +147,7 @@ impl Touched<'_> {
     /// afterwards.
     fn taken(&self, catalog: &Catalog) -> LockSet {
         let names: Vec<(&str, &str)> = match self {
-            Touched::NewDatabase | Touched::NewTable(..) => Vec::new(),
+            Touched::NewDatabase | Touched::NewTable(..) | Touched::Altered(..) => Vec::new(),
             Touched::Database(database) => {
                 catalog.tables(database).map(|table| (*database, table.name.as_str())).collect()
             }
@@ -166,7 +173,9 @@ impl Touched<'_> {
         };
         let all = match self {
             Touched::NewDatabase => vec![Blocked::Changes(Change::New)],
-            Touched::NewTable(database, name) => vec![table(&(*database, *name))],
+            Touched::NewTable(database, name) | Touched::Altered(database, name) => {
+                vec![table(&(*database, *name))]
+            }
             Touched::Database(database) => vec![Blocked::Database(database.to_string())],
             Touched::Tables(tables) => tables.iter().map(table).collect(),
         };
@@ -185,13 +194,18 @@ async fn change(
     let made = make(session, &touched, &mut plan).await;
     session.release_defined().await;
     let Some(version) = made? else { return Ok(()) };
-    // The change is made, whatever comes now: an error here would say that it is not.
-    let here = session.instance.catalog.announced(version).await.is_ok();
-    if !session.instance.config.cluster.announce_catalog(version).await || !here {
-        // Some node is silent, or this one could not read the meta shard: after this time its lease is over.
-        session.instance.config.client.pause(CATALOG_LEASE).await;
-    }
+    announce(&session.instance, version).await;
     Ok(())
+}
+
+/// Waits until every node knows a version of the catalog. The change is made, whatever comes now: an error here would say
+/// that it is not.
+async fn announce(instance: &Instance, version: u64) {
+    let here = instance.catalog.announced(version).await.is_ok();
+    if !instance.config.cluster.announce_catalog(version).await || !here {
+        // Some node is silent, or this one could not read the meta shard: after this time its lease is over.
+        instance.config.client.pause(CATALOG_LEASE).await;
+    }
 }
 
 /// Makes a schema change, with its tables to itself; the catalog's new version, or `None` when nothing was to be changed.
@@ -367,6 +381,8 @@ async fn create_like(session: &mut Session, create: &ast::CreateTableLike) -> Re
             name: create.name.name.clone(),
             auto_increment_start: 0,
             created_unix: ctx.now_unix_micros / 1_000_000,
+            unpublished: Vec::new(),
+            index_version: 0,
             ..TableDef::clone(&model)
         };
         check_retentions(catalog, &table)?;
@@ -377,13 +393,16 @@ async fn create_like(session: &mut Session, create: &ast::CreateTableLike) -> Re
     Ok(Outcome::done())
 }
 
-/// ALTER TABLE … RETENTION_SECONDS = n, the only change of a table that is made in place.
+/// ALTER TABLE: indexes, or RETENTION_SECONDS = n, or nothing to do.
 async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
     let database = database_of(session, &alter.table)?.to_string();
     let of_keys = |change: &TableChange| matches!(change, TableChange::EnableKeys(_));
     if !alter.changes.is_empty() && alter.changes.iter().all(of_keys) {
         return enable_keys(session, &alter.table).await;
+    }
+    if let Some(changes) = indexes::changes_alone(&alter.changes)? {
+        return indexes::alter(session, &alter.table, changes).await;
     }
     let Some(retention_s) = retention_alone(&alter.changes)? else {
         return Err(Error::not_supported(
@@ -485,7 +504,9 @@ async fn truncate(session: &mut Session, name: &ast::TableName) -> Result<Outcom
         let table = crate::dml::find_table(name, default.as_deref(), &change.catalog)?;
         change.drop_table(&table, now)?;
         // A new id is an empty table, and AUTO_INCREMENT begins again.
-        change.put_table(&TableDef { id, auto_increment_start: 0, ..TableDef::clone(&table) })?;
+        let table = TableDef::clone(&table);
+        let unpublished = Vec::new();
+        change.put_table(&TableDef { id, auto_increment_start: 0, unpublished, ..table })?;
         Ok(true)
     })
     .await?;

@@ -133,7 +133,7 @@ impl Changes {
     pub(crate) fn is_generated_key(&self, key: &[u8]) -> bool {
         let Some(table) = &self.table else { return false };
         let Ok(id) = engine::key::index_of_key(key) else { return false };
-        let index = table.indexes.iter().find(|index| index.id == id);
+        let index = table.all_indexes().find(|index| index.id == id);
         let generated = match table.auto_increment() {
             Some(column) if self.all_generated => Some(column),
             Some(_) => None,

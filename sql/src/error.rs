@@ -142,6 +142,10 @@ errors! {
     primary_key_null() = 1171, "42000", "All parts of a PRIMARY KEY must be NOT NULL; if you need NULL in a key, use UNIQUE instead";
     /// A key over a column that the table lacks.
     key_column_missing(name) = 1072, "42000", "Key column '{name}' doesn't exist in table";
+    /// Dropping an index that the table lacks.
+    cant_drop(name) = 1091, "42000", "Can't DROP '{name}'; check that column/key exists";
+    /// Renaming an index that the table lacks.
+    key_does_not_exist(name, table) = 1176, "42000", "Key '{name}' doesn't exist in table '{table}'";
     /// A second primary key.
     multiple_primary_key() = 1068, "42000", "Multiple primary key defined";
     /// AUTO_INCREMENT on a column that is not first of a key, or twice.

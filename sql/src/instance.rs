@@ -8,6 +8,7 @@
 use crate::activity::{ActivityPart, NodeActivity, Watched};
 use crate::ast::{NodeAction, RebalanceAction};
 use crate::catalog::cache::CatalogCache;
+use crate::ddl::index_job::{self, JobSignal};
 use crate::dml::auto_increment::AutoIncrement;
 use crate::session::commits::Commits;
 use crate::session::table_uses::TableUses;
@@ -210,13 +211,15 @@ pub struct SplitRow {
     pub state: String,
 }
 
-/// A table that LOCK TABLES is to have, and how.
+/// A table that LOCK TABLES is to have, and how; or one whose users of before are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableWanted {
     /// The table; 0 stands for all of them, against changes that are under way.
     pub table: TableId,
     /// Nobody else may read it either.
     pub write: bool,
+    /// Only users count, readers too, under an older version of its indexes than this.
+    pub older_than: Option<u64>,
 }
 
 /// What other nodes say of the tables that LOCK TABLES wants.
@@ -453,6 +456,8 @@ pub(crate) struct SessionEntry {
     pub state: Mutex<SessionEntryState>,
     /// Raised to stop the statement that runs.
     pub cancel: Arc<AtomicBool>,
+    /// Raised with it by KILL; a lost connection raises only the other one.
+    pub stopped: AtomicBool,
     /// Raised to end the connection after the statement.
     pub killed: Arc<AtomicBool>,
     /// The tables that it uses now.
@@ -522,6 +527,8 @@ pub struct Instance {
     pub(crate) xids: Arc<ReservedXids>,
     /// Tokens of commits with an unknown outcome.
     pub(crate) tokens: Arc<KeptTokens>,
+    /// Tells when jobs that change indexes have an outcome.
+    pub(crate) index_jobs: JobSignal,
     /// Other nodes that do not say whether owners of locks live.
     silences: Silences,
     /// Statements executed since the start.
@@ -564,6 +571,7 @@ impl Instance {
             sessions: Mutex::default(),
             xids: Arc::default(),
             tokens: Arc::default(),
+            index_jobs: JobSignal::default(),
             silences: Silences::default(),
             questions: AtomicU64::new(0),
             connections: AtomicU64::new(0),
@@ -590,6 +598,7 @@ impl Instance {
                 transactions_begun: 0,
             }),
             cancel: Arc::default(),
+            stopped: AtomicBool::new(false),
             killed: Arc::default(),
             uses: Arc::default(),
             commits: Commits::default(),
@@ -618,6 +627,15 @@ impl Instance {
     /// How long replaced versions of rows are kept, of the tables where that is not `usual`, the cluster's retention.
     pub async fn retentions(&self, usual: Duration) -> Result<BTreeMap<TableId, Duration>> {
         Ok(self.catalog.current().await?.retentions(usual))
+    }
+
+    /// Takes over jobs that change indexes and whose nodes are gone; the server calls it every
+    /// `base::limits::INDEX_JOBS_WATCH`.
+    ///
+    /// # Errors
+    /// 9001 and the like: nothing was taken over, the next look tries again.
+    pub async fn watch_index_jobs(self: &Arc<Self>) -> Result<()> {
+        index_job::watch(self).await
     }
 
     /// Loads the catalog at least at this version: another node's schema change was announced.
@@ -685,6 +703,7 @@ impl Instance {
         if connection {
             entry.killed.store(true, Ordering::Release);
         }
+        entry.stopped.store(true, Ordering::Release);
         entry.cancel.store(true, Ordering::Release);
         Ok(())
     }

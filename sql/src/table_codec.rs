@@ -17,7 +17,7 @@
 //!
 //! Not here: versions and locks of these keys (`engine::mvcc`), checks of values (`types::assign`).
 
-use crate::catalog::{DefaultValue, IndexDef, Sharding, TableDef};
+use crate::catalog::{DefaultValue, IndexDef, IndexState, Sharding, TableDef};
 use crate::expr::{key_bytes, put_key};
 use crate::types::{SqlType, TypeKind};
 use crate::value::{Date, DateTime, Decimal, Time, Value};
@@ -30,7 +30,7 @@ use engine::row::{RowReader, RowWriter};
 /// An index entry of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexEntry {
-    /// Position of the index in the table.
+    /// Position of the index among all of the table (`TableDef::index_at`).
     pub index: usize,
     /// Engine key with its slot.
     pub key: Bytes,
@@ -38,6 +38,15 @@ pub struct IndexEntry {
     pub value: Bytes,
     /// Whether the key must be absent when the entry is added: a unique index, and no NULL in it.
     pub unique: bool,
+    /// The state of its index.
+    pub state: IndexState,
+}
+
+impl IndexEntry {
+    /// Whether a row that is written gets the entry.
+    pub fn is_added(&self) -> bool {
+        self.state != IndexState::DeleteOnly
+    }
 }
 
 /// Bytes of a place before the primary key.
@@ -305,14 +314,22 @@ pub fn decode_column(reader: &RowReader<'_>, column: usize, ty: &SqlType) -> Res
     })
 }
 
-/// Every index entry of a row (the row itself, index 0, aside).
+/// Every index entry that a row may have (the row itself, index 0, aside), whatever the states of the indexes.
 pub fn index_entries(table: &TableDef, row: &[Value]) -> Result<Vec<IndexEntry>> {
-    if table.indexes.len() == 1 {
+    let count = table.indexes.len() + table.unpublished.len();
+    if count == 1 {
         return Ok(Vec::new());
     }
     let row_slot = slot_of_row(table, row)?;
     let primary = primary_columns(table, row)?;
-    (1..table.indexes.len()).map(|index| entry_of(table, index, row, row_slot, &primary)).collect()
+    (1..count).map(|index| entry_of(table, index, row, row_slot, &primary)).collect()
+}
+
+/// The index entries that a new row gets.
+pub fn new_entries(table: &TableDef, row: &[Value]) -> Result<Vec<IndexEntry>> {
+    let mut entries = index_entries(table, row)?;
+    entries.retain(IndexEntry::is_added);
+    Ok(entries)
 }
 
 /// One index entry of a row.
@@ -336,7 +353,7 @@ fn entry_of(
     row_slot: Slot,
     primary: &KeyBuilder,
 ) -> Result<IndexEntry> {
-    let index = &table.indexes[position];
+    let index = table.index_at(position);
     let mut builder = KeyBuilder::new(table.id, index.id);
     let mut has_null = false;
     for part in &index.columns {
@@ -358,7 +375,8 @@ fn entry_of(
         place.extend_from_slice(&offset.to_be_bytes());
         place.extend_from_slice(&row_slot.0.to_be_bytes());
     }
-    Ok(IndexEntry { index: position, key: builder.finish(slot), value: place.into(), unique })
+    let (key, value, state) = (builder.finish(slot), place.into(), index.state);
+    Ok(IndexEntry { index: position, key, value, unique, state })
 }
 
 /// The first `values.len()` columns of an index as the beginning of its keys, without a slot.

@@ -39,7 +39,7 @@ pub(crate) fn lock_name(catalog: &Catalog, engine_key: &[u8]) -> LockName {
     let table = key::table_of_key(engine_key).ok().and_then(|id| catalog.table_by_id(id));
     let Some(table) = table else { return LockName::default() };
     let id = key::index_of_key(engine_key).ok();
-    let index = table.indexes.iter().find(|index| Some(index.id) == id);
+    let index = table.all_indexes().find(|index| Some(index.id) == id);
     let name = index.map(|index| match index.name.as_str() {
         "" => HIDDEN_PRIMARY.to_string(),
         name => name.to_string(),

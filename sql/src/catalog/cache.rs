@@ -134,6 +134,13 @@ impl CatalogCache {
         now.is_some_and(|now| std::ptr::eq(&**now, table) || **now == *table)
     }
 
+    /// Whether what was written under a definition may be committed under that of now, as this node knows it.
+    pub(crate) fn may_commit(&self, table: &TableDef) -> bool {
+        let held = self.held.read();
+        let now = held.catalog.table_by_id(table.id);
+        now.is_some_and(|now| std::ptr::eq(&**now, table) || table.may_commit_under(now))
+    }
+
     /// Makes this node keep to this version of the table locks, or a later one.
     pub(crate) async fn table_locks_announced(&self, version: u64) -> Result<()> {
         let known = self.table_locks_version();

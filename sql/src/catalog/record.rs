@@ -2,8 +2,8 @@
 //! them. Field numbers are never reused. `docs/formats.md`, "Catalog", lists them.
 
 use super::{
-    ColumnDef, DatabaseDef, DefaultValue, Distribution, IndexColumn, IndexDef, ItemValue,
-    ItemValues, SetItem, Sharding, TableDef,
+    ColumnDef, DatabaseDef, DefaultValue, Distribution, IndexColumn, IndexDef, IndexState,
+    ItemValue, ItemValues, SetItem, Sharding, TableDef,
 };
 use crate::collation::{COLLATIONS, CollationId};
 use crate::types::{SqlType, TypeKind};
@@ -60,6 +60,14 @@ pub(super) struct TableRecord {
     sets: Vec<SetRecord>,
     #[prost(bool, tag = "21")]
     distributed_by: bool,
+    /// Indexes that are being added or dropped.
+    #[prost(message, repeated, tag = "30")]
+    unpublished: Vec<IndexRecord>,
+    /// 0: one above the highest.
+    #[prost(uint32, tag = "31")]
+    next_index_id: u32,
+    #[prost(uint64, tag = "32")]
+    index_version: u64,
 }
 
 /// What goes to a set.
@@ -118,7 +126,7 @@ struct ColumnRecord {
 
 /// An index.
 #[derive(Clone, PartialEq, Message)]
-struct IndexRecord {
+pub(super) struct IndexRecord {
     #[prost(uint32, tag = "1")]
     id: u32,
     #[prost(string, tag = "2")]
@@ -138,6 +146,9 @@ struct IndexRecord {
     implicit: bool,
     #[prost(string, tag = "9")]
     comment: String,
+    /// 0 public, 1 delete-only, 2 write-only.
+    #[prost(uint32, tag = "10")]
+    state: u32,
 }
 
 /// Type kinds by their number on disk. Append only.
@@ -209,6 +220,9 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         retention_s: table.retention_s,
         sets: sets.iter().map(encode_set).collect(),
         distributed_by: table.distributed_by,
+        unpublished: table.unpublished.iter().map(encode_index).collect(),
+        next_index_id: table.next_index_id,
+        index_version: table.index_version,
     };
     Ok(record.encode_to_vec())
 }
@@ -280,24 +294,9 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         4 => Sharding::List(decode_distribution(of_columns, record.sets, &columns, false)?),
         other => return Err(corrupt(format!("sharding {other}"))),
     };
-    let mut indexes = Vec::with_capacity(record.indexes.len());
-    for index in record.indexes {
-        let mut index_columns = Vec::with_capacity(index.columns.len());
-        for (at, column) in index.columns.iter().enumerate() {
-            let prefix = index.prefixes.get(at).copied().filter(|length| *length > 0);
-            index_columns.push(IndexColumn { column: position(*column)?, prefix });
-        }
-        indexes.push(IndexDef {
-            id: IndexId(index.id),
-            name: index.name,
-            unique: index.unique,
-            columns: index_columns,
-            global: index.global,
-            primary: index.primary,
-            implicit: index.implicit,
-            comment: index.comment,
-        });
-    }
+    let decode = |index| decode_index(index, width);
+    let indexes = record.indexes.into_iter().map(decode).collect::<Result<Vec<_>>>()?;
+    let unpublished = record.unpublished.into_iter().map(decode).collect::<Result<Vec<_>>>()?;
     if indexes.is_empty() {
         return Err(corrupt(format!("table {} has no index", record.name)));
     }
@@ -307,6 +306,9 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         name: record.name,
         columns,
         indexes,
+        unpublished,
+        next_index_id: record.next_index_id,
+        index_version: record.index_version,
         sharding,
         sharding_declared: record.sharding_declared,
         distributed_by: record.distributed_by,
@@ -383,7 +385,7 @@ fn decode_column(record: ColumnRecord) -> Result<ColumnDef> {
     })
 }
 
-fn encode_index(index: &IndexDef) -> IndexRecord {
+pub(super) fn encode_index(index: &IndexDef) -> IndexRecord {
     IndexRecord {
         id: index.id.0,
         name: index.name.clone(),
@@ -394,7 +396,41 @@ fn encode_index(index: &IndexDef) -> IndexRecord {
         primary: index.primary,
         implicit: index.implicit,
         comment: index.comment.clone(),
+        state: match index.state {
+            IndexState::Public => 0,
+            IndexState::DeleteOnly => 1,
+            IndexState::WriteOnly => 2,
+        },
     }
+}
+
+/// The index of a table with `width` columns.
+pub(super) fn decode_index(record: IndexRecord, width: usize) -> Result<IndexDef> {
+    let mut columns = Vec::with_capacity(record.columns.len());
+    for (at, column) in record.columns.iter().enumerate() {
+        let prefix = record.prefixes.get(at).copied().filter(|length| *length > 0);
+        let column = *column as usize;
+        if column >= width {
+            return Err(corrupt(format!("column {column} of {width}")));
+        }
+        columns.push(IndexColumn { column, prefix });
+    }
+    Ok(IndexDef {
+        id: IndexId(record.id),
+        name: record.name,
+        unique: record.unique,
+        columns,
+        global: record.global,
+        primary: record.primary,
+        implicit: record.implicit,
+        comment: record.comment,
+        state: match record.state {
+            0 => IndexState::Public,
+            1 => IndexState::DeleteOnly,
+            2 => IndexState::WriteOnly,
+            other => return Err(corrupt(format!("index state {other}"))),
+        },
+    })
 }
 
 fn decode_collation(id: u32) -> Result<CollationId> {

@@ -10,6 +10,7 @@
 //! table 106  (kind)        → counter of ids: 0 databases, 1 tables
 //! table 116  ()            → version of the table locks (8 BE)
 //! table 117  (owner)       → what a session has locked with LOCK TABLES, or for a schema change
+//! table 130  (job)         → job that adds and drops indexes (`index_jobs`)
 //! ```
 //!
 //! Every schema change reads the version in its transaction and writes the next one, so two changes
@@ -17,6 +18,7 @@
 //! own, so that they cost no reading of definitions; a schema change writes it too, so that it conflicts with a lock of its
 //! tables: as it is, or the next one when it removes the record with which it kept others away.
 
+use super::index_jobs::{self, IndexJob};
 use super::table_locks::{LockHolder, TableLocks};
 use super::{Catalog, DatabaseDef, TableDef, record};
 use crate::instance::Account;
@@ -43,7 +45,7 @@ const LOCK_HOLDERS: TableId = TableId(117);
 /// Times a read is tried again because the meta shard changed its leader.
 const READ_ATTEMPTS: u32 = 3;
 
-fn meta_key(table: TableId, columns: impl FnOnce(&mut KeyBuilder)) -> Bytes {
+pub(super) fn meta_key(table: TableId, columns: impl FnOnce(&mut KeyBuilder)) -> Bytes {
     let mut key = KeyBuilder::new(table, IndexId::PRIMARY);
     columns(&mut key);
     key.finish(Slot(0))
@@ -182,7 +184,7 @@ pub(crate) async fn tables_by_id(
     values.map(|value| value.map(|bytes| record::decode_table(&bytes)).transpose()).collect()
 }
 
-async fn scan_table<T>(
+pub(super) async fn scan_table<T>(
     txn: &mut Transaction,
     table: TableId,
     decode: impl Fn(&[u8], &[u8]) -> Result<T>,
@@ -211,6 +213,8 @@ pub(crate) struct SchemaChange {
     pub(crate) catalog: Catalog,
     /// The table locks, which stay as they are until the change is made.
     pub(crate) locks: TableLocks,
+    /// The jobs that change indexes.
+    pub(crate) index_jobs: Vec<IndexJob>,
     /// Whose record goes when it is made.
     released: Option<LockOwner>,
 }
@@ -225,7 +229,18 @@ impl SchemaChange {
         let next = (catalog.version + 1).to_be_bytes().to_vec();
         txn.put(key, next, expect)?;
         let locks = locks_in(&mut txn).await?;
-        Ok(SchemaChange { txn, catalog, locks, released: None })
+        let index_jobs = index_jobs::all_in(&mut txn).await?;
+        Ok(SchemaChange { txn, catalog, locks, index_jobs, released: None })
+    }
+
+    /// Stores a job that changes indexes, which must still be what was read.
+    pub(crate) fn put_index_job(&mut self, job: &IndexJob) -> Result<()> {
+        index_jobs::put(&mut self.txn, job)
+    }
+
+    /// Forgets a job that has ended.
+    pub(crate) fn forget_index_job(&mut self, id: u64) -> Result<()> {
+        index_jobs::remove(&mut self.txn, id)
     }
 
     /// Removes a record of table locks when the change is made.

@@ -8,8 +8,8 @@
 use super::column_type::{self, ColumnType};
 use crate::ast;
 use crate::catalog::{
-    ColumnDef, DatabaseDef, DefaultValue, Distribution, IndexColumn, IndexDef, ItemValue,
-    ItemValues, SetItem, Sharding, TableDef,
+    ColumnDef, DatabaseDef, DefaultValue, Distribution, IndexColumn, IndexDef, IndexState,
+    ItemValue, ItemValues, SetItem, Sharding, TableDef,
 };
 use crate::collation::CollationId;
 use crate::context::EvalContext;
@@ -63,6 +63,9 @@ pub(super) fn define(
         name: create.name.name.clone(),
         columns: Vec::with_capacity(create.columns.len() + 1),
         indexes: Vec::new(),
+        unpublished: Vec::new(),
+        next_index_id: 0,
+        index_version: 0,
         sharding: Sharding::Single,
         sharding_declared: create.sharding.is_some(),
         distributed_by: matches!(create.sharding, Some(ast::ShardingClause::DistributedBy { .. })),
@@ -252,7 +255,7 @@ fn define_default(
     }))
 }
 
-fn check_auto_increment(table: &TableDef) -> Result<()> {
+pub(super) fn check_auto_increment(table: &TableDef) -> Result<()> {
     let mut columns = table.columns.iter().enumerate().filter(|(_, column)| column.auto_increment);
     let Some((position, _)) = columns.next() else { return Ok(()) };
     let is_key = table.indexes.iter().any(|index| {
@@ -325,30 +328,78 @@ fn define_indexes(create: &ast::CreateTable, table: &mut TableDef) -> Result<()>
     }
     keys.retain(|key| key.kind != ast::KeyKind::Primary);
     let named = name_keys(keys, table)?;
-    let mut declared: Vec<IndexDef> = named
-        .into_iter()
-        .map(|(name, key)| IndexDef {
-            id: IndexId(0),
-            name,
-            unique: key.kind == ast::KeyKind::Unique,
-            columns: key.columns,
-            global: key.global,
-            primary: false,
-            implicit: false,
-            comment: key.comment.to_string(),
-        })
-        .collect();
-    // MySQL lists unique keys first, those without NULLs and prefixes before others.
-    declared.sort_by_key(|index| {
-        let nullable = index.columns.iter().any(|c| table.columns[c.column].ty.nullable);
-        let partial = index.columns.iter().any(|c| c.prefix.is_some());
-        (!index.unique, index.unique && nullable, index.unique && partial)
-    });
+    let mut declared: Vec<IndexDef> =
+        named.into_iter().map(|(name, key)| declared_index(name, key)).collect();
+    declared.sort_by_key(|index| rank(index, table));
     for (number, mut index) in declared.into_iter().enumerate() {
         index.id = IndexId(number as u32 + 1);
         table.indexes.push(index);
     }
     Ok(())
+}
+
+fn declared_index(name: String, key: Key<'_>) -> IndexDef {
+    IndexDef {
+        id: IndexId(0),
+        name,
+        unique: key.kind == ast::KeyKind::Unique,
+        columns: key.columns,
+        global: key.global,
+        primary: false,
+        implicit: false,
+        comment: key.comment.to_string(),
+        state: IndexState::Public,
+    }
+}
+
+/// Where MySQL lists a declared index: unique ones first, those without NULLs and prefixes before others.
+pub(super) fn rank(index: &IndexDef, table: &TableDef) -> (bool, bool, bool) {
+    let nullable = index.columns.iter().any(|c| table.columns[c.column].ty.nullable);
+    let partial = index.columns.iter().any(|c| c.prefix.is_some());
+    (!index.unique, index.unique && nullable, index.unique && partial)
+}
+
+/// Indexes that are to be added to a table, without ids. `table` has the names that are taken.
+pub(super) fn define_added(
+    definitions: &[&ast::KeyDefinition],
+    table: &TableDef,
+) -> Result<Vec<IndexDef>> {
+    let mut keys = Vec::with_capacity(definitions.len());
+    for definition in definitions {
+        if definition.kind == ast::KeyKind::Primary {
+            return Err(Error::not_supported(
+                "ADD PRIMARY KEY: create a table with the key and INSERT … SELECT into it",
+            ));
+        }
+        keys.push(Key {
+            kind: definition.kind,
+            name: definition.name.as_deref(),
+            global: definition.global,
+            columns: key_columns(definition, table)?,
+            comment: definition.options.comment.as_deref().unwrap_or(""),
+        });
+    }
+    keys.iter().try_for_each(|key| check_key(key, table))?;
+    if table.all_indexes().count() + keys.len() > TABLE_INDEXES_MAX {
+        return Err(Error::too_many_keys(TABLE_INDEXES_MAX));
+    }
+    let named = name_keys(keys, table)?;
+    let mut added: Vec<IndexDef> =
+        named.into_iter().map(|(name, key)| declared_index(name, key)).collect();
+    place_unique(&mut added, table);
+    Ok(added)
+}
+
+/// A unique index is only checked in its own shard, so one whose columns do not decide the slot places its entries by
+/// itself. NULLs take part: they only make entries that never collide.
+fn place_unique(indexes: &mut [IndexDef], table: &TableDef) {
+    let single = table.sharding == Sharding::Single;
+    for index in indexes {
+        let decides = single || table.sharding_columns().iter().all(|column| index.covers(*column));
+        if !index.primary && index.unique && !decides {
+            index.global = true;
+        }
+    }
 }
 
 fn primary_index(name: &str, columns: Vec<IndexColumn>, comment: String) -> IndexDef {
@@ -361,6 +412,7 @@ fn primary_index(name: &str, columns: Vec<IndexColumn>, comment: String) -> Inde
         primary: true,
         implicit: false,
         comment,
+        state: IndexState::Public,
     }
 }
 
@@ -463,7 +515,7 @@ fn key_part_bytes(ty: &SqlType, prefix: Option<u32>) -> usize {
 
 /// Names keys that have none after their first column, as MySQL does: `a`, `a_2`, `a_3`.
 fn name_keys<'a>(keys: Vec<Key<'a>>, table: &TableDef) -> Result<Vec<(String, Key<'a>)>> {
-    let mut taken: Vec<String> = Vec::new();
+    let mut taken: Vec<String> = table.all_indexes().map(|index| index.name.clone()).collect();
     for name in keys.iter().filter_map(|key| key.name) {
         check_identifier(name, |name| Error::wrong_index_name(name))?;
         if name.eq_ignore_ascii_case("PRIMARY") {
@@ -540,16 +592,10 @@ fn define_sharding(
             )));
         }
     }
-    // A unique index is only checked in its own shard, so one whose columns do not decide the slot
-    // places its entries by itself. NULLs take part: they only make entries that never collide.
-    let sharding = table.sharding_columns().to_vec();
+    let mut indexes = std::mem::take(&mut table.indexes);
+    place_unique(&mut indexes, table);
+    table.indexes = indexes;
     let single = table.sharding == Sharding::Single;
-    for index in &mut table.indexes {
-        let decides = single || sharding.iter().all(|column| index.covers(*column));
-        if !index.primary && index.unique && !decides {
-            index.global = true;
-        }
-    }
     if !single && !table.primary_decides_slot() && table.row_id().is_none() {
         let columns = table.primary().columns.clone();
         table.indexes.push(IndexDef {
@@ -561,6 +607,7 @@ fn define_sharding(
             primary: false,
             implicit: true,
             comment: String::new(),
+            state: IndexState::Public,
         });
     }
     Ok(())

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::catalog::TableDef;
 use crate::context::EvalContext;
 use crate::table_codec;
+use crate::types::datetime::TimeZone;
 use crate::value::{Row, Value};
 use base::IndexId;
 use bytes::Bytes;
@@ -13,7 +14,12 @@ use txn::{ShardClient, Transaction};
 
 /// 1062 for a row whose key in the index at this position exists already.
 pub(crate) fn error(table: &TableDef, index: usize, row: &[Value], ctx: &EvalContext) -> Error {
-    let index = &table.indexes[index];
+    error_in(table, index, row, ctx.time_zone)
+}
+
+/// The same with moments named in a time zone.
+pub(crate) fn error_in(table: &TableDef, index: usize, row: &[Value], zone: TimeZone) -> Error {
+    let index = table.index_at(index);
     let mut entry = String::new();
     for (at, part) in index.columns.iter().enumerate() {
         if at > 0 {
@@ -24,7 +30,7 @@ pub(crate) fn error(table: &TableDef, index: usize, row: &[Value], ctx: &EvalCon
         let text = match value {
             // A TIMESTAMP is stored in UTC and named in the session's time zone.
             Value::DateTime(moment) if ty.kind == crate::types::TypeKind::Timestamp => {
-                Value::DateTime(ctx.time_zone.from_utc(*moment)).to_text(ty)
+                Value::DateTime(zone.from_utc(*moment)).to_text(ty)
             }
             value => value.to_text(ty),
         };
@@ -59,7 +65,7 @@ pub(crate) async fn describe(
     match existing(client, table, position, key).await {
         Ok(Some(row)) => error(table, position, &row, ctx),
         Ok(None) | Err(_) => {
-            let name = &table.indexes[position].name;
+            let name = &table.index_at(position).name;
             Error::duplicate_entry("?", format!("{}.{name}", table.name))
         }
     }
@@ -67,7 +73,7 @@ pub(crate) async fn describe(
 
 fn index_of(table: &TableDef, key: &[u8]) -> Option<usize> {
     let id: IndexId = engine::key::index_of_key(key).ok()?;
-    table.indexes.iter().position(|index| index.id == id)
+    table.all_indexes().position(|index| index.id == id)
 }
 
 async fn existing(
@@ -81,7 +87,7 @@ async fn existing(
         key.clone()
     } else {
         let Some(place) = txn.get(key).await? else { return Ok(None) };
-        table_codec::row_key_from_index_entry(table, &table.indexes[position], key, &place)?
+        table_codec::row_key_from_index_entry(table, table.index_at(position), key, &place)?
     };
     match txn.get(&row_key).await? {
         Some(bytes) => Ok(Some(table_codec::decode_all(table, &bytes)?)),

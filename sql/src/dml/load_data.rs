@@ -136,7 +136,7 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
         };
         assignments.push(Assignment { column, value });
     }
-    let has_unique = table.row_id().is_none() || table.indexes.iter().skip(1).any(|i| i.unique);
+    let has_unique = table.row_id().is_none() || table.all_indexes().skip(1).any(|i| i.unique);
     let on_duplicate = match load.duplicates {
         // Without a unique key nothing can be a duplicate, and no lookup is needed.
         _ if !has_unique => OnDuplicate::Error,

@@ -11,6 +11,10 @@
 //! After each batch, and each row that is changed or removed, a transaction whose writes are too many for memory sends
 //! them to the shards (`make_room`).
 //!
+//! Indexes that are being added or dropped are written as their states say (`catalog::IndexState`). Their unique entries may
+//! belong to another row: before an index is filled nobody has compared its rows. So an entry of theirs is looked at before
+//! it is removed, and what leads elsewhere stays.
+//!
 //! The overlay is what this statement has written since the multi-get, so that a row meets the rows
 //! before it.
 
@@ -18,7 +22,7 @@ use super::duplicate;
 use super::row::{NewRow, null_in};
 use super::{Changes, Check};
 use crate::access::read::is_inside;
-use crate::catalog::TableDef;
+use crate::catalog::{IndexState, TableDef};
 use crate::context::EvalContext;
 use crate::expr::Expr;
 use crate::session::locking::{self, Locking};
@@ -31,6 +35,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use txn::Transaction;
 use txn::command::Expect;
+use txn::transaction::Mode;
 
 /// Rows kept to name the values of a duplicate key at commit.
 const ROWS_KEPT: usize = 1024;
@@ -125,7 +130,7 @@ impl Store<'_> {
         for row in &rows {
             encoded.push((
                 new_row_key(&self.table, &row.values, self.ctx)?,
-                table_codec::index_entries(&self.table, &row.values)?,
+                table_codec::new_entries(&self.table, &row.values)?,
             ));
         }
         if self.check == Check::Now {
@@ -183,7 +188,7 @@ impl Store<'_> {
                 }
                 row_key => row_key?,
             };
-            let entries = table_codec::index_entries(&self.table, &row.values)?;
+            let entries = table_codec::new_entries(&self.table, &row.values)?;
             keys.push(row_key.clone());
             keys.extend(entries.iter().filter(|e| e.unique).map(|e| e.key.clone()));
             encoded.push((row, row_key, entries));
@@ -283,7 +288,7 @@ impl Store<'_> {
         }
         for entry in entries.iter().filter(|entry| entry.unique) {
             if let Some(place) = known.get(txn, &entry.key).await? {
-                let index = &self.table.indexes[entry.index];
+                let index = self.table.index_at(entry.index);
                 let row_key =
                     table_codec::row_key_from_index_entry(&self.table, index, &entry.key, &place)?;
                 return Ok(Some(Hit { index: entry.index, row_key }));
@@ -432,10 +437,52 @@ pub(crate) async fn remove(
     txn.delete(row_key.clone(), expect)?;
     let mut keys = vec![row_key.clone()];
     for entry in entries {
-        txn.delete(entry.key.clone(), Expect::Any)?;
+        if !leads_to_its_row(txn, &entry, locking, ctx).await? {
+            continue;
+        }
+        remove_entry(txn, &entry)?;
         keys.push(entry.key);
     }
     Ok(keys)
+}
+
+/// Whether an entry that is to be removed, and is locked if the statement locks, belongs to the row: it leads there, or
+/// is not there at all. Of an index that is read there is no other.
+async fn leads_to_its_row(
+    txn: &mut Transaction,
+    entry: &IndexEntry,
+    locking: Option<&Locking>,
+    ctx: &EvalContext,
+) -> Result<bool> {
+    if entry.state == IndexState::Public || !entry.unique {
+        return Ok(true);
+    }
+    if let Some(own) = txn.own_write(&entry.key) {
+        return Ok(own.is_none_or(|place| place == entry.value));
+    }
+    let found = match locking {
+        // What the shards have of a large transaction only its own reads pass.
+        Some(locking) if txn.is_large() => {
+            locking.take(txn, std::slice::from_ref(&entry.key), ctx).await?;
+            txn.get(&entry.key).await?
+        }
+        // It is locked, so the newest version stays; the read point may be older than that.
+        Some(_) => Transaction::begin(txn.client().clone(), Mode::Latest).get(&entry.key).await?,
+        None => txn.get(&entry.key).await?,
+    };
+    Ok(found.is_none_or(|place| place == entry.value))
+}
+
+/// Buffers the removal of an entry. Where it was looked at, it must still be what it was.
+fn remove_entry(txn: &mut Transaction, entry: &IndexEntry) -> Result<()> {
+    let expect = match entry.state {
+        IndexState::Public => Expect::Any,
+        IndexState::DeleteOnly | IndexState::WriteOnly if entry.unique => {
+            txn.expect_unchanged(&entry.key)
+        }
+        IndexState::DeleteOnly | IndexState::WriteOnly => Expect::Any,
+    };
+    Ok(txn.delete(entry.key.clone(), expect)?)
 }
 
 /// Buffers the change of a row: only entries that differ are written. 1062 when a new key exists.
@@ -457,12 +504,17 @@ pub(crate) async fn change(
         pairs.filter(|(before, after)| before.key != after.key)
     };
     if let Some(locking) = locking {
-        let left = changed().map(|(before, _)| before).filter(|before| before.unique);
+        let pairs = old_entries.iter().zip(&new_entries);
+        let left = pairs.filter(|(before, after)| {
+            before.key != after.key || before != after && before.state != IndexState::Public
+        });
+        let left = left.map(|(before, _)| before).filter(|before| before.unique);
         let left: Vec<Bytes> = left.map(|before| before.key.clone()).collect();
         locking.take_any(txn, &left, ctx).await?;
     }
     // Keys that the row takes, and the index each belongs to.
-    let entered = changed().map(|(_, after)| after).filter(|after| after.unique);
+    let entered = changed().map(|(_, after)| after);
+    let entered = entered.filter(|after| after.unique && after.is_added());
     let entered = entered.map(|after| (after.key.clone(), after.index));
     let entered = moved.then(|| (new_key.clone(), 0)).into_iter().chain(entered);
     let (keys, indexes): (Vec<Bytes>, Vec<usize>) = entered.unzip();
@@ -485,18 +537,31 @@ pub(crate) async fn change(
         if before == after {
             continue;
         }
-        if before.key != after.key {
-            txn.delete(before.key.clone(), Expect::Any)?;
+        let own = leads_to_its_row(txn, &before, locking, ctx).await?;
+        if before.key == after.key && after.is_added() {
+            // The key stays and leads to another place: the row has moved.
+            if !own {
+                return Err(duplicate::error(table, after.index, new, ctx));
+            }
+            let expect = match after.state {
+                IndexState::Public => Expect::Any,
+                IndexState::DeleteOnly | IndexState::WriteOnly => txn.expect_unchanged(&after.key),
+            };
+            txn.put(after.key.clone(), after.value.clone(), expect)?;
+            written.push((after.key, Some(after.value)));
+            continue;
+        }
+        if own {
+            remove_entry(txn, &before)?;
             written.push((before.key, None));
+        }
+        if after.is_added() {
             let index = after.index;
             put(txn, after.key.clone(), after.value.clone(), after.unique, || {
                 duplicate::error(table, index, new, ctx)
             })?;
-        } else {
-            // The key stays and leads to another place: the row has moved.
-            txn.put(after.key.clone(), after.value.clone(), Expect::Any)?;
+            written.push((after.key, Some(after.value)));
         }
-        written.push((after.key, Some(after.value)));
     }
     Ok(written)
 }

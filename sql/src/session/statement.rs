@@ -95,6 +95,7 @@ impl Session {
     /// Marks the start of a command: the process list shows it, an old KILL QUERY is forgotten.
     pub(super) fn begin_command(&mut self, sql: Option<&str>) {
         self.instance.questions.fetch_add(1, Ordering::Relaxed);
+        self.entry.stopped.store(false, Ordering::Release);
         self.entry.cancel.store(false, Ordering::Release);
         // A statement that was broken off may have left its own.
         self.part = None;
@@ -581,7 +582,7 @@ impl Session {
     ) -> Result<Changes> {
         if let Some(table) = &changes.table {
             drop(self.instance.catalog.current().await?);
-            if !self.instance.catalog.is_current(table) {
+            if !self.instance.catalog.may_commit(table) {
                 return Err(Error::deadlock());
             }
             self.check_forced([table.id]).await?;

@@ -105,7 +105,7 @@ impl Session {
     /// statement is undone, then [`Session::wait_for_tables`], then it is run again.
     pub(crate) fn enter(&self, table: &TableDef, alias: &str, write: bool) -> Result<()> {
         self.table_locks.check_table(&table.database, alias, write)?;
-        let before = self.entry.uses.enter(table.id, write);
+        let before = self.entry.uses.enter_at(table.id, write, table.index_version);
         let own = self.table_locks.owners();
         let change = write.then_some(match (before.changing, before.in_transaction) {
             (true, _) => Change::Running,

@@ -403,9 +403,10 @@ async fn wanted(instance: &Instance, holder: &LockHolder) -> Result<Vec<TableWan
         catalog.table(database, name).map(|table| table.id)
     };
     let tables = holder.tables().filter_map(|(database, name, write)| {
-        Some(TableWanted { table: id(database, name)?, write })
+        Some(TableWanted { table: id(database, name)?, write, older_than: None })
     });
-    let everything = holder.everything.then_some(TableWanted { table: EVERYTHING, write: false });
+    let all = TableWanted { table: EVERYTHING, write: false, older_than: None };
+    let everything = holder.everything.then_some(all);
     Ok(tables.chain(everything).collect())
 }
 

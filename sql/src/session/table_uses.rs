@@ -56,11 +56,13 @@ struct Use {
     by: u64,
     table: TableId,
     write: bool,
+    /// Version of the table's indexes under which it is used.
+    version: u64,
 }
 
 impl State {
-    fn note(&mut self, by: u64, table: TableId, write: bool) {
-        let noted = Use { by, table, write };
+    fn note(&mut self, by: u64, table: TableId, write: bool, version: u64) {
+        let noted = Use { by, table, write, version };
         if !self.list.contains(&noted) {
             self.list.push(noted);
         }
@@ -68,8 +70,13 @@ impl State {
 }
 
 impl TableUses {
-    /// Notes a use by the statement at hand. What was used before it.
+    /// Notes a use by the statement at hand, whatever indexes the table has. What was used before it.
     pub(crate) fn enter(&self, table: TableId, write: bool) -> UsedBefore {
+        self.enter_at(table, write, u64::MAX)
+    }
+
+    /// Notes a use by the statement at hand, under a version of the table's indexes. What was used before it.
+    pub(crate) fn enter_at(&self, table: TableId, write: bool, version: u64) -> UsedBefore {
         let mut state = self.state.lock();
         let covers = |noted: &Use| {
             noted.by < FIRST_RESULT && noted.table == table && (noted.write || !write)
@@ -78,10 +85,10 @@ impl TableUses {
         let changing = state.list.iter().any(|noted| noted.by == STATEMENT && noted.write);
         let in_transaction = state.list.iter().any(|noted| noted.by == TRANSACTION);
         if write {
-            state.note(STATEMENT, EVERYTHING, true);
+            state.note(STATEMENT, EVERYTHING, true, u64::MAX);
         }
         if !known {
-            state.note(STATEMENT, table, write);
+            state.note(STATEMENT, table, write, version);
         }
         UsedBefore { table: known, changing, in_transaction }
     }
@@ -96,7 +103,9 @@ impl TableUses {
         for noted in list {
             match (noted.by, noted.table) {
                 (STATEMENT, EVERYTHING) => {}
-                (STATEMENT, table) => state.note(TRANSACTION, table, noted.write),
+                (STATEMENT, table) => {
+                    state.note(TRANSACTION, table, noted.write, noted.version);
+                }
                 _ => state.list.push(noted),
             }
         }
@@ -127,7 +136,13 @@ impl TableUses {
         let state = self.state.lock();
         let conflicts = |noted: &Use, wanted: &TableWanted| match wanted.table {
             EVERYTHING => noted.write && noted.by != TRANSACTION,
-            table => noted.table == table && (noted.write || wanted.write),
+            table => {
+                noted.table == table
+                    && match wanted.older_than {
+                        Some(version) => noted.version < version,
+                        None => noted.write || wanted.write,
+                    }
+            }
         };
         state.list.iter().any(|noted| wanted.iter().any(|wanted| conflicts(noted, wanted)))
     }
@@ -194,7 +209,7 @@ mod tests {
     const U: TableId = TableId(1001);
 
     fn wants(uses: &TableUses, table: TableId, write: bool) -> bool {
-        !uses.conflict(&[TableWanted { table, write }])
+        !uses.conflict(&[TableWanted { table, write, older_than: None }])
     }
 
     #[test]
@@ -220,6 +235,21 @@ mod tests {
         assert!(wants(&uses, U, false) && !wants(&uses, U, true));
         drop(result);
         assert!(wants(&uses, U, true));
+    }
+
+    #[test]
+    fn a_use_counts_for_the_version_of_its_first_statement() {
+        let uses = TableUses::default();
+        let older = |version| {
+            uses.conflict(&[TableWanted { table: T, write: true, older_than: Some(version) }])
+        };
+        uses.enter_at(T, false, 3);
+        uses.keep();
+        uses.enter_at(T, false, 4);
+        assert!(older(4) && !older(3));
+        uses.enter_at(T, true, 5);
+        uses.keep();
+        assert!(older(4) && !older(3));
     }
 
     #[test]

@@ -323,13 +323,14 @@ impl Session {
         self.check_written(&open.written).await
     }
 
-    /// What [`Session::check_tables`] checks; 1213 also when a table was renamed without the transaction that wrote it.
+    /// What [`Session::check_tables`] checks; 1213 also when a table was renamed, or its indexes changed by more than one
+    /// step, without the transaction that wrote it.
     pub(super) async fn check_written(
         &self,
         written: &BTreeMap<TableId, Arc<TableDef>>,
     ) -> Result<()> {
         self.check_tables(&written.keys().copied().collect()).await?;
-        match written.values().all(|table| self.instance.catalog.is_current(table)) {
+        match written.values().all(|table| self.instance.catalog.may_commit(table)) {
             true => Ok(()),
             false => Err(Error::deadlock()),
         }

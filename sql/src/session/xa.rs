@@ -39,9 +39,11 @@ use crate::instance::TableWanted;
 use crate::types::SqlType;
 use crate::value::{Row, Value};
 use crate::{Error, Result};
+use base::{TableId, Timestamp};
 use phases::{Ending, Failure};
 use record::{Decision, XaRecord};
 use reserved::ReservedXid;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use txn::ShardClient;
 
@@ -122,6 +124,16 @@ pub(super) async fn is_in_the_way(
             table => record.tables.contains(&table),
         })
     }))
+}
+
+/// The prepared transactions that have written a table, each told from others of its name.
+pub(crate) async fn prepared_on(
+    client: &Arc<dyn ShardClient>,
+    table: TableId,
+) -> Result<BTreeSet<Timestamp>> {
+    let records = record::list(client).await?;
+    let on_table = records.into_iter().filter(|record| record.tables.contains(&table));
+    Ok(on_table.map(|record| record.id).collect())
 }
 
 impl Error {

@@ -10,7 +10,8 @@
 //! tables (`ddl`), so this meets transactions that have not used the table before, and those of a node that did not answer.
 //!
 //! The definition at BEGIN tells most tables apart, without a message. For the others the record of then is read in the
-//! meta shard. RENAME alone changes no row, so names are left out of it.
+//! meta shard. RENAME alone changes no row, so names are left out of it. An index that was added since has no entries of then
+//! either; what else changes of indexes is no harm.
 //!
 //! Not here: reads of the past (`past`), what was written before (`transaction`).
 
@@ -71,8 +72,11 @@ fn keeps_read_point(open: &OpenTransaction) -> bool {
     keeps && open.past.is_none()
 }
 
-/// Whether two definitions of one id differ in their names at most.
+/// Whether two definitions of one id differ at most in their names and in indexes that are not read: one that has come
+/// since has no entries of then.
 fn has_same_rows(then: &TableDef, now: &TableDef) -> bool {
     let (database, name) = (now.database.clone(), now.name.clone());
-    then == now || TableDef { database, name, ..then.clone() } == *now
+    then == now
+        || now.has_indexes_of(then)
+            && TableDef { database, name, ..then.without_indexes() } == now.without_indexes()
 }

@@ -249,8 +249,11 @@ fn index_line(table: &TableDef, index: &IndexDef) -> String {
     } else if index.unique {
         format!("  UNIQUE KEY {} ({columns})", quoted(&index.name))
     } else {
-        let global = if index.global { "GLOBAL " } else { "" };
-        format!("  {global}KEY {} ({columns})", quoted(&index.name))
+        let global = match index.global {
+            true => format!(" /*!{OWN_VERSION_NUMBER} GLOBAL */"),
+            false => String::new(),
+        };
+        format!("  KEY {} ({columns}){global}", quoted(&index.name))
     };
     if !index.comment.is_empty() {
         line.push_str(&format!(" COMMENT {}", string(&index.comment)));

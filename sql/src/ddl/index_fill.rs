@@ -1,0 +1,210 @@
+//! Batches of a job that changes indexes: rows get entries in a new index, entries of a dropped one go.
+//!
+//! ```text
+//! snapshot at ts:  rows of one shard, from where the record says ──> entries ──> compare with those that are there
+//! commit:          entries, each "not newer than ts", and the record's new position, or nothing of all that
+//! ```
+//!
+//! Whoever changes a row also writes its entries, as the states of the indexes say; the removal of one that is not there yet
+//! is a version, too. So a batch meets every change of its rows since `ts` at the entries, and is done again. An entry is
+//! never lost, and none comes back after its row.
+//!
+//! A unique entry that leads elsewhere at `ts` is a duplicate: 1062, and the job takes the indexes back.
+//!
+//! Not here: when batches run (`index_job`), the position in words (`catalog::index_jobs`).
+
+use crate::catalog::TableDef;
+use crate::catalog::index_jobs::{self, IndexJob, WalkPosition};
+use crate::dml::duplicate;
+use crate::table_codec::{self, IndexEntry};
+use crate::types::datetime::TimeZone;
+use crate::value::Row;
+use crate::{Error, Result};
+use base::{KeyRange, SLOT_COUNT, Slot};
+use bytes::Bytes;
+use engine::key;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use txn::command::Expect;
+use txn::transaction::{Mode, ScanOptions};
+use txn::{ShardClient, Transaction};
+
+/// What a batch came to.
+pub(super) enum Batch {
+    /// It is committed; whether it was a full one.
+    Done { full: bool },
+    /// The record is not what it was: somebody has changed it.
+    Stale,
+    /// The new indexes cannot be.
+    Refused(Error),
+}
+
+/// Gives some rows their entries in the indexes that a job adds.
+pub(super) async fn fill(
+    client: &Arc<dyn ShardClient>,
+    table: &TableDef,
+    job: &IndexJob,
+    limit: usize,
+) -> Result<Batch> {
+    let Some(mut txn) = begin(client, job).await? else { return Ok(Batch::Stale) };
+    let mut done = job.clone();
+    let rows =
+        walk(&mut txn, table, table_codec::rows_range(table), &mut done.filled, limit).await?;
+    let entries = match entries_of(table, job, &rows) {
+        Ok(entries) => entries,
+        Err(error) => return Ok(Batch::Refused(error)),
+    };
+    if let Some(error) = put_entries(&mut txn, table, entries).await? {
+        return Ok(Batch::Refused(error));
+    }
+    done.rows += rows.len() as u64;
+    done.is_filled = done.filled.from >= SLOT_COUNT;
+    commit(txn, &done, rows.len() >= limit).await
+}
+
+/// Removes some entries of the first index that is no more.
+pub(super) async fn remove(
+    client: &Arc<dyn ShardClient>,
+    table: &TableDef,
+    job: &IndexJob,
+    limit: usize,
+) -> Result<Batch> {
+    let Some(mut txn) = begin(client, job).await? else { return Ok(Batch::Stale) };
+    let Some(index) = job.garbage.first() else { return Ok(Batch::Stale) };
+    let mut done = job.clone();
+    let range = KeyRange::prefix(key::index_prefix(table.id, *index));
+    let entries = walk(&mut txn, table, range, &mut done.removed, limit).await?;
+    let full = entries.len() >= limit;
+    for (key, _) in entries {
+        txn.delete(key, Expect::Any)?;
+    }
+    if done.removed.from >= SLOT_COUNT {
+        done.garbage.remove(0);
+        done.removed = WalkPosition::default();
+    }
+    commit(txn, &done, full).await
+}
+
+/// A transaction that sees the record as it is known; `None` when it is not so any more.
+async fn begin(client: &Arc<dyn ShardClient>, job: &IndexJob) -> Result<Option<Transaction>> {
+    let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
+    let now = index_jobs::get(&mut txn, job.id).await?;
+    Ok((now.as_ref() == Some(job)).then_some(txn))
+}
+
+async fn commit(mut txn: Transaction, done: &IndexJob, full: bool) -> Result<Batch> {
+    index_jobs::put(&mut txn, done)?;
+    txn.commit().await?;
+    Ok(Batch::Done { full })
+}
+
+/// The next keys of a range and their values, at most `limit`, shard by shard; moves the position behind them. A shard that
+/// was split since is walked in parts, and what has joined it comes later.
+async fn walk(
+    txn: &mut Transaction,
+    table: &TableDef,
+    range: KeyRange,
+    position: &mut WalkPosition,
+    limit: usize,
+) -> Result<Vec<(Bytes, Bytes)>> {
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Ok(slot) = u16::try_from(position.from)
+    {
+        let shard = table_codec::key_in_slot(table, Slot(slot));
+        let owned = txn.client().locate(&shard)?.slots;
+        if !owned.contains(Slot(slot)) {
+            return Err(Error::unavailable("the shard map is being changed"));
+        }
+        let begun = position.end > position.from;
+        let end = if begun { position.end.min(owned.end) } else { owned.end };
+        let start: Bytes = if begun && !position.after.is_empty() {
+            let mut next = position.after.to_vec();
+            next.push(0);
+            next.into()
+        } else {
+            range.start.clone()
+        };
+        let wanted = limit - found.len();
+        let options = ScanOptions {
+            shard: Some(shard),
+            ordered: true,
+            limit: Some(wanted),
+            ..Default::default()
+        };
+        let mut scan = txn.scan(KeyRange::new(start, range.end.clone()), options).await?;
+        let (mut met, mut last) = (0, Bytes::new());
+        while let Some(page) = scan.next_page().await? {
+            for (key, value) in page {
+                met += 1;
+                last = key.clone();
+                let slot = u32::from(key::slot_of_key(&key)?.0);
+                if (position.from..end).contains(&slot) {
+                    found.push((key, value));
+                }
+            }
+        }
+        *position = if met < wanted {
+            WalkPosition { from: end, end, after: Bytes::new() }
+        } else {
+            WalkPosition { from: position.from, end, after: last }
+        };
+    }
+    Ok(found)
+}
+
+/// The entries of rows in the indexes that a job adds, each with its row.
+fn entries_of(
+    table: &TableDef,
+    job: &IndexJob,
+    rows: &[(Bytes, Bytes)],
+) -> Result<Vec<(IndexEntry, Row)>> {
+    let added: Vec<usize> = table
+        .all_indexes()
+        .enumerate()
+        .filter(|(_, index)| job.added.iter().any(|added| added.id == index.id))
+        .map(|(position, _)| position)
+        .collect();
+    let mut entries = Vec::with_capacity(rows.len() * added.len());
+    for (_, value) in rows {
+        let row = table_codec::decode_all(table, value)?;
+        for position in &added {
+            entries.push((table_codec::index_entry(table, *position, &row)?, row.clone()));
+        }
+    }
+    Ok(entries)
+}
+
+/// Buffers entries that are not there; the error when one of them leads elsewhere already.
+async fn put_entries(
+    txn: &mut Transaction,
+    table: &TableDef,
+    entries: Vec<(IndexEntry, Row)>,
+) -> Result<Option<Error>> {
+    let read_ts = txn.pin().await?;
+    let unique = entries.iter().filter(|(entry, _)| entry.unique);
+    let keys: Vec<Bytes> = unique.map(|(entry, _)| entry.key.clone()).collect();
+    let there = txn.multi_get(&keys).await?;
+    let mut places: BTreeMap<Bytes, Bytes> = BTreeMap::new();
+    for (key, place) in keys.into_iter().zip(there) {
+        if let Some(place) = place {
+            places.insert(key, place);
+        }
+    }
+    for (entry, row) in entries {
+        if entry.unique {
+            match places.get(&entry.key) {
+                Some(place) if *place == entry.value => continue,
+                Some(_) => {
+                    let error = duplicate::error_in(table, entry.index, &row, TimeZone::UTC);
+                    return Ok(Some(error));
+                }
+                None => {
+                    places.insert(entry.key.clone(), entry.value.clone());
+                }
+            }
+        }
+        txn.put(entry.key, entry.value, Expect::NotNewerThan(read_ts))?;
+    }
+    Ok(None)
+}
