@@ -176,6 +176,13 @@ pub enum Statement {
     ChecksumCluster,
     /// ADMIN CHECK TABLE, ADMIN CHECK INDEX: compare rows and index entries.
     AdminCheck(AdminCheck),
+    /// `ADMIN PAUSE | RESUME | CANCEL DDL JOBS 1, 2`.
+    DdlJobs {
+        /// What is wanted.
+        action: JobAction,
+        /// Of which jobs.
+        jobs: Vec<u64>,
+    },
     /// `HELP 'word'`.
     Help(String),
 

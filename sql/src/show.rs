@@ -7,7 +7,7 @@
 //! LIKE becomes a condition like any other, so both filters follow the expression library's rules.
 //!
 //! Reading order: this file (dispatch, filters, warnings), `tables` (what is defined), `server` (what
-//! runs), `rebalance` (how nodes are evened out), `hot` (what shards have to do), `engine_status` (row
+//! runs), `jobs` (that change indexes), `rebalance` (how nodes are evened out), `hot` (what shards have to do), `engine_status` (row
 //! locks and transactions as a text), `create_table` (its text), `check`
 //! (whether indexes fit their rows), `proxy` (sets, as TDSQL's proxy tells of them).
 
@@ -15,6 +15,7 @@ mod check;
 mod create_table;
 mod engine_status;
 pub(crate) mod hot;
+pub(crate) mod jobs;
 mod proxy;
 pub(crate) mod rebalance;
 mod server;
@@ -171,7 +172,7 @@ async fn list<'a>(
         Show::Rebalance { plan: true } => (rebalance::plan(session), None),
         Show::Proxy(listing) => (proxy::list(session, *listing)?, None),
         Show::TablesBySharding(class) => (tables::by_sharding(session, *class).await?, None),
-        Show::DdlJobs => (nothing("Job,Statement,State"), None),
+        Show::DdlJobs => (jobs::list(session).await?, None),
         Show::TransactionStatus(token) => (server::transaction_status(session, token).await?, None),
     })
 }

@@ -667,6 +667,17 @@ pub enum RebalanceAction {
     Moves(u64),
 }
 
+/// What ADMIN … DDL JOBS wants of jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobAction {
+    /// PAUSE: they wait.
+    Pause,
+    /// RESUME: they go on.
+    Resume,
+    /// CANCEL: they take back what they have done.
+    Cancel,
+}
+
 /// What ALTER NODE wants of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeAction {

@@ -20,7 +20,7 @@
 use super::index_fill::{self, Batch};
 use super::index_steps::{self, Next};
 use crate::catalog::TableDef;
-use crate::catalog::index_jobs::{self, IndexJob, JobOutcome};
+use crate::catalog::index_jobs::{self, IndexJob, JobOutcome, Wish};
 use crate::catalog::store::SchemaChange;
 use crate::instance::{Instance, TableWanted};
 use crate::session::xa;
@@ -100,6 +100,37 @@ pub(crate) async fn watch(instance: &Arc<Instance>) -> Result<()> {
         change.commit().await?;
     }
     Ok(())
+}
+
+/// Lets a job go on, wait, or take back what it has done; a sentence for people when it does not.
+///
+/// # Errors
+/// 9001 and the like: nothing is known of the job now.
+pub(crate) async fn ask(
+    instance: &Instance,
+    id: u64,
+    wish: Wish,
+) -> Result<std::result::Result<(), &'static str>> {
+    let catalog = instance.catalog.current().await?;
+    let mut answer = Err("there is no such job");
+    index_jobs::change(&instance.config.client, id, |job| {
+        let table = catalog.table_by_id(job.table);
+        answer = if job.outcome != JobOutcome::Open {
+            Err("it has ended")
+        } else if job.wish == Wish::Cancel {
+            Err("it is being taken back")
+        } else if table.is_some_and(|table| index_steps::is_past_return(table, job)) {
+            Err("it is dropping indexes already, and ends soon")
+        } else {
+            Ok(())
+        };
+        if answer.is_ok() {
+            job.wish = wish;
+        }
+        answer.is_ok()
+    })
+    .await?;
+    Ok(answer)
 }
 
 async fn take_over(instance: &Arc<Instance>, job: &IndexJob) -> Result<()> {

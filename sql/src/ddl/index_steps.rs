@@ -72,7 +72,7 @@ fn is_begun(table: &TableDef, job: &IndexJob) -> bool {
 }
 
 /// Whether the table has the indexes that are added, and those that are dropped are on their way: that is finished.
-fn is_past_return(table: &TableDef, job: &IndexJob) -> bool {
+pub(super) fn is_past_return(table: &TableDef, job: &IndexJob) -> bool {
     job.dropped.iter().any(|id| !table.indexes.iter().any(|index| index.id == *id))
 }
 

@@ -2,8 +2,8 @@
 
 use super::Parser;
 use crate::ast::{
-    AdminCheck, AdministrationAction, Flush, FlushTarget, PrepareSource, Statement,
-    TableAdministration, TableLock,
+    AdminCheck, AdministrationAction, Flush, FlushTarget, JobAction, PrepareSource, Show,
+    Statement, TableAdministration, TableLock,
 };
 use crate::error::Result;
 use crate::lexer::TokenKind;
@@ -71,7 +71,25 @@ impl Parser<'_> {
             };
             return Ok(Statement::AdminCheck(AdminCheck::Index { table, index }));
         }
-        Err(self.error())
+        self.ddl_jobs()
+    }
+
+    /// What follows ADMIN: of jobs.
+    fn ddl_jobs(&mut self) -> Result<Statement> {
+        let action = match self.accept_any(&["SHOW", "PAUSE", "RESUME", "CANCEL"]) {
+            Some("SHOW") => {
+                self.expect_word("DDL")?;
+                self.expect_word("JOBS")?;
+                return Ok(Statement::Show(Show::DdlJobs));
+            }
+            Some("PAUSE") => JobAction::Pause,
+            Some("RESUME") => JobAction::Resume,
+            Some(_) => JobAction::Cancel,
+            None => return Err(self.error()),
+        };
+        self.expect_word("DDL")?;
+        self.expect_word("JOBS")?;
+        Ok(Statement::DdlJobs { action, jobs: self.list(Self::number)? })
     }
 
     fn binlog_choice(&mut self) -> bool {

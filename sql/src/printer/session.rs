@@ -3,9 +3,9 @@
 use super::Printer;
 use crate::ast::{
     AccessMode, AccountName, AccountSpec, AccountStatement, AdminCheck, ClusterPart, Completion,
-    Explain, ExplainTarget, FlushTarget, GrantLevel, GrantObject, IsolationLevel, OnSets,
-    PrepareSource, Privilege, PrivilegeName, ProxyListing, RebalanceAction, Secret, SetItem,
-    SetValue, ShardingClass, Show, ShowFilter, Statement, VariableScope,
+    Explain, ExplainTarget, FlushTarget, GrantLevel, GrantObject, IsolationLevel, JobAction,
+    OnSets, PrepareSource, Privilege, PrivilegeName, ProxyListing, RebalanceAction, Secret,
+    SetItem, SetValue, ShardingClass, Show, ShowFilter, Statement, VariableScope,
 };
 
 impl Printer {
@@ -54,6 +54,14 @@ impl Printer {
                 self.text("ADMIN CHECK INDEX ");
                 self.table(table);
                 self.named(" ", index);
+            }
+            Statement::DdlJobs { action, jobs } => {
+                self.text(match action {
+                    JobAction::Pause => "ADMIN PAUSE DDL JOBS ",
+                    JobAction::Resume => "ADMIN RESUME DDL JOBS ",
+                    JobAction::Cancel => "ADMIN CANCEL DDL JOBS ",
+                });
+                self.list(jobs, |printer, job| printer.value(job));
             }
             Statement::Help(word) => {
                 self.text("HELP ");

@@ -275,6 +275,7 @@ impl Session {
             Statement::OnSets(on) => Box::pin(self.run_on_sets(on, params)).await,
             Statement::ChecksumCluster => show::checksum_cluster(self).await,
             Statement::AdminCheck(check) => show::admin_check(self, check).await,
+            Statement::DdlJobs { action, jobs } => show::jobs::ask(self, *action, jobs).await,
             Statement::Help(_) => Err(Error::not_supported("HELP: see docs/ of the project")),
 
             Statement::Prepare { name, from } => {
