@@ -4,6 +4,7 @@
 //! is `main`. The session `far` is at another node, which knows the tables that there are when it is used first.
 //! The tag `[prepared]` prepares it and executes it with the parameters after ` -- params: `,
 //! separated by commas: integers, NULL, or text. The tag `[columns]` prints the result's columns.
+//! The tag `[patient]` lets time pass until the statement ends, for one that waits for nobody but takes steps.
 //! LOAD DATA LOCAL reads its file's *content* from the place of the file name.
 //!
 //! A statement that cannot go on without another session answers "waits"; `b:> await` shows what it came to, and lets
@@ -292,6 +293,7 @@ impl Runner for Sessions {
         });
         let prepared = context.tags.contains("prepared");
         let columns = context.tags.contains("columns");
+        let patient = context.tags.contains("patient");
         let (client, out) = match (client, command.name.as_str()) {
             (Client::Busy(step), "await") => {
                 let (session, out) = runtime.block_on(step)?;
@@ -321,7 +323,7 @@ impl Runner for Sessions {
                         tokio::task::yield_now().await;
                     }
                 });
-                match step.is_finished() {
+                match patient || step.is_finished() {
                     true => {
                         let (session, out) = runtime.block_on(&mut step)?;
                         (Client::Idle(session), out)

@@ -170,7 +170,7 @@ struct Worker {
     users: Users,
     /// Rows of the next batch: fewer after a conflict.
     batch_rows: usize,
-    /// Pause before the next look for users.
+    /// Pause before the next look for users, or try after a conflict.
     pause: Duration,
 }
 
@@ -185,21 +185,27 @@ impl Worker {
                     self.pause = TABLE_LOCK_LOOK_MIN;
                     continue;
                 }
-                Ok(Turn::Wait(pause)) => pause,
-                Ok(Turn::Used) => {
-                    let pause = self.pause;
-                    self.pause = (pause * 2).min(TABLE_LOCK_LOOK_MAX);
+                Ok(Turn::Wait(pause)) => {
+                    self.pause = TABLE_LOCK_LOOK_MIN;
                     pause
                 }
+                Ok(Turn::Used) => self.longer_pause(),
+                // Somebody changes the same rows, perhaps for long.
                 Err(error) if error.code == Error::deadlock().code => {
                     self.batch_rows = (self.batch_rows / 2).max(1);
-                    INDEX_BATCH_PAUSE
+                    self.longer_pause()
                 }
                 // No quorum, for example: whatever was done of a step or batch is seen by the next turn.
                 Err(_) => INDEX_JOB_RETRY_PAUSE,
             };
             client.pause(pause).await;
         }
+    }
+
+    fn longer_pause(&mut self) -> Duration {
+        let pause = self.pause;
+        self.pause = (pause * 2).min(TABLE_LOCK_LOOK_MAX);
+        pause
     }
 
     fn owner(&self) -> LockOwner {
@@ -213,13 +219,16 @@ impl Worker {
         let Some(job) = job else { return Ok(Turn::Over) };
         let catalog = self.instance.catalog.current().await?;
         let Some(table) = catalog.table_by_id(job.table) else {
-            let mut tables =
-                catalog.databases().flat_map(|database| catalog.tables(&database.name));
-            let error = match tables.any(|table| table.qualified_name() == job.name) {
-                true => Error::table_changed(),
-                false => Error::no_such_table(&job.name),
-            };
-            return self.end_without_table(error).await;
+            let is_there = catalog
+                .databases()
+                .flat_map(|database| catalog.tables(&database.name))
+                .any(|table| table.qualified_name() == job.name);
+            return self
+                .end_without_table(match is_there {
+                    true => Error::table_changed(),
+                    false => Error::no_such_table(&job.name),
+                })
+                .await;
         };
         if !self.users.are_gone(&self.instance, table, catalog.version).await? {
             return Ok(Turn::Used);
