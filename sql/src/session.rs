@@ -15,7 +15,7 @@
 //! 1. A statement that fails changes nothing, also inside a transaction.
 //! 2. Only an autocommit statement that certainly did nothing is redone.
 //! 3. Every statement runs against one catalog version; a transaction that wrote under another version of the same table is
-//!    refused with 1412 or 1213, and a statement that reads a table younger than its read point with 1412.
+//!    refused with 1412 or 1213 (of its indexes, only when they are more than one state further), and a statement that reads a table younger than its read point with 1412.
 //!
 //! Not here: packets, passwords, Raft.
 

@@ -276,6 +276,7 @@ pub(crate) async fn columns(
         }
         Statement::ChecksumCluster => return Ok(server::comparison_columns()),
         Statement::AdminCheck(_) => return Ok(check::columns()),
+        Statement::DdlJobs { .. } => return Ok(jobs::answer_columns()),
         _ => return Ok(Vec::new()),
     };
     match outcome {

@@ -140,7 +140,8 @@ impl Session {
             Statement::Show(_)
             | Statement::Describe { .. }
             | Statement::ChecksumCluster
-            | Statement::AdminCheck(_) => show::columns(self, statement).await,
+            | Statement::AdminCheck(_)
+            | Statement::DdlJobs { .. } => show::columns(self, statement).await,
             _ => Ok(Vec::new()),
         }
     }

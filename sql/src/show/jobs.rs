@@ -88,6 +88,10 @@ pub(crate) async fn ask(session: &mut Session, action: JobAction, jobs: &[u64]) 
         rows.push(vec![Value::UInt(*id), text(result)]);
     }
     session.variables.set_row_count(-1);
-    let columns = vec![number_column("Job_id"), text_column("Result", 128)];
-    Ok(Outcome::rows(columns, rows))
+    Ok(Outcome::rows(answer_columns(), rows))
+}
+
+/// The columns of that.
+pub(super) fn answer_columns() -> Vec<ColumnMeta> {
+    vec![number_column("Job_id"), text_column("Result", 128)]
 }
