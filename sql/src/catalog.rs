@@ -57,6 +57,8 @@ pub struct Catalog {
     tables: BTreeMap<String, BTreeMap<String, Arc<TableDef>>>,
     /// The same tables by id.
     tables_by_id: BTreeMap<TableId, Arc<TableDef>>,
+    /// Since when the youngest index can be read.
+    newest_index: Timestamp,
 }
 
 impl Catalog {
@@ -69,6 +71,8 @@ impl Catalog {
         let mut catalog = Catalog { version, databases, ..Catalog::default() };
         for table in tables {
             if catalog.databases.contains_key(&table.database) {
+                let since = table.indexes.iter().map(|index| index.public_since);
+                catalog.newest_index = since.fold(catalog.newest_index, Timestamp::max);
                 let table = Arc::new(table);
                 catalog.tables_by_id.insert(table.id, table.clone());
                 let tables = catalog.tables.entry(table.database.clone()).or_default();
@@ -76,6 +80,16 @@ impl Catalog {
             }
         }
         catalog
+    }
+
+    /// The same definitions for reads at an earlier time: without the indexes that have no entries of then.
+    pub fn at(self: &Arc<Self>, ts: Timestamp) -> Arc<Catalog> {
+        if ts >= self.newest_index {
+            return self.clone();
+        }
+        let databases = self.databases.values().map(|database| DatabaseDef::clone(database));
+        let tables = self.tables_by_id.values().map(|table| table.at(ts));
+        Arc::new(Catalog::new(self.version, databases.collect(), tables.collect()))
     }
 
     /// A database by its exact name. System schemas are not in here.
@@ -210,6 +224,17 @@ impl TableDef {
     pub fn may_commit_under(&self, now: &TableDef) -> bool {
         now.index_version.abs_diff(self.index_version) <= 1
             && self.without_indexes() == now.without_indexes()
+    }
+
+    /// The same for reads at an earlier time: indexes that have no entries of then are only written.
+    pub fn at(&self, ts: Timestamp) -> TableDef {
+        let mut table = self.clone();
+        let (young, old): (Vec<_>, Vec<_>) =
+            table.indexes.into_iter().partition(|index| index.public_since > ts);
+        table.indexes = old;
+        let state = IndexState::WriteOnly;
+        table.unpublished.extend(young.into_iter().map(|index| IndexDef { state, ..index }));
+        table
     }
 
     /// The definition apart from its indexes.
@@ -366,6 +391,8 @@ pub struct IndexDef {
     pub comment: String,
     /// How far it is added, or still there.
     pub state: IndexState,
+    /// Reads at this time and later find all entries; zero for one that is as old as its table.
+    pub public_since: Timestamp,
 }
 
 /// How statements treat an index. Added, it goes from the first to the last; dropped, back again. At any time all

@@ -131,7 +131,13 @@ impl CatalogCache {
     pub(crate) fn is_current(&self, table: &TableDef) -> bool {
         let held = self.held.read();
         let now = held.catalog.table_by_id(table.id);
-        now.is_some_and(|now| std::ptr::eq(&**now, table) || **now == *table)
+        let same = |now: &TableDef| {
+            // As it is, or as it is for reads at an earlier time.
+            now == table
+                || now.index_version == table.index_version
+                    && now.without_indexes() == table.without_indexes()
+        };
+        now.is_some_and(|now| std::ptr::eq(&**now, table) || same(now))
     }
 
     /// Whether what was written under a definition may be committed under that of now, as this node knows it.

@@ -384,6 +384,7 @@ mod tests {
             implicit: false,
             comment: "c".into(),
             state: IndexState::WriteOnly,
+            public_since: base::Timestamp(8),
         };
         let job = IndexJob {
             id: 3,

@@ -8,7 +8,7 @@ use super::{
 use crate::collation::{COLLATIONS, CollationId};
 use crate::types::{SqlType, TypeKind};
 use crate::{Error, Result, table_codec};
-use base::{DatabaseId, IndexId, SLOT_COUNT, SlotRange, TableId};
+use base::{DatabaseId, IndexId, SLOT_COUNT, SlotRange, TableId, Timestamp};
 use prost::Message;
 
 /// A database.
@@ -149,6 +149,8 @@ pub(super) struct IndexRecord {
     /// 0 public, 1 delete-only, 2 write-only.
     #[prost(uint32, tag = "10")]
     state: u32,
+    #[prost(uint64, tag = "11")]
+    public_since: u64,
 }
 
 /// Type kinds by their number on disk. Append only.
@@ -401,6 +403,7 @@ pub(super) fn encode_index(index: &IndexDef) -> IndexRecord {
             IndexState::DeleteOnly => 1,
             IndexState::WriteOnly => 2,
         },
+        public_since: index.public_since.0,
     }
 }
 
@@ -430,6 +433,7 @@ pub(super) fn decode_index(record: IndexRecord, width: usize) -> Result<IndexDef
             2 => IndexState::WriteOnly,
             other => return Err(corrupt(format!("index state {other}"))),
         },
+        public_since: Timestamp(record.public_since),
     })
 }
 

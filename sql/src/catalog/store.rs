@@ -233,6 +233,11 @@ impl SchemaChange {
         Ok(SchemaChange { txn, catalog, locks, index_jobs, released: None })
     }
 
+    /// The time as of which it has read; later than all that was acknowledged before it began.
+    pub(crate) fn read_ts(&self) -> Timestamp {
+        self.txn.read_ts().unwrap_or(Timestamp::ZERO)
+    }
+
     /// Stores a job that changes indexes, which must still be what was read.
     pub(crate) fn put_index_job(&mut self, job: &IndexJob) -> Result<()> {
         index_jobs::put(&mut self.txn, job)

@@ -19,7 +19,7 @@ use crate::{Error, Result, types};
 use base::limits::{
     INDEX_COLUMNS_MAX, INDEX_KEY_BYTES_MAX, RETENTION_S, TABLE_COLUMNS_MAX, TABLE_INDEXES_MAX,
 };
-use base::{IndexId, TableId};
+use base::{IndexId, TableId, Timestamp};
 
 /// Longest identifier, in characters.
 const IDENTIFIER_CHARS_MAX: usize = 64;
@@ -349,6 +349,7 @@ fn declared_index(name: String, key: Key<'_>) -> IndexDef {
         implicit: false,
         comment: key.comment.to_string(),
         state: IndexState::Public,
+        public_since: Timestamp::ZERO,
     }
 }
 
@@ -413,6 +414,7 @@ fn primary_index(name: &str, columns: Vec<IndexColumn>, comment: String) -> Inde
         implicit: false,
         comment,
         state: IndexState::Public,
+        public_since: Timestamp::ZERO,
     }
 }
 
@@ -608,6 +610,7 @@ fn define_sharding(
             implicit: true,
             comment: String::new(),
             state: IndexState::Public,
+            public_since: Timestamp::ZERO,
         });
     }
     Ok(())

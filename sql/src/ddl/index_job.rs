@@ -293,7 +293,14 @@ impl Worker {
             false => index_steps::next(table, job, self.now_unix()),
         };
         let Next::Step(made) = next else { return Ok(Turn::Again) };
-        let (table, job) = *made;
+        let (mut table, job) = *made;
+        // What was filled is seen from here on.
+        let read_ts = change.read_ts();
+        for index in &mut table.indexes {
+            if !before.indexes.iter().any(|known| known.id == index.id) {
+                index.public_since = read_ts;
+            }
+        }
         change.put_table(&table)?;
         change.put_index_job(&job)?;
         let version = change.commit().await?;

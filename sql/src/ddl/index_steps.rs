@@ -179,7 +179,7 @@ mod tests {
     use crate::catalog::index_jobs::WalkPosition;
     use crate::catalog::{IndexColumn, Sharding};
     use crate::collation::CollationId;
-    use base::TableId;
+    use base::{TableId, Timestamp};
     use txn::command::LockOwner;
 
     fn index(id: u32) -> IndexDef {
@@ -193,6 +193,7 @@ mod tests {
             implicit: false,
             comment: String::new(),
             state: IndexState::Public,
+            public_since: Timestamp::ZERO,
         }
     }
 

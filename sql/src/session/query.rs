@@ -36,7 +36,7 @@ impl Session {
         let rewritten = self.run_user_locks(query, &params).await?;
         let query = rewritten.as_ref().unwrap_or(query);
         loop {
-            let catalog = self.instance.catalog.current().await?;
+            let catalog = self.definitions().await?;
             let ctx = self.context(params.clone());
             let env = StatementContext { catalog, ctx, locking: None };
             let bound = self.bind_to_run(query, &env).await?;
@@ -396,7 +396,7 @@ impl Session {
         let list: Vec<&ast::Expr> = exprs.iter().collect();
         let scope = Scope::default();
         let (bound, env) = loop {
-            let catalog = self.instance.catalog.current().await?;
+            let catalog = self.definitions().await?;
             let ctx = self.context(params.clone());
             let env = StatementContext { catalog, ctx, locking: None };
             let txn = match self.transaction.open() {
@@ -542,7 +542,7 @@ impl Session {
         let ExplainTarget::Statement(statement) = &explain.target else {
             return Err(Error::not_supported("EXPLAIN of this: explain the statement's text"));
         };
-        let catalog = self.instance.catalog.current().await?;
+        let catalog = self.definitions().await?;
         let ctx = self.context(params);
         let env = StatementContext { catalog, ctx, locking: None };
         let query = match &**statement {

@@ -434,7 +434,7 @@ impl Session {
             attempt += 1;
             // Warnings, NOW() and RAND() belong to the attempt that counts.
             let ctx = self.dml_context(params.clone(), ignore);
-            let catalog = self.instance.catalog.current().await?;
+            let catalog = self.definitions().await?;
             let locking = self.exclusive_locking();
             let env = StatementContext { catalog, ctx, locking: Some(locking) };
             let savepoint = txn.lock().await.savepoint();

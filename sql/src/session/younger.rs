@@ -10,8 +10,8 @@
 //! tables (`ddl`), so this meets transactions that have not used the table before, and those of a node that did not answer.
 //!
 //! The definition at BEGIN tells most tables apart, without a message. For the others the record of then is read in the
-//! meta shard. RENAME alone changes no row, so names are left out of it. An index that was added since has no entries of then
-//! either; what else changes of indexes is no harm.
+//! meta shard. RENAME alone changes no row, so names are left out of it. An index that was added since has no entries of then:
+//! such a transaction gets definitions without it (`Catalog::at`). What else changes of indexes is no harm.
 //!
 //! Not here: reads of the past (`past`), what was written before (`transaction`).
 
@@ -19,12 +19,25 @@ use super::connection::Session;
 use super::transaction::OpenTransaction;
 use crate::ast::IsolationLevel;
 use crate::binder::Sources;
-use crate::catalog::{TableDef, store};
+use crate::catalog::{Catalog, TableDef, store};
 use crate::{Error, Result};
 use base::TableId;
 use std::sync::Arc;
 
 impl Session {
+    /// The definitions that the next statement runs against. A transaction that keeps its read point does not read indexes
+    /// that have become public since.
+    pub(crate) async fn definitions(&self) -> Result<Arc<Catalog>> {
+        let catalog = self.instance.catalog.current().await?;
+        let Some(open) = self.transaction.open() else { return Ok(catalog) };
+        let is_past = open.past.is_some();
+        if !is_past && (!keeps_read_point(open) || open.catalog.version == catalog.version) {
+            return Ok(catalog);
+        }
+        let read_ts = open.txn.lock().await.read_ts();
+        Ok(read_ts.map_or_else(|| catalog.clone(), |ts| catalog.at(ts)))
+    }
+
     /// 1412 when the open transaction cannot see the rows of a table that a query reads, because the table is younger.
     pub(crate) async fn check_snapshot(&self, sources: &Sources) -> Result<()> {
         // What is read as of a time is checked at that time.
