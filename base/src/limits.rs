@@ -574,6 +574,34 @@ pub const CHILD_CAMPAIGN_PAUSE: Duration = Duration::from_millis(100);
 pub const SPLIT_WAIT_MAX: Duration = Duration::from_secs(20);
 /// How often it looks.
 pub const SPLIT_LOOK: Duration = Duration::from_millis(100);
+/// Bytes a second that a shard copies of the neighbour that it takes in.
+pub const MERGE_BYTES_A_SECOND: u64 = 64 << 20;
+/// Steps of a merge, of about `COLLECT_STEP_BYTES` each, between two questions of the coordinator.
+pub const MERGE_STEPS_A_CALL: usize = 64;
+/// Changed entries that are left to copy when a merge freezes the right shard.
+pub const MERGE_LEFT_MAX: u64 = 512;
+/// Changed entries of the right shard that one step of a merge copies.
+pub const MERGE_CHANGES_A_STEP: usize = 4096;
+/// Changed entries of the right shard, not copied yet, above which the copy begins anew.
+pub const MERGE_CHANGES_MAX: usize = 1 << 20;
+/// The same, bytes of their keys.
+pub const MERGE_CHANGES_BYTES_MAX: usize = 64 << 20;
+/// Bytes of entries of unknown outcome above which a leader takes no part in merges until its term is over.
+pub const MERGE_UNKNOWN_BYTES_MAX: usize = 64 << 20;
+/// How long a shard waits for its writes under way before it is frozen; it serves nobody meanwhile.
+pub const MERGE_DRAIN_MAX: Duration = Duration::from_millis(1000);
+/// How long the right shard may be frozen before the left one has all of it; then the merge is undone.
+pub const MERGE_FREEZE_MAX: Duration = Duration::from_millis(3000);
+/// How long the left shard waits for one answer of the right one.
+pub const MERGE_ASK_WAIT_MAX: Duration = Duration::from_millis(6000);
+/// How long a leader may take for its steps of a merge, before the coordinator asks again.
+pub const MERGE_CALL_WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long a merge may take; then it is undone.
+pub const MERGE_TIME_MAX: Duration = Duration::from_secs(3600);
+/// Merges that the cluster has under way.
+pub const MERGES_MAX: usize = 2;
+/// How long ALTER SHARD … MERGE waits until the shard map names one shard.
+pub const MERGE_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long a request that met a shard with other slots than it thought waits for a newer shard map.
 pub const MAP_WAIT_MAX: Duration = Duration::from_millis(2000);
 /// Pause between two attempts of a node with an empty data folder to be let in.
@@ -684,6 +712,15 @@ const _: () = {
         "nodes are even within a tenth, replicas' own cost left aside"
     );
     assert!(REBALANCE_LEADERS_STOP_PERCENT < REBALANCE_LEADERS_START_PERCENT);
+    assert!(MERGE_DRAIN_MAX.as_millis() < MERGE_FREEZE_MAX.as_millis());
+    assert!(MERGE_FREEZE_MAX.as_millis() < ROUTE_WAIT_MAX.as_millis());
+    assert!(
+        MERGE_ASK_WAIT_MAX.as_millis() > PROPOSE_WAIT_MAX.as_millis() + MERGE_DRAIN_MAX.as_millis()
+    );
+    assert!(MERGE_LEFT_MAX <= MERGE_CHANGES_A_STEP as u64);
+    assert!(
+        COLLECT_STEP_BYTES as usize + ENTRY_BYTES_MAX + LOCK_HANDOVER_BYTES_MAX < MESSAGE_BYTES_MAX
+    );
     assert!(MAP_WAIT_MAX.as_millis() < ROUTE_WAIT_MAX.as_millis());
     assert!(MAP_WAIT_MAX.as_millis() > 3 * COORDINATE_PAUSE.as_millis());
     assert!(LOG_BYTES_MAX / LOG_SEGMENT_BYTES > 2 * LOG_SEGMENTS_PINNED_MAX);

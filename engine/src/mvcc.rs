@@ -37,6 +37,7 @@ mod changes;
 mod collect;
 mod large;
 mod lock;
+mod merge;
 mod records;
 mod refusal;
 mod safe_points;
@@ -57,6 +58,10 @@ pub use large::{
 pub use lock::{
     AsyncCommit, Change, Lock, LockExpect, TxnRecord, all_locks, delete_lock, delete_txn_record,
     get_lock, get_txn_record, put_lock, put_txn_record, scan_locks, scan_locks_in,
+};
+pub use merge::{
+    Aligned, Interval, MergePart, MergeState, Piece, Rest, Sides, align, find_piece, is_copied,
+    merge_state, put_merge_state, put_rest, read_rest, rest_of, taken_changes,
 };
 pub use records::{OldRecords, find_old_records, has_records};
 pub use refusal::{delete_refusal, get_refusal, put_refusal, refusals};

@@ -317,7 +317,9 @@ impl Search<'_> {
                         false => Error::Moved { shard },
                     }));
                 }
-                self.why = "it is being split, and no map says yet which shard has the rows".into();
+                self.why =
+                    "it is being split or merged, and no map says yet which shard has the rows"
+                        .into();
             }
             Attempt::Answered(answer) => return Some(answer),
             Attempt::Failed(why) => self.failed(target, why),

@@ -112,6 +112,7 @@ mod tests {
             jobs: BTreeMap::new(),
             rebalance: shard_router::RebalanceSettings::default(),
             splits: BTreeMap::new(),
+            merges: BTreeMap::new(),
             origins: BTreeMap::new(),
         };
         for state in [None, Some(state)] {

@@ -15,6 +15,7 @@ use crate::node_control;
 use crate::peers::Peers;
 use crate::rebalance_control;
 use crate::replicas::Replicas;
+use crate::shard_merge::{Asked, Merger};
 use crate::shard_split::Splitter;
 use base::limits::{ACTIVITY_WAIT_MAX, CATALOG_LEASE, CONNECTION_COUNTER_BITS, STATUS_WAIT_MAX};
 use base::{NodeId, ShardId, Slot, SlotRange};
@@ -24,7 +25,7 @@ use shard_router::{ClusterState, NodeState, ShardInfo};
 use sql::activity::{ActivityPart, NodeActivity};
 use sql::ast::{NodeAction, RebalanceAction};
 use sql::instance::{
-    Cluster, ComparisonRow, HotSlotRow, LoadFinding, NodePlanRow, NodeRow, OperationRow,
+    Cluster, ComparisonRow, HotSlotRow, LoadFinding, MergeRow, NodePlanRow, NodeRow, OperationRow,
     RebalancePlanRow, RebalanceRow, ShardLoadRow, ShardRow, SplitRow, TableUsers, TableWanted,
 };
 use std::collections::BTreeSet;
@@ -54,6 +55,8 @@ pub struct ClusterView {
     pub coordinator: Arc<Coordinator>,
     /// Splits shards.
     pub splitter: Arc<Splitter>,
+    /// Merges shards.
+    pub merger: Arc<Merger>,
     /// Who holds locks.
     pub lock_survey: Arc<LockSurvey>,
 }
@@ -99,6 +102,10 @@ impl ClusterView {
                 job.child.0, job.at
             ));
         }
+        if let Some(doing) = state.merging(info.id) {
+            let why = note.as_ref().map_or(String::new(), |note| format!(": {note}"));
+            parts.push(format!("{doing}{why}"));
+        }
         match state.jobs.get(&info.id) {
             Some(job) => {
                 let (replica, node) = job.add;
@@ -112,6 +119,7 @@ impl ClusterView {
                 ));
             }
             None if state.splits.contains_key(&info.id) => {}
+            None if state.merging(info.id).is_some() => {}
             None => parts.extend(note),
         }
         if parts.is_empty() {
@@ -384,6 +392,24 @@ impl Cluster for ClusterView {
             false => note().map_or("under way".to_string(), |note| format!("under way: {note}")),
         };
         Ok(SplitRow { shard, slot: asked.job.at, new_shard: asked.job.child, state })
+    }
+
+    async fn merge_shard(&self, shard: ShardId) -> Result<MergeRow, String> {
+        let (merged, asked) = self.merger.merge(shard).await?;
+        let note = || self.coordinator.notes().get(&shard).cloned();
+        let state = match asked {
+            Asked::Done => "done".to_string(),
+            Asked::Undone => {
+                return Err(format!(
+                    "shard {} was not merged: a leader changed or did not answer in its last moment; ask again",
+                    shard.0
+                ));
+            }
+            Asked::UnderWay => {
+                note().map_or("under way".to_string(), |note| format!("under way: {note}"))
+            }
+        };
+        Ok(MergeRow { shard, merged, state })
     }
 
     async fn compare_shards(&self) -> Vec<ComparisonRow> {

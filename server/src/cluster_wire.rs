@@ -8,11 +8,12 @@ use proto::node as pb;
 use raft::{GroupProgress, MemberRole};
 use shard_router::change::{GroupView, MemberView, Role};
 use shard_router::{
-    ClusterState, Job, JobStep, NodeInfo, NodeState, Origin, Reason, RebalanceSettings, ShardInfo,
-    ShardMap, SplitJob,
+    ClusterState, Job, JobStep, MergeJob, NodeInfo, NodeState, Origin, Reason, RebalanceSettings,
+    ShardInfo, ShardMap, SplitJob,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use txn::merge::MergeProgress;
 
 /// What a message says that cannot be.
 type Result<T> = std::result::Result<T, String>;
@@ -176,6 +177,52 @@ pub fn split_from_pb(record: pb::SplitRecord) -> Result<(ShardId, SplitJob)> {
     Ok((ShardId(record.shard), job))
 }
 
+/// A merge to its message.
+pub fn merge_to_pb(shard: ShardId, job: &MergeJob) -> pb::MergeRecord {
+    pb::MergeRecord {
+        shard: shard.0,
+        right: job.right.0,
+        number: job.number,
+        started_unix_ms: job.started_unix_ms,
+    }
+}
+
+/// A merge from its message.
+pub fn merge_from_pb(record: &pb::MergeRecord) -> (ShardId, MergeJob) {
+    let job = MergeJob {
+        right: ShardId(record.right),
+        number: record.number,
+        started_unix_ms: record.started_unix_ms,
+    };
+    (ShardId(record.shard), job)
+}
+
+/// How far a merge has come, or why it does not go on, to its message.
+pub fn merged_to_pb(outcome: Result<MergeProgress>) -> pb::ShardsMerged {
+    use pb::shards_merged::Progress;
+    let (progress, copied, refused) = match outcome {
+        Ok(MergeProgress::UnderWay { copied }) => (Progress::UnderWay, copied, String::new()),
+        Ok(MergeProgress::Taken) => (Progress::Taken, 0, String::new()),
+        Ok(MergeProgress::Undone) => (Progress::Undone, 0, String::new()),
+        Err(why) => (Progress::UnderWay, 0, why),
+    };
+    pb::ShardsMerged { progress: progress as i32, copied, refused }
+}
+
+/// How far a merge has come, from its message.
+pub fn merged_from_pb(merged: pb::ShardsMerged) -> Result<MergeProgress> {
+    use pb::shards_merged::Progress;
+    if !merged.refused.is_empty() {
+        return Err(merged.refused);
+    }
+    match Progress::try_from(merged.progress) {
+        Ok(Progress::UnderWay) => Ok(MergeProgress::UnderWay { copied: merged.copied }),
+        Ok(Progress::Taken) => Ok(MergeProgress::Taken),
+        Ok(Progress::Undone) => Ok(MergeProgress::Undone),
+        Err(_) => Err(format!("there is no progress {} of a merge", merged.progress)),
+    }
+}
+
 /// A slot from its number.
 pub fn slot_from_pb(number: u32) -> Result<Slot> {
     u16::try_from(number).map(Slot).map_err(|_| format!("there is no slot {number}"))
@@ -207,6 +254,7 @@ pub fn state_to_pb(state: &ClusterState) -> pb::ClusterState {
         jobs: state.jobs.iter().map(|(shard, job)| job_to_pb(*shard, job)).collect(),
         rebalance: rebalance_to_pb(state.rebalance),
         splits: state.splits.iter().map(|(shard, job)| split_to_pb(*shard, job)).collect(),
+        merges: state.merges.iter().map(|(shard, job)| merge_to_pb(*shard, job)).collect(),
     }
 }
 
@@ -224,6 +272,7 @@ pub fn state_from_pb(message: pb::ClusterState) -> Result<ClusterState> {
         jobs: message.jobs.into_iter().map(job_from_pb).collect::<Result<_>>()?,
         rebalance: rebalance_from_pb(message.rebalance),
         splits: message.splits.into_iter().map(split_from_pb).collect::<Result<_>>()?,
+        merges: message.merges.iter().map(merge_from_pb).collect(),
         origins,
     })
 }
@@ -304,6 +353,7 @@ mod tests {
                 .collect::<BTreeMap<_, _>>(),
             rebalance: RebalanceSettings { paused: true, moves_at_once: 3 },
             splits: BTreeMap::from([(ShardId(4), split())]),
+            merges: BTreeMap::from([(ShardId(2), merge())]),
             origins: BTreeMap::from([(ShardId(2), origin())]),
         }
     }
@@ -318,6 +368,10 @@ mod tests {
         }
     }
 
+    fn merge() -> MergeJob {
+        MergeJob { right: ShardId(3), number: 12, started_unix_ms: 13 }
+    }
+
     fn origin() -> Origin {
         Origin { parent: ShardId(1), replicas: vec![ReplicaId(6), ReplicaId(7)], unix_ms: 11 }
     }
@@ -329,12 +383,28 @@ mod tests {
         let message = state_to_pb(&plain);
         assert_eq!(message.rebalance, None, "as in states that are older than it");
         assert_eq!(state_from_pb(message).unwrap(), plain);
-        // As programs wrote it that knew no splits.
+        // As programs wrote it that knew neither splits nor merges.
         let mut older = state_to_pb(&state());
         older.splits.clear();
+        older.merges.clear();
         older.shards.iter_mut().for_each(|shard| shard.parent = 0);
         let read = state_from_pb(older).unwrap();
-        assert!(read.splits.is_empty() && read.origins.is_empty());
+        assert!(read.splits.is_empty() && read.merges.is_empty() && read.origins.is_empty());
+    }
+
+    #[test]
+    fn the_progress_of_a_merge_survives_the_wire() {
+        let all = [
+            Ok(MergeProgress::UnderWay { copied: 7 }),
+            Ok(MergeProgress::Taken),
+            Ok(MergeProgress::Undone),
+            Err("not now".to_string()),
+        ];
+        for outcome in all {
+            assert_eq!(merged_from_pb(merged_to_pb(outcome.clone())), outcome);
+        }
+        let unknown = pb::ShardsMerged { progress: 9, ..Default::default() };
+        assert!(merged_from_pb(unknown).unwrap_err().contains("progress 9"));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //!                       ├─> decommissioned nodes that are empty → left  │
 //!                       ├─> sound, but uneven → jobs, preferred leaders─┘
 //!                       ├─> each job: group as its leader sees it → next step → asked of that leader
-//!                       └─> splits (`shard_split`)
+//!                       └─> splits (`shard_split`), merges (`shard_merge`)
 //! ```
 //!
 //! Nothing is remembered between two looks but for how long something has been wrong: a coordinator that
@@ -21,6 +21,7 @@ use crate::gossip::Gossip;
 use crate::local_shards::LocalShards;
 use crate::members::Members;
 use crate::meta_store::{ChangeError, MetaStore};
+use crate::shard_merge::Merger;
 use crate::shard_split::Splitter;
 use base::limits::{COORDINATE_PAUSE, LOST_WAIT, REBALANCE_LOOK};
 use base::{NodeId, ReplicaId, ShardId, SharedClock};
@@ -49,6 +50,8 @@ pub struct Coordinator {
     pub members: Arc<Members>,
     /// Begins and drives splits.
     pub splitter: Arc<Splitter>,
+    /// Drives merges.
+    pub merger: Arc<Merger>,
     /// Time.
     pub clock: SharedClock,
     /// How long a silent node is waited for.
@@ -75,6 +78,8 @@ pub struct CoordinatorParts {
     pub members: Arc<Members>,
     /// Begins and drives splits.
     pub splitter: Arc<Splitter>,
+    /// Drives merges.
+    pub merger: Arc<Merger>,
     /// Time.
     pub clock: SharedClock,
     /// How long a silent node is waited for.
@@ -91,6 +96,7 @@ impl Coordinator {
             local: parts.local,
             members: parts.members,
             splitter: parts.splitter,
+            merger: parts.merger,
             clock: parts.clock,
             dead_after: parts.dead_after,
             lost_since: Mutex::default(),
@@ -210,6 +216,7 @@ impl Coordinator {
             notes.insert(*shard, note);
         }
         notes.extend(self.splitter.look(&self.health(&state)).await);
+        notes.extend(self.merger.look());
         *self.notes.lock() = notes;
         Ok(())
     }

@@ -129,6 +129,7 @@ fn migrated(config: &Config, map: ShardMap) -> ClusterState {
         jobs: BTreeMap::new(),
         rebalance: RebalanceSettings::default(),
         splits: BTreeMap::new(),
+        merges: BTreeMap::new(),
         origins: BTreeMap::new(),
     }
 }
@@ -302,6 +303,7 @@ impl Founding {
                         jobs: BTreeMap::new(),
                         rebalance: RebalanceSettings::default(),
                         splits: BTreeMap::new(),
+                        merges: BTreeMap::new(),
                         origins: BTreeMap::new(),
                     };
                     return Ok(state);
@@ -511,6 +513,7 @@ mod tests {
             jobs: BTreeMap::new(),
             rebalance: RebalanceSettings::default(),
             splits: BTreeMap::new(),
+            merges: BTreeMap::new(),
             origins: BTreeMap::new(),
         });
         let decided = founding.answer(&request);

@@ -490,6 +490,7 @@ mod tests {
             jobs: BTreeMap::new(),
             rebalance: RebalanceSettings::default(),
             splits: BTreeMap::new(),
+            merges: BTreeMap::new(),
             origins: BTreeMap::new(),
         };
         assert_eq!(refusal(&state, NodeId(1), &known, 2), None);

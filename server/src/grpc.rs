@@ -13,8 +13,8 @@ use crate::lock_survey::LockSurvey;
 use crate::members::Members;
 use crate::meta_store::MetaStore;
 use crate::peers::Peers;
-use crate::shard_split;
 use crate::wire;
+use crate::{shard_merge, shard_split};
 use base::limits::{LANE_QUEUE_MAX, MESSAGE_BYTES_MAX};
 use base::{ClusterId, NodeId, ShardId, TableId};
 use futures::Stream;
@@ -245,6 +245,8 @@ impl Running {
             Call::Group(request) => self.members.answer_group(ShardId(request.shard)),
             Call::MemberChange(change) => self.members.answer_change(change).await,
             Call::SplitShard(split) => shard_split::answer(&self.local, split).await,
+            Call::MergeShards(merge) => shard_merge::answer(&self.members, merge).await,
+            Call::MergeAsk(ask) => shard_merge::answer_ask(&self.members, ask).await,
             Call::Join(request) => match self.let_in(request).await {
                 Ok(joined) => Answer::Joined(joined),
                 Err(what) => unavailable(what),

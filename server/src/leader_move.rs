@@ -168,6 +168,7 @@ mod tests {
             jobs: BTreeMap::new(),
             rebalance: RebalanceSettings::default(),
             splits: BTreeMap::new(),
+            merges: BTreeMap::new(),
             origins: BTreeMap::new(),
         }
     }

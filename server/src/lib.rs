@@ -9,6 +9,7 @@
 //! view), `meta_store` (the truth), `gossip` (how news spreads), `load_meter` (how busy shards are), `replicas` (a node does what the view says),
 //! `node_control`, `leader_move` and `rebalance_control` (what administrators ask), `lock_handover` (how leaders are moved),
 //! `lock_survey`, `coordinator` and `members` (replicas are replaced, nodes evened out), `shard_split` (a shard becomes two),
+//! `shard_merge` and `merge_wire` (two become one),
 //! `cluster_view` (what SQL shows), `compare` (whether replicas hold the same), `cluster_wire`, `recover` (after
 //! a lost majority). Then `cli` and `demo`.
 
@@ -41,6 +42,7 @@ pub mod lock_survey;
 pub mod lock_time;
 pub mod map_refresh;
 pub mod members;
+pub mod merge_wire;
 pub mod meta_store;
 pub mod node;
 pub mod node_control;
@@ -51,6 +53,7 @@ pub mod record_collector;
 pub mod recover;
 pub mod replicas;
 pub mod shard_map_file;
+pub mod shard_merge;
 pub mod shard_split;
 pub mod shard_state;
 pub mod twin;

@@ -3,7 +3,7 @@
 //! ```text
 //! request ── slots [0,8192) ──> shard that owns [0,4096) now: Moved
 //!    ▲    └─> version in the meta shard newer? ─> load, adopt ─> map differs? ─> the transaction groups its keys again
-//!    └── pause ──────── no: the split is only just being written down, or came to nothing ──┘
+//!    └── pause ── no: the split or merge is only just being written down, or came to nothing ┘
 //! ```
 //!
 //! Invariants:

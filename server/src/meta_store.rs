@@ -7,6 +7,7 @@
 //! table 112  (shard)  → shard: epoch, slots, replicas, where it comes from
 //! table 113  (shard)  → change of members under way
 //! table 118  (shard)  → split under way
+//! table 119  (shard)  → merge under way
 //! ```
 //!
 //! Every change reads the version in its transaction and writes the next one. So of two changes at once
@@ -34,6 +35,7 @@ const NODES: TableId = TableId(111);
 const SHARDS: TableId = TableId(112);
 const JOBS: TableId = TableId(113);
 const SPLITS: TableId = TableId(118);
+const MERGES: TableId = TableId(119);
 
 /// Kind of the counter of node ids.
 const NODE_IDS: u64 = 2;
@@ -192,6 +194,17 @@ impl MetaStore {
         Ok(ShardId(self.bump(SHARD_IDS, known + 1).await?))
     }
 
+    /// Makes sure that no shard's and no replica's id of a state is handed out again when it leaves the map. The counters may
+    /// not have come to ids that were given when the cluster was founded.
+    ///
+    /// # Errors
+    /// As the meta shard says.
+    pub async fn retire_ids(&self, state: &ClusterState) -> txn::Result<()> {
+        self.new_shard_id(state).await?;
+        self.new_replica_id(state).await?;
+        Ok(())
+    }
+
     /// Takes the next number of a counter, at least `at_least`.
     async fn bump(&self, kind: u64, at_least: u64) -> txn::Result<u64> {
         let key = key(COUNTERS, Some(kind));
@@ -242,7 +255,10 @@ impl Records {
         let splits = state.splits.iter().map(|(shard, job)| {
             (key(SPLITS, Some(shard.0)), cw::split_to_pb(*shard, job).encode_to_vec())
         });
-        Records(nodes.chain(shards).chain(jobs).chain(splits).collect())
+        let merges = state.merges.iter().map(|(shard, job)| {
+            (key(MERGES, Some(shard.0)), cw::merge_to_pb(*shard, job).encode_to_vec())
+        });
+        Records(nodes.chain(shards).chain(jobs).chain(splits).chain(merges).collect())
     }
 
     /// Writes what differs. The version guards all of it.
@@ -275,6 +291,7 @@ pub fn load_stopped(engine: &dyn Engine) -> Result<Option<ClusterState>, String>
         shards: rows_stopped(engine, SHARDS)?,
         jobs: rows_stopped(engine, JOBS)?,
         splits: rows_stopped(engine, SPLITS)?,
+        merges: rows_stopped(engine, MERGES)?,
     };
     cw::state_from_pb(state).map(Some).map_err(|error| corrupt(error).to_string())
 }
@@ -331,6 +348,7 @@ async fn load_in(txn: &mut Transaction) -> txn::Result<Option<ClusterState>> {
         shards: rows(txn, SHARDS).await?,
         jobs: rows(txn, JOBS).await?,
         splits: rows(txn, SPLITS).await?,
+        merges: rows(txn, MERGES).await?,
     };
     cw::state_from_pb(state).map(Some).map_err(corrupt)
 }

@@ -19,6 +19,7 @@ fn state() -> ClusterState {
         jobs: BTreeMap::new(),
         rebalance: RebalanceSettings::default(),
         splits: BTreeMap::new(),
+        merges: BTreeMap::new(),
         origins: BTreeMap::new(),
     }
 }
@@ -122,6 +123,28 @@ async fn a_split_is_written_carried_out_and_remembered() {
     assert!(done.splits.is_empty());
     assert_eq!((done.origins[&child].parent, done.map.data_shards().len()), (parent, 5));
     assert_eq!(store.load().await.unwrap(), Some(done));
+}
+
+#[tokio::test]
+async fn a_merge_is_written_and_its_right_shard_goes() {
+    let store = store().await;
+    let (left, right) = (ShardId(3), ShardId(4));
+    store.retire_ids(&store.load().await.unwrap().unwrap()).await.unwrap();
+    let begin = |state: &mut ClusterState| {
+        let version = state.version + 1;
+        state.begin_merge(left, version, 9).map(|_| ())
+    };
+    let begun = store.change(begin).await.unwrap();
+    assert_eq!((begun.merges[&left].right, begun.merges[&left].number), (right, begun.version));
+    assert_eq!(store.load().await.unwrap(), Some(begun));
+    let again = store.change(begin).await.unwrap_err().to_string();
+    assert!(again.contains("shard 3 takes shard 4 in"), "{again}");
+    let finish =
+        |state: &mut ClusterState| state.finish_merge(left).map_err(|error| error.to_string());
+    let done = store.change(finish).await.unwrap();
+    assert!(done.merges.is_empty() && done.map.shard(right).is_none());
+    assert_eq!(store.load().await.unwrap(), Some(done.clone()));
+    assert_eq!(store.new_shard_id(&done).await.unwrap(), ShardId(6), "not the one that is gone");
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ use crate::oracle::NodeOracle;
 use crate::peers::Peers;
 use crate::record_collector;
 use crate::replicas::{ChildNews, Replicas};
+use crate::shard_merge::{Merger, MergerParts};
 use crate::shard_split::{Splitter, SplitterParts};
 use crate::twin;
 use base::limits::{CATALOG_RENEW, INDEX_JOBS_WATCH, STATUS_WAIT_MAX};
@@ -226,6 +227,13 @@ impl Node {
             bytes_max: config.split_bytes,
             cpu_max: config.split_cpu,
         });
+        let merger = Merger::new(MergerParts {
+            meta: meta.clone(),
+            directory: directory.clone(),
+            gossip: gossip.clone(),
+            members: members.clone(),
+            clock: clock.clone(),
+        });
         let coordinator = Coordinator::new(CoordinatorParts {
             meta: meta.clone(),
             directory: directory.clone(),
@@ -233,6 +241,7 @@ impl Node {
             local: local.clone(),
             members: members.clone(),
             splitter: splitter.clone(),
+            merger: merger.clone(),
             clock: clock.clone(),
             dead_after: config.dead_after,
         });
@@ -289,6 +298,7 @@ impl Node {
             members,
             coordinator,
             splitter,
+            merger,
             lock_survey: lock_survey.clone(),
         });
         let instance = Instance::new(InstanceConfig {

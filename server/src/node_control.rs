@@ -162,6 +162,7 @@ mod tests {
             jobs: BTreeMap::new(),
             rebalance: RebalanceSettings::default(),
             splits: BTreeMap::new(),
+            merges: BTreeMap::new(),
             origins: BTreeMap::new(),
         }
     }

@@ -507,6 +507,8 @@ fn recovered(before: &ClusterState, plan: &Plan) -> Result<ClusterState, String>
         jobs: BTreeMap::new(),
         rebalance: before.rebalance,
         splits: BTreeMap::new(),
+        // They name no replicas, and go on or are undone by what the shards know of them.
+        merges: before.merges.clone(),
         // Every replica is another one now: none of them came from a split.
         origins: BTreeMap::new(),
     })
@@ -532,6 +534,7 @@ mod tests {
             jobs: BTreeMap::new(),
             rebalance: RebalanceSettings::default(),
             splits: BTreeMap::new(),
+            merges: BTreeMap::new(),
             origins: BTreeMap::new(),
         };
         let shards = before.map.shards().iter().map(|info| ShardPlan {
@@ -575,6 +578,7 @@ mod tests {
             jobs: BTreeMap::new(),
             rebalance: RebalanceSettings::default(),
             splits: BTreeMap::new(),
+            merges: BTreeMap::new(),
             origins: BTreeMap::new(),
         };
         let (parent, child) = (ShardId(1), ShardId(3));

@@ -1,15 +1,17 @@
-//! What the meta shard knows of a cluster: its nodes, its shard map, and the changes of members and splits under way.
+//! What the meta shard knows of a cluster: its nodes, its shard map, and the changes of members, splits and merges under way.
 //!
 //! ```text
 //! nodes   n1 active   n2 decommissioning   n3 active   n4 active
 //! map     s1: r1@n1 r2@n2 r3@n3
 //! jobs    s1: replace r2 by r17@n4, catching up
 //! splits  s2: s9 from slot 4096 on
+//! merges  s3: takes in s4
 //! ```
 //!
 //! Every change makes a new version; of two states the one with the higher version is newer. An id of a replica, shard
 //! or node that was handed out once is never handed out again.
 
+use crate::merge_job::MergeJob;
 use crate::split_job::{Origin, SplitJob};
 use crate::{Error, Result, ShardInfo, ShardMap};
 use base::limits::{REBALANCE_MOVES_DEFAULT, REBALANCE_MOVES_MAX};
@@ -184,6 +186,8 @@ pub struct ClusterState {
     pub rebalance: RebalanceSettings,
     /// Splits under way, by the shard that is split.
     pub splits: BTreeMap<ShardId, SplitJob>,
+    /// Merges under way, by the left shard, which stays.
+    pub merges: BTreeMap<ShardId, MergeJob>,
     /// Where the shards of the map come from that were not there from the beginning.
     pub origins: BTreeMap<ShardId, Origin>,
 }
@@ -296,6 +300,7 @@ pub(crate) mod tests {
             jobs: BTreeMap::new(),
             rebalance: RebalanceSettings::default(),
             splits: BTreeMap::new(),
+            merges: BTreeMap::new(),
             origins: BTreeMap::new(),
         }
     }

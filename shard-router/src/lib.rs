@@ -3,8 +3,8 @@
 //! Reading order: `shard_map` (slots to shards to nodes), `placement` (the first map of a cluster),
 //! `balance` (who should lead), `cluster` (nodes, map and changes of members), `repair` (who must be
 //! replaced, and where the successor goes), `rebalance` (what evens nodes out), `change` (the next step of such a
-//! change), `split_job` (a shard becomes two), `load` (how busy shards are and where),
-//! `split` (which shards should become two), `why` (what planners think of a shard), `error`.
+//! change), `split_job` (a shard becomes two), `load` (how busy shards are and where), `split` (which shards should become two),
+//! `merge_job` (two become one), `why` (what planners think of a shard), `error`.
 //!
 //! Not here: who keeps the map (the meta shard, through `txn`), who carries plans out (`server`).
 
@@ -13,6 +13,7 @@ pub mod change;
 pub mod cluster;
 pub mod error;
 pub mod load;
+pub mod merge_job;
 pub mod placement;
 pub mod rebalance;
 pub mod repair;
@@ -24,6 +25,7 @@ pub mod why;
 pub use balance::leader_moves;
 pub use cluster::{ClusterState, Job, JobStep, NodeInfo, NodeState, Reason, RebalanceSettings};
 pub use error::{Error, Result};
+pub use merge_job::MergeJob;
 pub use placement::{Plan, initial};
 pub use shard_map::{ShardInfo, ShardMap};
 pub use split_job::{NewSplit, Origin, SplitJob};

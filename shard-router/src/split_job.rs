@@ -99,6 +99,9 @@ impl ClusterState {
                 "shard {number} is being split already: shard {child} gets its slots from {at} on"
             ));
         }
+        if let Some(why) = self.merging(shard) {
+            return Err(format!("shard {number} {why}; ask again when SHOW SHARDS says ok"));
+        }
         if self.map.shards().len() + self.splits.len() >= SHARDS_MAX {
             return Err(format!("there are {SHARDS_MAX} shards, as many as a cluster may have"));
         }

@@ -244,6 +244,11 @@ pub enum Statement {
         /// The new shard's first slot; the middle one when none is given.
         at: Option<u64>,
     },
+    /// ALTER SHARD … MERGE: a shard takes its right neighbour in.
+    MergeShard {
+        /// The shard.
+        shard: u64,
+    },
     /// CREATE, ALTER, DROP, RENAME of accounts and roles.
     Account(AccountStatement),
     /// GRANT.

@@ -430,7 +430,7 @@ impl From<txn::Error> for Error {
                 Error::unavailable(format!("shard {shard} is changing its leader"))
             }
             txn::Error::Moved { shard } => {
-                Error::unavailable(format!("shard {shard} is being split"))
+                Error::unavailable(format!("shard {shard} is being split or merged"))
             }
             txn::Error::NoFollower { shard, what } => Error::no_follower(shard, what),
             txn::Error::Unavailable { shard, what } => {

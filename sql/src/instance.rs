@@ -196,6 +196,26 @@ pub trait Cluster: Send + Sync + 'static {
         let _ = at;
         Err(format!("there is no shard {} here: this server is not part of a cluster", shard.0))
     }
+
+    /// Has a shard take its right neighbour in, for ALTER SHARD … MERGE; answers once it is done, or after a while, when the
+    /// cluster goes on with it.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    async fn merge_shard(&self, shard: ShardId) -> std::result::Result<MergeRow, String> {
+        Err(format!("there is no shard {} here: this server is not part of a cluster", shard.0))
+    }
+}
+
+/// The line of ALTER SHARD … MERGE's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergeRow {
+    /// The shard that stays.
+    pub shard: ShardId,
+    /// Its right neighbour, which goes.
+    pub merged: ShardId,
+    /// `done`, or how far it has come.
+    pub state: String,
 }
 
 /// The line of ALTER SHARD … SPLIT's answer.

@@ -423,6 +423,17 @@ pub(crate) async fn split_shard(
     Ok(Outcome::rows(columns, vec![row]))
 }
 
+/// ALTER SHARD … MERGE: a row with the shard that goes, and whether it is done.
+pub(crate) async fn merge_shard(session: &mut Session, shard: u64) -> Result<Outcome> {
+    let cluster = session.instance.config.cluster.clone();
+    let merged = cluster.merge_shard(base::ShardId(shard)).await;
+    let merged = merged.map_err(Error::cluster_refuses)?;
+    let row = vec![Value::UInt(merged.shard.0), Value::UInt(merged.merged.0), text(merged.state)];
+    let columns =
+        vec![number_column("Shard"), number_column("Merged_shard"), text_column("State", 1024)];
+    Ok(Outcome::rows(columns, vec![row]))
+}
+
 /// COM_FIELD_LIST.
 pub(crate) async fn field_list(
     session: &mut Session,

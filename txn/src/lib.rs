@@ -2,7 +2,7 @@
 //!
 //! Reading order: `shard_client` (what a coordinator asks of shards), `command` (the words),
 //! `transaction` (the coordinator: buffer, commit, resolve), `progress` (what others see of one), `oracle` (timestamps),
-//! then the shard's side: `replication` (what a shard asks of its replicas), `latch`, `lock_table`, `row_locks`, `shard` (reads, locks
+//! then the shard's side: `replication` (what a shard asks of its replicas), `merge` (what it asks of its neighbour), `latch`, `lock_table`, `row_locks`, `shard` (reads, locks
 //! and writes at the leader), `load` (what it counts of them). Reads at followers: `follower_client` and `closed`. `testing` is a
 //! cluster in memory.
 //!
@@ -17,6 +17,7 @@ pub mod latch;
 pub mod load;
 pub mod lock_owners;
 pub mod lock_table;
+pub mod merge;
 pub mod oracle;
 pub mod progress;
 pub mod read_points;

@@ -28,16 +28,21 @@
 //! 9. A request that names other slots than those that are served is answered `Moved`, and nothing is executed. A leader stops
 //!    to serve a child's slots before the split is replicated, and waits for every write that it has evaluated before
 //!    (`splitter`).
+//! 10. A shard that its left neighbour takes in serves nobody from before it is frozen, under any leader, until it is thawed
+//!    (`giver`). The neighbour serves its slots only after it has all of it (`merger`).
 //!
 //! A replica that does not lead answers reads up to the newest timestamp that a leader has closed (`follower`).
 //!
 //! Not here: Raft, routing, retries, when to collect (for transaction records, which all shards have a say in:
 //! `transaction::records`).
 
+mod changes;
 mod evaluate;
 mod finisher;
 mod follower;
+mod giver;
 mod locker;
+mod merger;
 mod proposer;
 mod reader;
 mod sight;
@@ -51,13 +56,14 @@ use crate::command::{
 };
 use crate::load::{Load, LoadSamples, LoadTotals};
 use crate::lock_table::OldLocks;
-use crate::replication::Replication;
+use crate::merge::{MergeAnswer, MergeAsk, MergeProgress, MergeSource};
+use crate::replication::{ReplicateError, Replication};
 use crate::row_locks::{HeldLock, RowLocks};
 use crate::{Error, Oracle, Result};
 use base::{ReplicaId, ShardId, Slot, SlotRange, Timestamp, limits};
 use bytes::Bytes;
 use engine::Engine;
-use engine::mvcc::{self, Dead, Foreign, OldRecords, SafePoints};
+use engine::mvcc::{self, Dead, Foreign, OldRecords, SafePoints, Sides};
 use finisher::Ended;
 use proposer::Proposer;
 use splitter::Wish;
@@ -86,10 +92,12 @@ struct Core {
     tenure: parking_lot::RwLock<Option<Arc<Tenure>>>,
     /// Held while a tenure is loaded, so that it happens once.
     loading: tokio::sync::Mutex<()>,
-    /// Held while the shard is split, until the outcome is known.
+    /// Held while the shard is split or takes a step of a merge, until the outcome is known.
     splitting: Arc<tokio::sync::Mutex<()>>,
     /// What leaders have promised to this replica.
     closed: parking_lot::Mutex<ClosedTimestamps>,
+    /// The copy of a neighbour that goes on with the next step of a merge.
+    copying: parking_lot::Mutex<Option<merger::Copied>>,
 }
 
 impl Shard {
@@ -110,6 +118,7 @@ impl Shard {
             loading: tokio::sync::Mutex::new(()),
             splitting: Arc::default(),
             closed: parking_lot::Mutex::default(),
+            copying: parking_lot::Mutex::new(None),
         });
         Shard { proposer: Proposer::new(core.clone(), oracle), core }
     }
@@ -222,9 +231,10 @@ impl Shard {
     /// Held ones of prepared transactions are left out: somebody else decides about them.
     ///
     /// # Errors
-    /// `NotServing`.
+    /// `NotServing`; `Moved` when the shard is being taken in.
     pub async fn old_locks(&self, from: &[u8], before: Timestamp) -> Result<OldLocks> {
         let tenure = self.core.tenure().await?;
+        tenure.check_open()?;
         let (passed_max, found_max) = (limits::OLD_LOCKS_PASSED_MAX, limits::OLD_LOCKS_STEP);
         Ok(tenure.locks.read().older_than(before, from, passed_max, found_max))
     }
@@ -232,9 +242,10 @@ impl Shard {
     /// Large transactions that began before a point and may have locks here, with their primaries.
     ///
     /// # Errors
-    /// `NotServing`.
+    /// As [`Shard::old_locks`].
     pub async fn old_large(&self, before: Timestamp) -> Result<Vec<(Timestamp, Bytes)>> {
         let tenure = self.core.tenure().await?;
+        tenure.check_open()?;
         let large = tenure.locks.read().large().clone();
         let old = large.range(..before);
         Ok(old.map(|(start_ts, primary)| (*start_ts, primary.clone())).collect())
@@ -286,6 +297,52 @@ impl Shard {
         splitter::split(&self.core, Wish { at, child, replicas, since, slots }).await
     }
 
+    /// Goes on with taking in the right neighbour: `sides` are the slots of both as the map has them, `merge` is the number of
+    /// the merge, higher than any before, and `right` is the way to the neighbour's leader. Asked again and again until it is
+    /// over, which it is for good, under every leader.
+    ///
+    /// # Errors
+    /// `NotServing` when this replica does not lead; `Moved` when the shard owns other slots; `Unavailable` when a step is
+    /// under way, or right's leader does not answer. Then, and after `OutcomeUnknown`, it may be repeated.
+    pub async fn merge(
+        &self,
+        merge: u64,
+        sides: Sides,
+        right: Arc<dyn MergeSource>,
+    ) -> Result<MergeProgress> {
+        merger::merge(&self.core, merger::Wish { merge, sides, undo: false }, right).await
+    }
+
+    /// The same for a merge that shall be undone, unless it has been carried out.
+    ///
+    /// # Errors
+    /// As [`Shard::merge`].
+    pub async fn undo_merge(
+        &self,
+        merge: u64,
+        sides: Sides,
+        right: Arc<dyn MergeSource>,
+    ) -> Result<MergeProgress> {
+        merger::merge(&self.core, merger::Wish { merge, sides, undo: true }, right).await
+    }
+
+    /// Answers the leader of the left neighbour, which takes this shard in.
+    ///
+    /// # Errors
+    /// `NotServing` when this replica does not lead; `Moved` when the shard owns other slots; `Unavailable` when the copy must
+    /// begin anew, or the merge is over. `OutcomeUnknown`: it may be asked again.
+    pub async fn answer_merge(&self, ask: MergeAsk) -> Result<MergeAnswer> {
+        giver::answer(&self.core, ask).await
+    }
+
+    /// The number of the last merge that was over here when this replica applied what it has; 0 when there was none.
+    ///
+    /// # Errors
+    /// `Engine`.
+    pub fn merges_over(&self) -> Result<u64> {
+        Ok(mvcc::merge_state(&*self.core.engine)?.over)
+    }
+
     /// The slots that the shard owns, as far as this replica has applied; `None` when it was never split.
     ///
     /// # Errors
@@ -302,13 +359,17 @@ impl Shard {
         Ok(mvcc::has_foreign(&*self.core.engine)?)
     }
 
-    /// Passes versions and locks from the engine key `from` on (empty: from the first) and names keys of other slots. Reads
-    /// the engine on the caller's thread, a step at a time.
+    /// Passes versions and locks from the engine key `from` on (empty: from the first) and names keys of other slots, but for
+    /// slots that are being taken in. Reads the engine on the caller's thread, a step at a time.
     ///
     /// # Errors
     /// `Engine`.
     pub fn find_foreign(&self, from: &[u8]) -> Result<Foreign> {
-        let Some(bounds) = self.bounds()? else { return Ok(Foreign::default()) };
+        let Some(mut bounds) = self.bounds()? else { return Ok(Foreign::default()) };
+        if let Some(incoming) = mvcc::merge_state(&*self.core.engine)?.incoming() {
+            // They follow the shard's own.
+            bounds.end = bounds.end.max(incoming.end);
+        }
         let (bytes_max, keys_max) = (limits::COLLECT_STEP_BYTES, limits::COLLECT_STEP_KEYS);
         Ok(mvcc::find_foreign(&*self.core.engine, bounds, from, bytes_max, keys_max)?)
     }
@@ -329,13 +390,14 @@ impl Shard {
         }
     }
 
-    /// Notes that no key of other slots is left. Comes after a whole walk has found none; `bounds` are those from before the
-    /// walk ([`Shard::bounds`]). Nothing happens when the shard was split since.
+    /// Notes that no key of other slots is left. Comes after a whole walk has found none; `bounds` and `merges` are those from
+    /// before the walk ([`Shard::bounds`], [`Shard::merges_over`]). Nothing happens when the shard was split since, or a merge
+    /// has begun.
     ///
     /// # Errors
     /// As `write`. After `OutcomeUnknown` it may be repeated.
-    pub async fn forget_foreign(&self, bounds: SlotRange) -> Result<()> {
-        self.proposer.forget_foreign(bounds).await
+    pub async fn forget_foreign(&self, bounds: SlotRange, merges: u64) -> Result<()> {
+        self.proposer.forget_foreign(bounds, merges).await
     }
 
     /// Locks rows for an owner, waiting as the request says. Row locks live in memory: they keep others waiting, and
@@ -463,6 +525,23 @@ impl Core {
         self.row_locks.take_in(self.replication.shard(), term);
         *self.tenure.write() = Some(tenure.clone());
         Ok(tenure)
+    }
+
+    /// Replicates a command of this leadership, noting what it changes.
+    async fn replicate(
+        &self,
+        tenure: &Tenure,
+        command: Bytes,
+    ) -> std::result::Result<(), ReplicateError> {
+        let number = tenure.changes.begin(&command);
+        let outcome = self.replication.replicate(tenure.term, command).await;
+        tenure.changes.end(number, &outcome);
+        outcome
+    }
+
+    /// The answer to a split or merge that cannot go on now; nothing was executed.
+    fn refused(&self, why: &str) -> Error {
+        Error::Unavailable { shard: self.replication.shard(), what: why.to_string() }
     }
 
     /// Whether the memory is that of a term, whether it still serves or not.

@@ -1,5 +1,5 @@
 //! A cluster in memory for tests of everything above transactions: real shards over simulated engines, with
-//! replication that a test can hold up, lose or depose. Shards can be split while they work, and followed by a second
+//! replication that a test can hold up, lose or depose. Shards can be split and merged while they work, and followed by a second
 //! replica each, which lags as a test wants.
 //!
 //! ```text
@@ -16,6 +16,7 @@ mod clock;
 mod collect;
 mod far;
 mod follow;
+mod merge;
 mod replication;
 mod rough;
 mod split;
@@ -42,6 +43,7 @@ use engine::SimDisk;
 use engine::{Engine, key};
 use follow::Followers;
 use futures::future::BoxFuture;
+use merge::Merges;
 use parking_lot::{Mutex, RwLock};
 use split::Splits;
 use std::collections::BTreeMap;
@@ -64,6 +66,8 @@ pub struct MemoryCluster {
     map: RwLock<BTreeMap<u32, Route>>,
     /// Splits that were begun and are not in the map yet.
     splits: Mutex<Splits>,
+    /// The same for merges.
+    merges: Mutex<Merges>,
     /// Timestamps.
     oracle: Arc<MemoryOracle>,
     /// Wall clock.
@@ -106,11 +110,6 @@ impl Shards {
     /// The shard of an id, if it was made.
     fn get(&self, id: ShardId) -> Option<&MemoryShard> {
         self.all.get(usize::try_from(id.0).ok()?)?.get()
-    }
-
-    /// All that were made.
-    fn iter(&self) -> impl Iterator<Item = &MemoryShard> {
-        self.all.iter().filter_map(OnceLock::get)
     }
 
     /// Makes the shard of an id, over the engine in its folder.
@@ -159,6 +158,7 @@ impl MemoryCluster {
             shards,
             map: RwLock::new(map),
             splits: Mutex::new(Splits::after(ShardId(u64::from(data_shards)))),
+            merges: Mutex::default(),
             oracle,
             clock,
             read_points: Arc::default(),

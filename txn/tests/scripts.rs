@@ -24,6 +24,8 @@
 //! hand-over 1                             the row locks of the leader are sent to the next one, before "depose"
 //! split 1 [at=slot]                       splits a shard, at slot 16384 unless told otherwise: keys that end in 3 go to shard 3
 //! split-begin 1 | split-end               the same; what cannot go on without another step "waits" in between
+//! merge 1                                 has a shard take its right neighbour in: "merged", or "undone"
+//! merge-begin 1 | merge-end               the same; what cannot go on without another step "waits" in between
 //! drop-foreign                            on all shards, what is left of keys of other slots
 //! follow 1 | catch-up 1                   gives a shard a second replica | which applies what it lacks
 //! close 1 [T]                             tells that replica what its leader closes: now, or T
@@ -57,7 +59,9 @@ use txn::{
     FollowerClient, Mode, Otherwise, PreparedTransaction, RowLock, Savepoint, ScanOptions, Settled,
     ShardClient, Transaction, TransactionSizes,
 };
-use words::{SECOND_TABLE, SPLIT_AT, TABLE, bound_of, describe, key_of, name_of, writes_of};
+use words::{
+    SECOND_TABLE, SPLIT_AT, TABLE, bound_of, describe, key_of, merged, name_of, writes_of,
+};
 
 test_each_file::test_each_path! { in "txn/tests/scripts" => script }
 
@@ -119,6 +123,8 @@ struct ScriptRunner {
     ids: BTreeMap<String, CommitId>,
     /// A split that was begun.
     split: Option<tokio::task::JoinHandle<Result<ShardId, txn::Error>>>,
+    /// A merge that was begun.
+    merge: Option<tokio::task::JoinHandle<Result<bool, txn::Error>>>,
 }
 
 impl ScriptRunner {
@@ -140,6 +146,7 @@ impl ScriptRunner {
             raw: BTreeMap::new(),
             ids: BTreeMap::new(),
             split: None,
+            merge: None,
         }
     }
 
@@ -830,6 +837,27 @@ impl ScriptRunner {
                 let split = self.run_now(split)?;
                 Ok(split.map_or_else(describe, |child| format!("shard {}", child.0)))
             }
+            "merge" => {
+                let id = ShardId(words.first().ok_or("which shard?")?.parse()?);
+                let merge = self.run_now(self.cluster.merge(id));
+                Ok(merge.map_or_else(describe, merged))
+            }
+            "merge-begin" => {
+                let id = ShardId(words.first().ok_or("which shard?")?.parse()?);
+                let cluster = self.cluster.clone();
+                self.merge = Some(self.runtime.spawn(async move { cluster.merge(id).await }));
+                self.settle();
+                Ok("ok".into())
+            }
+            "merge-end" => {
+                self.settle();
+                let merge = self.merge.take().ok_or("no merge was begun")?;
+                if !merge.is_finished() {
+                    self.merge = Some(merge);
+                    return Ok("waits".into());
+                }
+                Ok(self.run_now(merge)?.map_or_else(describe, merged))
+            }
             "drop-foreign" => {
                 let cluster = self.cluster.clone();
                 let dropped = self.run_now(async {
@@ -837,13 +865,14 @@ impl ScriptRunner {
                     for id in cluster.data_shard_ids() {
                         let shard = &cluster.shard(id)?.shard;
                         let Some(bounds) = shard.bounds()? else { continue };
+                        let merges = shard.merges_over()?;
                         let mut from = Some(Bytes::new());
                         while let Some(at) = from {
                             let foreign = shard.find_foreign(&at)?;
                             dropped += shard.drop_foreign(foreign.keys).await?;
                             from = foreign.next;
                         }
-                        shard.forget_foreign(bounds).await?;
+                        shard.forget_foreign(bounds, merges).await?;
                         assert!(!shard.has_foreign()?, "nothing was split meanwhile");
                     }
                     Ok(dropped)

@@ -11,7 +11,7 @@
 //! serializable, and that is demanded. Every fourth seed loses nothing but holds shards up, and its transactions are
 //! short: so that what is slow on one shard is overtaken on another. Every third seed collects records of ended transactions
 //! all the time, and much sooner than in the product; not all seeds, for what comes late is then refused and can do no other
-//! harm. Every fifth seed splits shards while clients work. Time is simulated; one process runs one seed.
+//! harm. Every fifth seed splits shards while clients work, and merges some. Time is simulated; one process runs one seed.
 
 use base::{Clock, IndexId, KeyRange, Rng, ShardId, Slot, TableId, Timestamp};
 use bytes::Bytes;
@@ -304,21 +304,35 @@ async fn split(cluster: Arc<MemoryCluster>, mut rng: Rng, over: Arc<AtomicBool>)
             // A shard without a quorum keeps it.
             let _ = drop_foreign(&cluster, route.shard).await;
         }
+        if rng.chance(0.5) {
+            merge(&cluster, &mut rng).await;
+        }
     }
     count
+}
+
+/// Merges a random shard with its right neighbour, if it has one.
+async fn merge(cluster: &MemoryCluster, rng: &mut Rng) {
+    tokio::time::sleep(Duration::from_millis(rng.below(SPLIT_PAUSE_MAX_MS))).await;
+    let shards = cluster.data_shard_ids();
+    let Some((_, but_last)) = shards.split_last() else { return };
+    let Some(left) = rng.pick(but_last).copied() else { return };
+    // Ends when the disturber has healed both shards; some are undone.
+    cluster.merge_at_last(left).await.expect("there is a right neighbour");
 }
 
 /// Drops what a shard holds of other slots.
 async fn drop_foreign(cluster: &MemoryCluster, id: ShardId) -> Result<()> {
     let shard = &cluster.shard(id)?.shard;
     let Some(bounds) = shard.bounds()? else { return Ok(()) };
+    let merges = shard.merges_over()?;
     let mut from = Some(Bytes::new());
     while let Some(at) = from {
         let foreign = shard.find_foreign(&at)?;
         shard.drop_foreign(foreign.keys).await?;
         from = foreign.next;
     }
-    shard.forget_foreign(bounds).await
+    shard.forget_foreign(bounds, merges).await
 }
 
 /// Holds up, cuts off and deposes shards at random, and looks after locks, as nodes do.

@@ -11,9 +11,11 @@
 //! They are dropped by commands in the log, as old versions are.
 //!
 //! Invariants:
-//! 1. Bounds only shrink. A key that is foreign stays foreign.
-//! 2. Versions and locks of foreign keys may go at any time. Transaction records stay, whatever their primary's slot: every
-//!    shard with locks of a large transaction keeps one under the primary's key. They go when they are old (`records`).
+//! 1. A key that is foreign stays foreign, until a merge makes the bounds wider: then what the shard holds of the slots that
+//!    come has been made equal to what their owner had (`merge`).
+//! 2. Versions and locks of foreign keys may go at any time, but for those of slots that are being taken in. Transaction
+//!    records stay, whatever their primary's slot: every shard with locks of a large transaction keeps one under the
+//!    primary's key. They go when they are old (`records`).
 //! 3. While `a/foreign` is absent, no version and no lock of a foreign key is here.
 //!
 //! Not here: when a shard is split, and when foreign keys are dropped (`txn`, `server`).

@@ -62,7 +62,7 @@ pub fn has_records<V: View + ?Sized>(view: &V) -> Result<bool> {
 }
 
 /// The primary and the start timestamp in the engine key of a record.
-fn split(engine_key: &[u8]) -> Result<(&[u8], Timestamp)> {
+pub(super) fn split(engine_key: &[u8]) -> Result<(&[u8], Timestamp)> {
     if let [TXN, rest @ ..] = engine_key
         && let Some((primary, start_ts)) = rest.split_last_chunk::<TIMESTAMP_BYTES>()
     {

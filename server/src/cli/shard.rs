@@ -1,5 +1,5 @@
-//! `precinct shard`: which shards there are, where rows are, which are hot and why, splitting one, moving its leader or a
-//! replica of it.
+//! `precinct shard`: which shards there are, where rows are, which are hot and why, splitting and merging them, moving a leader
+//! or a replica of one.
 //!
 //! Asked by SQL of any node (SHOW SHARDS, ALTER SHARD). Results go to stdout, hints to stderr.
 
@@ -34,6 +34,8 @@ enum Action {
     Move(MoveReplica),
     /// Make two shards of one, while clients go on
     Split(Split),
+    /// Make one shard of this one and its right neighbour, while clients go on
+    Merge(LookAt),
 }
 
 #[derive(Debug, Args)]
@@ -146,6 +148,7 @@ pub fn run(args: &ShardArgs) -> Result<(), Failure> {
                 let at = split.at.map_or(String::new(), |slot| format!(" AT SLOT {slot}"));
                 alter(&split.look, &format!("{} SPLIT{at}", split.shard)).await
             }
+            Action::Merge(at) => alter(&at.look, &format!("{} MERGE", at.shard)).await,
         }
     })
 }

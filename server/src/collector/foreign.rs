@@ -1,4 +1,5 @@
-//! Drops the rows that a shard gave away when it was split: both halves begin with all of them.
+//! Drops the rows that a shard gave away when it was split, for both halves begin with all of them, and what a merge that was
+//! undone has left.
 //!
 //! ```text
 //! step of 1 MiB ─> keys of foreign slots? ─> one entry of the log drops all that is kept under them ─> next step …
@@ -17,6 +18,7 @@ use txn::shard::Shard;
 /// shard is known to have none.
 pub(super) async fn pass(shard: &Arc<Shard>) -> txn::Result<u64> {
     let Some(bounds) = shard.bounds()? else { return Ok(0) };
+    let merges = shard.merges_over()?;
     let (mut from, mut total) = (Bytes::new(), 0);
     loop {
         let at = from.clone();
@@ -30,7 +32,7 @@ pub(super) async fn pass(shard: &Arc<Shard>) -> txn::Result<u64> {
         walk::rest_after(found.bytes).await;
     }
     if total == 0 {
-        shard.forget_foreign(bounds).await?;
+        shard.forget_foreign(bounds, merges).await?;
     }
     Ok(total)
 }

@@ -415,6 +415,7 @@ fn random_state(rng: &mut Rng) -> (ClusterState, usize) {
         jobs: BTreeMap::new(),
         rebalance: RebalanceSettings::default(),
         splits: BTreeMap::new(),
+        merges: BTreeMap::new(),
         origins: BTreeMap::new(),
     };
     (state, drained)

@@ -53,6 +53,9 @@ impl Parser<'_> {
                     };
                     return Ok(Statement::SplitShard { shard, at });
                 }
+                if self.accept(&["MERGE"]) {
+                    return Ok(Statement::MergeShard { shard });
+                }
                 self.expect(&["TRANSFER", "LEADER", "TO"])?;
                 Ok(Statement::TransferLeader { shard, to: self.number()? })
             }

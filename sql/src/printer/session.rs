@@ -107,6 +107,7 @@ impl Printer {
                 let at = at.map_or(String::new(), |at| format!(" AT SLOT {at}"));
                 self.text(&format!("ALTER SHARD {shard} SPLIT{at}"));
             }
+            Statement::MergeShard { shard } => self.text(&format!("ALTER SHARD {shard} MERGE")),
             Statement::Account(account) => self.account_statement(account),
             Statement::Grant(grant) => {
                 self.text("GRANT ");

@@ -306,6 +306,7 @@ impl Session {
             }
             Statement::AlterRebalance(action) => show::rebalance::alter(self, *action).await,
             Statement::SplitShard { shard, at } => show::split_shard(self, *shard, *at).await,
+            Statement::MergeShard { shard } => show::merge_shard(self, *shard).await,
             Statement::Flush(flush) => {
                 self.transaction.check_no_xa()?;
                 self.flush(flush).await

@@ -1,4 +1,4 @@
-//! Row locks when a shard is split.
+//! Row locks when a shard is split, and when two become one.
 //!
 //! ```text
 //!  parent a..c        held: k1 (slot < b)   k2 (slot ≥ b)        lines behind both
@@ -6,6 +6,8 @@
 //!  the child leads here in time ──► takes k2 in (`handover`)
 //!  the split has failed ──────────► put_back: held again by the parent
 //! ```
+//!
+//! A shard that is taken in by its left neighbour gives its locks to that one's leader when it is frozen.
 //!
 //! While locks are set apart nobody is served who could ask for them. Another node may lead the child first: then they are lost
 //! as with a leader that fails, which costs a retry.
@@ -52,6 +54,15 @@ impl RowLocks {
         }
         state.aside.insert(child, aside);
         tracing::info!(%shard, %child, moved, left, "row locks wait for the shard that is split off");
+    }
+
+    /// Makes a shard hold the locks of a neighbour that it has taken in. They do not wait for a leadership: this one has them
+    /// from its first request for the neighbour's slots on.
+    pub fn take_over(&self, shard: ShardId, locks: Vec<HeldLock>) {
+        let mut state = self.state.lock();
+        for HeldLock { key, owner, mode } in locks {
+            self.take_beside(&mut state, shard, owner, &key, mode);
+        }
     }
 
     /// Takes back what was set apart: the split has failed.

@@ -41,7 +41,7 @@ use crate::defect;
 use crate::lock_table::{HeldLock, LockChange, LockTable};
 use crate::row_locks::RowLocks;
 use crate::{Error, Result};
-use base::{Timestamp, limits};
+use base::{SlotRange, Timestamp, limits};
 use bytes::Bytes;
 use engine::mvcc::{self, AsyncCommit, FoundCommit, Lock, LockExpect, SafePoints, TxnRecord};
 use engine::{Engine, WriteBatch};
@@ -521,14 +521,20 @@ impl Evaluator<'_> {
         Ok(result)
     }
 
-    /// Drops what is left of keys of slots that the shard does not own. Their transaction records stay.
-    pub(super) fn drop_foreign(&self, keys: &[Bytes]) -> Result<Evaluation> {
+    /// Drops what is left of keys of slots that the shard does not own, but for those that it expects. Their transaction
+    /// records stay.
+    pub(super) fn drop_foreign(
+        &self,
+        keys: &[Bytes],
+        expected: Option<SlotRange>,
+    ) -> Result<Evaluation> {
         let mut result = Evaluation::answering(WriteResponse::Counter(0));
         // What is served may be less for the time of a split that comes to nothing.
         let bounds = mvcc::bounds(self.engine)?;
         let mut left = limits::COLLECT_VERSIONS_MAX;
         for key in keys {
-            if mvcc::is_foreign(bounds, key)? {
+            let is_expected = expected.is_some() && !mvcc::is_foreign(expected, key)?;
+            if mvcc::is_foreign(bounds, key)? && !is_expected {
                 left -= mvcc::delete_key(self.engine, &mut result.batch, key, left)?;
             }
             if left == 0 {

@@ -72,6 +72,8 @@ pub(super) fn start(core: &Arc<Core>, proposer: &Arc<Proposer>, tenure: Arc<Tenu
 
 async fn run(core: &Core, proposer: &Arc<Proposer>, ended: Ended) -> Result<()> {
     let Ended { start_ts, primary, commit_ts } = ended;
+    // Locks that come with a merge may lie where this has been already.
+    let merges = mvcc::merge_state(&*core.engine)?.over;
     proposer.write_own(WriteRequest::FinishAll { start_ts, primary, commit_ts }).await?;
     let mut rest = Some(KeyRange::default());
     while let Some(range) = rest {
@@ -89,7 +91,7 @@ async fn run(core: &Core, proposer: &Arc<Proposer>, ended: Ended) -> Result<()> 
         };
         proposer.write_own(request).await?;
     }
-    proposer.forget(start_ts).await
+    proposer.forget(start_ts, merges).await
 }
 
 /// Locks that are finished with one entry.

@@ -18,7 +18,7 @@
 use super::Core;
 use super::evaluate::{Evaluation, Evaluator};
 use super::finisher::{self, Ended};
-use super::tenure::Tenure;
+use super::tenure::{Tenure, own_latch};
 use crate::command::{KeyWrite, TxnStatus, WriteRequest, WriteResponse};
 use crate::defect;
 use crate::latch::{Guard, Latches, Visibility};
@@ -79,8 +79,14 @@ enum Work {
         /// Primary and start timestamp of each.
         records: Vec<(Bytes, Timestamp)>,
     },
-    /// Forgets a large transaction that has no locks here any more.
-    Forget(Timestamp),
+    /// Forgets a large transaction that has no locks here any more, as far as the shard's slots went when `merges` was the
+    /// last merge that was over.
+    Forget {
+        /// The transaction.
+        start_ts: Timestamp,
+        /// The merge.
+        merges: u64,
+    },
     /// Drops what is left of keys of other slots.
     DropForeign {
         /// The keys.
@@ -90,6 +96,8 @@ enum Work {
     ForgetForeign {
         /// The slots.
         bounds: SlotRange,
+        /// The last merge that was over before they were looked for.
+        merges: u64,
     },
 }
 
@@ -177,9 +185,9 @@ impl Proposer {
         Ok(counted(self.run(None, Work::DropRecords { records }).await?))
     }
 
-    /// Forgets a large transaction that has no locks here any more.
-    pub(super) async fn forget(self: &Arc<Self>, start_ts: Timestamp) -> Result<()> {
-        self.run(None, Work::Forget(start_ts)).await.map(|_| ())
+    /// Forgets a large transaction that has no locks here any more; `Moved` when a merge is over that is later than `merges`.
+    pub(super) async fn forget(self: &Arc<Self>, start_ts: Timestamp, merges: u64) -> Result<()> {
+        self.run(None, Work::Forget { start_ts, merges }).await.map(|_| ())
     }
 
     /// Drops what is left of foreign keys, at most `COLLECT_VERSIONS_MAX` versions and locks. Returns how many.
@@ -187,9 +195,13 @@ impl Proposer {
         Ok(counted(self.run(None, Work::DropForeign { keys }).await?))
     }
 
-    /// Notes that nothing is left of keys outside of these slots.
-    pub(super) async fn forget_foreign(self: &Arc<Self>, bounds: SlotRange) -> Result<()> {
-        self.run(None, Work::ForgetForeign { bounds }).await.map(|_| ())
+    /// Notes that nothing is left of keys outside of these slots, unless a merge came in between.
+    pub(super) async fn forget_foreign(
+        self: &Arc<Self>,
+        bounds: SlotRange,
+        merges: u64,
+    ) -> Result<()> {
+        self.run(None, Work::ForgetForeign { bounds, merges }).await.map(|_| ())
     }
 
     async fn run(self: &Arc<Self>, slots: Option<SlotRange>, work: Work) -> Result<WriteResponse> {
@@ -224,7 +236,7 @@ impl Proposer {
         answer: oneshot::Sender<Result<WriteResponse>>,
     ) -> Result<Task> {
         let tenure = self.core.tenure().await?;
-        slots.map(|slots| tenure.check_slots(slots)).transpose()?;
+        check(&tenure, slots)?;
         // After the look at the tenure: a node that does not lead says that, and not how its disk does.
         if begins(&work)
             && let Some(what) = self.core.replication.refuses_writes()
@@ -361,9 +373,8 @@ impl Proposer {
             if task.claimed.swap(true, Ordering::SeqCst) {
                 continue;
             }
-            // Looked at while the latches are held, for which a split waits.
-            let served = task.slots.map(|slots| tenure.check_slots(slots)).transpose();
-            let evaluated = served.and_then(|_| match &task.work {
+            // Looked at while the latches are held, for which splits and merges wait.
+            let evaluated = check(tenure, task.slots).and_then(|()| match &task.work {
                 Work::Write(request) => {
                     self.core.load.wrote(request);
                     evaluator.evaluate(request, commit_ts)
@@ -374,10 +385,19 @@ impl Proposer {
                 }
                 Work::RaiseLockFloor { floor } => evaluator.raise_lock_floor(*floor),
                 Work::DropRecords { records } => Ok(evaluator.drop_records(records)),
-                Work::Forget(start_ts) => Ok(evaluator.forget(*start_ts)),
-                Work::DropForeign { keys } => evaluator.drop_foreign(keys),
-                Work::ForgetForeign { bounds } => {
-                    Ok(evaluator.forget_foreign(tenure.bounds() == Some(*bounds)))
+                Work::Forget { start_ts, merges } => {
+                    match mvcc::merge_state(&*self.core.engine)?.over == *merges {
+                        true => Ok(evaluator.forget(*start_ts)),
+                        // Locks have come that were not looked at.
+                        false => Err(Error::Moved { shard: tenure.shard }),
+                    }
+                }
+                Work::DropForeign { keys } => evaluator.drop_foreign(keys, tenure.expected()),
+                Work::ForgetForeign { bounds, merges } => {
+                    let state = mvcc::merge_state(&*self.core.engine)?;
+                    let is_as_before = state.part.is_none() && state.over == *merges;
+                    let unchanged = is_as_before && tenure.bounds() == Some(*bounds);
+                    Ok(evaluator.forget_foreign(unchanged))
                 }
             });
             match evaluated {
@@ -394,7 +414,7 @@ impl Proposer {
         let Entry { batch, locks, writes } = entry;
         let command = mvcc::encode_batch(&batch);
         drop(batch);
-        match self.core.replication.replicate(tenure.term, command).await {
+        match self.core.replicate(tenure, command).await {
             Ok(()) => {
                 tenure.change_locks(locks);
                 for (task, response) in writes {
@@ -500,8 +520,7 @@ impl Task {
 /// tenure starts from what is applied by then.
 async fn settle(core: Arc<Core>, tenure: Arc<Tenure>, guards: Vec<Guard>) {
     loop {
-        match core.replication.replicate(tenure.term, mvcc::encode_batch(&WriteBatch::new())).await
-        {
+        match core.replicate(&tenure, mvcc::encode_batch(&WriteBatch::new())).await {
             Ok(()) => {
                 let mut reloads =
                     guards.iter().map(|guard| tenure.reload_locks(&*core.engine, guard.keys()));
@@ -517,6 +536,14 @@ async fn settle(core: Arc<Core>, tenure: Arc<Tenure>, guards: Vec<Guard>) {
             Err(ReplicateError::Unknown) => {}
         }
         sleep(limits::OUTCOME_RETRY_PAUSE).await;
+    }
+}
+
+/// `Moved` unless the shard serves who asks for these slots; without slots, its own work.
+fn check(tenure: &Tenure, slots: Option<SlotRange>) -> Result<()> {
+    match slots {
+        Some(slots) => tenure.check_slots(slots).map(|_| ()),
+        None => tenure.check_open(),
     }
 }
 
@@ -581,12 +608,15 @@ impl Work {
 fn keys(work: &Work) -> Vec<Bytes> {
     let request = match work {
         Work::Write(request) => request,
-        Work::Collect { keys, .. } | Work::DropForeign { keys } => return keys.clone(),
-        // No row's key. One at a time raises the floor, so it never falls; a split waits for whoever forgets foreign keys.
-        Work::RaiseLockFloor { .. } | Work::ForgetForeign { .. } => return vec![Bytes::new()],
+        Work::DropForeign { keys } => return keys.clone(),
+        // The safe points are written with each step.
+        Work::Collect { keys, .. } => return keys.iter().cloned().chain([own_latch()]).collect(),
+        // One at a time raises the floor, so it never falls; splits and merges wait for whoever forgets something.
+        Work::RaiseLockFloor { .. } | Work::ForgetForeign { .. } | Work::Forget { .. } => {
+            return vec![own_latch()];
+        }
         // Nobody reads or writes a record that may go.
         Work::DropRecords { .. } => return Vec::new(),
-        Work::Forget(_) => return Vec::new(),
     };
     match request {
         WriteRequest::CommitNow { writes, .. } | WriteRequest::Prewrite { writes, .. } => {
@@ -651,7 +681,7 @@ fn weight(work: &Work) -> usize {
         Work::Write(request) => request,
         Work::Collect { .. }
         | Work::RaiseLockFloor { .. }
-        | Work::Forget(_)
+        | Work::Forget { .. }
         | Work::DropForeign { .. }
         | Work::ForgetForeign { .. } => return keys_only(),
         Work::DropRecords { records } => {

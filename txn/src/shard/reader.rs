@@ -79,7 +79,7 @@ pub(super) async fn read(
     request: ReadRequest,
 ) -> Result<ReadResponse> {
     let tenure = core.tenure().await?;
-    // Kept for the whole read: they change for a while when a split comes to nothing.
+    // Kept for the whole read.
     let bounds = tenure.check_slots(slots)?;
     let ts = match &request {
         ReadRequest::Get { ts, .. } | ReadRequest::Scan { ts, .. } => *ts,
@@ -110,7 +110,10 @@ pub(super) async fn read(
     if !core.still_serves(&tenure).await {
         return Err(core.not_serving());
     }
-    tenure.check_slots(slots)?;
+    // A shard without bounds gets some before rows of other slots come into it (`merger`).
+    if tenure.check_slots(slots)? != bounds {
+        return Err(Error::Moved { shard: tenure.shard });
+    }
     Ok(response)
 }
 

@@ -13,7 +13,7 @@
 //!
 //! ```text
 //!  replicated ─┬─ applied   ─► the child's locks are forgotten
-//!              ├─ NotLeader ─► the term is over, and the fence with it
+//!              ├─ NotLeader ─► in no log: the term is over, and the fence with it, or the fence is lifted
 //!              └─ unknown   ─► fenced until a later entry of the term tells whether it was applied, or the term is over
 //! ```
 //!
@@ -95,9 +95,11 @@ pub(super) async fn split(core: &Arc<Core>, wish: Wish) -> Result<()> {
         return Ok(());
     }
     let Ok(alone) = core.splitting.clone().try_lock_owned() else {
-        let what = "a split of it is under way; ask again".into();
-        return Err(Error::Unavailable { shard, what });
+        return Err(core.refused("a step of a split or merge of it is under way; ask again"));
     };
+    if mvcc::merge_state(&*core.engine)?.part.is_some() {
+        return Err(core.refused("a merge of it is under way"));
+    }
     // The other one may have come to its end in between.
     let before = mvcc::bounds(&*core.engine)?;
     if wish.is_done(before) {
@@ -141,8 +143,14 @@ impl Turn {
         let outcome = core.replication.replicate_split(tenure.term, split).await;
         match outcome {
             Ok(()) => self.has_happened(),
-            // Row locks that are aside go by themselves.
-            Err(ReplicateError::NotLeader) => Err(core.not_serving()),
+            Err(ReplicateError::NotLeader) => {
+                // It is in no log. Without room for the entry the term goes on; else row locks that are aside go by
+                // themselves.
+                if core.still_serves(tenure).await {
+                    self.has_failed();
+                }
+                Err(core.not_serving())
+            }
             Err(ReplicateError::Unknown) => {
                 tracing::warn!(%shard, child = %wish.child, term = tenure.term,
                     "the outcome of a split is unknown");
@@ -167,7 +175,7 @@ impl Turn {
     async fn settle(self) {
         let nothing = mvcc::encode_batch(&WriteBatch::new());
         loop {
-            match self.core.replication.replicate(self.tenure.term, nothing.clone()).await {
+            match self.core.replicate(&self.tenure, nothing.clone()).await {
                 Ok(()) => match self.outcome() {
                     Ok(()) => return,
                     Err(error) => {

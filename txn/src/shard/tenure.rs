@@ -1,8 +1,10 @@
 //! One leadership's memory: its lock table, its latches, and the slots that it serves.
 //!
 //! The slots are those of the engine, but for the time of a split: the leader stops to serve the child's slots before the
-//! split is replicated (`splitter`). Whoever decides what may be removed asks the engine, not the tenure.
+//! split is replicated (`splitter`). Whoever decides what may be removed asks the engine, not the tenure. A leadership that is
+//! *closed* serves nobody, whatever the slots: the shard is being taken in by its neighbour (`giver`).
 
+use super::changes::Changes;
 use crate::defect;
 use crate::latch::Latches;
 use crate::lock_table::{LockChange, LockTable};
@@ -11,11 +13,16 @@ use crate::{Error, Result};
 use base::{ShardId, SlotRange, Timestamp};
 use bytes::Bytes;
 use engine::Engine;
-use engine::mvcc::{self, SafePoints, TableSpan};
+use engine::mvcc::{self, SafePoints, Sides, TableSpan};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The latch of what a shard does by itself and has once: its floors, its marks, its large transactions. No row has this key.
+pub(super) fn own_latch() -> Bytes {
+    Bytes::new()
+}
 
 /// What a leader keeps in memory while its term lasts.
 #[derive(Debug)]
@@ -42,6 +49,12 @@ pub(super) struct Tenure {
     lock_floor: AtomicU64,
     /// The slots that are served; `None` in a shard that was never split, which serves what it is asked for.
     bounds: RwLock<Option<SlotRange>>,
+    /// Whether nobody is served, because the shard is frozen or is about to be.
+    closed: AtomicBool,
+    /// Slots that are being taken in: their keys are foreign, and stay.
+    expected: RwLock<Option<SlotRange>>,
+    /// Commands of this leadership, for a copy of the shard.
+    pub(super) changes: Changes,
 }
 
 impl Tenure {
@@ -60,6 +73,7 @@ impl Tenure {
         let safe_point_max = AtomicU64::new(safe_points.highest().0);
         let lock_floor = AtomicU64::new(mvcc::lock_floor(engine)?.0);
         let refused_until = mvcc::refusals(engine)?.into_iter().map(|(_, until)| until.0).max();
+        let merges = mvcc::merge_state(engine)?;
         Ok(Tenure {
             shard,
             term,
@@ -72,6 +86,9 @@ impl Tenure {
             lock_floor,
             finishing: Mutex::default(),
             bounds: RwLock::new(bounds),
+            closed: AtomicBool::new(merges.is_frozen()),
+            expected: RwLock::new(merges.incoming()),
+            changes: Changes::default(),
         })
     }
 
@@ -85,8 +102,61 @@ impl Tenure {
         *self.bounds.write() = bounds;
     }
 
+    /// Serves nobody from now on, or again. What was evaluated before holds its latches.
+    pub(super) fn close(&self, closed: bool) {
+        self.closed.store(closed, Ordering::SeqCst);
+    }
+
+    /// Whether nobody is served.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// `Moved` when nobody is served.
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.is_closed() { Err(Error::Moved { shard: self.shard }) } else { Ok(()) }
+    }
+
+    /// Slots that are being taken in.
+    pub(super) fn expected(&self) -> Option<SlotRange> {
+        *self.expected.read()
+    }
+
+    /// Keeps foreign keys of these slots from now on.
+    pub(super) fn expect(&self, slots: Option<SlotRange>) {
+        *self.expected.write() = slots;
+    }
+
+    /// Follows the engine after it has taken in the slots of the right side: their locks, and what the shard has once.
+    /// Serves all slots from then on.
+    pub(super) fn take_in(&self, engine: &dyn Engine, sides: Sides) -> engine::Result<()> {
+        let mut changes = Vec::new();
+        mvcc::scan_locks(engine, |key, lock| {
+            if !mvcc::is_foreign(Some(sides.other), &key)? {
+                changes.push(LockChange::Put(key, crate::lock_table::HeldLock::of(&lock)));
+            }
+            Ok(true)
+        })?;
+        let large = mvcc::all_large(engine)?.into_iter();
+        changes.extend(large.map(|(start_ts, primary)| LockChange::Large(start_ts, primary)));
+        self.raise_lock_floor(mvcc::lock_floor(engine)?);
+        self.raise_safe_points(&mvcc::safe_points(engine)?);
+        self.refuse_until(mvcc::refusals(engine)?.into_iter().map(|(_, until)| until).max());
+        let bounds = mvcc::bounds(engine)?;
+        self.change_locks(changes);
+        self.expect(None);
+        self.serve(bounds);
+        Ok(())
+    }
+
+    /// Looks for refused commits up to a timestamp from now on.
+    pub(super) fn refuse_until(&self, until: Option<Timestamp>) {
+        self.refused_until.fetch_max(until.unwrap_or_default().0, Ordering::SeqCst);
+    }
+
     /// `Moved` unless the slots that a request is for are those that are served. Answers [`Tenure::bounds`].
     pub(super) fn check_slots(&self, slots: SlotRange) -> Result<Option<SlotRange>> {
+        self.check_open()?;
         match self.bounds() {
             Some(bounds) if bounds != slots && !defect::active("split-unfenced") => {
                 Err(Error::Moved { shard: self.shard })

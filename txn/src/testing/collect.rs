@@ -1,8 +1,8 @@
 //! One round of the collection of transaction records, as the nodes of a cluster do it together.
 
-use super::MemoryCluster;
+use super::{MemoryCluster, MemoryShard};
 use crate::{Result, ShardClient, record_limit, resolve_old_locks};
-use base::Timestamp;
+use base::{ShardId, Timestamp};
 use bytes::Bytes;
 
 /// What a round did.
@@ -26,7 +26,7 @@ impl MemoryCluster {
         before: Timestamp,
     ) -> Result<CollectedRecords> {
         let mut round = CollectedRecords::default();
-        for shard in self.shards.iter() {
+        for shard in self.known_shards() {
             let mut from = Some(Bytes::new());
             while let Some(at) = from {
                 // A shard without a leader is left to its next one.
@@ -37,7 +37,7 @@ impl MemoryCluster {
             }
         }
         let limit = record_limit(client, before).await?;
-        for shard in self.shards.iter() {
+        for shard in self.known_shards() {
             let mut from = Some(Bytes::new());
             while let Some(at) = from {
                 let old = shard.shard.find_old_records(&at, limit)?;
@@ -55,6 +55,13 @@ impl MemoryCluster {
     /// # Errors
     /// None in practice: a simulated disk refuses nothing.
     pub fn has_records(&self) -> Result<bool> {
-        self.shards.iter().try_fold(false, |any, shard| Ok(any || shard.shard.has_records()?))
+        let shards = self.known_shards().into_iter();
+        shards.map(|shard| shard.shard.has_records()).try_fold(false, |any, has| Ok(any || has?))
+    }
+
+    /// The meta shard and those of the map: one that was taken in is nobody's business any more.
+    fn known_shards(&self) -> Vec<&MemoryShard> {
+        let ids = [ShardId::META].into_iter().chain(self.data_shard_ids());
+        ids.filter_map(|id| self.shards.get(id)).collect()
     }
 }

@@ -11,7 +11,8 @@
 //! lost.
 //!
 //! A shard that is split while it is scanned answers `Moved`. The shards that own its slots then take its place, each with the
-//! same rest of the range: what was returned before lies before that rest, so order and rows are as they would have been.
+//! same rest of the range: what was returned before lies before that rest, so order and rows are as they would have been. A
+//! shard that has taken its neighbour in answers with rows of both: each source keeps to the slots that it began with.
 //!
 //! A scan of some slots asks the shards that own them and passes over rows of others, so what it returns is the same before and
 //! after a split.
@@ -30,7 +31,7 @@ use crate::read_points::ReadPoint;
 use crate::shard_client::{Route, ShardClient};
 use crate::transaction::resolve::{self, LockWait};
 use crate::{Error, Result};
-use base::{KeyRange, ShardId, SlotFilter, TableId, Timestamp, limits};
+use base::{KeyRange, ShardId, SlotFilter, SlotRange, TableId, Timestamp, limits};
 use bytes::Bytes;
 use engine::key::slot_of_key;
 use futures::future::BoxFuture;
@@ -93,6 +94,8 @@ type PageFuture = BoxFuture<'static, Result<(Vec<(Bytes, Bytes)>, Option<KeyRang
 struct Source {
     /// The shard; `None` for the own writes.
     route: Option<Route>,
+    /// Rows of other slots are another source's.
+    slots: SlotRange,
     /// What has not been asked for yet; `None` when everything was.
     rest: Option<KeyRange>,
     /// What the page on its way was asked for.
@@ -108,13 +111,30 @@ struct Source {
 impl Source {
     /// A shard's part, of which nothing was asked for yet.
     fn of_shard(route: Route, rest: Option<KeyRange>) -> Source {
-        Source { route: Some(route), rest, ..Source::of_own(VecDeque::new()) }
+        Source::of_slots(route, route.slots, rest)
+    }
+
+    /// The part of a shard that lies in some slots.
+    fn of_slots(route: Route, slots: SlotRange, rest: Option<KeyRange>) -> Source {
+        Source { route: Some(route), slots, rest, ..Source::of_own(VecDeque::new()) }
     }
 
     /// The own writes.
     fn of_own(rows: VecDeque<(Bytes, Bytes)>) -> Source {
         let asked = KeyRange::default();
-        Source { route: None, rest: None, asked, pending: None, rows, has_head: false }
+        let slots = SlotRange::ALL;
+        Source { route: None, slots, rest: None, asked, pending: None, rows, has_head: false }
+    }
+
+    /// Whether a row that its shard has answered with belongs to it.
+    fn owns(&self, key: &[u8]) -> bool {
+        match self.route {
+            // Most shards own just what they are asked for, and the meta shard has no slots.
+            Some(route) if route.shard != ShardId::META && route.slots != self.slots => {
+                slot_of_key(key).is_ok_and(|slot| self.slots.contains(slot))
+            }
+            Some(_) | None => true,
+        }
     }
 
     /// Whether nothing more will come from it.
@@ -336,7 +356,9 @@ impl Scan {
                     Err(error) => return Poll::Ready(Err(error)),
                 };
                 source.rest = rest;
-                source.rows.extend(rows.into_iter().filter(|(key, _)| is_kept(key)));
+                let kept = |key: &Bytes| is_kept(key) && source.owns(key);
+                let rows: Vec<_> = rows.into_iter().filter(|(key, _)| kept(key)).collect();
+                source.rows.extend(rows);
             }
             if arrived { Poll::Ready(Ok(moved)) } else { Poll::Pending }
         })
@@ -350,9 +372,15 @@ impl Scan {
         let Some(route) = self.sources[index].route else { return Ok(()) };
         self.moves.again(route.shard)?;
         let rest = self.sources[index].rest.clone();
-        let mut owners = owners(&*self.client, route.slots)?.into_iter();
-        self.sources[index].route = Some(owners.next().unwrap_or(route));
-        self.sources.extend(owners.map(|route| Source::of_shard(route, rest.clone())));
+        let slots = self.sources[index].slots;
+        let mut owners = owners(&*self.client, slots)?.into_iter();
+        if let Some(first) = owners.next() {
+            self.sources[index].route = Some(first);
+            self.sources[index].slots = common(first.slots, slots);
+        }
+        self.sources.extend(
+            owners.map(|route| Source::of_slots(route, common(route.slots, slots), rest.clone())),
+        );
         Ok(())
     }
 
@@ -362,6 +390,11 @@ impl Scan {
         self.sources.clear();
         self.heads.clear();
     }
+}
+
+/// The slots of both.
+fn common(one: SlotRange, other: SlotRange) -> SlotRange {
+    SlotRange { start: one.start.max(other.start), end: one.end.min(other.end) }
 }
 
 /// One page of one shard, resolving locks.

@@ -56,6 +56,11 @@ pub fn writes_of(options: &BTreeMap<String, String>, expect: Expect) -> Vec<KeyW
         .collect()
 }
 
+/// How a merge has ended.
+pub fn merged(is_taken: bool) -> String {
+    if is_taken { "merged".into() } else { "undone".into() }
+}
+
 /// An error without timestamps and bytes.
 pub fn describe(error: txn::Error) -> String {
     match error {
