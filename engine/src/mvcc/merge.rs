@@ -408,7 +408,7 @@ impl View for Held {
 
     fn scan(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()> {
         for (key, value) in self.in_range(range) {
-            if !visit(key, value)? {
+            if !visit(&key[..], &value[..])? {
                 break;
             }
         }
@@ -417,7 +417,7 @@ impl View for Held {
 
     fn scan_reverse(&self, range: &KeyRange, visit: &mut Visitor<'_>) -> Result<()> {
         for (key, value) in self.in_range(range).rev() {
-            if !visit(key, value)? {
+            if !visit(&key[..], &value[..])? {
                 break;
             }
         }

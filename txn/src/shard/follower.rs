@@ -49,6 +49,11 @@ pub(super) async fn close(core: &Core, ts: Timestamp) -> Result<Closed> {
         return Err(no_follower(core, "what will be written cannot be closed".into()));
     }
     let Some(term) = core.confirmed_term().await else { return Err(core.not_serving()) };
+    // What its neighbour has taken in is written there.
+    if mvcc::merge_state(&*core.engine)?.is_frozen() {
+        let what = "its neighbour takes it in; try again".into();
+        return Err(Error::Unavailable { shard, what });
+    }
     // A leader that has loaded no memory yet has evaluated nothing.
     let tenure = core.tenure.read().as_ref().filter(|tenure| tenure.term == term).cloned();
     if let Some(tenure) = tenure {

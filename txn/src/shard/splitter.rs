@@ -97,8 +97,13 @@ pub(super) async fn split(core: &Arc<Core>, wish: Wish) -> Result<()> {
     let Ok(alone) = core.splitting.clone().try_lock_owned() else {
         return Err(core.refused("a step of a split or merge of it is under way; ask again"));
     };
-    if mvcc::merge_state(&*core.engine)?.part.is_some() {
+    let merges = mvcc::merge_state(&*core.engine)?;
+    if merges.part.is_some() {
         return Err(core.refused("a merge of it is under way"));
+    }
+    if wish.since <= merges.over {
+        // A message that was long under way: the child may have been taken in again since.
+        return Err(core.refused("that split is older than its last merge"));
     }
     // The other one may have come to its end in between.
     let before = mvcc::bounds(&*core.engine)?;

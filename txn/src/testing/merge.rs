@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub(super) struct Merges {
     /// By their left shards.
     under_way: BTreeMap<ShardId, MergeJob>,
-    /// The number of the last one.
+    /// The number of the last split or merge.
     last: u64,
 }
 
@@ -96,6 +96,13 @@ impl MemoryCluster {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// The version that the next split or merge is written down with.
+    pub(super) fn next_version(&self) -> u64 {
+        let mut merges = self.merges.lock();
+        merges.last += 1;
+        merges.last
     }
 
     /// The merge of a shard that is under way, or a new one.

@@ -33,6 +33,8 @@ struct SplitJob {
     at: Slot,
     /// What the parent had before.
     parent: Route,
+    /// The version that knows of it.
+    since: u64,
 }
 
 impl MemoryCluster {
@@ -42,9 +44,8 @@ impl MemoryCluster {
     /// # Errors
     /// As [`crate::shard::Shard::split`]; `TooLarge` when there are too many shards.
     pub async fn split(&self, id: ShardId, at: Slot) -> Result<ShardId> {
-        let SplitJob { child, at, parent } = self.job(id, at)?;
+        let SplitJob { child, at, parent, since } = self.job(id, at)?;
         let replicas = vec![(ReplicaId(id.0), ReplicaId(child.0))];
-        let since = parent.epoch.0;
         self.shard(id)?.shard.split(at, child, replicas, since, parent.slots).await?;
         // Its leader is on the same node. One that does not lead has nothing to take in.
         match self.shard(child)?.shard.take_in_locks().await {
@@ -96,7 +97,7 @@ impl MemoryCluster {
             let what = format!("a cluster in memory has at most {SHARDS_MAX} shards");
             return Err(Error::TooLarge { what });
         }
-        let job = SplitJob { child, at, parent };
+        let job = SplitJob { child, at, parent, since: self.next_version() };
         splits.last = child;
         splits.under_way.insert(id, job);
         Ok(job)
