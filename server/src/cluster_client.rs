@@ -7,7 +7,7 @@
 //!   ▲             ├─ Moved, and the newest map says so ───> caller, who groups its keys again
 //!   │             ├─ Moved, and no map says so yet ───┐
 //!   │             ├─ NotServing(leader?) ── new hint ─┤
-//!   └── pause ────┴─ NotSent / Lost (read) ───────────┘
+//!   └── pause ────┴─ NotSent / Lost (read) ───────────┘   the newest map does not name the shard: as Moved
 //! ```
 //!
 //! A read at a timestamp may also go to the replicas that do not lead (`read_at_follower`): each is asked once, this node's own
@@ -311,11 +311,7 @@ impl Search<'_> {
                     None => true,
                 };
                 if moved {
-                    // What an earlier attempt may have done cannot be looked up at another shard.
-                    return Some(Err(match self.sent {
-                        true => Error::OutcomeUnknown { shard },
-                        false => Error::Moved { shard },
-                    }));
+                    return Some(Err(self.moved()));
                 }
                 self.why =
                     "it is being split or merged, and no map says yet which shard has the rows"
@@ -324,7 +320,22 @@ impl Search<'_> {
             Attempt::Answered(answer) => return Some(answer),
             Attempt::Failed(why) => self.failed(target, why),
         }
+        if self.is_gone() {
+            // Its replicas may be gone, too: nobody else would say it.
+            return Some(Err(self.moved()));
+        }
         self.pause().await.err().map(Err)
+    }
+
+    /// Whether the map does not name the shard any more: a neighbour has taken it in.
+    fn is_gone(&self) -> bool {
+        self.shard != ShardId::META && self.client.directory.shard(self.shard).is_none()
+    }
+
+    /// The error for a shard whose slots another one owns. What an earlier attempt may have done cannot be looked up there.
+    fn moved(&self) -> Error {
+        let shard = self.shard;
+        if self.sent { Error::OutcomeUnknown { shard } } else { Error::Moved { shard } }
     }
 
     /// `target` does not lead; perhaps it knows who does.
