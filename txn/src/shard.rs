@@ -29,7 +29,7 @@
 //!    to serve a child's slots before the split is replicated, and waits for every write that it has evaluated before
 //!    (`splitter`).
 //! 10. A shard that its left neighbour takes in serves nobody from before it is frozen, under any leader, until it is thawed
-//!    (`giver`). The neighbour serves its slots only after it has all of it (`merger`).
+//!     (`giver`). The neighbour serves its slots only after it has all of it (`merger`).
 //!
 //! A replica that does not lead answers reads up to the newest timestamp that a leader has closed (`follower`).
 //!

@@ -36,11 +36,12 @@
 //! A key is a name that ends in the number of its shard: `a1`, `b2`. `A1` lies in a second table. Those that end in 3 are on
 //! shard 1 until it is split. Time stands still; a step that cannot go on without time or another step answers "waits".
 
+mod content;
 mod words;
 
 use base::{KeyRange, ShardId, Slot, Timestamp};
 use bytes::Bytes;
-use engine::mvcc::{self, SafePoints, TxnRecord};
+use engine::mvcc::SafePoints;
 use goldenscript::{Argument, Command, Context, Runner};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -50,8 +51,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use txn::command::{
-    Change, CommitId, Expect, LockMode, LockedKey, Patience, ReadRequest, ReadResponse, Round,
-    TxnStatus, WriteRequest, WriteResponse,
+    CommitId, Expect, LockMode, LockedKey, Patience, ReadRequest, ReadResponse, Round, TxnStatus,
+    WriteRequest, WriteResponse,
 };
 use txn::replication::Replication;
 use txn::testing::{Cancels, CollectedRecords, FarClient, MemoryCluster, PausedClock, Unconfirmed};
@@ -238,65 +239,6 @@ impl ScriptRunner {
         lever(&self.cluster, ShardId(id))?;
         self.settle();
         Ok("ok".into())
-    }
-
-    /// All transaction records of the data shards.
-    fn records(&self) -> Result<String, Box<dyn Error>> {
-        let mut lines = Vec::new();
-        for id in self.cluster.data_shard_ids() {
-            let engine = &*self.cluster.shard(id)?.engine;
-            let all = mvcc::find_old_records(engine, b"", Timestamp::MAX, u64::MAX, usize::MAX)?;
-            for (primary, start_ts) in all.records {
-                let what = match mvcc::get_txn_record(engine, &primary, start_ts)? {
-                    Some(TxnRecord::Committed { .. }) => "committed",
-                    Some(TxnRecord::RolledBack) => "rolled back",
-                    None => "gone",
-                };
-                lines.push(format!("{} {what}", name_of(&primary)));
-            }
-        }
-        Ok(lines.join("\n"))
-    }
-
-    /// All newest rows, locks of every shard.
-    fn state(&self) -> Result<String, Box<dyn Error>> {
-        let mut lines = Vec::new();
-        for id in self.cluster.data_shard_ids() {
-            let engine = &*self.cluster.shard(id)?.engine;
-            let bounds = mvcc::bounds(engine)?;
-            let foreign = |key: &[u8]| match mvcc::is_foreign(bounds, key) {
-                Ok(true) => format!(" (foreign on shard {})", id.0),
-                Ok(false) | Err(_) => String::new(),
-            };
-            mvcc::scan(engine, &KeyRange::default(), Timestamp::MAX, false, |key, _, value| {
-                let (name, foreign) = (name_of(key), foreign(key));
-                lines.push(format!("{name}={}{foreign}", value.escape_ascii()));
-                Ok(true)
-            })?;
-            let mut locks = mvcc::all_locks(engine)?;
-            mvcc::scan_large_locks(engine, &KeyRange::default(), false, |key, lock| {
-                locks.push((key, lock));
-                Ok(true)
-            })?;
-            for (key, lock) in locks {
-                let value = match &lock.change {
-                    Change::Put(value) => value.escape_ascii().to_string(),
-                    Change::Delete => "(delete)".into(),
-                    Change::Keep => "(keep)".into(),
-                };
-                let primary = name_of(&lock.primary);
-                let (name, foreign) = (name_of(&key), foreign(&key));
-                lines.push(format!("{name} locked, to be {value}, primary {primary}{foreign}"));
-            }
-            for (_, primary) in mvcc::all_large(engine)? {
-                lines.push(format!(
-                    "shard {}: a large transaction, primary {}",
-                    id.0,
-                    name_of(&primary)
-                ));
-            }
-        }
-        Ok(lines.join("\n"))
     }
 }
 
@@ -657,7 +599,7 @@ impl ScriptRunner {
                 };
                 Ok(round.map_or_else(describe, show))
             }
-            "records" => self.records(),
+            "records" => content::records(&self.cluster),
             "timestamp" => {
                 let ts = self.run_now(self.cluster.timestamp())?;
                 self.raw.insert(named()?, (ts, None));
@@ -899,7 +841,7 @@ impl ScriptRunner {
             }
             "state" => {
                 self.settle();
-                self.state()
+                content::state(&self.cluster)
             }
             "advance" => {
                 let ms = options.get("ms").ok_or("how far?")?.parse()?;

@@ -209,6 +209,7 @@ mod tests {
             index_version: 0,
             sharding: Sharding::Single,
             sharding_declared: false,
+            distributed_by: false,
             collation: CollationId::DEFAULT,
             comment: String::new(),
             auto_increment_start: 0,
