@@ -492,7 +492,9 @@ pub const META_CHANGE_RETRIES_MAX: usize = 16;
 pub const RECONCILE_PAUSE: Duration = Duration::from_millis(1000);
 /// How often the meta shard's leader looks at nodes, replicas and changes of members.
 pub const COORDINATE_PAUSE: Duration = Duration::from_millis(500);
-/// Replicas that are moved at once only to even nodes out, over the whole cluster, at most.
+/// Nodes that limits on changes over the whole cluster are meant for: they count once for each so many nodes.
+pub const CHANGES_NODES: usize = 32;
+/// Replicas that are moved at once only to even nodes out, for each `CHANGES_NODES`, at most.
 pub const REBALANCE_MOVES_MAX: usize = 8;
 /// How many, unless `precinct rebalance set-rate` says otherwise.
 pub const REBALANCE_MOVES_DEFAULT: usize = 4;

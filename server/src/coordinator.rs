@@ -140,7 +140,7 @@ impl Coordinator {
         let loads = self.gossip.loads().into_iter();
         let cpu = loads.map(|(shard, load)| (shard, load.cpu)).collect();
         let weights = Weights { bytes: &bytes, cpu: &cpu };
-        rebalance_by_load(state, &self.health(state), weights, Limits::of(state.rebalance))
+        rebalance_by_load(state, &self.health(state), weights, Limits::in_cluster(state))
     }
 
     /// What the planners think of a shard, as far as this node knows.

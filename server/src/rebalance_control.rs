@@ -75,7 +75,7 @@ pub fn standing(state: &ClusterState, plan: &Rebalance) -> RebalanceRow {
     };
     RebalanceRow {
         state: word.to_string(),
-        moves_at_once: state.rebalance.moves() as u32,
+        moves_at_once: (state.rebalance.moves() * state.limit_units()) as u32,
         moves_under_way: under_way as u32,
         replicas_left: plan.replicas_left,
         leaders_left,

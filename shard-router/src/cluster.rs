@@ -14,7 +14,7 @@
 use crate::merge_job::MergeJob;
 use crate::split_job::{Origin, SplitJob};
 use crate::{Error, Result, ShardInfo, ShardMap};
-use base::limits::{REBALANCE_MOVES_DEFAULT, REBALANCE_MOVES_MAX};
+use base::limits::{CHANGES_NODES, REBALANCE_MOVES_DEFAULT, REBALANCE_MOVES_MAX};
 use base::{NodeId, ReplicaId, ShardEpoch, ShardId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub struct NodeInfo {
     /// Number drawn when its data folder was made; 0 when it is not known. A node with the same id and
     /// another number has lost its disk.
     pub incarnation: u64,
+    /// What fails together with it, as its configuration says: `zone` or `city/zone`; empty when it does not say.
+    pub zone: String,
 }
 
 /// Why a shard's members change.
@@ -237,11 +239,14 @@ impl ClusterState {
     /// # Errors
     /// `InvalidMap` when the map would contradict itself.
     pub fn replace_shard(&mut self, info: ShardInfo) -> Result<()> {
-        let id = info.id;
-        let others = self.map.shards().iter().filter(|known| known.id != id);
-        let shards = others.cloned().chain([info]).collect();
-        self.map = Arc::new(ShardMap::new(self.map.version(), shards)?);
-        Ok(())
+        // It is copied only while somebody else reads it.
+        Arc::make_mut(&mut self.map).replace(info)
+    }
+
+    /// How many times limits on changes over the whole cluster count: once for each so many nodes.
+    pub fn limit_units(&self) -> usize {
+        let here = self.nodes.values().filter(|info| info.state != NodeState::Left).count();
+        here.div_ceil(CHANGES_NODES).max(1)
     }
 
     /// Makes a node the preferred leader of a shard: its replica becomes the first. The epoch grows, so that no node

@@ -25,6 +25,7 @@
 //! 3. A shard with a change of its members under way stays as it is, and so does one that is being split.
 //! 4. Of equals a follower goes before the preferred leader, then the shard whose members have changed least; the
 //!    meta shard goes last.
+//! 5. A move brings no two replicas of a shard closer together than they are: not into one zone, not into one city.
 //!
 //! Not here: when it is looked at and who carries it out (`server`, its coordinator).
 
@@ -62,6 +63,12 @@ impl Limits {
             moves_per_node: REBALANCE_MOVES_PER_NODE,
             leaders: REBALANCE_LEADERS_MAX,
         }
+    }
+
+    /// What a cluster's settings and its size allow: a large one moves more at once.
+    pub fn in_cluster(state: &ClusterState) -> Limits {
+        let of = Limits::of(state.rebalance);
+        Limits { moves: of.moves * state.limit_units(), ..of }
     }
 }
 

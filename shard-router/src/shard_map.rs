@@ -20,7 +20,6 @@
 use crate::{Error, Result};
 use base::{NodeId, ReplicaId, SLOT_COUNT, ShardEpoch, ShardId, Slot, SlotRange};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use std::collections::BTreeSet;
 
 /// Format version of an encoded map.
 const FORMAT: u8 = 1;
@@ -57,6 +56,10 @@ pub struct ShardMap {
     version: u64,
     /// The meta shard, then the data shards in slot order.
     shards: Vec<ShardInfo>,
+    /// Positions of shards, in order of their ids.
+    by_id: Vec<usize>,
+    /// Every replica, in order.
+    replicas: Vec<ReplicaId>,
 }
 
 impl ShardMap {
@@ -66,8 +69,58 @@ impl ShardMap {
     /// `InvalidMap` when they break an invariant.
     pub fn new(version: u64, mut shards: Vec<ShardInfo>) -> Result<ShardMap> {
         shards.sort_by_key(|shard| (shard.id != ShardId::META, shard.slots.start, shard.id));
-        check(&shards)?;
-        Ok(ShardMap { version, shards })
+        check_slots(&shards)?;
+        let mut by_id: Vec<usize> = (0..shards.len()).collect();
+        by_id.sort_by_key(|position| shards[*position].id);
+        if let Some(pair) = by_id.windows(2).find(|pair| shards[pair[0]].id == shards[pair[1]].id) {
+            return Err(invalid(format!("shard {} stands in it twice", shards[pair[0]].id)));
+        }
+        for shard in &shards {
+            check_members(shard)?;
+        }
+        let all = shards.iter().flat_map(|shard| shard.replicas.iter());
+        let mut replicas: Vec<ReplicaId> = all.map(|(replica, _)| *replica).collect();
+        replicas.sort();
+        if let Some(pair) = replicas.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(twice(pair[0]));
+        }
+        Ok(ShardMap { version, shards, by_id, replicas })
+    }
+
+    /// Puts a shard's new entry in the place of the one that it had. With other slots than before the whole map is made
+    /// anew; with the same ones that costs a search or two, however many shards there are.
+    ///
+    /// # Errors
+    /// `InvalidMap` when the map would break an invariant; then it stays as it was.
+    pub(crate) fn replace(&mut self, info: ShardInfo) -> Result<()> {
+        let known = self.position(info.id);
+        let Some(position) = known.filter(|at| self.shards[*at].slots == info.slots) else {
+            let others = self.shards.iter().filter(|known| known.id != info.id).cloned();
+            *self = ShardMap::new(self.version, others.chain([info]).collect())?;
+            return Ok(());
+        };
+        check_members(&info)?;
+        let without = |from: &ShardInfo, other: &ShardInfo| -> Vec<ReplicaId> {
+            let ids = from.replicas.iter().map(|(replica, _)| *replica);
+            ids.filter(|id| other.replicas.iter().all(|(replica, _)| replica != id)).collect()
+        };
+        let old = &self.shards[position];
+        let (coming, going) = (without(&info, old), without(old, &info));
+        if let Some(replica) = coming.iter().find(|id| self.replicas.binary_search(id).is_ok()) {
+            return Err(twice(*replica));
+        }
+        for replica in going {
+            if let Ok(at) = self.replicas.binary_search(&replica) {
+                self.replicas.remove(at);
+            }
+        }
+        for replica in coming {
+            if let Err(at) = self.replicas.binary_search(&replica) {
+                self.replicas.insert(at, replica);
+            }
+        }
+        self.shards[position] = info;
+        Ok(())
     }
 
     /// The version; of two maps the higher one is newer.
@@ -99,7 +152,13 @@ impl ShardMap {
 
     /// A shard by its id.
     pub fn shard(&self, id: ShardId) -> Option<&ShardInfo> {
-        self.shards.iter().find(|shard| shard.id == id)
+        self.position(id).map(|position| &self.shards[position])
+    }
+
+    /// Where a shard stands in `shards`.
+    fn position(&self, id: ShardId) -> Option<usize> {
+        let found = self.by_id.binary_search_by_key(&id, |position| self.shards[*position].id);
+        found.ok().map(|at| self.by_id[at])
     }
 
     /// The bytes of the map.
@@ -159,47 +218,55 @@ impl ShardMap {
     }
 }
 
-/// Checks the invariants of sorted shards.
-fn check(shards: &[ShardInfo]) -> Result<()> {
-    let invalid = |what: String| Err(Error::InvalidMap { what });
+fn invalid(what: String) -> Error {
+    Error::InvalidMap { what }
+}
+
+fn twice(replica: ReplicaId) -> Error {
+    invalid(format!("replica {replica} stands in it twice"))
+}
+
+/// Checks whose slots are whose, of sorted shards.
+fn check_slots(shards: &[ShardInfo]) -> Result<()> {
     let Some((meta, data)) = shards.split_first().filter(|(first, _)| first.id == ShardId::META)
     else {
-        return invalid("the meta shard is missing".into());
+        return Err(invalid("the meta shard is missing".into()));
     };
     if meta.slots.start != meta.slots.end {
-        return invalid(format!("the meta shard owns slots {}", meta.slots));
+        return Err(invalid(format!("the meta shard owns slots {}", meta.slots)));
     }
     let mut next = 0;
     for shard in data {
         let slots = shard.slots;
         if slots.start != next || slots.end <= slots.start || slots.end > SLOT_COUNT {
-            return invalid(format!("shard {} owns {slots} where slot {next} is next", shard.id));
+            let id = shard.id;
+            return Err(invalid(format!("shard {id} owns {slots} where slot {next} is next")));
         }
         next = slots.end;
     }
     if next != SLOT_COUNT {
-        return invalid(format!("no shard owns the slots from {next} on"));
+        return Err(invalid(format!("no shard owns the slots from {next} on")));
     }
-    let (mut ids, mut replicas) = (BTreeSet::new(), BTreeSet::new());
-    for shard in shards {
-        let id = shard.id;
-        if !ids.insert(id) {
-            return invalid(format!("shard {id} stands in it twice"));
+    Ok(())
+}
+
+/// Checks the members of one shard.
+fn check_members(shard: &ShardInfo) -> Result<()> {
+    let id = shard.id;
+    if shard.replicas.is_empty() {
+        return Err(invalid(format!("shard {id} has no replica")));
+    }
+    if shard.replicas.len() > usize::from(u16::MAX) {
+        return Err(invalid(format!("shard {id} has {} replicas", shard.replicas.len())));
+    }
+    // There are a handful.
+    for (at, (replica, node)) in shard.replicas.iter().enumerate() {
+        let before = &shard.replicas[..at];
+        if before.iter().any(|(known, _)| known == replica) {
+            return Err(twice(*replica));
         }
-        if shard.replicas.is_empty() {
-            return invalid(format!("shard {id} has no replica"));
-        }
-        if shard.replicas.len() > usize::from(u16::MAX) {
-            return invalid(format!("shard {id} has {} replicas", shard.replicas.len()));
-        }
-        let mut nodes = BTreeSet::new();
-        for (replica, node) in &shard.replicas {
-            if !replicas.insert(*replica) {
-                return invalid(format!("replica {replica} stands in it twice"));
-            }
-            if !nodes.insert(*node) {
-                return invalid(format!("shard {id} has two replicas on node {node}"));
-            }
+        if before.iter().any(|(_, known)| known == node) {
+            return Err(invalid(format!("shard {id} has two replicas on node {node}")));
         }
     }
     Ok(())
@@ -245,6 +312,32 @@ mod tests {
         assert!(refused(|s| s[0].replicas[0].0 = ReplicaId(11)).contains("r11"));
         assert!(refused(|s| s[0].replicas[0].1 = NodeId(2)).contains("two replicas on node n2"));
         assert!(refused(|s| s[0].replicas.clear()).contains("no replica"));
+    }
+
+    #[test]
+    fn a_replaced_entry_gives_the_map_that_would_be_made_anew() {
+        let mut map = ShardMap::new(1, shards()).unwrap();
+        let moved = |id: u64, replica: u64, node: u64| {
+            let mut info = shards().into_iter().find(|shard| shard.id.0 == id).unwrap();
+            info.replicas[1] = (ReplicaId(replica), NodeId(node));
+            info
+        };
+        map.replace(moved(1, 99, 3)).unwrap();
+        let others = shards().into_iter().filter(|shard| shard.id.0 != 1);
+        let anew = ShardMap::new(1, others.chain([moved(1, 99, 3)]).collect()).unwrap();
+        assert_eq!(map, anew);
+        assert_eq!(map.shard(ShardId(1)), Some(&moved(1, 99, 3)));
+        // The id that went is free again, the one that came is taken.
+        assert!(map.replace(moved(2, 99, 3)).unwrap_err().to_string().contains("r99"));
+        assert!(map.replace(moved(2, 20, 3)).unwrap_err().to_string().contains("r20"));
+        assert!(map.replace(moved(2, 30, 1)).unwrap_err().to_string().contains("two replicas"));
+        assert_eq!(map, anew, "what is refused changes nothing");
+        map.replace(moved(2, 11, 3)).unwrap();
+        // Other slots: checked as a whole.
+        let mut wide = moved(1, 99, 3);
+        wide.slots.end += 1;
+        assert!(map.replace(wide).unwrap_err().to_string().contains("is next"));
+        assert_eq!(map.shard(ShardId(7)), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::{ReplicaMove, Share};
 use crate::ShardInfo;
 use crate::cluster::{ClusterState, Job, JobStep, NodeState};
+use crate::placement::{Zone, Zones};
 use crate::repair::Health;
 use crate::split::gib;
 use base::limits::{
@@ -17,6 +18,8 @@ use std::collections::BTreeMap;
 pub(super) struct Node {
     /// Its number.
     pub id: NodeId,
+    /// Where it is.
+    zone: Zone,
     /// Whether it gives: active, and it answers.
     pub takes_part: bool,
     /// Whether it may get something: its disk is well, too.
@@ -116,7 +119,9 @@ impl<'a> Standing<'a> {
         health: &Health,
         bytes: &BTreeMap<ShardId, u64>,
     ) -> Standing<'a> {
-        let nodes: Vec<Node> = state.nodes.keys().map(|id| node(state, health, *id)).collect();
+        let zones = Zones::new(state.nodes.iter().map(|(id, info)| (*id, info.zone.as_str())));
+        let each = state.nodes.keys();
+        let nodes: Vec<Node> = each.map(|id| node(state, health, *id, zones.of(*id))).collect();
         let at: BTreeMap<NodeId, usize> = nodes.iter().map(|node| node.id).zip(0..).collect();
         let mut standing = Standing {
             nodes,
@@ -317,7 +322,13 @@ impl<'a> Standing<'a> {
         for from in sources {
             let source = &self.nodes[*from];
             let lightest = source.held.iter().map(|shard| self.shards[*shard].weight).min();
+            // Zones where none of its shards may go: the next targets leave less room.
+            let mut closed: Vec<Zone> = Vec::new();
             for to in targets {
+                let zone = self.nodes[*to].zone;
+                if closed.contains(&zone) {
+                    continue;
+                }
                 // After the move the source still holds as much as the target.
                 let room = source.load.saturating_sub(self.nodes[*to].load) / 2;
                 if lightest.is_none_or(|lightest| lightest > room) {
@@ -325,6 +336,9 @@ impl<'a> Standing<'a> {
                 }
                 if let Some(shard) = self.movable(*from, *to, room) {
                     return Some((shard, *from, *to));
+                }
+                if zone.is_known() && zone != source.zone {
+                    closed.push(zone);
                 }
             }
         }
@@ -335,7 +349,10 @@ impl<'a> Standing<'a> {
     fn movable(&self, from: usize, to: usize, room: u64) -> Option<usize> {
         let fits = |shard: &&usize| {
             let shard = &self.shards[**shard];
-            !shard.fixed && shard.weight <= room && !shard.places.contains(&to)
+            !shard.fixed
+                && shard.weight <= room
+                && !shard.places.contains(&to)
+                && self.stays_apart(shard, from, to)
         };
         let best = self.nodes[from].held.iter().filter(fits).min_by_key(|position| {
             let shard = &self.shards[**position];
@@ -344,6 +361,14 @@ impl<'a> Standing<'a> {
             (Reverse(shard.weight), id == ShardId::META, leads, epoch, id)
         });
         best.copied()
+    }
+
+    /// Whether a shard's replicas are no closer together after a move.
+    fn stays_apart(&self, shard: &Shard<'_>, from: usize, to: usize) -> bool {
+        let (old, new) = (self.nodes[from].zone, self.nodes[to].zone);
+        let others = || shard.places.iter().filter(|place| **place != from);
+        let crowding = |zone: Zone| zone.crowding(others().map(|place| self.nodes[*place].zone));
+        old == new || !new.is_known() || crowding(new) <= crowding(old)
     }
 
     /// Takes a move as done.
@@ -394,7 +419,7 @@ impl<'a> Standing<'a> {
 }
 
 /// A node that holds nothing yet.
-fn node(state: &ClusterState, health: &Health, id: NodeId) -> Node {
+fn node(state: &ClusterState, health: &Health, id: NodeId, zone: Zone) -> Node {
     let answers = health.alive.contains(&id) && !health.silent.contains(&id);
     let wanted = state.node_state(id);
     let broken = match wanted {
@@ -406,6 +431,7 @@ fn node(state: &ClusterState, health: &Health, id: NodeId) -> Node {
     let takes_part = wanted == NodeState::Active && answers;
     Node {
         id,
+        zone,
         takes_part,
         receives: takes_part && !health.sick.contains(&id),
         broken,

@@ -148,6 +148,25 @@ fn drained_nodes_and_sick_disks_get_nothing() {
 }
 
 #[test]
+fn a_newcomer_in_a_zone_gets_nothing_that_was_apart() {
+    let mut state = state(3, 4, 8);
+    for (node, zone) in [(1, "a"), (2, "b"), (3, "c"), (4, "b")] {
+        state.nodes.get_mut(&NodeId(node)).unwrap().zone = zone.into();
+    }
+    let health = alive(&state);
+    for _ in 0..20 {
+        let plan = rebalance(&state, &health, &BTreeMap::new(), LIMITS);
+        assert!(plan.moves.iter().all(|next| next.from == NodeId(2)), "{plan:?}");
+        for next in &plan.moves {
+            begin(&mut state, next, 1000 + next.shard.0);
+            finish(&mut state, next.shard);
+        }
+    }
+    // Nodes 1 and 3 are alone in their zones and keep everything; node 2 gives what is above the mean of all.
+    assert_eq!(counts(&state).0, [9, 7, 9, 2]);
+}
+
+#[test]
 fn leaders_go_over_a_third_node_when_there_is_no_direct_way() {
     // n1 leads three and shares them only with n2, n2 leads two and shares them with n3.
     let on = |id: u64, nodes: [u64; 2]| {
