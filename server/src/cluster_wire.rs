@@ -57,6 +57,7 @@ pub fn node_to_pb(id: NodeId, info: &NodeInfo) -> pb::NodeRecord {
         sql_address: info.sql_address.clone(),
         state: number(&STATES, &info.state),
         incarnation: info.incarnation,
+        zone: info.zone.clone(),
     }
 }
 
@@ -67,6 +68,7 @@ pub fn node_from_pb(record: pb::NodeRecord) -> Result<(NodeId, NodeInfo)> {
         sql_address: record.sql_address,
         state: value(&STATES, record.state, "node state")?,
         incarnation: record.incarnation,
+        zone: record.zone,
     };
     Ok((NodeId(record.id), info))
 }
@@ -333,6 +335,7 @@ mod tests {
             sql_address: format!("h{id}:4000"),
             state: STATES[id as usize - 1],
             incarnation: id * 1000,
+            zone: format!("city/{id}"),
         };
         let job = |number: usize| Job {
             add: (ReplicaId(100 + number as u64), NodeId(4)),

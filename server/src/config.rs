@@ -65,6 +65,8 @@ pub struct NodeSection {
     pub id: Option<u64>,
     /// Its data folder.
     pub data: Option<PathBuf>,
+    /// What fails together with it: `zone` or `city/zone`.
+    pub zone: Option<String>,
 }
 
 /// Where it listens.
@@ -171,6 +173,9 @@ pub struct StartFlags {
     /// Data folder
     #[arg(long, env = "PRECINCT_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// What fails together with this node: ZONE or CITY/ZONE; replicas of a shard keep apart by it
+    #[arg(long, env = "PRECINCT_ZONE", value_name = "ZONE")]
+    pub zone: Option<String>,
     /// Where MySQL clients connect
     #[arg(long, env = "PRECINCT_LISTEN_SQL", value_name = "ADDRESS:PORT")]
     pub listen_sql: Option<SocketAddr>,
@@ -234,6 +239,8 @@ pub struct Config {
     pub dead_after: Duration,
     /// Its data folder.
     pub data: PathBuf,
+    /// What fails together with it: `zone` or `city/zone`; empty when nobody says.
+    pub zone: String,
     /// MySQL clients.
     pub listen_sql: SocketAddr,
     /// MySQL clients of this machine.
@@ -363,6 +370,7 @@ impl Config {
             advertise,
             dead_after,
             data: data.unwrap_or_else(|| PathBuf::from("precinct-data")),
+            zone: zone(flags.zone.clone().or(file.node.zone))?,
             listen_sql: flags.listen_sql.or(file.listen.sql).unwrap_or(local(4000)),
             socket: flags.socket.clone().or(file.listen.socket),
             listen_node,
@@ -416,6 +424,19 @@ fn sets(wanted: Option<u32>) -> Result<u32, String> {
             TDSQL_SETS.end()
         )),
     }
+}
+
+/// What fails together with the node.
+fn zone(wanted: Option<String>) -> Result<String, String> {
+    let zone = wanted.unwrap_or_default();
+    let named = |part: &str| !part.is_empty() && !part.contains(char::is_whitespace);
+    let is_path = zone.split('/').count() <= 2 && zone.split('/').all(named);
+    if zone.is_empty() || (is_path && zone.len() <= 64) {
+        return Ok(zone);
+    }
+    Err(format!(
+        "--zone ([node] zone) = '{zone}' is not ZONE or CITY/ZONE without spaces, at most 64 bytes"
+    ))
 }
 
 /// How long old versions are kept.
@@ -666,6 +687,19 @@ mod tests {
         assert!(assemble(bad, "").unwrap_err().contains("'somewhere' is not HOST:PORT"));
         let open = StartFlags { listen_node: Some("0.0.0.0:7800".parse().unwrap()), ..join };
         assert!(assemble(open, "").unwrap_err().contains("--insecure-links"));
+    }
+
+    #[test]
+    fn a_zone_is_a_name_or_a_city_and_a_name() {
+        let zone = |toml: &str| assemble(StartFlags::default(), toml).map(|c| c.zone);
+        assert_eq!(zone(""), Ok(String::new()));
+        assert_eq!(zone("[node]\nzone = 'east/hall-2'"), Ok("east/hall-2".into()));
+        let flags = StartFlags { zone: Some("west".into()), ..Default::default() };
+        assert_eq!(assemble(flags, "[node]\nzone = 'east'").map(|c| c.zone), Ok("west".into()));
+        for bad in ["a/b/c", "/a", "a/", "two words"] {
+            let error = zone(&format!("[node]\nzone = '{bad}'")).unwrap_err();
+            assert!(error.contains("is not ZONE or CITY/ZONE"), "{error}");
+        }
     }
 
     #[test]

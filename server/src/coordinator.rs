@@ -260,6 +260,7 @@ impl Coordinator {
                     known.incarnation = said.incarnation;
                     known.address.clone_from(&said.address);
                     known.sql_address.clone_from(&said.sql_address);
+                    known.zone.clone_from(&said.zone);
                 }
             }
             Ok(())

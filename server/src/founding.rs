@@ -205,6 +205,7 @@ pub async fn join(
         address: config.advertised_node(),
         sql_address: config.listen_sql.to_string(),
         incarnation,
+        zone: config.zone.clone(),
         ..NodeInfo::default()
     };
     let mut why = String::new();
@@ -289,11 +290,13 @@ impl Founding {
             match round {
                 Round::Begun(state) => return Ok(state),
                 Round::AllEmpty(nodes) => {
-                    let ids: Vec<NodeId> = config.nodes.keys().copied().collect();
-                    let plan = placement::initial(&ids, config.shards, config.replication as usize)
-                        .map_err(|error| error.to_string())?;
                     let mut nodes = nodes;
                     nodes.insert(*node, info.clone());
+                    let zones =
+                        nodes.iter().map(|(node, info)| (*node, info.zone.clone())).collect();
+                    let (shards, replication) = (config.shards, config.replication as usize);
+                    let plan = placement::initial_in_zones(&zones, shards, replication)
+                        .map_err(|error| error.to_string())?;
                     let state = ClusterState {
                         id: founded_id(config.cluster_id(), &nodes),
                         version: FIRST_VERSION,

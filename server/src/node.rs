@@ -103,6 +103,7 @@ impl Node {
             address: config.advertised_node(),
             sql_address: config.listen_sql.to_string(),
             incarnation: begin.incarnation,
+            zone: config.zone.clone(),
             ..NodeInfo::default()
         };
         let addresses = config.nodes.clone();
