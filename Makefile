@@ -8,7 +8,7 @@ export PRECINCT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache
 PRECINCT := $(CARGO_TARGET_DIR)/release/precinct
 export PRECINCT_BIN := $(PRECINCT)
 
-.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication soak chaos scale sim bugs failover fmt
+.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication soak chaos scale sim bugs failover placement calibrate fmt
 
 help:
 	@echo "make demo         build, start a three-node cluster on this machine, load real data"
@@ -19,6 +19,8 @@ help:
 	@echo "make soak         the chaos test and the simulation for longer"
 	@echo "make chaos        random faults on real processes, histories judged: MINUTES=5 NODES=3 WORKLOAD=append,bank SEED=…"
 	@echo "make scale        three nodes become six and three again under sysbench and kills: MINUTES=30 SEED=…"
+	@echo "make placement    plans for replicas on a thousand simulated nodes: NODES=1000 SHARDS=64000 SCENARIO=all SEED=1"
+	@echo "make calibrate    the same plans on six real processes, compared with the simulation"
 	@echo "make failover     the time without a leader: KILLS=100 kills, SHARDS=100 shards"
 	@echo "make sim          the simulation: SEEDS=200 seeds from FIRST=1 on"
 	@echo "make bugs         the bug bank: the simulation must find every defect put back"
@@ -70,6 +72,13 @@ bugs:
 
 failover: build
 	PRECINCT_KILLS=$(or $(KILLS),100) PRECINCT_SHARDS=$(or $(SHARDS),100) cargo test --release --workspace --test failover -- --nocapture
+
+placement: build
+	$(PRECINCT) drill placement --scenario $(or $(SCENARIO),all) --nodes $(or $(NODES),1000) --shards $(or $(SHARDS),64000) \
+	  --replication $(or $(REPLICATION),3) --seed $(or $(SEED),1)
+
+calibrate: build
+	PRECINCT_CALIBRATE=1 PRECINCT_SHARDS=$(or $(SHARDS),40) cargo test --release --workspace --test placement_calibration -- --nocapture
 
 bench-quick:
 	@scripts/setup.sh build

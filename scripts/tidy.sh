@@ -31,5 +31,5 @@ check_edges txn "base engine"
 check_edges shard-router "base"
 check_edges sql "base engine txn"
 check_edges gateway "sql base"
-check_edges chaos "base"
+check_edges chaos "base shard-router"
 exit $failed

@@ -1,5 +1,7 @@
 //! `precinct drill`: rehearsed disasters on a throw-away cluster of this machine.
 
+mod placement;
+
 use super::{EXIT_REFUSED, Failure};
 use chaos::drill::index::{self, Line};
 use chaos::drill::report::{JSON_FILE, PAGE_FILE, Report};
@@ -49,6 +51,8 @@ enum Action {
     Doctor,
     /// Undo what drills left behind that did not end by themselves
     Abort,
+    /// Simulate how replicas are placed in a large cluster: nothing is started, nothing is broken
+    Placement(placement::PlacementArgs),
     /// Run every workload under random faults and judge the histories
     #[command(hide = true)]
     Soak(SoakArgs),
@@ -110,6 +114,7 @@ pub fn run(args: DrillArgs) -> Result<(), Failure> {
         Action::Report { id, place } => report(id.as_deref(), &place.reports),
         Action::Doctor => doctor(),
         Action::Abort => abort(),
+        Action::Placement(args) => placement::simulate(&args),
         Action::Soak(args) => run_soak(args),
         Action::Deadman { runner, journals } => {
             deadman::watch(std::io::stdin(), runner, &journals).map_err(failure)
