@@ -14,7 +14,7 @@ const SHARD_BYTES: u64 = 8 << 30;
 const BEGINS: Duration = Duration::from_secs(60);
 /// Shards from which ends of jobs are gathered, and for how long.
 const GATHER: [(u32, Duration); 2] =
-    [(20_000, Duration::from_secs(120)), (200, Duration::from_secs(10))];
+    [(20_000, Duration::from_secs(30)), (200, Duration::from_secs(5))];
 /// Sizes of shards follow this many ranks of Zipf's law, again and again.
 const ZIPF_RANKS: u64 = 1000;
 /// Bytes of the largest.
@@ -144,6 +144,8 @@ pub fn run(scenario: Scenario, size: Size, planner: &dyn Planner) -> Result<Repo
     let mut world = World::found(planner, founders).map_err(|error| error.to_string())?;
     let gather = GATHER.into_iter().find(|(least, _)| shards >= *least);
     world.gather = gather.map_or(Duration::ZERO, |(_, gather)| gather);
+    // What the first map leaves to be evened out is no part of the scenario.
+    world.settle();
     arrange(scenario, size, &mut world);
     world.mark();
     world.settle();

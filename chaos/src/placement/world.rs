@@ -724,7 +724,7 @@ impl<'a> World<'a> {
         let mut gave = BTreeSet::new();
         for (shard, to) in moves {
             let Some(from) = self.leaders.get(&shard).copied() else { continue };
-            if !self.state.map.shard(shard).is_some_and(|info| info.is_on(to)) {
+            if self.state.map.shard(shard).is_none_or(|info| !info.is_on(to)) {
                 self.broken(format!("{shard} would be led by {to}, which has no replica of it"));
             } else if self.is_up(to) && gave.insert(from) {
                 self.leaders.insert(shard, to);
