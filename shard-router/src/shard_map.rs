@@ -95,7 +95,8 @@ impl ShardMap {
     pub(crate) fn replace(&mut self, info: ShardInfo) -> Result<()> {
         let known = self.position(info.id);
         let Some(position) = known.filter(|at| self.shards[*at].slots == info.slots) else {
-            let others = self.shards.iter().filter(|known| known.id != info.id).cloned();
+            let id = info.id;
+            let others = self.shards.iter().filter(move |known| known.id != id).cloned();
             *self = ShardMap::new(self.version, others.chain([info]).collect())?;
             return Ok(());
         };

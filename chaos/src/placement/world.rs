@@ -245,6 +245,7 @@ impl<'a> World<'a> {
                 jobs: BTreeMap::new(),
                 rebalance: RebalanceSettings::default(),
                 splits: BTreeMap::new(),
+                merges: BTreeMap::new(),
                 origins: BTreeMap::new(),
             },
         };
