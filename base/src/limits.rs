@@ -123,7 +123,8 @@ pub const COLLECT_RECORDS_MAX: usize = 4096;
 pub const RETENTION_DEFAULT: Duration = Duration::from_secs(3600);
 /// What a retention may be, of the cluster or of a table, seconds: up to a year.
 pub const RETENTION_S: RangeInclusive<u64> = 10..=365 * 24 * 3600;
-/// Tables with a retention of their own, at most: each has its safe point in the log entries that drop versions.
+/// Tables with a retention of their own, at most, partitions counted: each has its safe point in the log entries that drop
+/// versions.
 pub const TABLE_RETENTIONS_MAX: usize = 1000;
 /// A pass of the collector for a table or for all comes when their safe point has risen by this part of its age, at least.
 pub const COLLECT_AGE_PARTS: u64 = 100;
@@ -308,6 +309,10 @@ pub const TEXT_PLANS_MAX: usize = 256;
 pub const TABLE_COLUMNS_MAX: usize = 1017;
 /// Indexes of a table (MySQL's limit).
 pub const TABLE_INDEXES_MAX: usize = 64;
+/// Partitions of a table (MySQL's limit).
+pub const PARTITIONS_MAX: usize = 8192;
+/// Columns that choose a row's partition (MySQL's limit).
+pub const PARTITION_COLUMNS_MAX: usize = 16;
 /// Columns of an index (MySQL's limit).
 pub const INDEX_COLUMNS_MAX: usize = 16;
 /// Rows of a batch with which a new index is filled, or of entries that are removed, at most.

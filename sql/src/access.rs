@@ -4,6 +4,9 @@
 //! conjuncts ──terms──> column = values, column in a range ──choose──> Access ──read──> rows
 //! ```
 //!
+//! Of a partitioned table only those partitions are read that can hold such rows (`prune`): each access is that of one physical
+//! table, made once for every such partition.
+//!
 //! Choice by rules, best first: row keys (the primary key and the slot are known), a unique index with
 //! all its columns known, the longest run of known leading columns (the primary key wins a tie, and a
 //! range on the next column adds to a run), everything.
@@ -16,6 +19,7 @@
 //!
 //! Not here: statistics. There are none yet, so sizes of tables play no part.
 
+mod prune;
 pub mod read;
 pub mod term;
 
@@ -26,7 +30,7 @@ use crate::expr::Expr;
 use crate::table_codec;
 use crate::value::Value;
 use base::key_range::prefix_end;
-use base::{KeyRange, SlotFilter};
+use base::{KeyRange, SlotFilter, TableId};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use term::Terms;
@@ -54,13 +58,15 @@ pub enum Access {
     IndexRange {
         /// Position of the index in the table.
         index: usize,
-        /// Entries.
-        range: KeyRange,
+        /// Entries: one range, or one for each partition.
+        ranges: Vec<KeyRange>,
     },
-    /// Ranges of the primary key that do not overlap, in ascending order.
+    /// Ranges of the primary key that do not overlap; those of one partition in ascending order.
     PrimaryRange(Vec<PlacedRange>),
-    /// Every row.
+    /// Every row of a table without partitions.
     Full,
+    /// Every row of these partitions.
+    Partitions(Vec<TableId>),
 }
 
 /// Index entries with equal leading columns.
@@ -100,6 +106,13 @@ pub struct Choice {
     pub known_columns: usize,
     /// Indexes that could have been used, for EXPLAIN.
     pub possible: Vec<usize>,
+    /// Positions of the partitions that can hold such rows; `None` for a table without partitions.
+    pub partitions: Option<Vec<usize>>,
+}
+
+/// The ids under which rows stand that satisfy all conjuncts: the table's own, or those of partitions.
+pub(crate) fn ids(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<Vec<TableId>> {
+    Ok(ids_of(table, plan(table, conjuncts, ctx)?.partitions.as_deref()))
 }
 
 /// The access for rows that satisfy all conjuncts. They are conditions over the table's columns.
@@ -121,22 +134,34 @@ pub fn plan(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<C
         .filter(|(_, points)| points.values.len() == 1)
         .map(|(column, _)| *column)
         .collect();
+    let partitions = match &table.partitioning {
+        Some(partitioning) => Some(prune::partitions(table, partitioning, &terms)?),
+        None => None,
+    };
+    let ids = ids_of(table, partitions.as_deref());
     let mut choice = Choice {
-        access: Access::Full,
+        access: match &partitions {
+            None => Access::Full,
+            Some(_) if ids.is_empty() => Access::Nothing,
+            Some(_) => Access::Partitions(ids.clone()),
+        },
         covered: BTreeSet::new(),
         shard: shard(table, &terms)?,
         slots: slots(table, &terms, ctx),
         fixed,
         known_columns: 0,
         possible: Vec::new(),
+        partitions,
     };
     if terms.never {
         choice.access = Access::Nothing;
+    }
+    if choice.access == Access::Nothing {
         return Ok(choice);
     }
     let mut best: Option<(Score, Candidate)> = None;
     for (position, index) in table.indexes.iter().enumerate() {
-        let Some(candidate) = candidate(table, position, index, &terms)? else { continue };
+        let Some(candidate) = candidate(table, &ids, position, &terms)? else { continue };
         choice.possible.push(position);
         let score = candidate.score(index);
         if best.as_ref().is_none_or(|(before, _)| score > *before) {
@@ -156,6 +181,16 @@ pub fn plan(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<C
         }
     }
     Ok(choice)
+}
+
+/// The ids of the partitions at these positions; the table's own without partitions.
+fn ids_of(table: &TableDef, partitions: Option<&[usize]>) -> Vec<TableId> {
+    match (&table.partitioning, partitions) {
+        (Some(partitioning), Some(positions)) => {
+            positions.iter().map(|position| partitioning.partitions[*position].id).collect()
+        }
+        _ => vec![table.id],
+    }
 }
 
 /// Order of preference; the larger wins, the first index wins a tie.
@@ -184,10 +219,11 @@ impl Candidate {
 
 fn candidate(
     table: &TableDef,
+    ids: &[TableId],
     position: usize,
-    index: &IndexDef,
     terms: &Terms,
 ) -> Result<Option<Candidate>> {
+    let index = &table.indexes[position];
     let mut combinations: Vec<Vec<Value>> = vec![Vec::new()];
     let mut covered = BTreeSet::new();
     let mut known_columns = 0;
@@ -224,27 +260,32 @@ fn candidate(
         if part.prefix.is_none() {
             covered.extend(&range.conjuncts);
         }
-        let keys = range.key_range(table, index, known, part.prefix.is_some())?;
-        let access = match (keys.is_empty(), index.primary) {
+        let truncated = part.prefix.is_some();
+        let of = |id: &TableId| range.key_range(table, *id, index, known, truncated);
+        let mut ranges = ids.iter().map(of).collect::<Result<Vec<KeyRange>>>()?;
+        ranges.retain(|range| !range.is_empty());
+        let access = match (ranges.is_empty(), index.primary) {
             (true, _) => Access::Nothing,
             (false, true) => {
                 let shard = shard_of_leading(table, index, known)?;
-                Access::PrimaryRange(vec![PlacedRange { range: keys, shard }])
+                let placed = |range: KeyRange| PlacedRange { range, shard: shard.clone() };
+                Access::PrimaryRange(ranges.into_iter().map(placed).collect())
             }
-            (false, false) => Access::IndexRange { index: position, range: keys },
+            (false, false) => Access::IndexRange { index: position, ranges },
         };
         return Ok(Some(Candidate { access, covered, known_columns, has_range: true }));
     }
-    let access = points(table, position, index, &combinations)?;
+    let access = points(table, ids, position, &combinations)?;
     Ok(Some(Candidate { access, covered, known_columns, has_range: false }))
 }
 
 fn points(
     table: &TableDef,
+    ids: &[TableId],
     position: usize,
-    index: &IndexDef,
     combinations: &[Vec<Value>],
 ) -> Result<Access> {
+    let index = &table.indexes[position];
     if index.primary {
         let keys = combinations
             .iter()
@@ -256,8 +297,9 @@ fn points(
     }
     let mut found: BTreeMap<Vec<u8>, IndexPoint> = BTreeMap::new();
     for values in combinations {
-        let point = point(table, index, values)?;
-        found.insert(point.prefix.clone(), point);
+        for point in index_points(table, ids, index, values)? {
+            found.insert(point.prefix.clone(), point);
+        }
     }
     Ok(if index.primary {
         Access::PrimaryRange(found.into_values().map(PlacedRange::from).collect())
@@ -266,13 +308,24 @@ fn points(
     })
 }
 
-/// The entries of an index whose leading columns have these values.
-pub(crate) fn point(table: &TableDef, index: &IndexDef, values: &[Value]) -> Result<IndexPoint> {
-    Ok(IndexPoint {
-        prefix: table_codec::key_prefix(table, index, values)?,
-        entry: table_codec::unique_entry_key(table, index, values)?,
-        shard: shard_of_leading(table, index, values)?,
-    })
+/// Entries of an index that begin with these values: one point where the whole key is known, else one for each of these ids.
+pub(crate) fn index_points(
+    table: &TableDef,
+    ids: &[TableId],
+    index: &IndexDef,
+    values: &[Value],
+) -> Result<Vec<IndexPoint>> {
+    let shard = shard_of_leading(table, index, values)?;
+    if let Some(entry) = table_codec::unique_entry_key(table, index, values)? {
+        let id = engine::key::table_of_key(&entry)?;
+        let prefix = table_codec::key_prefix(table, id, index, values)?;
+        return Ok(vec![IndexPoint { prefix, entry: Some(entry), shard }]);
+    }
+    let point = |id: &TableId| -> Result<IndexPoint> {
+        let prefix = table_codec::key_prefix(table, *id, index, values)?;
+        Ok(IndexPoint { prefix, entry: None, shard: shard.clone() })
+    };
+    ids.iter().map(point).collect()
 }
 
 impl From<IndexPoint> for PlacedRange {
@@ -281,7 +334,15 @@ impl From<IndexPoint> for PlacedRange {
     }
 }
 
-/// A key whose shard holds all entries of an index with these leading values. `None` when the values do not decide it.
+impl From<KeyRange> for PlacedRange {
+    /// Wherever its rows are.
+    fn from(range: KeyRange) -> PlacedRange {
+        PlacedRange { range, shard: None }
+    }
+}
+
+/// A key whose shard holds all entries of an index with these leading values, of whatever partition. `None` when the values do
+/// not decide it.
 fn shard_of_leading(table: &TableDef, index: &IndexDef, values: &[Value]) -> Result<Option<Bytes>> {
     if index.global {
         // Its entries are not where their rows are.
@@ -336,18 +397,22 @@ pub fn is_in_one_shard(table: &TableDef, choice: &Choice) -> bool {
         Access::Index { index, .. } | Access::IndexRange { index, .. } => {
             table.indexes[*index].global
         }
-        Access::Nothing | Access::Rows(_) | Access::PrimaryRange(_) | Access::Full => false,
+        Access::Nothing
+        | Access::Rows(_)
+        | Access::PrimaryRange(_)
+        | Access::Full
+        | Access::Partitions(_) => false,
     };
     choice.shard.is_some() && !leads_elsewhere
 }
 
-/// A walk over all entries of an index.
+/// A walk over all entries of an index of a table without partitions.
 pub fn whole_index(table: &TableDef, index: usize) -> Result<Access> {
-    let prefix = table_codec::key_prefix(table, &table.indexes[index], &[])?;
+    let prefix = table_codec::key_prefix(table, table.id, &table.indexes[index], &[])?;
     Ok(if table.indexes[index].primary {
         Access::Full
     } else {
-        Access::IndexRange { index, range: KeyRange::prefix(prefix) }
+        Access::IndexRange { index, ranges: vec![KeyRange::prefix(prefix)] }
     })
 }
 
@@ -366,8 +431,13 @@ pub fn walk_order(
         Access::Full => table.primary(),
         Access::PrimaryRange(ranges) if ranges.len() == 1 => table.primary(),
         Access::Index { index, points } if points.len() == 1 => &table.indexes[*index],
-        Access::IndexRange { index, .. } => &table.indexes[*index],
-        Access::PrimaryRange(_) | Access::Index { .. } => return None,
+        Access::IndexRange { index, ranges } if ranges.len() == 1 => &table.indexes[*index],
+        Access::Partitions(ids) if ids.len() == 1 => table.primary(),
+        // Several partitions are read one after the other.
+        Access::PrimaryRange(_)
+        | Access::Index { .. }
+        | Access::IndexRange { .. }
+        | Access::Partitions(_) => return None,
     };
     let mut walk =
         index.columns.iter().map(|part| (part.column, part.prefix.is_some())).collect::<Vec<_>>();

@@ -14,8 +14,9 @@
 //! 2. A node answers from its snapshot only while its lease runs; a schema change is acknowledged
 //!    only when every node has the new version or its lease has run out.
 //! 3. A table id is never reused, so rows of a dropped table can never appear in another one.
-//! 4. `TableDef::indexes[0]` is the primary key, or the hidden row id of a table without one.
-//! 5. `TableDef::indexes` can be read: every row has its entries. Those in `unpublished` are only written (`ddl::indexes`).
+//! 4. Keys of a partitioned table begin with its partitions' ids, never with its own (`partition`).
+//! 5. `TableDef::indexes[0]` is the primary key, or the hidden row id of a table without one.
+//! 6. `TableDef::indexes` can be read: every row has its entries. Those in `unpublished` are only written (`ddl::indexes`).
 //!
 //! Names of databases and tables are case-sensitive, those of columns and indexes are not.
 //!
@@ -26,6 +27,7 @@ pub mod distribution;
 pub(crate) mod index_jobs;
 pub mod information_schema;
 mod innodb_trx;
+pub mod partition;
 pub mod performance_schema;
 mod precinct_tables;
 mod record;
@@ -43,6 +45,7 @@ use std::time::Duration;
 pub use cache::CatalogCache;
 pub use distribution::{Distribution, ItemValue, ItemValues, SetItem};
 pub use information_schema::{VirtualTable, virtual_table};
+pub use partition::Partitioning;
 
 /// Everything that is defined, at one version. Immutable.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +62,8 @@ pub struct Catalog {
     tables_by_id: BTreeMap<TableId, Arc<TableDef>>,
     /// Since when the youngest index can be read.
     newest_index: Timestamp,
+    /// Tables by the ids of their partitions.
+    tables_by_partition: BTreeMap<TableId, Arc<TableDef>>,
 }
 
 impl Catalog {
@@ -75,6 +80,10 @@ impl Catalog {
                 catalog.newest_index = since.fold(catalog.newest_index, Timestamp::max);
                 let table = Arc::new(table);
                 catalog.tables_by_id.insert(table.id, table.clone());
+                if table.partitioning.is_some() {
+                    let ids = table.key_ids().into_iter();
+                    catalog.tables_by_partition.extend(ids.map(|id| (id, table.clone())));
+                }
                 let tables = catalog.tables.entry(table.database.clone()).or_default();
                 tables.insert(table.name.clone(), table);
             }
@@ -112,25 +121,29 @@ impl Catalog {
         self.tables.get(database)?.get(name)
     }
 
-    /// A table by its id.
+    /// A table by its id, or by that of one of its partitions.
     pub fn table_by_id(&self, id: TableId) -> Option<&Arc<TableDef>> {
-        self.tables_by_id.get(&id)
+        self.tables_by_id.get(&id).or_else(|| self.tables_by_partition.get(&id))
     }
 
     /// How long replaced versions of rows are kept, of the tables where that is not `usual`, the cluster's retention.
     /// Definitions are kept as long as any rows: a read of the past compares them.
     pub fn retentions(&self, usual: Duration) -> BTreeMap<TableId, Duration> {
         let own = self.tables_by_id.values().filter(|table| table.retention_s > 0);
-        let own = own.map(|table| (table.id, Duration::from_secs(table.retention_s)));
+        let own = own.flat_map(|table| {
+            let retention = Duration::from_secs(table.retention_s);
+            table.key_ids().into_iter().map(move |id| (id, retention))
+        });
         let mut retentions: BTreeMap<TableId, Duration> = own.collect();
         let longest = retentions.values().copied().max().filter(|longest| *longest > usual);
         retentions.extend(longest.map(|longest| (store::TABLES, longest)));
         retentions
     }
 
-    /// How many tables have a retention of their own.
+    /// How many tables have a retention of their own; each partition counts as one.
     pub fn own_retentions(&self) -> usize {
-        self.tables_by_id.values().filter(|table| table.retention_s > 0).count()
+        let own = self.tables_by_id.values().filter(|table| table.retention_s > 0);
+        own.map(|table| table.key_ids().len()).sum()
     }
 
     /// The tables of a database, by name.
@@ -153,7 +166,7 @@ pub struct DatabaseDef {
 /// A table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableDef {
-    /// Identity, first four bytes of every key; never reused, new after TRUNCATE.
+    /// Identity, first four bytes of every key unless it has partitions; never reused, new after TRUNCATE.
     pub id: TableId,
     /// Exact name of its database.
     pub database: String,
@@ -187,6 +200,8 @@ pub struct TableDef {
     pub options: String,
     /// Seconds that replaced versions of its rows are kept; 0: as long as the cluster says.
     pub retention_s: u64,
+    /// How its rows are divided among partitions, if they are.
+    pub partitioning: Option<Arc<Partitioning>>,
 }
 
 impl TableDef {
@@ -203,6 +218,12 @@ impl TableDef {
                 options.push(' ');
             }
             options.push_str(&format!("RETENTION_SECONDS={}", self.retention_s));
+        }
+        if self.partitioning.is_some() {
+            if !options.is_empty() {
+                options.push(' ');
+            }
+            options.push_str("partitioned");
         }
         options
     }

@@ -18,7 +18,8 @@
 //! Indexes are added and dropped while the table is used: a schema change begins a job, and the statement waits for it
 //! (`indexes`).
 //!
-//! Not here: all of ALTER TABLE but indexes, the retention and ENABLE KEYS (which has nothing to do): refused with 1235.
+//! Not here: all of ALTER TABLE but indexes, the retention, ENABLE KEYS (which has nothing to do) and those changes of partitions
+//! that move no row (`partition`): refused with 1235.
 
 pub(crate) mod account;
 mod column_type;
@@ -27,6 +28,7 @@ mod index_fill;
 pub(crate) mod index_job;
 mod index_steps;
 pub(crate) mod indexes;
+mod partition;
 pub(crate) mod password;
 
 use crate::ast::{self, Statement, TableChange};
@@ -43,6 +45,7 @@ use crate::session::table_locks::SessionLocks;
 use crate::session::{OkResult, Outcome, Session};
 use crate::value::Value;
 use crate::{Error, Result, parser};
+use base::TableId;
 use base::limits::{CATALOG_LEASE, CONFLICT_RETRIES_MAX, TABLE_RETENTIONS_MAX};
 use std::sync::Arc;
 
@@ -330,7 +333,9 @@ async fn drop_database(session: &mut Session, name: &str, if_exists: bool) -> Re
 async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Result<Outcome> {
     let ctx = session.dml_context(Vec::new(), false);
     let database = database_of(session, &create.name)?.to_string();
-    let id = store::new_table_id(&session.instance.config.client).await?;
+    let partitions = create.partition_by.as_deref().map_or(0, partition::declared_count);
+    let ids = store::new_table_ids(&session.instance.config.client, 1 + partitions).await?;
+    let (id, ids) = (ids[0], &ids[1..]);
     let touched = Touched::NewTable(&database, &create.name.name);
     change(session, touched, |change| {
         let database = existing_database(&change.catalog, &database)?;
@@ -343,6 +348,10 @@ async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Resul
             return Ok(false);
         }
         let table = create_table::define(create, database, id, &ctx)?;
+        let table = match &create.partition_by {
+            Some(by) => partition::define(by, table, ids, &ctx)?,
+            None => table,
+        };
         check_retentions(&change.catalog, &table)?;
         change.put_table(&table)?;
         Ok(true)
@@ -360,14 +369,34 @@ async fn create_like(session: &mut Session, create: &ast::CreateTableLike) -> Re
     let ctx = session.dml_context(Vec::new(), false);
     create_table::check_identifier(&create.name.name, |name| Error::wrong_table_name(name))?;
     let database = database_of(session, &create.name)?.to_string();
-    let id = store::new_table_id(&session.instance.config.client).await?;
     let default = session.database.clone();
-    let touched = Touched::NewTable(&database, &create.name.name);
+    let client = session.instance.config.client.clone();
+    let known = session.instance.catalog.current().await?;
+    let model = crate::dml::find_table(&create.like, default.as_deref(), &known)?;
+    let mut wanted = partition::ids_of(&model);
+    while wanted > 0 {
+        let ids = store::new_table_ids(&client, wanted).await?;
+        wanted = like(session, create, (database.as_str(), default.as_deref()), &ids, &ctx).await?;
+    }
+    Ok(Outcome::done())
+}
+
+/// Makes a table like another one with these ids for it and its partitions; how many ids it takes when these are too few,
+/// because the other table has changed, else 0.
+async fn like(
+    session: &mut Session,
+    create: &ast::CreateTableLike,
+    (database, default): (&str, Option<&str>),
+    ids: &[TableId],
+    ctx: &EvalContext,
+) -> Result<usize> {
+    let touched = Touched::NewTable(database, &create.name.name);
+    let mut wanted = 0;
     change(session, touched, |change| {
         let catalog = &change.catalog;
-        let model = crate::dml::find_table(&create.like, default.as_deref(), catalog)?;
-        existing_database(catalog, &database)?;
-        if catalog.table(&database, &create.name.name).is_some() {
+        let model = crate::dml::find_table(&create.like, default, catalog)?;
+        existing_database(catalog, database)?;
+        if catalog.table(database, &create.name.name).is_some() {
             let error = Error::table_exists(&create.name.name);
             if !create.if_not_exists {
                 return Err(error);
@@ -375,25 +404,29 @@ async fn create_like(session: &mut Session, create: &ast::CreateTableLike) -> Re
             ctx.note(error);
             return Ok(false);
         }
+        wanted = partition::ids_of(&model);
+        if wanted > ids.len() {
+            return Ok(false);
+        }
+        wanted = 0;
         let table = TableDef {
-            id,
-            database: database.clone(),
+            database: database.to_string(),
             name: create.name.name.clone(),
             auto_increment_start: 0,
             created_unix: ctx.now_unix_micros / 1_000_000,
             unpublished: Vec::new(),
             index_version: 0,
-            ..TableDef::clone(&model)
+            ..partition::with_ids(&model, ids)
         };
         check_retentions(catalog, &table)?;
         change.put_table(&table)?;
         Ok(true)
     })
     .await?;
-    Ok(Outcome::done())
+    Ok(wanted)
 }
 
-/// ALTER TABLE: indexes, or RETENTION_SECONDS = n, or nothing to do.
+/// ALTER TABLE: indexes, RETENTION_SECONDS = n, changes of partitions, or nothing to do.
 async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
     let database = database_of(session, &alter.table)?.to_string();
@@ -403,6 +436,9 @@ async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<O
     }
     if let Some(changes) = indexes::changes_alone(&alter.changes)? {
         return indexes::alter(session, &alter.table, changes).await;
+    }
+    if partition::is_change(&alter.changes)? {
+        return partition::alter(session, &alter.table, &alter.changes[0]).await;
     }
     let Some(retention_s) = retention_alone(&alter.changes)? else {
         return Err(Error::not_supported(
@@ -438,10 +474,12 @@ fn retention_alone(changes: &[TableChange]) -> Result<Option<u64>> {
 
 /// Refuses one more table with a retention of its own than there may be.
 fn check_retentions(catalog: &Catalog, table: &TableDef) -> Result<()> {
-    let has_own = catalog.table_by_id(table.id).is_some_and(|known| known.retention_s > 0);
-    if table.retention_s > 0 && !has_own && catalog.own_retentions() >= TABLE_RETENTIONS_MAX {
+    let before = catalog.table_by_id(table.id).filter(|known| known.retention_s > 0);
+    let before = before.map_or(0, |known| known.key_ids().len());
+    let after = if table.retention_s > 0 { table.key_ids().len() } else { 0 };
+    if after > before && catalog.own_retentions() - before + after > TABLE_RETENTIONS_MAX {
         return Err(Error::not_supported(format!(
-            "RETENTION_SECONDS of more than {TABLE_RETENTIONS_MAX} tables: set it to DEFAULT for another one first"
+            "RETENTION_SECONDS of more than {TABLE_RETENTIONS_MAX} tables and partitions: set it to DEFAULT for another one first"
         )));
     }
     Ok(())
@@ -497,19 +535,30 @@ async fn truncate(session: &mut Session, name: &ast::TableName) -> Result<Outcom
     let ctx = session.dml_context(Vec::new(), false);
     let now = ctx.now_unix_micros / 1_000_000;
     let database = database_of(session, name)?.to_string();
-    let id = store::new_table_id(&session.instance.config.client).await?;
     let default = session.database.clone();
-    let touched = Touched::Tables(vec![(database.as_str(), name.name.as_str())]);
-    change(session, touched, |change| {
-        let table = crate::dml::find_table(name, default.as_deref(), &change.catalog)?;
-        change.drop_table(&table, now)?;
-        // A new id is an empty table, and AUTO_INCREMENT begins again.
-        let table = TableDef::clone(&table);
-        let unpublished = Vec::new();
-        change.put_table(&TableDef { id, auto_increment_start: 0, unpublished, ..table })?;
-        Ok(true)
-    })
-    .await?;
+    let client = session.instance.config.client.clone();
+    let known = session.instance.catalog.current().await?;
+    let mut wanted = known.table(&database, &name.name).map_or(1, |table| partition::ids_of(table));
+    while wanted > 0 {
+        let ids = store::new_table_ids(&client, wanted).await?;
+        let touched = Touched::Tables(vec![(database.as_str(), name.name.as_str())]);
+        change(session, touched, |change| {
+            let table = crate::dml::find_table(name, default.as_deref(), &change.catalog)?;
+            wanted = partition::ids_of(&table);
+            if wanted > ids.len() {
+                // It has got partitions since: once more, with an id for each.
+                return Ok(false);
+            }
+            wanted = 0;
+            change.drop_table(&table, now)?;
+            // A new id is an empty table, and AUTO_INCREMENT begins again.
+            let empty = partition::with_ids(&table, &ids);
+            let unpublished = Vec::new();
+            change.put_table(&TableDef { auto_increment_start: 0, unpublished, ..empty })?;
+            Ok(true)
+        })
+        .await?;
+    }
     Ok(Outcome::done())
 }
 

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! All of it is read at one point in time, so writes that go on meanwhile play no part. Pages of the shards and one batch of
-//! look-ups are in memory, whatever the size of the table.
+//! look-ups are in memory, whatever the size of the table. Of a partitioned table, all partitions are walked.
 //!
 //! Invariants:
 //! 1. The first walk counts rows that no entry leads to, the second entries that are no row's: one damage may be both.
@@ -20,11 +20,11 @@ use crate::context::EvalContext;
 use crate::table_codec::{self, IndexEntry};
 use crate::value::{Row, Value};
 use crate::{Error, Result};
-use base::KeyRange;
 use base::limits::{CHECK_DIFFERENCES_SHOWN, GET_KEYS_MAX};
+use base::{KeyRange, TableId};
 use bytes::Bytes;
 use std::sync::Arc;
-use txn::transaction::{Mode, ScanOptions};
+use txn::transaction::{Mode, Scan, ScanOptions};
 use txn::{ShardClient, Transaction};
 
 /// Characters of a value that a difference shows.
@@ -129,16 +129,24 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// From the rows to their entries.
     async fn rows(&mut self) -> Result<()> {
-        let range = table_codec::rows_range(self.table);
-        let mut scan = self.transaction.scan(range, ScanOptions::default()).await?;
-        while let Some(page) = scan.next_page().await? {
-            let per_row = self.report.indexes.len().max(1);
-            for batch in page.chunks((GET_KEYS_MAX / per_row).max(1)) {
-                self.ctx.check_cancel()?;
-                self.row_batch(batch).await?;
+        let per_row = self.report.indexes.len().max(1);
+        for id in self.table.key_ids() {
+            let mut scan = self.scan(id, 0).await?;
+            while let Some(page) = scan.next_page().await? {
+                for batch in page.chunks((GET_KEYS_MAX / per_row).max(1)) {
+                    self.ctx.check_cancel()?;
+                    self.row_batch(batch).await?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// All keys of the index at this position, under the table's id or that of one of its partitions.
+    async fn scan(&mut self, id: TableId, position: usize) -> Result<Scan> {
+        let index = &self.table.indexes[position];
+        let range = KeyRange::prefix(table_codec::key_prefix(self.table, id, index, &[])?);
+        Ok(self.transaction.scan(range, ScanOptions::default()).await?)
     }
 
     async fn row_batch(&mut self, batch: &[(Bytes, Bytes)]) -> Result<()> {
@@ -186,13 +194,13 @@ impl Walk<'_> {
 
     /// From the entries of an index to their rows.
     async fn entries(&mut self, place: usize) -> Result<()> {
-        let index = &self.table.indexes[self.report.indexes[place].index];
-        let range = KeyRange::prefix(table_codec::key_prefix(self.table, index, &[])?);
-        let mut scan = self.transaction.scan(range, ScanOptions::default()).await?;
-        while let Some(page) = scan.next_page().await? {
-            for batch in page.chunks(GET_KEYS_MAX) {
-                self.ctx.check_cancel()?;
-                self.entry_batch(place, batch).await?;
+        for id in self.table.key_ids() {
+            let mut scan = self.scan(id, self.report.indexes[place].index).await?;
+            while let Some(page) = scan.next_page().await? {
+                for batch in page.chunks(GET_KEYS_MAX) {
+                    self.ctx.check_cancel()?;
+                    self.entry_batch(place, batch).await?;
+                }
             }
         }
         Ok(())

@@ -288,7 +288,8 @@ impl Lock<'_> {
         }
         // Whoever skips rows learns only of those that are held.
         if let Some(before) = before {
-            txn.forget_reads_of(&BTreeSet::from([scan.table.id]), &before);
+            let ids: BTreeSet<_> = scan.table.key_ids().into_iter().collect();
+            txn.forget_reads_of(&ids, &before);
         }
         Ok(rows)
     }

@@ -345,7 +345,10 @@ fn source_of(scan: &Scan, conjuncts: &[Expr], ctx: &EvalContext) -> Result<Optio
         let by_points = match choice?.access {
             Access::Nothing | Access::Rows(_) => true,
             Access::Index { points, .. } => points.iter().all(|point| point.entry.is_some()),
-            Access::IndexRange { .. } | Access::PrimaryRange(_) | Access::Full => false,
+            Access::IndexRange { .. }
+            | Access::PrimaryRange(_)
+            | Access::Full
+            | Access::Partitions(_) => false,
         };
         if !by_points {
             return Ok(None);

@@ -16,6 +16,7 @@
 mod change;
 mod definition;
 mod expression;
+mod partition;
 mod query;
 mod session;
 mod xa;

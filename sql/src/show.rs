@@ -16,6 +16,7 @@ mod create_table;
 mod engine_status;
 pub(crate) mod hot;
 pub(crate) mod jobs;
+pub(crate) mod partition;
 mod proxy;
 pub(crate) mod rebalance;
 mod server;

@@ -7,6 +7,8 @@
 //! place = offset (2 BE) │ slot of the row (2 BE) │ primary key columns, unless the key holds them at offset
 //! ```
 //!
+//! In the keys of a partitioned table, the id of the row's partition stands where `table` stands here.
+//!
 //! Invariants:
 //! 1. Text stands in keys as collation weights: equal text has one key. Text itself is only in the row.
 //! 2. An entry of an index that is not unique, or that has a NULL, ends with the primary key, so keys
@@ -22,7 +24,7 @@ use crate::expr::{key_bytes, put_key};
 use crate::types::{SqlType, TypeKind};
 use crate::value::{Date, DateTime, Decimal, Time, Value};
 use crate::{Error, Result};
-use base::{IndexId, KeyRange, Slot};
+use base::{IndexId, Slot, TableId};
 use bytes::Bytes;
 use engine::key::{self, HEAD_BYTES, KeyBuilder, SLOT_BYTES};
 use engine::row::{RowReader, RowWriter};
@@ -55,7 +57,7 @@ const PLACE_BYTES: usize = 4;
 /// The key of a row.
 pub fn row_key(table: &TableDef, row: &[Value]) -> Result<Bytes> {
     let slot = slot_of_row(table, row)?;
-    let mut builder = KeyBuilder::new(table.id, IndexId::PRIMARY);
+    let mut builder = KeyBuilder::new(table.id_of_row(row)?, IndexId::PRIMARY);
     for part in &table.primary().columns {
         put_key(&mut builder, value_at(row, part.column)?, &table.columns[part.column].ty);
     }
@@ -69,7 +71,11 @@ pub fn row_key_of_primary(table: &TableDef, values: &[Value]) -> Result<Option<B
     if values.len() != primary.columns.len() || !table.primary_decides_slot() {
         return Ok(None);
     }
-    let mut builder = KeyBuilder::new(table.id, IndexId::PRIMARY);
+    let id = table.id_of_values(|column| {
+        let at = primary.columns.iter().position(|part| part.column == column);
+        at.map(|at| &values[at])
+    })?;
+    let mut builder = KeyBuilder::new(id, IndexId::PRIMARY);
     for (part, value) in primary.columns.iter().zip(values) {
         put_key(&mut builder, value, &table.columns[part.column].ty);
     }
@@ -320,9 +326,9 @@ pub fn index_entries(table: &TableDef, row: &[Value]) -> Result<Vec<IndexEntry>>
     if count == 1 {
         return Ok(Vec::new());
     }
-    let row_slot = slot_of_row(table, row)?;
+    let place = (table.id_of_row(row)?, slot_of_row(table, row)?);
     let primary = primary_columns(table, row)?;
-    (1..count).map(|index| entry_of(table, index, row, row_slot, &primary)).collect()
+    (1..count).map(|index| entry_of(table, index, row, place, &primary)).collect()
 }
 
 /// The index entries that a new row gets.
@@ -335,7 +341,8 @@ pub fn new_entries(table: &TableDef, row: &[Value]) -> Result<Vec<IndexEntry>> {
 /// One index entry of a row.
 pub fn index_entry(table: &TableDef, index: usize, row: &[Value]) -> Result<IndexEntry> {
     let primary = primary_columns(table, row)?;
-    entry_of(table, index, row, slot_of_row(table, row)?, &primary)
+    let place = (table.id_of_row(row)?, slot_of_row(table, row)?);
+    entry_of(table, index, row, place, &primary)
 }
 
 fn primary_columns(table: &TableDef, row: &[Value]) -> Result<KeyBuilder> {
@@ -350,11 +357,11 @@ fn entry_of(
     table: &TableDef,
     position: usize,
     row: &[Value],
-    row_slot: Slot,
+    (id, row_slot): (TableId, Slot),
     primary: &KeyBuilder,
 ) -> Result<IndexEntry> {
     let index = table.index_at(position);
-    let mut builder = KeyBuilder::new(table.id, index.id);
+    let mut builder = KeyBuilder::new(id, index.id);
     let mut has_null = false;
     for part in &index.columns {
         let value = value_at(row, part.column)?;
@@ -379,12 +386,18 @@ fn entry_of(
     Ok(IndexEntry { index: position, key, value, unique, state })
 }
 
-/// The first `values.len()` columns of an index as the beginning of its keys, without a slot.
-pub fn key_prefix(table: &TableDef, index: &IndexDef, values: &[Value]) -> Result<Vec<u8>> {
+/// The first `values.len()` columns of an index as the beginning of its keys, without a slot. `id` is the table's, or that of
+/// one of its partitions.
+pub fn key_prefix(
+    table: &TableDef,
+    id: TableId,
+    index: &IndexDef,
+    values: &[Value],
+) -> Result<Vec<u8>> {
     if values.len() > index.columns.len() {
         return Err(Error::internal(format!("{} values for index {}", values.len(), index.name)));
     }
-    let mut builder = KeyBuilder::new(table.id, index.id);
+    let mut builder = KeyBuilder::new(id, index.id);
     for (part, value) in index.columns.iter().zip(values) {
         put_part(&mut builder, value, &table.columns[part.column].ty, part.prefix);
     }
@@ -405,7 +418,12 @@ pub fn unique_entry_key(
     if !known {
         return Ok(None);
     }
-    let mut builder = KeyBuilder::new(table.id, index.id);
+    // A unique index of a partitioned table holds all columns that choose the partition.
+    let id = table.id_of_values(|column| {
+        let at = index.columns.iter().position(|part| part.column == column);
+        at.map(|at| &values[at])
+    })?;
+    let mut builder = KeyBuilder::new(id, index.id);
     for (part, value) in index.columns.iter().zip(values) {
         put_key(&mut builder, value, &table.columns[part.column].ty);
     }
@@ -445,14 +463,10 @@ pub fn row_key_from_index_entry(
             entry.get(offset..end).ok_or_else(broken)?
         }
     };
-    let mut builder = KeyBuilder::new(table.id, IndexId::PRIMARY);
+    // An entry and its row stand under one id.
+    let mut builder = KeyBuilder::new(key::table_of_key(entry)?, IndexId::PRIMARY);
     builder.put_columns(primary);
     Ok(builder.finish(Slot(u16::from_be_bytes([s0, s1]))))
-}
-
-/// All rows of a table.
-pub fn rows_range(table: &TableDef) -> KeyRange {
-    KeyRange::prefix(key::index_prefix(table.id, IndexId::PRIMARY))
 }
 
 fn put_part(builder: &mut KeyBuilder, value: &Value, ty: &SqlType, prefix: Option<u32>) {

@@ -365,13 +365,16 @@ impl Sessions {
             let catalog = catalog.current().await?;
             let table = catalog.table("d", table).ok_or("no such table in d")?;
             let index = table.indexes.iter().find(|found| found.name == index);
-            let prefix = table_codec::key_prefix(table, index.ok_or("no such index")?, &[])?;
+            let index = index.ok_or("no such index")?;
             let mut txn = Transaction::begin(client, Mode::Snapshot);
-            let options = ScanOptions { ordered: true, ..ScanOptions::default() };
-            let mut scan = txn.scan(KeyRange::prefix(prefix), options).await?;
             let mut entries = Vec::new();
-            while let Some(page) = scan.next_page().await? {
-                entries.extend(page);
+            for id in table.key_ids() {
+                let range = KeyRange::prefix(table_codec::key_prefix(table, id, index, &[])?);
+                let options = ScanOptions { ordered: true, ..ScanOptions::default() };
+                let mut scan = txn.scan(range, options).await?;
+                while let Some(page) = scan.next_page().await? {
+                    entries.extend(page);
+                }
             }
             let (first, _) = entries.first().cloned().ok_or("it has no entries")?;
             match entries.last() {

@@ -4,6 +4,7 @@
 //! rows by key          keys ─────────────── multi-get ──> rows
 //! index points, range  index entries ─ row keys ─ multi-get ──> rows
 //! primary range, full  scan ──────────────────────────> rows
+//! several partitions   their scans, one after the other
 //! ```
 //!
 //! Invariants:
@@ -17,7 +18,7 @@ use super::{Access, IndexPoint, PlacedRange};
 use crate::catalog::TableDef;
 use crate::value::Value;
 use crate::{Error, Result, table_codec};
-use base::{KeyRange, SlotFilter};
+use base::{KeyRange, SlotFilter, TableId};
 use bytes::Bytes;
 use engine::key::slot_of_key;
 use futures::future::try_join_all;
@@ -58,9 +59,10 @@ pub struct RowReader {
 enum Source {
     /// Row keys to look up.
     Rows(VecDeque<Bytes>),
-    /// Rows themselves.
-    Scan(Scan),
-    /// Rows of several ranges, one after the other.
+    /// Rows themselves: of one range, or of one for each partition. All are open from the start, so that none sees what
+    /// the statement writes.
+    Scans(VecDeque<Scan>),
+    /// Rows of several narrow ranges.
     Ranges(VecDeque<PlacedRange>),
     /// Index entries, then their rows.
     Index {
@@ -70,8 +72,8 @@ enum Source {
         entries: VecDeque<Bytes>,
         /// Scans over entries, not all of them started.
         scans: VecDeque<PlacedRange>,
-        /// The scan that runs.
-        running: Option<Scan>,
+        /// Scans that run, the first one first.
+        running: VecDeque<Scan>,
         /// Row keys that wait for their lookup.
         keys: VecDeque<Bytes>,
     },
@@ -109,34 +111,34 @@ pub async fn read(
             Source::Rows(keys)
         }
         Access::Full => {
-            let range = KeyRange::prefix(table_codec::key_prefix(table, table.primary(), &[])?);
-            Source::Scan(transaction.scan(range, scan_options(&options)).await?)
+            let range = whole(table, table.id)?;
+            Source::Scans(open([range], &scan_options(&options), transaction).await?)
+        }
+        Access::Partitions(ids) => {
+            let ranges = ids.iter().map(|id| whole(table, *id)).collect::<Result<Vec<_>>>()?;
+            Source::Scans(open(ranges, &scan_options(&options), transaction).await?)
         }
         Access::PrimaryRange(ranges) => {
             let has_some = |range: &&PlacedRange| may_have(range.shard.as_ref(), slots);
             let mut scans: VecDeque<PlacedRange> =
                 ranges.iter().filter(has_some).cloned().collect();
-            if options.reverse {
-                scans.make_contiguous().reverse();
-            }
-            match scans.pop_front() {
-                Some(only) if scans.is_empty() => {
-                    Source::Scan(start(only, scan_options(&options), transaction).await?)
+            if scans_at_once(table, scans.len()) {
+                Source::Scans(open(scans, &scan_options(&options), transaction).await?)
+            } else {
+                if options.reverse {
+                    scans.make_contiguous().reverse();
                 }
-                Some(first) => {
-                    scans.push_front(first);
-                    Source::Ranges(scans)
-                }
-                None => Source::Rows(VecDeque::new()),
+                Source::Ranges(scans)
             }
         }
-        Access::IndexRange { index, range } => Source::Index {
+        Access::IndexRange { index, ranges } => Source::Index {
             index: *index,
             entries: VecDeque::new(),
             scans: VecDeque::new(),
-            running: Some(
-                transaction.scan(range.clone(), entry_options(&options, table, *index)).await?,
-            ),
+            running: {
+                let ranges: Vec<_> = ranges.iter().cloned().map(PlacedRange::from).collect();
+                open(ranges, &entry_options(&options, table, *index), transaction).await?
+            },
             keys: VecDeque::new(),
         },
         Access::Index { index, points } => {
@@ -152,10 +154,45 @@ pub async fn read(
                 .filter(|point| point.entry.is_none() && may_have(point.shard.as_ref(), slots))
                 .map(|point| PlacedRange::from(point.clone()))
                 .collect();
-            Source::Index { index: *index, entries, scans, running: None, keys: VecDeque::new() }
+            let (running, keys) = (VecDeque::new(), VecDeque::new());
+            Source::Index { index: *index, entries, scans, running, keys }
         }
     };
     Ok(RowReader { table: table.clone(), wanted: wanted.to_vec(), source, options })
+}
+
+/// All rows under an id.
+fn whole(table: &TableDef, id: TableId) -> Result<PlacedRange> {
+    let prefix = table_codec::key_prefix(table, id, table.primary(), &[])?;
+    Ok(KeyRange::prefix(prefix).into())
+}
+
+/// Whether the scans of so many ranges of the primary key are all opened before the first page: one for each partition.
+pub(crate) fn scans_at_once(table: &TableDef, ranges: usize) -> bool {
+    ranges <= table.partitioning.as_ref().map_or(1, |by| by.partitions.len())
+}
+
+async fn open(
+    ranges: impl IntoIterator<Item = PlacedRange>,
+    options: &ScanOptions,
+    transaction: &mut Transaction,
+) -> Result<VecDeque<Scan>> {
+    let mut scans = VecDeque::new();
+    for range in ranges {
+        scans.push_back(start(range, options.clone(), transaction).await?);
+    }
+    Ok(scans)
+}
+
+/// The next page of scans that run one after the other.
+async fn next_of(scans: &mut VecDeque<Scan>) -> Result<Option<Vec<(Bytes, Bytes)>>> {
+    while let Some(scan) = scans.front_mut() {
+        if let Some(page) = scan.next_page().await? {
+            return Ok(Some(page));
+        }
+        scans.pop_front();
+    }
+    Ok(None)
 }
 
 fn scan_options(options: &ReadOptions) -> ScanOptions {
@@ -218,7 +255,7 @@ impl RowReader {
     /// Whether the next page needs the transaction.
     pub(crate) fn needs_transaction(&self) -> bool {
         match &self.source {
-            Source::Scan(_) => false,
+            Source::Scans(_) => false,
             Source::Rows(keys) => !keys.is_empty(),
             Source::Ranges(_) | Source::Index { .. } => true,
         }
@@ -231,7 +268,7 @@ impl RowReader {
         transaction: Option<&mut Transaction>,
     ) -> Result<Option<Vec<(Bytes, Bytes)>>> {
         match (&mut self.source, transaction) {
-            (Source::Scan(scan), _) => Ok(scan.next_page().await?),
+            (Source::Scans(scans), _) => next_of(scans).await,
             (Source::Rows(keys), None) if keys.is_empty() => Ok(None),
             (Source::Rows(keys), Some(transaction)) => {
                 while !keys.is_empty() {
@@ -291,19 +328,14 @@ impl RowReader {
                         )?);
                     }
                 }
-            } else if let Some(scan) = running {
-                match scan.next_page().await? {
-                    Some(page) => {
-                        for (entry, value) in page {
-                            keys.push_back(table_codec::row_key_from_index_entry(
-                                &self.table,
-                                index,
-                                &entry,
-                                &value,
-                            )?);
-                        }
-                    }
-                    None => *running = None,
+            } else if let Some(page) = next_of(running).await? {
+                for (entry, value) in page {
+                    keys.push_back(table_codec::row_key_from_index_entry(
+                        &self.table,
+                        index,
+                        &entry,
+                        &value,
+                    )?);
                 }
             } else if !scans.is_empty() {
                 let count = scans.len().min(POINTS_AT_ONCE);

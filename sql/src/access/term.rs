@@ -17,7 +17,7 @@ use crate::table_codec;
 use crate::types::{Domain, SqlType};
 use crate::value::{Date, DateTime, Decimal, Value};
 use arrow::datatypes::i256;
-use base::KeyRange;
+use base::{KeyRange, TableId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known about the columns of a table.
@@ -133,11 +133,12 @@ impl Terms {
 }
 
 impl Range {
-    /// Keys of an index whose leading columns have the `known` values and whose next column lies in
-    /// this range. `truncated`: the index holds only the beginning of that column.
+    /// Keys of an index, under this id, whose leading columns have the `known` values and whose next column lies in this
+    /// range. `truncated`: the index holds only the beginning of that column.
     pub fn key_range(
         &self,
         table: &TableDef,
+        id: TableId,
         index: &IndexDef,
         known: &[Value],
         truncated: bool,
@@ -145,7 +146,7 @@ impl Range {
         let prefix = |value: &Value| {
             let mut values = known.to_vec();
             values.push(value.clone());
-            table_codec::key_prefix(table, index, &values)
+            table_codec::key_prefix(table, id, index, &values)
         };
         let start = match &self.lower {
             Some((value, closed)) if *closed || truncated => prefix(value)?.into(),
@@ -156,7 +157,7 @@ impl Range {
         let end = match &self.upper {
             Some((value, closed)) if *closed || truncated => after(&prefix(value)?),
             Some((value, _)) => prefix(value)?.into(),
-            None => after(&table_codec::key_prefix(table, index, known)?),
+            None => after(&table_codec::key_prefix(table, id, index, known)?),
         };
         Ok(KeyRange { start, end })
     }

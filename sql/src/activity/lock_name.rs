@@ -28,6 +28,8 @@ const HIDDEN_PRIMARY: &str = "GEN_CLUST_INDEX";
 pub(crate) struct LockName {
     /// The table.
     pub(crate) table: Option<Arc<TableDef>>,
+    /// The partition, of a table that has any.
+    pub(crate) partition: Option<String>,
     /// The index, as MySQL names it.
     pub(crate) index: Option<String>,
     /// The key's values, with commas between.
@@ -36,8 +38,8 @@ pub(crate) struct LockName {
 
 /// The name of a lock's key.
 pub(crate) fn lock_name(catalog: &Catalog, engine_key: &[u8]) -> LockName {
-    let table = key::table_of_key(engine_key).ok().and_then(|id| catalog.table_by_id(id));
-    let Some(table) = table else { return LockName::default() };
+    let Ok(table_id) = key::table_of_key(engine_key) else { return LockName::default() };
+    let Some(table) = catalog.table_by_id(table_id) else { return LockName::default() };
     let id = key::index_of_key(engine_key).ok();
     let index = table.all_indexes().find(|index| Some(index.id) == id);
     let name = index.map(|index| match index.name.as_str() {
@@ -47,7 +49,8 @@ pub(crate) fn lock_name(catalog: &Catalog, engine_key: &[u8]) -> LockName {
     // Bytes that do not fit the table as it is now have no values to show.
     let values = index.and_then(|index| key_values(table, index, engine_key).ok());
     let data = values.map(|values| values.join(", ").chars().take(DATA_CHARS_MAX).collect());
-    LockName { table: Some(table.clone()), index: name, data }
+    let partition = table.partition_of_id(table_id).map(str::to_string);
+    LockName { table: Some(table.clone()), partition, index: name, data }
 }
 
 /// The number of a lock in a column ENGINE_LOCK_ID: the same for the same owner, key and mode.

@@ -56,8 +56,8 @@ pub struct CreateTable {
     pub options: TableOptions,
     /// shardkey= and its relatives.
     pub sharding: Option<ShardingClause>,
-    /// Text of PARTITION BY or TDSQL_PARTITION BY, from its first word on.
-    pub partition_by: Option<String>,
+    /// PARTITION BY or TDSQL_PARTITION BY.
+    pub partition_by: Option<Box<PartitionBy>>,
     /// `[AS] SELECT …`.
     pub query: Option<CreateTableQuery>,
 }
@@ -462,6 +462,86 @@ pub enum DistributionMethod {
     List,
 }
 
+/// How rows are divided among partitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionBy {
+    /// Written TDSQL_PARTITION BY.
+    pub tdsql: bool,
+    /// By what.
+    pub method: PartitionMethod,
+    /// PARTITIONS n.
+    pub count: Option<u64>,
+    /// SUBPARTITION BY: its text.
+    pub subpartition_by: Option<String>,
+    /// The definitions; empty when there are none.
+    pub partitions: Vec<PartitionDefinition>,
+}
+
+/// What chooses a row's partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartitionMethod {
+    /// RANGE.
+    Range(PartitionKey),
+    /// LIST.
+    List(PartitionKey),
+    /// [LINEAR] HASH.
+    Hash {
+        /// LINEAR.
+        linear: bool,
+        /// What is hashed.
+        expr: Expr,
+    },
+    /// [LINEAR] KEY.
+    Key {
+        /// LINEAR.
+        linear: bool,
+        /// The columns; none stands for those of the primary key.
+        columns: Vec<String>,
+    },
+}
+
+/// What RANGE and LIST compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartitionKey {
+    /// An expression.
+    Expr(Expr),
+    /// COLUMNS.
+    Columns(Vec<String>),
+}
+
+/// PARTITION p ….
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionDefinition {
+    /// The name.
+    pub name: String,
+    /// VALUES.
+    pub values: Option<PartitionValues>,
+    /// ENGINE.
+    pub engine: Option<String>,
+    /// COMMENT.
+    pub comment: Option<String>,
+    /// Definitions of subpartitions: their text, with its parentheses.
+    pub subpartitions: Option<String>,
+}
+
+/// VALUES of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartitionValues {
+    /// LESS THAN: one value per column.
+    LessThan(Vec<PartitionValue>),
+    /// IN: of each item one value per column.
+    In(Vec<Vec<PartitionValue>>),
+}
+
+/// A value of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartitionValue {
+    /// MAXVALUE.
+    Max,
+    /// A constant.
+    Expr(Expr),
+}
+
 /// CREATE INDEX.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateIndex {
@@ -558,7 +638,18 @@ pub enum TableChange {
     Options(TableOptions),
     /// ENABLE KEYS; else DISABLE KEYS.
     EnableKeys(bool),
-    /// Anything else that MySQL has (partitions, CONVERT TO, tablespaces, …): its text.
+    /// ADD PARTITION.
+    AddPartitions {
+        /// PARTITIONS n.
+        count: Option<u64>,
+        /// The definitions.
+        partitions: Vec<PartitionDefinition>,
+    },
+    /// DROP PARTITION.
+    DropPartitions(Vec<String>),
+    /// TRUNCATE PARTITION; none stands for ALL.
+    TruncatePartitions(Vec<String>),
+    /// Anything else that MySQL has (other operations on partitions, CONVERT TO, tablespaces, …): its text.
     Other(String),
 }
 

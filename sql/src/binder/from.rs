@@ -58,9 +58,6 @@ impl BindContext<'_> {
 
     /// A table by its name: of the catalog, or computed.
     pub(crate) fn table_source(&mut self, source: &TableSource) -> Result<Source> {
-        if !source.partitions.is_empty() {
-            return Err(Error::not_supported("PARTITION (…) in FROM; tables have no partitions"));
-        }
         let name = &source.name;
         let database = name
             .database
@@ -76,6 +73,7 @@ impl BindContext<'_> {
             None => self.sources.now = true,
         }
         if let Some(table) = self.catalog.table(&database, &name.name) {
+            let table = &table.select_partitions(&source.partitions)?;
             self.sources.tables.push(table.clone());
             self.sources.names.push(alias.to_string());
             let scan = Scan {
@@ -90,6 +88,9 @@ impl BindContext<'_> {
             && let Some(tables) = self.virtual_tables
             && let Some(virtual_rows) = tables.table(&database, &name.name)?
         {
+            if !source.partitions.is_empty() {
+                return Err(Error::partition_clause_on_plain_table());
+            }
             if source.as_of.is_some() {
                 return Err(Error::invalid_as_of(format!("{database} keeps no past")));
             }

@@ -172,10 +172,7 @@ pub fn virtual_table(database: &str, name: &str, catalog: &Catalog) -> Option<Vi
             "EVENT_CATALOG,EVENT_SCHEMA,EVENT_NAME,DEFINER,TIME_ZONE,EVENT_BODY,EVENT_DEFINITION,\
              EVENT_TYPE,EXECUTE_AT,INTERVAL_VALUE,INTERVAL_FIELD,SQL_MODE,STARTS,ENDS,STATUS",
         ),
-        "partitions" => empty(
-            "TABLE_CATALOG,TABLE_SCHEMA,TABLE_NAME,PARTITION_NAME,SUBPARTITION_NAME,\
-             PARTITION_ORDINAL_POSITION,PARTITION_METHOD,PARTITION_EXPRESSION,TABLE_ROWS,TABLESPACE_NAME",
-        ),
+        "partitions" => partitions(catalog),
         "files" => empty(
             "FILE_ID,FILE_NAME,FILE_TYPE,TABLESPACE_NAME,LOGFILE_GROUP_NAME,ENGINE,INITIAL_SIZE,\
              EXTENT_SIZE,TOTAL_EXTENTS,EXTRA",
@@ -315,6 +312,68 @@ fn tables(catalog: &Catalog) -> VirtualTable {
             ("CHECKSUM", number()),
             ("CREATE_OPTIONS", SqlType::varchar(256, CollationId::DEFAULT)),
             ("TABLE_COMMENT", long_text()),
+        ],
+        rows,
+    )
+}
+
+/// One row for each partition, and one for each table without any. Sizes are not counted.
+fn partitions(catalog: &Catalog) -> VirtualTable {
+    let mut rows = Vec::new();
+    for table in all_tables(catalog) {
+        let row = |own: [Value; 5], comment: Value| -> Row {
+            let [name, position, method, expression, description] = own;
+            let mut row = vec![text("def"), text(&table.database), text(&table.name)];
+            row.extend([name, Value::Null, position, Value::Null, method, Value::Null]);
+            row.extend([expression, Value::Null, description]);
+            row.extend(vec![Value::Null; 6]);
+            row.extend([moment(table.created_unix), Value::Null, Value::Null, Value::Null]);
+            row.extend([comment, Value::Null, Value::Null]);
+            row
+        };
+        let Some(partitioning) = &table.partitioning else {
+            rows.push(row([const { Value::Null }; 5], text("")));
+            continue;
+        };
+        for (position, partition) in partitioning.partitions.iter().enumerate() {
+            let description = show::partition::description(table, partitioning, partition);
+            let own = [
+                text(&partition.name),
+                Value::UInt(position as u64 + 1),
+                text(partitioning.method.name()),
+                text(show::partition::expression(table, &partitioning.method)),
+                description.map_or(Value::Null, text),
+            ];
+            rows.push(row(own, text(&partition.comment)));
+        }
+    }
+    table(
+        &[
+            ("TABLE_CATALOG", name_type()),
+            ("TABLE_SCHEMA", name_type()),
+            ("TABLE_NAME", name_type()),
+            ("PARTITION_NAME", name_type()),
+            ("SUBPARTITION_NAME", name_type()),
+            ("PARTITION_ORDINAL_POSITION", number()),
+            ("SUBPARTITION_ORDINAL_POSITION", number()),
+            ("PARTITION_METHOD", SqlType::varchar(13, CollationId::DEFAULT)),
+            ("SUBPARTITION_METHOD", SqlType::varchar(13, CollationId::DEFAULT)),
+            ("PARTITION_EXPRESSION", SqlType::varchar(2048, CollationId::DEFAULT)),
+            ("SUBPARTITION_EXPRESSION", SqlType::varchar(2048, CollationId::DEFAULT)),
+            ("PARTITION_DESCRIPTION", long_text()),
+            ("TABLE_ROWS", number()),
+            ("AVG_ROW_LENGTH", number()),
+            ("DATA_LENGTH", number()),
+            ("MAX_DATA_LENGTH", number()),
+            ("INDEX_LENGTH", number()),
+            ("DATA_FREE", number()),
+            ("CREATE_TIME", SqlType::datetime(0)),
+            ("UPDATE_TIME", SqlType::datetime(0)),
+            ("CHECK_TIME", SqlType::datetime(0)),
+            ("CHECKSUM", number()),
+            ("PARTITION_COMMENT", long_text()),
+            ("NODEGROUP", name_type()),
+            ("TABLESPACE_NAME", name_type()),
         ],
         rows,
     )

@@ -93,7 +93,7 @@ fn lock_row(
     (owner, key, mode): (LockOwner, &Bytes, LockMode),
     status: &str,
 ) -> Row {
-    let LockName { table, index, data } = lock_name(catalog, key);
+    let LockName { table, partition, index, data } = lock_name(catalog, key);
     let table = table.as_ref();
     vec![
         text("INNODB"),
@@ -103,7 +103,7 @@ fn lock_row(
         Value::Null,
         or_null(table.map(|table| table.database.as_str())),
         or_null(table.map(|table| table.name.as_str())),
-        Value::Null,
+        or_null(partition),
         Value::Null,
         or_null(index),
         Value::UInt(0),

@@ -1,6 +1,7 @@
 //! Bytes of catalog records: protobuf messages, so that later versions add fields and old ones skip
 //! them. Field numbers are never reused. `docs/formats.md`, "Catalog", lists them.
 
+use super::partition::record::{self as partition_record, PartitioningRecord};
 use super::{
     ColumnDef, DatabaseDef, DefaultValue, Distribution, IndexColumn, IndexDef, IndexState,
     ItemValue, ItemValues, SetItem, Sharding, TableDef,
@@ -10,6 +11,7 @@ use crate::types::{SqlType, TypeKind};
 use crate::{Error, Result, table_codec};
 use base::{DatabaseId, IndexId, SLOT_COUNT, SlotRange, TableId, Timestamp};
 use prost::Message;
+use std::sync::Arc;
 
 /// A database.
 #[derive(Clone, PartialEq, Message)]
@@ -68,6 +70,9 @@ pub(super) struct TableRecord {
     next_index_id: u32,
     #[prost(uint64, tag = "32")]
     index_version: u64,
+    /// Of a table with partitions.
+    #[prost(message, optional, tag = "22")]
+    partitioning: Option<PartitioningRecord>,
 }
 
 /// What goes to a set.
@@ -225,6 +230,7 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         unpublished: table.unpublished.iter().map(encode_index).collect(),
         next_index_id: table.next_index_id,
         index_version: table.index_version,
+        partitioning: table.partitioning.as_deref().map(partition_record::encode),
     };
     Ok(record.encode_to_vec())
 }
@@ -302,7 +308,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
     if indexes.is_empty() {
         return Err(corrupt(format!("table {} has no index", record.name)));
     }
-    Ok(TableDef {
+    let table = TableDef {
         id: TableId(record.id),
         database: record.database,
         name: record.name,
@@ -320,7 +326,12 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         created_unix: record.created_unix,
         options: record.options,
         retention_s: record.retention_s,
-    })
+        partitioning: None,
+    };
+    let Some(partitioning) = record.partitioning else { return Ok(table) };
+    let table = Arc::new(table);
+    let partitioning = partition_record::decode(partitioning, &table)?;
+    Ok(TableDef { partitioning: Some(Arc::new(partitioning)), ..Arc::unwrap_or_clone(table) })
 }
 
 fn encode_column(column: &ColumnDef) -> Result<ColumnRecord> {

@@ -4,7 +4,7 @@
 //! table 100  ()            → version (8 BE)       written by every schema change
 //! table 101  (name)        → database record
 //! table 102  (table id)    → table record
-//! table 103  (table id)    → dropped table        rows still to be removed
+//! table 103  (table id)    → dropped table or partition: rows still to be removed
 //! table 104  (user, host)  → account record
 //! table 105  (table, kind) → highest value handed out: kind 0 AUTO_INCREMENT, 1 hidden row id
 //! table 106  (kind)        → counter of ids: 0 databases, 1 tables
@@ -19,6 +19,7 @@
 //! tables: as it is, or the next one when it removes the record with which it kept others away.
 
 use super::index_jobs::{self, IndexJob};
+use super::partition::PartitionDef;
 use super::table_locks::{LockHolder, TableLocks};
 use super::{Catalog, DatabaseDef, TableDef, record};
 use crate::instance::Account;
@@ -273,8 +274,27 @@ impl SchemaChange {
     /// Removes a table's record and remembers that its rows are to be removed.
     pub(crate) fn drop_table(&mut self, table: &TableDef, now_unix: u64) -> Result<()> {
         self.txn.delete(table_key(table.id), Expect::Any)?;
-        let dropped = DroppedRecord { name: table.qualified_name(), dropped_unix: now_unix };
-        Ok(self.txn.put(dropped_key(table.id), dropped.encode_to_vec(), Expect::Any)?)
+        self.drop_rows(table.id, table.qualified_name(), now_unix)?;
+        for partition in table.partitioning.iter().flat_map(|by| &by.partitions) {
+            self.drop_partition(table, partition, now_unix)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers that the rows of a partition are to be removed; the caller stores the table without it.
+    pub(crate) fn drop_partition(
+        &mut self,
+        table: &TableDef,
+        partition: &PartitionDef,
+        now_unix: u64,
+    ) -> Result<()> {
+        let name = format!("{} partition {}", table.qualified_name(), partition.name);
+        self.drop_rows(partition.id, name, now_unix)
+    }
+
+    fn drop_rows(&mut self, id: TableId, name: String, dropped_unix: u64) -> Result<()> {
+        let dropped = DroppedRecord { name, dropped_unix };
+        Ok(self.txn.put(dropped_key(id), dropped.encode_to_vec(), Expect::Any)?)
     }
 
     /// Commits; answers the new version.
@@ -331,10 +351,10 @@ impl LockChange {
     }
 }
 
-/// A dropped table whose rows may still be there.
+/// A dropped table or partition whose rows may still be there.
 #[derive(Clone, PartialEq, Message)]
 struct DroppedRecord {
-    /// `database.table`, for people.
+    /// `database.table`, and the partition, for people.
     #[prost(string, tag = "1")]
     name: String,
     /// When it was dropped.
@@ -358,12 +378,17 @@ pub(crate) async fn bump(
     }
 }
 
-/// An id that no table ever had.
-pub(crate) async fn new_table_id(client: &Arc<dyn ShardClient>) -> Result<TableId> {
+/// So many ids that no table and no partition ever had.
+pub(crate) async fn new_table_ids(
+    client: &Arc<dyn ShardClient>,
+    count: usize,
+) -> Result<Vec<TableId>> {
     let key = meta_key(IDS, |key| key.put_u64(1));
-    let id = bump(client, key, 1, u64::from(TableId::FIRST_USER.0)).await?;
-    let id = u32::try_from(id).map_err(|_| Error::too_large("table ids are used up"))?;
-    Ok(TableId(id))
+    let first = bump(client, key, count as u64, u64::from(TableId::FIRST_USER.0)).await?;
+    let id = |id: u64| u32::try_from(id).map(TableId);
+    let ids = (first..first.saturating_add(count as u64)).map(id);
+    let ids: std::result::Result<Vec<TableId>, _> = ids.collect();
+    ids.map_err(|_| Error::too_large("table ids are used up"))
 }
 
 /// An id that no database ever had.

@@ -3,7 +3,7 @@
 //! Pure: nothing is read or written here. The order of the steps is the order in which MySQL finds
 //! mistakes: columns, keys, defaults, sharding.
 //!
-//! Not here: column types (`column_type`), storing the definition (`ddl`).
+//! Not here: column types (`column_type`), partitions (`partition`), storing the definition (`ddl`).
 
 use super::column_type::{self, ColumnType};
 use crate::ast;
@@ -75,6 +75,8 @@ pub(super) fn define(
         created_unix: ctx.now_unix_micros / 1_000_000,
         options: printed_options(options),
         retention_s: retention(options)?,
+        // `partition` adds it.
+        partitioning: None,
     };
     if create.columns.is_empty() {
         return Err(Error::no_columns());
@@ -119,9 +121,6 @@ fn refuse_unsupported(create: &ast::CreateTable) -> Result<()> {
             "CHECK constraints: leave the constraint out and check values in the application",
         );
     }
-    if create.partition_by.is_some() {
-        return refuse("PARTITION BY: rows are spread by shardkey= already");
-    }
     for column in &create.columns {
         if column.generated.is_some() {
             return refuse("generated columns: compute the value in the query");
@@ -134,7 +133,12 @@ fn refuse_unsupported(create: &ast::CreateTable) -> Result<()> {
 }
 
 fn check_engine(options: &ast::TableOptions) -> Result<()> {
-    match &options.engine {
+    check_engine_name(options.engine.as_deref())
+}
+
+/// Refuses engines that nobody knows, of a table or of a partition.
+pub(super) fn check_engine_name(engine: Option<&str>) -> Result<()> {
+    match engine {
         Some(engine) if !engine.eq_ignore_ascii_case("InnoDB") => {
             // Schemas of other engines are taken as MySQL takes them with a substitute engine, but only
             // those whose tables behave like ours for every statement we have.

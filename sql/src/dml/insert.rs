@@ -44,11 +44,9 @@ pub(crate) async fn run(
     txn: &SharedTransaction,
     check: Check,
 ) -> Result<Changes> {
-    if !insert.partitions.is_empty() {
-        return Err(Error::not_supported("PARTITION (…): name only the table"));
-    }
     let ctx = &env.ctx;
     let table = find_writable(&insert.table, None, session, &env.catalog)?;
+    let table = table.select_partitions(&insert.partitions)?;
     let columns = target_columns(insert, &table)?;
     let maker = RowMaker::new(&table, ctx)?;
     let (warnings, mut widened) = (ctx.warnings.count(), None);

@@ -78,9 +78,6 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
     if !session.instance.config.local_infile {
         return Err(Error::local_infile_off());
     }
-    if !load.partitions.is_empty() {
-        return Err(Error::not_supported("PARTITION (…): name only the table"));
-    }
     if let Some(charset) = &load.charset {
         // Bytes are read as UTF-8, or as they are.
         collation::connection_charset(charset)?;
@@ -104,6 +101,7 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
         locking: inside.is_some().then(|| session.exclusive_locking()),
     };
     let table = find_writable(&load.table, None, session, &env.catalog)?;
+    let table = table.select_partitions(&load.partitions)?;
     let mut given = vec![false; table.columns.len()];
     let mut targets = Vec::with_capacity(load.fields.len());
     if load.fields.is_empty() {
@@ -138,8 +136,8 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
     }
     let has_unique = table.row_id().is_none() || table.all_indexes().skip(1).any(|i| i.unique);
     let on_duplicate = match load.duplicates {
-        // Without a unique key nothing can be a duplicate, and no lookup is needed.
-        _ if !has_unique => OnDuplicate::Error,
+        // Without a unique key nothing can be a duplicate, and no lookup is needed. Rows that fit no partition are left out.
+        _ if !has_unique && table.partitioning.is_none() => OnDuplicate::Error,
         LoadDuplicates::Replace => OnDuplicate::Replace,
         LoadDuplicates::Ignore | LoadDuplicates::Default => OnDuplicate::Ignore,
     };

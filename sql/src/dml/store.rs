@@ -180,7 +180,7 @@ impl Store<'_> {
         let mut encoded = Vec::with_capacity(rows.len());
         for row in rows {
             let row_key = match new_row_key(&self.table, &row.values, self.ctx) {
-                Err(error) if self.may_leave_out(&error) => {
+                Err(error) if self.leaves_out(&error) => {
                     self.ctx.warn(error);
                     self.duplicates += 1;
                     self.skipped += 1;
@@ -204,9 +204,9 @@ impl Store<'_> {
         Ok(())
     }
 
-    /// Whether IGNORE leaves a row out because of this error.
-    fn may_leave_out(&self, error: &Error) -> bool {
-        matches!(self.on_duplicate, OnDuplicate::Ignore) && has_no_place(error)
+    /// Whether IGNORE leaves a row out for this error.
+    fn leaves_out(&self, error: &Error) -> bool {
+        matches!(self.on_duplicate, OnDuplicate::Ignore) && is_ignored(error)
     }
 
     async fn put_one(
@@ -354,9 +354,10 @@ fn check_inside(key: &[u8], ctx: &EvalContext) -> Result<()> {
     }
 }
 
-/// Whether a row cannot be written because of where it would belong: IGNORE leaves it as it is.
-pub(crate) fn has_no_place(error: &Error) -> bool {
-    matches!(error.code, 1526 | 1748)
+/// Whether IGNORE makes a warning of an error: a duplicate key, no set or partition for the row, or one that the statement has
+/// not named.
+pub(crate) fn is_ignored(error: &Error) -> bool {
+    matches!(error.code, 1062 | 1526 | 1748)
 }
 
 /// Lets a transaction send its writes when they are too many for memory. `changes` are the statement's so far.

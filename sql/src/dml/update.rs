@@ -1,7 +1,8 @@
 //! UPDATE of one table.
 //!
 //! Rows are found through `access`, checked, and changed page by page; a scan does not see what the
-//! statement writes, so no row is met twice. With ORDER BY the rows are gathered and sorted first. Rows that are chosen
+//! statement writes, so no row is met twice. With ORDER BY, or when rows may change their partition, the rows are gathered
+//! first. Rows that are chosen
 //! are locked, where the statement locks; those it only looked at are not.
 
 use super::bind::{self, RowSubqueries};
@@ -39,6 +40,8 @@ pub(super) struct Target {
     limit: Option<u64>,
     /// How rows are locked.
     locking: Option<Locking>,
+    /// Whether all rows are found before the first is changed, because a row may go to a partition that is read later.
+    gathers: bool,
 }
 
 /// The one table of a statement; 1235 for joins.
@@ -64,13 +67,11 @@ impl Target {
         env: &StatementContext,
         txn: &SharedTransaction,
     ) -> Result<Target> {
-        if !source.partitions.is_empty() {
-            return Err(Error::not_supported("PARTITION (…): name only the table"));
-        }
         if source.as_of.is_some() {
             return Err(Error::invalid_as_of("only SELECT reads the past, nothing changes it"));
         }
         let table = find_writable(&source.name, source.alias.as_deref(), session, &env.catalog)?;
+        let table = table.select_partitions(&source.partitions)?;
         session.check_defined(std::slice::from_ref(&table)).await?;
         let alias = source.alias.clone().unwrap_or_else(|| table.name.clone());
         let scope = Scope::of_table(&table, &alias);
@@ -90,7 +91,8 @@ impl Target {
             }
         };
         let (subqueries, locking) = (bound.subqueries, env.locking);
-        Ok(Target { table, alias, conjuncts, subqueries, order, limit, locking })
+        let gathers = false;
+        Ok(Target { table, alias, conjuncts, subqueries, order, limit, locking, gathers })
     }
 
     /// The columns of the table, under the name it has in the statement.
@@ -131,7 +133,7 @@ impl Target {
         };
         let left = self.limit.unwrap_or(u64::MAX);
         let mut matches = Matches { target: self, reader, txn, ctx, left, sorted: None };
-        if !matches.target.order.is_empty() {
+        if !matches.target.order.is_empty() || matches.target.gathers {
             let mut rows = Vec::new();
             while let Some(page) = matches.page(u64::MAX).await? {
                 rows.extend(page);
@@ -260,6 +262,12 @@ pub(crate) async fn run(
     let mut target = Target::bind(session, source, clauses, env, txn).await?;
     let (assignments, mut subqueries) =
         bind_assignments(session, update, &target, env, txn).await?;
+    let moving = target.table.partition_columns();
+    let is_touched = |column: &usize| {
+        let assigned = assignments.iter().any(|assignment| assignment.column == *column);
+        assigned || target.table.columns[*column].on_update_now
+    };
+    target.gathers = moving.iter().any(is_touched);
     let maker = RowMaker::new(&target.table, ctx)?;
     let (mut matched, mut changed) = (0, 0);
     let mut matches = target.open(txn, ctx).await?;
@@ -290,11 +298,7 @@ pub(crate) async fn run(
             let locking = env.locking.as_ref();
             match store::change(&mut txn, &table, &key, (&old, &new), locking, ctx).await {
                 Ok(_) => changed += 1,
-                Err(error)
-                    if update.ignore && (error.code == 1062 || store::has_no_place(&error)) =>
-                {
-                    ctx.warn(error);
-                }
+                Err(error) if update.ignore && store::is_ignored(&error) => ctx.warn(error),
                 Err(error) => return Err(error),
             }
             store::make_room(&mut txn, &so_far, check, ctx).await?;

@@ -16,7 +16,7 @@ use super::operator::{batch, operator, properties, schema_of, stream};
 use crate::access::{self, Access, PlacedRange, ReadOptions};
 use crate::catalog::TableDef;
 use crate::expr::{Expr, ExprKind, key_bytes};
-use crate::planner::plan::{Join, JoinKind, Plan, Subqueries};
+use crate::planner::plan::{Join, JoinKind, Plan, SUBQUERY, Scan, Subqueries};
 use crate::types::{Domain, SqlType, array_value};
 use crate::value::Value;
 use crate::{Error, Result, table_codec};
@@ -24,6 +24,7 @@ use arrow::array::{ArrayRef, BooleanArray, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, take};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use base::TableId;
 use bytes::Bytes;
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_plan::{ExecutionPlan, PlanProperties};
@@ -48,6 +49,8 @@ pub struct Lookup {
     rest: Vec<Expr>,
     /// What becomes of left rows without a partner.
     kind: JoinKind,
+    /// The ids under which rows of the table can stand: its own, or those of partitions.
+    ids: Vec<TableId>,
 }
 
 impl Lookup {
@@ -60,6 +63,12 @@ impl Lookup {
     pub fn knows_shards(&self) -> bool {
         let is_known = |column: &usize| self.keys.iter().any(|(known, _)| known == column);
         !self.table.indexes[self.index].global && self.table.sharding_columns().iter().all(is_known)
+    }
+
+    /// The partitions in which rows are looked up, for EXPLAIN; `None` for a table without any.
+    pub fn partitions(&self) -> Option<Vec<&str>> {
+        self.table.partitioning.as_ref()?;
+        Some(self.ids.iter().filter_map(|id| self.table.partition_of_id(*id)).collect())
     }
 }
 
@@ -130,7 +139,22 @@ pub fn plan(
         keys,
         rest: join.on.clone(),
         kind: join.kind,
+        ids: partitions(scan, environment)?,
     }))
+}
+
+/// The ids under which the rows of a scan stand, as far as its constants tell; values of subqueries are not known here.
+fn partitions(scan: &Scan, environment: &Environment) -> Result<Vec<TableId>> {
+    if scan.table.partitioning.is_none() {
+        return Ok(vec![scan.table.id]);
+    }
+    let known = scan.conjuncts.iter().filter(|conjunct| {
+        let mut columns = BTreeSet::new();
+        conjunct.columns(&mut columns);
+        columns.range(SUBQUERY..).next().is_none()
+    });
+    let known: Vec<Expr> = known.cloned().collect();
+    access::ids(&scan.table, &known, &environment.ctx)
 }
 
 /// Whether values of one type are keys of a column of another one as they are.
@@ -381,8 +405,10 @@ fn access_of(lookup: &Lookup, keys: impl Iterator<Item = Vec<Value>>) -> Result<
             return Ok(Access::Rows(rows.into_iter().collect()));
         }
     }
-    let points = keys.iter().map(|values| access::point(table, index, values));
-    let points = points.collect::<Result<Vec<_>>>()?;
+    let mut points = Vec::with_capacity(keys.len());
+    for values in &keys {
+        points.extend(access::index_points(table, &lookup.ids, index, values)?);
+    }
     Ok(match index.primary {
         true => Access::PrimaryRange(points.into_iter().map(PlacedRange::from).collect()),
         false => Access::Index { index: lookup.index, points },

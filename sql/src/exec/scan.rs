@@ -77,8 +77,8 @@ impl TableScanExec {
     /// Whether its readers need no transaction once they are open.
     pub fn reads_alone(&self) -> bool {
         match &self.access {
-            Access::Full => true,
-            Access::PrimaryRange(ranges) => ranges.len() == 1,
+            Access::Full | Access::Partitions(_) => true,
+            Access::PrimaryRange(ranges) => access::read::scans_at_once(&self.table, ranges.len()),
             Access::Nothing
             | Access::Rows(_)
             | Access::Index { .. }

@@ -105,7 +105,9 @@ pub(super) async fn run(
     drop(pages);
     // Where an outer join has no row, the query tells that there is none.
     for table in tables.iter().filter(|table| table.lacks) {
-        passed_over.remove(&table.table.id);
+        table.table.key_ids().iter().for_each(|id| {
+            passed_over.remove(id);
+        });
     }
     if !passed_over.is_empty() {
         let mut txn = txn.lock().await;
@@ -136,9 +138,9 @@ fn passed_over(
     for (table, locking) in tables.into_iter().zip(locks) {
         let Plan::Scan(scan) = table else { continue };
         match locking.is_some_and(|locking| locking.skips()) {
-            true => skipping.insert(scan.table.id),
-            false => read.insert(scan.table.id),
-        };
+            true => skipping.extend(scan.table.key_ids()),
+            false => read.extend(scan.table.key_ids()),
+        }
     }
     skipping.retain(|table| !read.contains(table));
     skipping
@@ -288,6 +290,7 @@ impl LockedTable {
         let mut columns: BTreeSet<usize> =
             table.primary().columns.iter().map(|part| part.column).collect();
         columns.extend(table.sharding_columns());
+        columns.extend(table.partition_columns());
         let mut key = Vec::with_capacity(columns.len());
         for column in columns {
             let place = scan.columns.iter().position(|read| *read == column);

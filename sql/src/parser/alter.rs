@@ -108,8 +108,17 @@ impl Parser<'_> {
         let word = self.upper();
         self.advance();
         let change = match word.as_str() {
-            "ADD" if !self.is("PARTITION") => return self.add(changes),
-            "DROP" if !self.is("PARTITION") => self.drop_part()?,
+            "ADD" if self.accept_word("PARTITION") => self.add_partitions()?,
+            "DROP" if self.accept_word("PARTITION") => {
+                TableChange::DropPartitions(self.changed_partitions()?)
+            }
+            "TRUNCATE" if self.accept_word("PARTITION") => {
+                let all = self.accept_word("ALL");
+                let names = if all { Vec::new() } else { self.changed_partitions()? };
+                TableChange::TruncatePartitions(names)
+            }
+            "ADD" => return self.add(changes),
+            "DROP" => self.drop_part()?,
             "MODIFY" => {
                 self.accept_word("COLUMN");
                 let column = self.column_definition()?;
@@ -136,10 +145,10 @@ impl Parser<'_> {
             }
             "ENABLE" if self.accept_word("KEYS") => TableChange::EnableKeys(true),
             "DISABLE" if self.accept_word("KEYS") => TableChange::EnableKeys(false),
-            "ADD" | "DROP" | "ALTER" | "ORDER" | "CONVERT" | "FORCE" | "DISCARD" | "IMPORT"
-            | "TRUNCATE" | "COALESCE" | "REORGANIZE" | "EXCHANGE" | "ANALYZE" | "CHECK"
-            | "OPTIMIZE" | "REBUILD" | "REPAIR" | "REMOVE" | "PARTITION" | "ALGORITHM" | "LOCK"
-            | "WITH" | "WITHOUT" | "SECONDARY_LOAD" | "SECONDARY_UNLOAD" => {
+            "ALTER" | "ORDER" | "CONVERT" | "FORCE" | "DISCARD" | "IMPORT" | "TRUNCATE"
+            | "COALESCE" | "REORGANIZE" | "EXCHANGE" | "ANALYZE" | "CHECK" | "OPTIMIZE"
+            | "REBUILD" | "REPAIR" | "REMOVE" | "PARTITION" | "ALGORITHM" | "LOCK" | "WITH"
+            | "WITHOUT" | "SECONDARY_LOAD" | "SECONDARY_UNLOAD" => {
                 self.at = start;
                 self.other_change()?
             }
@@ -177,7 +186,7 @@ impl Parser<'_> {
 
     /// Whether the comma here continues a list of names: after it comes a name and then a comma or the
     /// end, while every change starts with a word and something after it.
-    fn is_column_after_comma(&self) -> bool {
+    pub(super) fn is_column_after_comma(&self) -> bool {
         let ends = |kind| matches!(kind, TokenKind::Comma | TokenKind::End | TokenKind::Semicolon);
         matches!(self.kind_at(1), TokenKind::Word | TokenKind::Quoted)
             && (ends(self.kind_at(2))

@@ -209,11 +209,7 @@ impl Parser<'_> {
     fn after_columns(&mut self, table: &mut CreateTable) -> Result<()> {
         loop {
             if self.is("PARTITION") || self.is("TDSQL_PARTITION") {
-                let start = self.at;
-                self.advance();
-                self.expect_word("BY")?;
-                self.skip_partitioning()?;
-                table.partition_by = Some(self.text_from(start).to_string());
+                table.partition_by = Some(Box::new(self.partition_by()?));
             } else if let Some(sharding) = self.sharding_clause()? {
                 table.sharding = Some(sharding);
             } else if !self.table_option(&mut table.options)? {
@@ -289,7 +285,7 @@ impl Parser<'_> {
     }
 
     /// Skips `( … )`.
-    fn skip_parentheses(&mut self) -> Result<()> {
+    pub(super) fn skip_parentheses(&mut self) -> Result<()> {
         let mut depth = 0usize;
         loop {
             match self.kind() {
@@ -305,21 +301,6 @@ impl Parser<'_> {
             self.advance();
             if depth == 0 {
                 return Ok(());
-            }
-        }
-    }
-
-    /// Skips what follows PARTITION BY.
-    fn skip_partitioning(&mut self) -> Result<()> {
-        loop {
-            match self.upper().as_str() {
-                "LINEAR" | "HASH" | "KEY" | "RANGE" | "LIST" | "COLUMNS" | "PARTITIONS"
-                | "SUBPARTITION" | "SUBPARTITIONS" | "BY" | "ALGORITHM" => self.advance(),
-                _ => match self.kind() {
-                    TokenKind::LeftParen => self.skip_parentheses()?,
-                    TokenKind::Integer | TokenKind::Equal => self.advance(),
-                    _ => return Ok(()),
-                },
             }
         }
     }

@@ -121,6 +121,7 @@ struct Table<'a> {
 #[derive(Default)]
 struct Line {
     table: Option<String>,
+    partitions: Option<String>,
     access: Option<&'static str>,
     possible: Vec<String>,
     key: Option<String>,
@@ -257,6 +258,7 @@ impl Table<'_> {
         let whole = definition.unique && columns == definition.columns.len();
         let line = Line {
             table: Some(scan.alias.clone()),
+            partitions: lookup.partitions().map(|names| names.join(",")),
             access: Some(if whole { "eq_ref" } else { "ref" }),
             possible: vec![definition.name.clone()],
             key: Some(definition.name.clone()),
@@ -282,7 +284,7 @@ impl Table<'_> {
             Value::UInt(id),
             Value::text(select_type),
             text(line.table.clone()),
-            Value::Null,
+            text(line.partitions.clone()),
             line.access.map_or(Value::Null, Value::text),
             text(list(&line.possible)),
             text(line.key.clone()),
@@ -370,13 +372,17 @@ fn scan_line(scan: &Scan, mut extra: Extra, ctx: &EvalContext) -> Result<Line> {
     let name = |index: usize| table.indexes[index].name.clone();
     let possible = choice.possible.iter().map(|&index| name(index)).collect();
     let slots = Some(access_slots(table, &choice));
+    let table_name = Some(scan.alias.clone());
+    let partitions = partitions_of(table, &choice);
     let mut line =
-        Line { table: Some(scan.alias.clone()), possible, extra, slots, ..Line::default() };
+        Line { table: table_name, partitions, possible, extra, slots, ..Line::default() };
+    // A partitioned table has one point or range for each of its partitions.
+    let copies = choice.partitions.as_ref().map_or(1, |partitions| partitions.len().max(1));
     match &choice.access {
         Access::Nothing => {
             return Ok(Line { extra: vec!["Impossible WHERE".into()], ..Line::default() });
         }
-        Access::Full => line.access = Some("ALL"),
+        Access::Full | Access::Partitions(_) => line.access = Some("ALL"),
         Access::Rows(rows) => {
             line.access = Some(if rows.len() == 1 { "const" } else { "range" });
             line.rows = Some(rows.len() as u64);
@@ -384,16 +390,18 @@ fn scan_line(scan: &Scan, mut extra: Extra, ctx: &EvalContext) -> Result<Line> {
         Access::Index { index, points } => {
             let definition = &table.indexes[*index];
             let whole = definition.unique && choice.known_columns == definition.columns.len();
-            line.access = Some(match (points.len(), whole) {
+            let copied = points.iter().filter(|point| point.entry.is_none()).count();
+            let points = points.len() - copied + copied / copies;
+            line.access = Some(match (points, whole) {
                 (1, true) => "const",
                 (1, false) => "ref",
                 _ => "range",
             });
-            line.rows = whole.then_some(points.len() as u64);
+            line.rows = whole.then_some(points as u64);
         }
         Access::IndexRange { .. } => line.access = Some("range"),
         Access::PrimaryRange(ranges) => {
-            let point = ranges.len() == 1 && choice.known_columns > 0;
+            let point = ranges.len() <= copies && choice.known_columns > 0;
             line.access = Some(if point { "ref" } else { "range" });
         }
     }
@@ -407,10 +415,18 @@ fn scan_line(scan: &Scan, mut extra: Extra, ctx: &EvalContext) -> Result<Line> {
     Ok(line)
 }
 
+/// The names of the partitions that are read; `None` for a table without any.
+fn partitions_of(table: &TableDef, choice: &Choice) -> Option<String> {
+    let partitioning = table.partitioning.as_ref()?;
+    let positions = choice.partitions.iter().flatten();
+    let names = positions.map(|position| partitioning.partitions[*position].name.as_str());
+    Some(names.collect::<Vec<_>>().join(","))
+}
+
 /// The index that an access walks, and how many of its columns bound the walk.
 fn used_key(choice: &Choice) -> Option<(usize, usize)> {
     Some(match &choice.access {
-        Access::Nothing | Access::Full => return None,
+        Access::Nothing | Access::Full | Access::Partitions(_) => return None,
         Access::Rows(_) => (0, choice.known_columns),
         Access::PrimaryRange(_) => (0, choice.known_columns.max(1)),
         Access::Index { index, .. } => (*index, choice.known_columns),
@@ -594,7 +610,7 @@ fn scan_text(scan: &Scan, ctx: &EvalContext) -> Result<String> {
     let index = |index: usize| scan.table.indexes[index].name.clone();
     let how = match &choice.access {
         Access::Nothing => "No rows of".to_string(),
-        Access::Full => "Scan".to_string(),
+        Access::Full | Access::Partitions(_) => "Scan".to_string(),
         Access::Rows(rows) => format!("{} rows by key of", rows.len()),
         Access::PrimaryRange(ranges) => format!("{} ranges of the primary key of", ranges.len()),
         Access::Index { index: number, points } => {
@@ -607,6 +623,9 @@ fn scan_text(scan: &Scan, ctx: &EvalContext) -> Result<String> {
     let mut text = format!("{how} {} ({})", scan.alias, columns.join(", "));
     if !scan.conjuncts.is_empty() {
         let _ = write!(text, ", condition: {}", list(&scan.conjuncts, " and "));
+    }
+    if let Some(partitions) = partitions_of(&scan.table, &choice) {
+        let _ = write!(text, ", partitions: {partitions}");
     }
     if access::is_in_one_shard(&scan.table, &choice) {
         text.push_str(", one shard");

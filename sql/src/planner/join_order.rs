@@ -183,7 +183,7 @@ fn rank(plan: &Plan, ctx: &EvalContext) -> Result<u8> {
                 Access::Nothing | Access::Rows(_) => 4,
                 Access::Index { .. } => 3,
                 Access::IndexRange { .. } | Access::PrimaryRange(_) => 2,
-                Access::Full => 0,
+                Access::Full | Access::Partitions(_) => 0,
             }
         }
         Plan::OneRow => 5,

@@ -7,7 +7,7 @@
 //!
 //! Two tables are *co-located* when their sharding keys have as many columns, in pairs of types whose equal values have equal key
 //! bytes. A join of them is *local* when it equates the keys column by column. It is then computed shard by shard, or by
-//! look-ups that ask the one shard of each row.
+//! look-ups that ask the one shard of each row. Partitions play no part: a row's slot does not depend on its partition.
 //!
 //! Invariants:
 //! 1. No row that a local join pairs has its partner in another slot: types and collations that would allow it are not alike here.
@@ -92,7 +92,11 @@ fn is_scan_divisible(scan: &Scan, environment: &Environment) -> Result<bool> {
         Access::Index { index, .. } | Access::IndexRange { index, .. } => {
             !scan.table.indexes[index].global
         }
-        Access::Nothing | Access::Rows(_) | Access::PrimaryRange(_) | Access::Full => true,
+        Access::Nothing
+        | Access::Rows(_)
+        | Access::PrimaryRange(_)
+        | Access::Full
+        | Access::Partitions(_) => true,
     })
 }
 

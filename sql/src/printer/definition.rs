@@ -145,7 +145,7 @@ impl Printer {
         }
         if let Some(partition_by) = &create.partition_by {
             self.text(" ");
-            self.text(partition_by);
+            self.partition_by(partition_by);
         }
         if let Some(sharding) = &create.sharding {
             self.text(" ");
@@ -496,6 +496,22 @@ impl Printer {
             TableChange::Options(options) => self.table_options(options),
             TableChange::EnableKeys(true) => self.text("ENABLE KEYS"),
             TableChange::EnableKeys(false) => self.text("DISABLE KEYS"),
+            TableChange::AddPartitions { count, partitions } => {
+                self.text("ADD PARTITION ");
+                match count {
+                    Some(count) => self.value(format_args!("PARTITIONS {count}")),
+                    None => self.partition_definitions(partitions),
+                }
+            }
+            TableChange::DropPartitions(names) => {
+                self.text("DROP PARTITION ");
+                self.list(names, |printer, name| printer.name(name));
+            }
+            TableChange::TruncatePartitions(names) => {
+                self.text("TRUNCATE PARTITION ");
+                self.when(names.is_empty(), "ALL");
+                self.list(names, |printer, name| printer.name(name));
+            }
             TableChange::Other(text) => self.text(text),
         }
     }

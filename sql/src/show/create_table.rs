@@ -1,7 +1,9 @@
 //! The text of SHOW CREATE TABLE, byte for byte MySQL 8.0's, because tools parse it with regular
 //! expressions. `shardkey=` or TDSQL_DISTRIBUTED BY follows at the end as it was declared (`tdsql_show_create` has other
-//! ways), then a retention of the table's own, in a comment that only this server reads.
+//! ways), then a retention of the table's own, in a comment that only this server reads. The partitions come last; only
+//! TDSQL_DISTRIBUTED BY RANGE or LIST stands behind them, as TDSQL wants it.
 
+use super::partition;
 use crate::catalog::information_schema::{now_text, shown_indexes};
 use crate::catalog::{
     ColumnDef, DefaultValue, Distribution, IndexDef, ItemValue, ItemValues, Sharding, TableDef,
@@ -56,6 +58,12 @@ pub(crate) fn text(
     out.push_str("\n) ENGINE=InnoDB");
     // Writing to a String cannot fail.
     let _ = push_options(&mut out, table, next, style);
+    if let Some(partitioning) = &table.partitioning {
+        out.push_str(&partition::clause(table, partitioning, style));
+        if stands_last(table) && prints_sharding(table, style) {
+            let _ = push_sharding(&mut out, table);
+        }
+    }
     out
 }
 
@@ -77,18 +85,26 @@ fn push_options(
     if !table.comment.is_empty() {
         write!(out, " COMMENT={}", string(&table.comment))?;
     }
-    let prints_sharding = match style {
-        ShardingStyle::Declared => table.sharding_declared,
-        ShardingStyle::Always => true,
-        ShardingStyle::Never => false,
-    };
-    if prints_sharding {
+    if prints_sharding(table, style) && !stands_last(table) {
         push_sharding(out, table)?;
     }
     if table.retention_s > 0 {
         write!(out, " /*!{OWN_VERSION_NUMBER} RETENTION_SECONDS={} */", table.retention_s)?;
     }
     Ok(())
+}
+
+fn prints_sharding(table: &TableDef, style: ShardingStyle) -> bool {
+    match style {
+        ShardingStyle::Declared => table.sharding_declared,
+        ShardingStyle::Always => true,
+        ShardingStyle::Never => false,
+    }
+}
+
+/// Whether the partitions stand before the clause that says how rows are spread.
+fn stands_last(table: &TableDef) -> bool {
+    table.partitioning.is_some() && table.sharding.distribution().is_some()
 }
 
 /// The clause that says how rows are spread. A hidden row id has none.
