@@ -78,8 +78,8 @@ pub(super) fn define(
         true => numbered_partitions(ids),
         false => partitions_of(&by.partitions, &method, &table, ids, ctx)?,
     };
-    let partitioning = Partitioning::new(method, partitions, &table.columns);
-    let partitioning = Partitioning { numbered, tdsql: by.tdsql, ..partitioning };
+    let mut partitioning = Partitioning::new(method, partitions, &table.columns);
+    (partitioning.numbered, partitioning.tdsql) = (numbered, by.tdsql);
     check(&partitioning)?;
     check_unique_keys(&table, &partitioning)?;
     let partitioning = Some(Arc::new(partitioning));
@@ -230,10 +230,13 @@ fn changed(
             let mut ids = ids.iter();
             for partition in &mut partitions {
                 let is_named = names.iter().any(|name| name.eq_ignore_ascii_case(&partition.name));
-                if let (true, Some(id)) = (is_named || names.is_empty(), ids.next()) {
-                    gone.push(partition.clone());
-                    partition.id = *id;
+                if !is_named && !names.is_empty() {
+                    continue;
                 }
+                let id =
+                    ids.next().ok_or_else(|| Error::internal("a partition without a new id"))?;
+                gone.push(partition.clone());
+                partition.id = *id;
             }
         }
         _ => return Err(Error::internal("not a change of partitions")),

@@ -69,10 +69,13 @@ impl Parser<'_> {
             let columns = if empty { Vec::new() } else { self.names()? };
             return Ok(PartitionMethod::Key { linear, columns });
         }
+        if linear {
+            return Err(self.error());
+        }
         match self.accept_any(&["RANGE", "LIST"]) {
-            Some("RANGE") if !linear => Ok(PartitionMethod::Range(self.partition_key()?)),
-            Some(_) if !linear => Ok(PartitionMethod::List(self.partition_key()?)),
-            _ => Err(self.error()),
+            Some("RANGE") => Ok(PartitionMethod::Range(self.partition_key()?)),
+            Some(_) => Ok(PartitionMethod::List(self.partition_key()?)),
+            None => Err(self.error()),
         }
     }
 
