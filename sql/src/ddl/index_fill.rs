@@ -20,7 +20,7 @@ use crate::table_codec::{self, IndexEntry};
 use crate::types::datetime::TimeZone;
 use crate::value::Row;
 use crate::{Error, Result};
-use base::{KeyRange, SLOT_COUNT, Slot};
+use base::{IndexId, KeyRange, SLOT_COUNT, Slot};
 use bytes::Bytes;
 use engine::key;
 use std::collections::BTreeMap;
@@ -48,8 +48,8 @@ pub(super) async fn fill(
 ) -> Result<Batch> {
     let Some(mut txn) = begin(client, job).await? else { return Ok(Batch::Stale) };
     let mut done = job.clone();
-    let rows =
-        walk(&mut txn, table, table_codec::rows_range(table), &mut done.filled, limit).await?;
+    let range = KeyRange::prefix(key::index_prefix(table.id, IndexId::PRIMARY));
+    let rows = walk(&mut txn, table, range, &mut done.filled, limit).await?;
     let entries = match entries_of(table, job, &rows) {
         Ok(entries) => entries,
         Err(error) => return Ok(Batch::Refused(error)),

@@ -210,6 +210,7 @@ mod tests {
             sharding: Sharding::Single,
             sharding_declared: false,
             distributed_by: false,
+            partitioning: None,
             collation: CollationId::DEFAULT,
             comment: String::new(),
             auto_increment_start: 0,

@@ -138,6 +138,12 @@ async fn run_job(
             if busy.is_some() {
                 return Ok(false);
             }
+            if table.partitioning.is_some() {
+                return Err(Error::not_supported(
+                    "changing the indexes of a partitioned table: create a table with the indexes that you want, INSERT … SELECT \
+                     into it and RENAME both",
+                ));
+            }
             let (added, dropped) = plan(&table, added, dropped)?;
             let next_index_id = table.free_index_id() + added.len() as u32;
             change.put_table(&TableDef { next_index_id, ..TableDef::clone(&table) })?;
