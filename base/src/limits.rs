@@ -311,6 +311,16 @@ pub const TABLE_COLUMNS_MAX: usize = 1017;
 pub const TABLE_INDEXES_MAX: usize = 64;
 /// Partitions of a table (MySQL's limit).
 pub const PARTITIONS_MAX: usize = 8192;
+/// Partitions of the future that AUTO_PARTITION may ask for.
+pub const AUTO_PARTITIONS_MAX: u32 = 366;
+/// Periods before today's that AUTO_PARTITION fills in with a partition each, when nobody has added any for long.
+pub const PARTITIONS_FILLED_IN: i64 = 100;
+/// How often tables are looked at that lack partitions of the future.
+pub const FUTURE_PARTITIONS_LOOK: Duration = Duration::from_secs(60);
+/// How long a table to which none could be added is left alone.
+pub const FUTURE_PARTITIONS_REST: Duration = Duration::from_secs(600);
+/// How long such an addition waits for whoever uses the table, seconds: others wait behind it.
+pub const FUTURE_PARTITIONS_LOCK_WAIT_S: u64 = 1;
 /// Columns that choose a row's partition (MySQL's limit).
 pub const PARTITION_COLUMNS_MAX: usize = 16;
 /// Columns of an index (MySQL's limit).

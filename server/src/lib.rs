@@ -3,7 +3,7 @@
 //!
 //! Reading order: `config`, `clock_offset`, `node` (assembly of a node), `shard_state` (plugs `txn` into `raft`),
 //! `local_shards`, `cluster_client` (from a transaction to a shard's leader), `follower_reads`, `map_refresh`, `lock_time`, `peers`, `incoming`, `grpc` and
-//! `wire` (calls between nodes), `oracle`, `balancer`, `collector`, `record_collector`, `http`.
+//! `wire` (calls between nodes), `oracle`, `balancer`, `collector`, `record_collector`, `future_partitions`, `http`.
 //!
 //! What the cluster is: `founding` (how a node comes to its first view), `cluster_file` and `directory` (the
 //! view), `meta_store` (the truth), `gossip` (how news spreads), `load_meter` (how busy shards are), `replicas` (a node does what the view says),
@@ -30,6 +30,7 @@ pub mod directory;
 pub mod disks;
 pub mod follower_reads;
 pub mod founding;
+pub mod future_partitions;
 pub mod gossip;
 pub mod grpc;
 pub mod http;

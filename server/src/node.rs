@@ -21,6 +21,7 @@ use crate::directory::{Directory, FIRST_VERSION};
 use crate::disks::{self, Disks};
 use crate::follower_reads::FollowerReads;
 use crate::founding::{self, Begin, Founding, StartError};
+use crate::future_partitions;
 use crate::gossip::{self, Gossip};
 use crate::grpc::{NodeService, Running};
 use crate::http::{self, HttpState};
@@ -335,6 +336,11 @@ impl Node {
         let _ = instance_cell.set(instance.clone());
         background.push(raft_handle.spawn(renew_catalog(instance.clone())));
         background.push(raft_handle.spawn(watch_index_jobs(instance.clone())));
+        background.push(raft_handle.spawn(future_partitions::run(
+            instance.clone(),
+            local.clone(),
+            clock.clone(),
+        )));
         background.push(raft_handle.spawn(collector::run(Collecting {
             client: client.clone(),
             local: local.clone(),

@@ -19,11 +19,12 @@
 //! (`indexes`).
 //!
 //! Not here: all of ALTER TABLE but indexes, the retention, ENABLE KEYS (which has nothing to do) and those changes of partitions
-//! that move no row (`partition`): refused with 1235.
+//! that move no row (`partition`, `future_partitions`): refused with 1235.
 
 pub(crate) mod account;
 mod column_type;
 pub(crate) mod create_table;
+pub mod future_partitions;
 mod index_fill;
 pub(crate) mod index_job;
 mod index_steps;
@@ -336,6 +337,7 @@ async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Resul
     let partitions = create.partition_by.as_deref().map_or(0, partition::declared_count);
     let ids = store::new_table_ids(&session.instance.config.client, 1 + partitions).await?;
     let (id, ids) = (ids[0], &ids[1..]);
+    let auto = partition::auto(&create.options)?;
     let touched = Touched::NewTable(&database, &create.name.name);
     change(session, touched, |change| {
         let database = existing_database(&change.catalog, &database)?;
@@ -349,7 +351,8 @@ async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Resul
         }
         let table = create_table::define(create, database, id, &ctx)?;
         let table = match &create.partition_by {
-            Some(by) => partition::define(by, table, ids, &ctx)?,
+            Some(by) => partition::define(by, table, ids, auto, &ctx)?,
+            None if auto > 0 => return Err(Error::not_partitioned()),
             None => table,
         };
         check_retentions(&change.catalog, &table)?;
@@ -426,7 +429,7 @@ async fn like(
     Ok(wanted)
 }
 
-/// ALTER TABLE: indexes, RETENTION_SECONDS = n, changes of partitions, or nothing to do.
+/// ALTER TABLE: indexes, RETENTION_SECONDS = n, AUTO_PARTITION = n, changes of partitions, or nothing to do.
 async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
     let database = database_of(session, &alter.table)?.to_string();
@@ -439,6 +442,9 @@ async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<O
     }
     if partition::is_change(&alter.changes)? {
         return partition::alter(session, &alter.table, &alter.changes[0]).await;
+    }
+    if let Some(auto) = auto_alone(&alter.changes)? {
+        return partition::set_auto(session, &alter.table, auto).await;
     }
     let Some(retention_s) = retention_alone(&alter.changes)? else {
         return Err(Error::not_supported(
@@ -468,6 +474,17 @@ fn retention_alone(changes: &[TableChange]) -> Result<Option<u64>> {
     let alone = ast::TableOptions { retention_s, ..ast::TableOptions::default() };
     match retention_s {
         Some(_) if *options == alone => create_table::retention(options).map(Some),
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// How many partitions of the future are asked for, when that is all that is changed.
+fn auto_alone(changes: &[TableChange]) -> Result<Option<u32>> {
+    let [TableChange::Options(options)] = changes else { return Ok(None) };
+    let auto_partition = options.auto_partition;
+    let alone = ast::TableOptions { auto_partition, ..ast::TableOptions::default() };
+    match auto_partition {
+        Some(_) if *options == alone => partition::auto(options).map(Some),
         Some(_) | None => Ok(None),
     }
 }

@@ -8,6 +8,7 @@
 use crate::activity::{ActivityPart, NodeActivity, Watched};
 use crate::ast::{NodeAction, RebalanceAction};
 use crate::catalog::cache::CatalogCache;
+use crate::ddl::future_partitions::{self, Addition};
 use crate::ddl::index_job::{self, JobSignal};
 use crate::dml::auto_increment::AutoIncrement;
 use crate::session::commits::Commits;
@@ -656,6 +657,14 @@ impl Instance {
     /// 9001 and the like: nothing was taken over, the next look tries again.
     pub async fn watch_index_jobs(self: &Arc<Self>) -> Result<()> {
         index_job::watch(self).await
+    }
+
+    /// Adds the partitions of the future that tables lack (AUTO_PARTITION), but to those that rest.
+    pub async fn add_future_partitions(
+        self: &Arc<Self>,
+        resting: &BTreeSet<TableId>,
+    ) -> Result<Vec<Addition>> {
+        future_partitions::add(self, resting).await
     }
 
     /// Loads the catalog at least at this version: another node's schema change was announced.

@@ -22,7 +22,7 @@
 //!
 //! `> follow` gives each data shard a second replica, `> close` closes a timestamp for all of them, and `> catch-up` lets them
 //! apply what they lack. `> entries` tells how many entries the data shards have written since it was asked last, and how many
-//! shards; `> split` cuts every data shard in two. `> lose entry t.by_phone` removes the first entry of an index of a table of `d` behind
+//! shards; `> split` cuts every data shard in two, `> add-partitions` adds what AUTO_PARTITION asks for. `> lose entry t.by_phone` removes the first entry of an index of a table of `d` behind
 //! everybody's back, `> lose row t.PRIMARY` the first row, `> misdirect t.by_phone` lets the first entry lead where the last one does.
 //!
 //! Output is what a client would show: rows, affected rows, errors, and warnings when there are any.
@@ -39,7 +39,7 @@ use sql::instance::{
 use sql::session::{ColumnMeta, Outcome, Session, SessionInfo};
 use sql::table_codec;
 use sql::value::{Row, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -267,6 +267,9 @@ impl Runner for Sessions {
         if self.damages(&command.name)? {
             return Ok("ok".into());
         }
+        if command.name == "add-partitions" {
+            return self.add_partitions();
+        }
         if command.name == "split" {
             return self.split().map(|shards| format!("{shards} shards"));
         }
@@ -384,6 +387,18 @@ impl Sessions {
             txn.commit().await?;
             Ok::<bool, Box<dyn Error>>(true)
         })
+    }
+
+    /// What AUTO_PARTITION adds now, as statements.
+    fn add_partitions(&self) -> Result<String, Box<dyn Error>> {
+        let resting = BTreeSet::new();
+        let adding = self.instance.add_future_partitions(&resting);
+        let additions = self.runtime.block_on(adding)?.into_iter().map(|addition| {
+            let outcome = addition.result.map_or_else(|error| error.to_string(), |()| "ok".into());
+            format!("{}: {outcome}", addition.statement)
+        });
+        let lines: Vec<String> = additions.collect();
+        Ok(if lines.is_empty() { "nothing".into() } else { lines.join("\n") })
     }
 
     /// Cuts every data shard in two; how many there are then.

@@ -392,6 +392,8 @@ pub struct TableOptions {
     pub auto_increment: Option<u64>,
     /// RETENTION_SECONDS; 0 for DEFAULT, the cluster's.
     pub retention_s: Option<u64>,
+    /// AUTO_PARTITION: partitions of the future that are added by themselves.
+    pub auto_partition: Option<u64>,
     /// The other ones, name in capitals and value as text (`ROW_FORMAT` → `DYNAMIC`); read, kept, and
     /// without effect.
     pub other: Vec<TableOption>,

@@ -14,9 +14,11 @@
 //!    each partition.
 //! 3. Which partition a row belongs to depends on the row and the definition alone: not on a session's modes or time zone.
 //!
-//! Not here: checks of new definitions (`ddl::partition`), which partitions a query reads (`access::prune`).
+//! Not here: checks of new definitions (`ddl::partition`), which partitions a query reads (`access::prune`), which ones a table
+//! lacks that asks for those of the future (`future`).
 
 mod function;
+pub(crate) mod future;
 pub(super) mod record;
 
 use super::{ColumnDef, TableDef};
@@ -42,6 +44,8 @@ pub struct Partitioning {
     pub numbered: bool,
     /// Whether it was written TDSQL_PARTITION BY.
     pub tdsql: bool,
+    /// How many partitions of the future are added by themselves (AUTO_PARTITION); 0 for none.
+    pub auto: u32,
     /// Columns that choose the partition, ascending.
     columns: Vec<usize>,
     /// How a value's partition is found.
@@ -130,6 +134,7 @@ impl PartialEq for Partitioning {
             && self.partitions == other.partitions
             && self.numbered == other.numbered
             && self.tdsql == other.tdsql
+            && self.auto == other.auto
     }
 }
 
@@ -235,6 +240,7 @@ impl Partitioning {
             partitions,
             numbered: false,
             tdsql: false,
+            auto: 0,
             finder,
             selected: None,
         }
@@ -247,9 +253,9 @@ impl Partitioning {
         partitions: Vec<PartitionDef>,
         columns: &[ColumnDef],
     ) -> Partitioning {
-        let Partitioning { numbered, tdsql, .. } = *self;
+        let Partitioning { numbered, tdsql, auto, .. } = *self;
         let other = Partitioning::new(self.method.clone(), partitions, columns);
-        Partitioning { numbered, tdsql, ..other }
+        Partitioning { numbered, tdsql, auto, ..other }
     }
 
     /// Columns that choose the partition, ascending.

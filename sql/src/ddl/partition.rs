@@ -6,7 +6,7 @@
 //! TRUNCATE PARTITION   a new id for the old one     its rows go
 //! ```
 //!
-//! All three are one change of the catalog, with the table locked as TRUNCATE locks it.
+//! All three are one change of the catalog, with the table locked as TRUNCATE locks it. So is AUTO_PARTITION = n.
 //!
 //! Not here: REORGANIZE, COALESCE, EXCHANGE and partitions added to HASH or KEY, which would move rows: refused with 1235.
 
@@ -14,6 +14,7 @@ mod function;
 
 use super::{Touched, change};
 use crate::ast::{self, TableChange};
+use crate::catalog::partition::future::Period;
 use crate::catalog::partition::{PartitionDef, PartitionMethod, PartitionValues, Partitioning};
 use crate::catalog::{TableDef, store};
 use crate::context::EvalContext;
@@ -22,7 +23,7 @@ use crate::types::{self, SqlType, TypeKind};
 use crate::value::Value;
 use crate::{Error, Result};
 use base::TableId;
-use base::limits::{PARTITION_COLUMNS_MAX, PARTITIONS_MAX};
+use base::limits::{AUTO_PARTITIONS_MAX, PARTITION_COLUMNS_MAX, PARTITIONS_MAX};
 use std::sync::Arc;
 
 /// How many partitions a clause declares, as far as ids have to be had for them.
@@ -46,11 +47,22 @@ pub(super) fn with_ids(table: &TableDef, ids: &[TableId]) -> TableDef {
     TableDef { id: ids[0], partitioning, ..table.clone() }
 }
 
+/// How many partitions of the future a table's options ask for.
+pub(super) fn auto(options: &ast::TableOptions) -> Result<u32> {
+    let Some(count) = options.auto_partition else { return Ok(0) };
+    let count_max = AUTO_PARTITIONS_MAX;
+    match u32::try_from(count) {
+        Ok(count) if count <= count_max => Ok(count),
+        _ => Err(Error::wrong_value(format!("AUTO_PARTITION (0 to {count_max})"), count)),
+    }
+}
+
 /// Adds its partitions to the definition of a new table; one id for each.
 pub(super) fn define(
     by: &ast::PartitionBy,
     table: TableDef,
     ids: &[TableId],
+    auto: u32,
     ctx: &EvalContext,
 ) -> Result<TableDef> {
     if by.subpartition_by.is_some() {
@@ -79,7 +91,7 @@ pub(super) fn define(
         false => partitions_of(&by.partitions, &method, &table, ids, ctx)?,
     };
     let mut partitioning = Partitioning::new(method, partitions, &table.columns);
-    (partitioning.numbered, partitioning.tdsql) = (numbered, by.tdsql);
+    (partitioning.numbered, partitioning.tdsql, partitioning.auto) = (numbered, by.tdsql, auto);
     check(&partitioning)?;
     check_unique_keys(&table, &partitioning)?;
     let partitioning = Some(Arc::new(partitioning));
@@ -166,6 +178,32 @@ pub(super) async fn alter(
         })
         .await?;
     }
+    Ok(Outcome::done())
+}
+
+/// AUTO_PARTITION = n.
+pub(super) async fn set_auto(
+    session: &mut Session,
+    name: &ast::TableName,
+    auto: u32,
+) -> Result<Outcome> {
+    let database = super::database_of(session, name)?.to_string();
+    let default = session.database.clone();
+    let touched = Touched::Tables(vec![(database.as_str(), name.name.as_str())]);
+    change(session, touched, |change| {
+        let table = crate::dml::find_table(name, default.as_deref(), &change.catalog)?;
+        let by = table.partitioning.as_ref().ok_or_else(Error::not_partitioned)?;
+        if by.auto == auto {
+            return Ok(false);
+        }
+        let mut partitioning = Partitioning::clone(by);
+        partitioning.auto = auto;
+        check(&partitioning)?;
+        let partitioning = Some(Arc::new(partitioning));
+        change.put_table(&TableDef { partitioning, ..TableDef::clone(&table) })?;
+        Ok(true)
+    })
+    .await?;
     Ok(Outcome::done())
 }
 
@@ -489,6 +527,9 @@ fn check(partitioning: &Partitioning) -> Result<()> {
             return Err(Error::partition_maxvalue());
         }
     }
+    if partitioning.auto > 0 {
+        check_auto(partitioning)?;
+    }
     let bounds = partitioning.bounds().unwrap_or_default();
     if !bounds.is_sorted_by(|before, after| before < after) {
         return Err(Error::partition_range_not_increasing());
@@ -501,6 +542,26 @@ fn check(partitioning: &Partitioning) -> Result<()> {
     match partitioning.values() {
         Some(values) if values.len() != listed => Err(Error::partition_value_twice()),
         Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether partitions of the future can be added by themselves.
+fn check_auto(partitioning: &Partitioning) -> Result<()> {
+    if Period::of(&partitioning.method).is_none() {
+        return Err(Error::not_supported(
+            "AUTO_PARTITION without RANGE of year(d), or of month(d) or day(d) in a table with a sharding clause: partition so, or \
+             add partitions by a job of your own",
+        ));
+    }
+    let ends_open = partitioning.partitions.last().is_some_and(|last| match &last.values {
+        PartitionValues::LessThan(bound) => bound.iter().any(Option::is_none),
+        PartitionValues::None | PartitionValues::In(_) => false,
+    });
+    match ends_open {
+        true => Err(Error::not_supported(
+            "AUTO_PARTITION with MAXVALUE: leave that partition out, nothing can be added behind it",
+        )),
+        false => Ok(()),
     }
 }
 

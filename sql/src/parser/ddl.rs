@@ -352,6 +352,10 @@ impl Parser<'_> {
                 let usual = self.accept_word("DEFAULT");
                 options.retention_s = Some(if usual { 0 } else { self.number()? });
             }
+            "AUTO_PARTITION" => {
+                self.option_start(1);
+                options.auto_partition = Some(self.number()?);
+            }
             "UNION" => {
                 self.option_start(1);
                 let tables = self.at;

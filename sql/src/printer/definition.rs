@@ -228,6 +228,9 @@ impl Printer {
             Some(0) => part(&|p| p.text("RETENTION_SECONDS=DEFAULT")),
             Some(value) => part(&|p| p.value(format_args!("RETENTION_SECONDS={value}"))),
         }
+        if let Some(value) = options.auto_partition {
+            part(&|p| p.value(format_args!("AUTO_PARTITION={value}")));
+        }
         if let Some(charset) = &options.charset {
             part(&|p| {
                 p.text("DEFAULT CHARSET=");

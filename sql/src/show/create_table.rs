@@ -1,7 +1,7 @@
 //! The text of SHOW CREATE TABLE, byte for byte MySQL 8.0's, because tools parse it with regular
 //! expressions. `shardkey=` or TDSQL_DISTRIBUTED BY follows at the end as it was declared (`tdsql_show_create` has other
-//! ways), then a retention of the table's own, in a comment that only this server reads. The partitions come last; only
-//! TDSQL_DISTRIBUTED BY RANGE or LIST stands behind them, as TDSQL wants it.
+//! ways), then a retention of the table's own and AUTO_PARTITION, in comments that only this server reads. The partitions come
+//! last; only TDSQL_DISTRIBUTED BY RANGE or LIST stands behind them, as TDSQL wants it.
 
 use super::partition;
 use crate::catalog::information_schema::{now_text, shown_indexes};
@@ -90,6 +90,10 @@ fn push_options(
     }
     if table.retention_s > 0 {
         write!(out, " /*!{OWN_VERSION_NUMBER} RETENTION_SECONDS={} */", table.retention_s)?;
+    }
+    let auto = table.partitioning.as_ref().map_or(0, |partitioning| partitioning.auto);
+    if auto > 0 {
+        write!(out, " /*!{OWN_VERSION_NUMBER} AUTO_PARTITION={auto} */")?;
     }
     Ok(())
 }

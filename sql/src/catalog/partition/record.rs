@@ -34,6 +34,9 @@ pub(in crate::catalog) struct PartitioningRecord {
     tdsql: bool,
     #[prost(message, repeated, tag = "9")]
     partitions: Vec<PartitionRecord>,
+    /// Partitions of the future; 0: none are added by themselves.
+    #[prost(uint32, tag = "10")]
+    auto: u32,
 }
 
 /// A partition.
@@ -81,6 +84,7 @@ pub(in crate::catalog) fn encode(partitioning: &Partitioning) -> PartitioningRec
         named,
         numbered: partitioning.numbered,
         tdsql: partitioning.tdsql,
+        auto: partitioning.auto,
         partitions: partitioning.partitions.iter().map(encode_partition).collect(),
     }
 }
@@ -137,7 +141,8 @@ pub(in crate::catalog) fn decode(
         return Err(corrupt(format!("table {} has no partition", table.name)));
     }
     let read = Partitioning::new(method, partitions, &table.columns);
-    Ok(Partitioning { numbered: record.numbered, tdsql: record.tdsql, ..read })
+    let (numbered, tdsql, auto) = (record.numbered, record.tdsql, record.auto);
+    Ok(Partitioning { numbered, tdsql, auto, ..read })
 }
 
 fn decode_partition(
