@@ -8,7 +8,7 @@ export PRECINCT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache
 PRECINCT := $(CARGO_TARGET_DIR)/release/precinct
 export PRECINCT_BIN := $(PRECINCT)
 
-.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication soak chaos scale sim bugs failover placement calibrate fmt
+.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication bench-shards soak chaos scale sim bugs failover placement calibrate fmt
 
 help:
 	@echo "make demo         build, start a three-node cluster on this machine, load real data"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench-quick  sysbench beside MariaDB in one run, results in bench/results/"
 	@echo "make bench-micro  criterion benchmarks: codec, point get, log append"
 	@echo "make bench-replication  the log beside a bare fdatasync loop, replicated writes, timestamps, idle replicas"
+	@echo "make bench-shards what many shards, splits, leader moves and replica moves cost, each figure beside its bar: BENCH_FLAGS='--nodes 1 --mib 256'"
 	@echo "make soak         the chaos test and the simulation for longer"
 	@echo "make chaos        random faults on real processes, histories judged: MINUTES=5 NODES=3 WORKLOAD=append,bank SEED=…"
 	@echo "make scale        three nodes become six and three again under sysbench and kills: MINUTES=30 SEED=…"
@@ -93,6 +94,15 @@ bench-micro:
 bench-replication:
 	@scripts/setup.sh build
 	cargo bench --profile release --workspace --bench replication
+
+bench-shards:
+	@scripts/setup.sh build
+	@scripts/setup.sh bench
+	cargo build --release --workspace --bins
+	cargo build --release --workspace --example latency
+	cargo bench --profile release --workspace --bench shards
+	python3 bench/shards.py --precinct $(PRECINCT) --latency $(CARGO_TARGET_DIR)/release/examples/latency \
+	  --criterion $(CARGO_TARGET_DIR)/criterion --out bench/results $(BENCH_FLAGS)
 
 fmt:
 	cargo fmt --all

@@ -80,7 +80,8 @@ def resident_bytes(pids):
 class Precinct:
     sharded = " shardkey=g"
 
-    def __init__(self, binary, folder, nodes, port):
+    def __init__(self, binary, folder, nodes, port, settings=None):
+        """`settings`: variables of the environment that say more about the cluster (docs/reference/configuration.md)."""
         self.name = f"precinct, {nodes} replica{'s' if nodes > 1 else ''}"
         self.port = port
         self.binary = binary
@@ -89,7 +90,8 @@ class Precinct:
         self.demo = subprocess.Popen(
             [binary, "demo", "--sample", "none", "--nodes", str(nodes), "--data", folder / f"precinct-{nodes}",
              "--mysql-port", str(port), "--http-port", str(port + 20), "--node-port", str(port + 40), "--ready-file", ready],
-            stdin=subprocess.DEVNULL, stdout=(folder / f"demo-{nodes}.log").open("w"), stderr=subprocess.STDOUT)  # fmt: skip
+            stdin=subprocess.DEVNULL, stdout=(folder / f"demo-{nodes}.log").open("w"), stderr=subprocess.STDOUT,
+            env={**os.environ, **(settings or {})})  # fmt: skip
         while not ready.exists():
             if self.demo.poll() is not None or time.monotonic() - started > 60:
                 sys.exit((folder / f"demo-{nodes}.log").read_text())
@@ -287,4 +289,5 @@ def report(options, systems, facts, cells):
     print("\n" + text)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,7 @@
 mod chosen;
 mod clock;
 mod collect;
+mod counted;
 mod far;
 mod follow;
 mod merge;
@@ -24,6 +25,7 @@ mod split;
 pub use chosen::{ChosenClient, Crossing, Message, MessageKind, OnTheWay};
 pub use clock::PausedClock;
 pub use collect::CollectedRecords;
+pub use counted::LoadCounters;
 pub use far::{Cancels, FarClient};
 pub use replication::{MemoryFollower, MemoryReplication, Unconfirmed};
 pub use rough::{RoughClient, Roughness};
