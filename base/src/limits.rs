@@ -81,8 +81,17 @@ pub const QUERY_BYTES_MAX: usize = 256 << 20;
 pub const CATALOG_LEASE: Duration = Duration::from_millis(1500);
 /// How often a node renews its copy of the catalog.
 pub const CATALOG_RENEW: Duration = Duration::from_millis(400);
-/// AUTO_INCREMENT values a node takes at once.
+/// AUTO_INCREMENT values that a node takes at first, and while few are asked for.
 pub const AUTO_INCREMENT_BATCH: u64 = 4096;
+/// Most AUTO_INCREMENT values that a node takes at once, but for a statement that needs more.
+pub const AUTO_INCREMENT_BATCH_MAX: u64 = 1 << 20;
+/// A batch that is used up sooner is followed by one `AUTO_INCREMENT_BATCH_GROWTH` times as large: so a node asks the meta
+/// shard for values of one table at most a few times a second.
+pub const AUTO_INCREMENT_BATCH_LIFE: Duration = Duration::from_millis(500);
+/// A batch that lasts longer is followed by one as many times smaller.
+pub const AUTO_INCREMENT_BATCH_LIFE_MAX: Duration = Duration::from_secs(60);
+/// See `AUTO_INCREMENT_BATCH_LIFE`.
+pub const AUTO_INCREMENT_BATCH_GROWTH: u64 = 8;
 /// Longest key of an index entry, bytes (MySQL's 3072 for DYNAMIC rows).
 pub const INDEX_KEY_BYTES_MAX: usize = 3072;
 /// Longest row, bytes. MySQL's LONGTEXT is larger; a row here must fit one packet and one entry.
@@ -635,6 +644,8 @@ const _: () = {
         HEARTBEAT_INTERVAL.as_millis() * 2 + HEARTBEAT_INTERVAL.as_millis() * 13 / 64
             < ELECTION_TIMEOUT_MIN.as_millis()
     );
+    assert!(AUTO_INCREMENT_BATCH * AUTO_INCREMENT_BATCH_GROWTH <= AUTO_INCREMENT_BATCH_MAX);
+    assert!(AUTO_INCREMENT_BATCH_LIFE.as_millis() < AUTO_INCREMENT_BATCH_LIFE_MAX.as_millis());
     assert!(CATALOG_RENEW.as_millis() * 3 <= CATALOG_LEASE.as_millis());
     assert!(
         TABLE_LOCK_SILENCE_MAX.as_millis()

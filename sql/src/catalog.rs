@@ -192,7 +192,7 @@ pub struct TableDef {
     pub collation: CollationId,
     /// COMMENT of the table.
     pub comment: String,
-    /// First AUTO_INCREMENT value asked for by the table option; 0 when none was.
+    /// Lowest AUTO_INCREMENT value, asked for by the table option; 0 when none was.
     pub auto_increment_start: u64,
     /// Unix seconds when it was created.
     pub created_unix: u64,
@@ -231,7 +231,11 @@ impl TableDef {
     /// Whether rows of this table can be read as of a time when `then` was its definition. An index that was no index
     /// then has no entries of then.
     pub fn reads_as(&self, then: &TableDef) -> bool {
-        let apart = |table: &TableDef| TableDef { retention_s: 0, ..table.without_indexes() };
+        let apart = |table: &TableDef| TableDef {
+            retention_s: 0,
+            auto_increment_start: 0,
+            ..table.without_indexes()
+        };
         self.has_indexes_of(then) && apart(self) == apart(then)
     }
 

@@ -18,8 +18,8 @@
 //! Indexes are added and dropped while the table is used: a schema change begins a job, and the statement waits for it
 //! (`indexes`).
 //!
-//! Not here: all of ALTER TABLE but indexes, the retention, ENABLE KEYS (which has nothing to do) and those changes of partitions
-//! that move no row (`partition`, `future_partitions`): refused with 1235.
+//! Not here: all of ALTER TABLE but indexes, the retention, AUTO_INCREMENT, ENABLE KEYS (which has nothing to do) and those changes
+//! of partitions that move no row (`partition`, `future_partitions`): refused with 1235.
 
 pub(crate) mod account;
 mod column_type;
@@ -429,7 +429,7 @@ async fn like(
     Ok(wanted)
 }
 
-/// ALTER TABLE: indexes, RETENTION_SECONDS = n, AUTO_PARTITION = n, changes of partitions, or nothing to do.
+/// ALTER TABLE: indexes, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, changes of partitions, or nothing to do.
 async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
     let database = database_of(session, &alter.table)?.to_string();
@@ -446,7 +446,7 @@ async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<O
     if let Some(auto) = auto_alone(&alter.changes)? {
         return partition::set_auto(session, &alter.table, auto).await;
     }
-    let Some(retention_s) = retention_alone(&alter.changes)? else {
+    let Some(InPlace { retention_s, auto_increment }) = InPlace::of(&alter.changes)? else {
         return Err(Error::not_supported(
             "ALTER TABLE: create a table with the new definition and INSERT … SELECT into it",
         ));
@@ -455,26 +455,51 @@ async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<O
     let touched = Touched::Tables(vec![(database.as_str(), alter.table.name.as_str())]);
     change(session, touched, |change| {
         let table = crate::dml::find_table(&alter.table, default.as_deref(), &change.catalog)?;
-        if table.retention_s == retention_s {
+        let mut new = TableDef::clone(&table);
+        new.retention_s = retention_s.unwrap_or(table.retention_s);
+        if table.auto_increment().is_some() {
+            new.auto_increment_start = auto_increment.unwrap_or(table.auto_increment_start);
+        }
+        if new == *table {
             return Ok(false);
         }
-        let table = TableDef { retention_s, ..TableDef::clone(&table) };
-        check_retentions(&change.catalog, &table)?;
-        change.put_table(&table)?;
+        check_retentions(&change.catalog, &new)?;
+        change.put_table(&new)?;
         Ok(true)
     })
     .await?;
     Ok(Outcome::done())
 }
 
-/// The retention, seconds, when that is all that is changed.
-fn retention_alone(changes: &[TableChange]) -> Result<Option<u64>> {
-    let [TableChange::Options(options)] = changes else { return Ok(None) };
-    let retention_s = options.retention_s;
-    let alone = ast::TableOptions { retention_s, ..ast::TableOptions::default() };
-    match retention_s {
-        Some(_) if *options == alone => create_table::retention(options).map(Some),
-        Some(_) | None => Ok(None),
+/// What ALTER TABLE changes in place.
+#[derive(Default)]
+struct InPlace {
+    /// RETENTION_SECONDS.
+    retention_s: Option<u64>,
+    /// AUTO_INCREMENT: the next value, unless higher ones have been handed out. Without such a column it means nothing, as
+    /// in MySQL.
+    auto_increment: Option<u64>,
+}
+
+impl InPlace {
+    /// `None` when anything else is to be changed.
+    fn of(changes: &[TableChange]) -> Result<Option<InPlace>> {
+        let mut all = InPlace::default();
+        for change in changes {
+            let TableChange::Options(options) = change else { return Ok(None) };
+            let (retention_s, auto_increment) = (options.retention_s, options.auto_increment);
+            let known =
+                ast::TableOptions { retention_s, auto_increment, ..ast::TableOptions::default() };
+            if *options != known {
+                return Ok(None);
+            }
+            if retention_s.is_some() {
+                all.retention_s = Some(create_table::retention(options)?);
+            }
+            all.auto_increment = auto_increment.or(all.auto_increment);
+        }
+        let is_known = all.retention_s.is_some() || all.auto_increment.is_some();
+        Ok(is_known.then_some(all))
     }
 }
 

@@ -588,7 +588,7 @@ impl Instance {
             globals: GlobalValues::new(&variables),
             seeds: Mutex::new(Rng::from_entropy()),
             catalog: CatalogCache::new(config.client.clone(), config.clock.clone()),
-            auto_increment: AutoIncrement::new(config.client.clone()),
+            auto_increment: AutoIncrement::new(config.client.clone(), config.clock.clone()),
             sessions: Mutex::default(),
             xids: Arc::default(),
             tokens: Arc::default(),

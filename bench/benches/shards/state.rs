@@ -36,6 +36,7 @@ pub fn state(nodes: u64, holders: u64, data_shards: u32) -> ClusterState {
         jobs: BTreeMap::new(),
         rebalance: RebalanceSettings::default(),
         splits: BTreeMap::new(),
+        merges: BTreeMap::new(),
         origins: BTreeMap::new(),
     }
 }

@@ -1,7 +1,8 @@
 //! information_schema: tables that are computed from the catalog when a query names them.
 //!
-//! Some tell what runs on all nodes (`activity`). Nodes are asked for it after a statement has been bound once and has
-//! named such a table; then it is bound again over the answers.
+//! Some tell what runs on all nodes (`activity`), and TABLES tells the next AUTO_INCREMENT values, which the meta shard counts.
+//! Both are asked for after a statement has been bound once and has named such a table; then it is bound again over the
+//! answers.
 //!
 //! Names of these tables and of their schema are read in any case, as MySQL reads them. A table that is
 //! not here is refused (1109), never empty without reason. Tables for things that cannot exist here yet
@@ -22,6 +23,8 @@ use crate::session::variables::SessionVariables;
 use crate::types::{SqlType, TypeKind};
 use crate::value::{DateTime, Row, Value};
 use crate::{Error, Result, show, sysvar};
+use base::TableId;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,6 +50,10 @@ pub struct SystemTables {
     activity: Option<Activity>,
     /// Whether a table of what runs was named while it is not known: it has columns then, but no rows.
     lacks_activity: AtomicBool,
+    /// The next AUTO_INCREMENT value of each table that has such a column, once they were read.
+    numbers: Option<BTreeMap<TableId, u64>>,
+    /// Whether TABLES was named while they are not known.
+    lacks_numbers: AtomicBool,
 }
 
 impl SystemTables {
@@ -62,6 +69,8 @@ impl SystemTables {
             variables: variables.clone(),
             activity: None,
             lacks_activity: AtomicBool::new(false),
+            numbers: None,
+            lacks_numbers: AtomicBool::new(false),
         }
     }
 
@@ -75,15 +84,39 @@ impl SystemTables {
         &self.catalog
     }
 
-    /// Whether rows of a table that was named are not known yet.
-    pub(crate) fn lacks_activity(&self) -> bool {
-        self.lacks_activity.load(Ordering::Relaxed)
+    /// Whether something of a table that was named is not known yet.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.lacks_activity.load(Ordering::Relaxed) || self.lacks_numbers.load(Ordering::Relaxed)
     }
 
-    /// The same tables with what runs on all nodes; warns of nodes that do not answer.
-    pub(crate) async fn with_activity(self, ctx: &EvalContext) -> SystemTables {
-        let activity = Activity::gather(&self.instance, ActivityPart::All, ctx).await;
-        SystemTables { activity: Some(activity), lacks_activity: AtomicBool::new(false), ..self }
+    /// The same tables with what the ones that were named lack: what runs on all nodes, with warnings of nodes that do not
+    /// answer, and the next AUTO_INCREMENT values.
+    pub(crate) async fn completed(self, ctx: &EvalContext) -> Result<SystemTables> {
+        let SystemTables { mut activity, mut numbers, .. } = self;
+        if self.lacks_activity.into_inner() {
+            activity = Some(Activity::gather(&self.instance, ActivityPart::All, ctx).await);
+        }
+        if self.lacks_numbers.into_inner() {
+            let tables: Vec<Arc<TableDef>> = all_tables(&self.catalog).cloned().collect();
+            numbers = Some(self.instance.auto_increment.peek_all(&tables).await?);
+        }
+        Ok(SystemTables {
+            instance: self.instance,
+            catalog: self.catalog,
+            variables: self.variables,
+            activity,
+            lacks_activity: AtomicBool::new(false),
+            numbers,
+            lacks_numbers: AtomicBool::new(false),
+        })
+    }
+
+    /// The next AUTO_INCREMENT values; none while they are not known.
+    fn numbers(&self) -> BTreeMap<TableId, u64> {
+        self.numbers.clone().unwrap_or_else(|| {
+            self.lacks_numbers.store(true, Ordering::Relaxed);
+            BTreeMap::new()
+        })
     }
 
     /// The rows of a table of what runs.
@@ -119,6 +152,7 @@ impl VirtualTables for SystemTables {
             "session_variables" | "global_variables" => {
                 variables(&self.variables, lower == "global_variables")
             }
+            "tables" => tables(&self.catalog, &self.numbers()),
             _ => virtual_table(database, name, &self.catalog)
                 .ok_or_else(|| Error::unknown_system_table(name))?,
         };
@@ -126,14 +160,14 @@ impl VirtualTables for SystemTables {
     }
 }
 
-/// A table of information_schema that the catalog alone gives.
+/// A table of information_schema that the catalog alone gives; TABLES without AUTO_INCREMENT values.
 pub fn virtual_table(database: &str, name: &str, catalog: &Catalog) -> Option<VirtualTable> {
     if !database.eq_ignore_ascii_case(NAME) {
         return None;
     }
     Some(match name.to_ascii_lowercase().as_str() {
         "schemata" => schemata(catalog),
-        "tables" => tables(catalog),
+        "tables" => tables(catalog, &BTreeMap::new()),
         "columns" => columns(catalog),
         "statistics" => statistics(catalog),
         "key_column_usage" => key_column_usage(catalog),
@@ -261,9 +295,10 @@ pub(crate) fn moment(unix: u64) -> Value {
     Value::DateTime(moment)
 }
 
-fn tables(catalog: &Catalog) -> VirtualTable {
+fn tables(catalog: &Catalog, numbers: &BTreeMap<TableId, u64>) -> VirtualTable {
     let rows = all_tables(catalog)
         .map(|table| {
+            let number = numbers.get(&table.id).map_or(Value::Null, |next| Value::UInt(*next));
             vec![
                 text("def"),
                 text(&table.database),
@@ -278,7 +313,7 @@ fn tables(catalog: &Catalog) -> VirtualTable {
                 Value::Null,
                 Value::Null,
                 Value::Null,
-                Value::Null,
+                number,
                 moment(table.created_unix),
                 Value::Null,
                 Value::Null,

@@ -26,8 +26,9 @@ use crate::instance::Account;
 use crate::{Error, Result};
 use base::{DatabaseId, IndexId, KeyRange, Slot, TableId, Timestamp};
 use bytes::Bytes;
-use engine::key::{KeyBuilder, table_prefix};
+use engine::key::{KeyBuilder, KeyReader, table_prefix};
 use prost::Message;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use txn::command::{Expect, LockOwner, ReadRequest, ReadResponse, WriteRequest, WriteResponse};
 use txn::transaction::{Mode, ScanOptions};
@@ -360,6 +361,24 @@ struct DroppedRecord {
     /// When it was dropped.
     #[prost(uint64, tag = "2")]
     dropped_unix: u64,
+}
+
+/// The AUTO_INCREMENT counters of all tables that have handed out values: the highest one of each.
+pub(crate) async fn auto_increment_counters(
+    client: &Arc<dyn ShardClient>,
+) -> Result<BTreeMap<TableId, u64>> {
+    let mut txn = Transaction::begin(client.clone(), Mode::Snapshot);
+    let corrupt = || Error::storage("corrupt AUTO_INCREMENT counter");
+    let counters = scan_table(&mut txn, AUTO_INCREMENT, |key, value| {
+        let mut columns = KeyReader::new(key).map_err(|_| corrupt())?;
+        let table = columns.take_u64().map_err(|_| corrupt())?;
+        let kind = columns.take_u64().map_err(|_| corrupt())?;
+        let table = table.and_then(|id| u32::try_from(id).ok()).ok_or_else(corrupt)?;
+        let highest = u64::from_be_bytes(value.try_into().map_err(|_| corrupt())?);
+        Ok((kind == Some(0)).then_some((TableId(table), highest)))
+    })
+    .await?;
+    Ok(counters.into_iter().flatten().collect())
 }
 
 /// Adds to a counter of the meta shard; answers its value before the addition.

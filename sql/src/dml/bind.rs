@@ -103,9 +103,9 @@ pub(crate) async fn row_exprs(
     let warnings = env.ctx.warnings.count();
     let (mut bound, mut subqueries, mut sources) =
         over(session, list, scope, clause, env, &tables)?;
-    if tables.lacks_activity() {
+    if tables.is_incomplete() {
         env.ctx.warnings.forget_after(warnings);
-        let tables = tables.with_activity(&env.ctx).await;
+        let tables = tables.completed(&env.ctx).await?;
         (bound, subqueries, sources) = over(session, list, scope, clause, env, &tables)?;
     }
     if subqueries.is_empty() {

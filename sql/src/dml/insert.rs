@@ -1,7 +1,8 @@
 //! INSERT and REPLACE, from VALUES, SET or a query.
 
+use super::auto_increment::Numbers;
 use super::bind;
-use super::row::{Explicit, NewRow, RowMaker};
+use super::row::{NewRow, RowMaker};
 use super::store::{Assignment, OnDuplicate, Store};
 use super::{Changes, Check, Info, find_writable};
 use crate::ast::{self, InsertSource, QueryBody, SelectItem};
@@ -66,31 +67,32 @@ pub(crate) async fn run(
         locking: env.locking,
         on_duplicate,
         defaults: &maker,
+        counters: &session.instance.auto_increment,
         changes: Changes { table: Some(table.clone()), ..Changes::default() },
         duplicates: 0,
         deleted: 0,
         skipped: 0,
+        lifted: None,
     };
-    let mut explicit = Explicit::default();
+    let mut numbers = Numbers::default();
     let mut source = Source { session, env, txn, maker: &maker, columns: &columns };
     let records = match &insert.source {
-        InsertSource::Values(rows) => source.values(rows, &mut store, &mut explicit).await?,
+        InsertSource::Values(rows) => source.values(rows, &mut store, &mut numbers).await?,
         InsertSource::Query(query) => {
             let (query, read): (&ast::Query, usize) = match &widened {
                 Some(Widened { query, columns }) => (query, columns.columns.len()),
                 None => (query.as_ref(), 0),
             };
-            source.query(query, read, &mut store, &mut explicit).await?
+            source.query(query, read, &mut store, &mut numbers).await?
         }
     };
-    if let Some(highest) = explicit.highest {
-        session.instance.auto_increment.seen(&table, highest).await?;
-    }
     let several = matches!(&insert.source, InsertSource::Values(rows) if rows.len() > 1)
         || matches!(insert.source, InsertSource::Query(_));
-    let Store { mut changes, duplicates, .. } = store;
-    changes.explicit_id = explicit.last;
-    changes.all_generated = changes.first_id.is_some() && explicit.last.is_none();
+    let Store { mut changes, duplicates, lifted, .. } = store;
+    lifted.into_iter().for_each(|value| numbers.lift(value));
+    session.instance.auto_increment.settle(&table, &mut numbers).await?;
+    changes.explicit_id = numbers.last_given();
+    changes.all_generated = changes.first_id.is_some() && numbers.last_given().is_none();
     if several {
         changes.info = Info::Records { records, duplicates };
     }
@@ -234,7 +236,7 @@ impl Source<'_> {
         &mut self,
         rows: &[Vec<ast::Expr>],
         store: &mut Store<'_>,
-        explicit: &mut Explicit,
+        numbers: &mut Numbers,
     ) -> Result<u64> {
         let ctx = &self.env.ctx;
         // A single bad row fails whatever sql_mode says, as in MySQL.
@@ -273,7 +275,8 @@ impl Source<'_> {
                 };
                 self.maker.give(&mut row, *column, value, number, strict_null, ctx)?;
             }
-            batch.push(self.session.complete_row(self.maker, row, explicit).await?);
+            numbers.rows_left = (rows.len() - at) as u64;
+            batch.push(self.session.complete_row(self.maker, row, numbers).await?);
             if batch.len() == BATCH_ROWS {
                 ctx.check_cancel()?;
                 store.put(&mut *self.txn.lock().await, std::mem::take(&mut batch)).await?;
@@ -312,7 +315,7 @@ impl Source<'_> {
         query: &ast::Query,
         read: usize,
         store: &mut Store<'_>,
-        explicit: &mut Explicit,
+        numbers: &mut Numbers,
     ) -> Result<u64> {
         let ctx = &self.env.ctx;
         let (columns, rows) = self.session.query_rows(query, self.env, self.txn).await?;
@@ -326,7 +329,7 @@ impl Source<'_> {
                 records += 1;
                 ctx.set_row(records);
                 let read = values.split_off(self.columns.len());
-                let row = self.row_of(values, records, explicit).await?;
+                let row = self.row_of(values, records, numbers).await?;
                 batch.push(NewRow { read, ..row });
             }
             ctx.check_cancel()?;
@@ -343,7 +346,7 @@ impl Source<'_> {
         Ok(records)
     }
 
-    async fn row_of(&self, values: Row, number: u64, explicit: &mut Explicit) -> Result<NewRow> {
+    async fn row_of(&self, values: Row, number: u64, numbers: &mut Numbers) -> Result<NewRow> {
         let ctx = &self.env.ctx;
         let mut row: Row = vec![Value::Null; self.maker.width()];
         let mut is_given = vec![false; row.len()];
@@ -352,7 +355,7 @@ impl Source<'_> {
             self.maker.give(&mut row, *column, value, number, false, ctx)?;
         }
         self.maker.fill(&mut row, &is_given, ctx)?;
-        self.session.complete_row(self.maker, row, explicit).await
+        self.session.complete_row(self.maker, row, numbers).await
     }
 }
 
@@ -362,8 +365,8 @@ impl Session {
         &self,
         maker: &RowMaker,
         row: Row,
-        explicit: &mut Explicit,
+        numbers: &mut Numbers,
     ) -> Result<NewRow> {
-        maker.complete(row, &self.instance.auto_increment, explicit).await
+        maker.complete(row, &self.instance.auto_increment, numbers).await
     }
 }

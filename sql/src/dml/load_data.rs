@@ -12,8 +12,9 @@
 //!
 //! Not here: files of the server (1290), LOAD XML (1235).
 
+use super::auto_increment::Numbers;
 use super::line_reader::{Field, LineReader};
-use super::row::{Explicit, RowMaker, null_in};
+use super::row::{RowMaker, null_in};
 use super::store::{self, Assignment, OnDuplicate, Store};
 use super::{Changes, Check, Info, bind, find_writable};
 use crate::ast::{self, LoadDuplicates, LoadField};
@@ -59,7 +60,7 @@ pub(crate) struct Infile {
     on_duplicate: OnDuplicate,
     check: Check,
     batch: Vec<Row>,
-    explicit: Explicit,
+    numbers: Numbers,
     changes: Changes,
     records: u64,
     duplicates: u64,
@@ -161,7 +162,7 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
         on_duplicate,
         check,
         batch: Vec::with_capacity(BATCH_ROWS),
-        explicit: Explicit::default(),
+        numbers: Numbers::default(),
         records: 0,
         duplicates: 0,
         deleted: 0,
@@ -195,11 +196,9 @@ impl Infile {
     pub(crate) async fn finish(&mut self, session: &Session) -> Result<Changes> {
         self.lines(session, true).await?;
         self.store(session).await?;
-        if let Some(highest) = self.explicit.highest {
-            session.instance.auto_increment.seen(&self.table, highest).await?;
-        }
+        session.instance.auto_increment.settle(&self.table, &mut self.numbers).await?;
         let mut changes = std::mem::take(&mut self.changes);
-        changes.all_generated = changes.first_id.is_some() && self.explicit.last.is_none();
+        changes.all_generated = changes.first_id.is_some() && self.numbers.last_given().is_none();
         changes.info =
             Info::Load { records: self.records, deleted: self.deleted, skipped: self.skipped };
         Ok(changes)
@@ -239,7 +238,7 @@ impl Infile {
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH_ROWS));
         let mut rows = Vec::with_capacity(batch.len());
         for row in batch {
-            rows.push(session.complete_row(&self.maker, row, &mut self.explicit).await?);
+            rows.push(session.complete_row(&self.maker, row, &mut self.numbers).await?);
         }
         let mut store = Store {
             table: self.table.clone(),
@@ -248,10 +247,13 @@ impl Infile {
             locking: self.env.locking,
             on_duplicate: self.on_duplicate.clone(),
             defaults: &self.maker,
+            counters: &session.instance.auto_increment,
             changes: std::mem::take(&mut self.changes),
             duplicates: self.duplicates,
             deleted: self.deleted,
             skipped: self.skipped,
+            // Nothing is assigned to rows that exist.
+            lifted: None,
         };
         let result = store.put(&mut *self.txn.lock().await, rows).await;
         let Store { changes, duplicates, deleted, skipped, .. } = store;

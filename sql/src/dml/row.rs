@@ -7,7 +7,7 @@
 //!
 //! Not here: where given values come from (`insert`, `load_data`), unique keys (`store`).
 
-use super::auto_increment::{AutoIncrement, Counter};
+use super::auto_increment::{AutoIncrement, Numbers, Steps};
 use crate::catalog::{ColumnDef, DefaultValue, TableDef};
 use crate::context::{EvalContext, SqlMode};
 use crate::expr::Expr;
@@ -42,6 +42,8 @@ pub(crate) struct RowMaker {
     auto_increment: Option<usize>,
     /// Whether 0 asks for a generated value, too.
     zero_generates: bool,
+    /// Which values are generated.
+    steps: Steps,
 }
 
 /// A complete row, ready to be stored.
@@ -53,15 +55,6 @@ pub(crate) struct NewRow {
     pub(crate) generated: Option<u64>,
     /// What ON DUPLICATE KEY UPDATE may name besides: the columns of the tables that the row was read from.
     pub(crate) read: Row,
-}
-
-/// AUTO_INCREMENT values that a statement was given by hand.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Explicit {
-    /// The last one.
-    pub(crate) last: Option<u64>,
-    /// The largest one: the counter is lifted to it.
-    pub(crate) highest: Option<u64>,
 }
 
 /// CURRENT_TIMESTAMP as a column stores it.
@@ -79,9 +72,11 @@ impl RowMaker {
     /// Prepares a table's defaults.
     pub(crate) fn new(table: &Arc<TableDef>, ctx: &EvalContext) -> Result<RowMaker> {
         let absent = table.columns.iter().map(|column| absent_of(column, ctx));
+        let auto_increment = table.auto_increment();
         Ok(RowMaker {
             absent: absent.collect::<Result<_>>()?,
-            auto_increment: table.auto_increment(),
+            auto_increment,
+            steps: if auto_increment.is_some() { Steps::of(ctx) } else { Steps::ONE },
             zero_generates: !ctx.sql_mode.contains(SqlMode::NO_AUTO_VALUE_ON_ZERO),
             table: table.clone(),
         })
@@ -164,43 +159,67 @@ impl RowMaker {
         &self,
         mut row: Row,
         counters: &AutoIncrement,
-        explicit: &mut Explicit,
+        numbers: &mut Numbers,
     ) -> Result<NewRow> {
         let mut generated = None;
         if let Some(column) = self.auto_increment {
             let zero = matches!(row[column], Value::Int(0) | Value::UInt(0));
             if row[column].is_null() || (zero && self.zero_generates) {
-                let value = match counters.try_next(self.table.id, Counter::AutoIncrement) {
-                    Some(value) => value,
-                    None => counters.next(&self.table, Counter::AutoIncrement).await?,
-                };
-                let definition = &self.table.columns[column];
-                if i128::from(value) > definition.ty.integer_range().1 {
-                    return Err(Error::auto_increment_failed());
-                }
-                row[column] = if definition.ty.unsigned {
-                    Value::UInt(value)
-                } else {
-                    Value::Int(value as i64)
-                };
-                generated = Some(value);
+                generated = Some(self.generate(column, &mut row, counters, numbers).await?);
             } else if let Some(value) = row[column].as_integer()
                 && let Ok(value) = u64::try_from(value)
             {
-                explicit.last = Some(value);
-                explicit.highest = explicit.highest.max(Some(value));
+                numbers.give(value);
             }
         }
         if let Some(column) = self.table.row_id()
             && row[column].is_null()
         {
-            let value = match counters.try_next(self.table.id, Counter::RowId) {
-                Some(value) => value,
-                None => counters.next(&self.table, Counter::RowId).await?,
-            };
-            row[column] = Value::UInt(value);
+            row[column] = Value::UInt(counters.next_row_id(&self.table).await?);
         }
         Ok(NewRow { values: row, generated, read: Row::new() })
+    }
+
+    /// Gives a row the next AUTO_INCREMENT value.
+    async fn generate(
+        &self,
+        column: usize,
+        row: &mut Row,
+        counters: &AutoIncrement,
+        numbers: &mut Numbers,
+    ) -> Result<u64> {
+        let value = counters.generate(&self.table, self.steps, numbers).await?;
+        let definition = &self.table.columns[column];
+        if i128::from(value) > definition.ty.integer_range().1 {
+            return Err(Error::auto_increment_failed());
+        }
+        row[column] = match definition.ty.unsigned {
+            true => Value::UInt(value),
+            false => Value::Int(value as i64),
+        };
+        Ok(value)
+    }
+
+    /// Gives a row another value when the one that was generated for it is taken by a row that somebody gave it by hand:
+    /// what was generated names no other row. `false` when the index that was met does not have the column.
+    pub(crate) async fn generate_again(
+        &self,
+        index: usize,
+        row: &mut NewRow,
+        counters: &AutoIncrement,
+    ) -> Result<bool> {
+        let met = |column: &usize| self.table.indexes[index].covers(*column);
+        match self.auto_increment.filter(met) {
+            Some(column) if row.generated.is_some() => {
+                // The other row was inserted at another node, within the range of this one.
+                counters.forget(self.table.id);
+                let mut numbers = Numbers::default();
+                let value = self.generate(column, &mut row.values, counters, &mut numbers).await?;
+                row.generated = Some(value);
+                Ok(true)
+            }
+            Some(_) | None => Ok(false),
+        }
     }
 }
 

@@ -18,6 +18,7 @@
 //! The overlay is what this statement has written since the multi-get, so that a row meets the rows
 //! before it.
 
+use super::auto_increment::AutoIncrement;
 use super::duplicate;
 use super::row::{NewRow, null_in};
 use super::{Changes, Check};
@@ -76,6 +77,8 @@ pub(crate) struct Store<'a> {
     pub(crate) on_duplicate: OnDuplicate,
     /// DEFAULT of each column, for assignments.
     pub(crate) defaults: &'a super::row::RowMaker,
+    /// AUTO_INCREMENT values of the node.
+    pub(crate) counters: &'a AutoIncrement,
     /// Rows stored, replaced, left out.
     pub(crate) changes: Changes,
     /// Rows that met a duplicate.
@@ -84,6 +87,8 @@ pub(crate) struct Store<'a> {
     pub(crate) deleted: u64,
     /// Rows that IGNORE left out.
     pub(crate) skipped: u64,
+    /// The largest AUTO_INCREMENT value that ON DUPLICATE KEY UPDATE has assigned.
+    pub(crate) lifted: Option<u64>,
 }
 
 /// A key that exists, and the index it belongs to.
@@ -213,22 +218,32 @@ impl Store<'_> {
         &mut self,
         txn: &mut Transaction,
         known: &mut Known,
-        row: NewRow,
-        row_key: Bytes,
-        entries: Vec<IndexEntry>,
+        mut row: NewRow,
+        mut row_key: Bytes,
+        mut entries: Vec<IndexEntry>,
     ) -> Result<()> {
-        let NewRow { values: row, generated, read } = row;
         let mut replaced = false;
         while let Some(hit) = self.find_hit(txn, known, &row_key, &entries).await? {
+            if self.defaults.generate_again(hit.index, &mut row, self.counters).await? {
+                row_key = new_row_key(&self.table, &row.values, self.ctx)?;
+                entries = table_codec::index_entries(&self.table, &row.values)?;
+                if let Some(locking) = &self.locking {
+                    let unique = entries.iter().filter(|entry| entry.unique);
+                    let mut keys: Vec<Bytes> = unique.map(|entry| entry.key.clone()).collect();
+                    keys.push(row_key.clone());
+                    locking.take(txn, &keys, self.ctx).await?;
+                }
+                continue;
+            }
             if let Some(locking) = &self.locking {
                 locking.take(txn, std::slice::from_ref(&hit.row_key), self.ctx).await?;
             }
             match &self.on_duplicate {
                 OnDuplicate::Error => {
-                    return Err(duplicate::error(&self.table, hit.index, &row, self.ctx));
+                    return Err(duplicate::error(&self.table, hit.index, &row.values, self.ctx));
                 }
                 OnDuplicate::Ignore => {
-                    self.ctx.warn(duplicate::error(&self.table, hit.index, &row, self.ctx));
+                    self.ctx.warn(duplicate::error(&self.table, hit.index, &row.values, self.ctx));
                     self.duplicates += 1;
                     self.skipped += 1;
                     return Ok(());
@@ -249,7 +264,7 @@ impl Store<'_> {
                     let old = self.old_row(txn, known, &hit.row_key).await?;
                     let assignments = assignments.clone();
                     self.duplicates += 1;
-                    let mut new = row;
+                    let NewRow { values: mut new, read, .. } = row;
                     new.extend(read);
                     return self
                         .update_old(txn, known, &hit.row_key, old, &new, &assignments)
@@ -258,6 +273,7 @@ impl Store<'_> {
             }
         }
         self.duplicates += u64::from(replaced);
+        let NewRow { values: row, generated, .. } = row;
         known.overlay.insert(row_key.clone(), Some(table_codec::encode_row(&self.table, &row)?));
         for entry in &entries {
             known.overlay.insert(entry.key.clone(), Some(entry.value.clone()));
@@ -331,6 +347,7 @@ impl Store<'_> {
         let locking = self.locking.as_ref();
         let written = change(txn, &self.table, row_key, (&old, &both), locking, self.ctx).await?;
         known.overlay.extend(written);
+        self.lifted = self.lifted.max(assigned_number(&self.table, &old, &both));
         self.changes.affected += 2;
         Ok(())
     }
@@ -565,6 +582,12 @@ pub(crate) async fn change(
         }
     }
     Ok(written)
+}
+
+/// The AUTO_INCREMENT value that a change has given a row: the counter goes on above it.
+pub(crate) fn assigned_number(table: &TableDef, old: &[Value], new: &[Value]) -> Option<u64> {
+    let column = table.auto_increment().filter(|column| old[*column] != new[*column])?;
+    u64::try_from(new[column].as_integer()?).ok()
 }
 
 /// The first of some keys that exists, locked if the statement locks.

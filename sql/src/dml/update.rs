@@ -5,6 +5,7 @@
 //! first. Rows that are chosen
 //! are locked, where the statement locks; those it only looked at are not.
 
+use super::auto_increment::Numbers;
 use super::bind::{self, RowSubqueries};
 use super::row::RowMaker;
 use super::store::{self, Assignment};
@@ -274,6 +275,7 @@ pub(crate) async fn run(
     let table = matches.table().clone();
     let so_far = Changes { table: Some(table.clone()), ..Changes::default() };
     let check = Check::of(env.locking.as_ref());
+    let mut numbers = Numbers::default();
     while let Some(rows) = matches.next().await? {
         for (key, old) in rows {
             matched += 1;
@@ -297,13 +299,18 @@ pub(crate) async fn run(
             let mut txn = txn.lock().await;
             let locking = env.locking.as_ref();
             match store::change(&mut txn, &table, &key, (&old, &new), locking, ctx).await {
-                Ok(_) => changed += 1,
+                Ok(_) => {
+                    changed += 1;
+                    let assigned = store::assigned_number(&table, &old, &new);
+                    assigned.into_iter().for_each(|value| numbers.lift(value));
+                }
                 Err(error) if update.ignore && store::is_ignored(&error) => ctx.warn(error),
                 Err(error) => return Err(error),
             }
             store::make_room(&mut txn, &so_far, check, ctx).await?;
         }
     }
+    session.instance.auto_increment.settle(&table, &mut numbers).await?;
     Ok(Changes {
         table: Some(table),
         affected: changed,

@@ -111,11 +111,11 @@ impl Session {
         let tables = self.virtual_tables(&env.catalog);
         let warnings = env.ctx.warnings.count();
         let bound = self.bind_over(query, env, &tables)?;
-        if !tables.lacks_activity() {
+        if !tables.is_incomplete() {
             return Ok(bound);
         }
         env.ctx.warnings.forget_after(warnings);
-        let tables = tables.with_activity(&env.ctx).await;
+        let tables = tables.completed(&env.ctx).await?;
         self.bind_over(query, env, &tables)
     }
 

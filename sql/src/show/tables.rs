@@ -78,12 +78,10 @@ pub(super) async fn table_status(session: &mut Session, database: Option<&str>) 
     let catalog = session.instance.catalog.current().await?;
     let database = database_of(session, database, &catalog)?;
     let found: Vec<Arc<TableDef>> = catalog.tables(&database).cloned().collect();
+    let next = session.instance.auto_increment.peek_all(&found).await?;
     let mut rows = Vec::with_capacity(found.len());
     for table in found {
-        let next = match table.auto_increment() {
-            Some(_) => Value::UInt(session.instance.auto_increment.peek(&table).await?),
-            None => Value::Null,
-        };
+        let next = next.get(&table.id).map_or(Value::Null, |next| Value::UInt(*next));
         let mut row = vec![text(&table.name), text("InnoDB"), Value::UInt(10), text("Dynamic")];
         // Sizes are not counted.
         row.extend(vec![Value::Null; 6]);

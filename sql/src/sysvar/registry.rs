@@ -18,20 +18,8 @@ const fn v(
 
 /// Every variable, sorted by name.
 pub(super) const VARIABLES: &[SystemVariable] = &[
-    v(
-        "auto_increment_increment",
-        Both,
-        Number { min: 1, max: 65535 },
-        "1",
-        Fixed("only an auto_increment_increment of 1; leave it as it is"),
-    ),
-    v(
-        "auto_increment_offset",
-        Both,
-        Number { min: 1, max: 65535 },
-        "1",
-        Fixed("only an auto_increment_offset of 1; leave it as it is"),
-    ),
+    v("auto_increment_increment", Both, Number { min: 1, max: 65535 }, "1", Free),
+    v("auto_increment_offset", Both, Number { min: 1, max: 65535 }, "1", Free),
     v("autocommit", Both, Flag, "1", Special),
     v("automatic_sp_privileges", Global, Flag, "1", ReadOnly),
     v("back_log", Global, Number { min: 1, max: 65535 }, "1024", ReadOnly),
@@ -141,6 +129,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     v("identity", Session, Number { min: 0, max: 18446744073709551615 }, "0", Special),
     v("information_schema_stats_expiry", Both, Number { min: 0, max: 31536000 }, "86400", Free),
     v("init_connect", Global, Text, "", ReadOnly),
+    v("innodb_autoinc_lock_mode", Global, Number { min: 0, max: 2 }, "2", ReadOnly),
     v("innodb_lock_wait_timeout", Both, Number { min: 1, max: 1073741824 }, "50", Free),
     v("innodb_snapshot_isolation", Both, Flag, "1", Free),
     v("innodb_version", Global, Text, "8.0.46", ReadOnly),
