@@ -24,7 +24,7 @@ pub async fn run(instance: Arc<Instance>, local: Arc<LocalShards>, clock: Shared
     loop {
         tokio::time::sleep(FUTURE_PARTITIONS_LOOK).await;
         let meta = local.get(ShardId::META);
-        if !meta.is_some_and(|meta| meta.group.serving_term().is_some()) {
+        if meta.is_none_or(|meta| meta.group.serving_term().is_none()) {
             resting.clear();
             continue;
         }
