@@ -92,6 +92,8 @@ pub const AUTO_INCREMENT_BATCH_LIFE: Duration = Duration::from_millis(500);
 pub const AUTO_INCREMENT_BATCH_LIFE_MAX: Duration = Duration::from_secs(60);
 /// See `AUTO_INCREMENT_BATCH_LIFE`.
 pub const AUTO_INCREMENT_BATCH_GROWTH: u64 = 8;
+/// Most values of a sequence that a node takes at once: CACHE.
+pub const SEQUENCE_CACHE_MAX: u64 = 1 << 32;
 /// Longest key of an index entry, bytes (MySQL's 3072 for DYNAMIC rows).
 pub const INDEX_KEY_BYTES_MAX: usize = 3072;
 /// Longest row, bytes. MySQL's LONGTEXT is larger; a row here must fit one packet and one entry.

@@ -104,7 +104,7 @@ fn main() {
         let changer = Changer::among(&runtime, nodes, rng.next_u64());
         std::thread::sleep(CHANGE_TIME);
         say(&*clock, begin, &changer.stop());
-        let victim = 1 + rng.below(u64::from(last)) as u16;
+        let victim = 2 + rng.below(u64::from(last) - 1) as u16;
         cluster.kill(victim);
         std::thread::sleep(AWAY);
         cluster.restart(victim);
@@ -150,9 +150,9 @@ fn say(clock: &dyn Clock, begin: Duration, words: &str) {
     println!("{:>7.1} s  {words}", (clock.monotonic() - begin).as_secs_f64());
 }
 
-/// Starts sysbench's oltp_read_write against the nodes that stay.
+/// Starts sysbench's oltp_read_write against the first node, which is not killed: sysbench 1.0.20 itself crashes when it connects
+/// again. The checked workloads' clients are at all nodes.
 fn sysbench(action: &[&str], folder: &Path, length: Duration) -> Child {
-    let ports: Vec<String> = (0..NODES).map(|node| (PORT + node).to_string()).collect();
     let out = std::fs::File::create(folder.join("sysbench.log")).expect("a log file");
     Command::new("sysbench")
         .arg("oltp_read_write")
@@ -162,13 +162,12 @@ fn sysbench(action: &[&str], folder: &Path, length: Duration) -> Child {
             "--mysql-user=root",
             "--mysql-db=sbtest",
         ])
-        .arg(format!("--mysql-port={}", ports.join(",")))
+        .arg(format!("--mysql-port={PORT}"))
         .arg(format!("--tables={TABLES}"))
         .arg(format!("--table-size={TABLE_ROWS}"))
         .arg(format!("--threads={THREADS}"))
         .arg(format!("--time={}", length.as_secs()))
         .args(["--rand-type=uniform", "--report-interval=60", "--mysql-ignore-errors=all"])
-        // Its statements of lost connections crash it when they are prepared.
         .arg("--db-ps-mode=disable")
         .args(action)
         .stdin(Stdio::null())

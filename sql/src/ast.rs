@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Parts: `expression` (values), `query` (SELECT and what it reads), `change` (INSERT, UPDATE, DELETE,
-//! LOAD DATA), `definition` (databases, tables, indexes), `session` (transactions, SET, SHOW,
+//! LOAD DATA), `definition` (databases, tables, indexes), `sequence` (sequences), `session` (transactions, SET, SHOW,
 //! accounts, administration), `xa` (transactions of an outside manager).
 //!
 //! Not here: parentheses (the tree's shape says them), comments, upper or lower case of keywords.
@@ -19,6 +19,7 @@ mod change;
 mod definition;
 mod expression;
 mod query;
+mod sequence;
 mod session;
 mod xa;
 
@@ -26,6 +27,7 @@ pub use change::*;
 pub use definition::*;
 pub use expression::*;
 pub use query::*;
+pub use sequence::*;
 pub use session::*;
 pub use xa::*;
 
@@ -141,6 +143,8 @@ pub enum Statement {
     CreateIndex(Box<CreateIndex>),
     /// DROP INDEX.
     DropIndex(DropIndex),
+    /// CREATE, ALTER or DROP SEQUENCE.
+    Sequence(Box<SequenceStatement>),
 
     /// BEGIN or START TRANSACTION.
     Begin(Begin),

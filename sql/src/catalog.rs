@@ -18,7 +18,7 @@
 //! 5. `TableDef::indexes[0]` is the primary key, or the hidden row id of a table without one.
 //! 6. `TableDef::indexes` can be read: every row has its entries. Those in `unpublished` are only written (`ddl::indexes`).
 //!
-//! Names of databases and tables are case-sensitive, those of columns and indexes are not.
+//! Names of databases, tables and sequences are case-sensitive, those of columns and indexes are not.
 //!
 //! Not here: checks of new definitions (`ddl`), bytes of rows (`table_codec`).
 
@@ -31,6 +31,7 @@ pub mod partition;
 pub mod performance_schema;
 mod precinct_tables;
 mod record;
+mod sequence;
 pub mod store;
 pub(crate) mod table_locks;
 
@@ -46,6 +47,7 @@ pub use cache::CatalogCache;
 pub use distribution::{Distribution, ItemValue, ItemValues, SetItem};
 pub use information_schema::{VirtualTable, virtual_table};
 pub use partition::Partitioning;
+pub use sequence::SequenceDef;
 
 /// Everything that is defined, at one version. Immutable.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +66,8 @@ pub struct Catalog {
     newest_index: Timestamp,
     /// Tables by the ids of their partitions.
     tables_by_partition: BTreeMap<TableId, Arc<TableDef>>,
+    /// Sequences by exact database name, then exact name.
+    sequences: BTreeMap<String, BTreeMap<String, Arc<SequenceDef>>>,
 }
 
 impl Catalog {
@@ -98,7 +102,20 @@ impl Catalog {
         }
         let databases = self.databases.values().map(|database| DatabaseDef::clone(database));
         let tables = self.tables_by_id.values().map(|table| table.at(ts));
-        Arc::new(Catalog::new(self.version, databases.collect(), tables.collect()))
+        let mut then = Catalog::new(self.version, databases.collect(), tables.collect());
+        then.sequences = self.sequences.clone();
+        Arc::new(then)
+    }
+
+    /// The catalog with these sequences. Those whose database is missing are left out.
+    pub fn with_sequences(mut self, sequences: Vec<SequenceDef>) -> Catalog {
+        for sequence in sequences {
+            if self.databases.contains_key(&sequence.database) {
+                let sequences = self.sequences.entry(sequence.database.clone()).or_default();
+                sequences.insert(sequence.name.clone(), Arc::new(sequence));
+            }
+        }
+        self
     }
 
     /// A database by its exact name. System schemas are not in here.
@@ -119,6 +136,21 @@ impl Catalog {
     /// A table by the exact names of its database and itself.
     pub fn table(&self, database: &str, name: &str) -> Option<&Arc<TableDef>> {
         self.tables.get(database)?.get(name)
+    }
+
+    /// A sequence by the exact names of its database and itself.
+    pub fn sequence(&self, database: &str, name: &str) -> Option<&Arc<SequenceDef>> {
+        self.sequences.get(database)?.get(name)
+    }
+
+    /// The sequences of a database, by name.
+    pub fn sequences(&self, database: &str) -> impl Iterator<Item = &Arc<SequenceDef>> {
+        self.sequences.get(database).into_iter().flat_map(|sequences| sequences.values())
+    }
+
+    /// Whether a table or a sequence has this name: they share their names.
+    pub fn is_name_taken(&self, database: &str, name: &str) -> bool {
+        self.table(database, name).is_some() || self.sequence(database, name).is_some()
     }
 
     /// A table by its id, or by that of one of its partitions.

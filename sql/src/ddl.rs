@@ -1,4 +1,4 @@
-//! Statements that define things: databases, tables, accounts.
+//! Statements that define things: databases, tables, sequences, accounts.
 //!
 //! ```text
 //! lock its tables ──> check ──> schema change (one transaction on the meta shard) ──> announce to all nodes
@@ -31,6 +31,7 @@ mod index_steps;
 pub(crate) mod indexes;
 mod partition;
 pub(crate) mod password;
+mod sequence;
 
 use crate::ast::{self, Statement, TableChange};
 use crate::binder::{self, BindContext, Scope};
@@ -62,6 +63,7 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
         Statement::DropTable(drop) => drop_tables(session, drop).await,
         Statement::TruncateTable { name } => truncate(session, name).await,
         Statement::RenameTable(pairs) => rename(session, pairs).await,
+        Statement::Sequence(statement) => sequence::run(session, statement).await,
         Statement::Account(account) => account::run(session, account).await,
         Statement::AlterDatabase(_) => {
             Err(Error::not_supported("ALTER DATABASE: name the character set in CREATE TABLE"))
@@ -90,11 +92,11 @@ pub(crate) fn constant_expr(expr: &ast::Expr, ctx: &EvalContext) -> Result<Expr>
 }
 
 /// The expression of a column's DEFAULT (…).
-pub(crate) fn default_expression(text: &str, ctx: &EvalContext) -> Result<Expr> {
+pub(crate) fn default_ast(text: &str) -> Result<ast::Expr> {
     let statement =
         parser::parse_statement(&format!("DO ({text})"), &parser::ParseMode::default())?;
     match statement {
-        Statement::Do(exprs) if exprs.len() == 1 => constant_expr(&exprs[0], ctx),
+        Statement::Do(mut exprs) if exprs.len() == 1 => Ok(exprs.swap_remove(0)),
         _ => Err(Error::storage(format!("corrupt default expression {text}"))),
     }
 }
@@ -321,6 +323,11 @@ async fn drop_database(session: &mut Session, name: &str, if_exists: bool) -> Re
             change.drop_table(&table, now)?;
             dropped += 1;
         }
+        let sequences: Vec<_> = change.catalog.sequences(name).cloned().collect();
+        for sequence in sequences {
+            change.drop_sequence(&sequence)?;
+            dropped += 1;
+        }
         change.drop_database(name)?;
         Ok(true)
     })
@@ -341,7 +348,7 @@ async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Resul
     let touched = Touched::NewTable(&database, &create.name.name);
     change(session, touched, |change| {
         let database = existing_database(&change.catalog, &database)?;
-        if change.catalog.table(&database.name, &create.name.name).is_some() {
+        if change.catalog.is_name_taken(&database.name, &create.name.name) {
             let error = Error::table_exists(&create.name.name);
             if !create.if_not_exists {
                 return Err(error);
@@ -355,6 +362,7 @@ async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Resul
             None if auto > 0 => return Err(Error::not_partitioned()),
             None => table,
         };
+        sequence::check_defaults(&change.catalog, &table)?;
         check_retentions(&change.catalog, &table)?;
         change.put_table(&table)?;
         Ok(true)
@@ -399,7 +407,7 @@ async fn like(
         let catalog = &change.catalog;
         let model = crate::dml::find_table(&create.like, default, catalog)?;
         existing_database(catalog, database)?;
-        if catalog.table(database, &create.name.name).is_some() {
+        if catalog.is_name_taken(database, &create.name.name) {
             let error = Error::table_exists(&create.name.name);
             if !create.if_not_exists {
                 return Err(error);
@@ -633,7 +641,8 @@ async fn rename(
             let Some(mut table) = find(&now, &change.catalog, from_database, from) else {
                 return Err(Error::no_such_table(format!("{from_database}.{from}")));
             };
-            if find(&now, &change.catalog, to_database, to).is_some() {
+            let is_sequence = change.catalog.sequence(to_database, to).is_some();
+            if is_sequence || find(&now, &change.catalog, to_database, to).is_some() {
                 return Err(Error::table_exists(to));
             }
             table.database.clone_from(to_database);

@@ -21,6 +21,7 @@ pub(crate) mod insert;
 pub(crate) mod line_reader;
 pub(crate) mod load_data;
 pub(crate) mod row;
+pub(crate) mod sequences;
 pub(crate) mod store;
 pub(crate) mod update;
 
@@ -176,7 +177,11 @@ pub(crate) fn find_table(
     if !catalog.has_database(database) {
         return Err(Error::unknown_database(database));
     }
-    Err(Error::no_such_table(format!("{database}.{}", name.name)))
+    let full = format!("{database}.{}", name.name);
+    Err(match catalog.sequence(database, &name.name) {
+        Some(_) => Error::wrong_object(full, "BASE TABLE"),
+        None => Error::no_such_table(full),
+    })
 }
 
 /// The table that a statement changes, whose use is noted: tables of system schemas are refused.

@@ -48,6 +48,16 @@ errors! {
     unknown_table(name) = 1051, "42S02", "Unknown table '{name}'";
     /// A table that does not exist (`db.table`).
     no_such_table(name) = 1146, "42S02", "Table '{name}' doesn't exist";
+    /// A name that belongs to something else than was wanted, such as `BASE TABLE`.
+    wrong_object(name, kind) = 1347, "HY000", "'{name}' is not {kind}";
+    /// A sequence that has given its last value.
+    sequence_run_out(name) = 4084, "HY000", "Sequence '{name}' has run out";
+    /// Options of a sequence that do not go together, or values outside of its bounds.
+    sequence_options(name) = 4085, "HY000", "Sequence '{name}' has out of range value for options";
+    /// A table where a sequence was wanted.
+    not_a_sequence(name) = 4089, "42S02", "'{name}' is not a SEQUENCE";
+    /// Changing or dropping a sequence that does not exist.
+    unknown_sequence(names) = 4091, "42S02", "Unknown SEQUENCE: '{names}'";
     /// A column that does not exist, and the clause that named it.
     unknown_column(name, clause) = 1054, "42S22", "Unknown column '{name}' in '{clause}'";
     /// A column name that fits several tables.

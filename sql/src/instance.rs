@@ -11,6 +11,7 @@ use crate::catalog::cache::CatalogCache;
 use crate::ddl::future_partitions::{self, Addition};
 use crate::ddl::index_job::{self, JobSignal};
 use crate::dml::auto_increment::AutoIncrement;
+use crate::dml::sequences::Sequences;
 use crate::session::commits::Commits;
 use crate::session::table_uses::TableUses;
 use crate::session::token::KeptTokens;
@@ -542,6 +543,8 @@ pub struct Instance {
     pub(crate) catalog: CatalogCache,
     /// AUTO_INCREMENT ranges taken by this node.
     pub(crate) auto_increment: AutoIncrement,
+    /// Values of sequences taken by this node.
+    pub(crate) sequences: Sequences,
     /// Live sessions by connection id.
     pub(crate) sessions: Mutex<BTreeMap<u32, Arc<SessionEntry>>>,
     /// Names of XA transactions that sessions of this node are in.
@@ -589,6 +592,7 @@ impl Instance {
             seeds: Mutex::new(Rng::from_entropy()),
             catalog: CatalogCache::new(config.client.clone(), config.clock.clone()),
             auto_increment: AutoIncrement::new(config.client.clone(), config.clock.clone()),
+            sequences: Sequences::new(config.client.clone()),
             sessions: Mutex::default(),
             xids: Arc::default(),
             tokens: Arc::default(),

@@ -6,7 +6,7 @@
 //! yet support 'CREATE VIEW'" and not "syntax error".
 //!
 //! Files: `expression` and `function` (values), `select` (queries), `dml`, `load_data`, `ddl` with
-//! `column`, `partition` and `alter`, `show`, `set`, `sets`, `transaction`, `xa`, `account`, `administration`.
+//! `column`, `partition` and `alter`, `sequence`, `show`, `set`, `sets`, `transaction`, `xa`, `account`, `administration`.
 //!
 //! Invariants:
 //! 1. No input makes it panic, loop, or use more stack than `base::limits::PARSE_DEPTH_MAX` levels.
@@ -27,6 +27,7 @@ mod function;
 mod load_data;
 mod partition;
 mod select;
+mod sequence;
 mod set;
 mod sets;
 mod show;

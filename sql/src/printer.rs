@@ -18,6 +18,7 @@ mod definition;
 mod expression;
 mod partition;
 mod query;
+mod sequence;
 mod session;
 mod xa;
 
@@ -181,6 +182,7 @@ impl Printer {
                 self.table(name);
                 self.parenthesised(args, Self::expr);
             }
+            Statement::Sequence(sequence) => self.sequence(sequence),
             Statement::Unsupported(unsupported) => self.text(&unsupported.text),
             Statement::CreateDatabase(_)
             | Statement::AlterDatabase(_)

@@ -29,6 +29,7 @@ pub(crate) mod past;
 pub mod prepared;
 pub mod query;
 pub(crate) mod replica_read;
+pub(crate) mod sequences;
 pub(crate) mod sleep;
 pub mod statement;
 pub(crate) mod table_gate;

@@ -111,6 +111,7 @@ async fn list<'a>(
             (tables::indexes(session, table).await?, filter)
         }
         Show::CreateTable(table) => (tables::create_table(session, table).await?, None),
+        Show::CreateSequence(name) => (tables::create_sequence(session, name).await?, None),
         Show::CreateDatabase { if_not_exists, name } => {
             (tables::create_database(session, name, *if_not_exists).await?, None)
         }

@@ -1,6 +1,6 @@
 //! Expressions as written.
 
-use super::{Query, SourceText, Span, TableName};
+use super::{Query, SequenceFunction, SourceText, Span, TableName};
 
 /// An expression and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,6 +242,15 @@ pub enum ExprKind {
     Values(ColumnName),
     /// `DEFAULT(column)`; in a list of values also the bare word DEFAULT (then `None`).
     Default(Option<ColumnName>),
+    /// `NEXTVAL(name)`, `LASTVAL(name)` or `SETVAL(name, args)`.
+    Sequence {
+        /// Which of them.
+        function: SequenceFunction,
+        /// The sequence.
+        name: TableName,
+        /// What stands behind the name; only SETVAL has any.
+        args: Vec<Expr>,
+    },
     /// `(a, b)` or `ROW(a, b)`: at least two members.
     Row(Vec<Expr>),
     /// `(SELECT …)`.

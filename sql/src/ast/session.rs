@@ -178,6 +178,8 @@ pub enum Show {
     },
     /// SHOW CREATE TABLE.
     CreateTable(TableName),
+    /// SHOW CREATE SEQUENCE.
+    CreateSequence(TableName),
     /// SHOW CREATE DATABASE, SCHEMA.
     CreateDatabase {
         /// IF NOT EXISTS: printed back in the text.

@@ -120,6 +120,7 @@ impl BindContext<'_> {
                 "DEFAULT inside of an expression; write DEFAULT(column) or DEFAULT alone",
             )),
             Ast::Values(name) => self.resolve(name),
+            Ast::Sequence { .. } => build::call("nextval", Vec::new(), self.ctx),
             Ast::Window { .. } => {
                 Err(Error::not_supported("window functions; use GROUP BY or a subquery"))
             }

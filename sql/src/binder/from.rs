@@ -123,7 +123,11 @@ impl BindContext<'_> {
         if !self.catalog.has_database(&database) {
             return Err(Error::unknown_database(&database));
         }
-        Err(Error::no_such_table(format!("{database}.{}", name.name)))
+        let full = format!("{database}.{}", name.name);
+        Err(match self.catalog.sequence(&database, &name.name) {
+            Some(_) => Error::wrong_object(full, "BASE TABLE"),
+            None => Error::no_such_table(full),
+        })
     }
 
     fn derived_table(

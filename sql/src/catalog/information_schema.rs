@@ -11,8 +11,8 @@
 //! Not here: SHOW (`show`), which prints the same facts in other words.
 
 use super::{
-    Catalog, ColumnDef, DefaultValue, IndexDef, TableDef, innodb_trx, performance_schema,
-    precinct_tables,
+    Catalog, ColumnDef, DefaultValue, IndexDef, SequenceDef, TableDef, innodb_trx,
+    performance_schema, precinct_tables,
 };
 use crate::activity::{Activity, ActivityPart};
 use crate::binder::{VirtualRows, VirtualTables};
@@ -168,6 +168,7 @@ pub fn virtual_table(database: &str, name: &str, catalog: &Catalog) -> Option<Vi
     Some(match name.to_ascii_lowercase().as_str() {
         "schemata" => schemata(catalog),
         "tables" => tables(catalog, &BTreeMap::new()),
+        "sequences" => sequences(catalog),
         "columns" => columns(catalog),
         "statistics" => statistics(catalog),
         "key_column_usage" => key_column_usage(catalog),
@@ -288,6 +289,10 @@ fn all_tables(catalog: &Catalog) -> impl Iterator<Item = &Arc<TableDef>> {
     catalog.databases().flat_map(|database| catalog.tables(&database.name))
 }
 
+fn all_sequences(catalog: &Catalog) -> impl Iterator<Item = &Arc<SequenceDef>> {
+    catalog.databases().flat_map(|database| catalog.sequences(&database.name))
+}
+
 /// A Unix time as DATETIME in UTC.
 pub(crate) fn moment(unix: u64) -> Value {
     let zone = crate::types::datetime::TimeZone::UTC;
@@ -296,34 +301,26 @@ pub(crate) fn moment(unix: u64) -> Value {
 }
 
 fn tables(catalog: &Catalog, numbers: &BTreeMap<TableId, u64>) -> VirtualTable {
-    let rows = all_tables(catalog)
-        .map(|table| {
-            let number = numbers.get(&table.id).map_or(Value::Null, |next| Value::UInt(*next));
-            vec![
-                text("def"),
-                text(&table.database),
-                text(&table.name),
-                text("BASE TABLE"),
-                text("InnoDB"),
-                Value::UInt(10),
-                text("Dynamic"),
-                Value::Null,
-                Value::Null,
-                Value::Null,
-                Value::Null,
-                Value::Null,
-                Value::Null,
-                number,
-                moment(table.created_unix),
-                Value::Null,
-                Value::Null,
-                text(table.collation.name()),
-                Value::Null,
-                text(table.create_options()),
-                text(&table.comment),
-            ]
-        })
-        .collect();
+    let tables = all_tables(catalog).map(|table| {
+        let number = numbers.get(&table.id).map_or(Value::Null, |next| Value::UInt(*next));
+        let mut row = vec![text("def"), text(&table.database), text(&table.name)];
+        row.extend([text("BASE TABLE"), text("InnoDB"), Value::UInt(10), text("Dynamic")]);
+        // Sizes are not counted.
+        row.extend(vec![Value::Null; 6]);
+        row.extend([number, moment(table.created_unix), Value::Null, Value::Null]);
+        row.extend([text(table.collation.name()), Value::Null]);
+        row.extend([text(table.create_options()), text(&table.comment)]);
+        row
+    });
+    let sequences = all_sequences(catalog).map(|sequence| {
+        let mut row = vec![text("def"), text(&sequence.database), text(&sequence.name)];
+        row.extend([text("SEQUENCE"), text("InnoDB"), Value::UInt(10), Value::Null]);
+        row.extend(vec![Value::Null; 7]);
+        row.extend([moment(sequence.created_unix), Value::Null, Value::Null]);
+        row.extend([Value::Null, Value::Null, text(""), text("")]);
+        row
+    });
+    let rows = tables.chain(sequences).collect();
     self::table(
         &[
             ("TABLE_CATALOG", name_type()),
@@ -411,6 +408,42 @@ fn partitions(catalog: &Catalog) -> VirtualTable {
             ("TABLESPACE_NAME", name_type()),
         ],
         rows,
+    )
+}
+
+/// Sequences, with the columns that TiDB gives them.
+fn sequences(catalog: &Catalog) -> VirtualTable {
+    let row = |sequence: &Arc<SequenceDef>| {
+        vec![
+            text("def"),
+            text(&sequence.database),
+            text(&sequence.name),
+            Value::Int(i64::from(sequence.cache > 0)),
+            Value::Int(i64::try_from(sequence.cache).unwrap_or(i64::MAX)),
+            Value::Int(i64::from(sequence.cycle)),
+            Value::Int(sequence.increment),
+            Value::Int(sequence.max),
+            Value::Int(sequence.min),
+            Value::Int(sequence.start),
+            text(""),
+        ]
+    };
+    let rows = all_sequences(catalog).map(row);
+    self::table(
+        &[
+            ("TABLE_CATALOG", name_type()),
+            ("SEQUENCE_SCHEMA", name_type()),
+            ("SEQUENCE_NAME", name_type()),
+            ("CACHE", SqlType::bigint()),
+            ("CACHE_VALUE", SqlType::bigint()),
+            ("CYCLE", SqlType::bigint()),
+            ("INCREMENT", SqlType::bigint()),
+            ("MAX_VALUE", SqlType::bigint()),
+            ("MIN_VALUE", SqlType::bigint()),
+            ("START", SqlType::bigint()),
+            ("COMMENT", name_type()),
+        ],
+        rows.collect(),
     )
 }
 

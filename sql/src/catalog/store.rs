@@ -11,6 +11,8 @@
 //! table 116  ()            → version of the table locks (8 BE)
 //! table 117  (owner)       → what a session has locked with LOCK TABLES, or for a schema change
 //! table 130  (job)         → job that adds and drops indexes (`index_jobs`)
+//! table 140  (sequence id) → sequence record
+//! table 141  (sequence id, generation) → counter of its values: the next free place (`sequence`)
 //! ```
 //!
 //! Every schema change reads the version in its transaction and writes the next one, so two changes
@@ -21,7 +23,7 @@
 use super::index_jobs::{self, IndexJob};
 use super::partition::PartitionDef;
 use super::table_locks::{LockHolder, TableLocks};
-use super::{Catalog, DatabaseDef, TableDef, record};
+use super::{Catalog, DatabaseDef, SequenceDef, TableDef, record, sequence};
 use crate::instance::Account;
 use crate::{Error, Result};
 use base::{DatabaseId, IndexId, KeyRange, Slot, TableId, Timestamp};
@@ -43,6 +45,8 @@ const AUTO_INCREMENT: TableId = TableId(105);
 const IDS: TableId = TableId(106);
 const LOCKS_VERSION: TableId = TableId(116);
 const LOCK_HOLDERS: TableId = TableId(117);
+const SEQUENCES: TableId = TableId(140);
+const SEQUENCE_COUNTERS: TableId = TableId(141);
 
 /// Times a read is tried again because the meta shard changed its leader.
 const READ_ATTEMPTS: u32 = 3;
@@ -89,6 +93,18 @@ pub(crate) fn auto_increment_key(id: TableId, row_id: bool) -> Bytes {
     meta_key(AUTO_INCREMENT, |key| {
         key.put_u64(u64::from(id.0));
         key.put_u64(u64::from(row_id));
+    })
+}
+
+fn sequence_key(id: TableId) -> Bytes {
+    meta_key(SEQUENCES, |key| key.put_u64(u64::from(id.0)))
+}
+
+/// The key of a sequence's counter.
+pub(crate) fn sequence_counter_key(sequence: &SequenceDef) -> Bytes {
+    meta_key(SEQUENCE_COUNTERS, |key| {
+        key.put_u64(u64::from(sequence.id.0));
+        key.put_u64(sequence.generation);
     })
 }
 
@@ -173,7 +189,8 @@ async fn load_in(txn: &mut Transaction) -> Result<Catalog> {
     let version = txn.get(&version_key()).await?.map_or(Ok(0), |value| decode_version(&value))?;
     let databases = scan_table(txn, DATABASES, |_, value| record::decode_database(value)).await?;
     let tables = scan_table(txn, TABLES, |_, value| record::decode_table(value)).await?;
-    Ok(Catalog::new(version, databases, tables))
+    let sequences = scan_table(txn, SEQUENCES, |_, value| sequence::decode(value)).await?;
+    Ok(Catalog::new(version, databases, tables).with_sequences(sequences))
 }
 
 /// Definitions of tables as a transaction sees them, in the order of the ids; `None` for one that is not there.
@@ -296,6 +313,17 @@ impl SchemaChange {
     fn drop_rows(&mut self, id: TableId, name: String, dropped_unix: u64) -> Result<()> {
         let dropped = DroppedRecord { name, dropped_unix };
         Ok(self.txn.put(dropped_key(id), dropped.encode_to_vec(), Expect::Any)?)
+    }
+
+    /// Stores a new or changed sequence.
+    pub(crate) fn put_sequence(&mut self, sequence: &SequenceDef) -> Result<()> {
+        let value = sequence::encode(sequence);
+        Ok(self.txn.put(sequence_key(sequence.id), value, Expect::Any)?)
+    }
+
+    /// Removes a sequence.
+    pub(crate) fn drop_sequence(&mut self, sequence: &SequenceDef) -> Result<()> {
+        Ok(self.txn.delete(sequence_key(sequence.id), Expect::Any)?)
     }
 
     /// Commits; answers the new version.

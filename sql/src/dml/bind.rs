@@ -216,12 +216,22 @@ pub(crate) fn replace_values(
     expr: &mut ast::Expr,
     replace: &mut dyn FnMut(&ColumnName) -> ColumnName,
 ) {
-    use AstKind::*;
-    match &mut expr.kind {
-        Values(name) => {
-            let column = replace(name);
-            expr.kind = Column(column);
+    visit(expr, &mut |part| {
+        if let AstKind::Values(name) = &part.kind {
+            part.kind = AstKind::Column(replace(name));
         }
+        false
+    });
+}
+
+/// Visits an expression and its parts, outside in and left to right. The parts of one for which `enter` answers true are left
+/// alone, and so are queries inside.
+pub(crate) fn visit(expr: &mut ast::Expr, enter: &mut dyn FnMut(&mut ast::Expr) -> bool) {
+    use AstKind::*;
+    if enter(expr) {
+        return;
+    }
+    match &mut expr.kind {
         Unary { operand, .. }
         | Is { operand, .. }
         | Cast { operand, .. }
@@ -230,63 +240,64 @@ pub(crate) fn replace_values(
         | Extract { operand, .. }
         | InSubquery { operand, .. }
         | GetFormat { operand, .. }
-        | WeightString { operand, .. } => replace_values(operand, replace),
-        Assign { value, .. } => replace_values(value, replace),
+        | WeightString { operand, .. } => visit(operand, enter),
+        Assign { value, .. } => visit(value, enter),
         Binary { left, right, .. } => {
-            replace_values(left, replace);
-            replace_values(right, replace);
+            visit(left, enter);
+            visit(right, enter);
         }
         Between { operand, low, high, .. } => {
             for part in [operand, low, high] {
-                replace_values(part, replace);
+                visit(part, enter);
             }
         }
         InList { operand, list, .. } => {
-            replace_values(operand, replace);
-            list.iter_mut().for_each(|item| replace_values(item, replace));
+            visit(operand, enter);
+            list.iter_mut().for_each(|item| visit(item, enter));
         }
         Like { operand, pattern, escape, .. } => {
-            replace_values(operand, replace);
-            replace_values(pattern, replace);
+            visit(operand, enter);
+            visit(pattern, enter);
             if let Some(escape) = escape {
-                replace_values(escape, replace);
+                visit(escape, enter);
             }
         }
         Regexp { operand, pattern, .. } => {
-            replace_values(operand, replace);
-            replace_values(pattern, replace);
+            visit(operand, enter);
+            visit(pattern, enter);
         }
         MemberOf { value, array } => {
-            replace_values(value, replace);
-            replace_values(array, replace);
+            visit(value, enter);
+            visit(array, enter);
         }
         Case { operand, whens, otherwise } => {
             for part in operand.iter_mut().chain(otherwise) {
-                replace_values(part, replace);
+                visit(part, enter);
             }
             for (when, then) in whens {
-                replace_values(when, replace);
-                replace_values(then, replace);
+                visit(when, enter);
+                visit(then, enter);
             }
         }
-        Function { args, .. } | Char { args, .. } | Row(args) => {
-            args.iter_mut().for_each(|arg| replace_values(arg, replace));
+        Function { args, .. } | Char { args, .. } | Sequence { args, .. } | Row(args) => {
+            args.iter_mut().for_each(|arg| visit(arg, enter));
         }
         DateArithmetic { operand, amount, .. } => {
-            replace_values(operand, replace);
-            replace_values(amount, replace);
+            visit(operand, enter);
+            visit(amount, enter);
         }
         TimestampDiff { from, to, .. } => {
-            replace_values(from, replace);
-            replace_values(to, replace);
+            visit(from, enter);
+            visit(to, enter);
         }
         Trim { what, operand, .. } => {
             if let Some(what) = what {
-                replace_values(what, replace);
+                visit(what, enter);
             }
-            replace_values(operand, replace);
+            visit(operand, enter);
         }
-        Literal(_)
+        Values(_)
+        | Literal(_)
         | Param(_)
         | Column(_)
         | UserVariable(_)

@@ -242,7 +242,8 @@ impl Source<'_> {
         // A single bad row fails whatever sql_mode says, as in MySQL.
         let strict_null = rows.len() == 1 && !matches!(store.on_duplicate, OnDuplicate::Ignore);
         let mut batch = Vec::with_capacity(rows.len().min(BATCH_ROWS));
-        let mut is_given = vec![false; self.maker.width()];
+        let nothing_given = vec![false; self.maker.width()];
+        let mut is_given = nothing_given.clone();
         for column in self.columns {
             is_given[*column] = true;
         }
@@ -256,11 +257,14 @@ impl Source<'_> {
             }
             let mut row: Row = vec![Value::Null; self.maker.width()];
             let given = self.given(&store.table, exprs).await?;
+            let defaults = of_defaults || given.iter().any(|given| matches!(given, Given::Default));
+            let known = if defaults { &nothing_given } else { &is_given };
+            self.maker.prepare(known, self.session, self.env).await?;
             if given.iter().any(|given| matches!(given, Given::Expr(_))) {
                 self.maker.prefill(&mut row);
             }
             if of_defaults {
-                self.maker.fill(&mut row, &vec![false; is_given.len()], ctx)?;
+                self.maker.fill(&mut row, &nothing_given, ctx)?;
             } else {
                 self.maker.fill(&mut row, &is_given, ctx)?;
             }
@@ -298,6 +302,8 @@ impl Source<'_> {
             } else {
                 let scope = scope.get_or_insert_with(|| Scope::of_table(table, &table.name));
                 let (session, env) = (self.session, self.env);
+                let numbered = session.numbered(expr, None, &env.catalog, ctx).await?;
+                let expr = numbered.as_ref().unwrap_or(expr);
                 let bound =
                     bind::exprs(session, &[expr], scope, "field list", env, self.txn).await?;
                 match bound.into_iter().next() {
@@ -354,6 +360,7 @@ impl Source<'_> {
             is_given[*column] = true;
             self.maker.give(&mut row, *column, value, number, false, ctx)?;
         }
+        self.maker.prepare(&is_given, self.session, self.env).await?;
         self.maker.fill(&mut row, &is_given, ctx)?;
         self.session.complete_row(self.maker, row, numbers).await
     }

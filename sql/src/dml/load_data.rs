@@ -59,6 +59,8 @@ pub(crate) struct Infile {
     assignments: Vec<Assignment>,
     on_duplicate: OnDuplicate,
     check: Check,
+    /// No column has a value yet.
+    nothing_given: Vec<bool>,
     batch: Vec<Row>,
     numbers: Numbers,
     changes: Changes,
@@ -149,6 +151,7 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
         None => None,
     };
     Ok(Infile {
+        nothing_given: vec![false; maker.width()],
         maker,
         changes: Changes { table: Some(table.clone()), ..Changes::default() },
         env,
@@ -206,6 +209,8 @@ impl Infile {
 
     async fn lines(&mut self, session: &Session, at_end: bool) -> Result<()> {
         loop {
+            // A line may lack fields, so any column may need its default.
+            self.maker.prepare(&self.nothing_given, session, &self.env).await?;
             // Rows are made while the line is borrowed from the reader, and stored afterwards.
             let full = {
                 let Infile { reader, batch, .. } = self;

@@ -8,22 +8,33 @@
 //! Not here: where given values come from (`insert`, `load_data`), unique keys (`store`).
 
 use super::auto_increment::{AutoIncrement, Numbers, Steps};
+use crate::ast;
 use crate::catalog::{ColumnDef, DefaultValue, TableDef};
 use crate::context::{EvalContext, SqlMode};
 use crate::expr::Expr;
+use crate::session::statement::StatementContext;
+use crate::session::{Session, sequences};
 use crate::types::assign::implicit_default;
 use crate::types::{SqlType, TypeKind, assign};
 use crate::value::{Row, Value};
-use crate::{Error, Result};
+use crate::{Error, Result, ddl};
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// What a column gets when a statement gives it nothing.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Absent {
     /// This value.
     Value(Value),
     /// The value of an expression.
     Expression(Expr),
+    /// The value of an expression that asks sequences.
+    Sequence {
+        /// The expression.
+        expr: ast::Expr,
+        /// Its value for the next row that takes it.
+        ready: Mutex<Option<Value>>,
+    },
     /// The next AUTO_INCREMENT value.
     Generate,
     /// The next hidden row id.
@@ -116,23 +127,39 @@ impl RowMaker {
         let definition = &self.table.columns[column];
         match &self.absent[column] {
             Absent::Value(value) => Ok(value.clone()),
-            Absent::Expression(expr) => {
-                let value = expr.eval(&[], ctx)?;
-                if value.is_null() {
-                    return if definition.ty.nullable {
-                        Ok(value)
-                    } else {
-                        null_in(definition, true, ctx)
-                    };
-                }
-                assign(value, &definition.ty, &definition.name, ctx.row(), ctx)
-            }
+            Absent::Expression(expr) => default_value(definition, expr.eval(&[], ctx)?, ctx),
+            Absent::Sequence { ready, .. } => match ready.lock().take() {
+                Some(value) => default_value(definition, value, ctx),
+                None => Err(Error::not_supported(
+                    "DEFAULT of a column that a sequence numbers, in ON DUPLICATE KEY UPDATE: INSERT a new row",
+                )),
+            },
             Absent::Generate | Absent::RowId => Ok(Value::Null),
             Absent::Missing(zero) => {
                 ctx.bad_value(Error::no_default(&definition.name))?;
                 Ok(zero.clone())
             }
         }
+    }
+
+    /// Asks sequences for the defaults of the columns that the next row is not given.
+    pub(crate) async fn prepare(
+        &self,
+        given: &[bool],
+        session: &Session,
+        env: &StatementContext,
+    ) -> Result<()> {
+        for (absent, given) in self.absent.iter().zip(given) {
+            let Absent::Sequence { expr, ready } = absent else { continue };
+            let is_ready = ready.lock().is_some();
+            if !given && !is_ready {
+                let database = Some(self.table.database.as_str());
+                let numbered = session.numbered(expr, database, &env.catalog, &env.ctx).await?;
+                let value = ddl::constant(numbered.as_ref().unwrap_or(expr), &env.ctx)?;
+                *ready.lock() = Some(value);
+            }
+        }
+        Ok(())
     }
 
     /// Gives every column its plain default, which expressions read until the column has its value.
@@ -234,11 +261,23 @@ fn absent_of(column: &ColumnDef, ctx: &EvalContext) -> Result<Absent> {
         Some(DefaultValue::Literal(value)) => Absent::Value(value.clone()),
         Some(DefaultValue::Now) => Absent::Value(now_for(&column.ty, ctx)),
         Some(DefaultValue::Expression(text)) => {
-            Absent::Expression(crate::ddl::default_expression(text, ctx)?)
+            let expr = ddl::default_ast(text)?;
+            match sequences::named_in(&expr).is_empty() {
+                true => Absent::Expression(ddl::constant_expr(&expr, ctx)?),
+                false => Absent::Sequence { expr, ready: Mutex::default() },
+            }
         }
         None if column.ty.nullable => Absent::Value(Value::Null),
         None => Absent::Missing(implicit_default(&column.ty)),
     })
+}
+
+/// What the expression of a default has given, as the column stores it.
+fn default_value(column: &ColumnDef, value: Value, ctx: &EvalContext) -> Result<Value> {
+    if !value.is_null() {
+        return assign(value, &column.ty, &column.name, ctx.row(), ctx);
+    }
+    if column.ty.nullable { Ok(value) } else { null_in(column, true, ctx) }
 }
 
 /// NULL for a NOT NULL column: an error, or the type's zero with a warning.

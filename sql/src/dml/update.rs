@@ -276,10 +276,16 @@ pub(crate) async fn run(
     let so_far = Changes { table: Some(table.clone()), ..Changes::default() };
     let check = Check::of(env.locking.as_ref());
     let mut numbers = Numbers::default();
+    // Columns that keep their value or get one that is no default.
+    let mut kept = vec![true; maker.width()];
+    for assignment in assignments.iter().filter(|assignment| assignment.value.is_none()) {
+        kept[assignment.column] = false;
+    }
     while let Some(rows) = matches.next().await? {
         for (key, old) in rows {
             matched += 1;
             ctx.set_row(matched);
+            maker.prepare(&kept, session, env).await?;
             let mut new = old.clone();
             if subqueries.is_empty() {
                 store::apply(&table, &mut new, &assignments, &maker, ctx)?;

@@ -58,6 +58,7 @@ pub static FUNCTIONS: &[Function] = &[
     per_row("is_used_lock", 1, 1, user_lock),
     per_row("gtid", 0, 0, token),
     per_row("gtid_state", 1, 1, token),
+    per_row("nextval", 0, 0, sequence),
     per_row("sleep", 1, 1, sleep),
     per_row("benchmark", 2, 2, |_, _| {
         Err(Error::not_supported("BENCHMARK(); measure from a client instead"))
@@ -70,6 +71,16 @@ fn user_lock(args: Vec<Expr>, _: &EvalContext) -> Result<Bound> {
     Ok(bound(ty, args, |_| {
         Err(Error::not_supported(
             "GET_LOCK and its family in a query of tables: use SELECT without FROM, DO or SET",
+        ))
+    }))
+}
+
+/// Stands for NEXTVAL and its family, which are run before the statement where they may stand (`session::sequences`); an
+/// error anywhere else.
+fn sequence(args: Vec<Expr>, _: &EvalContext) -> Result<Bound> {
+    Ok(bound(SqlType::bigint(), args, |_| {
+        Err(Error::not_supported(
+            "NEXTVAL and its family here: use INSERT … VALUES, a column's DEFAULT (NEXTVAL(…)), SELECT without FROM, DO or SET",
         ))
     }))
 }

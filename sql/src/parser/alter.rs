@@ -27,6 +27,7 @@ impl Parser<'_> {
                 Ok(Statement::AlterDatabase(AlterDatabase { name, options }))
             }
             "USER" => self.alter_account(),
+            "SEQUENCE" => self.alter_sequence(),
             "NODE" => {
                 self.at += 2;
                 let node = self.number()?;

@@ -340,6 +340,18 @@ impl Parser<'_> {
         if self.is_now_at(0) {
             return self.now().map(DefaultValue::Now);
         }
+        if self.is_any(&["NEXTVAL", "NEXT"]) {
+            // MariaDB and TiDB take it without parentheses.
+            let start = self.at;
+            let expr = self.literal_primary()?;
+            return match expr.kind {
+                ExprKind::Sequence { .. } => Ok(DefaultValue::Expression(expr)),
+                _ => {
+                    self.at = start;
+                    Err(self.error())
+                }
+            };
+        }
         let start = self.at;
         let sign = match self.kind() {
             TokenKind::Minus => Some(UnaryOp::Minus),

@@ -19,6 +19,7 @@ impl Parser<'_> {
             "TEMPORARY" if self.is_at(2, "TABLE") => self.create_table(),
             "INDEX" | "UNIQUE" | "FULLTEXT" | "SPATIAL" | "GLOBAL" => self.create_index(),
             "USER" | "ROLE" => self.create_account(),
+            "SEQUENCE" => self.create_sequence(),
             "PROCEDURE" | "FUNCTION" | "TRIGGER" | "EVENT" => {
                 let what = format!("CREATE {}", self.upper_at(1));
                 Ok(self.unsupported_to_the_end(&what))
@@ -69,6 +70,7 @@ impl Parser<'_> {
                 Ok(Statement::DropIndex(DropIndex { name, table, modifiers }))
             }
             "USER" | "ROLE" => self.drop_account(),
+            "SEQUENCE" => self.drop_sequence(),
             "PREPARE" => {
                 self.at += 2;
                 Ok(Statement::Deallocate(self.identifier()?))

@@ -528,6 +528,9 @@ impl Parser<'_> {
                 TokenKind::LeftParen => return self.function_call(word.to_string()),
                 _ => {}
             }
+            if let Some(value) = self.sequence_value()? {
+                return Ok(value);
+            }
         }
         self.column_or_stored_function()
     }

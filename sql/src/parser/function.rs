@@ -6,7 +6,7 @@
 use super::Parser;
 use crate::ast::{
     Aggregate, AggregateKind, CastType, Expr, ExprKind, Frame, FrameBound, FrameOffset,
-    IntervalUnit, Literal, OrderItem, Over, TrimSide, WindowSpec,
+    IntervalUnit, Literal, OrderItem, Over, SequenceFunction, TrimSide, WindowSpec,
 };
 use crate::error::{Error, Result};
 use crate::lexer::TokenKind;
@@ -101,6 +101,9 @@ impl Parser<'_> {
             }
             "TIMESTAMPADD" | "TIMESTAMPDIFF" => self.timestamp_arithmetic(word == "TIMESTAMPADD"),
             "GET_FORMAT" => self.get_format(),
+            "NEXTVAL" => self.sequence_call(SequenceFunction::Next),
+            "LASTVAL" => self.sequence_call(SequenceFunction::Last),
+            "SETVAL" => self.sequence_call(SequenceFunction::Set),
             "CHAR" => self.char_codes(),
             "WEIGHT_STRING" => self.weight_string(),
             "VALUES" => {

@@ -226,6 +226,7 @@ impl Parser<'_> {
         self.advance();
         Ok(match kind.as_str() {
             "TABLE" => Show::CreateTable(self.table_name()?),
+            "SEQUENCE" => Show::CreateSequence(self.table_name()?),
             "DATABASE" | "SCHEMA" => {
                 let if_not_exists = self.if_not_exists();
                 Show::CreateDatabase { if_not_exists, name: self.identifier()? }

@@ -344,6 +344,16 @@ impl Printer {
                 self.optional(" AS ", as_type, Self::cast_type);
                 self.text(")");
             }
+            ExprKind::Sequence { function, name, args } => {
+                self.text(function.name());
+                self.text("(");
+                self.table(name);
+                for arg in args {
+                    self.text(", ");
+                    self.expr(arg);
+                }
+                self.text(")");
+            }
             ExprKind::Values(column) => {
                 self.text("VALUES(");
                 self.column(column);

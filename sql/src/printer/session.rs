@@ -315,6 +315,10 @@ impl Printer {
                 self.text("CREATE TABLE ");
                 self.table(table);
             }
+            Show::CreateSequence(sequence) => {
+                self.text("CREATE SEQUENCE ");
+                self.table(sequence);
+            }
             Show::CreateDatabase { if_not_exists, name } => {
                 self.text("CREATE DATABASE ");
                 self.when(*if_not_exists, "IF NOT EXISTS ");

@@ -16,8 +16,9 @@ use crate::lexer;
 use crate::lexer::raw::{self, InvalidLiteral, StatementText};
 use crate::value::Value;
 use crate::{Error, Result};
-use base::SlotFilter;
+use base::{SlotFilter, TableId};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -75,6 +76,8 @@ pub struct Session {
     pub(crate) infile: Option<Box<Infile>>,
     /// GET_LOCK.
     pub(crate) user_locks: UserLocks,
+    /// LASTVAL: the last value that this session took from each sequence.
+    pub(crate) last_values: Mutex<BTreeMap<TableId, i64>>,
     /// LOCK TABLES.
     pub(crate) table_locks: SessionLocks,
     /// Slots that the statement at hand looks at; `None` for all.
@@ -109,6 +112,7 @@ impl Session {
             invalid_literals: Vec::new(),
             infile: None,
             user_locks: UserLocks::default(),
+            last_values: Mutex::default(),
             table_locks: SessionLocks::default(),
             part: None,
             blocked: Mutex::default(),

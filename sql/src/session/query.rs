@@ -35,6 +35,8 @@ impl Session {
     ) -> Result<Outcome> {
         let rewritten = self.run_user_locks(query, &params).await?;
         let query = rewritten.as_ref().unwrap_or(query);
+        let numbered = self.run_sequence_calls(query, &params).await?;
+        let query = numbered.as_ref().unwrap_or(query);
         loop {
             let catalog = self.definitions().await?;
             let ctx = self.context(params.clone());
@@ -393,6 +395,8 @@ impl Session {
     ) -> Result<Row> {
         let rewritten = self.run_user_locks_in(exprs, &params).await?;
         let exprs = rewritten.as_deref().unwrap_or(exprs);
+        let numbered = self.run_sequence_calls_in(exprs, &params).await?;
+        let exprs = numbered.as_deref().unwrap_or(exprs);
         let list: Vec<&ast::Expr> = exprs.iter().collect();
         let scope = Scope::default();
         let (bound, env) = loop {

@@ -345,6 +345,7 @@ impl Session {
             | Statement::RenameTable(_)
             | Statement::CreateIndex(_)
             | Statement::DropIndex(_)
+            | Statement::Sequence(_)
             | Statement::Account(_) => {
                 self.commit_open().await?;
                 self.check_writable()?;

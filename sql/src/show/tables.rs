@@ -56,16 +56,22 @@ pub(super) async fn tables(
     if full {
         columns.push(text_column("Table_type", 11));
     }
-    let names: Vec<&str> = match database.eq_ignore_ascii_case(performance_schema::NAME) {
-        true => performance_schema::TABLES.to_vec(),
-        false => catalog.tables(&database).map(|table| table.name.as_str()).collect(),
+    let names: Vec<(&str, &str)> = match database.eq_ignore_ascii_case(performance_schema::NAME) {
+        true => performance_schema::TABLES.iter().map(|name| (*name, "BASE TABLE")).collect(),
+        false => {
+            let tables = catalog.tables(&database).map(|table| (&*table.name, "BASE TABLE"));
+            let sequences = catalog.sequences(&database).map(|found| (&*found.name, "SEQUENCE"));
+            let mut names: Vec<_> = tables.chain(sequences).collect();
+            names.sort_unstable();
+            names
+        }
     };
     let rows = names
         .into_iter()
-        .map(|name| {
+        .map(|(name, kind)| {
             let mut row = vec![text(name)];
             if full {
-                row.push(text("BASE TABLE"));
+                row.push(text(kind));
             }
             row
         })
@@ -235,9 +241,29 @@ fn without_schema_columns(row: Row) -> Row {
     kept.map(|(_, value)| value).collect()
 }
 
-/// SHOW CREATE TABLE.
+/// SHOW CREATE SEQUENCE.
+pub(super) async fn create_sequence(session: &mut Session, name: &TableName) -> Result<Listing> {
+    let catalog = session.instance.catalog.current().await?;
+    let database = name.database.as_deref().or(session.database.as_deref());
+    let database = database.ok_or_else(Error::no_database)?;
+    let Some(sequence) = catalog.sequence(database, &name.name) else {
+        crate::dml::find_table(name, session.database.as_deref(), &catalog)?;
+        return Err(Error::not_a_sequence(format!("{database}.{}", name.name)));
+    };
+    let columns = vec![text_column("Sequence", 64), text_column("Create Sequence", 1024)];
+    let row = vec![text(&sequence.name), text(sequence.create_text())];
+    Ok(Listing { columns, rows: vec![row] })
+}
+
+/// SHOW CREATE TABLE; of a sequence what creates that, as others answer it.
 pub(super) async fn create_table(session: &mut Session, name: &TableName) -> Result<Listing> {
     let catalog = session.instance.catalog.current().await?;
+    let database = name.database.as_deref().or(session.database.as_deref());
+    if let Some(sequence) = database.and_then(|database| catalog.sequence(database, &name.name)) {
+        let columns = vec![text_column("Table", 64), text_column("Create Table", 1024)];
+        let row = vec![text(&sequence.name), text(sequence.create_text())];
+        return Ok(Listing { columns, rows: vec![row] });
+    }
     let (name, statement) = match shown(session, name, &catalog)? {
         Shown::Stored(table) => {
             let next = match table.auto_increment() {
