@@ -200,6 +200,8 @@ errors! {
     outcome_by_node(what, token, node) = 9002, "HY000", "{what}; it may or may not have been executed: SHOW TRANSACTION STATUS '{token}' tells which, at node {node} only until the meta shard answers it again";
     /// A token that names no transaction.
     unknown_token(token, why) = 9008, "HY000", "Unknown transaction token '{token}': {why}";
+    /// A token of a transaction that its session has not ended; a warning only.
+    token_running(token) = 9014, "01000", "Transaction '{token}' is still open: its session decides it, there is nothing to settle";
     /// A token of a transaction that is no longer remembered; a warning only.
     token_forgotten(token) = 9009, "01000", "What became of transaction '{token}' is no longer known: read its rows";
     /// The transaction reads versions that are not kept any more.

@@ -47,6 +47,12 @@ pub enum XaStatement {
         /// CONVERT XID: names as hexadecimal.
         convert_xid: bool,
     },
+    /// XA SHOW, TDSQL's: the open and the prepared transactions of the cluster.
+    Show,
+    /// XA LOCKWAIT, TDSQL's: who waits for whose row locks, as a graph.
+    LockWait,
+    /// XA BOOST, TDSQL's: settles the transaction of a token now.
+    Boost(String),
 }
 
 /// What XA START says behind the name.

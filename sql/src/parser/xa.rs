@@ -13,7 +13,10 @@ impl Parser<'_> {
     #[inline(never)]
     pub(super) fn xa(&mut self) -> Result<Statement> {
         self.advance();
-        let words = ["START", "BEGIN", "END", "PREPARE", "COMMIT", "ROLLBACK", "RECOVER"];
+        let words = [
+            "START", "BEGIN", "END", "PREPARE", "COMMIT", "ROLLBACK", "SHOW", "LOCKWAIT", "BOOST",
+            "RECOVER",
+        ];
         let word = self.accept_any(&words).ok_or_else(|| self.error())?;
         Ok(Statement::Xa(match word {
             "START" | "BEGIN" => {
@@ -36,6 +39,9 @@ impl Parser<'_> {
                 XaStatement::Commit { xid, one_phase }
             }
             "ROLLBACK" => XaStatement::Rollback(self.xid()?),
+            "SHOW" => XaStatement::Show,
+            "LOCKWAIT" => XaStatement::LockWait,
+            "BOOST" => XaStatement::Boost(self.string()?),
             _ => {
                 let convert_xid = self.accept_word("CONVERT");
                 if convert_xid {

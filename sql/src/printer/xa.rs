@@ -41,6 +41,12 @@ impl Printer {
                 self.text("XA RECOVER");
                 self.when(*convert_xid, " CONVERT XID");
             }
+            XaStatement::Show => self.text("XA SHOW"),
+            XaStatement::LockWait => self.text("XA LOCKWAIT"),
+            XaStatement::Boost(token) => {
+                self.text("XA BOOST ");
+                self.string(token);
+            }
         }
     }
 

@@ -21,6 +21,7 @@
 //!
 //! Not here: what locks and commits mean (`txn`), what plain statements do in an XA transaction (`transaction`).
 
+mod listing;
 mod phases;
 mod record;
 mod reserved;
@@ -161,6 +162,9 @@ impl Session {
             XaStatement::Commit { xid, one_phase } => self.xa_commit(xid, *one_phase).await?,
             XaStatement::Rollback(xid) => self.xa_rollback(xid).await?,
             XaStatement::Recover { convert_xid } => return self.xa_recover(*convert_xid).await,
+            XaStatement::Show => return self.xa_show().await,
+            XaStatement::LockWait => return self.xa_lockwait().await,
+            XaStatement::Boost(token) => self.xa_boost(token).await?,
         }
         self.variables.set_row_count(0);
         Ok(Outcome::done())
