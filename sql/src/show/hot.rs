@@ -128,8 +128,9 @@ fn one_slot(hot: &HotSlotRow, catalog: &Catalog) -> String {
         Sharding::Single => format!(
             "{lead}: the table is not spread, all its rows have one slot; a split cannot help, give it a sharding key"
         ),
-        Sharding::Broadcast => {
-            format!("{lead}: a copy of it is read here; a split cannot help, every shard has one")
-        }
+        Sharding::Broadcast(copies) => format!(
+            "{lead}: it is one of {copies} copies of the table, which is read where the statement runs if its leader is there, and \
+             the first of which is locked; a split cannot help, spread the sessions over the nodes"
+        ),
     }
 }
