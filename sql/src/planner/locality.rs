@@ -70,14 +70,13 @@ pub fn is_divisible(
 
 /// Whether a join reads both of its inputs, without subqueries. What is looked up is asked for by keys, of whatever shard.
 fn is_hashed(join: &Join, subqueries: &Subqueries, environment: &Environment) -> Result<bool> {
-    let is_plain = join.on.iter().all(|expr| subqueries_of(expr).is_empty());
-    Ok(is_plain && lookup::plan(join, subqueries, environment)?.is_none())
+    Ok(is_plain(&join.on) && lookup::plan(join, subqueries, environment)?.is_none())
 }
 
 /// Whether a join below another one is of rows that can be read some slots at a time with those of a broadcast table, which are
 /// then all read each time. Of an outer join those must be the second input, or each time would keep the rows without partner.
 fn adds_broadcast(join: &Join, subqueries: &Subqueries, environment: &Environment) -> Result<bool> {
-    let spread = match (is_broadcast(&join.left), is_broadcast(&join.right)) {
+    let spread = match (is_read_whole(&join.left), is_read_whole(&join.right)) {
         (false, true) => &join.left,
         (true, false) if join.kind == JoinKind::Inner => &join.right,
         _ => return Ok(false),
@@ -87,6 +86,20 @@ fn adds_broadcast(join: &Join, subqueries: &Subqueries, environment: &Environmen
     Ok(has_keys
         && is_hashed(join, subqueries, environment)?
         && is_input_divisible(spread, subqueries, environment)?)
+}
+
+fn is_plain(exprs: &[Expr]) -> bool {
+    exprs.iter().all(|expr| subqueries_of(expr).is_empty())
+}
+
+/// Whether a plan is a scan of a broadcast table, which can be read again for each part of the slots.
+fn is_read_whole(plan: &Plan) -> bool {
+    match plan {
+        Plan::Scan(scan) => broadcast::is_broadcast(&scan.table),
+        Plan::Filter { input, conjuncts } => is_plain(conjuncts) && is_read_whole(input),
+        Plan::Project { input, exprs } => is_plain(exprs) && is_read_whole(input),
+        _ => false,
+    }
 }
 
 /// Whether all rows of a plan are of broadcast tables.
@@ -110,7 +123,6 @@ fn is_input_divisible(
     subqueries: &Subqueries,
     environment: &Environment,
 ) -> Result<bool> {
-    let is_plain = |exprs: &[Expr]| exprs.iter().all(|expr| subqueries_of(expr).is_empty());
     match plan {
         Plan::Scan(scan) => is_scan_divisible(scan, environment),
         Plan::Filter { input, conjuncts } if is_plain(conjuncts) => {
