@@ -201,7 +201,8 @@ fn placements(plan: &Plan, subqueries: &Subqueries) -> Vec<Placement> {
             let width = join.left.width();
             let mut all = placements(&join.left, subqueries);
             let right = placements(&join.right, subqueries);
-            if right.iter().any(|key| ties_any(join, &all, key, subqueries)) {
+            let repeats = join.kind == JoinKind::Inner && is_broadcast(&join.left);
+            if repeats || right.iter().any(|key| ties_any(join, &all, key, subqueries)) {
                 // Also those of an outer join's second input: where it has no row they are NULL and equal nothing.
                 all.extend(right.into_iter().map(|key| {
                     let columns = key.columns.iter().map(|column| column + width).collect();
