@@ -464,3 +464,35 @@ fn decode_collation(id: u32) -> Result<CollationId> {
         false => Err(corrupt(format!("collation {}", id.0))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The record of a table that is sharded so.
+    fn record(sharding: u32, copies: u32) -> TableRecord {
+        let primary = IndexRecord { primary: true, unique: true, ..IndexRecord::default() };
+        let collation = u32::from(CollationId::DEFAULT.0);
+        let name = "kind".to_string();
+        let indexes = vec![primary];
+        TableRecord { id: 1000, name, sharding, copies, collation, indexes, ..Default::default() }
+    }
+
+    #[test]
+    fn a_broadcast_table_keeps_its_number_of_copies() {
+        let table = decode_table(&record(2, 5).encode_to_vec()).unwrap();
+        assert_eq!(table.sharding, Sharding::Broadcast(5));
+        assert_eq!(decode_table(&encode_table(&table).unwrap()).unwrap(), table);
+    }
+
+    #[test]
+    fn copies_that_have_no_slot_each_are_corrupt() {
+        for copies in [0, SLOT_COUNT + 1] {
+            let error = decode_table(&record(2, copies).encode_to_vec()).unwrap_err();
+            let what = format!("corrupt catalog record: {copies} copies of a table");
+            assert!(error.message.contains(&what), "{}", error.message);
+        }
+        // Tables of other kinds have none.
+        assert_eq!(decode_table(&record(1, 0).encode_to_vec()).unwrap().sharding, Sharding::Single);
+    }
+}
