@@ -268,6 +268,11 @@ impl ShardClient for MemoryCluster {
         self.map.read().values().next_back().is_some_and(|last| last.shard == route.shard)
     }
 
+    /// The same with replicas that follow.
+    fn follows(&self, route: Route) -> bool {
+        self.is_here(route) && self.followers.has(route.shard)
+    }
+
     async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
         let shard = &self.shard(route.shard)?.shard;
         self.by_the_map(route, || shard.read(route.slots, request.clone())).await

@@ -129,8 +129,8 @@ fn one_slot(hot: &HotSlotRow, catalog: &Catalog) -> String {
             "{lead}: the table is not spread, all its rows have one slot; a split cannot help, give it a sharding key"
         ),
         Sharding::Broadcast(copies) => format!(
-            "{lead}: it is one of {copies} copies of the table, which is read where the statement runs if its leader is there, and \
-             the first of which is locked; a split cannot help, spread the sessions over the nodes"
+            "{lead}: of {copies} copies it is the one that its leader's sessions read, or the first one, which all others read and \
+             writers lock; a split of this shard cannot help, let each node lead a shard that has a copy"
         ),
     }
 }
