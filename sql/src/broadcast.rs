@@ -99,10 +99,10 @@ pub(crate) fn put(
     value: Bytes,
     expect: Expect,
 ) -> txn::Result<()> {
-    for slot in others(table) {
-        txn.put(in_slot(&key, slot), value.clone(), Expect::Any)?;
-    }
-    txn.put(key, value, expect)
+    let copies: Vec<Bytes> = others(table).map(|slot| in_slot(&key, slot)).collect();
+    // What the first copy refuses is not in the others either.
+    txn.put(key, value.clone(), expect)?;
+    copies.into_iter().try_for_each(|copy| txn.put(copy, value.clone(), Expect::Any))
 }
 
 /// Buffers "remove `key`" in all copies. `key` is the first one's, and `expect` is of that.
@@ -115,10 +115,9 @@ pub(crate) fn delete(
     key: Bytes,
     expect: Expect,
 ) -> txn::Result<()> {
-    for slot in others(table) {
-        txn.delete(in_slot(&key, slot), Expect::Any)?;
-    }
-    txn.delete(key, expect)
+    let copies: Vec<Bytes> = others(table).map(|slot| in_slot(&key, slot)).collect();
+    txn.delete(key, expect)?;
+    copies.into_iter().try_for_each(|copy| txn.delete(copy, Expect::Any))
 }
 
 #[cfg(test)]
