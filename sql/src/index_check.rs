@@ -287,12 +287,12 @@ impl Walk<'_> {
     async fn copies(&mut self) -> Result<()> {
         let Some(first) = broadcast::slots(self.table).next() else { return Ok(()) };
         let others: Vec<Slot> = broadcast::others(self.table).collect();
-        let indexes = self.report.indexes.iter().map(|index| index.index);
-        let positions: Vec<usize> = std::iter::once(0).chain(indexes).collect();
-        let ids = self.table.key_ids();
-        for (position, id) in
-            positions.into_iter().flat_map(|at| ids.iter().map(move |id| (at, *id)))
-        {
+        let mut places: Vec<(usize, TableId)> = Vec::new();
+        for id in self.table.key_ids() {
+            places.push((0, id));
+            places.extend(self.report.indexes.iter().map(|index| (index.index, id)));
+        }
+        for (position, id) in places {
             let mut scan = self.scan(id, position).await?;
             while let Some(page) = scan.next_page().await? {
                 for batch in page.chunks((GET_KEYS_MAX / others.len().max(1)).max(1)) {
@@ -300,12 +300,11 @@ impl Walk<'_> {
                     self.copy_batch(position, batch, &others).await?;
                 }
             }
-            let slots = broadcast::only(others.iter().copied());
-            let mut scan = self.scan_slots(id, position, Some(slots)).await?;
+            let mut scan = self.scan_slots(id, position, None).await?;
             while let Some(page) = scan.next_page().await? {
                 for batch in page.chunks(GET_KEYS_MAX) {
                     self.ctx.check_cancel()?;
-                    self.left_over(position, batch, first).await?;
+                    self.left_over(position, batch, (first, &others)).await?;
                 }
             }
         }
@@ -342,24 +341,28 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Looks up keys of other copies in the first one.
+    /// Looks up keys of all slots in the first copy.
     async fn left_over(
         &mut self,
         position: usize,
         batch: &[(Bytes, Bytes)],
-        first: Slot,
+        (first, others): (Slot, &[Slot]),
     ) -> Result<()> {
         let keys: Vec<Bytes> =
             batch.iter().map(|(key, _)| broadcast::in_slot(key, first)).collect();
         let found = self.transaction.multi_get(&keys).await?;
         for ((key, _), found) in batch.iter().zip(found) {
-            if found.is_some() {
+            let (slot, is_known) = (slot_of_key(key)?, found.is_some());
+            let is_of_a_copy = others.contains(&slot);
+            if slot == first || is_known && is_of_a_copy {
                 continue;
             }
-            let (what, slot) = (self.key_of(position, key), slot_of_key(key)?);
+            let what = self.key_of(position, key);
             self.report.copies += 1;
-            self.report
-                .note(|| format!("the copy in slot {slot} has {what}, which the first copy lacks"));
+            self.report.note(|| match is_of_a_copy {
+                true => format!("the copy in slot {slot} has {what}, which the first copy lacks"),
+                false => format!("slot {slot}, which is no copy's, has {what}"),
+            });
         }
         Ok(())
     }
