@@ -320,6 +320,8 @@ pub const TEXT_PLANS_MAX: usize = 256;
 pub const TABLE_COLUMNS_MAX: usize = 1017;
 /// Indexes of a table (MySQL's limit).
 pub const TABLE_INDEXES_MAX: usize = 64;
+/// Copies of a new broadcast table. A shard without one reads another one's; each costs a write.
+pub const BROADCAST_COPIES: u32 = 8;
 /// Partitions of a table (MySQL's limit).
 pub const PARTITIONS_MAX: usize = 8192;
 /// Partitions of the future that AUTO_PARTITION may ask for.

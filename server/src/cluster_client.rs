@@ -448,6 +448,14 @@ impl ShardClient for ClusterClient {
         Ok(map.data_shards().iter().map(route_to).collect())
     }
 
+    fn is_here(&self, route: Route) -> bool {
+        self.leader(route.shard) == Some(self.node)
+    }
+
+    fn follows(&self, route: Route) -> bool {
+        self.local.get(route.shard).is_some() && !self.is_here(route)
+    }
+
     async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
         let mut search = self.search_route(route);
         loop {

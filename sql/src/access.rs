@@ -24,13 +24,14 @@ pub mod read;
 pub mod term;
 
 use crate::Result;
+use crate::broadcast;
 use crate::catalog::{IndexDef, TableDef};
 use crate::context::EvalContext;
 use crate::expr::Expr;
 use crate::table_codec;
 use crate::value::Value;
 use base::key_range::prefix_end;
-use base::{KeyRange, SlotFilter, TableId};
+use base::{KeyRange, Slot, SlotFilter, TableId};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use term::Terms;
@@ -67,6 +68,34 @@ pub enum Access {
     Full,
     /// Every row of these partitions.
     Partitions(Vec<TableId>),
+}
+
+impl Access {
+    /// The same in the copy of a broadcast table that has this slot.
+    fn in_copy(&self, slot: Slot) -> Access {
+        let moved = |key: &Bytes| broadcast::in_slot(key, slot);
+        let point = |point: &IndexPoint| IndexPoint {
+            prefix: point.prefix.clone(),
+            entry: point.entry.as_ref().map(moved),
+            shard: point.shard.as_ref().map(moved),
+        };
+        let placed = |placed: &PlacedRange| PlacedRange {
+            range: placed.range.clone(),
+            shard: placed.shard.as_ref().map(moved),
+        };
+        match self {
+            Access::Rows(keys) => Access::Rows(keys.iter().map(moved).collect()),
+            Access::Index { index, points } => {
+                Access::Index { index: *index, points: points.iter().map(point).collect() }
+            }
+            Access::PrimaryRange(ranges) => {
+                Access::PrimaryRange(ranges.iter().map(placed).collect())
+            }
+            Access::Nothing | Access::IndexRange { .. } | Access::Full | Access::Partitions(_) => {
+                self.clone()
+            }
+        }
+    }
 }
 
 /// Index entries with equal leading columns.
@@ -375,6 +404,10 @@ fn shard(table: &TableDef, terms: &Terms) -> Result<Option<Bytes>> {
 /// The slots that a statement's sets leave to it and, of a table by RANGE or LIST, those of the sets that have rows as the
 /// terms want them.
 fn slots(table: &TableDef, terms: &Terms, ctx: &EvalContext) -> Option<SlotFilter> {
+    if broadcast::is_broadcast(table) {
+        // It is whole in every set; `read` says which copy is looked at.
+        return None;
+    }
     let own = table.sharding.distribution().and_then(|by| {
         let ty = &table.columns[by.column].ty;
         if let Some(points) = terms.points.get(&by.column) {

@@ -349,7 +349,7 @@ impl TableDef {
         match &self.sharding {
             Sharding::Hash(columns) => columns,
             Sharding::Range(by) | Sharding::List(by) => &by.spread,
-            Sharding::Single | Sharding::Broadcast => &[],
+            Sharding::Single | Sharding::Broadcast(_) => &[],
         }
     }
 
@@ -372,8 +372,8 @@ pub enum Sharding {
     Hash(Vec<usize>),
     /// All rows in the slot of the table's id.
     Single,
-    /// A copy on every shard.
-    Broadcast,
+    /// All rows in so many copies, each in a slot of its own (`broadcast`).
+    Broadcast(u32),
     /// The set of the range that a column's value lies in, then a hash.
     Range(Distribution),
     /// The set of the list that has a column's value, then a hash.
@@ -385,7 +385,7 @@ impl Sharding {
     pub fn distribution(&self) -> Option<&Distribution> {
         match self {
             Sharding::Range(by) | Sharding::List(by) => Some(by),
-            Sharding::Hash(_) | Sharding::Single | Sharding::Broadcast => None,
+            Sharding::Hash(_) | Sharding::Single | Sharding::Broadcast(_) => None,
         }
     }
 }

@@ -322,6 +322,8 @@ pub struct EvalContext {
     pub params: Vec<Value>,
     /// Slots of the rows that the statement may see and write; `None` for all.
     pub slots: Option<SlotFilter>,
+    /// See [`EvalContext::reads_near`].
+    pub(crate) near: AtomicBool,
     /// 1-based row of the statement that is worked on, for warnings.
     pub row_number: AtomicU64,
     /// Whether a bad value is an error: INSERT, UPDATE, DELETE and LOAD DATA in strict mode without
@@ -362,6 +364,7 @@ impl EvalContext {
             version: "8.0.46-PrecinctDB".to_owned(),
             params: Vec::new(),
             slots: None,
+            near: AtomicBool::new(false),
             row_number: AtomicU64::new(1),
             strict_dml: false,
             warnings: Warnings::default(),
@@ -379,6 +382,17 @@ impl EvalContext {
             EvalContext::new(Arc::new(NoVariables), SystemClock::shared(), Rng::seeded(1));
         ctx.now_unix_micros = now_unix_micros;
         ctx
+    }
+
+    /// Says that the statement is a query that locks nothing.
+    pub(crate) fn read_near(&self) {
+        self.near.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is one, which may read any copy of a broadcast table: the nearest. Whoever locks or writes reads the copy that
+    /// is locked.
+    pub(crate) fn reads_near(&self) -> bool {
+        self.near.load(Ordering::Relaxed)
     }
 
     /// The statement's NOW() in the session's time zone, all six fraction digits.

@@ -5,24 +5,30 @@
 //!  entries, of all shards ── the rows that they lead to ───────── looked up by key ──> orphaned, different
 //! ```
 //!
+//! Of a broadcast table that is done with the first copy; then each of its keys is compared with those of the other copies, and theirs
+//! with it.
+//!
 //! All of it is read at one point in time, so writes that go on meanwhile play no part. Pages of the shards and one batch of
 //! look-ups are in memory, whatever the size of the table. Of a partitioned table, all partitions are walked.
 //!
 //! Invariants:
 //! 1. The first walk counts rows that no entry leads to, the second entries that are no row's: one damage may be both.
-//! 2. A report without differences means that each row has exactly its entries, and each entry its row, at that point.
+//! 2. A report without differences means that each row has exactly its entries, and each entry its row, at that point; in every
+//!    copy of a broadcast table.
 //!
 //! Not here: whether replicas of a shard hold the same (ADMIN CHECKSUM CLUSTER), mending.
 
 use crate::activity::key_values;
+use crate::broadcast;
 use crate::catalog::TableDef;
 use crate::context::EvalContext;
 use crate::table_codec::{self, IndexEntry};
 use crate::value::{Row, Value};
 use crate::{Error, Result};
 use base::limits::{CHECK_DIFFERENCES_SHOWN, GET_KEYS_MAX};
-use base::{KeyRange, TableId};
+use base::{KeyRange, Slot, SlotFilter, TableId};
 use bytes::Bytes;
+use engine::key::slot_of_key;
 use std::sync::Arc;
 use txn::transaction::{Mode, Scan, ScanOptions};
 use txn::{ShardClient, Transaction};
@@ -37,6 +43,8 @@ pub(crate) struct TableReport {
     pub(crate) rows: u64,
     /// Rows under another key than their columns give.
     pub(crate) misplaced: u64,
+    /// Keys that are not the same in all copies of a broadcast table, each once for each copy that differs from the first.
+    pub(crate) copies: u64,
     /// What was found in each index that was looked at.
     pub(crate) indexes: Vec<IndexReport>,
     /// The first differences, each a sentence that names the key columns.
@@ -68,19 +76,25 @@ impl IndexReport {
 impl TableReport {
     /// Differences of all kinds.
     pub(crate) fn count(&self) -> u64 {
-        self.misplaced + self.indexes.iter().map(IndexReport::differences).sum::<u64>()
+        self.misplaced
+            + self.copies
+            + self.indexes.iter().map(IndexReport::differences).sum::<u64>()
     }
 
     /// How many there are of each kind.
     pub(crate) fn summary(&self) -> String {
         let sum = |figure: fn(&IndexReport) -> u64| self.indexes.iter().map(figure).sum::<u64>();
-        format!(
+        let summary = format!(
             "{} entries missing, {} entries without a row, {} entries that do not fit their row, {} rows under a wrong key",
             sum(|index| index.missing),
             sum(|index| index.orphaned),
             sum(|index| index.different),
             self.misplaced,
-        )
+        );
+        match self.copies {
+            0 => summary,
+            copies => format!("{summary}, {copies} keys that differ between copies"),
+        }
     }
 
     /// Keeps a sentence about a difference while there is room.
@@ -101,6 +115,7 @@ pub(crate) async fn check(
     let report = TableReport {
         rows: 0,
         misplaced: 0,
+        copies: 0,
         indexes: indexes
             .iter()
             .map(|&index| IndexReport { index, ..IndexReport::default() })
@@ -114,6 +129,7 @@ pub(crate) async fn check(
     for place in 0..indexes.len() {
         walk.entries(place).await?;
     }
+    walk.copies().await?;
     Ok(walk.report)
 }
 
@@ -142,11 +158,24 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// All keys of the index at this position, under the table's id or that of one of its partitions.
+    /// All keys of the index at this position, under the table's id or that of one of its partitions; of a broadcast table those of
+    /// the first copy.
     async fn scan(&mut self, id: TableId, position: usize) -> Result<Scan> {
+        let first = broadcast::slots(self.table).next();
+        self.scan_slots(id, position, first.map(|slot| broadcast::only([slot]))).await
+    }
+
+    /// The same of some slots; of all without any.
+    async fn scan_slots(
+        &mut self,
+        id: TableId,
+        position: usize,
+        slots: Option<SlotFilter>,
+    ) -> Result<Scan> {
         let index = &self.table.indexes[position];
         let range = KeyRange::prefix(table_codec::key_prefix(self.table, id, index, &[])?);
-        Ok(self.transaction.scan(range, ScanOptions::default()).await?)
+        let options = ScanOptions { slots, ..ScanOptions::default() };
+        Ok(self.transaction.scan(range, options).await?)
     }
 
     async fn row_batch(&mut self, batch: &[(Bytes, Bytes)]) -> Result<()> {
@@ -252,6 +281,99 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Compares the copies of a broadcast table: rows, and entries of the indexes that are looked at.
+    async fn copies(&mut self) -> Result<()> {
+        let Some(first) = broadcast::slots(self.table).next() else { return Ok(()) };
+        let others: Vec<Slot> = broadcast::others(self.table).collect();
+        let mut places: Vec<(usize, TableId)> = Vec::new();
+        for id in self.table.key_ids() {
+            places.push((0, id));
+            places.extend(self.report.indexes.iter().map(|index| (index.index, id)));
+        }
+        for (position, id) in places {
+            let mut scan = self.scan(id, position).await?;
+            while let Some(page) = scan.next_page().await? {
+                for batch in page.chunks((GET_KEYS_MAX / others.len().max(1)).max(1)) {
+                    self.ctx.check_cancel()?;
+                    self.copy_batch(position, batch, &others).await?;
+                }
+            }
+            let mut scan = self.scan_slots(id, position, None).await?;
+            while let Some(page) = scan.next_page().await? {
+                for batch in page.chunks(GET_KEYS_MAX) {
+                    self.ctx.check_cancel()?;
+                    self.left_over(position, batch, (first, &others)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks up keys of the first copy in the others.
+    async fn copy_batch(
+        &mut self,
+        position: usize,
+        batch: &[(Bytes, Bytes)],
+        others: &[Slot],
+    ) -> Result<()> {
+        let in_others = batch
+            .iter()
+            .flat_map(|(key, _)| others.iter().map(move |slot| broadcast::in_slot(key, *slot)));
+        let keys: Vec<Bytes> = in_others.collect();
+        let found = self.transaction.multi_get(&keys).await?;
+        let expected =
+            batch.iter().flat_map(|(_, value)| others.iter().map(move |slot| (slot, value)));
+        for ((key, found), (slot, value)) in keys.iter().zip(found).zip(expected) {
+            if found.as_ref() == Some(value) {
+                continue;
+            }
+            let what = self.key_of(position, key);
+            self.report.copies += 1;
+            self.report.note(|| match found {
+                Some(_) => {
+                    format!("the copy in slot {slot} has another {what} than the first copy")
+                }
+                None => format!("the copy in slot {slot} lacks {what}"),
+            });
+        }
+        Ok(())
+    }
+
+    /// Looks up keys of all slots in the first copy.
+    async fn left_over(
+        &mut self,
+        position: usize,
+        batch: &[(Bytes, Bytes)],
+        (first, others): (Slot, &[Slot]),
+    ) -> Result<()> {
+        let keys: Vec<Bytes> =
+            batch.iter().map(|(key, _)| broadcast::in_slot(key, first)).collect();
+        let found = self.transaction.multi_get(&keys).await?;
+        for ((key, _), found) in batch.iter().zip(found) {
+            let (slot, is_known) = (slot_of_key(key)?, found.is_some());
+            let is_of_a_copy = others.contains(&slot);
+            if slot == first || is_known && is_of_a_copy {
+                continue;
+            }
+            let what = self.key_of(position, key);
+            self.report.copies += 1;
+            self.report.note(|| match is_of_a_copy {
+                true => format!("the copy in slot {slot} has {what}, which the first copy lacks"),
+                false => format!("slot {slot}, which is no copy's, has {what}"),
+            });
+        }
+        Ok(())
+    }
+
+    /// What a key stands for, in words.
+    fn key_of(&self, position: usize, key: &[u8]) -> String {
+        let values = self.key_name(position, key);
+        match position {
+            0 => format!("row {values}"),
+            _ => format!("entry {values} of index {}", self.table.indexes[position].name),
+        }
     }
 
     fn index_name(&self, place: usize) -> String {

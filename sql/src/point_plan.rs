@@ -21,6 +21,7 @@
 use crate::access::{self, Access, ReadOptions};
 use crate::ast::{self, ExprKind as AstExprKind, Literal, QueryBody, SelectItem, Statement};
 use crate::binder::{BoundQuery, Sources};
+use crate::broadcast;
 use crate::catalog::{Catalog, TableDef};
 use crate::context::EvalContext;
 use crate::expr::{CompareOp, Expr, ExprKind};
@@ -260,9 +261,12 @@ impl PointSelect {
         txn: &mut Transaction,
         ctx: &EvalContext,
     ) -> Result<Vec<Row>> {
-        if !access::read::is_inside(ctx.slots.as_ref(), &key) {
-            return Ok(Vec::new());
-        }
+        let table = &source.table;
+        let key = match broadcast::slot_to_read(table, ctx.reads_near(), &**txn.client())? {
+            Some(slot) => broadcast::in_slot(&key, slot),
+            None if access::read::is_inside(ctx.slots.as_ref(), &key) => key,
+            None => return Ok(Vec::new()),
+        };
         let Some(bytes) = txn.get(&key).await? else { return Ok(Vec::new()) };
         if let (true, Some(plain)) = (source.key_decides, &self.plain) {
             let mut row = Vec::with_capacity(plain.len());
@@ -285,7 +289,8 @@ impl PointSelect {
     ) -> Result<Vec<Row>> {
         let choice = access::plan(&source.table, &self.conjuncts, ctx)?;
         let (shard, slots) = (choice.shard.clone(), choice.slots.clone());
-        let options = ReadOptions { shard, slots, ..ReadOptions::default() };
+        let near = ctx.reads_near();
+        let options = ReadOptions { shard, slots, near, ..ReadOptions::default() };
         let table = &source.table;
         let mut reader = access::read(&choice.access, table, &source.wanted, options, txn).await?;
         let mut rows = Vec::new();

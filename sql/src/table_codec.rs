@@ -16,9 +16,11 @@
 //! 3. A row whose sharding value no item of its table takes is never written (1526), so whoever looks for one may look
 //!    anywhere.
 //! 4. From an entry alone the key of its row can be built, without knowing any type.
+//! 5. Keys of a broadcast table are those of its first copy.
 //!
-//! Not here: versions and locks of these keys (`engine::mvcc`), checks of values (`types::assign`).
+//! Not here: versions and locks of these keys (`engine::mvcc`), checks of values (`types::assign`), other copies (`broadcast`).
 
+use crate::broadcast;
 use crate::catalog::{DefaultValue, IndexDef, IndexState, Sharding, TableDef};
 use crate::expr::{key_bytes, put_key};
 use crate::types::{SqlType, TypeKind};
@@ -84,7 +86,7 @@ pub fn row_key_of_primary(table: &TableDef, values: &[Value]) -> Result<Option<B
             columns.len() == primary.columns.len()
                 && columns.iter().zip(&primary.columns).all(|(column, part)| *column == part.column)
         }
-        Sharding::Range(_) | Sharding::List(_) | Sharding::Single | Sharding::Broadcast => false,
+        Sharding::Range(_) | Sharding::List(_) | Sharding::Single | Sharding::Broadcast(_) => false,
     };
     let slot = if hashes_key {
         Slot::of(&builder.as_slice()[HEAD_BYTES..])
@@ -140,7 +142,7 @@ fn slot_by<'a>(
                 None => Ok(None),
             }
         }
-        Sharding::Single | Sharding::Broadcast => Ok(Some(slot_of_table(table))),
+        Sharding::Single | Sharding::Broadcast(_) => Ok(Some(slot_of_table(table))),
     }
 }
 
@@ -149,9 +151,10 @@ pub fn key_in_slot(table: &TableDef, slot: Slot) -> Bytes {
     KeyBuilder::new(table.id, IndexId::PRIMARY).finish(slot)
 }
 
-/// The slot of a table that is kept in one.
+/// The slot of a table that is kept in one; of a broadcast table that of its first copy.
 fn slot_of_table(table: &TableDef) -> Slot {
-    Slot::of(&table.id.0.to_be_bytes())
+    let first = broadcast::slots(table).next();
+    first.unwrap_or_else(|| Slot::of(&table.id.0.to_be_bytes()))
 }
 
 fn slot_of_values<'a>(

@@ -1,4 +1,5 @@
-//! A local join goes on while all shards are split under it: partitions are ranges of slots, whoever owns them.
+//! A local join goes on while all shards are split under it: partitions are ranges of slots, whoever owns them. So does a read of a
+//! broadcast table: its copy is a slot.
 
 use base::{NodeId, Slot, SystemClock};
 use futures::StreamExt;
@@ -14,6 +15,10 @@ use txn::testing::MemoryCluster;
 const SHARDS: u32 = 12;
 /// Rows of each table: several pages of the result.
 const ROWS: usize = 20_000;
+/// Fewer than a broadcast table has copies.
+const SHARDS_OF_COPIES: u32 = 3;
+/// Rows of a broadcast table: more than come at once.
+const ROWS_OF_COPIES: usize = 10_000;
 
 /// A cluster of one node.
 struct Alone;
@@ -103,4 +108,39 @@ async fn every_pair_comes_once_though_all_shards_are_split() {
         .collect();
     ids.sort_unstable();
     assert!(ids.into_iter().eq(0..ROWS as i64));
+}
+
+#[tokio::test]
+async fn every_row_of_a_broadcast_table_comes_once_though_all_shards_are_split() {
+    let temp = tempfile::tempdir().expect("a folder");
+    let clock = SystemClock::shared();
+    let cluster = MemoryCluster::new(SHARDS_OF_COPIES, clock).expect("a cluster");
+    let mut session = connect(cluster.clone(), temp.path()).await;
+    let table = "CREATE TABLE kind (id INT PRIMARY KEY) shardkey=noshardkey_allset";
+    for sql in ["CREATE DATABASE d", "USE d", table] {
+        run(&mut session, sql).await;
+    }
+    let numbers: Vec<usize> = (0..ROWS_OF_COPIES).collect();
+    for part in numbers.chunks(2000) {
+        let kinds: Vec<String> = part.iter().map(|id| format!("({id})")).collect();
+        run(&mut session, &format!("INSERT INTO kind VALUES {}", kinds.join(", "))).await;
+    }
+    let RowSource::Stream(mut pages) = run(&mut session, "SELECT id FROM kind").await else {
+        panic!("more rows than come at once");
+    };
+    let mut rows = pages.next().await.expect("a page").expect("rows");
+    split_all(&cluster).await;
+    while let Some(page) = pages.next().await {
+        rows.append(&mut page.expect("rows after the split"));
+    }
+    assert_eq!(cluster.data_shard_ids().len() as u32, 2 * SHARDS_OF_COPIES);
+    let mut ids: Vec<i64> = rows
+        .iter()
+        .map(|row| match row[..] {
+            [Value::Int(id)] => id,
+            _ => panic!("{row:?} is not a kind"),
+        })
+        .collect();
+    ids.sort_unstable();
+    assert!(ids.into_iter().eq(0..ROWS_OF_COPIES as i64));
 }

@@ -106,6 +106,10 @@ impl ShardClient for FollowerClient {
         self.client.data_shards()
     }
 
+    fn is_here(&self, route: Route) -> bool {
+        self.client.follows(route)
+    }
+
     async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
         if !is_for_followers(route, &request) {
             return self.client.read(route, request).await;

@@ -52,6 +52,16 @@ pub trait ShardClient: Send + Sync + 'static {
     /// Every shard that may hold rows of user tables, in slot order.
     fn data_shards(&self) -> Result<Vec<Route>>;
 
+    /// Whether reads of a shard are answered on this node, as far as it knows.
+    fn is_here(&self, _route: Route) -> bool {
+        false
+    }
+
+    /// Whether this node has a replica of a shard that does not lead, as far as it knows.
+    fn follows(&self, _route: Route) -> bool {
+        false
+    }
+
     /// Runs a read on the shard's leader, under its leader lease.
     async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse>;
 

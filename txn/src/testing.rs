@@ -263,6 +263,16 @@ impl ShardClient for MemoryCluster {
         Ok(self.map.read().values().copied().collect())
     }
 
+    /// As if another node led all shards but the last: a read that may take any copy of a table does not take the first.
+    fn is_here(&self, route: Route) -> bool {
+        self.map.read().values().next_back().is_some_and(|last| last.shard == route.shard)
+    }
+
+    /// The same with replicas that follow.
+    fn follows(&self, route: Route) -> bool {
+        self.is_here(route) && self.followers.has(route.shard)
+    }
+
     async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
         let shard = &self.shard(route.shard)?.shard;
         self.by_the_map(route, || shard.read(route.slots, request.clone())).await

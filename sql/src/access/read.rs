@@ -11,14 +11,16 @@
 //! 1. No row comes twice: points of one access never overlap.
 //! 2. Index entries and rows are read at the same read point, so that each entry has its row.
 //! 3. A scan runs without its transaction; only lookups by key borrow it, page by page.
+//! 4. Of a broadcast table one copy is read, entries and rows, whatever slots the statement may see.
 //!
 //! Not here: conditions. Whoever reads checks all of them again.
 
 use super::{Access, IndexPoint, PlacedRange};
+use crate::broadcast;
 use crate::catalog::TableDef;
 use crate::value::Value;
 use crate::{Error, Result, table_codec};
-use base::{KeyRange, SlotFilter, TableId};
+use base::{KeyRange, Slot, SlotFilter, TableId};
 use bytes::Bytes;
 use engine::key::slot_of_key;
 use futures::future::try_join_all;
@@ -43,8 +45,11 @@ pub struct ReadOptions {
     pub limit: Option<usize>,
     /// A key whose shard holds every row that can match (`super::shard_of`).
     pub shard: Option<Bytes>,
-    /// Only rows of these slots; `None` for all.
+    /// Only rows of these slots; `None` for all. Of a broadcast table, all rows in any case.
     pub slots: Option<SlotFilter>,
+    /// Of a broadcast table the copy on this node is read, if there is one; else the first copy, whose keys are locked and
+    /// written.
+    pub near: bool,
 }
 
 /// Rows of a table, page by page.
@@ -53,6 +58,8 @@ pub struct RowReader {
     wanted: Vec<usize>,
     source: Source,
     options: ReadOptions,
+    /// The slot of the copy that is read of a broadcast table.
+    copy: Option<Slot>,
 }
 
 /// Where the next page comes from.
@@ -88,6 +95,13 @@ pub async fn read(
     transaction: &mut Transaction,
 ) -> Result<RowReader> {
     let mut options = options;
+    let copy = broadcast::slot_to_read(table, options.near, &**transaction.client())?;
+    let moved = copy.map(|slot| access.in_copy(slot));
+    let access = moved.as_ref().unwrap_or(access);
+    if let Some(slot) = copy {
+        options.shard = Some(table_codec::key_in_slot(table, slot));
+        options.slots = Some(broadcast::only([slot]));
+    }
     if let Access::Index { index, .. } | Access::IndexRange { index, .. } = access
         && table.indexes[*index].global
     {
@@ -158,7 +172,7 @@ pub async fn read(
             Source::Index { index: *index, entries, scans, running, keys }
         }
     };
-    Ok(RowReader { table: table.clone(), wanted: wanted.to_vec(), source, options })
+    Ok(RowReader { table: table.clone(), wanted: wanted.to_vec(), source, options, copy })
 }
 
 /// All rows under an id.
@@ -354,6 +368,10 @@ impl RowReader {
                 }
             } else {
                 return Ok(None);
+            }
+            if let Some(slot) = self.copy {
+                // Entries name the rows of the first copy.
+                keys.iter_mut().for_each(|key| *key = broadcast::in_slot(key, slot));
             }
             keys.retain(|key| is_inside(self.options.slots.as_ref(), key));
         }

@@ -415,7 +415,7 @@ pub struct TableOption {
 pub enum ShardingClause {
     /// `shardkey=column`.
     ShardKey(String),
-    /// `shardkey=noshardkey_allset` or BROADCAST: every shard holds every row.
+    /// `shardkey=noshardkey_allset` or BROADCAST: every row has copies all over the cluster.
     Broadcast {
         /// Written as the word BROADCAST.
         word: bool,

@@ -73,6 +73,9 @@ pub(super) struct TableRecord {
     /// Of a table with partitions.
     #[prost(message, optional, tag = "22")]
     partitioning: Option<PartitioningRecord>,
+    /// Of a broadcast table, at least one.
+    #[prost(uint32, tag = "26")]
+    copies: u32,
 }
 
 /// What goes to a set.
@@ -205,9 +208,13 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
     let (sharding, columns) = match &table.sharding {
         Sharding::Hash(columns) => (0, columns.clone()),
         Sharding::Single => (1, Vec::new()),
-        Sharding::Broadcast => (2, Vec::new()),
+        Sharding::Broadcast(_) => (2, Vec::new()),
         Sharding::Range(by) => (3, distribution_columns(by)),
         Sharding::List(by) => (4, distribution_columns(by)),
+    };
+    let copies = match &table.sharding {
+        Sharding::Broadcast(copies) => *copies,
+        Sharding::Hash(_) | Sharding::Single | Sharding::Range(_) | Sharding::List(_) => 0,
     };
     let sets = table.sharding.distribution().map_or(&[][..], |by| by.items.as_slice());
     let record = TableRecord {
@@ -231,6 +238,7 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         next_index_id: table.next_index_id,
         index_version: table.index_version,
         partitioning: table.partitioning.as_deref().map(partition_record::encode),
+        copies,
     };
     Ok(record.encode_to_vec())
 }
@@ -297,7 +305,8 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
     let sharding = match record.sharding {
         0 => Sharding::Hash(of_columns),
         1 => Sharding::Single,
-        2 => Sharding::Broadcast,
+        2 if (1..=SLOT_COUNT).contains(&record.copies) => Sharding::Broadcast(record.copies),
+        2 => return Err(corrupt(format!("{} copies of a table", record.copies))),
         3 => Sharding::Range(decode_distribution(of_columns, record.sets, &columns, true)?),
         4 => Sharding::List(decode_distribution(of_columns, record.sets, &columns, false)?),
         other => return Err(corrupt(format!("sharding {other}"))),
@@ -453,5 +462,37 @@ fn decode_collation(id: u32) -> Result<CollationId> {
     match COLLATIONS.iter().any(|known| known.id == id) {
         true => Ok(id),
         false => Err(corrupt(format!("collation {}", id.0))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The record of a table that is sharded so.
+    fn record(sharding: u32, copies: u32) -> TableRecord {
+        let primary = IndexRecord { primary: true, unique: true, ..IndexRecord::default() };
+        let collation = u32::from(CollationId::DEFAULT.0);
+        let name = "kind".to_string();
+        let indexes = vec![primary];
+        TableRecord { id: 1000, name, sharding, copies, collation, indexes, ..Default::default() }
+    }
+
+    #[test]
+    fn a_broadcast_table_keeps_its_number_of_copies() {
+        let table = decode_table(&record(2, 5).encode_to_vec()).unwrap();
+        assert_eq!(table.sharding, Sharding::Broadcast(5));
+        assert_eq!(decode_table(&encode_table(&table).unwrap()).unwrap(), table);
+    }
+
+    #[test]
+    fn copies_that_have_no_slot_each_are_corrupt() {
+        for copies in [0, SLOT_COUNT + 1] {
+            let error = decode_table(&record(2, copies).encode_to_vec()).unwrap_err();
+            let what = format!("corrupt catalog record: {copies} copies of a table");
+            assert!(error.message.contains(&what), "{}", error.message);
+        }
+        // Tables of other kinds have none.
+        assert_eq!(decode_table(&record(1, 0).encode_to_vec()).unwrap().sharding, Sharding::Single);
     }
 }

@@ -7,6 +7,7 @@
 
 use super::column_type::{self, ColumnType};
 use crate::ast;
+use crate::broadcast;
 use crate::catalog::{
     ColumnDef, DatabaseDef, DefaultValue, Distribution, IndexColumn, IndexDef, IndexState,
     ItemValue, ItemValues, SetItem, Sharding, TableDef,
@@ -17,7 +18,8 @@ use crate::sets::Sets;
 use crate::types::{Domain, SqlType, TypeKind};
 use crate::{Error, Result, types};
 use base::limits::{
-    INDEX_COLUMNS_MAX, INDEX_KEY_BYTES_MAX, RETENTION_S, TABLE_COLUMNS_MAX, TABLE_INDEXES_MAX,
+    BROADCAST_COPIES, INDEX_COLUMNS_MAX, INDEX_KEY_BYTES_MAX, RETENTION_S, TABLE_COLUMNS_MAX,
+    TABLE_INDEXES_MAX,
 };
 use base::{IndexId, TableId, Timestamp};
 
@@ -391,8 +393,19 @@ pub(super) fn define_added(
     let named = name_keys(keys, table)?;
     let mut added: Vec<IndexDef> =
         named.into_iter().map(|(name, key)| declared_index(name, key)).collect();
+    refuse_global(&added, table)?;
     place_unique(&mut added, table);
     Ok(added)
+}
+
+/// 1235 for GLOBAL on an index of a broadcast table.
+fn refuse_global(indexes: &[IndexDef], table: &TableDef) -> Result<()> {
+    match broadcast::is_broadcast(table) && indexes.iter().any(|index| index.global) {
+        true => Err(Error::not_supported(
+            "GLOBAL on an index of a broadcast table: leave it out, each copy of the table has all entries",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// A unique index is only checked in its own shard, so one whose columns do not decide the slot places its entries by
@@ -568,11 +581,7 @@ fn define_sharding(
         None => Sharding::Hash(table.primary().columns.iter().map(|c| c.column).collect()),
         Some(ShardingClause::ShardKey(name)) => Sharding::Hash(vec![find(name)?]),
         Some(ShardingClause::Single) => Sharding::Single,
-        Some(ShardingClause::Broadcast { .. }) => {
-            return Err(Error::not_supported(
-                "broadcast tables: leave shardkey=noshardkey_allset out, or use shardkey=noshardkey",
-            ));
-        }
+        Some(ShardingClause::Broadcast { .. }) => Sharding::Broadcast(BROADCAST_COPIES),
         Some(ShardingClause::DistributedBy {
             method: DistributionMethod::Hash, columns, ..
         }) => Sharding::Hash(columns.iter().map(|name| find(name)).collect::<Result<_>>()?),
@@ -598,6 +607,7 @@ fn define_sharding(
             )));
         }
     }
+    refuse_global(&table.indexes, table)?;
     let mut indexes = std::mem::take(&mut table.indexes);
     place_unique(&mut indexes, table);
     table.indexes = indexes;

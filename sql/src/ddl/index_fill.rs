@@ -13,6 +13,7 @@
 //!
 //! Not here: when batches run (`index_job`), the position in words (`catalog::index_jobs`).
 
+use crate::broadcast;
 use crate::catalog::TableDef;
 use crate::catalog::index_jobs::{self, IndexJob, WalkPosition};
 use crate::dml::duplicate;
@@ -49,7 +50,10 @@ pub(super) async fn fill(
     let Some(mut txn) = begin(client, job).await? else { return Ok(Batch::Stale) };
     let mut done = job.clone();
     let range = KeyRange::prefix(key::index_prefix(table.id, IndexId::PRIMARY));
-    let rows = walk(&mut txn, table, range, &mut done.filled, limit).await?;
+    let mut rows = walk(&mut txn, table, range, &mut done.filled, limit).await?;
+    let full = rows.len() >= limit;
+    // The row of the first copy gives all copies their entries.
+    rows.retain(|(key, _)| broadcast::is_first(table, key));
     let entries = match entries_of(table, job, &rows) {
         Ok(entries) => entries,
         Err(error) => return Ok(Batch::Refused(error)),
@@ -59,7 +63,7 @@ pub(super) async fn fill(
     }
     done.rows += rows.len() as u64;
     done.is_filled = done.filled.from >= SLOT_COUNT;
-    commit(txn, &done, rows.len() >= limit).await
+    commit(txn, &done, full).await
 }
 
 /// Removes some entries of the first index that is no more.
@@ -204,7 +208,8 @@ async fn put_entries(
                 }
             }
         }
-        txn.put(entry.key, entry.value, Expect::NotNewerThan(read_ts))?;
+        let expect = Expect::NotNewerThan(read_ts);
+        broadcast::put(txn, table, entry.key, entry.value, expect)?;
     }
     Ok(None)
 }

@@ -15,6 +15,8 @@
 //! belong to another row: before an index is filled nobody has compared its rows. So an entry of theirs is looked at before
 //! it is removed, and what leads elsewhere stays.
 //!
+//! Of a broadcast table, keys are locked, looked up and compared in the first copy, and written in all (`broadcast`).
+//!
 //! The overlay is what this statement has written since the multi-get, so that a row meets the rows
 //! before it.
 
@@ -23,6 +25,7 @@ use super::duplicate;
 use super::row::{NewRow, null_in};
 use super::{Changes, Check};
 use crate::access::read::is_inside;
+use crate::broadcast;
 use crate::catalog::{IndexState, TableDef};
 use crate::context::EvalContext;
 use crate::expr::Expr;
@@ -226,7 +229,7 @@ impl Store<'_> {
         while let Some(hit) = self.find_hit(txn, known, &row_key, &entries).await? {
             if self.defaults.generate_again(hit.index, &mut row, self.counters).await? {
                 row_key = new_row_key(&self.table, &row.values, self.ctx)?;
-                entries = table_codec::index_entries(&self.table, &row.values)?;
+                entries = table_codec::new_entries(&self.table, &row.values)?;
                 if let Some(locking) = &self.locking {
                     let unique = entries.iter().filter(|entry| entry.unique);
                     let mut keys: Vec<Bytes> = unique.map(|entry| entry.key.clone()).collect();
@@ -249,7 +252,7 @@ impl Store<'_> {
                     return Ok(());
                 }
                 OnDuplicate::Replace => {
-                    check_inside(&hit.row_key, self.ctx)?;
+                    check_inside(&self.table, &hit.row_key, self.ctx)?;
                     let old = self.old_row(txn, known, &hit.row_key).await?;
                     let locking = self.locking.as_ref();
                     let removed =
@@ -260,7 +263,7 @@ impl Store<'_> {
                     replaced = true;
                 }
                 OnDuplicate::Update(assignments) => {
-                    check_inside(&hit.row_key, self.ctx)?;
+                    check_inside(&self.table, &hit.row_key, self.ctx)?;
                     let old = self.old_row(txn, known, &hit.row_key).await?;
                     let assignments = assignments.clone();
                     self.duplicates += 1;
@@ -359,13 +362,13 @@ impl Store<'_> {
 /// 1526 when no set takes the row; 1748 when the statement may not write where it belongs.
 fn new_row_key(table: &TableDef, row: &[Value], ctx: &EvalContext) -> Result<Bytes> {
     let key = table_codec::row_key(table, row)?;
-    check_inside(&key, ctx)?;
+    check_inside(table, &key, ctx)?;
     Ok(key)
 }
 
-/// 1748 for a row outside of the sets that the statement names.
-fn check_inside(key: &[u8], ctx: &EvalContext) -> Result<()> {
-    match is_inside(ctx.slots.as_ref(), key) {
+/// 1748 for a row outside of the sets that the statement names. A row of a broadcast table is in all of them.
+fn check_inside(table: &TableDef, key: &[u8], ctx: &EvalContext) -> Result<()> {
+    match broadcast::is_broadcast(table) || is_inside(ctx.slots.as_ref(), key) {
         true => Ok(()),
         false => Err(Error::outside_of_sets()),
     }
@@ -412,25 +415,27 @@ fn put_new(
     ctx: &EvalContext,
 ) -> Result<()> {
     let value = table_codec::encode_row(table, row)?;
-    put(txn, row_key, value, true, || duplicate::error(table, 0, row, ctx))?;
+    put(txn, table, row_key, value, true, || duplicate::error(table, 0, row, ctx))?;
     for entry in entries {
         let index = entry.index;
-        put(txn, entry.key, entry.value, entry.unique, || {
+        put(txn, table, entry.key, entry.value, entry.unique, || {
             duplicate::error(table, index, row, ctx)
         })?;
     }
     Ok(())
 }
 
+/// Buffers a row or an entry, in all copies of a broadcast table.
 fn put(
     txn: &mut Transaction,
+    table: &TableDef,
     key: Bytes,
     value: Bytes,
     unique: bool,
     duplicate: impl FnOnce() -> Error,
 ) -> Result<()> {
     let expect = if unique { Expect::Absent } else { Expect::Any };
-    match txn.put(key, value, expect) {
+    match broadcast::put(txn, table, key, value, expect) {
         Err(txn::Error::AlreadyExists { .. }) => Err(duplicate()),
         other => Ok(other?),
     }
@@ -452,13 +457,13 @@ pub(crate) async fn remove(
         locking.take_any(txn, &unique, ctx).await?;
     }
     let expect = txn.expect_unchanged(row_key);
-    txn.delete(row_key.clone(), expect)?;
+    broadcast::delete(txn, table, row_key.clone(), expect)?;
     let mut keys = vec![row_key.clone()];
     for entry in entries {
         if !leads_to_its_row(txn, &entry, locking, ctx).await? {
             continue;
         }
-        remove_entry(txn, &entry)?;
+        remove_entry(txn, table, &entry)?;
         keys.push(entry.key);
     }
     Ok(keys)
@@ -492,7 +497,7 @@ async fn leads_to_its_row(
 }
 
 /// Buffers the removal of an entry. Where it was looked at, it must still be what it was.
-fn remove_entry(txn: &mut Transaction, entry: &IndexEntry) -> Result<()> {
+fn remove_entry(txn: &mut Transaction, table: &TableDef, entry: &IndexEntry) -> Result<()> {
     let expect = match entry.state {
         IndexState::Public => Expect::Any,
         IndexState::DeleteOnly | IndexState::WriteOnly if entry.unique => {
@@ -500,7 +505,7 @@ fn remove_entry(txn: &mut Transaction, entry: &IndexEntry) -> Result<()> {
         }
         IndexState::DeleteOnly | IndexState::WriteOnly => Expect::Any,
     };
-    Ok(txn.delete(entry.key.clone(), expect)?)
+    Ok(broadcast::delete(txn, table, entry.key.clone(), expect)?)
 }
 
 /// Buffers the change of a row: only entries that differ are written. 1062 when a new key exists.
@@ -543,12 +548,14 @@ pub(crate) async fn change(
     let expect = txn.expect_unchanged(row_key);
     let value = table_codec::encode_row(table, new)?;
     if moved {
-        txn.delete(row_key.clone(), expect)?;
+        broadcast::delete(txn, table, row_key.clone(), expect)?;
         written.push((row_key.clone(), None));
-        put(txn, new_key.clone(), value.clone(), true, || duplicate::error(table, 0, new, ctx))?;
+        put(txn, table, new_key.clone(), value.clone(), true, || {
+            duplicate::error(table, 0, new, ctx)
+        })?;
         written.push((new_key, Some(value)));
     } else {
-        txn.put(row_key.clone(), value.clone(), expect)?;
+        broadcast::put(txn, table, row_key.clone(), value.clone(), expect)?;
         written.push((row_key.clone(), Some(value)));
     }
     for (before, after) in old_entries.into_iter().zip(new_entries) {
@@ -565,17 +572,17 @@ pub(crate) async fn change(
                 IndexState::Public => Expect::Any,
                 IndexState::DeleteOnly | IndexState::WriteOnly => txn.expect_unchanged(&after.key),
             };
-            txn.put(after.key.clone(), after.value.clone(), expect)?;
+            broadcast::put(txn, table, after.key.clone(), after.value.clone(), expect)?;
             written.push((after.key, Some(after.value)));
             continue;
         }
         if own {
-            remove_entry(txn, &before)?;
+            remove_entry(txn, table, &before)?;
             written.push((before.key, None));
         }
         if after.is_added() {
             let index = after.index;
-            put(txn, after.key.clone(), after.value.clone(), after.unique, || {
+            put(txn, table, after.key.clone(), after.value.clone(), after.unique, || {
                 duplicate::error(table, index, new, ctx)
             })?;
             written.push((after.key, Some(after.value)));

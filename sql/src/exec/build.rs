@@ -185,6 +185,7 @@ impl Builder<'_> {
             limit: wish.limit.filter(|_| residual.is_empty() && (ordered || wish.order.is_empty())),
             shard: choice.shard.clone(),
             slots: choice.slots.clone(),
+            near: self.environment.ctx.reads_near(),
         };
         // Columns that only conditions read are decoded, too, and dropped after the conditions.
         let mut read: BTreeSet<usize> = scan.columns.iter().copied().collect();

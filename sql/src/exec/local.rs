@@ -8,7 +8,7 @@
 //!
 //! Rows with equal sharding keys are in one slot, so partners are in one range of slots: each partition joins its own and no row
 //! goes from one to another. A partition is a range of slots, not a shard: it stays what it is when its shard is split or moves
-//! while the query runs, and both inputs agree on it.
+//! while the query runs, and both inputs agree on it. A broadcast table that is joined with one of them is read whole in each partition.
 //!
 //! Invariants:
 //! 1. The ranges cover all slots, none twice.

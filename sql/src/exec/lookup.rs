@@ -297,8 +297,8 @@ impl LookupState {
         let decoder = Decoder::new(lookup.table.clone(), columns.clone(), schema.clone());
         let mut batches = Vec::new();
         let mut transaction = self.environment.transaction.lock().await;
-        let slots = self.environment.ctx.slots.clone();
-        let options = ReadOptions { slots, ..ReadOptions::default() };
+        let (slots, near) = (self.environment.ctx.slots.clone(), self.environment.ctx.reads_near());
+        let options = ReadOptions { slots, near, ..ReadOptions::default() };
         let mut reader =
             access::read(&access, &lookup.table, &[], options, &mut transaction).await?;
         while let Some(page) = reader.next_encoded(Some(&mut transaction)).await? {

@@ -197,9 +197,8 @@ impl Table<'_> {
             Plan::Join(join) => {
                 self.block(&join.left, id, select_type, extra, numbers)?;
                 let mut own = Extra::new();
-                let local = locality::local_columns(join, &self.subqueries, self.environment)?;
-                let local: Option<Cow<'static, str>> =
-                    local.map(|columns| Cow::from(format!("local join on {columns}")));
+                let local = locality::local_join(join, &self.subqueries, self.environment)?;
+                let local: Option<Cow<'static, str>> = local.map(Cow::from);
                 if let Some((scan, mut line)) = self.lookup_line(join)? {
                     scan.conjuncts.iter().for_each(|expr| numbers.extend(subqueries_of(expr)));
                     line.extra.extend(local);
@@ -549,8 +548,8 @@ impl Tree<'_> {
         } else {
             format!(": {}", list(&join.on, " and "))
         };
-        if let Some(columns) = locality::local_columns(join, &self.subqueries, self.environment)? {
-            let _ = write!(on, ", local join on {columns}");
+        if let Some(local) = locality::local_join(join, &self.subqueries, self.environment)? {
+            let _ = write!(on, ", {local}");
         }
         if let (Some(lookup), Plan::Scan(scan)) =
             (lookup::plan(join, &self.subqueries, self.environment)?, &join.right)

@@ -9,15 +9,19 @@
 //! bytes. A join of them is *local* when it equates the keys column by column. It is then computed shard by shard, or by
 //! look-ups that ask the one shard of each row. Partitions play no part: a row's slot does not depend on its partition.
 //!
+//! A broadcast table is wherever it is read, so a join of one with anything is local, too: nothing goes to where its rows are. Inside
+//! of a join that is computed shard by shard it is read once for each shard.
+//!
 //! Invariants:
 //! 1. No row that a local join pairs has its partner in another slot: types and collations that would allow it are not alike here.
 //! 2. A row whose sharding key has a NULL has no partner, wherever it is.
 //!
 //! Not here: how such a join is run (`exec::local`, `exec::lookup`).
 
-use super::plan::{Join, Plan, SUBQUERY, Scan, Subqueries, subqueries_of};
+use super::plan::{Join, JoinKind, Plan, SUBQUERY, Scan, Subqueries, subqueries_of};
 use crate::Result;
 use crate::access::{self, Access};
+use crate::broadcast;
 use crate::catalog::Sharding;
 use crate::exec::build::equality;
 use crate::exec::{Environment, lookup, plain_column};
@@ -34,18 +38,21 @@ struct Placement {
     names: Vec<String>,
 }
 
-/// The columns of the second input on which a join is local, as EXPLAIN names them; `None` when it is not.
-pub fn local_columns(
+/// How a join is local, as EXPLAIN says it: on which columns of the second input, or by a broadcast table. `None` when it is not.
+pub fn local_join(
     join: &Join,
     subqueries: &Subqueries,
     environment: &Environment,
 ) -> Result<Option<String>> {
+    if is_broadcast(&join.left) || is_broadcast(&join.right) {
+        return Ok(Some("local join (broadcast)".into()));
+    }
     let Some(names) = tie(join, subqueries) else { return Ok(None) };
     let is_local = match lookup::plan(join, subqueries, environment)? {
         Some(lookup) => lookup.knows_shards(),
         None => is_divisible(join, subqueries, environment)?,
     };
-    Ok(is_local.then(|| names.join(", ")))
+    Ok(is_local.then(|| format!("local join on {}", names.join(", "))))
 }
 
 /// Whether a join, and each join below it, can be computed from the rows of some slots at a time.
@@ -54,16 +61,61 @@ pub fn is_divisible(
     subqueries: &Subqueries,
     environment: &Environment,
 ) -> Result<bool> {
-    let is_plain = join.on.iter().all(|expr| subqueries_of(expr).is_empty());
-    if !is_plain || tie(join, subqueries).is_none() {
-        return Ok(false);
-    }
-    // What is looked up is asked for by keys, of whatever shard.
-    if lookup::plan(join, subqueries, environment)?.is_some() {
+    if tie(join, subqueries).is_none() || !is_hashed(join, subqueries, environment)? {
         return Ok(false);
     }
     Ok(is_input_divisible(&join.left, subqueries, environment)?
         && is_input_divisible(&join.right, subqueries, environment)?)
+}
+
+/// Whether a join reads both of its inputs, without subqueries. What is looked up is asked for by keys, of whatever shard.
+fn is_hashed(join: &Join, subqueries: &Subqueries, environment: &Environment) -> Result<bool> {
+    Ok(is_plain(&join.on) && lookup::plan(join, subqueries, environment)?.is_none())
+}
+
+/// Whether a join below another one is of rows that can be read some slots at a time with those of a broadcast table, which are
+/// then all read each time. Of an outer join those must be the second input, or each time would keep the rows without partner.
+fn adds_broadcast(join: &Join, subqueries: &Subqueries, environment: &Environment) -> Result<bool> {
+    let spread = match (is_read_whole(&join.left), is_read_whole(&join.right)) {
+        (false, true) => &join.left,
+        (true, false) if join.kind == JoinKind::Inner => &join.right,
+        _ => return Ok(false),
+    };
+    let width = join.left.width();
+    let has_keys = join.on.iter().any(|on| equality(on, width, subqueries).is_some());
+    Ok(has_keys
+        && is_hashed(join, subqueries, environment)?
+        && is_input_divisible(spread, subqueries, environment)?)
+}
+
+fn is_plain(exprs: &[Expr]) -> bool {
+    exprs.iter().all(|expr| subqueries_of(expr).is_empty())
+}
+
+/// Whether a plan is a scan of a broadcast table, which can be read again for each part of the slots.
+fn is_read_whole(plan: &Plan) -> bool {
+    match plan {
+        Plan::Scan(scan) => broadcast::is_broadcast(&scan.table),
+        Plan::Filter { input, conjuncts } => is_plain(conjuncts) && is_read_whole(input),
+        Plan::Project { input, exprs } => is_plain(exprs) && is_read_whole(input),
+        _ => false,
+    }
+}
+
+/// Whether all rows of a plan are of broadcast tables.
+fn is_broadcast(plan: &Plan) -> bool {
+    match plan {
+        Plan::Scan(scan) => broadcast::is_broadcast(&scan.table),
+        Plan::Filter { input, .. } | Plan::Project { input, .. } => is_broadcast(input),
+        Plan::Join(join) => is_broadcast(&join.left) && is_broadcast(&join.right),
+        Plan::OneRow
+        | Plan::Rows { .. }
+        | Plan::Aggregate { .. }
+        | Plan::Distinct { .. }
+        | Plan::Sort { .. }
+        | Plan::Limit { .. }
+        | Plan::Union { .. } => false,
+    }
 }
 
 fn is_input_divisible(
@@ -71,7 +123,6 @@ fn is_input_divisible(
     subqueries: &Subqueries,
     environment: &Environment,
 ) -> Result<bool> {
-    let is_plain = |exprs: &[Expr]| exprs.iter().all(|expr| subqueries_of(expr).is_empty());
     match plan {
         Plan::Scan(scan) => is_scan_divisible(scan, environment),
         Plan::Filter { input, conjuncts } if is_plain(conjuncts) => {
@@ -80,13 +131,18 @@ fn is_input_divisible(
         Plan::Project { input, exprs } if is_plain(exprs) => {
             is_input_divisible(input, subqueries, environment)
         }
-        Plan::Join(join) => is_divisible(join, subqueries, environment),
+        Plan::Join(join) => Ok(is_divisible(join, subqueries, environment)?
+            || adds_broadcast(join, subqueries, environment)?),
         _ => Ok(false),
     }
 }
 
-/// Whether the rows of some slots can be read without those of others: entries of a global index are not with their rows.
+/// Whether the rows of some slots can be read without those of others: entries of a global index are not with their rows, and a
+/// broadcast table is read whole.
 fn is_scan_divisible(scan: &Scan, environment: &Environment) -> Result<bool> {
+    if broadcast::is_broadcast(&scan.table) {
+        return Ok(false);
+    }
     let choice = access::plan(&scan.table, &scan.conjuncts, &environment.ctx)?;
     Ok(match choice.access {
         Access::Index { index, .. } | Access::IndexRange { index, .. } => {
@@ -145,7 +201,8 @@ fn placements(plan: &Plan, subqueries: &Subqueries) -> Vec<Placement> {
             let width = join.left.width();
             let mut all = placements(&join.left, subqueries);
             let right = placements(&join.right, subqueries);
-            if right.iter().any(|key| ties_any(join, &all, key, subqueries)) {
+            let repeats = join.kind == JoinKind::Inner && is_broadcast(&join.left);
+            if repeats || right.iter().any(|key| ties_any(join, &all, key, subqueries)) {
                 // Also those of an outer join's second input: where it has no row they are NULL and equal nothing.
                 all.extend(right.into_iter().map(|key| {
                     let columns = key.columns.iter().map(|column| column + width).collect();

@@ -7,7 +7,7 @@
 //!
 //! A statement sees the rows whose slots lie in its sets, whichever index leads to them, in subqueries too, and writes no
 //! other row (1748). Unique keys hold over the whole cluster all the same. Tables that are computed (`information_schema`)
-//! are the same in each set.
+//! are the same in each set, and so are broadcast tables: a statement sees and changes all of their rows, whatever its sets.
 //!
 //! Invariant: the part ends with the statement; what the session runs afterwards sees everything.
 //!
@@ -146,7 +146,8 @@ impl Session {
                     )));
                 }
             },
-            Sharding::Single | Sharding::Broadcast => {
+            // Of a broadcast table each set shows all rows, so any is right.
+            Sharding::Single | Sharding::Broadcast(_) => {
                 let slot = table_codec::slot_of_sharding(table, &[])?;
                 return Ok(vec![sets.of_slot(slot)]);
             }

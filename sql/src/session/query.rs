@@ -163,6 +163,7 @@ impl Session {
         let clauses = locking_read::clauses(query, view, self.lock_wait());
         let rows = match clauses.is_empty() {
             true => {
+                env.ctx.read_near();
                 let temp_dir = &self.instance.config.temp_dir;
                 exec::run_query(bound, &txn, &env.ctx, temp_dir).await
             }
@@ -254,6 +255,7 @@ impl Session {
         plan: &PointSelect,
         env: &StatementContext,
     ) -> Result<Outcome> {
+        env.ctx.read_near();
         let past = match self.may_read_past() {
             true => self.past_transaction(&plan.sources(), false, &env.ctx).await?,
             false => None,

@@ -126,7 +126,7 @@ fn push_sharding(out: &mut String, table: &TableDef) -> std::fmt::Result {
             write!(out, " TDSQL_DISTRIBUTED BY HASH({})", names.join(","))
         }
         Sharding::Single => out.write_str(" shardkey=noshardkey"),
-        Sharding::Broadcast => out.write_str(" shardkey=noshardkey_allset"),
+        Sharding::Broadcast(_) => out.write_str(" shardkey=noshardkey_allset"),
         Sharding::Range(by) => {
             write!(out, " TDSQL_DISTRIBUTED BY RANGE({})", quoted(name(by.column)))?;
             push_items(out, table, by)

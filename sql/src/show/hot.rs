@@ -128,8 +128,9 @@ fn one_slot(hot: &HotSlotRow, catalog: &Catalog) -> String {
         Sharding::Single => format!(
             "{lead}: the table is not spread, all its rows have one slot; a split cannot help, give it a sharding key"
         ),
-        Sharding::Broadcast => {
-            format!("{lead}: a copy of it is read here; a split cannot help, every shard has one")
-        }
+        Sharding::Broadcast(copies) => format!(
+            "{lead}: of {copies} copies it is the one that its leader's sessions read, or the first one, which all others read and \
+             writers lock; a split of this shard cannot help, let each node lead a shard that has a copy"
+        ),
     }
 }

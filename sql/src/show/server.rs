@@ -13,7 +13,7 @@ use crate::session::token::Status;
 use crate::session::{ColumnMeta, Session};
 use crate::types::{SqlType, assign};
 use crate::value::{Row, Value};
-use crate::{Error, Result, sysvar, table_codec};
+use crate::{Error, Result, broadcast, sysvar, table_codec};
 use base::{ShardId, SlotFilter, TableId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -271,7 +271,12 @@ pub(super) async fn shards(
                 let routes = routes.filter(|route| slots.meets(route.slots));
                 shards.extend(routes.map(|route| route.shard));
             }
-            Sharding::Hash(_) | Sharding::Broadcast => {
+            Sharding::Broadcast(_) => {
+                for slot in broadcast::slots(&table) {
+                    shards.insert(client.locate(&table_codec::key_in_slot(&table, slot))?.shard);
+                }
+            }
+            Sharding::Hash(_) => {
                 shards.extend(client.data_shards()?.into_iter().map(|route| route.shard));
             }
         }

@@ -340,7 +340,7 @@ pub(super) async fn by_sharding(session: &mut Session, class: ShardingClass) -> 
         ShardingClass::Sharded => {
             matches!(table.sharding, Sharding::Hash(_) | Sharding::Range(_) | Sharding::List(_))
         }
-        ShardingClass::Broadcast => table.sharding == Sharding::Broadcast,
+        ShardingClass::Broadcast => matches!(table.sharding, Sharding::Broadcast(_)),
         ShardingClass::Single => table.sharding == Sharding::Single,
     };
     let mut columns = vec![text_column("db_table", 129)];
@@ -364,7 +364,7 @@ fn sharding_key(table: &TableDef) -> String {
     let columns = match &table.sharding {
         Sharding::Range(by) | Sharding::List(by) => std::slice::from_ref(&by.column),
         Sharding::Hash(columns) => columns.as_slice(),
-        Sharding::Single | Sharding::Broadcast => &[],
+        Sharding::Single | Sharding::Broadcast(_) => &[],
     };
     let names = columns.iter().map(|column| table.columns[*column].name.as_str());
     names.collect::<Vec<_>>().join(",")

@@ -50,6 +50,11 @@ impl Followers {
         closed.filter(|closed| *closed != Timestamp::ZERO)
     }
 
+    /// Whether a shard has one.
+    pub(super) fn has(&self, id: ShardId) -> bool {
+        self.all.lock().contains_key(&id)
+    }
+
     fn get(&self, id: ShardId) -> Result<Follower> {
         self.all.lock().get(&id).cloned().ok_or_else(|| no_such_shard(id))
     }
