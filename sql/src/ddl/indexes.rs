@@ -293,7 +293,7 @@ async fn until_ended(
     }
 }
 
-/// Renames indexes, each pair after the one before it.
+/// Renames indexes, all at once: two may swap their names.
 async fn rename(
     session: &mut Session,
     name: &ast::TableName,
@@ -311,17 +311,27 @@ async fn rename(
                 return Ok(false);
             }
             let mut table = TableDef::clone(&table);
+            let mut positions = Vec::with_capacity(pairs.len());
             for (old, new) in pairs {
                 create_table::check_identifier(new, |name| Error::wrong_index_name(name))?;
-                let position = position_of(&table, old)
-                    .ok_or_else(|| Error::key_does_not_exist(old, &table.name))?;
                 if new.eq_ignore_ascii_case("PRIMARY") {
                     return Err(Error::wrong_index_name(new));
                 }
-                if position_of(&table, new).is_some_and(|other| other != position) {
+                let position =
+                    position_of(&table, old).filter(|position| !positions.contains(position));
+                positions
+                    .push(position.ok_or_else(|| Error::key_does_not_exist(old, &table.name))?);
+            }
+            for (position, (_, new)) in positions.iter().zip(pairs) {
+                table.indexes[*position].name = (*new).to_string();
+            }
+            for (position, (_, new)) in positions.iter().zip(pairs) {
+                let is_other = |(at, index): (usize, &IndexDef)| {
+                    at != *position && index.name.eq_ignore_ascii_case(new)
+                };
+                if table.indexes.iter().enumerate().any(is_other) {
                     return Err(Error::duplicate_key_name(new));
                 }
-                table.indexes[position].name = (*new).to_string();
             }
             change.put_table(&table)?;
             Ok(true)

@@ -46,6 +46,13 @@ pub fn leading(before: &str) -> Option<(Hint<'_>, usize)> {
 
 /// What the inside of a comment says.
 fn of(inside: &str) -> Option<Hint<'_>> {
+    // Without a part they are mistakes, which must not run on the whole cluster. With blanks inside they are plain comments.
+    match inside.to_ascii_lowercase().as_str() {
+        "sets" => return Some(Hint::Sets("")),
+        "shardkey" => return Some(Hint::ShardKey("")),
+        "shardkey_hash" => return Some(Hint::ShardKeyHash("")),
+        _ => {}
+    }
     let inside = inside.trim();
     if inside.eq_ignore_ascii_case("proxy") {
         return Some(Hint::Proxy);
@@ -70,12 +77,13 @@ mod tests {
         assert_eq!(leading(before), Some((Hint::Sets("set_1 , s2"), 33)));
         assert_eq!(leading("/*!40000 /*proxy*/"), Some((Hint::Proxy, 9)));
         assert_eq!(leading("/*shardkey:a:b*/"), Some((Hint::ShardKey("a:b"), 0)));
+        assert_eq!(leading("/*sets*/"), Some((Hint::Sets(""), 0)));
         assert_eq!(leading("/*shardkey_hash:*/"), Some((Hint::ShardKeyHash(""), 0)));
     }
 
     #[test]
     fn other_comments_say_nothing() {
-        for before in ["", "/* sets */", "/*sets*/", "/*proxies*/", "/*slave*/", "-- /*proxy*/"] {
+        for before in ["", "/* sets */", "/*proxies*/", "/*slave*/", "-- /*proxy*/"] {
             assert_eq!(leading(before), None, "{before}");
         }
     }

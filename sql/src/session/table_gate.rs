@@ -161,6 +161,10 @@ impl Session {
 
     /// Whether a point plan may run now: else the ordinary way waits, or says why not.
     pub(crate) fn may_run_point(&self, table: Option<&TableDef>) -> bool {
+        // A plan that is kept has the definitions of now, and may read an index that is younger than the past.
+        if table.is_some() && self.may_read_past() {
+            return false;
+        }
         if self.may_have_lost_user_locks() {
             return false;
         }
