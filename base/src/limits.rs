@@ -336,6 +336,10 @@ pub const FUTURE_PARTITIONS_LOCK_WAIT_S: u64 = 1;
 pub const PARTITION_COLUMNS_MAX: usize = 16;
 /// Columns of an index (MySQL's limit).
 pub const INDEX_COLUMNS_MAX: usize = 16;
+/// Columns that INCLUDE may name.
+pub const INDEX_INCLUDED_COLUMNS_MAX: usize = 64;
+/// Declared bytes of the columns of INCLUDE, together: an entry stays a small part of a batch.
+pub const INDEX_INCLUDED_BYTES_MAX: usize = 65_535;
 /// Rows of a batch with which a new index is filled, or of entries that are removed, at most.
 pub const INDEX_BATCH_ROWS: usize = 512;
 /// Pause after a full batch, so that the work leaves room for statements.

@@ -379,6 +379,7 @@ mod tests {
             name: "k".into(),
             unique: true,
             columns: vec![IndexColumn { column: 2, prefix: Some(3) }],
+            included: vec![4, 1],
             global: true,
             primary: false,
             implicit: false,

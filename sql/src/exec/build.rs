@@ -185,6 +185,7 @@ impl Builder<'_> {
             limit: wish.limit.filter(|_| residual.is_empty() && (ordered || wish.order.is_empty())),
             shard: choice.shard.clone(),
             slots: choice.slots.clone(),
+            carried: access::carries(table, &choice.access, &scan.read_columns()),
         };
         // Columns that only conditions read are decoded, too, and dropped after the conditions.
         let mut read: BTreeSet<usize> = scan.columns.iter().copied().collect();
@@ -666,7 +667,7 @@ fn scan_access(
     ctx: &EvalContext,
 ) -> Result<(Choice, Option<bool>)> {
     let table = &scan.table;
-    let mut choice = access::plan(table, conjuncts, ctx)?;
+    let mut choice = access::plan_for(table, conjuncts, &scan.read_columns(), ctx)?;
     if wish.order.is_empty() {
         return Ok((choice, None));
     }

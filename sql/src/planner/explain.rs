@@ -256,6 +256,13 @@ impl Table<'_> {
         let (index, columns) = lookup.key();
         let definition = &scan.table.indexes[index];
         let whole = definition.unique && columns == definition.columns.len();
+        let mut extra = Extra::new();
+        if !scan.conjuncts.is_empty() {
+            extra.push("Using where".into());
+        }
+        if lookup.is_carried() {
+            extra.push("Using index".into());
+        }
         let line = Line {
             table: Some(scan.alias.clone()),
             partitions: lookup.partitions().map(|names| names.join(",")),
@@ -265,11 +272,7 @@ impl Table<'_> {
             key_bytes: Some(key_bytes(&scan.table, index, columns)),
             reference: Some(vec!["func"; columns].join(",")),
             rows: whole.then_some(1),
-            extra: if scan.conjuncts.is_empty() {
-                Extra::new()
-            } else {
-                vec!["Using where".into()]
-            },
+            extra,
             slots: Some(table_slots(&scan.table)),
         };
         Ok(Some((scan, line)))
@@ -359,12 +362,17 @@ fn known_conjuncts(scan: &Scan) -> Vec<Expr> {
 }
 
 fn scan_line(scan: &Scan, mut extra: Extra, ctx: &EvalContext) -> Result<Line> {
-    let choice = access::plan(&scan.table, &known_conjuncts(scan), ctx)?;
+    let columns = scan.read_columns();
+    let choice = access::plan_for(&scan.table, &known_conjuncts(scan), &columns, ctx)?;
     let table = &scan.table;
     if choice.covered.len() < scan.conjuncts.len()
         && !extra.iter().any(|known| known == "Using where")
     {
         extra.insert(0, "Using where".into());
+    }
+    if access::carries(table, &choice.access, &columns) {
+        let before = extra.iter().take_while(|known| *known == "Using where").count();
+        extra.insert(before, "Using index".into());
     }
     if access::is_in_one_shard(table, &choice) {
         extra.push("one shard".into());
@@ -564,7 +572,9 @@ impl Tree<'_> {
             } else {
                 format!(", condition: {}", list(&scan.conjuncts, " and "))
             };
-            self.line(depth + 1, &format!("Look up {} by {name}{conditions}", scan.alias));
+            let alone = if lookup.is_carried() { ", index alone" } else { "" };
+            let text = format!("Look up {} by {name}{conditions}{alone}", scan.alias);
+            self.line(depth + 1, &text);
             return Ok(());
         }
         let width = join.left.width();
@@ -606,7 +616,8 @@ fn list(exprs: &[Expr], separator: &str) -> String {
 }
 
 fn scan_text(scan: &Scan, ctx: &EvalContext) -> Result<String> {
-    let choice = access::plan(&scan.table, &known_conjuncts(scan), ctx)?;
+    let read = scan.read_columns();
+    let choice = access::plan_for(&scan.table, &known_conjuncts(scan), &read, ctx)?;
     let index = |index: usize| scan.table.indexes[index].name.clone();
     let how = match &choice.access {
         Access::Nothing => "No rows of".to_string(),
@@ -626,6 +637,9 @@ fn scan_text(scan: &Scan, ctx: &EvalContext) -> Result<String> {
     }
     if let Some(partitions) = partitions_of(&scan.table, &choice) {
         let _ = write!(text, ", partitions: {partitions}");
+    }
+    if access::carries(&scan.table, &choice.access, &read) {
+        text.push_str(", index alone");
     }
     if access::is_in_one_shard(&scan.table, &choice) {
         text.push_str(", one shard");

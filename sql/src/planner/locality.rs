@@ -87,7 +87,8 @@ fn is_input_divisible(
 
 /// Whether the rows of some slots can be read without those of others: entries of a global index are not with their rows.
 fn is_scan_divisible(scan: &Scan, environment: &Environment) -> Result<bool> {
-    let choice = access::plan(&scan.table, &scan.conjuncts, &environment.ctx)?;
+    let columns = scan.read_columns();
+    let choice = access::plan_for(&scan.table, &scan.conjuncts, &columns, &environment.ctx)?;
     Ok(match choice.access {
         Access::Index { index, .. } | Access::IndexRange { index, .. } => {
             !scan.table.indexes[index].global
