@@ -20,7 +20,8 @@ use crate::table_codec::{self, IndexEntry};
 use crate::types::datetime::TimeZone;
 use crate::value::Row;
 use crate::{Error, Result};
-use base::{IndexId, KeyRange, SLOT_COUNT, Slot};
+use base::limits::INDEX_BATCH_PARTITIONS;
+use base::{IndexId, KeyRange, SLOT_COUNT, Slot, TableId};
 use bytes::Bytes;
 use engine::key;
 use std::collections::BTreeMap;
@@ -48,8 +49,7 @@ pub(super) async fn fill(
 ) -> Result<Batch> {
     let Some(mut txn) = begin(client, job).await? else { return Ok(Batch::Stale) };
     let mut done = job.clone();
-    let range = KeyRange::prefix(key::index_prefix(table.id, IndexId::PRIMARY));
-    let rows = walk(&mut txn, table, range, &mut done.filled, limit).await?;
+    let (rows, over) = walk(&mut txn, table, IndexId::PRIMARY, &mut done.filled, limit).await?;
     let entries = match entries_of(table, job, &rows) {
         Ok(entries) => entries,
         Err(error) => return Ok(Batch::Refused(error)),
@@ -58,7 +58,7 @@ pub(super) async fn fill(
         return Ok(Batch::Refused(error));
     }
     done.rows += rows.len() as u64;
-    done.is_filled = done.filled.from >= SLOT_COUNT;
+    done.is_filled = over;
     commit(txn, &done, rows.len() >= limit).await
 }
 
@@ -72,13 +72,12 @@ pub(super) async fn remove(
     let Some(mut txn) = begin(client, job).await? else { return Ok(Batch::Stale) };
     let Some(index) = job.garbage.first() else { return Ok(Batch::Stale) };
     let mut done = job.clone();
-    let range = KeyRange::prefix(key::index_prefix(table.id, *index));
-    let entries = walk(&mut txn, table, range, &mut done.removed, limit).await?;
+    let (entries, over) = walk(&mut txn, table, *index, &mut done.removed, limit).await?;
     let full = entries.len() >= limit;
     for (key, _) in entries {
         txn.delete(key, Expect::Any)?;
     }
-    if done.removed.from >= SLOT_COUNT {
+    if over {
         done.garbage.remove(0);
         done.removed = WalkPosition::default();
     }
@@ -98,16 +97,50 @@ async fn commit(mut txn: Transaction, done: &IndexJob, full: bool) -> Result<Bat
     Ok(Batch::Done { full })
 }
 
-/// The next keys of a range and their values, at most `limit`, shard by shard; moves the position behind them. A shard that
-/// was split since is walked in parts, and what has joined it comes later.
+/// The next keys of an index and their values, at most `limit`, and whether none is left; moves the position behind them.
+///
+/// Partitions are walked by their ids, a table without them by its own. One that is dropped meanwhile is passed, and a new
+/// one has a higher id than all others.
 async fn walk(
+    txn: &mut Transaction,
+    table: &TableDef,
+    index: IndexId,
+    position: &mut WalkPosition,
+    limit: usize,
+) -> Result<(Vec<(Bytes, Bytes)>, bool)> {
+    let mut ids = table.key_ids();
+    ids.retain(|id| id.0 >= position.id);
+    ids.sort_unstable();
+    let mut found = Vec::new();
+    for id in ids.iter().take(INDEX_BATCH_PARTITIONS) {
+        if position.id == 0 {
+            // The first one; in a record from before partitions the table, perhaps half walked.
+            position.id = id.0;
+        }
+        if position.id != id.0 {
+            *position = WalkPosition { id: id.0, ..WalkPosition::default() };
+        }
+        let range = KeyRange::prefix(key::index_prefix(*id, index));
+        walk_one(txn, table, range, position, limit, &mut found).await?;
+        if found.len() >= limit {
+            break;
+        }
+    }
+    let is_last = |last: &TableId| position.id == last.0 && position.from >= SLOT_COUNT;
+    let over = ids.last().is_none_or(is_last);
+    Ok((found, over))
+}
+
+/// Finds keys of a range until there are `limit`, shard by shard; moves the position behind them. A shard that was split since
+/// is walked in parts, and what has joined it comes later.
+async fn walk_one(
     txn: &mut Transaction,
     table: &TableDef,
     range: KeyRange,
     position: &mut WalkPosition,
     limit: usize,
-) -> Result<Vec<(Bytes, Bytes)>> {
-    let mut found = Vec::new();
+    found: &mut Vec<(Bytes, Bytes)>,
+) -> Result<()> {
     while found.len() < limit
         && let Ok(slot) = u16::try_from(position.from)
     {
@@ -145,12 +178,12 @@ async fn walk(
             }
         }
         *position = if met < wanted {
-            WalkPosition { from: end, end, after: Bytes::new() }
+            WalkPosition { id: position.id, from: end, end, after: Bytes::new() }
         } else {
-            WalkPosition { from: position.from, end, after: last }
+            WalkPosition { id: position.id, from: position.from, end, after: last }
         };
     }
-    Ok(found)
+    Ok(())
 }
 
 /// The entries of rows in the indexes that a job adds, each with its row.
