@@ -443,7 +443,7 @@ fn corrupt_entry(table: &TableDef, index: &IndexDef) -> Error {
 /// For each column of a table its place among those that entries of an index carry.
 pub fn carried_places(table: &TableDef, index: &IndexDef) -> Vec<Option<usize>> {
     let carried = table.carried_columns(index);
-    let place_of = |column| carried.iter().position(|other| *other == column);
+    let place_of = |column: usize| carried.iter().position(|other| *other == column);
     (0..table.columns.len()).map(place_of).collect()
 }
 

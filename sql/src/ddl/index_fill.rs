@@ -20,7 +20,7 @@ use crate::table_codec::{self, IndexEntry};
 use crate::types::datetime::TimeZone;
 use crate::value::Row;
 use crate::{Error, Result};
-use base::limits::INDEX_BATCH_PARTITIONS;
+use base::limits::{INDEX_BATCH_BYTES, INDEX_BATCH_PARTITIONS};
 use base::{IndexId, KeyRange, SLOT_COUNT, Slot, TableId};
 use bytes::Bytes;
 use engine::key;
@@ -50,16 +50,16 @@ pub(super) async fn fill(
     let Some(mut txn) = begin(client, job).await? else { return Ok(Batch::Stale) };
     let mut done = job.clone();
     let (rows, over) = walk(&mut txn, table, IndexId::PRIMARY, &mut done.filled, limit).await?;
-    let entries = match entries_of(table, job, &rows) {
+    let entries = match entries_of(table, job, &rows.pairs) {
         Ok(entries) => entries,
         Err(error) => return Ok(Batch::Refused(error)),
     };
     if let Some(error) = put_entries(&mut txn, table, entries).await? {
         return Ok(Batch::Refused(error));
     }
-    done.rows += rows.len() as u64;
+    done.rows += rows.pairs.len() as u64;
     done.is_filled = over;
-    commit(txn, &done, rows.len() >= limit).await
+    commit(txn, &done, rows.is_full()).await
 }
 
 /// Removes some entries of the first index that is no more.
@@ -73,8 +73,8 @@ pub(super) async fn remove(
     let Some(index) = job.garbage.first() else { return Ok(Batch::Stale) };
     let mut done = job.clone();
     let (entries, over) = walk(&mut txn, table, *index, &mut done.removed, limit).await?;
-    let full = entries.len() >= limit;
-    for (key, _) in entries {
+    let full = entries.is_full();
+    for (key, _) in entries.pairs {
         txn.delete(key, Expect::Any)?;
     }
     if over {
@@ -97,7 +97,24 @@ async fn commit(mut txn: Transaction, done: &IndexJob, full: bool) -> Result<Bat
     Ok(Batch::Done { full })
 }
 
-/// The next keys of an index and their values, at most `limit`, and whether none is left; moves the position behind them.
+/// What a batch has met.
+struct Found {
+    /// Keys with their values.
+    pairs: Vec<(Bytes, Bytes)>,
+    /// Bytes of all that was read.
+    bytes: usize,
+    /// Most pairs.
+    limit: usize,
+}
+
+impl Found {
+    fn is_full(&self) -> bool {
+        self.pairs.len() >= self.limit || self.bytes >= INDEX_BATCH_BYTES
+    }
+}
+
+/// The next keys of an index and their values, until the batch is full, and whether none is left; moves the position behind
+/// them.
 ///
 /// Partitions are walked by their ids, a table without them by its own. One that is dropped meanwhile is passed, and a new
 /// one has a higher id than all others.
@@ -107,11 +124,11 @@ async fn walk(
     index: IndexId,
     position: &mut WalkPosition,
     limit: usize,
-) -> Result<(Vec<(Bytes, Bytes)>, bool)> {
+) -> Result<(Found, bool)> {
     let mut ids = table.key_ids();
     ids.retain(|id| id.0 >= position.id);
     ids.sort_unstable();
-    let mut found = Vec::new();
+    let mut found = Found { pairs: Vec::new(), bytes: 0, limit };
     for id in ids.iter().take(INDEX_BATCH_PARTITIONS) {
         if position.id == 0 {
             // The first one; in a record from before partitions the table, perhaps half walked.
@@ -121,8 +138,8 @@ async fn walk(
             *position = WalkPosition { id: id.0, ..WalkPosition::default() };
         }
         let range = KeyRange::prefix(key::index_prefix(*id, index));
-        walk_one(txn, table, range, position, limit, &mut found).await?;
-        if found.len() >= limit {
+        walk_one(txn, table, range, position, &mut found).await?;
+        if found.is_full() {
             break;
         }
     }
@@ -131,17 +148,16 @@ async fn walk(
     Ok((found, over))
 }
 
-/// Finds keys of a range until there are `limit`, shard by shard; moves the position behind them. A shard that was split since
+/// Finds keys of a range until the batch is full, shard by shard; moves the position behind them. A shard that was split since
 /// is walked in parts, and what has joined it comes later.
 async fn walk_one(
     txn: &mut Transaction,
     table: &TableDef,
     range: KeyRange,
     position: &mut WalkPosition,
-    limit: usize,
-    found: &mut Vec<(Bytes, Bytes)>,
+    found: &mut Found,
 ) -> Result<()> {
-    while found.len() < limit
+    while !found.is_full()
         && let Ok(slot) = u16::try_from(position.from)
     {
         let shard = table_codec::key_in_slot(table, Slot(slot));
@@ -158,7 +174,7 @@ async fn walk_one(
         } else {
             range.start.clone()
         };
-        let wanted = limit - found.len();
+        let wanted = found.limit - found.pairs.len();
         let options = ScanOptions {
             shard: Some(shard),
             ordered: true,
@@ -171,13 +187,17 @@ async fn walk_one(
             for (key, value) in page {
                 met += 1;
                 last = key.clone();
+                found.bytes += key.len() + value.len();
                 let slot = u32::from(key::slot_of_key(&key)?.0);
                 if (position.from..end).contains(&slot) {
-                    found.push((key, value));
+                    found.pairs.push((key, value));
                 }
             }
+            if found.is_full() {
+                break;
+            }
         }
-        *position = if met < wanted {
+        *position = if met < wanted && !found.is_full() {
             WalkPosition { id: position.id, from: end, end, after: Bytes::new() }
         } else {
             WalkPosition { id: position.id, from: position.from, end, after: last }
