@@ -569,3 +569,6 @@ fn value_at(row: &[Value], column: usize) -> Result<&Value> {
 fn missing(table: &TableDef, column: usize) -> Error {
     Error::internal(format!("no value for column {column} of {}", table.qualified_name()))
 }
+
+#[cfg(test)]
+mod tests;
