@@ -116,8 +116,8 @@ impl Found {
 /// The next keys of an index and their values, until the batch is full, and whether none is left; moves the position behind
 /// them.
 ///
-/// Partitions are walked by their ids, a table without them by its own. One that is dropped meanwhile is passed, and a new
-/// one has a higher id than all others.
+/// Partitions are walked by their ids, a table without them by its own. While an index is filled they stay as they are
+/// (`partition::alter`); one that is dropped while entries are removed is passed, and a new one has none of those.
 async fn walk(
     txn: &mut Transaction,
     table: &TableDef,
