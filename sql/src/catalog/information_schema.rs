@@ -651,7 +651,7 @@ fn statistics(catalog: &Catalog) -> VirtualTable {
             ("PACKED", name_type()),
             ("NULLABLE", name_type()),
             ("INDEX_TYPE", name_type()),
-            ("COMMENT", name_type()),
+            ("COMMENT", SqlType::varchar(2048, CollationId::DEFAULT)),
             ("INDEX_COMMENT", SqlType::varchar(2048, CollationId::DEFAULT)),
             ("IS_VISIBLE", name_type()),
             ("EXPRESSION", long_text()),
