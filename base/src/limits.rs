@@ -338,8 +338,16 @@ pub const FUTURE_PARTITIONS_LOCK_WAIT_S: u64 = 1;
 pub const PARTITION_COLUMNS_MAX: usize = 16;
 /// Columns of an index (MySQL's limit).
 pub const INDEX_COLUMNS_MAX: usize = 16;
+/// Columns that INCLUDE may name.
+pub const INDEX_INCLUDED_COLUMNS_MAX: usize = 64;
+/// Declared bytes of the columns of INCLUDE, together: an entry stays a small part of a batch.
+pub const INDEX_INCLUDED_BYTES_MAX: usize = 65_535;
 /// Rows of a batch with which a new index is filled, or of entries that are removed, at most.
 pub const INDEX_BATCH_ROWS: usize = 512;
+/// Bytes read after which such a batch ends: entries may carry as much again, for each index.
+pub const INDEX_BATCH_BYTES: usize = 4 << 20;
+/// Partitions that such a batch walks, at most: many may be empty, and whoever cancels the job waits for a batch.
+pub const INDEX_BATCH_PARTITIONS: usize = 64;
 /// Pause after a full batch, so that the work leaves room for statements.
 pub const INDEX_BATCH_PAUSE: Duration = Duration::from_millis(2);
 /// Pause before a job that changes indexes tries again what failed.

@@ -8,8 +8,8 @@
 //! table, made once for every such partition.
 //!
 //! Choice by rules, best first: row keys (the primary key and the slot are known), a unique index with
-//! all its columns known, the longest run of known leading columns (the primary key wins a tie, and a
-//! range on the next column adds to a run), everything.
+//! all its columns known, the longest run of known leading columns (a range on the next column adds to a run; a tie is
+//! won by the primary key, then by an index whose entries carry all that is read), everything.
 //!
 //! Invariants:
 //! 1. An access never leaves out a row that all conjuncts accept; it may bring others, so whoever
@@ -156,6 +156,25 @@ pub fn shard_of(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Resu
 
 /// The access with everything a planner wants to know about it.
 pub fn plan(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<Choice> {
+    choice(table, conjuncts, None, ctx)
+}
+
+/// The same for a reader of these columns alone: of indexes that are equally good it takes one whose entries carry them.
+pub fn plan_for(
+    table: &TableDef,
+    conjuncts: &[Expr],
+    columns: &BTreeSet<usize>,
+    ctx: &EvalContext,
+) -> Result<Choice> {
+    choice(table, conjuncts, Some(columns), ctx)
+}
+
+fn choice(
+    table: &TableDef,
+    conjuncts: &[Expr],
+    columns: Option<&BTreeSet<usize>>,
+    ctx: &EvalContext,
+) -> Result<Choice> {
     let terms = Terms::of(table, conjuncts, ctx)?;
     let fixed: BTreeSet<usize> = terms
         .points
@@ -192,7 +211,8 @@ pub fn plan(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<C
     for (position, index) in table.indexes.iter().enumerate() {
         let Some(candidate) = candidate(table, &ids, position, &terms)? else { continue };
         choice.possible.push(position);
-        let score = candidate.score(index);
+        let carries = columns.is_some_and(|columns| carries(table, &candidate.access, columns));
+        let score = candidate.score(index, carries);
         if best.as_ref().is_none_or(|(before, _)| score > *before) {
             best = Some((score, candidate));
         }
@@ -223,7 +243,7 @@ fn ids_of(table: &TableDef, partitions: Option<&[usize]>) -> Vec<TableId> {
 }
 
 /// Order of preference; the larger wins, the first index wins a tie.
-type Score = (u8, usize, bool, bool);
+type Score = (u8, usize, bool, bool, bool);
 
 /// What one index offers.
 struct Candidate {
@@ -234,7 +254,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn score(&self, index: &IndexDef) -> Score {
+    fn score(&self, index: &IndexDef, carries: bool) -> Score {
         let whole = index.unique && self.known_columns == index.columns.len();
         let rank = match &self.access {
             Access::Rows(_) => 4,
@@ -242,7 +262,8 @@ impl Candidate {
             _ if whole && !self.has_range => 2,
             _ => 1,
         };
-        (rank, self.known_columns, self.has_range, index.primary)
+        // The rows of a primary key have all columns.
+        (rank, self.known_columns, self.has_range, carries || index.primary, index.primary)
     }
 }
 
@@ -422,6 +443,28 @@ fn slots(table: &TableDef, terms: &Terms, ctx: &EvalContext) -> Option<SlotFilte
         (Some(own), Some(sets)) => Some(own.within(sets)),
         (own, sets) => own.or_else(|| sets.clone()),
     }
+}
+
+/// Whether the entries that an access walks carry all these columns, so that nobody looks up their rows. What is no column of
+/// the table is passed over: it stands for the result of a subquery.
+pub fn carries(table: &TableDef, access: &Access, columns: &BTreeSet<usize>) -> bool {
+    match access {
+        Access::Index { index, .. } | Access::IndexRange { index, .. } => {
+            index_carries(table, *index, columns)
+        }
+        Access::Nothing
+        | Access::Rows(_)
+        | Access::PrimaryRange(_)
+        | Access::Full
+        | Access::Partitions(_) => false,
+    }
+}
+
+/// The same of the index at this position.
+pub fn index_carries(table: &TableDef, index: usize, columns: &BTreeSet<usize>) -> bool {
+    let carried = table.carried_columns(&table.indexes[index]);
+    let mut own = columns.range(..table.columns.len());
+    !carried.is_empty() && own.all(|column| carried.contains(column))
 }
 
 /// Whether an access of these rows reads one shard only: it holds all of them, and the entries that lead to them.

@@ -324,6 +324,24 @@ impl TableDef {
         self.next_index_id.max(used.max().map_or(0, |highest| highest + 1))
     }
 
+    /// The columns whose values entries of an index carry, in their order there: with INCLUDE the whole columns of its key, the
+    /// included ones, and those of the primary key; none without.
+    pub fn carried_columns(&self, index: &IndexDef) -> Vec<usize> {
+        if index.included.is_empty() {
+            return Vec::new();
+        }
+        let whole = index.columns.iter().filter(|part| part.prefix.is_none());
+        let own = whole.map(|part| part.column).chain(index.included.iter().copied());
+        let primary = self.primary().columns.iter().map(|part| part.column);
+        let mut carried = Vec::new();
+        for column in own.chain(primary) {
+            if !carried.contains(&column) {
+                carried.push(column);
+            }
+        }
+        carried
+    }
+
     /// The primary key, or the hidden row id's index.
     pub fn primary(&self) -> &IndexDef {
         &self.indexes[0]
@@ -437,6 +455,8 @@ pub struct IndexDef {
     pub unique: bool,
     /// Columns in order.
     pub columns: Vec<IndexColumn>,
+    /// INCLUDE: positions of columns that entries carry besides, as declared. Empty: entries carry nothing.
+    pub included: Vec<usize>,
     /// Entries are placed by the index's own columns, not with their rows.
     pub global: bool,
     /// Whether it is the primary key (or the hidden row id).

@@ -60,7 +60,7 @@ pub(crate) struct IndexReport {
     pub(crate) entries: u64,
     /// Rows that their entry does not lead to, or that have none.
     pub(crate) missing: u64,
-    /// Entries that lead to a row with other values.
+    /// Entries that lead to a row with other values, or carry other values than their row has.
     pub(crate) different: u64,
     /// Entries that lead to no row.
     pub(crate) orphaned: u64,
@@ -207,11 +207,22 @@ impl Walk<'_> {
                 table_codec::row_key_from_index_entry(self.table, index, &entry.key, value)
             };
             let is_there = found.is_some();
-            if found.is_some_and(|value| leads_to(&value).is_ok_and(|key| key == *row_key)) {
+            let leads_here = found
+                .as_ref()
+                .is_some_and(|value| leads_to(value).is_ok_and(|key| key == *row_key));
+            let carries_all = index.included.is_empty() || found.as_ref() == Some(&entry.value);
+            if leads_here && carries_all {
                 continue;
             }
             let (index, values) = (self.index_name(place), self.named(entry.index, row));
             let row = self.row_name(row);
+            if leads_here {
+                self.report.indexes[place].different += 1;
+                self.report.note(|| {
+                    format!("the entry {values} of index {index} carries other values than {row}")
+                });
+                continue;
+            }
             self.report.indexes[place].missing += 1;
             self.report.note(|| match is_there {
                 true => format!("the entry {values} of index {index} does not lead to {row}"),

@@ -32,6 +32,7 @@ use crate::session::{ColumnMeta, Outcome, Session};
 use crate::types::{Domain, SqlType};
 use crate::value::{Row, Value};
 use crate::{Error, Result, table_codec};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use txn::Transaction;
 
@@ -191,7 +192,7 @@ impl PointSelect {
     }
 
     fn choose_columns(&mut self) {
-        let mut wanted = std::collections::BTreeSet::new();
+        let mut wanted = BTreeSet::new();
         for expr in self.exprs.iter().chain(&self.conjuncts) {
             expr.columns(&mut wanted);
         }
@@ -287,10 +288,12 @@ impl PointSelect {
         txn: &mut Transaction,
         ctx: &EvalContext,
     ) -> Result<Vec<Row>> {
-        let choice = access::plan(&source.table, &self.conjuncts, ctx)?;
+        let columns: BTreeSet<usize> = source.wanted.iter().copied().collect();
+        let choice = access::plan_for(&source.table, &self.conjuncts, &columns, ctx)?;
         let (shard, slots) = (choice.shard.clone(), choice.slots.clone());
         let near = ctx.reads_near();
-        let options = ReadOptions { shard, slots, near, ..ReadOptions::default() };
+        let carried = access::carries(&source.table, &choice.access, &columns);
+        let options = ReadOptions { shard, slots, near, carried, ..ReadOptions::default() };
         let table = &source.table;
         let mut reader = access::read(&choice.access, table, &source.wanted, options, txn).await?;
         let mut rows = Vec::new();

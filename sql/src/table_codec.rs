@@ -4,8 +4,11 @@
 //! row                table │ 0     │ primary key columns │ slot of the sharding columns → all columns
 //! local index entry  table │ index │ index columns (│ primary key columns) │ slot of the row → place
 //! global index entry table │ index │ index columns (│ primary key columns) │ slot of the index columns → place
-//! place = offset (2 BE) │ slot of the row (2 BE) │ primary key columns, unless the key holds them at offset
+//! place = offset (2 BE) │ slot of the row (2 BE) (│ length (4 BE) │ carried columns) │ primary key columns, unless the key
+//!         holds them at offset
 //! ```
+//!
+//! Only entries of an index with INCLUDE carry columns (`TableDef::carried_columns`), as a row of those.
 //!
 //! In the keys of a partitioned table, the id of the row's partition stands where `table` stands here.
 //!
@@ -38,7 +41,7 @@ pub struct IndexEntry {
     pub index: usize,
     /// Engine key with its slot.
     pub key: Bytes,
-    /// Where the row is.
+    /// Where the row is, and what the entry carries of it.
     pub value: Bytes,
     /// Whether the key must be absent when the entry is added: a unique index, and no NULL in it.
     pub unique: bool,
@@ -55,6 +58,8 @@ impl IndexEntry {
 
 /// Bytes of a place before the primary key.
 const PLACE_BYTES: usize = 4;
+/// Bytes of the length of carried columns.
+const CARRIED_LENGTH_BYTES: usize = 4;
 
 /// The key of a row.
 pub fn row_key(table: &TableDef, row: &[Value]) -> Result<Bytes> {
@@ -373,20 +378,99 @@ fn entry_of(
     }
     let slot = if index.global { Slot::of(&builder.as_slice()[HEAD_BYTES..]) } else { row_slot };
     let unique = index.unique && !has_null;
-    let mut place = Vec::with_capacity(PLACE_BYTES + primary.as_slice().len());
-    if unique {
-        place.extend_from_slice(&[0, 0]);
-        place.extend_from_slice(&row_slot.0.to_be_bytes());
-        place.extend_from_slice(primary.as_slice());
+    let offset = if unique {
+        0
     } else {
         let offset = u16::try_from(builder.as_slice().len())
             .map_err(|_| Error::too_large("an index entry is longer than 65,535 bytes"))?;
         builder.put_columns(primary.as_slice());
-        place.extend_from_slice(&offset.to_be_bytes());
-        place.extend_from_slice(&row_slot.0.to_be_bytes());
+        offset
+    };
+    let mut place = Vec::with_capacity(PLACE_BYTES + primary.as_slice().len());
+    place.extend_from_slice(&offset.to_be_bytes());
+    place.extend_from_slice(&row_slot.0.to_be_bytes());
+    if !index.included.is_empty() {
+        let carried = carried_values(table, index, row)?;
+        let length = u32::try_from(carried.len())
+            .map_err(|_| Error::too_large("an index entry carries more than 4 GiB"))?;
+        place.extend_from_slice(&length.to_be_bytes());
+        place.extend_from_slice(&carried);
+    }
+    if unique {
+        place.extend_from_slice(primary.as_slice());
     }
     let (key, value, state) = (builder.finish(slot), place.into(), index.state);
     Ok(IndexEntry { index: position, key, value, unique, state })
+}
+
+fn carried_values(table: &TableDef, index: &IndexDef, row: &[Value]) -> Result<Bytes> {
+    let carried = table.carried_columns(index).into_iter();
+    let values = carried.map(|column| value_at(row, column).cloned());
+    Ok(encode_values(&values.collect::<Result<Vec<Value>>>()?))
+}
+
+/// The value of an index entry in its parts.
+struct Place<'a> {
+    /// Where the primary key columns stand in the entry's key; 0: they are in `primary`.
+    offset: usize,
+    /// The slot of the row.
+    slot: Slot,
+    /// A row of the carried columns; empty when the index carries none.
+    carried: &'a [u8],
+    /// Primary key columns, when `offset` is 0.
+    primary: &'a [u8],
+}
+
+impl<'a> Place<'a> {
+    fn of(table: &TableDef, index: &IndexDef, value: &'a [u8]) -> Result<Place<'a>> {
+        let broken = || corrupt_entry(table, index);
+        let (&[o0, o1, s0, s1], mut primary) =
+            value.split_first_chunk::<PLACE_BYTES>().ok_or_else(broken)?;
+        let mut carried: &[u8] = &[];
+        if !index.included.is_empty() {
+            let (length, rest) =
+                primary.split_first_chunk::<CARRIED_LENGTH_BYTES>().ok_or_else(broken)?;
+            let length = u32::from_be_bytes(*length) as usize;
+            (carried, primary) = rest.split_at_checked(length).ok_or_else(broken)?;
+        }
+        let offset = usize::from(u16::from_be_bytes([o0, o1]));
+        Ok(Place { offset, slot: Slot(u16::from_be_bytes([s0, s1])), carried, primary })
+    }
+}
+
+fn corrupt_entry(table: &TableDef, index: &IndexDef) -> Error {
+    let table = table.qualified_name();
+    Error::storage(format!("corrupt entry of index {} of {table}", index.name))
+}
+
+/// For each column of a table its place among those that entries of an index carry.
+pub fn carried_places(table: &TableDef, index: &IndexDef) -> Vec<Option<usize>> {
+    let carried = table.carried_columns(index);
+    let place_of = |column: usize| carried.iter().position(|other| *other == column);
+    (0..table.columns.len()).map(place_of).collect()
+}
+
+/// What an entry carries of its row, in the form of a row of the table: all other columns are NULL. `places` are those of
+/// [`carried_places`].
+pub fn carried_row(
+    table: &TableDef,
+    index: &IndexDef,
+    places: &[Option<usize>],
+    value: &[u8],
+) -> Result<Bytes> {
+    let carried = RowReader::new(Place::of(table, index, value)?.carried)?;
+    let mut row = RowWriter::new(places.len());
+    for place in places {
+        let bytes = match place {
+            Some(place) => carried.column(*place)?,
+            None => None,
+        };
+        match bytes {
+            Some(bytes) => row.push_bytes(bytes),
+            None => row.push_null(),
+        }
+    }
+    Ok(row.finish())
 }
 
 /// The first `values.len()` columns of an index as the beginning of its keys, without a slot. `id` is the table's, or that of
@@ -451,16 +535,10 @@ pub fn row_key_from_index_entry(
     entry: &[u8],
     value: &[u8],
 ) -> Result<Bytes> {
-    let broken = || {
-        Error::storage(format!(
-            "corrupt entry of index {} of {}",
-            index.name,
-            table.qualified_name()
-        ))
-    };
-    let (&[o0, o1, s0, s1], rest) = value.split_first_chunk::<PLACE_BYTES>().ok_or_else(broken)?;
-    let primary = match usize::from(u16::from_be_bytes([o0, o1])) {
-        0 => rest,
+    let broken = || corrupt_entry(table, index);
+    let place = Place::of(table, index, value)?;
+    let primary = match place.offset {
+        0 => place.primary,
         offset => {
             let end = entry.len().checked_sub(SLOT_BYTES).ok_or_else(broken)?;
             entry.get(offset..end).ok_or_else(broken)?
@@ -469,7 +547,7 @@ pub fn row_key_from_index_entry(
     // An entry and its row stand under one id.
     let mut builder = KeyBuilder::new(key::table_of_key(entry)?, IndexId::PRIMARY);
     builder.put_columns(primary);
-    Ok(builder.finish(Slot(u16::from_be_bytes([s0, s1]))))
+    Ok(builder.finish(place.slot))
 }
 
 fn put_part(builder: &mut KeyBuilder, value: &Value, ty: &SqlType, prefix: Option<u32>) {
@@ -494,3 +572,6 @@ fn value_at(row: &[Value], column: usize) -> Result<&Value> {
 fn missing(table: &TableDef, column: usize) -> Error {
     Error::internal(format!("no value for column {column} of {}", table.qualified_name()))
 }
+
+#[cfg(test)]
+mod tests;

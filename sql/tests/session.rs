@@ -23,7 +23,8 @@
 //! `> follow` gives each data shard a second replica, `> close` closes a timestamp for all of them, and `> catch-up` lets them
 //! apply what they lack. `> entries` tells how many entries the data shards have written since it was asked last, and how many
 //! shards; `> split` cuts every data shard in two, `> add-partitions` adds what AUTO_PARTITION asks for. `> lose entry t.by_phone` removes the first entry of an index of a table of `d` behind
-//! everybody's back, `> lose row t.PRIMARY` the first row, `> misdirect t.by_phone` lets the first entry lead where the last one does.
+//! everybody's back, `> lose row t.PRIMARY` the first row, `> misdirect t.by_phone` lets the first entry lead where the last one does,
+//! `> spoil t.by_phone` turns the last bit of what it carries.
 //!
 //! Output is what a client would show: rows, affected rows, errors, and warnings when there are any.
 
@@ -228,6 +229,17 @@ struct Sessions {
     entries: BTreeMap<ShardId, u64>,
 }
 
+/// What is done to the first key of an index.
+#[derive(Clone, Copy)]
+enum Damage {
+    /// It goes.
+    Lose,
+    /// It leads where the last one leads.
+    Misdirect,
+    /// The last bit of its value is another one.
+    Spoil,
+}
+
 /// A session at rest, or the statement that it runs.
 enum Client {
     Idle(Box<Session>),
@@ -356,9 +368,11 @@ impl Sessions {
     /// Runs a command that damages an index or loses a row, if it is one.
     fn damages(&self, command: &str) -> Result<bool, Box<dyn Error>> {
         let words: Vec<&str> = command.split_whitespace().collect();
-        let (target, misdirect) = match words[..] {
-            ["lose", "entry" | "row", target] => (target, false),
-            ["misdirect", target] => (target, true),
+        let [how @ .., target] = &words[..] else { return Ok(false) };
+        let how = match how {
+            ["lose", "entry" | "row"] => Damage::Lose,
+            ["misdirect"] => Damage::Misdirect,
+            ["spoil"] => Damage::Spoil,
             _ => return Ok(false),
         };
         let (table, index) = target.split_once('.').ok_or("it takes table.index")?;
@@ -379,10 +393,17 @@ impl Sessions {
                     entries.extend(page);
                 }
             }
-            let (first, _) = entries.first().cloned().ok_or("it has no entries")?;
-            match entries.last() {
-                Some((_, value)) if misdirect => txn.put(first, value.clone(), Expect::Any)?,
-                _ => txn.delete(first, Expect::Any)?,
+            let (first, value) = entries.first().cloned().ok_or("it has no entries")?;
+            match (how, entries.last()) {
+                (Damage::Misdirect, Some((_, value))) => {
+                    txn.put(first, value.clone(), Expect::Any)?;
+                }
+                (Damage::Spoil, _) => {
+                    let mut value = value.to_vec();
+                    *value.last_mut().ok_or("it has no value")? ^= 1;
+                    txn.put(first, value.into(), Expect::Any)?;
+                }
+                (Damage::Lose | Damage::Misdirect, _) => txn.delete(first, Expect::Any)?,
             }
             txn.commit().await?;
             Ok::<bool, Box<dyn Error>>(true)

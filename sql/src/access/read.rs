@@ -3,6 +3,7 @@
 //! ```text
 //! rows by key          keys ─────────────── multi-get ──> rows
 //! index points, range  index entries ─ row keys ─ multi-get ──> rows
+//! the same, carried    index entries ───────────────────────> rows (only the columns that entries carry)
 //! primary range, full  scan ──────────────────────────> rows
 //! several partitions   their scans, one after the other
 //! ```
@@ -50,6 +51,8 @@ pub struct ReadOptions {
     /// Of a broadcast table the copy on this node is read, if there is one; else the first copy, whose keys are locked and
     /// written.
     pub near: bool,
+    /// Entries of the index carry all columns that are wanted (`super::carries`): rows are not looked up, and have no others.
+    pub carried: bool,
 }
 
 /// Rows of a table, page by page.
@@ -83,6 +86,8 @@ enum Source {
         running: VecDeque<Scan>,
         /// Row keys that wait for their lookup.
         keys: VecDeque<Bytes>,
+        /// Where each column stands among the carried ones, when rows are not looked up.
+        carried: Option<Vec<Option<usize>>>,
     },
 }
 
@@ -154,6 +159,7 @@ pub async fn read(
                 open(ranges, &entry_options(&options, table, *index), transaction).await?
             },
             keys: VecDeque::new(),
+            carried: carried_places(&options, table, *index),
         },
         Access::Index { index, points } => {
             let mut points: Vec<&IndexPoint> = points.iter().collect();
@@ -169,10 +175,19 @@ pub async fn read(
                 .map(|point| PlacedRange::from(point.clone()))
                 .collect();
             let (running, keys) = (VecDeque::new(), VecDeque::new());
-            Source::Index { index: *index, entries, scans, running, keys }
+            let carried = carried_places(&options, table, *index);
+            Source::Index { index: *index, entries, scans, running, keys, carried }
         }
     };
     Ok(RowReader { table: table.clone(), wanted: wanted.to_vec(), source, options, copy })
+}
+
+fn carried_places(
+    options: &ReadOptions,
+    table: &TableDef,
+    index: usize,
+) -> Option<Vec<Option<usize>>> {
+    options.carried.then(|| table_codec::carried_places(table, &table.indexes[index]))
 }
 
 /// All rows under an id.
@@ -323,34 +338,20 @@ impl RowReader {
         &mut self,
         transaction: &mut Transaction,
     ) -> Result<Option<Vec<(Bytes, Bytes)>>> {
-        let Source::Index { index, entries, scans, running, keys } = &mut self.source else {
+        let Source::Index { index, entries, scans, running, keys, carried } = &mut self.source
+        else {
             return Err(Error::internal("not an index access"));
         };
         let options = entry_options(&self.options, &self.table, *index);
         let index = &self.table.indexes[*index];
         while keys.is_empty() {
-            if !entries.is_empty() {
+            let page: Vec<(Bytes, Bytes)> = if !entries.is_empty() {
                 let chunk: Vec<Bytes> = entries.drain(..entries.len().min(LOOKUP_ROWS)).collect();
                 let found = transaction.multi_get(&chunk).await?;
-                for (entry, value) in chunk.iter().zip(found) {
-                    if let Some(value) = value {
-                        keys.push_back(table_codec::row_key_from_index_entry(
-                            &self.table,
-                            index,
-                            entry,
-                            &value,
-                        )?);
-                    }
-                }
+                let pairs = chunk.into_iter().zip(found);
+                pairs.filter_map(|(entry, value)| Some((entry, value?))).collect()
             } else if let Some(page) = next_of(running).await? {
-                for (entry, value) in page {
-                    keys.push_back(table_codec::row_key_from_index_entry(
-                        &self.table,
-                        index,
-                        &entry,
-                        &value,
-                    )?);
-                }
+                page
             } else if !scans.is_empty() {
                 let count = scans.len().min(POINTS_AT_ONCE);
                 let mut started = Vec::with_capacity(count);
@@ -358,22 +359,32 @@ impl RowReader {
                     started.push(start(range, options.clone(), transaction).await?);
                 }
                 let pages = try_join_all(started.into_iter().map(drain)).await?;
-                for (entry, value) in pages.into_iter().flatten() {
-                    keys.push_back(table_codec::row_key_from_index_entry(
-                        &self.table,
-                        index,
-                        &entry,
-                        &value,
-                    )?);
-                }
+                pages.into_iter().flatten().collect()
             } else {
                 return Ok(None);
+            };
+            let mut rows = Vec::new();
+            for (entry, value) in page {
+                let mut key =
+                    table_codec::row_key_from_index_entry(&self.table, index, &entry, &value)?;
+                if let Some(slot) = self.copy {
+                    // Entries name the rows of the first copy.
+                    key = broadcast::in_slot(&key, slot);
+                }
+                if !is_inside(self.options.slots.as_ref(), &key) {
+                    continue;
+                }
+                match carried.as_deref() {
+                    Some(places) => {
+                        let row = table_codec::carried_row(&self.table, index, places, &value)?;
+                        rows.push((key, row));
+                    }
+                    None => keys.push_back(key),
+                }
             }
-            if let Some(slot) = self.copy {
-                // Entries name the rows of the first copy.
-                keys.iter_mut().for_each(|key| *key = broadcast::in_slot(key, slot));
+            if !rows.is_empty() {
+                return Ok(Some(rows));
             }
-            keys.retain(|key| is_inside(self.options.slots.as_ref(), key));
         }
         let chunk: Vec<Bytes> = keys.drain(..keys.len().min(LOOKUP_ROWS)).collect();
         let found = transaction.multi_get(&chunk).await?;

@@ -269,6 +269,8 @@ pub struct KeyDefinition {
     pub global: bool,
     /// Its columns.
     pub columns: Vec<KeyColumn>,
+    /// INCLUDE: columns that its entries carry.
+    pub included: Vec<String>,
     /// USING, COMMENT, …
     pub options: IndexOptions,
 }

@@ -17,7 +17,7 @@
 
 use super::record::{self, IndexRecord};
 use super::store::{bump, meta_key, scan_table};
-use super::{Catalog, IndexDef};
+use super::{Catalog, IndexDef, TableDef};
 use crate::{Error, Result};
 use base::{IndexId, TableId};
 use bytes::Bytes;
@@ -54,9 +54,12 @@ pub(crate) enum JobOutcome {
     Failed,
 }
 
-/// How far a walk over all slots is: those below `from` are done, those from `from` to `end` up to the key `after`.
+/// How far a walk over all partitions and their slots is: of the partition `id` those below `from` are done, those from `from`
+/// to `end` up to the key `after`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WalkPosition {
+    /// Id of the partition that is walked, those with lower ones are done; that of a table without partitions. 0: none is begun.
+    pub(crate) id: u32,
     /// First slot that is not done.
     pub(crate) from: u32,
     /// First slot that the walk under way does not meet; not above `from` when none is under way.
@@ -120,13 +123,16 @@ impl IndexJob {
         Error { code: *code, sqlstate, message: message.clone() }
     }
 
-    /// The share of the slots that were filled, in percent.
-    pub(crate) fn percent(&self) -> u64 {
+    /// The share of the slots that were filled, of all partitions of its table, in percent.
+    pub(crate) fn percent(&self, table: Option<&TableDef>) -> u64 {
         if self.is_filled {
-            100
-        } else {
-            u64::from(self.filled.from) * 100 / u64::from(base::SLOT_COUNT)
+            return 100;
         }
+        let ids = table.map_or_else(Vec::new, TableDef::key_ids);
+        let done = ids.iter().filter(|id| id.0 < self.filled.id).count() as u64;
+        let slots = u64::from(base::SLOT_COUNT);
+        let all = ids.len().max(1) as u64 * slots;
+        ((done * slots + u64::from(self.filled.from)) * 100 / all).min(100)
     }
 }
 
@@ -139,17 +145,19 @@ struct PositionMessage {
     end: u32,
     #[prost(bytes = "vec", tag = "3")]
     after: Vec<u8>,
+    #[prost(uint32, tag = "4")]
+    id: u32,
 }
 
 impl PositionMessage {
     fn of(position: &WalkPosition) -> Option<PositionMessage> {
         let after = position.after.to_vec();
-        Some(PositionMessage { from: position.from, end: position.end, after })
+        Some(PositionMessage { from: position.from, end: position.end, after, id: position.id })
     }
 
     fn position(message: Option<PositionMessage>) -> WalkPosition {
-        let message = message.unwrap_or_default();
-        WalkPosition { from: message.from, end: message.end, after: message.after.into() }
+        let PositionMessage { from, end, after, id } = message.unwrap_or_default();
+        WalkPosition { id, from, end, after: after.into() }
     }
 }
 
@@ -379,6 +387,7 @@ mod tests {
             name: "k".into(),
             unique: true,
             columns: vec![IndexColumn { column: 2, prefix: Some(3) }],
+            included: vec![4, 1],
             global: true,
             primary: false,
             implicit: false,
@@ -399,12 +408,12 @@ mod tests {
             wish: Wish::Cancel,
             outcome: JobOutcome::Failed,
             error: Some((1062, "Duplicate".into())),
-            filled: WalkPosition { from: 5, end: 9, after: Bytes::from_static(b"key") },
+            filled: WalkPosition { id: 1003, from: 5, end: 9, after: Bytes::from_static(b"key") },
             rows: 12,
             is_filled: true,
             is_fenced: true,
             garbage: vec![IndexId(7)],
-            removed: WalkPosition { from: 1, end: 2, after: Bytes::new() },
+            removed: WalkPosition { id: 0, from: 1, end: 2, after: Bytes::new() },
             is_over: true,
         };
         assert_eq!(decode(&encode(&job)).unwrap(), job);

@@ -596,6 +596,7 @@ fn column_row(table: &TableDef, position: usize, column: &ColumnDef) -> Row {
 pub(crate) fn statistics_rows(table: &TableDef) -> Vec<Row> {
     let mut rows = Vec::new();
     for index in shown_indexes(table) {
+        let included = included_text(table, index);
         for (sequence, part) in index.columns.iter().enumerate() {
             let column = &table.columns[part.column];
             rows.push(vec![
@@ -613,7 +614,7 @@ pub(crate) fn statistics_rows(table: &TableDef) -> Vec<Row> {
                 Value::Null,
                 text(if column.ty.nullable { "YES" } else { "" }),
                 text("BTREE"),
-                text(""),
+                text(&included),
                 text(&index.comment),
                 text("YES"),
                 Value::Null,
@@ -621,6 +622,15 @@ pub(crate) fn statistics_rows(table: &TableDef) -> Vec<Row> {
         }
     }
     rows
+}
+
+/// What the column COMMENT says of an index: its included columns are no parts of its key and have no rows.
+fn included_text(table: &TableDef, index: &IndexDef) -> String {
+    let names = index.included.iter().map(|column| table.columns[*column].name.as_str());
+    match names.collect::<Vec<_>>().join(",") {
+        names if names.is_empty() => names,
+        names => format!("INCLUDE ({names})"),
+    }
 }
 
 fn statistics(catalog: &Catalog) -> VirtualTable {
@@ -641,7 +651,7 @@ fn statistics(catalog: &Catalog) -> VirtualTable {
             ("PACKED", name_type()),
             ("NULLABLE", name_type()),
             ("INDEX_TYPE", name_type()),
-            ("COMMENT", name_type()),
+            ("COMMENT", SqlType::varchar(2048, CollationId::DEFAULT)),
             ("INDEX_COMMENT", SqlType::varchar(2048, CollationId::DEFAULT)),
             ("IS_VISIBLE", name_type()),
             ("EXPRESSION", long_text()),

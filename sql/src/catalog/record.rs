@@ -159,6 +159,9 @@ pub(super) struct IndexRecord {
     state: u32,
     #[prost(uint64, tag = "11")]
     public_since: u64,
+    /// Columns that entries carry besides.
+    #[prost(uint32, repeated, tag = "12")]
+    included: Vec<u32>,
 }
 
 /// Type kinds by their number on disk. Append only.
@@ -424,25 +427,28 @@ pub(super) fn encode_index(index: &IndexDef) -> IndexRecord {
             IndexState::WriteOnly => 2,
         },
         public_since: index.public_since.0,
+        included: index.included.iter().map(|column| *column as u32).collect(),
     }
 }
 
 /// The index of a table with `width` columns.
 pub(super) fn decode_index(record: IndexRecord, width: usize) -> Result<IndexDef> {
+    let known = |column: u32| match column as usize {
+        column if column < width => Ok(column),
+        column => Err(corrupt(format!("column {column} of {width}"))),
+    };
     let mut columns = Vec::with_capacity(record.columns.len());
     for (at, column) in record.columns.iter().enumerate() {
         let prefix = record.prefixes.get(at).copied().filter(|length| *length > 0);
-        let column = *column as usize;
-        if column >= width {
-            return Err(corrupt(format!("column {column} of {width}")));
-        }
-        columns.push(IndexColumn { column, prefix });
+        columns.push(IndexColumn { column: known(*column)?, prefix });
     }
+    let included = record.included.iter().map(|column| known(*column)).collect::<Result<_>>()?;
     Ok(IndexDef {
         id: IndexId(record.id),
         name: record.name,
         unique: record.unique,
         columns,
+        included,
         global: record.global,
         primary: record.primary,
         implicit: record.implicit,

@@ -18,8 +18,8 @@ use crate::sets::Sets;
 use crate::types::{Domain, SqlType, TypeKind};
 use crate::{Error, Result, types};
 use base::limits::{
-    BROADCAST_COPIES, INDEX_COLUMNS_MAX, INDEX_KEY_BYTES_MAX, RETENTION_S, TABLE_COLUMNS_MAX,
-    TABLE_INDEXES_MAX,
+    BROADCAST_COPIES, INDEX_COLUMNS_MAX, INDEX_INCLUDED_BYTES_MAX, INDEX_INCLUDED_COLUMNS_MAX,
+    INDEX_KEY_BYTES_MAX, RETENTION_S, TABLE_COLUMNS_MAX, TABLE_INDEXES_MAX,
 };
 use base::{IndexId, TableId, Timestamp};
 
@@ -276,7 +276,20 @@ struct Key<'a> {
     name: Option<&'a str>,
     global: bool,
     columns: Vec<IndexColumn>,
+    included: Vec<usize>,
     comment: &'a str,
+}
+
+fn key_of<'a>(definition: &'a ast::KeyDefinition, table: &TableDef) -> Result<Key<'a>> {
+    let columns = key_columns(definition, table)?;
+    Ok(Key {
+        kind: definition.kind,
+        name: definition.name.as_deref(),
+        global: definition.global,
+        included: included_columns(definition, &columns, table)?,
+        columns,
+        comment: definition.options.comment.as_deref().unwrap_or(""),
+    })
 }
 
 fn define_indexes(create: &ast::CreateTable, table: &mut TableDef) -> Result<()> {
@@ -286,6 +299,7 @@ fn define_indexes(create: &ast::CreateTable, table: &mut TableDef) -> Result<()>
         name: None,
         global: false,
         columns: vec![IndexColumn { column: position, prefix: None }],
+        included: Vec::new(),
         comment: "",
     };
     for (position, column) in create.columns.iter().enumerate() {
@@ -297,13 +311,7 @@ fn define_indexes(create: &ast::CreateTable, table: &mut TableDef) -> Result<()>
         }
     }
     for definition in &create.keys {
-        keys.push(Key {
-            kind: definition.kind,
-            name: definition.name.as_deref(),
-            global: definition.global,
-            columns: key_columns(definition, table)?,
-            comment: definition.options.comment.as_deref().unwrap_or(""),
-        });
+        keys.push(key_of(definition, table)?);
     }
     if keys.len() > TABLE_INDEXES_MAX {
         return Err(Error::too_many_keys(TABLE_INDEXES_MAX));
@@ -350,6 +358,7 @@ fn declared_index(name: String, key: Key<'_>) -> IndexDef {
         name,
         unique: key.kind == ast::KeyKind::Unique,
         columns: key.columns,
+        included: key.included,
         global: key.global,
         primary: false,
         implicit: false,
@@ -378,13 +387,7 @@ pub(super) fn define_added(
                 "ADD PRIMARY KEY: create a table with the key and INSERT … SELECT into it",
             ));
         }
-        keys.push(Key {
-            kind: definition.kind,
-            name: definition.name.as_deref(),
-            global: definition.global,
-            columns: key_columns(definition, table)?,
-            comment: definition.options.comment.as_deref().unwrap_or(""),
-        });
+        keys.push(key_of(definition, table)?);
     }
     keys.iter().try_for_each(|key| check_key(key, table))?;
     if table.all_indexes().count() + keys.len() > TABLE_INDEXES_MAX {
@@ -426,6 +429,7 @@ fn primary_index(name: &str, columns: Vec<IndexColumn>, comment: String) -> Inde
         name: name.to_string(),
         unique: true,
         columns,
+        included: Vec::new(),
         global: false,
         primary: true,
         implicit: false,
@@ -474,6 +478,39 @@ fn key_columns(definition: &ast::KeyDefinition, table: &TableDef) -> Result<Vec<
         columns.push(IndexColumn { column, prefix });
     }
     Ok(columns)
+}
+
+/// The columns of INCLUDE. One that the key holds as a whole is there twice; one of the primary key does no harm.
+fn included_columns(
+    definition: &ast::KeyDefinition,
+    key: &[IndexColumn],
+    table: &TableDef,
+) -> Result<Vec<usize>> {
+    let mut included: Vec<usize> = Vec::with_capacity(definition.included.len());
+    if definition.kind == ast::KeyKind::Primary && !definition.included.is_empty() {
+        return Err(Error::not_supported(
+            "INCLUDE of a PRIMARY KEY: leave it out, a row has all its columns",
+        ));
+    }
+    let mut bytes = 0;
+    for name in &definition.included {
+        let column = table.column(name).ok_or_else(|| Error::key_column_missing(name))?;
+        let in_key = key.iter().any(|part| part.column == column && part.prefix.is_none());
+        if in_key || included.contains(&column) {
+            return Err(Error::duplicate_column(name));
+        }
+        bytes += key_part_bytes(&table.columns[column].ty, None);
+        included.push(column);
+    }
+    if included.len() > INDEX_INCLUDED_COLUMNS_MAX {
+        return Err(Error::too_many_key_parts(INDEX_INCLUDED_COLUMNS_MAX));
+    }
+    if bytes > INDEX_INCLUDED_BYTES_MAX {
+        return Err(Error::not_supported(format!(
+            "INCLUDE of columns of more than {INDEX_INCLUDED_BYTES_MAX} bytes: leave long ones out, such as TEXT and BLOB"
+        )));
+    }
+    Ok(included)
 }
 
 /// A prefix as long as its column is no prefix.
@@ -619,6 +656,7 @@ fn define_sharding(
             name: "PRIMARY".to_string(),
             unique: true,
             columns,
+            included: Vec::new(),
             global: true,
             primary: false,
             implicit: true,

@@ -21,7 +21,8 @@ use crate::table_codec::{self, IndexEntry};
 use crate::types::datetime::TimeZone;
 use crate::value::Row;
 use crate::{Error, Result};
-use base::{IndexId, KeyRange, SLOT_COUNT, Slot};
+use base::limits::{INDEX_BATCH_BYTES, INDEX_BATCH_PARTITIONS};
+use base::{IndexId, KeyRange, SLOT_COUNT, Slot, TableId};
 use bytes::Bytes;
 use engine::key;
 use std::collections::BTreeMap;
@@ -49,20 +50,20 @@ pub(super) async fn fill(
 ) -> Result<Batch> {
     let Some(mut txn) = begin(client, job).await? else { return Ok(Batch::Stale) };
     let mut done = job.clone();
-    let range = KeyRange::prefix(key::index_prefix(table.id, IndexId::PRIMARY));
-    let mut rows = walk(&mut txn, table, range, &mut done.filled, limit).await?;
-    let full = rows.len() >= limit;
+    let (mut rows, over) =
+        walk(&mut txn, table, IndexId::PRIMARY, &mut done.filled, limit).await?;
+    let full = rows.is_full();
     // The row of the first copy gives all copies their entries.
-    rows.retain(|(key, _)| broadcast::is_first(table, key));
-    let entries = match entries_of(table, job, &rows) {
+    rows.pairs.retain(|(key, _)| broadcast::is_first(table, key));
+    let entries = match entries_of(table, job, &rows.pairs) {
         Ok(entries) => entries,
         Err(error) => return Ok(Batch::Refused(error)),
     };
     if let Some(error) = put_entries(&mut txn, table, entries).await? {
         return Ok(Batch::Refused(error));
     }
-    done.rows += rows.len() as u64;
-    done.is_filled = done.filled.from >= SLOT_COUNT;
+    done.rows += rows.pairs.len() as u64;
+    done.is_filled = over;
     commit(txn, &done, full).await
 }
 
@@ -76,13 +77,12 @@ pub(super) async fn remove(
     let Some(mut txn) = begin(client, job).await? else { return Ok(Batch::Stale) };
     let Some(index) = job.garbage.first() else { return Ok(Batch::Stale) };
     let mut done = job.clone();
-    let range = KeyRange::prefix(key::index_prefix(table.id, *index));
-    let entries = walk(&mut txn, table, range, &mut done.removed, limit).await?;
-    let full = entries.len() >= limit;
-    for (key, _) in entries {
+    let (entries, over) = walk(&mut txn, table, *index, &mut done.removed, limit).await?;
+    let full = entries.is_full();
+    for (key, _) in entries.pairs {
         txn.delete(key, Expect::Any)?;
     }
-    if done.removed.from >= SLOT_COUNT {
+    if over {
         done.garbage.remove(0);
         done.removed = WalkPosition::default();
     }
@@ -102,17 +102,67 @@ async fn commit(mut txn: Transaction, done: &IndexJob, full: bool) -> Result<Bat
     Ok(Batch::Done { full })
 }
 
-/// The next keys of a range and their values, at most `limit`, shard by shard; moves the position behind them. A shard that
-/// was split since is walked in parts, and what has joined it comes later.
+/// What a batch has met.
+struct Found {
+    /// Keys with their values.
+    pairs: Vec<(Bytes, Bytes)>,
+    /// Bytes of all that was read.
+    bytes: usize,
+    /// Most pairs.
+    limit: usize,
+}
+
+impl Found {
+    fn is_full(&self) -> bool {
+        self.pairs.len() >= self.limit || self.bytes >= INDEX_BATCH_BYTES
+    }
+}
+
+/// The next keys of an index and their values, until the batch is full, and whether none is left; moves the position behind
+/// them.
+///
+/// Partitions are walked by their ids, a table without them by its own. While an index is filled they stay as they are
+/// (`partition::alter`); one that is dropped while entries are removed is passed, and a new one has none of those.
 async fn walk(
+    txn: &mut Transaction,
+    table: &TableDef,
+    index: IndexId,
+    position: &mut WalkPosition,
+    limit: usize,
+) -> Result<(Found, bool)> {
+    let mut ids = table.key_ids();
+    ids.retain(|id| id.0 >= position.id);
+    ids.sort_unstable();
+    let mut found = Found { pairs: Vec::new(), bytes: 0, limit };
+    for id in ids.iter().take(INDEX_BATCH_PARTITIONS) {
+        if position.id == 0 {
+            // The first one; in a record from before partitions the table, perhaps half walked.
+            position.id = id.0;
+        }
+        if position.id != id.0 {
+            *position = WalkPosition { id: id.0, ..WalkPosition::default() };
+        }
+        let range = KeyRange::prefix(key::index_prefix(*id, index));
+        walk_one(txn, table, range, position, &mut found).await?;
+        if found.is_full() {
+            break;
+        }
+    }
+    let is_last = |last: &TableId| position.id == last.0 && position.from >= SLOT_COUNT;
+    let over = ids.last().is_none_or(is_last);
+    Ok((found, over))
+}
+
+/// Finds keys of a range until the batch is full, shard by shard; moves the position behind them. A shard that was split since
+/// is walked in parts, and what has joined it comes later.
+async fn walk_one(
     txn: &mut Transaction,
     table: &TableDef,
     range: KeyRange,
     position: &mut WalkPosition,
-    limit: usize,
-) -> Result<Vec<(Bytes, Bytes)>> {
-    let mut found = Vec::new();
-    while found.len() < limit
+    found: &mut Found,
+) -> Result<()> {
+    while !found.is_full()
         && let Ok(slot) = u16::try_from(position.from)
     {
         let shard = table_codec::key_in_slot(table, Slot(slot));
@@ -129,7 +179,7 @@ async fn walk(
         } else {
             range.start.clone()
         };
-        let wanted = limit - found.len();
+        let wanted = found.limit - found.pairs.len();
         let options = ScanOptions {
             shard: Some(shard),
             ordered: true,
@@ -142,19 +192,23 @@ async fn walk(
             for (key, value) in page {
                 met += 1;
                 last = key.clone();
+                found.bytes += key.len() + value.len();
                 let slot = u32::from(key::slot_of_key(&key)?.0);
                 if (position.from..end).contains(&slot) {
-                    found.push((key, value));
+                    found.pairs.push((key, value));
                 }
             }
+            if found.is_full() {
+                break;
+            }
         }
-        *position = if met < wanted {
-            WalkPosition { from: end, end, after: Bytes::new() }
+        *position = if met < wanted && !found.is_full() {
+            WalkPosition { id: position.id, from: end, end, after: Bytes::new() }
         } else {
-            WalkPosition { from: position.from, end, after: last }
+            WalkPosition { id: position.id, from: position.from, end, after: last }
         };
     }
-    Ok(found)
+    Ok(())
 }
 
 /// The entries of rows in the indexes that a job adds, each with its row.

@@ -188,6 +188,7 @@ mod tests {
             name: format!("i{id}"),
             unique: id == 0,
             columns: Vec::<IndexColumn>::new(),
+            included: Vec::new(),
             global: false,
             primary: id == 0,
             implicit: false,

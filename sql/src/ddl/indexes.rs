@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The table is used meanwhile: statements write new indexes as soon as every node knows them, and read them once they are
-//! filled. A table has one such job at a time; a second statement waits up to `lock_wait_timeout`.
+//! filled. A table has one such job at a time; a second statement, and one that changes the table's partitions, waits up to
+//! `lock_wait_timeout`.
 //!
 //! KILL, of the statement or its connection, takes the job back. When only the connection is lost the job goes on.
 //!
@@ -14,7 +15,7 @@
 //!
 //! Not here: the checks of new keys (`create_table`).
 
-use super::{Touched, announce, change, create_table, database_of, index_job};
+use super::{Touched, announce, change, create_table, database_of, index_job, partition};
 use crate::ast::{self, KeyDefinition, TableChange};
 use crate::catalog::index_jobs::{self, IndexJob, JobOutcome, WalkPosition, Wish};
 use crate::catalog::table_locks::WAITS_FOR_TABLE;
@@ -138,12 +139,6 @@ async fn run_job(
             if busy.is_some() {
                 return Ok(false);
             }
-            if table.partitioning.is_some() {
-                return Err(Error::not_supported(
-                    "changing the indexes of a partitioned table: create a table with the indexes that you want, INSERT … SELECT \
-                     into it and RENAME both",
-                ));
-            }
             let (added, dropped) = plan(&table, added, dropped)?;
             let next_index_id = table.free_index_id() + added.len() as u32;
             change.put_table(&TableDef { next_index_id, ..TableDef::clone(&table) })?;
@@ -179,7 +174,7 @@ async fn run_job(
 }
 
 /// The job with an open outcome that a table has.
-fn job_of(jobs: &[IndexJob], table: &TableDef) -> Option<u64> {
+pub(super) fn job_of(jobs: &[IndexJob], table: &TableDef) -> Option<u64> {
     let open = |job: &&IndexJob| job.table == table.id && job.outcome == JobOutcome::Open;
     jobs.iter().find(open).map(|job| job.id)
 }
@@ -207,6 +202,7 @@ fn plan(
     }
     left.indexes.extend(added.iter().cloned());
     create_table::check_auto_increment(&left)?;
+    partition::check_keys(&left)?;
     Ok((added, ids))
 }
 
@@ -218,7 +214,7 @@ fn position_of(table: &TableDef, name: &str) -> Option<usize> {
 }
 
 /// Waits until another job of the table has an outcome.
-async fn wait_for_other(session: &Session, id: u64) -> Result<()> {
+pub(super) async fn wait_for_other(session: &Session, id: u64) -> Result<()> {
     let _waiting = session.entry.waits(WAITS_FOR_TABLE);
     until_ended(session, id, Some(session.table_lock_wait())).await.map(|_| ())
 }

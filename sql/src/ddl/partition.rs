@@ -6,13 +6,14 @@
 //! TRUNCATE PARTITION   a new id for the old one     its rows go
 //! ```
 //!
-//! All three are one change of the catalog, with the table locked as TRUNCATE locks it. So is AUTO_PARTITION = n.
+//! All three are one change of the catalog, with the table locked as TRUNCATE locks it. So is AUTO_PARTITION = n. Each of the
+//! three waits while the table's indexes are being changed: a job fills the partitions that it has found.
 //!
 //! Not here: REORGANIZE, COALESCE, EXCHANGE and partitions added to HASH or KEY, which would move rows: refused with 1235.
 
 mod function;
 
-use super::{Touched, change};
+use super::{Touched, change, indexes};
 use crate::ast::{self, TableChange};
 use crate::catalog::partition::future::Period;
 use crate::catalog::partition::{PartitionDef, PartitionMethod, PartitionValues, Partitioning};
@@ -156,9 +157,14 @@ pub(super) async fn alter(
             0 => Vec::new(),
             count => store::new_table_ids(&client, count).await?,
         };
+        let mut busy = None;
         let touched = Touched::Tables(vec![(database.as_str(), name.name.as_str())]);
         change(session, touched, |change| {
             let table = crate::dml::find_table(name, default.as_deref(), &change.catalog)?;
+            busy = indexes::job_of(&change.index_jobs, &table);
+            if busy.is_some() {
+                return Ok(false);
+            }
             let count = new_partitions(alteration, &table);
             if count > ids.len() {
                 // It has got partitions since: once more, with an id for each.
@@ -177,6 +183,9 @@ pub(super) async fn alter(
             Ok(true)
         })
         .await?;
+        if let Some(job) = busy {
+            indexes::wait_for_other(session, job).await?;
+        }
     }
     Ok(Outcome::done())
 }
@@ -563,6 +572,14 @@ fn check_auto(partitioning: &Partitioning) -> Result<()> {
         )),
         false => Ok(()),
     }
+}
+
+/// The same checks for a table that is there already, with or without partitions.
+///
+/// # Errors
+/// 1503.
+pub(super) fn check_keys(table: &TableDef) -> Result<()> {
+    table.partitioning.as_ref().map_or(Ok(()), |by| check_unique_keys(table, by))
 }
 
 /// 1503 unless every unique key holds all columns that choose the partition: only then is it unique in the whole table.

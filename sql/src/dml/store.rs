@@ -564,9 +564,13 @@ pub(crate) async fn change(
         }
         let own = leads_to_its_row(txn, &before, locking, ctx).await?;
         if before.key == after.key && after.is_added() {
-            // The key stays and leads to another place: the row has moved.
-            if !own {
+            // The key stays and leads to another place, for the row has moved, or carries other values.
+            if !own && moved {
                 return Err(duplicate::error(table, after.index, new, ctx));
+            }
+            if !own {
+                // It is another row's: whoever fills the index finds both.
+                continue;
             }
             let expect = match after.state {
                 IndexState::Public => Expect::Any,

@@ -186,6 +186,7 @@ impl Builder<'_> {
             shard: choice.shard.clone(),
             slots: choice.slots.clone(),
             near: self.environment.ctx.reads_near(),
+            carried: access::carries(table, &choice.access, &scan.read_columns()),
         };
         // Columns that only conditions read are decoded, too, and dropped after the conditions.
         let mut read: BTreeSet<usize> = scan.columns.iter().copied().collect();
@@ -667,7 +668,7 @@ fn scan_access(
     ctx: &EvalContext,
 ) -> Result<(Choice, Option<bool>)> {
     let table = &scan.table;
-    let mut choice = access::plan(table, conjuncts, ctx)?;
+    let mut choice = access::plan_for(table, conjuncts, &scan.read_columns(), ctx)?;
     if wish.order.is_empty() {
         return Ok((choice, None));
     }

@@ -65,6 +65,21 @@ impl Lookup {
         !self.table.indexes[self.index].global && self.table.sharding_columns().iter().all(is_known)
     }
 
+    /// Whether entries of the index carry all that is read of the table: then rows are not looked up.
+    pub fn is_carried(&self) -> bool {
+        access::index_carries(&self.table, self.index, &self.read_columns())
+    }
+
+    /// The columns of the table that the output, the keys and the conditions read.
+    fn read_columns(&self) -> BTreeSet<usize> {
+        let mut columns: BTreeSet<usize> = self.columns.iter().copied().collect();
+        columns.extend(self.keys.iter().map(|(column, _)| *column));
+        for conjunct in &self.conjuncts {
+            conjunct.columns(&mut columns);
+        }
+        columns
+    }
+
     /// The partitions in which rows are looked up, for EXPLAIN; `None` for a table without any.
     pub fn partitions(&self) -> Option<Vec<&str>> {
         self.table.partitioning.as_ref()?;
@@ -114,7 +129,8 @@ pub fn plan(
             known.entry(column).or_insert(left);
         }
     }
-    let mut best: Option<(usize, usize, bool)> = None;
+    let read = scan.read_columns();
+    let mut best: Option<(usize, usize, bool, bool)> = None;
     for (position, index) in scan.table.indexes.iter().enumerate() {
         let length = index
             .columns
@@ -122,11 +138,16 @@ pub fn plan(
             .take_while(|part| part.prefix.is_none() && known.contains_key(&part.column))
             .count();
         let whole = length == index.columns.len() && index.unique;
-        if length > 0 && best.is_none_or(|(_, other, unique)| (whole, length) > (unique, other)) {
-            best = Some((position, length, whole));
+        // Rows that are found by the primary key are there already.
+        let alone = index.primary || access::index_carries(&scan.table, position, &read);
+        let is_better = |(_, other, unique, carried): (usize, usize, bool, bool)| {
+            (whole, length, alone) > (unique, other, carried)
+        };
+        if length > 0 && best.is_none_or(is_better) {
+            best = Some((position, length, whole, alone));
         }
     }
-    let Some((index, length, _)) = best else { return Ok(None) };
+    let Some((index, length, _, _)) = best else { return Ok(None) };
     let keys = scan.table.indexes[index].columns[..length]
         .iter()
         .filter_map(|part| known.remove(&part.column).map(|expr| (part.column, expr)))
@@ -284,12 +305,7 @@ impl LookupState {
     ) -> Result<(RecordBatch, BTreeMap<Vec<u8>, Vec<u32>>)> {
         let lookup = &self.lookup;
         let access = access_of(lookup, wanted.into_values())?;
-        let mut columns: BTreeSet<usize> = lookup.columns.iter().copied().collect();
-        columns.extend(lookup.keys.iter().map(|(column, _)| *column));
-        for conjunct in &lookup.conjuncts {
-            conjunct.columns(&mut columns);
-        }
-        let columns: Vec<usize> = columns.into_iter().collect();
+        let columns: Vec<usize> = lookup.read_columns().into_iter().collect();
         let place = |column: usize| columns.binary_search(&column).unwrap_or(column);
         let types: Vec<SqlType> =
             columns.iter().map(|&column| lookup.table.columns[column].ty).collect();
@@ -298,7 +314,9 @@ impl LookupState {
         let mut batches = Vec::new();
         let mut transaction = self.environment.transaction.lock().await;
         let (slots, near) = (self.environment.ctx.slots.clone(), self.environment.ctx.reads_near());
-        let options = ReadOptions { slots, near, ..ReadOptions::default() };
+        // An access that knows rows by the primary key reads them.
+        let carried = lookup.is_carried();
+        let options = ReadOptions { slots, near, carried, ..ReadOptions::default() };
         let mut reader =
             access::read(&access, &lookup.table, &[], options, &mut transaction).await?;
         while let Some(page) = reader.next_encoded(Some(&mut transaction)).await? {

@@ -89,7 +89,8 @@ impl Parser<'_> {
         }
         let using = self.index_type()?;
         let columns = self.parenthesised(Self::key_column)?;
-        let mut key = KeyDefinition { kind, name, global, columns, options: Default::default() };
+        let (included, options) = (Vec::new(), Default::default());
+        let mut key = KeyDefinition { kind, name, global, columns, included, options };
         key.options.using = using;
         self.index_options(&mut key)?;
         Ok(Some(TableConstraint::Key(key)))
@@ -111,7 +112,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Options after a key's columns; GLOBAL and LOCAL may stand here, too.
+    /// INCLUDE and options after a key's columns; GLOBAL and LOCAL may stand here, too.
     pub(super) fn index_options(&mut self, key: &mut KeyDefinition) -> Result<()> {
         let options: &mut IndexOptions = &mut key.options;
         loop {
@@ -128,6 +129,8 @@ impl Parser<'_> {
                 options.invisible = word == "INVISIBLE";
             } else if let Some(word) = self.accept_any(&["GLOBAL", "LOCAL"]) {
                 key.global = word == "GLOBAL";
+            } else if key.included.is_empty() && self.accept_word("INCLUDE") {
+                key.included = self.names()?;
             } else {
                 return Ok(());
             }

@@ -440,7 +440,8 @@ impl Parser<'_> {
         self.expect_word("ON")?;
         let table = self.table_name()?;
         let columns = self.parenthesised(Self::key_column)?;
-        let mut key = KeyDefinition { kind, name, global, columns, options: Default::default() };
+        let (included, options) = (Vec::new(), Default::default());
+        let mut key = KeyDefinition { kind, name, global, columns, included, options };
         key.options.using = using;
         self.index_options(&mut key)?;
         let modifiers = self.index_modifiers()?;

@@ -31,11 +31,13 @@ use std::fmt::Write;
 type Extra = Vec<Cow<'static, str>>;
 
 /// EXPLAIN of a query: its columns and rows. `format` is TRADITIONAL (also without a format), TREE, or TDSQL: that is
-/// TRADITIONAL and a column more, with the sets that a table is read from and the statement, `statement`.
+/// TRADITIONAL and a column more, with the sets that a table is read from and the statement, `statement`. `holds_rows`: it
+/// changes or locks the rows that it finds, so that no index alone is enough.
 pub async fn explain(
     bound: &BoundQuery,
     format: Option<&str>,
     statement: &str,
+    holds_rows: bool,
     environment: &Environment,
 ) -> Result<(Vec<ColumnMeta>, Vec<Row>)> {
     let mut subqueries = bound.subqueries.clone();
@@ -59,13 +61,15 @@ pub async fn explain(
                 rows: Vec::new(),
                 last_id: 1,
                 limited: false,
+                holds_rows,
             };
             let select_type = if has_subqueries(&plan) { "PRIMARY" } else { "SIMPLE" };
             table.select(&plan, 1, select_type)?;
             Ok((columns, table.rows))
         }
         "TREE" => {
-            let mut tree = Tree { subqueries, environment, text: String::new(), limited: false };
+            let text = String::new();
+            let mut tree = Tree { subqueries, environment, text, limited: false, holds_rows };
             tree.node(&plan, 0)?;
             let text = SqlType::longtext(CollationId::DEFAULT);
             let columns = vec![ColumnMeta::computed("EXPLAIN", text)];
@@ -115,6 +119,8 @@ struct Table<'a> {
     last_id: u64,
     /// Inside of a LIMIT.
     limited: bool,
+    /// Rows are read whatever entries carry.
+    holds_rows: bool,
 }
 
 /// What one table access looks like.
@@ -191,7 +197,8 @@ impl Table<'_> {
                 self.push(id, select_type, line);
             }
             Plan::Scan(scan) => {
-                let line = scan_line(scan, std::mem::take(extra), &self.environment.ctx)?;
+                let chosen = chosen(scan, self.holds_rows, &self.environment.ctx)?;
+                let line = scan_line(scan, std::mem::take(extra), &chosen);
                 self.push(id, select_type, line);
             }
             Plan::Join(join) => {
@@ -255,6 +262,13 @@ impl Table<'_> {
         let (index, columns) = lookup.key();
         let definition = &scan.table.indexes[index];
         let whole = definition.unique && columns == definition.columns.len();
+        let mut extra = Extra::new();
+        if !scan.conjuncts.is_empty() {
+            extra.push("Using where".into());
+        }
+        if !self.holds_rows && lookup.is_carried() {
+            extra.push("Using index".into());
+        }
         let line = Line {
             table: Some(scan.alias.clone()),
             partitions: lookup.partitions().map(|names| names.join(",")),
@@ -264,11 +278,7 @@ impl Table<'_> {
             key_bytes: Some(key_bytes(&scan.table, index, columns)),
             reference: Some(vec!["func"; columns].join(",")),
             rows: whole.then_some(1),
-            extra: if scan.conjuncts.is_empty() {
-                Extra::new()
-            } else {
-                vec!["Using where".into()]
-            },
+            extra,
             slots: Some(table_slots(&scan.table)),
         };
         Ok(Some((scan, line)))
@@ -357,29 +367,44 @@ fn known_conjuncts(scan: &Scan) -> Vec<Expr> {
     known.cloned().collect()
 }
 
-fn scan_line(scan: &Scan, mut extra: Extra, ctx: &EvalContext) -> Result<Line> {
-    let choice = access::plan(&scan.table, &known_conjuncts(scan), ctx)?;
+/// The access of a scan, and whether entries carry all that it reads.
+fn chosen(scan: &Scan, holds_rows: bool, ctx: &EvalContext) -> Result<(Choice, bool)> {
+    let known = known_conjuncts(scan);
+    if holds_rows {
+        return Ok((access::plan(&scan.table, &known, ctx)?, false));
+    }
+    let columns = scan.read_columns();
+    let choice = access::plan_for(&scan.table, &known, &columns, ctx)?;
+    let carried = access::carries(&scan.table, &choice.access, &columns);
+    Ok((choice, carried))
+}
+
+fn scan_line(scan: &Scan, mut extra: Extra, (choice, carried): &(Choice, bool)) -> Line {
     let table = &scan.table;
     if choice.covered.len() < scan.conjuncts.len()
         && !extra.iter().any(|known| known == "Using where")
     {
         extra.insert(0, "Using where".into());
     }
-    if access::is_in_one_shard(table, &choice) {
+    if *carried {
+        let before = extra.iter().take_while(|known| *known == "Using where").count();
+        extra.insert(before, "Using index".into());
+    }
+    if access::is_in_one_shard(table, choice) {
         extra.push("one shard".into());
     }
     let name = |index: usize| table.indexes[index].name.clone();
     let possible = choice.possible.iter().map(|&index| name(index)).collect();
-    let slots = Some(access_slots(table, &choice));
+    let slots = Some(access_slots(table, choice));
     let table_name = Some(scan.alias.clone());
-    let partitions = partitions_of(table, &choice);
+    let partitions = partitions_of(table, choice);
     let mut line =
         Line { table: table_name, partitions, possible, extra, slots, ..Line::default() };
     // A partitioned table has one point or range for each of its partitions.
     let copies = choice.partitions.as_ref().map_or(1, |partitions| partitions.len().max(1));
     match &choice.access {
         Access::Nothing => {
-            return Ok(Line { extra: vec!["Impossible WHERE".into()], ..Line::default() });
+            return Line { extra: vec!["Impossible WHERE".into()], ..Line::default() };
         }
         Access::Full | Access::Partitions(_) => line.access = Some("ALL"),
         Access::Rows(rows) => {
@@ -404,14 +429,14 @@ fn scan_line(scan: &Scan, mut extra: Extra, ctx: &EvalContext) -> Result<Line> {
             line.access = Some(if point { "ref" } else { "range" });
         }
     }
-    if let Some((index, columns)) = used_key(&choice) {
+    if let Some((index, columns)) = used_key(choice) {
         line.key = Some(name(index));
         line.key_bytes = Some(key_bytes(table, index, columns));
         if matches!(line.access, Some("const" | "ref")) {
             line.reference = Some(vec!["const"; choice.known_columns].join(","));
         }
     }
-    Ok(line)
+    line
 }
 
 /// The names of the partitions that are read; `None` for a table without any.
@@ -466,6 +491,8 @@ struct Tree<'a> {
     text: String,
     /// Right below a LIMIT.
     limited: bool,
+    /// Rows are read whatever entries carry.
+    holds_rows: bool,
 }
 
 impl Tree<'_> {
@@ -481,7 +508,7 @@ impl Tree<'_> {
                 self.line(depth, &format!("Computed table {name} ({} rows)", rows.len()));
             }
             Plan::Scan(scan) => {
-                let text = scan_text(scan, &self.environment.ctx)?;
+                let text = scan_text(scan, &chosen(scan, self.holds_rows, &self.environment.ctx)?);
                 self.line(depth, &text);
             }
             Plan::Filter { conjuncts, .. } => {
@@ -563,7 +590,10 @@ impl Tree<'_> {
             } else {
                 format!(", condition: {}", list(&scan.conjuncts, " and "))
             };
-            self.line(depth + 1, &format!("Look up {} by {name}{conditions}", scan.alias));
+            let is_alone = !self.holds_rows && lookup.is_carried();
+            let alone = if is_alone { ", index alone" } else { "" };
+            let text = format!("Look up {} by {name}{conditions}{alone}", scan.alias);
+            self.line(depth + 1, &text);
             return Ok(());
         }
         let width = join.left.width();
@@ -604,8 +634,7 @@ fn list(exprs: &[Expr], separator: &str) -> String {
     exprs.iter().map(Expr::to_string).collect::<Vec<_>>().join(separator)
 }
 
-fn scan_text(scan: &Scan, ctx: &EvalContext) -> Result<String> {
-    let choice = access::plan(&scan.table, &known_conjuncts(scan), ctx)?;
+fn scan_text(scan: &Scan, (choice, carried): &(Choice, bool)) -> String {
     let index = |index: usize| scan.table.indexes[index].name.clone();
     let how = match &choice.access {
         Access::Nothing => "No rows of".to_string(),
@@ -623,11 +652,14 @@ fn scan_text(scan: &Scan, ctx: &EvalContext) -> Result<String> {
     if !scan.conjuncts.is_empty() {
         let _ = write!(text, ", condition: {}", list(&scan.conjuncts, " and "));
     }
-    if let Some(partitions) = partitions_of(&scan.table, &choice) {
+    if let Some(partitions) = partitions_of(&scan.table, choice) {
         let _ = write!(text, ", partitions: {partitions}");
     }
-    if access::is_in_one_shard(&scan.table, &choice) {
+    if *carried {
+        text.push_str(", index alone");
+    }
+    if access::is_in_one_shard(&scan.table, choice) {
         text.push_str(", one shard");
     }
-    Ok(text)
+    text
 }

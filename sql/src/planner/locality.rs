@@ -143,7 +143,8 @@ fn is_scan_divisible(scan: &Scan, environment: &Environment) -> Result<bool> {
     if broadcast::is_broadcast(&scan.table) {
         return Ok(false);
     }
-    let choice = access::plan(&scan.table, &scan.conjuncts, &environment.ctx)?;
+    let columns = scan.read_columns();
+    let choice = access::plan_for(&scan.table, &scan.conjuncts, &columns, &environment.ctx)?;
     Ok(match choice.access {
         Access::Index { index, .. } | Access::IndexRange { index, .. } => {
             !scan.table.indexes[index].global

@@ -236,6 +236,16 @@ pub struct Scan {
     pub conjuncts: Vec<Expr>,
 }
 
+impl Scan {
+    /// The columns of the table that its output and its conditions read.
+    pub fn read_columns(&self) -> BTreeSet<usize> {
+        let mut read: BTreeSet<usize> = self.columns.iter().copied().collect();
+        self.conjuncts.iter().for_each(|conjunct| conjunct.columns(&mut read));
+        read.retain(|column| *column < self.table.columns.len());
+        read
+    }
+}
+
 /// Two inputs and the condition that pairs their rows.
 #[derive(Clone, Debug)]
 pub struct Join {

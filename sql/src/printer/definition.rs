@@ -76,7 +76,7 @@ impl Printer {
                 self.text(" ON ");
                 self.table(&create.table);
                 self.text(" ");
-                self.parenthesised(&create.key.columns, Self::key_column);
+                self.key_columns(&create.key);
                 self.index_options(&create.key.options, create.key.global);
                 self.modifiers(&create.modifiers);
             }
@@ -342,8 +342,16 @@ impl Printer {
             self.name(name);
             self.text(" ");
         }
-        self.parenthesised(&key.columns, Self::key_column);
+        self.key_columns(key);
         self.index_options(&key.options, key.global);
+    }
+
+    fn key_columns(&mut self, key: &KeyDefinition) {
+        self.parenthesised(&key.columns, Self::key_column);
+        if !key.included.is_empty() {
+            self.text(" INCLUDE ");
+            self.names(&key.included);
+        }
     }
 
     fn key_column(&mut self, column: &KeyColumn) {

@@ -577,7 +577,9 @@ impl Session {
             true => statement.to_string(),
             false => String::new(),
         };
-        let (columns, rows) = planner::explain(&bound, format, &text, &environment).await?;
+        let holds_rows = !matches!(&**statement, Statement::Query(query) if query.locks.is_empty());
+        let (columns, rows) =
+            planner::explain(&bound, format, &text, holds_rows, &environment).await?;
         Ok(Outcome::rows(columns, rows))
     }
 }

@@ -267,16 +267,26 @@ fn index_line(table: &TableDef, index: &IndexDef) -> String {
     let mut line = if index.primary {
         format!("  PRIMARY KEY ({columns})")
     } else if index.unique {
-        format!("  UNIQUE KEY {} ({columns})", quoted(&index.name))
+        format!("  UNIQUE KEY {} ({columns}){}", quoted(&index.name), included(table, index))
     } else {
         let global = match index.global {
             true => format!(" /*!{OWN_VERSION_NUMBER} GLOBAL */"),
             false => String::new(),
         };
-        format!("  KEY {} ({columns}){global}", quoted(&index.name))
+        let included = included(table, index);
+        format!("  KEY {} ({columns}){included}{global}", quoted(&index.name))
     };
     if !index.comment.is_empty() {
         line.push_str(&format!(" COMMENT {}", string(&index.comment)));
     }
     line
+}
+
+/// INCLUDE in a comment that only this server reads.
+fn included(table: &TableDef, index: &IndexDef) -> String {
+    let names = index.included.iter().map(|column| quoted(&table.columns[*column].name));
+    match names.collect::<Vec<_>>().join(",") {
+        names if names.is_empty() => String::new(),
+        names => format!(" /*!{OWN_VERSION_NUMBER} INCLUDE ({names}) */"),
+    }
 }

@@ -27,7 +27,9 @@ pub(super) async fn list(session: &mut Session) -> Result<Listing> {
             Value::UInt(job.rows),
             match job.added.is_empty() {
                 true => Value::Null,
-                false => Value::UInt(job.percent()),
+                false => {
+                    Value::UInt(job.percent(catalog.table_by_id(job.table).map(|table| &**table)))
+                }
             },
             Value::UInt(job.owner.node().0),
             moment(job.begun_unix, &ctx),

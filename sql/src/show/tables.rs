@@ -226,7 +226,7 @@ pub(super) async fn indexes(session: &mut Session, name: &TableName) -> Result<L
         text_column("Packed", 10),
         text_column("Null", 3),
         text_column("Index_type", 11),
-        text_column("Comment", 8),
+        text_column("Comment", 2048),
         text_column("Index_comment", 2048),
         text_column("Visible", 3),
         text_column("Expression", 2048),
