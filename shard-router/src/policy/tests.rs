@@ -1,0 +1,242 @@
+//! Policies in clusters of a few regions: rounds of planning until nothing is left to do.
+
+use super::*;
+use crate::Reason;
+use crate::cluster::tests::{job, state};
+use crate::rebalance::{Limits, rebalance};
+use crate::repair::{Health, rehearse, repairs};
+use crate::split::{Wanted, splits};
+use base::ShardId;
+
+/// Regions of nodes 1 to 6: a a b b c c, two zones each.
+const ZONES: [&str; 6] = ["a/1", "a/2", "b/1", "b/2", "c/1", "c/2"];
+
+fn policy(primary: &str, regions: &[&str]) -> Policy {
+    Policy {
+        primary_region: primary.into(),
+        regions: regions.iter().map(|region| region.to_string()).collect(),
+        ..Policy::default()
+    }
+}
+
+/// Six nodes, shard 1 of two under the policy `eu`.
+fn cluster(policy: Policy) -> ClusterState {
+    let mut state = state(3, 6, 2);
+    for (info, zone) in state.nodes.values_mut().zip(ZONES) {
+        info.zone = zone.into();
+    }
+    let slots = state.map.shard(ShardId(1)).unwrap().slots;
+    state.placement.policies.insert("eu".into(), policy);
+    state.placement.assign(slots, Some("eu"));
+    state
+}
+
+fn alive(nodes: &[u64]) -> Health {
+    Health { alive: nodes.iter().copied().map(NodeId).collect(), ..Health::default() }
+}
+
+fn all() -> Health {
+    alive(&[1, 2, 3, 4, 5, 6])
+}
+
+fn limits() -> Limits {
+    Limits { moves: 8, moves_per_node: 4, leaders: 8 }
+}
+
+fn places(state: &ClusterState, shard: u64) -> Vec<u64> {
+    let info = state.map.shard(ShardId(shard)).unwrap();
+    info.replicas.iter().map(|(_, node)| node.0).collect()
+}
+
+/// Carries out what policies and evening out ask for, until they ask for nothing.
+fn settle(state: &mut ClusterState, health: &Health) {
+    let mut next = 1000;
+    for _ in 0..40 {
+        let mut moves: Vec<(ShardId, NodeId, ReplicaId)> = Vec::new();
+        for new in policy_moves(state, health, limits()).start {
+            assert_eq!(new.reason, Reason::Placement);
+            moves.extend(new.remove.map(|gone| (new.shard, new.target, gone)));
+        }
+        if moves.is_empty() {
+            let plan = rebalance(state, health, &BTreeMap::new(), limits());
+            let began = !plan.moves.is_empty() || !plan.leaders.is_empty();
+            moves.extend(plan.moves.iter().map(|next| (next.shard, next.to, next.replica)));
+            for change in plan.leaders {
+                let moved = moves.iter().any(|(shard, ..)| *shard == change.shard);
+                if !moved {
+                    state.prefer_leader(change.shard, change.to).unwrap();
+                }
+            }
+            if !began {
+                return;
+            }
+        }
+        for (shard, to, gone) in moves {
+            next += 1;
+            state.jobs.insert(shard, job((next, to.0), Some(gone.0)));
+            let done = state.finished(shard).unwrap();
+            state.jobs.remove(&shard);
+            state.replace_shard(done).unwrap();
+        }
+    }
+    panic!("it does not come to an end");
+}
+
+#[test]
+fn replicas_and_leaders_go_where_the_policy_wants_them_and_stay() {
+    let mut state = cluster(policy("c", &["b", "c"]));
+    assert_eq!(places(&state, 1).len(), 3);
+    settle(&mut state, &all());
+    let nodes = places(&state, 1);
+    assert!(nodes.iter().all(|node| (3..=6).contains(node)), "{nodes:?}");
+    assert!((5..=6).contains(&nodes[0]), "led in region c: {nodes:?}");
+    assert_eq!(unmet(&state, &all()), BTreeMap::new());
+    let told = report(&state, &all());
+    assert_eq!((told.len(), told[0].state.as_str()), (1, "ok"));
+}
+
+#[test]
+fn one_replica_at_a_time_goes_and_none_is_lost() {
+    let state = cluster(policy("", &["b", "c"]));
+    let plan = policy_moves(&state, &all(), limits());
+    assert_eq!(plan.start.len(), 1, "{plan:?}");
+    let new = &plan.start[0];
+    let info = state.map.shard(ShardId(1)).unwrap();
+    assert!(
+        info.replicas.iter().any(|(replica, node)| Some(*replica) == new.remove && node.0 <= 2)
+    );
+    assert!((4..=6).contains(&new.target.0));
+    let told = report(&state, &all());
+    assert_eq!(told[0].state, "1 of 1 shards move");
+}
+
+#[test]
+fn what_cannot_be_met_is_named_and_keeps_its_replicas() {
+    let mut state = cluster(policy("", &["c"]));
+    settle(&mut state, &all());
+    let nodes = places(&state, 1);
+    assert_eq!(nodes.len(), 3);
+    assert_eq!(nodes.iter().filter(|node| **node >= 5).count(), 2, "{nodes:?}");
+    let why = &unmet(&state, &all())[&ShardId(1)];
+    assert!(why.contains("placement policy 'eu' allows no replica on node"), "{why}");
+    assert!(why.contains("only nodes 5, 6 allowed"), "{why}");
+    let told = report(&state, &all());
+    assert!(told[0].state.starts_with("1 of 1 shards are not as it wants them"), "{told:?}");
+    let short = state.placement.policies["eu"].shortfall("eu", &state).unwrap();
+    assert!(short.contains("needs 3 active nodes and allows only nodes 5, 6"), "{short}");
+    assert_eq!(policy("a", &["a", "b"]).shortfall("eu", &state), None);
+    let short = policy("d", &["a", "b", "d"]).shortfall("eu", &state).unwrap();
+    assert!(short.contains("no active node may lead"), "{short}");
+}
+
+#[test]
+fn the_primary_region_gets_a_replica_and_the_lead() {
+    let mut state = cluster(policy("c", &[]));
+    assert!(places(&state, 1).iter().all(|node| *node <= 3));
+    settle(&mut state, &all());
+    let nodes = places(&state, 1);
+    assert!(nodes[0] >= 5, "{nodes:?}");
+    // Evening out does not take it back.
+    let plan = rebalance(&state, &all(), &BTreeMap::new(), limits());
+    assert_eq!((plan.moves.len(), plan.leaders.len(), plan.replicas_left), (0, 0, 0), "{plan:?}");
+}
+
+#[test]
+fn a_successor_goes_only_where_the_policy_allows_it() {
+    let mut state = cluster(policy("", &["a", "b"]));
+    settle(&mut state, &all());
+    let gone = places(&state, 1)[1];
+    let rest: Vec<u64> = (1..=6).filter(|node| *node != gone).collect();
+    let health = Health { silent: BTreeSet::from([NodeId(gone)]), ..alive(&rest) };
+    let plan = repairs(&state, &health);
+    let new = plan.start.iter().find(|new| new.shard == ShardId(1)).unwrap();
+    assert!(new.target.0 <= 4, "{new:?}");
+    // With nobody left there it waits, though others are free.
+    state.placement.policies.insert("eu".into(), {
+        let mut narrow = policy("", &[]);
+        narrow.constraints = parse_constraints("[-zone=1,-region=c]").unwrap();
+        narrow
+    });
+    let plan = repairs(&state, &health);
+    let started = plan.start.iter().any(|new| new.shard == ShardId(1) && new.target.0 % 2 == 1);
+    assert!(!started, "zone 1 is forbidden: {plan:?}");
+    state.placement.policies.insert("eu".into(), policy("", &["d"]));
+    let plan = repairs(&state, &health);
+    let why = &plan.blocked[&ShardId(1)];
+    assert!(why.contains("no free node that placement policy 'eu' allows"), "{why}");
+    let held = NodeId(places(&state, 1)[0]);
+    let rehearsed = rehearse(&state, &all(), held);
+    assert!(rehearsed[&ShardId(1)].as_ref().unwrap_err().contains("policy 'eu'"));
+}
+
+#[test]
+fn a_policy_may_ask_for_more_replicas() {
+    let mut state = cluster(Policy { followers: 3, ..Policy::default() });
+    let plan = repairs(&state, &all());
+    assert_eq!(plan.start.len(), 1, "{plan:?}");
+    assert_eq!((plan.start[0].shard, plan.start[0].reason), (ShardId(1), Reason::Missing));
+    state.placement.policies.insert("eu".into(), Policy { followers: 1, ..Policy::default() });
+    assert_eq!(repairs(&state, &all()).start, [], "never fewer");
+}
+
+#[test]
+fn a_shard_across_an_edge_is_split_there() {
+    let mut state = cluster(policy("", &["a"]));
+    let slots = state.map.shard(ShardId(2)).unwrap().slots;
+    let half = SlotRange { start: slots.start, end: slots.start + 100 };
+    state.placement.assign(half, Some("eu"));
+    assert_eq!(state.placement.edge(slots), Some(Slot(half.end as u16)));
+    let wanted = Wanted { bytes_max: None, unix_ms: 1 };
+    let plan = splits(&state, &all(), &BTreeMap::new(), wanted);
+    let why = "another placement policy begins there".to_string();
+    assert_eq!(plan.start, [(ShardId(2), Slot(half.end as u16), why)]);
+    assert!(unmet(&state, &all())[&ShardId(2)].contains("it is to be split there first"));
+}
+
+#[test]
+fn places_are_cut_and_replaced() {
+    let range = |start, end| SlotRange { start, end };
+    let mut placement = Placement::default();
+    placement.policies.insert("x".into(), policy("", &["a"]));
+    placement.policies.insert("y".into(), policy("", &["b"]));
+    placement.assign(range(0, 300), Some("x"));
+    placement.assign(range(100, 200), Some("y"));
+    let known = |placement: &Placement| -> Vec<(u32, u32, String)> {
+        let places = placement.places.iter();
+        places.map(|place| (place.slots.start, place.slots.end, place.policy.clone())).collect()
+    };
+    let cut = [(0, 100, "x"), (100, 200, "y"), (200, 300, "x")];
+    assert_eq!(known(&placement), cut.map(|(start, end, name)| (start, end, name.to_string())));
+    assert_eq!(placement.of(range(10, 100)).unwrap().0, "x");
+    assert_eq!(placement.of(range(10, 101)), None);
+    assert_eq!(placement.of(range(0, 0)), None, "the meta shard");
+    assert_eq!(placement.used_for("y"), Some(range(100, 200)));
+    placement.assign(range(0, 250), None);
+    assert_eq!(known(&placement), [(250, 300, "x".to_string())]);
+    assert_eq!(placement.edge(range(0, 300)), Some(Slot(250)));
+}
+
+#[test]
+fn options_are_read_checked_and_told() {
+    let mut eu = policy("a", &["a", "b"]);
+    eu.constraints = parse_constraints("[+region=a, -zone=2]").unwrap();
+    eu.leader_constraints = parse_constraints("+zone=a/1").unwrap();
+    eu.followers = 4;
+    assert_eq!(eu.check(), Ok(()));
+    assert_eq!(
+        eu.options_text(),
+        "PRIMARY_REGION=\"a\" REGIONS=\"a,b\" CONSTRAINTS=\"[+region=a,-zone=2]\" \
+         LEADER_CONSTRAINTS=\"[+zone=a/1]\" FOLLOWERS=4"
+    );
+    assert_eq!(ZONES.map(|zone| eu.allows(zone)), [true, false, false, false, false, false]);
+    assert!(eu.leads("a/1") && !eu.leads("a/3") && eu.allows("a/3"));
+    assert!(policy("c", &["a"]).check().unwrap_err().contains("not one of REGIONS"));
+    assert!(Policy::default().check().unwrap_err().contains("without options"));
+    eu.leader_constraints = parse_constraints("-region=a").unwrap();
+    assert!(eu.check().unwrap_err().contains("beside its opposite"));
+    for wrong in ["region=a", "+city=a", "+zone=", "+zone"] {
+        assert!(parse_constraints(wrong).unwrap_err().contains("is no constraint"), "{wrong}");
+    }
+    assert_eq!(parse_constraints("[]"), Ok(Vec::new()));
+    assert!(policy("", &["lone"]).allows("lone"), "a zone without a city is its own region");
+}
