@@ -24,6 +24,7 @@ pub use moves::{PlaceReport, PolicyMoves, policy_moves, report, unmet};
 
 use crate::ShardInfo;
 use crate::cluster::{ClusterState, NodeState};
+use base::limits::PLACEMENT_FOLLOWERS_MAX;
 use base::{NodeId, ReplicaId, Slot, SlotRange};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -145,6 +146,12 @@ impl Policy {
                         FOLLOWERS, CONSTRAINTS or LEADER_CONSTRAINTS"
                     .into(),
             );
+        }
+        if self.followers > PLACEMENT_FOLLOWERS_MAX {
+            return Err(format!(
+                "FOLLOWERS = {} is more than there may be; ask for 1 to {PLACEMENT_FOLLOWERS_MAX}",
+                self.followers
+            ));
         }
         let primary = &self.primary_region;
         if !primary.is_empty() && !self.regions.is_empty() && !self.regions.contains(primary) {

@@ -232,6 +232,8 @@ fn options_are_read_checked_and_told() {
     assert!(eu.leads("a/1") && !eu.leads("a/3") && eu.allows("a/3"));
     assert!(policy("c", &["a"]).check().unwrap_err().contains("not one of REGIONS"));
     assert!(Policy::default().check().unwrap_err().contains("without options"));
+    let many = Policy { followers: 7, ..Policy::default() };
+    assert!(many.check().unwrap_err().contains("ask for 1 to 6"));
     eu.leader_constraints = parse_constraints("-region=a").unwrap();
     assert!(eu.check().unwrap_err().contains("beside its opposite"));
     for wrong in ["region=a", "+city=a", "+zone=", "+zone"] {
