@@ -6,7 +6,7 @@ use crate::cluster::tests::{job, state};
 use crate::rebalance::{Limits, rebalance};
 use crate::repair::{Health, rehearse, repairs};
 use crate::split::{Wanted, splits};
-use base::ShardId;
+use base::{Rng, ShardId};
 
 /// Regions of nodes 1 to 6: a a b b c c, two zones each.
 const ZONES: [&str; 6] = ["a/1", "a/2", "b/1", "b/2", "c/1", "c/2"];
@@ -51,7 +51,7 @@ fn places(state: &ClusterState, shard: u64) -> Vec<u64> {
 /// Carries out what policies and evening out ask for, until they ask for nothing.
 fn settle(state: &mut ClusterState, health: &Health) {
     let mut next = 1000;
-    for _ in 0..40 {
+    for _ in 0..200 {
         let mut moves: Vec<(ShardId, NodeId, ReplicaId)> = Vec::new();
         for new in policy_moves(state, health, limits()).start {
             assert_eq!(new.reason, Reason::Placement);
@@ -167,6 +167,56 @@ fn a_successor_goes_only_where_the_policy_allows_it() {
     let held = NodeId(places(&state, 1)[0]);
     let rehearsed = rehearse(&state, &all(), held);
     assert!(rehearsed[&ShardId(1)].as_ref().unwrap_err().contains("policy 'eu'"));
+}
+
+/// A cluster of random shape, some of its shards under random policies.
+fn random_cluster(rng: &mut Rng) -> ClusterState {
+    let cities = ["a", "b", "c", "d"];
+    let (nodes, shards) = (4 + rng.below(9), 1 + rng.below(12) as u32);
+    let mut state = state(3, nodes, shards);
+    for info in state.nodes.values_mut() {
+        info.zone = format!("{}/{}", cities[rng.below(4) as usize], rng.below(3));
+    }
+    for name in ["x", "y", "z"] {
+        let mut made = Policy::default();
+        let regions = cities.iter().filter(|_| rng.chance(0.6)).map(|city| city.to_string());
+        made.regions = regions.collect();
+        if rng.chance(0.5) {
+            made.primary_region = made.regions.first().cloned().unwrap_or_default();
+        }
+        if rng.chance(0.3) {
+            made.constraints = parse_constraints(&format!("-zone={}", rng.below(3))).unwrap();
+        }
+        state.placement.policies.insert(name.into(), made);
+        let map = state.map.clone();
+        for info in map.data_shards().iter().filter(|_| rng.chance(0.3)) {
+            state.placement.assign(info.slots, Some(name));
+        }
+    }
+    state
+}
+
+#[test]
+fn random_clusters_come_to_rest_lose_nothing_and_name_what_is_unmet() {
+    for seed in 0..300 {
+        let mut state = random_cluster(&mut Rng::seeded(seed));
+        let health = Health { alive: state.nodes.keys().copied().collect(), ..Health::default() };
+        settle(&mut state, &health);
+        let (fits, unmet) = (Fits::new(&state), unmet(&state, &health));
+        for info in state.map.shards() {
+            let nodes: BTreeSet<NodeId> = info.replicas.iter().map(|(_, node)| *node).collect();
+            assert_eq!(nodes.len(), 3, "seed {seed}: {info:?}");
+            let Some(fit) = fits.of(&state, info) else { continue };
+            let why = unmet.get(&info.id);
+            let wrong = fit.misplaced(info).is_some() || fit.lacks_leader(nodes.iter().copied());
+            assert_eq!(wrong, why.is_some(), "seed {seed}: {info:?} {fit:?} {why:?}");
+            let waits = why.is_some_and(|why| why.contains("waits for its turn"));
+            assert!(!waits, "seed {seed}: nothing is under way: {why:?}");
+            let led = info.preferred_leader().is_some_and(|node| fit.leads(node));
+            let able = nodes.iter().any(|node| fit.leads(*node));
+            assert_eq!(led, able, "seed {seed}: {info:?} {fit:?}");
+        }
+    }
 }
 
 #[test]
