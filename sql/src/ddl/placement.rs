@@ -158,6 +158,7 @@ pub(super) async fn of_new_table(
     if policy.is_empty() || catalog.is_name_taken(database, &create.name.name) {
         return Ok(None);
     }
+    existing_database(&catalog, database)?;
     let by_hash = match &create.sharding {
         None | Some(ShardingClause::ShardKey(_)) => true,
         Some(ShardingClause::DistributedBy { method, .. }) => {
