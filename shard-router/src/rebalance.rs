@@ -20,7 +20,8 @@
 //! two bounds. While the load of some shard is not known, as after a change of its leader, nobody is moved for that.
 //!
 //! Invariants:
-//! 1. Nothing moves while something is broken: what cannot run or does not answer is replaced first (`repair`).
+//! 1. Nothing moves while something is broken: what cannot run or does not answer is replaced first (`repair`). Only for a
+//!    shard whose placement policy leaves no node for a successor nobody waits.
 //! 2. Replicas come only to active nodes that answer, whose disks are well, and that have none of the shard.
 //! 3. A shard with a change of its members under way stays as it is, and so does one that is being split.
 //! 4. Of equals a follower goes before the preferred leader, then the shard whose members have changed least; the

@@ -169,6 +169,29 @@ fn a_successor_goes_only_where_the_policy_allows_it() {
     assert!(rehearsed[&ShardId(1)].as_ref().unwrap_err().contains("policy 'eu'"));
 }
 
+#[test]
+fn nobody_waits_for_a_shard_that_its_policy_keeps_broken() {
+    let mut state = cluster(policy("", &["a"]));
+    state.nodes.get_mut(&NodeId(3)).unwrap().state = NodeState::Decommissioning;
+    let waits = rebalance(&state, &all(), &BTreeMap::new(), limits()).waits;
+    assert!(waits.unwrap().contains("repairs come first"), "of the other shards");
+    for round in 0..10 {
+        for new in repairs(&state, &all()).start {
+            let added =
+                job((2000 + round * 10 + new.shard.0, new.target.0), new.remove.map(|r| r.0));
+            state.jobs.insert(new.shard, added);
+            let done = state.finished(new.shard).unwrap();
+            state.jobs.remove(&new.shard);
+            state.replace_shard(done).unwrap();
+        }
+    }
+    let plan = repairs(&state, &all());
+    assert_eq!((plan.start.len(), plan.blocked.len()), (0, 1), "{plan:?}");
+    let plan = rebalance(&state, &all(), &BTreeMap::new(), limits());
+    assert_eq!(plan.waits, None);
+    assert!(plan.held[&ShardId(1)].contains("node 3"), "{plan:?}");
+}
+
 /// A cluster of random shape, some of its shards under random policies.
 fn random_cluster(rng: &mut Rng) -> ClusterState {
     let cities = ["a", "b", "c", "d"];

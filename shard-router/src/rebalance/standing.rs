@@ -11,7 +11,7 @@ use crate::split::gib;
 use base::limits::{
     REBALANCE_BYTES_STEP, REBALANCE_REPLICA_BYTES, REBALANCE_START_PERCENT, REBALANCE_STOP_PERCENT,
 };
-use base::{NodeId, ShardId};
+use base::{NodeId, ReplicaId, ShardId};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -251,8 +251,20 @@ impl<'a> Standing<'a> {
             let has = info.replicas.len();
             (has < wanted).then(|| format!("{shard} has {has} of {wanted} replicas"))
         })?;
-        self.waits.get_or_insert_with(|| format!("repairs come first: {wrong}"));
+        if !self.is_stuck(state, health, info) {
+            self.waits.get_or_insert_with(|| format!("repairs come first: {wrong}"));
+        }
         Some(wrong)
+    }
+
+    /// Whether a shard cannot be mended because its placement policy leaves no node: nobody else waits for it.
+    fn is_stuck(&self, state: &ClusterState, health: &Health, info: &ShardInfo) -> bool {
+        let Some(fit) = self.fits.of(state, info) else { return false };
+        let free = |node: &Node| node.takes_part && fit.allows(node.id) && !info.is_on(node.id);
+        // What cannot run can be made anew where it is.
+        let is_lost =
+            |(replica, _): &(ReplicaId, NodeId)| health.lost.contains(&(info.id, *replica));
+        !self.nodes.iter().any(free) && !info.replicas.iter().any(is_lost)
     }
 
     /// What is to be reached; `None` when nobody takes part.
