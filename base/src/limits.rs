@@ -636,6 +636,10 @@ pub const MERGE_ASK_WAIT_MAX: Duration = Duration::from_millis(6000);
 pub const MERGE_CALL_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long a merge may take; then it is undone.
 pub const MERGE_TIME_MAX: Duration = Duration::from_secs(3600);
+/// Placement policies that a cluster may have: every change of its state writes them.
+pub const PLACEMENT_POLICIES_MAX: usize = 256;
+/// Replicas beside the leader that a placement policy may ask for.
+pub const PLACEMENT_FOLLOWERS_MAX: u32 = 6;
 /// Merges that the cluster has under way.
 pub const MERGES_MAX: usize = 2;
 /// How long ALTER SHARD … MERGE waits until the shard map names one shard.

@@ -114,6 +114,7 @@ mod tests {
             splits: BTreeMap::new(),
             merges: BTreeMap::new(),
             origins: BTreeMap::new(),
+            placement: shard_router::Placement::default(),
         };
         for state in [None, Some(state)] {
             let file = ClusterFile { incarnation: 7, state };

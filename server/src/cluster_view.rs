@@ -13,6 +13,7 @@ use crate::members::Members;
 use crate::meta_store::MetaStore;
 use crate::node_control;
 use crate::peers::Peers;
+use crate::placement_control;
 use crate::rebalance_control;
 use crate::replicas::Replicas;
 use crate::shard_merge::{Asked, Merger};
@@ -21,13 +22,14 @@ use base::limits::{ACTIVITY_WAIT_MAX, CATALOG_LEASE, CONNECTION_COUNTER_BITS, ST
 use base::{NodeId, ShardId, Slot, SlotRange};
 use proto::node as pb;
 use shard_router::load::{ShardLoad, Verdict};
-use shard_router::{ClusterState, NodeState, ShardInfo};
+use shard_router::{ClusterState, NodeState, ShardInfo, policy};
 use sql::activity::{ActivityPart, NodeActivity};
 use sql::ast::{NodeAction, RebalanceAction};
 use sql::instance::{
     Cluster, ComparisonRow, HotSlotRow, LoadFinding, MergeRow, NodePlanRow, NodeRow, OperationRow,
     RebalancePlanRow, RebalanceRow, ShardLoadRow, ShardRow, SplitRow, TableUsers, TableWanted,
 };
+use sql::placement::{PlacementAnswer, PlacementChange, PlacementRefusal, PlacementView};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use txn::RowLocks;
@@ -337,6 +339,15 @@ impl Cluster for ClusterView {
         let lines = self.coordinator.why(&state, shard)?;
         let mut lines: Vec<_> = lines.into_iter().map(|line| (line.topic, line.text)).collect();
         if let Some(info) = state.map.shard(shard) {
+            if let Some((name, policy)) = state.placement.of(info.slots) {
+                let unmet = policy::unmet(&state, &self.coordinator.health(&state));
+                let why = unmet.get(&shard).map_or(String::new(), |why| format!("; {why}"));
+                let said = policy.options_text();
+                lines.push((
+                    "policy",
+                    format!("it is under placement policy '{name}': {said}{why}"),
+                ));
+            }
             lines.push(("state", self.shard_state(&state, info, &self.gossip.alive())));
         }
         Ok(lines)
@@ -382,6 +393,18 @@ impl Cluster for ClusterView {
         let state = self.directory.state();
         let plan = self.coordinator.rebalance(&state);
         rebalance_control::plan_rows(&state, plan)
+    }
+
+    async fn alter_placement(
+        &self,
+        change: PlacementChange,
+    ) -> Result<PlacementAnswer, PlacementRefusal> {
+        placement_control::alter(&self.meta, &self.gossip, &change).await
+    }
+
+    fn placement(&self) -> PlacementView {
+        let state = self.directory.state();
+        placement_control::view(&state, &self.coordinator.health(&state))
     }
 
     async fn split_shard(&self, shard: ShardId, at: Option<Slot>) -> Result<SplitRow, String> {

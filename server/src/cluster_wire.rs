@@ -7,9 +7,10 @@ use base::{NodeId, ReplicaId, ShardEpoch, ShardId, Slot, SlotRange};
 use proto::node as pb;
 use raft::{GroupProgress, MemberRole};
 use shard_router::change::{GroupView, MemberView, Role};
+use shard_router::policy::{Place, constraints_text, parse_constraints};
 use shard_router::{
-    ClusterState, Job, JobStep, MergeJob, NodeInfo, NodeState, Origin, Reason, RebalanceSettings,
-    ShardInfo, ShardMap, SplitJob,
+    ClusterState, Job, JobStep, MergeJob, NodeInfo, NodeState, Origin, Placement, Policy, Reason,
+    RebalanceSettings, ShardInfo, ShardMap, SplitJob,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,13 +23,14 @@ type Result<T> = std::result::Result<T, String>;
 const STATES: [NodeState; 4] =
     [NodeState::Active, NodeState::Draining, NodeState::Decommissioning, NodeState::Left];
 /// Reasons by their number.
-const REASONS: [Reason; 6] = [
+const REASONS: [Reason; 7] = [
     Reason::Decommission,
     Reason::Silent,
     Reason::Lost,
     Reason::Missing,
     Reason::Balance,
     Reason::Request,
+    Reason::Placement,
 ];
 /// Steps by their number.
 const STEPS: [JobStep; 6] = [
@@ -244,6 +246,52 @@ pub fn pairs_from_pb(pairs: &[pb::ReplicaPair]) -> Vec<(ReplicaId, ReplicaId)> {
     pairs.iter().map(|pair| (ReplicaId(pair.parent), ReplicaId(pair.child))).collect()
 }
 
+/// Placement policies to their message; nothing when there are none.
+pub fn placement_to_pb(placement: &Placement) -> Option<pb::PlacementRecord> {
+    let policy = |(name, policy): (&String, &Policy)| pb::PolicyRecord {
+        name: name.clone(),
+        primary_region: policy.primary_region.clone(),
+        regions: policy.regions.clone(),
+        followers: policy.followers,
+        constraints: constraints_text(&policy.constraints),
+        leader_constraints: constraints_text(&policy.leader_constraints),
+    };
+    let place = |place: &Place| pb::PlaceRecord {
+        first_slot: place.slots.start,
+        end_slot: place.slots.end,
+        policy: place.policy.clone(),
+    };
+    let said = *placement != Placement::default();
+    said.then(|| pb::PlacementRecord {
+        policies: placement.policies.iter().map(policy).collect(),
+        places: placement.places.iter().map(place).collect(),
+    })
+}
+
+/// Placement policies from their message.
+fn placement_from_pb(record: Option<pb::PlacementRecord>) -> Result<Placement> {
+    let record = record.unwrap_or_default();
+    let mut placement = Placement::default();
+    for policy in record.policies {
+        let read = Policy {
+            primary_region: policy.primary_region,
+            regions: policy.regions,
+            followers: policy.followers,
+            constraints: parse_constraints(&policy.constraints)?,
+            leader_constraints: parse_constraints(&policy.leader_constraints)?,
+        };
+        placement.policies.insert(policy.name, read);
+    }
+    for place in record.places {
+        if !placement.policies.contains_key(&place.policy) {
+            return Err(format!("slots under an unknown placement policy '{}'", place.policy));
+        }
+        let slots = SlotRange { start: place.first_slot, end: place.end_slot };
+        placement.assign(slots, Some(&place.policy));
+    }
+    Ok(placement)
+}
+
 /// A state to its message.
 pub fn state_to_pb(state: &ClusterState) -> pb::ClusterState {
     let shard = |info: &ShardInfo| shard_to_pb(info, state.origins.get(&info.id));
@@ -257,6 +305,7 @@ pub fn state_to_pb(state: &ClusterState) -> pb::ClusterState {
         rebalance: rebalance_to_pb(state.rebalance),
         splits: state.splits.iter().map(|(shard, job)| split_to_pb(*shard, job)).collect(),
         merges: state.merges.iter().map(|(shard, job)| merge_to_pb(*shard, job)).collect(),
+        placement: placement_to_pb(&state.placement),
     }
 }
 
@@ -276,6 +325,7 @@ pub fn state_from_pb(message: pb::ClusterState) -> Result<ClusterState> {
         splits: message.splits.into_iter().map(split_from_pb).collect::<Result<_>>()?,
         merges: message.merges.iter().map(merge_from_pb).collect(),
         origins,
+        placement: placement_from_pb(message.placement)?,
     })
 }
 
@@ -358,7 +408,21 @@ mod tests {
             splits: BTreeMap::from([(ShardId(4), split())]),
             merges: BTreeMap::from([(ShardId(2), merge())]),
             origins: BTreeMap::from([(ShardId(2), origin())]),
+            placement: placement(),
         }
+    }
+
+    fn placement() -> Placement {
+        let policy = Policy {
+            primary_region: "city".into(),
+            regions: vec!["city".into(), "town".into()],
+            followers: 4,
+            constraints: parse_constraints("[+region=city,-zone=b]").unwrap(),
+            leader_constraints: parse_constraints("-zone=c").unwrap(),
+        };
+        let policies = BTreeMap::from([("eu".to_string(), policy)]);
+        let slots = SlotRange { start: 7, end: 65_536 };
+        Placement { policies, places: vec![Place { slots, policy: "eu".into() }] }
     }
 
     fn split() -> SplitJob {
@@ -382,6 +446,9 @@ mod tests {
     #[test]
     fn states_survive_the_wire() {
         assert_eq!(state_from_pb(state_to_pb(&state())).unwrap(), state());
+        // There are more reasons than steps.
+        let last = number(&REASONS, &Reason::Placement);
+        assert_eq!(value(&REASONS, last, "reason"), Ok(Reason::Placement));
         let plain = ClusterState { rebalance: RebalanceSettings::default(), ..state() };
         let message = state_to_pb(&plain);
         assert_eq!(message.rebalance, None, "as in states that are older than it");
@@ -390,8 +457,10 @@ mod tests {
         let mut older = state_to_pb(&state());
         older.splits.clear();
         older.merges.clear();
+        older.placement = None;
         older.shards.iter_mut().for_each(|shard| shard.parent = 0);
         let read = state_from_pb(older).unwrap();
+        assert_eq!(read.placement, Placement::default());
         assert!(read.splits.is_empty() && read.merges.is_empty() && read.origins.is_empty());
     }
 
@@ -420,6 +489,8 @@ mod tests {
         assert!(refused(&|m| m.nodes[0].state = 9).contains("node state 9"));
         assert!(refused(&|m| m.jobs[0].step = 9).contains("step 9"));
         assert!(refused(&|m| m.splits[0].slot = 65_536).contains("no slot 65536"));
+        let places = |m: &mut pb::ClusterState| m.placement.as_mut().unwrap().policies.clear();
+        assert!(refused(&places).contains("unknown placement policy 'eu'"));
         assert!(refused(&|m| m.jobs[0].add = None).contains("without a new replica"));
         assert!(refused(&|m| drop(m.shards.remove(1))).contains("slot 0 is next"));
     }

@@ -6,6 +6,7 @@
 //!                       ├─> shards that need another member → new jobs  ├─ one transaction each,
 //!                       ├─> jobs without a point → taken back           │  guarded by the version
 //!                       ├─> decommissioned nodes that are empty → left  │
+//!                       ├─> not where a placement policy wants it → jobs
 //!                       ├─> sound, but uneven → jobs, preferred leaders─┘
 //!                       ├─> each job: group as its leader sees it → next step → asked of that leader
 //!                       └─> splits (`shard_split`), merges (`shard_merge`)
@@ -27,6 +28,7 @@ use base::limits::{COORDINATE_PAUSE, LOST_WAIT, REBALANCE_LOOK};
 use base::{NodeId, ReplicaId, ShardId, SharedClock};
 use parking_lot::Mutex;
 use shard_router::change::{Step, next_step};
+use shard_router::policy::policy_moves;
 use shard_router::rebalance::{LeaderChange, Limits, Rebalance, Weights, rebalance_by_load};
 use shard_router::repair::{Health, NewJob, repairs};
 use shard_router::split::Seen;
@@ -203,6 +205,7 @@ impl Coordinator {
         for new in plan.start {
             self.begin(&state, new).await?;
         }
+        notes.extend(self.keep_policies().await?);
         // What is under way goes on whether or not something more can begin.
         if let Err(error) = self.even_out().await {
             tracing::debug!(%error, "nodes were not evened out");
@@ -320,6 +323,22 @@ impl Coordinator {
         Ok(())
     }
 
+    /// Begins what brings replicas to where placement policies want them, unless that is paused. Answers the shards that
+    /// are not as they should be and get nothing now, and why.
+    async fn keep_policies(&self) -> Result<BTreeMap<ShardId, String>, ChangeError> {
+        let state = self.directory.state();
+        if state.placement.places.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let plan = policy_moves(&state, &self.health(&state), Limits::in_cluster(&state));
+        if !state.rebalance.paused {
+            for new in plan.start {
+                self.begin(&state, new).await?;
+            }
+        }
+        Ok(plan.unmet)
+    }
+
     /// Whether somebody leads a shard, as far as this node knows.
     fn has_leader(&self, shard: ShardId) -> bool {
         let here = self.local.get(shard).is_some_and(|local| local.group.leader().is_some());
@@ -354,7 +373,8 @@ impl Coordinator {
             if state.jobs.contains_key(&shard) || !job.remove.is_none_or(held) || there {
                 return Ok(()); // Somebody else was faster.
             }
-            if job.reason == Reason::Balance && state.rebalance.paused {
+            let can_wait = matches!(job.reason, Reason::Balance | Reason::Placement);
+            if can_wait && state.rebalance.paused {
                 return Ok(());
             }
             if state.members_fixed(shard).is_some() {

@@ -131,6 +131,7 @@ fn migrated(config: &Config, map: ShardMap) -> ClusterState {
         splits: BTreeMap::new(),
         merges: BTreeMap::new(),
         origins: BTreeMap::new(),
+        placement: shard_router::Placement::default(),
     }
 }
 
@@ -308,6 +309,7 @@ impl Founding {
                         splits: BTreeMap::new(),
                         merges: BTreeMap::new(),
                         origins: BTreeMap::new(),
+                        placement: shard_router::Placement::default(),
                     };
                     return Ok(state);
                 }
@@ -518,6 +520,7 @@ mod tests {
             splits: BTreeMap::new(),
             merges: BTreeMap::new(),
             origins: BTreeMap::new(),
+            placement: shard_router::Placement::default(),
         });
         let decided = founding.answer(&request);
         assert_eq!((decided.cluster_version, decided.your_incarnation), (FIRST_VERSION, 6));

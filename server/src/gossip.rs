@@ -492,6 +492,7 @@ mod tests {
             splits: BTreeMap::new(),
             merges: BTreeMap::new(),
             origins: BTreeMap::new(),
+            placement: shard_router::Placement::default(),
         };
         assert_eq!(refusal(&state, NodeId(1), &known, 2), None);
         let other = NodeInfo { incarnation: 8, ..known.clone() };

@@ -49,6 +49,7 @@ pub mod node;
 pub mod node_control;
 pub mod oracle;
 pub mod peers;
+pub mod placement_control;
 pub mod rebalance_control;
 pub mod record_collector;
 pub mod recover;

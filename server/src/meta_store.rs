@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! table 106  (kind)   → counters: 2 node, 3 replica, 4 shard ids     never handed out twice
-//! table 110  ()       → version, replication, settings          written by every change
+//! table 110  ()       → version, replication, settings, placement policies   written by every change
 //! table 111  (node)   → node
 //! table 112  (shard)  → shard: epoch, slots, replicas, where it comes from
 //! table 113  (shard)  → change of members under way
@@ -287,6 +287,7 @@ pub fn load_stopped(engine: &dyn Engine) -> Result<Option<ClusterState>, String>
         version: record.version,
         replication: record.replication,
         rebalance: record.rebalance,
+        placement: record.placement,
         nodes: rows_stopped(engine, NODES)?,
         shards: rows_stopped(engine, SHARDS)?,
         jobs: rows_stopped(engine, JOBS)?,
@@ -333,7 +334,9 @@ fn rows_stopped<T: Message + Default>(
 /// The row that every change writes.
 fn record_of(state: &ClusterState) -> pb::ClusterRecord {
     let (id, version, replication) = (state.id, state.version, state.replication);
-    pb::ClusterRecord { id, version, replication, rebalance: cw::rebalance_to_pb(state.rebalance) }
+    let rebalance = cw::rebalance_to_pb(state.rebalance);
+    let placement = cw::placement_to_pb(&state.placement);
+    pb::ClusterRecord { id, version, replication, rebalance, placement }
 }
 
 async fn load_in(txn: &mut Transaction) -> txn::Result<Option<ClusterState>> {
@@ -344,6 +347,7 @@ async fn load_in(txn: &mut Transaction) -> txn::Result<Option<ClusterState>> {
         version: record.version,
         replication: record.replication,
         rebalance: record.rebalance,
+        placement: record.placement,
         nodes: rows(txn, NODES).await?,
         shards: rows(txn, SHARDS).await?,
         jobs: rows(txn, JOBS).await?,

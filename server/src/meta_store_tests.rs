@@ -21,6 +21,7 @@ fn state() -> ClusterState {
         splits: BTreeMap::new(),
         merges: BTreeMap::new(),
         origins: BTreeMap::new(),
+        placement: shard_router::Placement::default(),
     }
 }
 

@@ -176,6 +176,7 @@ mod tests {
             splits: BTreeMap::new(),
             merges: BTreeMap::new(),
             origins: BTreeMap::new(),
+            placement: shard_router::Placement::default(),
         }
     }
 

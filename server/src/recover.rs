@@ -511,6 +511,7 @@ fn recovered(before: &ClusterState, plan: &Plan) -> Result<ClusterState, String>
         merges: before.merges.clone(),
         // Every replica is another one now: none of them came from a split.
         origins: BTreeMap::new(),
+        placement: before.placement.clone(),
     })
 }
 
@@ -536,6 +537,7 @@ mod tests {
             splits: BTreeMap::new(),
             merges: BTreeMap::new(),
             origins: BTreeMap::new(),
+            placement: shard_router::Placement::default(),
         };
         let shards = before.map.shards().iter().map(|info| ShardPlan {
             shard: info.id,
@@ -580,6 +582,7 @@ mod tests {
             splits: BTreeMap::new(),
             merges: BTreeMap::new(),
             origins: BTreeMap::new(),
+            placement: shard_router::Placement::default(),
         };
         let (parent, child) = (ShardId(1), ShardId(3));
         let new = NewSplit {

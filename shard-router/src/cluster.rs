@@ -6,12 +6,14 @@
 //! jobs    s1: replace r2 by r17@n4, catching up
 //! splits  s2: s9 from slot 4096 on
 //! merges  s3: takes in s4
+//! places  [0,4096): policy eu
 //! ```
 //!
 //! Every change makes a new version; of two states the one with the higher version is newer. An id of a replica, shard
 //! or node that was handed out once is never handed out again.
 
 use crate::merge_job::MergeJob;
+use crate::policy::Placement;
 use crate::split_job::{Origin, SplitJob};
 use crate::{Error, Result, ShardInfo, ShardMap};
 use base::limits::{CHANGES_NODES, REBALANCE_MOVES_DEFAULT, REBALANCE_MOVES_MAX};
@@ -76,6 +78,8 @@ pub enum Reason {
     Balance,
     /// Somebody asked for it.
     Request,
+    /// The placement policy of the shard's slots wants it elsewhere.
+    Placement,
 }
 
 impl Reason {
@@ -88,6 +92,7 @@ impl Reason {
             Reason::Missing => "the shard has too few replicas",
             Reason::Balance => "its node holds more than its share",
             Reason::Request => "it was asked for",
+            Reason::Placement => "its placement policy wants it there",
         }
     }
 
@@ -95,7 +100,7 @@ impl Reason {
     pub fn repairs(self) -> bool {
         match self {
             Reason::Decommission | Reason::Silent | Reason::Lost | Reason::Missing => true,
-            Reason::Balance | Reason::Request => false,
+            Reason::Balance | Reason::Request | Reason::Placement => false,
         }
     }
 }
@@ -192,6 +197,8 @@ pub struct ClusterState {
     pub merges: BTreeMap<ShardId, MergeJob>,
     /// Where the shards of the map come from that were not there from the beginning.
     pub origins: BTreeMap<ShardId, Origin>,
+    /// Placement policies, and which slots are under them.
+    pub placement: Placement,
 }
 
 impl ClusterState {
@@ -307,6 +314,7 @@ pub(crate) mod tests {
             splits: BTreeMap::new(),
             merges: BTreeMap::new(),
             origins: BTreeMap::new(),
+            placement: Placement::default(),
         }
     }
 

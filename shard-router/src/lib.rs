@@ -4,7 +4,7 @@
 //! `balance` (who should lead), `cluster` (nodes, map and changes of members), `repair` (who must be
 //! replaced, and where the successor goes), `rebalance` (what evens nodes out), `change` (the next step of such a
 //! change), `split_job` (a shard becomes two), `load` (how busy shards are and where), `split` (which shards should become two),
-//! `merge_job` (two become one), `why` (what planners think of a shard), `error`.
+//! `merge_job` (two become one), `policy` (which nodes may hold and lead what), `why` (what planners think of a shard), `error`.
 //!
 //! Not here: who keeps the map (the meta shard, through `txn`), who carries plans out (`server`).
 
@@ -15,6 +15,7 @@ pub mod error;
 pub mod load;
 pub mod merge_job;
 pub mod placement;
+pub mod policy;
 pub mod rebalance;
 pub mod repair;
 pub mod shard_map;
@@ -27,5 +28,6 @@ pub use cluster::{ClusterState, Job, JobStep, NodeInfo, NodeState, Reason, Rebal
 pub use error::{Error, Result};
 pub use merge_job::MergeJob;
 pub use placement::{Plan, initial};
+pub use policy::{Placement, Policy};
 pub use shard_map::{ShardInfo, ShardMap};
 pub use split_job::{NewSplit, Origin, SplitJob};

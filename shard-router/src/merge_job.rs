@@ -65,6 +65,17 @@ impl ClusterState {
                 return Err(format!("shard {} {why}", id.0));
             }
         }
+        let both = self
+            .map
+            .shard(shard)
+            .map(|info| SlotRange { start: info.slots.start, end: right.slots.end });
+        if let Some(edge) = both.and_then(|both| self.placement.edge(both)) {
+            return Err(format!(
+                "shards {number} and {} are not under the same placement policy: slot {edge} begins another one; see \
+                 SHOW PLACEMENT",
+                right.id.0
+            ));
+        }
         if self.merges.len() >= MERGES_MAX {
             return Err(format!("{MERGES_MAX} merges are under way, as many as may be; ask again"));
         }
@@ -194,6 +205,19 @@ mod tests {
         assert_eq!(state.may_merge(ShardId(3)), Ok(ShardId(4)));
         let only = crate::cluster::tests::state(3, 3, 1);
         assert!(why(&only, 1).contains("the only one"));
+    }
+
+    #[test]
+    fn shards_of_different_policies_stay_apart() {
+        let mut state = state(3, 3, 4);
+        let first = state.map.shard(ShardId(1)).unwrap().slots;
+        state.placement.policies.insert("eu".into(), crate::Policy::default());
+        state.placement.assign(first, Some("eu"));
+        let why = state.may_merge(ShardId(1)).unwrap_err();
+        assert!(why.contains(&format!("slot {} begins another one", first.end)), "{why}");
+        assert_eq!(state.may_merge(ShardId(2)), Ok(ShardId(3)));
+        state.placement.assign(state.map.shard(ShardId(2)).unwrap().slots, Some("eu"));
+        assert_eq!(state.may_merge(ShardId(1)), Ok(ShardId(2)));
     }
 
     #[test]

@@ -20,12 +20,15 @@
 //! two bounds. While the load of some shard is not known, as after a change of its leader, nobody is moved for that.
 //!
 //! Invariants:
-//! 1. Nothing moves while something is broken: what cannot run or does not answer is replaced first (`repair`).
+//! 1. Nothing moves while something is broken: what cannot run or does not answer is replaced first (`repair`). Only for a
+//!    shard whose placement policy leaves no node for a successor nobody waits.
 //! 2. Replicas come only to active nodes that answer, whose disks are well, and that have none of the shard.
 //! 3. A shard with a change of its members under way stays as it is, and so does one that is being split.
 //! 4. Of equals a follower goes before the preferred leader, then the shard whose members have changed least; the
 //!    meta shard goes last.
-//! 5. A move brings no two replicas of a shard closer together than they are: not into one zone, not into one city.
+//! 5. A placement policy is kept: nothing moves or is led where it does not allow it. Leaders go where policies want them
+//!    before they are evened out. What policies keep from being even counts as even.
+//! 6. A move brings no two replicas of a shard closer together than they are: not into one zone, not into one city.
 //!
 //! Not here: when it is looked at and who carries it out (`server`, its coordinator).
 
@@ -173,17 +176,21 @@ pub fn rebalance_by_load(
         }
     }
     if plan.moves.is_empty() && standing.under_way == 0 && plan.held.is_empty() {
-        // By weight nodes may differ, and yet no replica is small enough to make it better.
-        plan.replicas_left = match standing.by_weight {
+        // By weight nodes may differ, and yet no replica is small enough to make it better; nor may a policy let one go.
+        plan.replicas_left = match standing.by_weight || standing.has_policies() {
             true => 0,
             false => plan.replicas_left,
         };
     }
-    plan.leaders = match by_load::cpu_of(&standing, weights.cpu) {
-        Cpu::Quiet => leaders::even_out(&mut standing, limits.leaders),
-        Cpu::Unknown => Vec::new(),
-        Cpu::Of(cpu) => by_load::even_out(&mut standing, &cpu, limits.leaders),
-    };
+    plan.leaders = leaders::by_policy(&mut standing, limits.leaders);
+    let limit = limits.leaders.saturating_sub(plan.leaders.len());
+    if limit > 0 {
+        plan.leaders.extend(match by_load::cpu_of(&standing, weights.cpu) {
+            Cpu::Quiet => leaders::even_out(&mut standing, limit),
+            Cpu::Unknown => Vec::new(),
+            Cpu::Of(cpu) => by_load::even_out(&mut standing, &cpu, limit),
+        });
+    }
     plan
 }
 

@@ -4,7 +4,8 @@
 //! node is being decommissioned, in this order. Its successor goes to the active node that answers, has
 //! no replica of the shard and holds fewest, of those in other zones than the replicas that stay (`placement`), as far as there
 //! are any; to one whose disk is not well only when there is no other. A replica that cannot run on a node that is otherwise
-//! sound is rebuilt there, under a new id, when no other node is free.
+//! sound is rebuilt there, under a new id, when no other node is free. A placement policy narrows the nodes that come into
+//! question (`policy`); when it leaves none, the shard stays as it is.
 //!
 //! Invariants:
 //! 1. One job per shard; at most `JOBS_MAX` repairs for each `CHANGES_NODES` nodes, and `JOBS_PER_NODE_MAX` jobs towards
@@ -15,6 +16,7 @@
 use crate::ShardInfo;
 use crate::cluster::{ClusterState, Job, JobStep, NodeState, Reason};
 use crate::placement::{Zone, Zones};
+use crate::policy::{Fit, Fits};
 use base::{NodeId, ReplicaId, ShardId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,8 +68,9 @@ pub struct Repairs {
 pub fn repairs(state: &ClusterState, health: &Health) -> Repairs {
     let mut repairs = Repairs::default();
     let mut load = Load::new(state, health, true);
+    let fits = Fits::new(state);
     for (shard, job) in &state.jobs {
-        if !job.cancelled && is_futile(state, health, *shard, job) {
+        if !job.cancelled && is_futile(state, health, &fits, *shard, job) {
             repairs.cancel.push(*shard);
         }
     }
@@ -75,12 +78,13 @@ pub fn repairs(state: &ClusterState, health: &Health) -> Repairs {
         if state.jobs.contains_key(&info.id) {
             continue;
         }
-        let Some((remove, reason)) = need(state, health, info) else { continue };
+        let fit = fits.of(state, info);
+        let Some((remove, reason)) = need(state, health, fit, info) else { continue };
         if let Some(why) = state.members_fixed(info.id) {
             repairs.blocked.insert(info.id, why);
             continue;
         }
-        match place(health, info, remove, reason, &mut load) {
+        match place(health, fit, info, remove, reason, &mut load) {
             Ok(target) => {
                 repairs.start.push(NewJob { shard: info.id, target, remove, reason });
             }
@@ -106,12 +110,14 @@ pub fn rehearse(
         info.state = NodeState::Decommissioning;
     }
     let mut load = Load::new(&without, health, false);
+    let fits = Fits::new(&without);
     let shards = without.map.shards().iter().filter(|info| info.is_on(node));
     shards
         .map(|info| {
             let replica = info.replicas.iter().find(|(_, at)| *at == node).map(|(id, _)| *id);
             let reason = Reason::Decommission;
-            (info.id, place(health, info, replica, reason, &mut load))
+            let fit = fits.of(&without, info);
+            (info.id, place(health, fit, info, replica, reason, &mut load))
         })
         .collect()
 }
@@ -120,6 +126,7 @@ pub fn rehearse(
 fn need(
     state: &ClusterState,
     health: &Health,
+    fit: Option<&Fit>,
     info: &ShardInfo,
 ) -> Option<(Option<ReplicaId>, Reason)> {
     let reason = |replica: ReplicaId, node: NodeId| match state.node_state(node) {
@@ -132,20 +139,22 @@ fn need(
         Reason::Lost => 0,
         Reason::Silent => 1,
         Reason::Decommission | Reason::Missing => 2,
-        Reason::Balance | Reason::Request => 3,
+        Reason::Balance | Reason::Request | Reason::Placement => 3,
     };
     let worst = info
         .replicas
         .iter()
         .filter_map(|(replica, node)| Some((Some(*replica), reason(*replica, *node)?)))
         .min_by_key(|(_, reason)| rank(reason));
-    let missing = info.replicas.len() < state.replication as usize;
+    let wanted = fit.map_or(state.replication as usize, |fit| fit.replicas);
+    let missing = info.replicas.len() < wanted;
     worst.or(missing.then_some((None, Reason::Missing)))
 }
 
 /// Where a new replica goes.
 fn place(
     health: &Health,
+    fit: Option<&Fit>,
     info: &ShardInfo,
     remove: Option<ReplicaId>,
     reason: Reason,
@@ -163,6 +172,17 @@ fn place(
     }
     let home = info.replicas.iter().find(|(replica, _)| Some(*replica) == remove).map(|at| at.1);
     let in_place = home.filter(|node| reason == Reason::Lost && load.sound.contains(node));
+    if let Some(fit) = fit {
+        let free = |node: &NodeId| fit.allows(*node) && !info.is_on(*node);
+        if !load.sound.iter().any(free) && in_place.is_none() {
+            return Err(format!(
+                "no free node that placement policy '{}' allows: every active one that answers has a replica already \
+                 ({} allowed); add a node there, or alter the policy",
+                fit.name,
+                fit.allowed_text()
+            ));
+        }
+    }
     let held = info.replicas.iter().filter(|(_, node)| load.sound.contains(node)).count();
     // A node has one replica of a shard at most.
     if held == load.sound.len() && in_place.is_none() {
@@ -173,16 +193,33 @@ fn place(
             nodes.join(", ")
         ));
     }
-    load.take(info, remove).or_else(|| in_place.and_then(|node| load.take_at(node))).ok_or_else(
-        || {
+    let stay = info.replicas.iter().filter(|(replica, _)| Some(*replica) != remove);
+    // Somebody must be where the policy lets it lead, as long as there is such a node.
+    let leading = fit.filter(|fit| {
+        fit.lacks_leader(stay.map(|(_, node)| *node))
+            && load.sound.iter().any(|node| fit.leads(*node) && !info.is_on(*node))
+    });
+    let admits = |node: NodeId| match (leading, fit) {
+        (Some(fit), _) => fit.leads(node),
+        (None, Some(fit)) => fit.allows(node),
+        (None, None) => true,
+    };
+    load.take(info, remove, &admits)
+        .or_else(|| in_place.and_then(|node| load.take_at(node)))
+        .ok_or_else(|| {
             let under_way = load.jobs;
             format!("waits for its turn: {under_way} changes are under way")
-        },
-    )
+        })
 }
 
 /// Whether a job has lost its point, or its target.
-fn is_futile(state: &ClusterState, health: &Health, shard: ShardId, job: &Job) -> bool {
+fn is_futile(
+    state: &ClusterState,
+    health: &Health,
+    fits: &Fits,
+    shard: ShardId,
+    job: &Job,
+) -> bool {
     let (replica, target) = job.add;
     let target_bad = state.node_state(target) != NodeState::Active
         || health.silent.contains(&target)
@@ -197,13 +234,19 @@ fn is_futile(state: &ClusterState, health: &Health, shard: ShardId, job: &Job) -
     // A shard has one job: one that can wait makes room for one that mends something.
     let in_the_way = || {
         let info = state.map.shard(shard);
-        let needed = info.and_then(|info| need(state, health, info));
+        let needed = info.and_then(|info| need(state, health, fits.of(state, info), info));
         needed.is_some_and(|(remove, _)| remove != job.remove)
+    };
+    // The policy is another one by now.
+    let is_forbidden = || {
+        let fit = state.map.shard(shard).and_then(|info| fits.of(state, info));
+        fit.is_none_or(|fit| !fit.allows(target))
     };
     let pointless = home.is_some_and(|home| match job.reason {
         Reason::Decommission => state.node_state(home) == NodeState::Active,
         Reason::Silent => early && health.alive.contains(&home),
         Reason::Balance | Reason::Request => early && in_the_way(),
+        Reason::Placement => early && (in_the_way() || is_forbidden()),
         Reason::Lost | Reason::Missing => false,
     });
     target_bad || pointless
@@ -293,21 +336,27 @@ impl Load {
     }
 
     /// The node that gets a shard's new replica, if one has room for one more job.
-    fn take(&mut self, info: &ShardInfo, remove: Option<ReplicaId>) -> Option<NodeId> {
+    fn take(
+        &mut self,
+        info: &ShardInfo,
+        remove: Option<ReplicaId>,
+        admits: &dyn Fn(NodeId) -> bool,
+    ) -> Option<NodeId> {
         if self.limited && self.jobs >= self.jobs_max {
             return None;
         }
         let stay = info.replicas.iter().filter(|(replica, _)| Some(*replica) != remove);
         let stay: Vec<Zone> = stay.map(|(_, node)| self.zones.of(*node)).collect();
+        let is_free = |node: NodeId| !info.is_on(node) && admits(node);
         let rank_of = |zone: &Zone, sick: bool| (sick, zone.crowding(stay.iter().copied()));
         let best = self.there.iter().filter_map(|(zone, nodes)| {
-            let (sick, _) = nodes.iter().find(|(_, node)| !info.is_on(*node))?;
+            let (sick, _) = nodes.iter().find(|(_, node)| is_free(*node))?;
             Some(rank_of(zone, *sick))
         });
         let best = best.min()?;
         // While the best ones are busy the others are no better.
         let free = self.open.iter().filter_map(|(zone, nodes)| {
-            let (sick, held, node) = nodes.iter().find(|(.., node)| !info.is_on(*node))?;
+            let (sick, held, node) = nodes.iter().find(|(.., node)| is_free(*node))?;
             (rank_of(zone, *sick) == best).then_some((*held, *node))
         });
         let (_, node) = free.min()?;

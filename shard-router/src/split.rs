@@ -11,6 +11,7 @@
 //! s5:  9 GiB, CPU 71 %  ─> split at slot 5120: its requests took 71 % of a core, more than 50 %
 //! s6:  9 GiB, CPU 90 %  ─> waits: 83 % of its load is on slot 8001, which cannot be divided
 //! s7:  9 GiB            ─> –
+//! s8: policy eu up to slot 7168 ─> split at slot 7168: another placement policy begins there
 //! ```
 //!
 //! Invariants:
@@ -18,7 +19,8 @@
 //! 2. A split must gain: each half gets more than a quarter, and a shard is not divided again before the rows of its last
 //!    split are gone and storage has had time to give their space back (for one that is too busy: before its load was
 //!    measured anew). Otherwise the same bytes would be counted on both sides and divided for nothing.
-//! 3. Those that are too large come first, the largest of them before the others; then the busiest.
+//! 3. Those under several placement policies come first. Then come those that are too large, the largest of them before the
+//!    others; then the busiest.
 //!
 //! Not here: how a split is carried out (`split_job`).
 
@@ -87,6 +89,7 @@ pub fn splits_by_load(
     cpu_max: Option<u32>,
 ) -> Splits {
     let mut planner = Planner { state, health, seen, wanted, plan: Splits::default() };
+    planner.across_policies();
     if let Some(bytes_max) = wanted.bytes_max {
         planner.too_large(bytes_max);
     }
@@ -106,13 +109,37 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    /// Splits what lies under several placement policies, where another one begins.
+    fn across_policies(&mut self) {
+        let state = self.state;
+        if state.placement.places.is_empty() {
+            return;
+        }
+        for info in state.map.shards() {
+            let edge = state.placement.edge(info.slots).filter(|_| self.is_concerned(info.id));
+            let Some(edge) = edge else { continue };
+            let outcome =
+                self.is_sound(info.id).and_then(|()| state.may_split(info.id, Some(edge)));
+            let (why, figure) = ("another placement policy begins there", format!("slot {edge}"));
+            self.note(info.id, outcome, why, ("under several placement policies", figure.as_str()));
+        }
+    }
+
+    /// Whether something is decided about a shard.
+    fn is_planned(&self, shard: ShardId) -> bool {
+        let starts = self.plan.start.iter().any(|(known, ..)| *known == shard);
+        starts || self.plan.waiting.contains_key(&shard)
+    }
+
     /// Splits what holds more than so much.
     fn too_large(&mut self, bytes_max: u64) {
         let seen = self.seen;
         let mut large: Vec<(ShardId, ShardSize)> = seen
             .sizes
             .iter()
-            .filter(|(shard, size)| size.bytes > bytes_max && self.is_concerned(**shard))
+            .filter(|(shard, size)| {
+                size.bytes > bytes_max && self.is_concerned(**shard) && !self.is_planned(**shard)
+            })
             .map(|(shard, size)| (*shard, *size))
             .collect();
         large.sort_by_key(|(shard, size)| (std::cmp::Reverse(size.bytes), *shard));
@@ -138,8 +165,7 @@ impl Planner<'_> {
         busy.sort_by_key(|(shard, load)| (std::cmp::Reverse(load.cpu), *shard));
         for (shard, load) in busy {
             // One that is too large is split for that, or waits for what it says.
-            let planned = self.plan.start.iter().any(|(known, ..)| *known == shard);
-            if planned || self.plan.waiting.contains_key(&shard) {
+            if self.is_planned(shard) {
                 continue;
             }
             let outcome = load_slot(&load)
@@ -199,6 +225,12 @@ impl Planner<'_> {
                 false => "it has just been split: its load is to be measured anew".into(),
             });
         }
+        self.is_sound(shard)
+    }
+
+    /// Whether all replicas of a shard are there.
+    fn is_sound(&self, shard: ShardId) -> Result<(), String> {
+        let state = self.state;
         let replicas = state.map.shard(shard).map_or(&[][..], |info| info.replicas.as_slice());
         let sound = |replica, node| {
             state.node_state(node) != NodeState::Left

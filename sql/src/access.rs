@@ -423,7 +423,7 @@ fn shard(table: &TableDef, terms: &Terms) -> Result<Option<Bytes>> {
 }
 
 /// The slots that a statement's sets leave to it and, of a table by RANGE or LIST, those of the sets that have rows as the
-/// terms want them.
+/// terms want them; of a table with a placement policy those of its set.
 fn slots(table: &TableDef, terms: &Terms, ctx: &EvalContext) -> Option<SlotFilter> {
     if broadcast::is_broadcast(table) {
         // It is whole in every set; `read` says which copy is looked at.
@@ -434,7 +434,12 @@ fn slots(table: &TableDef, terms: &Terms, ctx: &EvalContext) -> Option<SlotFilte
         if let Some(points) = terms.points.get(&by.column) {
             return Some(SlotFilter::new(by.slots_of_values(&points.values, ty)));
         }
-        let range = terms.ranges.get(&by.column)?;
+        let Some(range) = terms.ranges.get(&by.column) else {
+            // A table with a placement policy lies in one set, whatever is asked.
+            let all =
+                || SlotFilter::new(by.items.iter().map(|item| item.slots).collect::<Vec<_>>());
+            return (!table.placement.is_empty()).then(all);
+        };
         let (lower, upper) = (range.lower.as_ref(), range.upper.as_ref());
         let between = by.slots_between(lower.map(|(v, _)| v), upper.map(|(v, _)| v), ty);
         Some(SlotFilter::new(between))

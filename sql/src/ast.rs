@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Parts: `expression` (values), `query` (SELECT and what it reads), `change` (INSERT, UPDATE, DELETE,
-//! LOAD DATA), `definition` (databases, tables, indexes), `sequence` (sequences), `session` (transactions, SET, SHOW,
+//! LOAD DATA), `definition` (databases, tables, indexes), `sequence` (sequences), `placement` (placement policies), `session` (transactions, SET, SHOW,
 //! accounts, administration), `xa` (transactions of an outside manager).
 //!
 //! Not here: parentheses (the tree's shape says them), comments, upper or lower case of keywords.
@@ -18,6 +18,7 @@
 mod change;
 mod definition;
 mod expression;
+mod placement;
 mod query;
 mod sequence;
 mod session;
@@ -26,6 +27,7 @@ mod xa;
 pub use change::*;
 pub use definition::*;
 pub use expression::*;
+pub use placement::*;
 pub use query::*;
 pub use sequence::*;
 pub use session::*;
@@ -145,6 +147,8 @@ pub enum Statement {
     DropIndex(DropIndex),
     /// CREATE, ALTER or DROP SEQUENCE.
     Sequence(Box<SequenceStatement>),
+    /// CREATE, ALTER or DROP PLACEMENT POLICY, ALTER SET.
+    Placement(Box<PlacementStatement>),
 
     /// BEGIN or START TRANSACTION.
     Begin(Begin),

@@ -193,6 +193,8 @@ pub struct DatabaseDef {
     pub name: String,
     /// Collation of new tables that name none.
     pub collation: CollationId,
+    /// Placement policy of new tables that name none; empty for none.
+    pub placement: String,
 }
 
 /// A table.
@@ -232,6 +234,8 @@ pub struct TableDef {
     pub options: String,
     /// Seconds that replaced versions of its rows are kept; 0: as long as the cluster says.
     pub retention_s: u64,
+    /// Its placement policy, whose slots `sharding` names as one set with all values; empty for none.
+    pub placement: String,
     /// How its rows are divided among partitions, if they are.
     pub partitioning: Option<Arc<Partitioning>>,
 }

@@ -1,4 +1,4 @@
-//! Statements that define things: databases, tables, sequences, accounts.
+//! Statements that define things: databases, tables, sequences, placement policies, accounts.
 //!
 //! ```text
 //! lock its tables ──> check ──> schema change (one transaction on the meta shard) ──> announce to all nodes
@@ -31,6 +31,7 @@ mod index_steps;
 pub(crate) mod indexes;
 mod partition;
 pub(crate) mod password;
+pub(crate) mod placement;
 mod sequence;
 
 use crate::ast::{self, Statement, TableChange};
@@ -65,9 +66,8 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
         Statement::RenameTable(pairs) => rename(session, pairs).await,
         Statement::Sequence(statement) => sequence::run(session, statement).await,
         Statement::Account(account) => account::run(session, account).await,
-        Statement::AlterDatabase(_) => {
-            Err(Error::not_supported("ALTER DATABASE: name the character set in CREATE TABLE"))
-        }
+        Statement::Placement(statement) => placement::run(session, statement).await,
+        Statement::AlterDatabase(alter) => placement::alter_database(session, alter).await,
         Statement::AlterTable(alter) => alter_table(session, alter).await,
         Statement::CreateIndex(create) => indexes::create(session, create).await,
         Statement::DropIndex(drop) => indexes::drop(session, drop).await,
@@ -287,6 +287,7 @@ async fn create_database(session: &mut Session, create: &ast::CreateDatabase) ->
         return Err(Error::not_supported("ENCRYPTION='Y': encrypt the disk"));
     }
     let ctx = session.dml_context(Vec::new(), false);
+    let placement = placement::known(session, options.placement.as_deref().unwrap_or_default())?;
     let id = store::new_database_id(&session.instance.config.client).await?;
     let name = create.name.clone();
     change(session, Touched::NewDatabase, |change| {
@@ -297,7 +298,8 @@ async fn create_database(session: &mut Session, create: &ast::CreateDatabase) ->
             ctx.note(Error::database_exists(&name));
             return Ok(false);
         }
-        change.put_database(&DatabaseDef { id, name: name.clone(), collation })?;
+        let placement = placement.clone();
+        change.put_database(&DatabaseDef { id, name: name.clone(), collation, placement })?;
         Ok(true)
     })
     .await?;
@@ -345,6 +347,7 @@ async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Resul
     let ids = store::new_table_ids(&session.instance.config.client, 1 + partitions).await?;
     let (id, ids) = (ids[0], &ids[1..]);
     let auto = partition::auto(&create.options)?;
+    let placement = placement::of_new_table(session, create, &database, &ctx).await?;
     let touched = Touched::NewTable(&database, &create.name.name);
     change(session, touched, |change| {
         let database = existing_database(&change.catalog, &database)?;
@@ -356,7 +359,7 @@ async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Resul
             ctx.note(error);
             return Ok(false);
         }
-        let table = create_table::define(create, database, id, &ctx)?;
+        let table = create_table::define(create, database, id, placement.as_ref(), &ctx)?;
         let table = match &create.partition_by {
             Some(by) => partition::define(by, table, ids, auto, &ctx)?,
             None if auto > 0 => return Err(Error::not_partitioned()),
@@ -364,6 +367,7 @@ async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Resul
         };
         sequence::check_defaults(&change.catalog, &table)?;
         check_retentions(&change.catalog, &table)?;
+        placement::warn_of_global(&table, &ctx);
         change.put_table(&table)?;
         Ok(true)
     })
@@ -454,6 +458,9 @@ async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<O
     if let Some(auto) = auto_alone(&alter.changes)? {
         return partition::set_auto(session, &alter.table, auto).await;
     }
+    if let Some(policy) = placement_alone(&alter.changes) {
+        return keep_placement(session, &alter.table, policy).await;
+    }
     let Some(InPlace { retention_s, auto_increment }) = InPlace::of(&alter.changes)? else {
         return Err(Error::not_supported(
             "ALTER TABLE: create a table with the new definition and INSERT … SELECT into it",
@@ -520,6 +527,32 @@ fn auto_alone(changes: &[TableChange]) -> Result<Option<u32>> {
         Some(_) if *options == alone => partition::auto(options).map(Some),
         Some(_) | None => Ok(None),
     }
+}
+
+/// The placement policy that is asked for, when that is all that is changed.
+fn placement_alone(changes: &[TableChange]) -> Option<&str> {
+    let [TableChange::Options(options)] = changes else { return None };
+    let placement = options.placement.clone();
+    let alone = ast::TableOptions { placement, ..ast::TableOptions::default() };
+    options.placement.as_deref().filter(|_| *options == alone)
+}
+
+/// ALTER TABLE … PLACEMENT POLICY: only the one that the table has, for its rows would have to move to another set.
+async fn keep_placement(
+    session: &mut Session,
+    name: &ast::TableName,
+    policy: &str,
+) -> Result<Outcome> {
+    let wanted = placement::known(session, policy)?;
+    let catalog = session.instance.catalog.current().await?;
+    let table = crate::dml::find_table(name, session.database.as_deref(), &catalog)?;
+    if table.placement != wanted {
+        return Err(Error::not_supported(
+            "another PLACEMENT POLICY of a table: its rows would have to move to another set. ALTER PLACEMENT POLICY moves \
+             replicas of the policy it has; or create a table with the other policy and INSERT … SELECT into it",
+        ));
+    }
+    Ok(Outcome::done())
 }
 
 /// Refuses one more table with a retention of its own than there may be.

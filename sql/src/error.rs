@@ -48,6 +48,12 @@ errors! {
     unknown_table(name) = 1051, "42S02", "Unknown table '{name}'";
     /// A table that does not exist (`db.table`).
     no_such_table(name) = 1146, "42S02", "Table '{name}' doesn't exist";
+    /// A placement policy that exists already.
+    placement_policy_exists(name) = 8238, "HY000", "Placement policy '{name}' already exists";
+    /// A placement policy that does not exist.
+    unknown_placement_policy(name) = 8239, "HY000", "Unknown placement policy '{name}'";
+    /// Dropping a placement policy that somebody uses.
+    placement_policy_in_use(name, user) = 8241, "HY000", "Placement policy '{name}' is still in use by {user}";
     /// A name that belongs to something else than was wanted, such as `BASE TABLE`.
     wrong_object(name, kind) = 1347, "HY000", "'{name}' is not {kind}";
     /// A sequence that has given its last value.

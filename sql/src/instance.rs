@@ -12,6 +12,7 @@ use crate::ddl::future_partitions::{self, Addition};
 use crate::ddl::index_job::{self, JobSignal};
 use crate::dml::auto_increment::AutoIncrement;
 use crate::dml::sequences::Sequences;
+use crate::placement::{PlacementAnswer, PlacementChange, PlacementRefusal, PlacementView};
 use crate::session::commits::Commits;
 use crate::session::table_uses::TableUses;
 use crate::session::token::KeptTokens;
@@ -183,6 +184,24 @@ pub trait Cluster: Send + Sync + 'static {
     /// What happens next to even nodes out, and why, for SHOW REBALANCE PLAN.
     fn rebalance_plan(&self) -> Vec<RebalancePlanRow> {
         Vec::new()
+    }
+
+    /// Changes placement policies, or which slots are under them.
+    ///
+    /// # Errors
+    /// Why nothing was changed.
+    async fn alter_placement(
+        &self,
+        change: PlacementChange,
+    ) -> std::result::Result<PlacementAnswer, PlacementRefusal> {
+        let _ = change;
+        let why = "there are no placement policies here: this server is not part of a cluster";
+        Err(PlacementRefusal::Other(why.to_string()))
+    }
+
+    /// Placement policies and what is under them, as this node knows it.
+    fn placement(&self) -> PlacementView {
+        PlacementView::default()
     }
 
     /// Splits a shard at a slot, or in the middle, for ALTER SHARD … SPLIT; answers once it is done, or after a while, when

@@ -26,6 +26,7 @@ pub mod instance;
 pub mod lexer;
 pub(crate) mod locking_read;
 pub mod parser;
+pub mod placement;
 pub mod planner;
 pub mod point_plan;
 pub mod printer;

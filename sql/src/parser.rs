@@ -6,7 +6,7 @@
 //! yet support 'CREATE VIEW'" and not "syntax error".
 //!
 //! Files: `expression` and `function` (values), `select` (queries), `dml`, `load_data`, `ddl` with
-//! `column`, `partition` and `alter`, `sequence`, `show`, `set`, `sets`, `transaction`, `xa`, `account`, `administration`.
+//! `column`, `partition` and `alter`, `sequence`, `placement`, `show`, `set`, `sets`, `transaction`, `xa`, `account`, `administration`.
 //!
 //! Invariants:
 //! 1. No input makes it panic, loop, or use more stack than `base::limits::PARSE_DEPTH_MAX` levels.
@@ -26,6 +26,7 @@ mod expression;
 mod function;
 mod load_data;
 mod partition;
+mod placement;
 mod select;
 mod sequence;
 mod set;

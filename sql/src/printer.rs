@@ -17,6 +17,7 @@ mod change;
 mod definition;
 mod expression;
 mod partition;
+mod placement;
 mod query;
 mod sequence;
 mod session;
@@ -183,6 +184,7 @@ impl Printer {
                 self.parenthesised(args, Self::expr);
             }
             Statement::Sequence(sequence) => self.sequence(sequence),
+            Statement::Placement(placement) => self.placement(placement),
             Statement::Unsupported(unsupported) => self.text(&unsupported.text),
             Statement::CreateDatabase(_)
             | Statement::AlterDatabase(_)

@@ -8,6 +8,8 @@
 //! A set is no machine and no shard: shards are split and moved beneath it, and its rows stay its own. `tdsql_sets` says how
 //! many there are. Names are `set_1` and so on, or `s1`; `allsets` is all of them.
 //!
+//! Sets may be under placement policies (`placement`), which say where their replicas are.
+//!
 //! Not here: which rows a table sends to a set (`catalog::distribution`), how a statement runs on sets (`session::on_sets`).
 
 use crate::context::{EvalContext, Scope, VariableSource};

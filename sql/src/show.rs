@@ -17,6 +17,7 @@ mod engine_status;
 pub(crate) mod hot;
 pub(crate) mod jobs;
 pub(crate) mod partition;
+mod placement;
 mod proxy;
 pub(crate) mod rebalance;
 mod server;
@@ -111,6 +112,8 @@ async fn list<'a>(
             (tables::indexes(session, table).await?, filter)
         }
         Show::CreateTable(table) => (tables::create_table(session, table).await?, None),
+        Show::CreatePlacementPolicy(name) => (placement::create(session, name)?, None),
+        Show::Placement(target) => (placement::list(session, target).await?, None),
         Show::CreateSequence(name) => (tables::create_sequence(session, name).await?, None),
         Show::CreateDatabase { if_not_exists, name } => {
             (tables::create_database(session, name, *if_not_exists).await?, None)

@@ -32,10 +32,15 @@ use base::{Clock, KeyRange, NodeId, ShardEpoch, ShardId, Slot, SlotRange, TableI
 use bytes::Bytes;
 use engine::mvcc::SafePoints;
 use goldenscript::{Command, Context, Runner};
+use parking_lot::Mutex;
 use sql::catalog::CatalogCache;
 use sql::instance::{
     Cluster, HotSlotRow, Instance, InstanceConfig, LoadFinding, NodeRow, OperationRow,
     ShardLoadRow, ShardRow,
+};
+use sql::placement::{
+    PlaceRow, PlacementAnswer, PlacementChange, PlacementRefusal, PlacementView, PolicyRow,
+    PutPolicy,
 };
 use sql::session::{ColumnMeta, Outcome, Session, SessionInfo};
 use sql::table_codec;
@@ -100,9 +105,10 @@ impl Clock for ScriptClock {
     }
 }
 
-/// A cluster of one node.
+/// A cluster of one node, which keeps placement policies and meets those without REGIONS.
 struct Alone {
     announced: AtomicU64,
+    placement: Mutex<PlacementView>,
     shards: Arc<MemoryCluster>,
 }
 
@@ -187,6 +193,70 @@ impl Cluster for Alone {
         Vec::new()
     }
 
+    async fn alter_placement(
+        &self,
+        change: PlacementChange,
+    ) -> Result<PlacementAnswer, PlacementRefusal> {
+        let mut view = self.placement.lock();
+        let mut answer = PlacementAnswer::default();
+        let known = |view: &PlacementView, name: &str| match view.policy(name) {
+            Some(row) => Ok(row.state.clone()),
+            None => Err(PlacementRefusal::Unknown),
+        };
+        match change {
+            PlacementChange::Put { name, options, how } => {
+                match (how, view.policy(&name).is_some()) {
+                    (PutPolicy::New, true) => return Err(PlacementRefusal::Exists),
+                    (PutPolicy::Old, false) => return Err(PlacementRefusal::Unknown),
+                    _ => {}
+                }
+                let state = match &options.regions {
+                    Some(regions) => format!("no node is in {regions}"),
+                    None => "ok".to_string(),
+                };
+                answer.warnings.extend((state != "ok").then(|| state.clone()));
+                view.policies.retain(|row| row.name != name);
+                view.policies.push(PolicyRow { name, options, state });
+                view.policies.sort_by(|one, other| one.name.cmp(&other.name));
+            }
+            PlacementChange::Drop { name } => {
+                known(&view, &name)?;
+                if let Some(place) = view.places.iter().find(|row| row.policy == name) {
+                    return Err(PlacementRefusal::InUse(place.slots));
+                }
+                view.policies.retain(|row| row.name != name);
+            }
+            PlacementChange::Assign { slots, policy } => {
+                let state = policy.as_deref().map(|name| known(&view, name)).transpose()?;
+                view.places.retain(|row| row.slots != slots);
+                let place = policy.zip(state);
+                let place = place.map(|(policy, state)| PlaceRow { slots, policy, state });
+                view.places.extend(place);
+                view.places.sort_by_key(|row| row.slots.start);
+            }
+            PlacementChange::Use { policy, sets } => {
+                let state = known(&view, &policy)?;
+                let own = view.places.iter().find(|row| row.policy == policy).map(|row| row.slots);
+                let free = |set: &&SlotRange| view.places_in(**set).next().is_none();
+                let slots = match own {
+                    Some(slots) => slots,
+                    None => *sets.iter().rev().find(free).ok_or(PlacementRefusal::NoSet)?,
+                };
+                answer.taken = own.is_none();
+                answer.slots = Some(slots);
+                if answer.taken {
+                    view.places.push(PlaceRow { slots, policy, state });
+                    view.places.sort_by_key(|row| row.slots.start);
+                }
+            }
+        }
+        Ok(answer)
+    }
+
+    fn placement(&self) -> PlacementView {
+        self.placement.lock().clone()
+    }
+
     fn row_locks(&self) -> Option<Arc<RowLocks>> {
         Some(self.shards.row_locks().clone())
     }
@@ -203,7 +273,11 @@ async fn instance(
 ) -> Arc<Instance> {
     let instance = Instance::new(InstanceConfig {
         client,
-        cluster: Arc::new(Alone { announced: AtomicU64::new(0), shards }),
+        cluster: Arc::new(Alone {
+            announced: AtomicU64::new(0),
+            placement: Mutex::default(),
+            shards,
+        }),
         clock,
         node,
         version: "8.0.46-PrecinctDB".into(),

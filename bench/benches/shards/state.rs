@@ -38,6 +38,7 @@ pub fn state(nodes: u64, holders: u64, data_shards: u32) -> ClusterState {
         splits: BTreeMap::new(),
         merges: BTreeMap::new(),
         origins: BTreeMap::new(),
+        placement: shard_router::Placement::default(),
     }
 }
 

@@ -247,6 +247,7 @@ impl<'a> World<'a> {
                 splits: BTreeMap::new(),
                 merges: BTreeMap::new(),
                 origins: BTreeMap::new(),
+                placement: shard_router::Placement::default(),
             },
         };
         for info in world.state.map.shards() {

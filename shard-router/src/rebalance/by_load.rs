@@ -86,7 +86,9 @@ fn best_step(
         });
         let fits = |(position, from, to): &(usize, usize, usize)| {
             let (cpu, between) = (cpu[*position], loads[*from].saturating_sub(loads[*to]));
-            nodes[*to].receives && cpu * 10 <= between * 9
+            nodes[*to].receives
+                && cpu * 10 <= between * 9
+                && standing.may_lead(&standing.shards[*position], *to)
         };
         steps.filter(fits).max_by_key(|(position, _, to)| {
             let place = std::cmp::Reverse((*position, *to));

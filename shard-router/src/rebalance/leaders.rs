@@ -25,6 +25,33 @@ pub(super) fn even_out(standing: &mut Standing<'_>, limit: usize) -> Vec<LeaderC
     changes
 }
 
+/// Changes that bring shards to where their placement policies let them be led, at most `limit`.
+pub(super) fn by_policy(standing: &mut Standing<'_>, limit: usize) -> Vec<LeaderChange> {
+    let mut changes = Vec::new();
+    if !standing.has_policies() {
+        return changes;
+    }
+    for position in 0..standing.shards.len() {
+        let shard = &standing.shards[position];
+        let Some(from) = shard.places.first().copied().filter(|_| changes.len() < limit) else {
+            continue;
+        };
+        if shard.fixed || standing.may_lead(shard, from) {
+            continue;
+        }
+        let able = shard.places.iter().copied();
+        let able = able.filter(|to| standing.nodes[*to].receives && standing.may_lead(shard, *to));
+        let Some(to) = able.min_by_key(|to| (standing.nodes[*to].leading(), *to)) else { continue };
+        let change = take(standing, (position, from, to));
+        let why = format!(
+            "its placement policy does not let node {} lead it: {} goes from {} to {}",
+            change.from.0, change.shard, change.from, change.to
+        );
+        changes.push(LeaderChange { why, ..change });
+    }
+    changes
+}
+
 /// The node that leads most, if another one leads at least two less.
 fn busiest(standing: &Standing<'_>, hopeless: &[bool]) -> Option<usize> {
     let least =
@@ -52,7 +79,7 @@ fn search(standing: &Standing<'_>, from: usize, hopeless: &mut [bool]) -> Option
         for position in &standing.nodes[node].leads {
             let shard = &standing.shards[*position];
             for to in shard.places.iter().copied().filter(|_| !shard.fixed) {
-                if seen[to] || !standing.nodes[to].receives {
+                if seen[to] || !standing.nodes[to].receives || !standing.may_lead(shard, to) {
                     continue;
                 }
                 seen[to] = true;

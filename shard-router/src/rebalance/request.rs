@@ -58,6 +58,16 @@ pub fn may_move(
             to.0
         ));
     }
+    let zone = state.nodes.get(&to).map_or("", |node| node.zone.as_str());
+    let policy = state.placement.of(info.slots);
+    if let Some((name, policy)) = policy.filter(|(_, policy)| !policy.allows(zone)) {
+        return Err(format!(
+            "placement policy '{name}' of shard {} ({}) allows no replica on node {}; choose another one or alter it",
+            shard.0,
+            policy.options_text(),
+            to.0
+        ));
+    }
     if let Some(job) = state.jobs.get(&shard) {
         return Err(format!(
             "shard {} gets a replica on node {} just now, as {}; ask again when SHOW SHARDS says ok",

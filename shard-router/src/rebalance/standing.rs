@@ -5,12 +5,13 @@ use super::{ReplicaMove, Share};
 use crate::ShardInfo;
 use crate::cluster::{ClusterState, Job, JobStep, NodeState};
 use crate::placement::{Zone, Zones};
+use crate::policy::Fits;
 use crate::repair::Health;
 use crate::split::gib;
 use base::limits::{
     REBALANCE_BYTES_STEP, REBALANCE_REPLICA_BYTES, REBALANCE_START_PERCENT, REBALANCE_STOP_PERCENT,
 };
-use base::{NodeId, ShardId};
+use base::{NodeId, ReplicaId, ShardId};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -50,6 +51,8 @@ pub(super) struct Shard<'a> {
     pub places: Vec<usize>,
     /// Whether it stays as it is.
     pub fixed: bool,
+    /// Position of its placement policy among those that are used.
+    fit: Option<usize>,
     /// What each of its replicas weighs.
     weight: u64,
     /// How large each of them is, bytes.
@@ -82,6 +85,8 @@ pub(super) struct Standing<'a> {
     pub waits: Option<String>,
     /// Whether replicas differ in weight.
     pub by_weight: bool,
+    /// Placement policies.
+    fits: Fits,
 }
 
 /// What is to be reached, from how loads are.
@@ -130,6 +135,7 @@ impl<'a> Standing<'a> {
             held: BTreeMap::new(),
             waits: None,
             by_weight: false,
+            fits: Fits::new(state),
         };
         let mean = bytes.values().sum::<u64>() / (bytes.len() as u64).max(1);
         let sizes = state.map.shards().iter().map(|info| *bytes.get(&info.id).unwrap_or(&mean));
@@ -188,7 +194,8 @@ impl<'a> Standing<'a> {
             self.nodes[*first].leads.push(position);
             self.nodes[*first].coming_leads += usize::from(is_split);
         }
-        self.shards.push(Shard { info, places, fixed: held.is_some(), weight, bytes });
+        let fit = self.fits.position(state, info);
+        self.shards.push(Shard { info, places, fixed: held.is_some(), fit, weight, bytes });
         if let Some(why) = held {
             self.held.insert(info.id, why);
         }
@@ -244,8 +251,20 @@ impl<'a> Standing<'a> {
             let has = info.replicas.len();
             (has < wanted).then(|| format!("{shard} has {has} of {wanted} replicas"))
         })?;
-        self.waits.get_or_insert_with(|| format!("repairs come first: {wrong}"));
+        if !self.is_stuck(state, health, info) {
+            self.waits.get_or_insert_with(|| format!("repairs come first: {wrong}"));
+        }
         Some(wrong)
+    }
+
+    /// Whether a shard cannot be mended because its placement policy leaves no node: nobody else waits for it.
+    fn is_stuck(&self, state: &ClusterState, health: &Health, info: &ShardInfo) -> bool {
+        let Some(fit) = self.fits.of(state, info) else { return false };
+        let free = |node: &Node| node.takes_part && fit.allows(node.id) && !info.is_on(node.id);
+        // What cannot run can be made anew where it is.
+        let is_lost =
+            |(replica, _): &(ReplicaId, NodeId)| health.lost.contains(&(info.id, *replica));
+        !self.nodes.iter().any(free) && !info.replicas.iter().any(is_lost)
     }
 
     /// What is to be reached; `None` when nobody takes part.
@@ -353,6 +372,7 @@ impl<'a> Standing<'a> {
                 && shard.weight <= room
                 && !shard.places.contains(&to)
                 && self.stays_apart(shard, from, to)
+                && self.may_hold(shard, from, to)
         };
         let best = self.nodes[from].held.iter().filter(fits).min_by_key(|position| {
             let shard = &self.shards[**position];
@@ -369,6 +389,28 @@ impl<'a> Standing<'a> {
         let others = || shard.places.iter().filter(|place| **place != from);
         let crowding = |zone: Zone| zone.crowding(others().map(|place| self.nodes[*place].zone));
         old == new || !new.is_known() || crowding(new) <= crowding(old)
+    }
+
+    /// Whether a placement policy is used.
+    pub fn has_policies(&self) -> bool {
+        !self.fits.is_empty()
+    }
+
+    /// Whether a shard's policy allows a move, and still lets one of its nodes lead.
+    fn may_hold(&self, shard: &Shard<'_>, from: usize, to: usize) -> bool {
+        let Some(fit) = shard.fit.and_then(|at| self.fits.get(at)) else { return true };
+        let id = |place: usize| self.nodes[place].id;
+        let others = || shard.places.iter().filter(|place| **place != from).map(|place| id(*place));
+        let leads_still =
+            fit.leads(id(to)) || !fit.leads(id(from)) || others().any(|node| fit.leads(node));
+        fit.allows(id(to)) && leads_still
+    }
+
+    /// Whether a shard's policy lets it be led here; when it lets none of its nodes, then by any.
+    pub fn may_lead(&self, shard: &Shard<'_>, place: usize) -> bool {
+        let Some(fit) = shard.fit.and_then(|at| self.fits.get(at)) else { return true };
+        let leads = |place: usize| fit.leads(self.nodes[place].id);
+        leads(place) || !shard.places.iter().any(|other| leads(*other))
     }
 
     /// Takes a move as done.

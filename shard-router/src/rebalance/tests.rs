@@ -436,6 +436,7 @@ fn random_state(rng: &mut Rng) -> (ClusterState, usize) {
         splits: BTreeMap::new(),
         merges: BTreeMap::new(),
         origins: BTreeMap::new(),
+        placement: crate::Placement::default(),
     };
     (state, drained)
 }

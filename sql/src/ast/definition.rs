@@ -33,6 +33,8 @@ pub struct DatabaseOptions {
     pub encryption: Option<String>,
     /// READ ONLY = 0 | 1 (ALTER DATABASE).
     pub read_only: Option<bool>,
+    /// PLACEMENT POLICY of new tables; empty for DEFAULT.
+    pub placement: Option<String>,
 }
 
 /// CREATE TABLE.
@@ -396,6 +398,8 @@ pub struct TableOptions {
     pub retention_s: Option<u64>,
     /// AUTO_PARTITION: partitions of the future that are added by themselves.
     pub auto_partition: Option<u64>,
+    /// PLACEMENT POLICY; empty for DEFAULT.
+    pub placement: Option<String>,
     /// The other ones, name in capitals and value as text (`ROW_FORMAT` → `DYNAMIC`); read, kept, and
     /// without effect.
     pub other: Vec<TableOption>,

@@ -1,6 +1,6 @@
 //! Statements about transactions, variables, accounts and the server.
 
-use super::{Expr, Query, Statement, TableName, VariableScope};
+use super::{Expr, PlacementTarget, Query, Statement, TableName, VariableScope};
 
 /// BEGIN, START TRANSACTION.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -178,6 +178,10 @@ pub enum Show {
     },
     /// SHOW CREATE TABLE.
     CreateTable(TableName),
+    /// SHOW CREATE PLACEMENT POLICY.
+    CreatePlacementPolicy(String),
+    /// SHOW PLACEMENT.
+    Placement(PlacementTarget),
     /// SHOW CREATE SEQUENCE.
     CreateSequence(TableName),
     /// SHOW CREATE DATABASE, SCHEMA.

@@ -148,6 +148,7 @@ impl VirtualTables for SystemTables {
             "precinct_shards" => precinct_tables::shards(self),
             "precinct_replicas" => precinct_tables::replicas(self),
             "precinct_operations" => precinct_tables::operations(self),
+            "placement_policies" => precinct_tables::placement_policies(self),
             "processlist" => processlist(self),
             "session_variables" | "global_variables" => {
                 variables(&self.variables, lower == "global_variables")

@@ -118,6 +118,37 @@ pub(super) fn replicas(tables: &SystemTables) -> VirtualTable {
     )
 }
 
+/// PLACEMENT_POLICIES, with the columns of TiDB's that mean something here.
+pub(super) fn placement_policies(tables: &SystemTables) -> VirtualTable {
+    let said = |value: Option<String>| text(value.unwrap_or_default());
+    let rows = tables.cluster().placement().policies.into_iter().map(|row| {
+        let followers = row.options.followers.map_or(Value::Null, Value::UInt);
+        vec![
+            text("def"),
+            text(row.name),
+            said(row.options.primary_region),
+            said(row.options.regions),
+            said(row.options.constraints),
+            said(row.options.leader_constraints),
+            followers,
+            text(row.state),
+        ]
+    });
+    computed(
+        &[
+            ("CATALOG_NAME", name_type().not_null()),
+            ("POLICY_NAME", name_type().not_null()),
+            ("PRIMARY_REGION", sentence()),
+            ("REGIONS", sentence()),
+            ("CONSTRAINTS", sentence()),
+            ("LEADER_CONSTRAINTS", sentence()),
+            ("FOLLOWERS", number()),
+            ("STATE", sentence()),
+        ],
+        rows.collect(),
+    )
+}
+
 /// PRECINCT_OPERATIONS: a row per split and per change of members that is under way.
 pub(super) fn operations(tables: &SystemTables) -> VirtualTable {
     let rows = tables.cluster().operations().into_iter().map(|row| {

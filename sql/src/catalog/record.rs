@@ -22,6 +22,9 @@ pub(super) struct DatabaseRecord {
     name: String,
     #[prost(uint32, tag = "3")]
     collation: u32,
+    /// Empty for none.
+    #[prost(string, tag = "4")]
+    placement: String,
 }
 
 /// A table.
@@ -76,6 +79,9 @@ pub(super) struct TableRecord {
     /// Of a broadcast table, at least one.
     #[prost(uint32, tag = "26")]
     copies: u32,
+    /// Placement policy; empty for none. With one, `sharding` is 3 and `sets` has one item, MAXVALUE.
+    #[prost(string, tag = "24")]
+    placement: String,
 }
 
 /// What goes to a set.
@@ -197,6 +203,7 @@ pub(super) fn encode_database(database: &DatabaseDef) -> Vec<u8> {
         id: database.id.0,
         name: database.name.clone(),
         collation: u32::from(database.collation.0),
+        placement: database.placement.clone(),
     }
     .encode_to_vec()
 }
@@ -204,7 +211,8 @@ pub(super) fn encode_database(database: &DatabaseDef) -> Vec<u8> {
 pub(super) fn decode_database(bytes: &[u8]) -> Result<DatabaseDef> {
     let record = DatabaseRecord::decode(bytes).map_err(corrupt)?;
     let collation = decode_collation(record.collation)?;
-    Ok(DatabaseDef { id: DatabaseId(record.id), name: record.name, collation })
+    let DatabaseRecord { id, name, placement, .. } = record;
+    Ok(DatabaseDef { id: DatabaseId(id), name, collation, placement })
 }
 
 pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
@@ -242,6 +250,7 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         index_version: table.index_version,
         partitioning: table.partitioning.as_deref().map(partition_record::encode),
         copies,
+        placement: table.placement.clone(),
     };
     Ok(record.encode_to_vec())
 }
@@ -338,6 +347,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         created_unix: record.created_unix,
         options: record.options,
         retention_s: record.retention_s,
+        placement: record.placement,
         partitioning: None,
     };
     let Some(partitioning) = record.partitioning else { return Ok(table) };

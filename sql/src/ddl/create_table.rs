@@ -6,6 +6,7 @@
 //! Not here: column types (`column_type`), partitions (`partition`), storing the definition (`ddl`).
 
 use super::column_type::{self, ColumnType};
+use super::placement::TablePlacement;
 use crate::ast;
 use crate::broadcast;
 use crate::catalog::{
@@ -48,6 +49,7 @@ pub(super) fn define(
     create: &ast::CreateTable,
     database: &DatabaseDef,
     id: TableId,
+    placement: Option<&TablePlacement>,
     ctx: &EvalContext,
 ) -> Result<TableDef> {
     refuse_unsupported(create)?;
@@ -77,6 +79,7 @@ pub(super) fn define(
         created_unix: ctx.now_unix_micros / 1_000_000,
         options: printed_options(options),
         retention_s: retention(options)?,
+        placement: placement.map_or(String::new(), |placement| placement.policy.clone()),
         // `partition` adds it.
         partitioning: None,
     };
@@ -100,7 +103,7 @@ pub(super) fn define(
         let default = define_default(definition, &table.columns[position], ctx)?;
         table.columns[position].default = default;
     }
-    define_sharding(create, &mut table, ctx)?;
+    define_sharding(create, &mut table, placement, ctx)?;
     Ok(table)
 }
 
@@ -610,6 +613,7 @@ fn name_keys<'a>(keys: Vec<Key<'a>>, table: &TableDef) -> Result<Vec<(String, Ke
 fn define_sharding(
     create: &ast::CreateTable,
     table: &mut TableDef,
+    placement: Option<&TablePlacement>,
     ctx: &EvalContext,
 ) -> Result<()> {
     use ast::{DistributionMethod, ShardingClause};
@@ -645,6 +649,14 @@ fn define_sharding(
         }
     }
     refuse_global(&table.indexes, table)?;
+    if let (Some(placement), Sharding::Hash(columns)) = (placement, &table.sharding)
+        && let Some(column) = columns.first().copied()
+    {
+        // As without a policy, but over the slots of one set.
+        let (set, slots) = (placement.set, placement.slots);
+        let items = vec![SetItem { set, slots, values: ItemValues::Rest }];
+        table.sharding = Sharding::Range(Distribution { column, spread: columns.clone(), items });
+    }
     let mut indexes = std::mem::take(&mut table.indexes);
     place_unique(&mut indexes, table);
     table.indexes = indexes;

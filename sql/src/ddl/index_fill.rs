@@ -50,8 +50,7 @@ pub(super) async fn fill(
 ) -> Result<Batch> {
     let Some(mut txn) = begin(client, job).await? else { return Ok(Batch::Stale) };
     let mut done = job.clone();
-    let (mut rows, over) =
-        walk(&mut txn, table, IndexId::PRIMARY, &mut done.filled, limit).await?;
+    let (mut rows, over) = walk(&mut txn, table, IndexId::PRIMARY, &mut done.filled, limit).await?;
     let full = rows.is_full();
     // The row of the first copy gives all copies their entries.
     rows.pairs.retain(|(key, _)| broadcast::is_first(table, key));

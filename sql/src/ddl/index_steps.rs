@@ -218,6 +218,7 @@ mod tests {
             created_unix: 0,
             options: String::new(),
             retention_s: 0,
+            placement: String::new(),
         }
     }
 

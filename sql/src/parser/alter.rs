@@ -17,7 +17,15 @@ impl Parser<'_> {
             "TABLE" => self.alter_table(),
             "DATABASE" | "SCHEMA" => {
                 self.at += 2;
-                let unnamed = ["DEFAULT", "CHARACTER", "COLLATE", "CHARSET", "READ", "ENCRYPTION"];
+                let unnamed = [
+                    "DEFAULT",
+                    "CHARACTER",
+                    "COLLATE",
+                    "CHARSET",
+                    "READ",
+                    "ENCRYPTION",
+                    "PLACEMENT",
+                ];
                 let name = if self.is_any(&unnamed) { None } else { Some(self.identifier()?) };
                 let start = self.at;
                 let options = self.database_options()?;
@@ -28,6 +36,8 @@ impl Parser<'_> {
             }
             "USER" => self.alter_account(),
             "SEQUENCE" => self.alter_sequence(),
+            "PLACEMENT" => self.alter_placement_policy(),
+            "SET" => self.alter_set(),
             "NODE" => {
                 self.at += 2;
                 let node = self.number()?;

@@ -20,6 +20,10 @@ impl Parser<'_> {
             "INDEX" | "UNIQUE" | "FULLTEXT" | "SPATIAL" | "GLOBAL" => self.create_index(),
             "USER" | "ROLE" => self.create_account(),
             "SEQUENCE" => self.create_sequence(),
+            "PLACEMENT" => self.create_placement_policy(),
+            "OR" if self.is_at(2, "REPLACE") && self.is_at(3, "PLACEMENT") => {
+                self.create_placement_policy()
+            }
             "PROCEDURE" | "FUNCTION" | "TRIGGER" | "EVENT" => {
                 let what = format!("CREATE {}", self.upper_at(1));
                 Ok(self.unsupported_to_the_end(&what))
@@ -71,6 +75,7 @@ impl Parser<'_> {
             }
             "USER" | "ROLE" => self.drop_account(),
             "SEQUENCE" => self.drop_sequence(),
+            "PLACEMENT" => self.drop_placement_policy(),
             "PREPARE" => {
                 self.at += 2;
                 Ok(Statement::Deallocate(self.identifier()?))
@@ -139,6 +144,8 @@ impl Parser<'_> {
             } else if self.accept(&["READ", "ONLY"]) {
                 self.accept_kind(TokenKind::Equal);
                 options.read_only = Some(!self.accept_word("DEFAULT") && self.number()? != 0);
+            } else if let Some(policy) = self.placement_policy()? {
+                options.placement = Some(policy);
             } else if self.at > start {
                 return Err(self.error());
             } else {
@@ -332,6 +339,10 @@ impl Parser<'_> {
         if self.accept_word("COLLATE") {
             self.accept_kind(TokenKind::Equal);
             options.collation = Some(self.charset_name()?);
+            return Ok(true);
+        }
+        if let Some(policy) = self.placement_policy()? {
+            options.placement = Some(policy);
             return Ok(true);
         }
         self.at = start;

@@ -146,6 +146,7 @@ impl Parser<'_> {
                 self.expect_word("WHY")?;
                 Show::ShardWhy(shard)
             }
+            "PLACEMENT" => self.show_placement()?,
             "NODES" => Show::Nodes(self.show_filter()?),
             "REBALANCE" => Show::Rebalance { plan: self.accept_word("PLAN") },
             "DDL" => {
@@ -227,6 +228,10 @@ impl Parser<'_> {
         Ok(match kind.as_str() {
             "TABLE" => Show::CreateTable(self.table_name()?),
             "SEQUENCE" => Show::CreateSequence(self.table_name()?),
+            "PLACEMENT" => {
+                self.expect_word("POLICY")?;
+                Show::CreatePlacementPolicy(self.identifier()?)
+            }
             "DATABASE" | "SCHEMA" => {
                 let if_not_exists = self.if_not_exists();
                 Show::CreateDatabase { if_not_exists, name: self.identifier()? }

@@ -105,6 +105,7 @@ impl Printer {
         self.optional(" READ ONLY ", &options.read_only, |printer, read_only| {
             printer.text(if *read_only { "1" } else { "0" });
         });
+        self.optional(" ", &options.placement, |printer, policy| printer.placement_policy(policy));
     }
 
     fn table_head(&mut self, temporary: bool, if_not_exists: bool) {
@@ -230,6 +231,9 @@ impl Printer {
         }
         if let Some(value) = options.auto_partition {
             part(&|p| p.value(format_args!("AUTO_PARTITION={value}")));
+        }
+        if let Some(policy) = &options.placement {
+            part(&|p| p.placement_policy(policy));
         }
         if let Some(charset) = &options.charset {
             part(&|p| {

@@ -315,6 +315,11 @@ impl Printer {
                 self.text("CREATE TABLE ");
                 self.table(table);
             }
+            Show::CreatePlacementPolicy(name) => {
+                self.text("CREATE PLACEMENT POLICY ");
+                self.name(name);
+            }
+            Show::Placement(target) => self.placement_target(target),
             Show::CreateSequence(sequence) => {
                 self.text("CREATE SEQUENCE ");
                 self.table(sequence);

@@ -346,6 +346,7 @@ impl Session {
             | Statement::CreateIndex(_)
             | Statement::DropIndex(_)
             | Statement::Sequence(_)
+            | Statement::Placement(_)
             | Statement::Account(_) => {
                 self.commit_open().await?;
                 self.check_writable()?;

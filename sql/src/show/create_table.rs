@@ -91,6 +91,10 @@ fn push_options(
     if table.retention_s > 0 {
         write!(out, " /*!{OWN_VERSION_NUMBER} RETENTION_SECONDS={} */", table.retention_s)?;
     }
+    if !table.placement.is_empty() {
+        let policy = quoted(&table.placement);
+        write!(out, " /*!{OWN_VERSION_NUMBER} PLACEMENT POLICY={policy} */")?;
+    }
     let auto = table.partitioning.as_ref().map_or(0, |partitioning| partitioning.auto);
     if auto > 0 {
         write!(out, " /*!{OWN_VERSION_NUMBER} AUTO_PARTITION={auto} */")?;
@@ -108,13 +112,23 @@ fn prints_sharding(table: &TableDef, style: ShardingStyle) -> bool {
 
 /// Whether the partitions stand before the clause that says how rows are spread.
 fn stands_last(table: &TableDef) -> bool {
-    table.partitioning.is_some() && table.sharding.distribution().is_some()
+    let over_sets = table.placement.is_empty() && table.sharding.distribution().is_some();
+    table.partitioning.is_some() && over_sets
 }
 
 /// The clause that says how rows are spread. A hidden row id has none.
 fn push_sharding(out: &mut String, table: &TableDef) -> std::fmt::Result {
     let name = |column: usize| table.columns[column].name.as_str();
-    match &table.sharding {
+    let hashed;
+    let sharding = match &table.sharding {
+        // The policy says which set.
+        Sharding::Range(by) if !table.placement.is_empty() => {
+            hashed = Sharding::Hash(by.spread.clone());
+            &hashed
+        }
+        sharding => sharding,
+    };
+    match sharding {
         Sharding::Hash(columns) if columns.iter().any(|column| table.columns[*column].hidden) => {
             Ok(())
         }

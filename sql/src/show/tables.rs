@@ -11,6 +11,7 @@ use crate::catalog::information_schema::{
 use crate::catalog::{Catalog, Sharding, TableDef, performance_schema};
 use crate::collation::CollationId;
 use crate::dml::find_table;
+use crate::lexer::OWN_VERSION_NUMBER;
 use crate::session::{ColumnFlags, ColumnMeta, Session};
 use crate::types::SqlType;
 use crate::value::{Row, Value};
@@ -321,10 +322,14 @@ pub(super) async fn create_database(
     if !info.is_default || info.charset == "utf8mb4" {
         collate = format!(" COLLATE {}", info.name);
     }
+    let placement = match database.placement.as_str() {
+        "" => String::new(),
+        policy => format!(" /*!{OWN_VERSION_NUMBER} PLACEMENT POLICY={} */", quoted(policy)),
+    };
     let exists = if if_not_exists { "/*!32312 IF NOT EXISTS*/ " } else { "" };
     let statement = format!(
         "CREATE DATABASE {exists}{} /*!40100 DEFAULT CHARACTER SET {}{collate} */ \
-         /*!80016 DEFAULT ENCRYPTION='N' */",
+         /*!80016 DEFAULT ENCRYPTION='N' */{placement}",
         quoted(name),
         info.charset
     );

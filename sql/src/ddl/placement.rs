@@ -1,0 +1,260 @@
+//! Placement policies: their statements, and where a table with one lies.
+//!
+//! ```text
+//! CREATE TABLE … PLACEMENT POLICY=eu ──> a set under eu; none yet: the last set under no policy comes under it
+//!                                         rows: as in a hash table, but over the slots of that set alone
+//! ```
+//!
+//! Policies and the slots under them are the cluster's (`placement`); databases and tables name them in the catalog. A
+//! table's rows stay in their set, so its policy never changes; the policy itself can say something else.
+
+use super::{Touched, change, check_own, create_table, existing_database};
+use crate::ast::{self, PlacementStatement, ShardingClause};
+use crate::catalog::{Catalog, DatabaseDef, TableDef};
+use crate::context::EvalContext;
+use crate::instance::Cluster;
+use crate::placement::{PlacementAnswer, PlacementChange, PlacementRefusal, PutPolicy};
+use crate::session::{Outcome, Session};
+use crate::sets::{self, Sets};
+use crate::{Error, Result};
+use base::SlotRange;
+use std::sync::Arc;
+
+/// Where a table with a policy lies.
+pub(super) struct TablePlacement {
+    /// The policy.
+    pub policy: String,
+    /// The set.
+    pub set: u32,
+    /// Its slots.
+    pub slots: SlotRange,
+}
+
+/// Runs a statement about policies.
+pub(super) async fn run(session: &mut Session, statement: &PlacementStatement) -> Result<Outcome> {
+    let ctx = session.dml_context(Vec::new(), false);
+    let cluster = session.instance.config.cluster.clone();
+    match statement {
+        PlacementStatement::Create { or_replace, if_not_exists, name, options } => {
+            let wrong = |name: &str| Error::wrong_arguments(format!("PLACEMENT POLICY '{name}'"));
+            create_table::check_identifier(name, wrong)?;
+            if name.eq_ignore_ascii_case("default") {
+                return Err(wrong(name));
+            }
+            let how = if *or_replace { PutPolicy::Either } else { PutPolicy::New };
+            let put = PlacementChange::Put { name: key(name), options: options.clone(), how };
+            match ask(&cluster, put).await {
+                Err(PlacementRefusal::Exists) if *if_not_exists => {
+                    ctx.note(Error::placement_policy_exists(name));
+                }
+                answer => warn(&ctx, answer.map_err(|why| refused(why, name, &ctx))?),
+            }
+        }
+        PlacementStatement::Alter { if_exists, name, options } => {
+            let how = PutPolicy::Old;
+            let put = PlacementChange::Put { name: key(name), options: options.clone(), how };
+            match ask(&cluster, put).await {
+                Err(PlacementRefusal::Unknown) if *if_exists => {
+                    ctx.note(Error::unknown_placement_policy(name));
+                }
+                answer => warn(&ctx, answer.map_err(|why| refused(why, name, &ctx))?),
+            }
+        }
+        PlacementStatement::Drop { if_exists, name } => {
+            let catalog = session.instance.catalog.current().await?;
+            if let Some(user) = user_of(&catalog, &key(name)) {
+                return Err(Error::placement_policy_in_use(name, user));
+            }
+            match ask(&cluster, PlacementChange::Drop { name: key(name) }).await {
+                Err(PlacementRefusal::Unknown) if *if_exists => {
+                    ctx.note(Error::unknown_placement_policy(name));
+                }
+                answer => warn(&ctx, answer.map_err(|why| refused(why, name, &ctx))?),
+            }
+        }
+        PlacementStatement::Set { set, policy } => {
+            let sets = Sets::of_context(&ctx)?;
+            let slots = slots_of(&sets, sets.by_name(set)?)?;
+            let policy = policy.as_deref().map(key);
+            let catalog = session.instance.catalog.current().await?;
+            let other = |table: &&TableDef| {
+                let lies_there = table.sharding.distribution().is_some_and(|by| {
+                    let meets = |own: SlotRange| own.start < slots.end && slots.start < own.end;
+                    by.items.iter().any(|item| meets(item.slots))
+                });
+                let named = Some(table.placement.as_str());
+                lies_there && !table.placement.is_empty() && named != policy.as_deref()
+            };
+            let tables = catalog.databases().flat_map(|database| catalog.tables(&database.name));
+            if let Some(table) = tables.map(|table| &**table).find(other) {
+                let user = format!("table {}", table.qualified_name());
+                return Err(Error::placement_policy_in_use(&table.placement, user));
+            }
+            let name = policy.clone().unwrap_or_default();
+            let answer = ask(&cluster, PlacementChange::Assign { slots, policy }).await;
+            warn(&ctx, answer.map_err(|why| refused(why, &name, &ctx))?);
+        }
+    }
+    Ok(Outcome::done())
+}
+
+/// ALTER DATABASE … PLACEMENT POLICY: what tables get that are made from now on.
+pub(super) async fn alter_database(
+    session: &mut Session,
+    alter: &ast::AlterDatabase,
+) -> Result<Outcome> {
+    let placement = alter.options.placement.clone();
+    let only = ast::DatabaseOptions { placement, ..ast::DatabaseOptions::default() };
+    let Some(policy) = alter.options.placement.as_deref().filter(|_| alter.options == only) else {
+        return Err(Error::not_supported(
+            "ALTER DATABASE but for PLACEMENT POLICY: name the character set in CREATE TABLE",
+        ));
+    };
+    session.dml_context(Vec::new(), false);
+    let name = alter.name.clone().or_else(|| session.database.clone());
+    let name = name.ok_or_else(Error::no_database)?;
+    check_own(session, &name)?;
+    let placement = known(session, policy)?;
+    change(session, Touched::NewDatabase, |change| {
+        let old = existing_database(&change.catalog, &name)?;
+        let new = DatabaseDef { placement: placement.clone(), ..DatabaseDef::clone(old) };
+        if new == **old {
+            return Ok(false);
+        }
+        change.put_database(&new)?;
+        Ok(true)
+    })
+    .await?;
+    Ok(Outcome::done())
+}
+
+/// The policy that a database or table names, as it is kept; empty for none.
+///
+/// # Errors
+/// 8239.
+pub(super) fn known(session: &Session, policy: &str) -> Result<String> {
+    let name = key(policy);
+    let is_known = || session.instance.config.cluster.placement().policy(&name).is_some();
+    if !name.is_empty() && !is_known() {
+        return Err(Error::unknown_placement_policy(policy));
+    }
+    Ok(name)
+}
+
+/// Where a new table lies that is to have a policy, by its own or by its database's word.
+///
+/// # Errors
+/// 8239; 1235 when its rows are spread in another way.
+pub(super) async fn of_new_table(
+    session: &mut Session,
+    create: &ast::CreateTable,
+    database: &str,
+    ctx: &EvalContext,
+) -> Result<Option<TablePlacement>> {
+    let catalog = session.instance.catalog.current().await?;
+    let inherited = catalog.database(database).map_or("", |found| found.placement.as_str());
+    let own = create.options.placement.as_deref();
+    let policy = own.unwrap_or(inherited);
+    if policy.is_empty() || catalog.is_name_taken(database, &create.name.name) {
+        return Ok(None);
+    }
+    existing_database(&catalog, database)?;
+    let by_hash = match &create.sharding {
+        None | Some(ShardingClause::ShardKey(_)) => true,
+        Some(ShardingClause::DistributedBy { method, .. }) => {
+            *method == ast::DistributionMethod::Hash
+        }
+        Some(ShardingClause::Single | ShardingClause::Broadcast { .. }) => false,
+    };
+    if !by_hash {
+        let refusal = Error::not_supported(
+            "PLACEMENT POLICY of a table that is not spread by a hash: rows of RANGE and LIST follow the policies of their \
+             sets (ALTER SET), and shardkey=noshardkey has none",
+        );
+        if own.is_some() {
+            return Err(refusal);
+        }
+        ctx.note(refusal);
+        return Ok(None);
+    }
+    let cluster = session.instance.config.cluster.clone();
+    let sets = Sets::of_context(ctx)?;
+    let ranges = sets.numbers().filter_map(|number| sets.slots(number)).collect();
+    let wanted = PlacementChange::Use { policy: key(policy), sets: ranges };
+    let answer = ask(&cluster, wanted).await.map_err(|why| refused(why, policy, ctx))?;
+    let slots = answer.slots.ok_or_else(|| Error::internal("a policy without slots"))?;
+    let set = sets.numbers().find(|number| sets.slots(*number) == Some(slots));
+    let set = set.ok_or_else(|| Error::internal("slots of no set"))?;
+    if answer.taken {
+        ctx.note(Error::cluster_refuses(format!(
+            "{} has come under placement policy '{}': rows that other tables have there move with it",
+            sets::name(set),
+            key(policy)
+        )));
+    }
+    warn(ctx, answer);
+    Ok(Some(TablePlacement { policy: key(policy), set, slots }))
+}
+
+/// Warns of what a new table with a policy has outside of its set: entries of global indexes.
+pub(super) fn warn_of_global(table: &TableDef, ctx: &EvalContext) {
+    let global = table.indexes.iter().find(|index| index.global);
+    if let Some(index) = global.filter(|_| !table.placement.is_empty()) {
+        ctx.warn(Error::cluster_refuses(format!(
+            "entries of the global index '{}' lie in all sets, not only where placement policy '{}' wants the rows",
+            index.name, table.placement
+        )));
+    }
+}
+
+/// Who names a policy in the catalog.
+fn user_of(catalog: &Catalog, policy: &str) -> Option<String> {
+    let database = catalog.databases().find(|database| database.placement == policy);
+    let mut tables = catalog.databases().flat_map(|database| catalog.tables(&database.name));
+    let table = tables.find(|table| table.placement == policy);
+    database
+        .map(|database| format!("database {}", database.name))
+        .or_else(|| table.map(|table| format!("table {}", table.qualified_name())))
+}
+
+/// A policy's name as it is kept.
+pub(crate) fn key(name: &str) -> String {
+    name.to_lowercase()
+}
+
+async fn ask(
+    cluster: &Arc<dyn Cluster>,
+    change: PlacementChange,
+) -> std::result::Result<PlacementAnswer, PlacementRefusal> {
+    cluster.alter_placement(change).await
+}
+
+fn slots_of(sets: &Sets, set: u32) -> Result<SlotRange> {
+    sets.slots(set).ok_or_else(|| Error::internal("a set without slots"))
+}
+
+fn warn(ctx: &EvalContext, answer: PlacementAnswer) {
+    for warning in answer.warnings {
+        ctx.warn(Error::cluster_refuses(warning));
+    }
+}
+
+fn refused(why: PlacementRefusal, name: &str, ctx: &EvalContext) -> Error {
+    match why {
+        PlacementRefusal::Exists => Error::placement_policy_exists(name),
+        PlacementRefusal::Unknown => Error::unknown_placement_policy(name),
+        PlacementRefusal::InUse(slots) => {
+            let set = Sets::of_context(ctx)
+                .ok()
+                .and_then(|sets| sets.numbers().find(|number| sets.slots(*number) == Some(slots)));
+            let last = slots.end.saturating_sub(1);
+            let user = set.map_or(format!("slots {} to {last}", slots.start), sets::name);
+            Error::placement_policy_in_use(name, user)
+        }
+        PlacementRefusal::NoSet => Error::cluster_refuses(format!(
+            "no set is left for placement policy '{name}': each one is under another policy; take one back with ALTER SET \
+             … PLACEMENT POLICY=DEFAULT, or have more sets ([sql] tdsql_sets)"
+        )),
+        PlacementRefusal::Other(sentence) => Error::cluster_refuses(sentence),
+    }
+}
