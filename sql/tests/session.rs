@@ -475,7 +475,7 @@ impl Sessions {
                 (Damage::Spoil, _) => {
                     let mut value = value.to_vec();
                     *value.last_mut().ok_or("it has no value")? ^= 1;
-                    txn.put(first, value.into(), Expect::Any)?;
+                    txn.put(first, value, Expect::Any)?;
                 }
                 (Damage::Lose | Damage::Misdirect, _) => txn.delete(first, Expect::Any)?,
             }

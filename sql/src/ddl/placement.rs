@@ -111,7 +111,7 @@ pub(super) async fn alter_database(
         ));
     };
     session.dml_context(Vec::new(), false);
-    let name = alter.name.clone().or_else(|| session.database.clone());
+    let name = alter.name.clone().or_else(|| session.database.as_deref().map(String::from));
     let name = name.ok_or_else(Error::no_database)?;
     check_own(session, &name)?;
     let placement = known(session, policy)?;

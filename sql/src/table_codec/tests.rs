@@ -66,6 +66,7 @@ fn table() -> TableDef {
         created_unix: 0,
         options: String::new(),
         retention_s: 0,
+        placement: String::new(),
     }
 }
 
