@@ -322,6 +322,8 @@ pub const TABLE_COLUMNS_MAX: usize = 1017;
 pub const TABLE_INDEXES_MAX: usize = 64;
 /// Partitions of a table (MySQL's limit).
 pub const PARTITIONS_MAX: usize = 8192;
+/// Ranges of a table that is sharded by ranges of keys: they are looked through for each row.
+pub const KEY_RANGES_MAX: usize = 1024;
 /// Partitions of the future that AUTO_PARTITION may ask for.
 pub const AUTO_PARTITIONS_MAX: u32 = 366;
 /// Periods before today's that AUTO_PARTITION fills in with a partition each, when nobody has added any for long.

@@ -30,10 +30,10 @@ use crate::expr::Expr;
 use crate::table_codec;
 use crate::value::Value;
 use base::key_range::prefix_end;
-use base::{KeyRange, SlotFilter, TableId};
+use base::{KeyRange, Slot, SlotFilter, SlotRange, TableId};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
-use term::Terms;
+use term::{Range, Terms};
 
 pub use read::{ReadOptions, RowReader, read};
 
@@ -127,7 +127,21 @@ pub fn shard_of(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Resu
 
 /// The access with everything a planner wants to know about it.
 pub fn plan(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<Choice> {
-    let terms = Terms::of(table, conjuncts, ctx)?;
+    plan_of(table, &Terms::of(table, conjuncts, ctx)?, ctx)
+}
+
+/// The access for rows whose column lies in a range.
+pub(crate) fn of_range(
+    table: &TableDef,
+    column: usize,
+    range: Range,
+    ctx: &EvalContext,
+) -> Result<Choice> {
+    let ranges = BTreeMap::from([(column, range)]);
+    plan_of(table, &Terms { ranges, ..Terms::default() }, ctx)
+}
+
+fn plan_of(table: &TableDef, terms: &Terms, ctx: &EvalContext) -> Result<Choice> {
     let fixed: BTreeSet<usize> = terms
         .points
         .iter()
@@ -135,7 +149,7 @@ pub fn plan(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<C
         .map(|(column, _)| *column)
         .collect();
     let partitions = match &table.partitioning {
-        Some(partitioning) => Some(prune::partitions(table, partitioning, &terms)?),
+        Some(partitioning) => Some(prune::partitions(table, partitioning, terms)?),
         None => None,
     };
     let ids = ids_of(table, partitions.as_deref());
@@ -146,13 +160,20 @@ pub fn plan(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<C
             Some(_) => Access::Partitions(ids.clone()),
         },
         covered: BTreeSet::new(),
-        shard: shard(table, &terms)?,
-        slots: slots(table, &terms, ctx),
+        shard: shard(table, terms)?,
+        slots: slots(table, terms, ctx),
         fixed,
         known_columns: 0,
         possible: Vec::new(),
         partitions,
     };
+    if choice.shard.is_none()
+        && let Some([SlotRange { start, end }]) = choice.slots.as_ref().map(SlotFilter::ranges)
+        && *end == *start + 1
+    {
+        // All that can match lies in one slot: a table by ranges of keys.
+        choice.shard = Some(table_codec::key_in_slot(table, Slot(*start as u16)));
+    }
     if terms.never {
         choice.access = Access::Nothing;
     }
@@ -161,7 +182,7 @@ pub fn plan(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<C
     }
     let mut best: Option<(Score, Candidate)> = None;
     for (position, index) in table.indexes.iter().enumerate() {
-        let Some(candidate) = candidate(table, &ids, position, &terms)? else { continue };
+        let Some(candidate) = candidate(table, &ids, position, terms)? else { continue };
         choice.possible.push(position);
         let score = candidate.score(index);
         if best.as_ref().is_none_or(|(before, _)| score > *before) {
@@ -372,8 +393,8 @@ fn shard(table: &TableDef, terms: &Terms) -> Result<Option<Bytes>> {
     Ok(Some(table_codec::key_in_slot(table, slot)))
 }
 
-/// The slots that a statement's sets leave to it and, of a table by RANGE or LIST, those of the sets that have rows as the
-/// terms want them.
+/// The slots that a statement's sets leave to it and, of a table by RANGE or LIST or by ranges of keys, those that have rows as
+/// the terms want them.
 fn slots(table: &TableDef, terms: &Terms, ctx: &EvalContext) -> Option<SlotFilter> {
     let own = table.sharding.distribution().and_then(|by| {
         let ty = &table.columns[by.column].ty;

@@ -19,7 +19,7 @@
 //! (`indexes`).
 //!
 //! Not here: all of ALTER TABLE but indexes, the retention, AUTO_INCREMENT, ENABLE KEYS (which has nothing to do) and those changes
-//! of partitions that move no row (`partition`, `future_partitions`): refused with 1235.
+//! of partitions and ranges that move no row (`partition`, `future_partitions`, `ranges`): refused with 1235.
 
 pub(crate) mod account;
 mod column_type;
@@ -31,6 +31,7 @@ mod index_steps;
 pub(crate) mod indexes;
 mod partition;
 pub(crate) mod password;
+mod ranges;
 mod sequence;
 
 use crate::ast::{self, Statement, TableChange};
@@ -194,10 +195,20 @@ impl Touched<'_> {
 async fn change(
     session: &mut Session,
     touched: Touched<'_>,
+    plan: impl FnMut(&mut SchemaChange) -> Result<bool>,
+) -> Result<()> {
+    change_after(session, touched, None, plan).await
+}
+
+/// The same for a change that divides a range of a table: it must be empty above the new bound while the table is locked.
+async fn change_after(
+    session: &mut Session,
+    touched: Touched<'_>,
+    division: Option<&ranges::Division<'_>>,
     mut plan: impl FnMut(&mut SchemaChange) -> Result<bool>,
 ) -> Result<()> {
     touched.check_own_locks(&session.table_locks)?;
-    let made = make(session, &touched, &mut plan).await;
+    let made = make(session, &touched, division, &mut plan).await;
     session.release_defined().await;
     let Some(version) = made? else { return Ok(()) };
     announce(&session.instance, version).await;
@@ -218,6 +229,7 @@ async fn announce(instance: &Instance, version: u64) {
 async fn make(
     session: &mut Session,
     touched: &Touched<'_>,
+    division: Option<&ranges::Division<'_>>,
     plan: &mut impl FnMut(&mut SchemaChange) -> Result<bool>,
 ) -> Result<Option<u64>> {
     let client = session.instance.config.client.clone();
@@ -225,6 +237,10 @@ async fn make(
     session.lock_to_define(touched.taken(&catalog)).await?;
     let mut attempt = 0;
     loop {
+        if let Some(division) = division {
+            let instance = session.instance.clone();
+            division.check_empty(&instance).await?;
+        }
         let mut change = SchemaChange::begin(&client).await?;
         let taken = touched.taken(&change.catalog);
         let alone = session.table_locks.have_alone(&taken, &change.locks)?;
@@ -437,7 +453,8 @@ async fn like(
     Ok(wanted)
 }
 
-/// ALTER TABLE: indexes, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, changes of partitions, or nothing to do.
+/// ALTER TABLE: indexes, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, changes of partitions or ranges, or nothing to
+/// do.
 async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
     let database = database_of(session, &alter.table)?.to_string();
@@ -450,6 +467,9 @@ async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<O
     }
     if partition::is_change(&alter.changes)? {
         return partition::alter(session, &alter.table, &alter.changes[0]).await;
+    }
+    if let [TableChange::SplitRange(bound)] = alter.changes.as_slice() {
+        return ranges::split(session, &alter.table, bound).await;
     }
     if let Some(auto) = auto_alone(&alter.changes)? {
         return partition::set_auto(session, &alter.table, auto).await;

@@ -6,6 +6,7 @@
 //! Not here: column types (`column_type`), partitions (`partition`), storing the definition (`ddl`).
 
 use super::column_type::{self, ColumnType};
+use super::ranges;
 use crate::ast;
 use crate::catalog::{
     ColumnDef, DatabaseDef, DefaultValue, Distribution, IndexColumn, IndexDef, IndexState,
@@ -568,6 +569,10 @@ fn define_sharding(
         None => Sharding::Hash(table.primary().columns.iter().map(|c| c.column).collect()),
         Some(ShardingClause::ShardKey(name)) => Sharding::Hash(vec![find(name)?]),
         Some(ShardingClause::Single) => Sharding::Single,
+        Some(ShardingClause::ByRange { columns, bounds }) => {
+            let columns = columns.iter().map(|name| find(name)).collect::<Result<Vec<_>>>()?;
+            Sharding::Keys(ranges::define(table, &columns, bounds, ctx)?)
+        }
         Some(ShardingClause::Broadcast { .. }) => {
             return Err(Error::not_supported(
                 "broadcast tables: leave shardkey=noshardkey_allset out, or use shardkey=noshardkey",
@@ -629,7 +634,7 @@ fn define_distribution(
 ) -> Result<Distribution> {
     use ast::DistributionValues;
     let definition = &table.columns[column];
-    check_distribution_type(definition)?;
+    check_distribution_type(definition, "TDSQL_DISTRIBUTED BY RANGE or LIST")?;
     let values = items.iter().map(|item| match &item.values {
         DistributionValues::LessThan(_) | DistributionValues::Maxvalue => 1,
         DistributionValues::In(values) => values.len(),
@@ -691,7 +696,7 @@ fn define_distribution(
 }
 
 /// Refuses columns whose values are no good as bounds.
-fn check_distribution_type(column: &ColumnDef) -> Result<()> {
+pub(super) fn check_distribution_type(column: &ColumnDef, clause: &str) -> Result<()> {
     let ty = &column.ty;
     let fits = match ty.domain() {
         Domain::Integer | Domain::Decimal | Domain::Text | Domain::Bytes | Domain::Date => true,
@@ -702,15 +707,14 @@ fn check_distribution_type(column: &ColumnDef) -> Result<()> {
         return Ok(());
     }
     Err(Error::not_supported(format!(
-        "TDSQL_DISTRIBUTED BY RANGE or LIST of the {} column '{}': use a column of whole numbers, DECIMAL, CHAR, VARCHAR, \
-         DATE or DATETIME",
+        "{clause} of the {} column '{}': use a column of whole numbers, DECIMAL, CHAR, VARCHAR, DATE or DATETIME",
         ty.kind_name(),
         column.name
     )))
 }
 
 /// A value of RANGE or LIST as one of the column's.
-fn distribution_value(
+pub(super) fn distribution_value(
     expr: &ast::Expr,
     column: &ColumnDef,
     ctx: &EvalContext,
