@@ -24,6 +24,7 @@
 
 pub mod cache;
 pub mod distribution;
+pub(crate) mod dropped;
 pub(crate) mod index_jobs;
 pub mod information_schema;
 mod innodb_trx;
@@ -45,6 +46,7 @@ use std::time::Duration;
 
 pub use cache::CatalogCache;
 pub use distribution::{Distribution, ItemValue, ItemValues, SetItem};
+pub use dropped::DroppedTable;
 pub use information_schema::{VirtualTable, virtual_table};
 pub use partition::Partitioning;
 pub use sequence::SequenceDef;

@@ -13,7 +13,7 @@
 //!
 //! A schema change is acknowledged when no node can run a statement against the old catalog any more.
 //! Dropping or truncating a table removes its definition; its rows stay under an id that is never used
-//! again, recorded in the meta shard for a job that removes them.
+//! again, recorded in the meta shard until they are removed (`catalog::dropped`).
 //!
 //! Indexes are added and dropped while the table is used: a schema change begins a job, and the statement waits for it
 //! (`indexes`).
