@@ -52,7 +52,7 @@ pub(super) async fn look(
             match pass(&local.shard, table, safe_points, &mut bytes_left, counters).await {
                 Ok(Pass { dropped, is_empty }) => {
                     if dropped > 0 {
-                        tracing::info!(%shard, table = table.name, dropped, "rows of a dropped table removed");
+                        tracing::info!(%shard, table = %table.name, dropped, "rows of a dropped table removed");
                     }
                     if is_empty && let Err(error) = instance.note_empty(table.id, slots).await {
                         tracing::debug!(%shard, %error, "a dropped table is not noted to be gone");
