@@ -108,6 +108,10 @@ pub const COLLECT_STEP_BYTES: u64 = 1 << 20;
 pub const COLLECT_STEP_KEYS: usize = 512;
 /// Bytes of versions that the collector passes per second on a node.
 pub const COLLECT_BYTES_PER_SECOND: u64 = 32 << 20;
+/// Dropped tables whose rows a look at a shard removes, at most; the others wait for the next look.
+pub const DROPPED_TABLES_A_LOOK: usize = 64;
+/// Bytes of dropped tables that a node's look removes, about: old versions of other tables wait meanwhile.
+pub const DROPPED_BYTES_A_LOOK: u64 = 1 << 30;
 /// How often the collector looks whether a shard is due.
 pub const COLLECT_LOOK_PAUSE: Duration = Duration::from_secs(5);
 /// Shortest time between two passes of the collector over one shard.
@@ -324,6 +328,8 @@ pub const TABLE_INDEXES_MAX: usize = 64;
 pub const BROADCAST_COPIES: u32 = 8;
 /// Partitions of a table (MySQL's limit).
 pub const PARTITIONS_MAX: usize = 8192;
+/// Ranges of a table that is sharded by ranges of keys: they are looked through for each row.
+pub const KEY_RANGES_MAX: usize = 1024;
 /// Partitions of the future that AUTO_PARTITION may ask for.
 pub const AUTO_PARTITIONS_MAX: u32 = 366;
 /// Periods before today's that AUTO_PARTITION fills in with a partition each, when nobody has added any for long.

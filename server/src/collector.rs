@@ -20,10 +20,12 @@
 //! 3. At most a twentieth of the time goes to passes, at `COLLECT_BYTES_PER_SECOND`.
 //! 4. Retentions come from the catalog under its lease: once ALTER TABLE has answered, passes that begin go by the new one.
 //!
-//! Rows that a shard gave away when it was split go at the same rate, once, whatever their age (`foreign`).
+//! Rows that a shard gave away when it was split go at the same rate, once, whatever their age (`foreign`), and those of dropped
+//! tables once the safe point lies after the DROP (`dropped`).
 //!
 //! Not here: transaction records (`record_collector`).
 
+mod dropped;
 mod foreign;
 pub(crate) mod walk;
 
@@ -59,6 +61,8 @@ pub struct CollectorCounters {
     pub records_passed: AtomicU64,
     /// Keys dropped that belong to another shard since a split.
     pub foreign_dropped: AtomicU64,
+    /// Versions dropped because their table was.
+    pub of_dropped_tables: AtomicU64,
     /// Old locks resolved.
     pub locks_resolved: AtomicU64,
     /// How old, when this was last looked at, the oldest transaction was that keeps younger ones' records.
@@ -174,6 +178,8 @@ pub struct Collecting {
 pub async fn run(collecting: Collecting) {
     let Collecting { client, local, clock, gossip, instance, retention, counters } = collecting;
     let mut memories: BTreeMap<ShardId, Memory> = BTreeMap::new();
+    // When dropped tables were last looked for.
+    let mut removed: Option<Duration> = None;
     loop {
         tokio::time::sleep(COLLECT_LOOK_PAUSE).await;
         let leads = walk::led_here(&local, &mut memories);
@@ -187,6 +193,10 @@ pub async fn run(collecting: Collecting) {
         let shortest = retentions.values().copied().fold(retention, Duration::min);
         let pause_min = COLLECT_PASS_PAUSE_MIN.min(shortest);
         let look = Look::at(now, retention, &retentions, gossip.oldest_read());
+        if removed.is_none_or(|ended| clock.monotonic() >= ended + pause_min) {
+            dropped::look(&client, &instance, &leads, &look.safe_points, &counters).await;
+            removed = Some(clock.monotonic());
+        }
         for local in leads {
             let id = local.group.shard();
             let memory = memories.entry(id).or_default();

@@ -24,6 +24,7 @@
 
 pub mod cache;
 pub mod distribution;
+pub(crate) mod dropped;
 pub(crate) mod index_jobs;
 pub mod information_schema;
 mod innodb_trx;
@@ -45,6 +46,7 @@ use std::time::Duration;
 
 pub use cache::CatalogCache;
 pub use distribution::{Distribution, ItemValue, ItemValues, SetItem};
+pub use dropped::DroppedTable;
 pub use information_schema::{VirtualTable, virtual_table};
 pub use partition::Partitioning;
 pub use sequence::SequenceDef;
@@ -370,7 +372,7 @@ impl TableDef {
     pub fn sharding_columns(&self) -> &[usize] {
         match &self.sharding {
             Sharding::Hash(columns) => columns,
-            Sharding::Range(by) | Sharding::List(by) => &by.spread,
+            Sharding::Range(by) | Sharding::List(by) | Sharding::Keys(by) => &by.spread,
             Sharding::Single | Sharding::Broadcast(_) => &[],
         }
     }
@@ -400,13 +402,15 @@ pub enum Sharding {
     Range(Distribution),
     /// The set of the list that has a column's value, then a hash.
     List(Distribution),
+    /// SHARD BY RANGE: the one slot of the range that a column's value lies in.
+    Keys(Distribution),
 }
 
 impl Sharding {
-    /// What goes to which set, of a table by RANGE or LIST.
+    /// What goes to which slots, of a table by RANGE or LIST of sets, or by ranges of keys.
     pub fn distribution(&self) -> Option<&Distribution> {
         match self {
-            Sharding::Range(by) | Sharding::List(by) => Some(by),
+            Sharding::Range(by) | Sharding::List(by) | Sharding::Keys(by) => Some(by),
             Sharding::Hash(_) | Sharding::Single | Sharding::Broadcast(_) => None,
         }
     }

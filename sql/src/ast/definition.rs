@@ -437,6 +437,13 @@ pub enum ShardingClause {
         /// What goes to which set; empty for HASH.
         items: Vec<DistributionItem>,
     },
+    /// `SHARD BY RANGE (columns) [SPLIT AT (bounds)]`.
+    ByRange {
+        /// The columns.
+        columns: Vec<String>,
+        /// Where one range ends and the next begins.
+        bounds: Vec<Expr>,
+    },
 }
 
 /// What goes to a set: `s1 VALUES LESS THAN (100)`.
@@ -657,6 +664,8 @@ pub enum TableChange {
     DropPartitions(Vec<String>),
     /// TRUNCATE PARTITION; none stands for ALL.
     TruncatePartitions(Vec<String>),
+    /// SPLIT RANGE AT (value).
+    SplitRange(Expr),
     /// Anything else that MySQL has (other operations on partitions, CONVERT TO, tablespaces, …): its text.
     Other(String),
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::collation::{COLLATIONS, CollationId};
 use crate::types::{SqlType, TypeKind};
 use crate::{Error, Result, table_codec};
-use base::{DatabaseId, IndexId, SLOT_COUNT, SlotRange, TableId, Timestamp};
+use base::{DatabaseId, IndexId, SLOT_COUNT, Slot, SlotRange, TableId, Timestamp};
 use prost::Message;
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub(super) struct TableRecord {
     #[prost(message, repeated, tag = "5")]
     indexes: Vec<IndexRecord>,
     /// 0 hash of `sharding_columns`, 1 single, 2 broadcast, 3 range, 4 list: those have the column and the columns of
-    /// the hash in `sharding_columns`, and `sets`.
+    /// the hash in `sharding_columns`, and `sets`; 5 by ranges of keys: the column, and `ranges`.
     #[prost(uint32, tag = "6")]
     sharding: u32,
     #[prost(uint32, repeated, tag = "7")]
@@ -82,6 +82,19 @@ pub(super) struct TableRecord {
     /// Placement policy; empty for none. With one, `sharding` is 3 and `sets` has one item, MAXVALUE.
     #[prost(string, tag = "24")]
     placement: String,
+    /// Of a table that is sharded by ranges of keys, in their order.
+    #[prost(message, repeated, tag = "28")]
+    ranges: Vec<RangeRecord>,
+}
+
+/// A range of keys.
+#[derive(Clone, PartialEq, Message)]
+struct RangeRecord {
+    #[prost(uint32, tag = "1")]
+    slot: u32,
+    /// Its end, as a row of one column; the last range has none.
+    #[prost(bytes = "vec", optional, tag = "2")]
+    below: Option<Vec<u8>>,
 }
 
 /// What goes to a set.
@@ -222,12 +235,21 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         Sharding::Broadcast(_) => (2, Vec::new()),
         Sharding::Range(by) => (3, distribution_columns(by)),
         Sharding::List(by) => (4, distribution_columns(by)),
+        Sharding::Keys(by) => (5, vec![by.column]),
+    };
+    let items = table.sharding.distribution().map_or(&[][..], |by| by.items.as_slice());
+    let (sets, ranges) = match &table.sharding {
+        Sharding::Keys(_) => (&[][..], items),
+        _ => (items, &[][..]),
     };
     let copies = match &table.sharding {
         Sharding::Broadcast(copies) => *copies,
-        Sharding::Hash(_) | Sharding::Single | Sharding::Range(_) | Sharding::List(_) => 0,
+        Sharding::Hash(_)
+        | Sharding::Single
+        | Sharding::Range(_)
+        | Sharding::List(_)
+        | Sharding::Keys(_) => 0,
     };
-    let sets = table.sharding.distribution().map_or(&[][..], |by| by.items.as_slice());
     let record = TableRecord {
         id: table.id.0,
         database: table.database.clone(),
@@ -251,6 +273,7 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         partitioning: table.partitioning.as_deref().map(partition_record::encode),
         copies,
         placement: table.placement.clone(),
+        ranges: ranges.iter().map(encode_range).collect(),
     };
     Ok(record.encode_to_vec())
 }
@@ -274,6 +297,42 @@ fn encode_set(item: &SetItem) -> SetRecord {
         slot_end: item.slots.end,
         values: values.iter().map(bytes).collect(),
     }
+}
+
+fn encode_range(item: &SetItem) -> RangeRecord {
+    let below = match &item.values {
+        ItemValues::Below(bound) => Some(std::slice::from_ref(&bound.value)),
+        ItemValues::Rest | ItemValues::In(_) => None,
+    };
+    let below = below.map(|bound| table_codec::encode_values(bound).to_vec());
+    RangeRecord { slot: item.slots.start, below }
+}
+
+/// The ranges of keys of a column.
+fn decode_ranges(
+    columns: &[usize],
+    ranges: Vec<RangeRecord>,
+    types: &[ColumnDef],
+) -> Result<Distribution> {
+    let [column] = columns else { return Err(corrupt("ranges of not one column")) };
+    let ty = &types[*column].ty;
+    let mut items = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        if range.slot >= SLOT_COUNT {
+            return Err(corrupt(format!("slot {}", range.slot)));
+        }
+        let values = match range.below {
+            Some(bytes) => {
+                ItemValues::Below(ItemValue::new(table_codec::decode_value(&bytes, ty)?, ty))
+            }
+            None => ItemValues::Rest,
+        };
+        items.push(SetItem::of_slot(Slot(range.slot as u16), values));
+    }
+    if !matches!(items.last(), Some(SetItem { values: ItemValues::Rest, .. })) {
+        return Err(corrupt("ranges without a last one"));
+    }
+    Ok(Distribution { column: *column, spread: vec![*column], items })
 }
 
 /// A distribution from its columns (see [`distribution_columns`]) and sets; `by_range` or by list.
@@ -321,6 +380,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         2 => return Err(corrupt(format!("{} copies of a table", record.copies))),
         3 => Sharding::Range(decode_distribution(of_columns, record.sets, &columns, true)?),
         4 => Sharding::List(decode_distribution(of_columns, record.sets, &columns, false)?),
+        5 => Sharding::Keys(decode_ranges(&of_columns, record.ranges, &columns)?),
         other => return Err(corrupt(format!("sharding {other}"))),
     };
     let decode = |index| decode_index(index, width);

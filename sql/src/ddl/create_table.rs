@@ -7,6 +7,7 @@
 
 use super::column_type::{self, ColumnType};
 use super::placement::TablePlacement;
+use super::ranges;
 use crate::ast;
 use crate::broadcast;
 use crate::catalog::{
@@ -623,6 +624,10 @@ fn define_sharding(
         Some(ShardingClause::ShardKey(name)) => Sharding::Hash(vec![find(name)?]),
         Some(ShardingClause::Single) => Sharding::Single,
         Some(ShardingClause::Broadcast { .. }) => Sharding::Broadcast(BROADCAST_COPIES),
+        Some(ShardingClause::ByRange { columns, bounds }) => {
+            let columns = columns.iter().map(|name| find(name)).collect::<Result<Vec<_>>>()?;
+            Sharding::Keys(ranges::define(table, &columns, bounds, ctx)?)
+        }
         Some(ShardingClause::DistributedBy {
             method: DistributionMethod::Hash, columns, ..
         }) => Sharding::Hash(columns.iter().map(|name| find(name)).collect::<Result<_>>()?),
@@ -689,7 +694,7 @@ fn define_distribution(
 ) -> Result<Distribution> {
     use ast::DistributionValues;
     let definition = &table.columns[column];
-    check_distribution_type(definition)?;
+    check_distribution_type(definition, "TDSQL_DISTRIBUTED BY RANGE or LIST")?;
     let values = items.iter().map(|item| match &item.values {
         DistributionValues::LessThan(_) | DistributionValues::Maxvalue => 1,
         DistributionValues::In(values) => values.len(),
@@ -751,7 +756,7 @@ fn define_distribution(
 }
 
 /// Refuses columns whose values are no good as bounds.
-fn check_distribution_type(column: &ColumnDef) -> Result<()> {
+pub(super) fn check_distribution_type(column: &ColumnDef, clause: &str) -> Result<()> {
     let ty = &column.ty;
     let fits = match ty.domain() {
         Domain::Integer | Domain::Decimal | Domain::Text | Domain::Bytes | Domain::Date => true,
@@ -762,15 +767,14 @@ fn check_distribution_type(column: &ColumnDef) -> Result<()> {
         return Ok(());
     }
     Err(Error::not_supported(format!(
-        "TDSQL_DISTRIBUTED BY RANGE or LIST of the {} column '{}': use a column of whole numbers, DECIMAL, CHAR, VARCHAR, \
-         DATE or DATETIME",
+        "{clause} of the {} column '{}': use a column of whole numbers, DECIMAL, CHAR, VARCHAR, DATE or DATETIME",
         ty.kind_name(),
         column.name
     )))
 }
 
 /// A value of RANGE or LIST as one of the column's.
-fn distribution_value(
+pub(super) fn distribution_value(
     expr: &ast::Expr,
     column: &ColumnDef,
     ctx: &EvalContext,

@@ -128,6 +128,12 @@ impl Parser<'_> {
                 let names = if all { Vec::new() } else { self.changed_partitions()? };
                 TableChange::TruncatePartitions(names)
             }
+            "SPLIT" if self.accept(&["RANGE", "AT"]) => {
+                self.expect_kind(TokenKind::LeftParen)?;
+                let bound = self.expr()?;
+                self.expect_kind(TokenKind::RightParen)?;
+                TableChange::SplitRange(bound)
+            }
             "ADD" => return self.add(changes),
             "DROP" => self.drop_part()?,
             "MODIFY" => {

@@ -228,7 +228,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `shardkey=…`, BROADCAST, `TDSQL_DISTRIBUTED BY …`.
+    /// `shardkey=…`, BROADCAST, `SHARD BY RANGE …`, `TDSQL_DISTRIBUTED BY …`.
     fn sharding_clause(&mut self) -> Result<Option<ShardingClause>> {
         if self.is("SHARDKEY") && self.kind_at(1) == TokenKind::Equal {
             self.at += 2;
@@ -241,6 +241,15 @@ impl Parser<'_> {
         }
         if self.accept_word("BROADCAST") {
             return Ok(Some(ShardingClause::Broadcast { word: true }));
+        }
+        if self.accept(&["SHARD", "BY"]) {
+            self.expect_word("RANGE")?;
+            let columns = self.names()?;
+            let bounds = match self.accept(&["SPLIT", "AT"]) {
+                true => self.parenthesised(Self::expr)?,
+                false => Vec::new(),
+            };
+            return Ok(Some(ShardingClause::ByRange { columns, bounds }));
         }
         if !self.accept(&["TDSQL_DISTRIBUTED", "BY"]) {
             return Ok(None);

@@ -189,6 +189,14 @@ impl Printer {
                     self.parenthesised(items, Self::distribution_item);
                 }
             }
+            ShardingClause::ByRange { columns, bounds } => {
+                self.text("SHARD BY RANGE ");
+                self.names(columns);
+                if !bounds.is_empty() {
+                    self.text(" SPLIT AT ");
+                    self.parenthesised(bounds, Self::expr);
+                }
+            }
         }
     }
 
@@ -526,6 +534,11 @@ impl Printer {
                 self.text("TRUNCATE PARTITION ");
                 self.when(names.is_empty(), "ALL");
                 self.list(names, |printer, name| printer.name(name));
+            }
+            TableChange::SplitRange(bound) => {
+                self.text("SPLIT RANGE AT (");
+                self.expr(bound);
+                self.text(")");
             }
             TableChange::Other(text) => self.text(text),
         }
