@@ -544,12 +544,30 @@ pub const REBALANCE_MOVES_DEFAULT: usize = 4;
 pub const REBALANCE_MOVES_PER_NODE: usize = 1;
 /// Shards that get another preferred leader with one change of the shard map, at most.
 pub const REBALANCE_LEADERS_MAX: usize = 16;
-/// What a replica costs beside its bytes when nodes are evened out, bytes: a group, a log, an engine.
-pub const REBALANCE_REPLICA_BYTES: u64 = 1 << 30;
-/// Sizes of shards count in steps of this when nodes are evened out: small shards all weigh the same.
-pub const REBALANCE_BYTES_STEP: u64 = 256 << 20;
+/// What a replica costs beside its bytes when nodes are evened out: a group, a log, an engine. One in so many parts of a shard's
+/// bytes on average, so that where shards are small, it is still the bytes that count, …
+pub const REBALANCE_REPLICA_PARTS: u64 = 32;
+/// … and at most this, bytes.
+pub const REBALANCE_REPLICA_BYTES_MAX: u64 = 1 << 30;
+/// Sizes of shards count in steps when nodes are evened out. One is so many parts of their mean, …
+pub const REBALANCE_STEP_PARTS: u64 = 32;
+/// … but at least this, and so is what a replica costs, …
+pub const REBALANCE_STEP_BYTES_MIN: u64 = 64 << 10;
+/// … and at most this.
+pub const REBALANCE_STEP_BYTES_MAX: u64 = 256 << 20;
+/// Nodes are evened out by bytes when two shards differ by this part of the mean, one in so many, …
+pub const REBALANCE_APART_PARTS: u64 = 16;
+/// … and by this, bytes: else all replicas weigh the same.
+pub const REBALANCE_APART_BYTES_MIN: u64 = 1 << 20;
+/// Bytes on disk of a shard on average from which they count when nodes are evened out; below it the bytes of rows, which
+/// leaders know after a walk over all of them.
+pub const REBALANCE_STORED_BYTES_MIN: u64 = 256 << 20;
+/// What makes nodes even only by a detour must mend so much of what two nodes differ by: one in so many parts.
+pub const REBALANCE_DETOUR_PARTS: u64 = 8;
+/// Nodes that are looked at for that, of those that hold most and of those that hold least.
+pub const REBALANCE_DETOUR_NODES: usize = 16;
 /// By bytes, nodes are evened out when one is farther from the mean than this, percent, …
-pub const REBALANCE_START_PERCENT: u64 = 7;
+pub const REBALANCE_START_PERCENT: u64 = 6;
 /// … until all are as near as this. The space between keeps replicas from going to and fro while shards grow and shrink.
 pub const REBALANCE_STOP_PERCENT: u64 = 4;
 /// How often nodes are looked at anew for that when nothing but sizes and loads has changed.
@@ -758,7 +776,7 @@ const _: () = {
     assert!(LOAD_SAMPLES_MIN <= LOAD_SAMPLES_KEPT && LOAD_RATE_STEPS <= SPLIT_CPU_STEPS);
     assert!(REBALANCE_STOP_PERCENT < REBALANCE_START_PERCENT);
     assert!(
-        REBALANCE_START_PERCENT < 10,
+        REBALANCE_START_PERCENT < 10 && REBALANCE_REPLICA_PARTS >= REBALANCE_STEP_PARTS,
         "nodes are even within a tenth, replicas' own cost left aside"
     );
     assert!(REBALANCE_LEADERS_STOP_PERCENT < REBALANCE_LEADERS_START_PERCENT);

@@ -31,11 +31,12 @@ pub(crate) mod walk;
 
 use crate::cluster_client::ClusterClient;
 use crate::gossip::Gossip;
+use crate::load_meter::Moment;
 use crate::local_shards::{LocalShard, LocalShards};
 use base::limits::{
     COLLECT_AGE_PARTS, COLLECT_LOOK_PAUSE, COLLECT_PASS_PAUSE_MIN, READER_HOLD_MAX,
 };
-use base::{ShardId, SharedClock, TableId, Timestamp};
+use base::{ShardId, SharedClock, SlotRange, TableId, Timestamp};
 use bytes::Bytes;
 use engine::mvcc::SafePoints;
 use sql::instance::Instance;
@@ -76,6 +77,8 @@ struct Memory {
     applied: u64,
     /// The oracle's now when that index was first seen.
     changed_at: Timestamp,
+    /// The slots that it owned at the last look, if it has said.
+    bounds: Option<SlotRange>,
     /// The last pass.
     pass: Option<Pass>,
 }
@@ -96,6 +99,13 @@ impl Memory {
     fn look(&mut self, applied: u64, now: Timestamp) {
         if self.applied != applied || self.changed_at == Timestamp::ZERO {
             (self.applied, self.changed_at) = (applied, now);
+        }
+    }
+
+    /// Notes the slots of now. When they are others, the next pass is due: it counts what is left.
+    fn look_at_slots(&mut self, bounds: Option<SlotRange>) {
+        if self.bounds != bounds {
+            (self.bounds, self.pass) = (bounds, None);
         }
     }
 
@@ -201,12 +211,15 @@ pub async fn run(collecting: Collecting) {
             let id = local.group.shard();
             let memory = memories.entry(id).or_default();
             memory.look(local.group.status().applied_index, now);
+            let moment = Moment::of(&local);
+            memory.look_at_slots(moment.bounds());
             if !memory.is_due(&look, clock.monotonic(), pause_min) {
                 continue;
             }
             let began = clock.monotonic();
             match pass(&local.shard, &look.safe_points, &counters).await {
-                Ok(dropped) => {
+                Ok((dropped, kept_bytes)) => {
+                    gossip.walked(id, moment, kept_bytes);
                     let ended = clock.monotonic();
                     let safe_points = look.safe_points.clone();
                     memory.pass = Some(Pass { safe_points, ended, took: ended - began });
@@ -240,17 +253,18 @@ async fn drop_foreign(leads: &[LocalShard], counters: &CollectorCounters) {
     }
 }
 
-/// One pass over a shard. Returns how many versions it dropped.
+/// One pass over a shard. Returns how many versions it dropped, and the bytes of those that stay.
 async fn pass(
     shard: &Arc<Shard>,
     safe_points: &SafePoints,
     counters: &CollectorCounters,
-) -> txn::Result<u64> {
-    let (mut from, mut total) = (Bytes::new(), 0);
+) -> txn::Result<(u64, u64)> {
+    let (mut from, mut total, mut kept_bytes) = (Bytes::new(), 0, 0);
     loop {
         let (at, points) = (from.clone(), safe_points.clone());
         let dead = walk::step(shard, move |shard| shard.find_dead(&at, &points)).await?;
         counters.passed.fetch_add(dead.versions, Ordering::Relaxed);
+        kept_bytes += dead.kept_bytes;
         if !dead.keys.is_empty() {
             let dropped = shard.drop_dead(dead.keys, safe_points).await?;
             counters.dropped.fetch_add(dropped, Ordering::Relaxed);
@@ -261,7 +275,7 @@ async fn pass(
         walk::rest_after(dead.bytes).await;
     }
     counters.passes.fetch_add(1, Ordering::Relaxed);
-    Ok(total)
+    Ok((total, kept_bytes))
 }
 
 #[cfg(test)]
@@ -328,6 +342,18 @@ mod tests {
         assert!(!memory.is_due(&look(1200, None), s(500), s(30)), "nothing came since");
         memory.look(8, at(1300));
         assert!(memory.is_due(&look(1300, None), s(500), s(30)));
+    }
+
+    #[test]
+    fn a_shard_is_due_when_its_slots_are_others() {
+        let mut memory = Memory { pass: passed(&look(1000, None), 100), ..Memory::default() };
+        memory.look_at_slots(None);
+        assert!(!memory.is_due(&look(1000, None), s(101), s(30)));
+        memory.look_at_slots(Some(SlotRange::ALL));
+        assert!(memory.is_due(&look(1000, None), s(101), s(30)));
+        memory.pass = passed(&look(1000, None), 102);
+        memory.look_at_slots(Some(SlotRange::ALL));
+        assert!(!memory.is_due(&look(1000, None), s(103), s(30)));
     }
 
     #[test]
