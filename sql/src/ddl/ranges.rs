@@ -125,7 +125,7 @@ pub(super) async fn split(
 pub(super) struct Division<'a> {
     name: &'a ast::TableName,
     /// The session's database.
-    default: Option<String>,
+    default: Option<std::sync::Arc<str>>,
     bound: &'a ast::Expr,
     ctx: &'a EvalContext,
 }
