@@ -392,7 +392,7 @@ fn scan_line(scan: &Scan, mut extra: Extra, (choice, carried): &(Choice, bool)) 
     }
     if access::is_in_one_shard(table, choice) {
         extra.push("one shard".into());
-    } else if let Some(ranges) = ranges_of(table, &choice) {
+    } else if let Some(ranges) = ranges_of(table, choice) {
         extra.push(ranges.into());
     }
     let name = |index: usize| table.indexes[index].name.clone();
@@ -670,7 +670,7 @@ fn scan_text(scan: &Scan, (choice, carried): &(Choice, bool)) -> String {
     }
     if access::is_in_one_shard(&scan.table, choice) {
         text.push_str(", one shard");
-    } else if let Some(ranges) = ranges_of(&scan.table, &choice) {
+    } else if let Some(ranges) = ranges_of(&scan.table, choice) {
         let _ = write!(text, ", {ranges}");
     }
     text
