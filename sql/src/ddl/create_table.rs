@@ -59,6 +59,7 @@ pub(super) fn define(
     )?;
     let mut table = TableDef {
         id,
+        rows: id,
         database: database.name.clone(),
         name: create.name.name.clone(),
         columns: Vec::with_capacity(create.columns.len() + 1),
@@ -77,6 +78,7 @@ pub(super) fn define(
         retention_s: retention(options)?,
         // `partition` adds it.
         partitioning: None,
+        rebuild: None,
     };
     if create.columns.is_empty() {
         return Err(Error::no_columns());
@@ -398,13 +400,16 @@ pub(super) fn define_added(
 /// A unique index is only checked in its own shard, so one whose columns do not decide the slot places its entries by
 /// itself. NULLs take part: they only make entries that never collide.
 fn place_unique(indexes: &mut [IndexDef], table: &TableDef) {
-    let single = table.sharding == Sharding::Single;
     for index in indexes {
-        let decides = single || table.sharding_columns().iter().all(|column| index.covers(*column));
-        if !index.primary && index.unique && !decides {
-            index.global = true;
-        }
+        index.global |= places(index, table);
     }
+}
+
+/// Whether an index must place its entries by itself because of its table's sharding key.
+pub(super) fn places(index: &IndexDef, table: &TableDef) -> bool {
+    let single = table.sharding == Sharding::Single;
+    let decides = single || table.sharding_columns().iter().all(|column| index.covers(*column));
+    !index.primary && index.unique && !decides
 }
 
 fn primary_index(name: &str, columns: Vec<IndexColumn>, comment: String) -> IndexDef {
@@ -589,6 +594,13 @@ fn define_sharding(
             }
         }
     };
+    check_sharding_columns(table)?;
+    place_indexes(table);
+    Ok(())
+}
+
+/// Refuses BLOB and TEXT columns as sharding key: their values can be too long for a key.
+pub(super) fn check_sharding_columns(table: &TableDef) -> Result<()> {
     for column in table.sharding_columns() {
         let column = &table.columns[*column];
         if column.ty.is_blob() {
@@ -598,6 +610,11 @@ fn define_sharding(
             )));
         }
     }
+    Ok(())
+}
+
+/// Places the indexes of a table as its sharding asks for.
+pub(super) fn place_indexes(table: &mut TableDef) {
     let mut indexes = std::mem::take(&mut table.indexes);
     place_unique(&mut indexes, table);
     table.indexes = indexes;
@@ -617,7 +634,6 @@ fn define_sharding(
             public_since: Timestamp::ZERO,
         });
     }
-    Ok(())
 }
 
 /// What TDSQL_DISTRIBUTED BY RANGE or LIST says, with the slots that the sets have now.
