@@ -93,3 +93,69 @@ pub(super) fn decode(record: LayoutsRecord, table: TableDef) -> Result<TableDef>
     }
     Ok(table.with_other_layout(&layout, state, Timestamp(other.since)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{IndexDef, Sharding};
+    use crate::collation::CollationId;
+    use base::IndexId;
+
+    fn table() -> TableDef {
+        let primary = IndexDef {
+            id: IndexId::PRIMARY,
+            name: "PRIMARY".into(),
+            unique: true,
+            columns: Vec::new(),
+            global: false,
+            primary: true,
+            implicit: false,
+            comment: String::new(),
+            state: IndexState::Public,
+            public_since: Timestamp::ZERO,
+        };
+        TableDef {
+            id: TableId(1000),
+            rows: TableId(1000),
+            database: "d".into(),
+            name: "t".into(),
+            columns: Vec::new(),
+            indexes: vec![primary],
+            unpublished: Vec::new(),
+            next_index_id: 1,
+            index_version: 3,
+            sharding: Sharding::Hash(Vec::new()),
+            sharding_declared: false,
+            distributed_by: false,
+            collation: CollationId::DEFAULT,
+            comment: String::new(),
+            auto_increment_start: 0,
+            created_unix: 0,
+            options: String::new(),
+            retention_s: 0,
+            partitioning: None,
+            rebuild: None,
+        }
+    }
+
+    #[test]
+    fn layouts_come_back() {
+        let table = table();
+        assert_eq!(encode(&table), None);
+        let layout = Layout {
+            rows: TableId(1007),
+            sharding: Sharding::Single,
+            sharding_declared: true,
+            distributed_by: false,
+            indexes: table.indexes.clone(),
+        };
+        let adding = table.with_other_layout(&layout, IndexState::DeleteOnly, Timestamp::ZERO);
+        let dropping = adding.with_layouts_swapped(Timestamp(9));
+        assert_eq!((dropping.rows, dropping.stored_ids().len()), (TableId(1007), 2));
+        let changed = TableDef { rebuild: None, ..dropping.clone() };
+        for table in [table, adding, dropping, changed] {
+            let bytes = record::encode_table(&table).unwrap();
+            assert_eq!(record::decode_table(&bytes).unwrap(), table);
+        }
+    }
+}

@@ -115,6 +115,14 @@ pub(super) fn check_place(table: &TableDef, row: &[Value]) -> Result<()> {
     }
 }
 
+/// The key of a row's copy, as long as it is to be locked with the row: somebody else may know the row by that key alone.
+pub(crate) fn key_of(table: &TableDef, row: &[Value]) -> Result<Option<Bytes>> {
+    match table.rebuild.as_deref().filter(|rebuild| rebuild.is_added_to()) {
+        Some(rebuild) => table_codec::row_key(&rebuild.mirror, row).map(Some),
+        None => Ok(None),
+    }
+}
+
 /// Buffers the copy of a new row, whose place was checked.
 pub(super) fn put_new(
     txn: &mut Transaction,
