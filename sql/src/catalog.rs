@@ -306,7 +306,7 @@ impl TableDef {
     pub fn at(&self, ts: Timestamp) -> TableDef {
         let is_young = |rebuild: &Arc<Rebuild>| rebuild.since > ts && rebuild.is_added_to();
         let mut table = match self.rebuild.as_ref().is_some_and(is_young) {
-            true => self.with_layouts_swapped(Timestamp::ZERO),
+            true => self.with_layouts_swapped(Timestamp::MAX),
             false => self.clone(),
         };
         let (young, old): (Vec<_>, Vec<_>) =

@@ -47,7 +47,7 @@ pub struct Rebuild {
     /// How statements write it; never public.
     pub state: IndexState,
     /// Since when the table's own layout is the one that is read, and the other one is the former: the cut-over. Zero
-    /// before that.
+    /// before that; the highest of all in a definition for reads from before it, which is never stored.
     pub since: Timestamp,
 }
 
@@ -109,6 +109,11 @@ impl TableDef {
         let Some(rebuild) = &self.rebuild else { return self.clone() };
         let swapped = self.in_layout(&rebuild.mirror.layout());
         swapped.with_other_layout(&self.layout(), rebuild.state, since)
+    }
+
+    /// Whether it is a definition for reads from before the cut-over (`TableDef::at`).
+    pub fn reads_former_layout(&self) -> bool {
+        self.rebuild.as_ref().is_some_and(|rebuild| rebuild.since == Timestamp::MAX)
     }
 
     /// The ids under which its rows stand in any layout.
