@@ -401,7 +401,8 @@ pub(super) fn define_added(
 /// itself. NULLs take part: they only make entries that never collide.
 fn place_unique(indexes: &mut [IndexDef], table: &TableDef) {
     for index in indexes {
-        index.global |= places(index, table);
+        let placed = places(index, table);
+        index.global |= placed;
     }
 }
 
