@@ -164,7 +164,11 @@ pub(super) async fn of_new_table(
         Some(ShardingClause::DistributedBy { method, .. }) => {
             *method == ast::DistributionMethod::Hash
         }
-        Some(ShardingClause::Single | ShardingClause::Broadcast { .. }) => false,
+        Some(
+            ShardingClause::Single
+            | ShardingClause::Broadcast { .. }
+            | ShardingClause::ByRange { .. },
+        ) => false,
     };
     if !by_hash {
         let refusal = Error::not_supported(
