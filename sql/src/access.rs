@@ -249,13 +249,13 @@ fn plan_of(
     Ok(choice)
 }
 
-/// The ids of the partitions at these positions; the table's own without partitions.
+/// The ids of the partitions at these positions; that of the table's rows without partitions.
 fn ids_of(table: &TableDef, partitions: Option<&[usize]>) -> Vec<TableId> {
     match (&table.partitioning, partitions) {
         (Some(partitioning), Some(positions)) => {
             positions.iter().map(|position| partitioning.partitions[*position].id).collect()
         }
-        _ => vec![table.id],
+        _ => vec![table.rows],
     }
 }
 
@@ -506,7 +506,7 @@ pub fn is_in_one_shard(table: &TableDef, choice: &Choice) -> bool {
 
 /// A walk over all entries of an index of a table without partitions.
 pub fn whole_index(table: &TableDef, index: usize) -> Result<Access> {
-    let prefix = table_codec::key_prefix(table, table.id, &table.indexes[index], &[])?;
+    let prefix = table_codec::key_prefix(table, table.rows, &table.indexes[index], &[])?;
     Ok(if table.indexes[index].primary {
         Access::Full
     } else {

@@ -15,11 +15,11 @@
 //! Dropping or truncating a table removes its definition; its rows stay under an id that is never used
 //! again, recorded in the meta shard until they are removed (`catalog::dropped`).
 //!
-//! Indexes are added and dropped while the table is used: a schema change begins a job, and the statement waits for it
-//! (`indexes`).
+//! Indexes are added and dropped, and the sharding key is changed, while the table is used: a schema change begins a job, and
+//! the statement waits for it (`indexes`, `rekey`).
 //!
-//! Not here: all of ALTER TABLE but indexes, the retention, AUTO_INCREMENT, ENABLE KEYS (which has nothing to do) and those changes
-//! of partitions and ranges that move no row (`partition`, `future_partitions`, `ranges`): refused with 1235.
+//! Not here: all of ALTER TABLE but indexes, the sharding key, the retention, AUTO_INCREMENT, ENABLE KEYS (which has nothing to do)
+//! and those changes of partitions and ranges that move no row (`partition`, `future_partitions`, `ranges`): refused with 1235.
 
 pub(crate) mod account;
 mod column_type;
@@ -33,6 +33,8 @@ mod partition;
 pub(crate) mod password;
 pub(crate) mod placement;
 mod ranges;
+mod rekey;
+mod rekey_steps;
 mod sequence;
 
 use crate::ast::{self, Statement, TableChange};
@@ -457,8 +459,8 @@ async fn like(
     Ok(wanted)
 }
 
-/// ALTER TABLE: indexes, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, changes of partitions or ranges, or nothing to
-/// do.
+/// ALTER TABLE: indexes, the sharding key, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, changes of partitions or
+/// ranges, or nothing to do.
 async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
     let database = database_of(session, &alter.table)?.to_string();
@@ -468,6 +470,9 @@ async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<O
     }
     if let Some(changes) = indexes::changes_alone(&alter.changes)? {
         return indexes::alter(session, &alter.table, changes).await;
+    }
+    if let Some(sharding) = rekey::changes_alone(&alter.changes)? {
+        return rekey::alter(session, &alter.table, sharding).await;
     }
     if partition::is_change(&alter.changes)? {
         return partition::alter(session, &alter.table, &alter.changes[0]).await;
@@ -490,6 +495,7 @@ async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<O
     let touched = Touched::Tables(vec![(database.as_str(), alter.table.name.as_str())]);
     change(session, touched, |change| {
         let table = crate::dml::find_table(&alter.table, default.as_deref(), &change.catalog)?;
+        indexes::check_no_rekey(&change.index_jobs, &table)?;
         let mut new = TableDef::clone(&table);
         new.retention_s = retention_s.unwrap_or(table.retention_s);
         if table.auto_increment().is_some() {

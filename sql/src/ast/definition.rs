@@ -651,6 +651,8 @@ pub enum TableChange {
     RenameTable(TableName),
     /// Table options.
     Options(TableOptions),
+    /// shardkey= and its relatives.
+    Sharding(ShardingClause),
     /// ENABLE KEYS; else DISABLE KEYS.
     EnableKeys(bool),
     /// ADD PARTITION.

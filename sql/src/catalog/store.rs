@@ -288,6 +288,11 @@ impl SchemaChange {
     pub(crate) fn drop_table(&mut self, table: &TableDef, now_unix: u64) -> Result<()> {
         self.txn.delete(table_key(table.id), Expect::Any)?;
         self.drop_rows(table.id, table.qualified_name(), now_unix)?;
+        if table.partitioning.is_none() {
+            for id in table.stored_ids().into_iter().filter(|id| *id != table.id) {
+                self.drop_layout(table, id, now_unix)?;
+            }
+        }
         for partition in table.partitioning.iter().flat_map(|by| &by.partitions) {
             self.drop_partition(table, partition, now_unix)?;
         }
@@ -303,6 +308,16 @@ impl SchemaChange {
     ) -> Result<()> {
         let name = format!("{} partition {}", table.qualified_name(), partition.name);
         self.drop_rows(partition.id, name, now_unix)
+    }
+
+    /// Remembers that the rows which a table has under this id are to be removed; the caller stores the table without it.
+    pub(crate) fn drop_layout(
+        &mut self,
+        table: &TableDef,
+        id: TableId,
+        now_unix: u64,
+    ) -> Result<()> {
+        self.drop_rows(id, format!("{} layout {}", table.qualified_name(), id.0), now_unix)
     }
 
     fn drop_rows(&mut self, id: TableId, name: String, dropped_unix: u64) -> Result<()> {

@@ -64,6 +64,7 @@ pub(super) fn define(
     )?;
     let mut table = TableDef {
         id,
+        rows: id,
         database: database.name.clone(),
         name: create.name.name.clone(),
         columns: Vec::with_capacity(create.columns.len() + 1),
@@ -83,6 +84,7 @@ pub(super) fn define(
         placement: placement.map_or(String::new(), |placement| placement.policy.clone()),
         // `partition` adds it.
         partitioning: None,
+        rebuild: None,
     };
     if create.columns.is_empty() {
         return Err(Error::no_columns());
@@ -418,13 +420,17 @@ fn refuse_global(indexes: &[IndexDef], table: &TableDef) -> Result<()> {
 /// A unique index is only checked in its own shard, so one whose columns do not decide the slot places its entries by
 /// itself. NULLs take part: they only make entries that never collide.
 fn place_unique(indexes: &mut [IndexDef], table: &TableDef) {
-    let single = table.sharding == Sharding::Single;
     for index in indexes {
-        let decides = single || table.sharding_columns().iter().all(|column| index.covers(*column));
-        if !index.primary && index.unique && !decides {
-            index.global = true;
-        }
+        let placed = places(index, table);
+        index.global |= placed;
     }
+}
+
+/// Whether an index must place its entries by itself because of its table's sharding key.
+pub(super) fn places(index: &IndexDef, table: &TableDef) -> bool {
+    let single = table.sharding == Sharding::Single;
+    let decides = single || table.sharding_columns().iter().all(|column| index.covers(*column));
+    !index.primary && index.unique && !decides
 }
 
 fn primary_index(name: &str, columns: Vec<IndexColumn>, comment: String) -> IndexDef {
@@ -644,15 +650,7 @@ fn define_sharding(
             }
         }
     };
-    for column in table.sharding_columns() {
-        let column = &table.columns[*column];
-        if column.ty.is_blob() {
-            return Err(Error::not_supported(format!(
-                "the BLOB or TEXT column '{}' as sharding key: declare it VARCHAR or VARBINARY",
-                column.name
-            )));
-        }
-    }
+    check_sharding_columns(table)?;
     refuse_global(&table.indexes, table)?;
     if let (Some(placement), Sharding::Hash(columns)) = (placement, &table.sharding)
         && let Some(column) = columns.first().copied()
@@ -662,6 +660,26 @@ fn define_sharding(
         let items = vec![SetItem { set, slots, values: ItemValues::Rest }];
         table.sharding = Sharding::Range(Distribution { column, spread: columns.clone(), items });
     }
+    place_indexes(table);
+    Ok(())
+}
+
+/// Refuses BLOB and TEXT columns as sharding key: their values can be too long for a key.
+pub(super) fn check_sharding_columns(table: &TableDef) -> Result<()> {
+    for column in table.sharding_columns() {
+        let column = &table.columns[*column];
+        if column.ty.is_blob() {
+            return Err(Error::not_supported(format!(
+                "the BLOB or TEXT column '{}' as sharding key: declare it VARCHAR or VARBINARY",
+                column.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Places the indexes of a table as its sharding asks for.
+pub(super) fn place_indexes(table: &mut TableDef) {
     let mut indexes = std::mem::take(&mut table.indexes);
     place_unique(&mut indexes, table);
     table.indexes = indexes;
@@ -682,7 +700,6 @@ fn define_sharding(
             public_since: Timestamp::ZERO,
         });
     }
-    Ok(())
 }
 
 /// What TDSQL_DISTRIBUTED BY RANGE or LIST says, with the slots that the sets have now.

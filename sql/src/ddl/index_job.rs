@@ -1,4 +1,4 @@
-//! Working on a job that adds and drops indexes.
+//! Working on a job that adds and drops indexes, or changes a sharding key.
 //!
 //! ```text
 //! record and definition ──> every node knows it ──> nobody uses the table as it was before ──> next (`index_steps`)
@@ -19,9 +19,10 @@
 
 use super::index_fill::{self, Batch};
 use super::index_steps::{self, Next};
-use crate::catalog::TableDef;
+use super::rekey_steps;
 use crate::catalog::index_jobs::{self, IndexJob, JobOutcome, Wish};
 use crate::catalog::store::SchemaChange;
+use crate::catalog::{Rebuild, TableDef};
 use crate::instance::{Instance, TableWanted};
 use crate::session::xa;
 use crate::silence::OwnerState;
@@ -120,7 +121,7 @@ pub(crate) async fn ask(
         } else if job.wish == Wish::Cancel {
             Err("it is being taken back")
         } else if table.is_some_and(|table| index_steps::is_past_return(table, job)) {
-            Err("it is dropping indexes already, and ends soon")
+            Err("it is dropping what was before already, and ends soon")
         } else {
             Ok(())
         };
@@ -293,6 +294,7 @@ impl Worker {
             false => index_steps::next(table, job, self.now_unix()),
         };
         let Next::Step(made) = next else { return Ok(Turn::Again) };
+        let stored = table.stored_ids();
         let (mut table, job) = *made;
         // What was filled is seen from here on.
         let read_ts = change.read_ts();
@@ -300,6 +302,14 @@ impl Worker {
             if !before.indexes.iter().any(|known| known.id == index.id) {
                 index.public_since = read_ts;
             }
+        }
+        if let Some(rebuild) = table.rebuild.as_ref().filter(|r| r.since == rekey_steps::UNKNOWN) {
+            let rebuild = Rebuild { since: read_ts, ..Rebuild::clone(rebuild) };
+            table.rebuild = Some(Arc::new(rebuild));
+        }
+        let left = table.stored_ids();
+        for id in stored.into_iter().filter(|id| !left.contains(id)) {
+            change.drop_layout(&table, id, self.now_unix())?;
         }
         change.put_table(&table)?;
         change.put_index_job(&job)?;

@@ -1,4 +1,5 @@
-//! What a job that changes indexes does next: from the table's definition and the job's record alone.
+//! What a job that changes indexes does next: from the table's definition and the job's record alone. A change of the sharding
+//! key has steps of its own (`rekey_steps`).
 //!
 //! ```text
 //! add    absent ──> delete only ──> write only ──(filled)──> public
@@ -11,7 +12,7 @@
 //! Pure: nothing is read or written here. Whoever makes a step waits first until nobody uses the table as it was before the
 //! last one (`index_job`).
 
-use super::create_table;
+use super::{create_table, rekey_steps};
 use crate::catalog::index_jobs::{IndexJob, JobOutcome, Wish};
 use crate::catalog::{IndexDef, IndexState, TableDef};
 use base::IndexId;
@@ -23,7 +24,7 @@ pub(super) enum Next {
     Step(Box<(TableDef, IndexJob)>),
     /// Somebody has paused the job.
     Pause,
-    /// Rows get their entries.
+    /// Rows get their entries, or a copy in the new layout.
     Fill,
     /// Entries of indexes that are no more are removed.
     Remove,
@@ -33,6 +34,9 @@ pub(super) enum Next {
 
 /// What comes next for a job, at a time in Unix seconds.
 pub(super) fn next(table: &TableDef, job: &IndexJob, now_unix: u64) -> Next {
+    if job.rekey.is_some() {
+        return rekey_steps::next(table, job, now_unix);
+    }
     let mut step = Step { table: table.clone(), job: job.clone(), now_unix };
     if job.outcome != JobOutcome::Open {
         return if job.garbage.is_empty() { Next::Over } else { Next::Remove };
@@ -71,8 +75,12 @@ fn is_begun(table: &TableDef, job: &IndexJob) -> bool {
         || is_past_return(table, job)
 }
 
-/// Whether the table has the indexes that are added, and those that are dropped are on their way: that is finished.
+/// Whether the table has the indexes that are added, and those that are dropped are on their way, or has the new sharding key:
+/// that is finished.
 pub(super) fn is_past_return(table: &TableDef, job: &IndexJob) -> bool {
+    if job.rekey.is_some() {
+        return table.rebuild.as_ref().is_some_and(|rebuild| rebuild.is_past_cut_over());
+    }
     job.dropped.iter().any(|id| !table.indexes.iter().any(|index| index.id == *id))
 }
 
@@ -174,7 +182,7 @@ impl Step {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::catalog::index_jobs::WalkPosition;
     use crate::catalog::{IndexColumn, Sharding};
@@ -198,9 +206,10 @@ mod tests {
         }
     }
 
-    fn table(ids: &[u32]) -> TableDef {
+    pub(in crate::ddl) fn table(ids: &[u32]) -> TableDef {
         TableDef {
             id: TableId(1000),
+            rows: TableId(1000),
             database: "d".into(),
             name: "t".into(),
             columns: Vec::new(),
@@ -219,10 +228,11 @@ mod tests {
             options: String::new(),
             retention_s: 0,
             placement: String::new(),
+            rebuild: None,
         }
     }
 
-    fn job(added: &[u32], dropped: &[u32]) -> IndexJob {
+    pub(in crate::ddl) fn job(added: &[u32], dropped: &[u32]) -> IndexJob {
         IndexJob {
             id: 1,
             table: TableId(1000),
@@ -243,6 +253,7 @@ mod tests {
             garbage: Vec::new(),
             removed: WalkPosition::default(),
             is_over: false,
+            rekey: None,
         }
     }
 

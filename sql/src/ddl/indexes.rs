@@ -13,11 +13,11 @@
 //!
 //! RENAME INDEX changes the definition alone, with the table to itself for a moment.
 //!
-//! Not here: the checks of new keys (`create_table`).
+//! Not here: the checks of new keys (`create_table`), changes of the sharding key, which are such jobs as well (`rekey`).
 
 use super::{Touched, announce, change, create_table, database_of, index_job, partition};
 use crate::ast::{self, KeyDefinition, TableChange};
-use crate::catalog::index_jobs::{self, IndexJob, JobOutcome, WalkPosition, Wish};
+use crate::catalog::index_jobs::{self, IndexJob, JobOutcome, Rekey, WalkPosition, Wish};
 use crate::catalog::table_locks::WAITS_FOR_TABLE;
 use crate::catalog::{IndexDef, TableDef};
 use crate::dml::find_table;
@@ -115,12 +115,35 @@ pub(super) async fn alter(
     Ok(Outcome::Ok(OkResult { info, ..OkResult::default() }))
 }
 
-/// Begins a job and waits for it.
+/// What a job is to do to a table.
+pub(super) struct Planned {
+    /// Indexes that are added.
+    pub(super) added: Vec<IndexDef>,
+    /// Indexes that are dropped.
+    pub(super) dropped: Vec<IndexId>,
+    /// The new sharding key.
+    pub(super) rekey: Option<Rekey>,
+}
+
+/// Adds and drops indexes.
 async fn run_job(
     session: &mut Session,
     name: &ast::TableName,
     added: &[&KeyDefinition],
     dropped: &[&str],
+) -> Result<()> {
+    begin(session, name, |table| {
+        let (added, dropped) = plan(table, added, dropped)?;
+        Ok(Some(Planned { added, dropped, rekey: None }))
+    })
+    .await
+}
+
+/// Begins a job and waits for it, unless `plan` has nothing for it to do.
+pub(super) async fn begin(
+    session: &mut Session,
+    name: &ast::TableName,
+    mut plan: impl FnMut(&TableDef) -> Result<Option<Planned>>,
 ) -> Result<()> {
     let instance = session.instance.clone();
     let client = &instance.config.client;
@@ -132,14 +155,17 @@ async fn run_job(
     let statement: String = statement.chars().take(INDEX_JOB_STATEMENT_CHARS).collect();
     let begun_unix = instance.config.clock.unix_micros() / 1_000_000;
     loop {
-        let mut busy = None;
+        let (mut busy, mut is_begun) = (None, false);
         change(session, Touched::Altered(&database, &name.name), |change| {
+            is_begun = false;
             let table = find_table(name, default.as_deref(), &change.catalog)?;
+            check_no_rekey(&change.index_jobs, &table)?;
             busy = job_of(&change.index_jobs, &table);
             if busy.is_some() {
                 return Ok(false);
             }
-            let (added, dropped) = plan(&table, added, dropped)?;
+            let Some(Planned { added, dropped, rekey }) = plan(&table)? else { return Ok(false) };
+            is_begun = true;
             let next_index_id = table.free_index_id() + added.len() as u32;
             change.put_table(&TableDef { next_index_id, ..TableDef::clone(&table) })?;
             change.put_index_job(&IndexJob {
@@ -162,15 +188,32 @@ async fn run_job(
                 garbage: Vec::new(),
                 removed: WalkPosition::default(),
                 is_over: false,
+                rekey,
             })?;
             Ok(true)
         })
         .await?;
-        let Some(other) = busy else { break };
-        wait_for_other(session, other).await?;
+        match busy {
+            Some(other) => wait_for_other(session, other).await?,
+            None if is_begun => break,
+            None => return Ok(()),
+        }
     }
     index_job::start(&instance, id, guard);
     wait_for_own(session, id).await
+}
+
+/// 1235 when the sharding key of a table is being changed.
+pub(super) fn check_no_rekey(jobs: &[IndexJob], table: &TableDef) -> Result<()> {
+    let id = job_of(jobs, table);
+    match jobs.iter().find(|job| Some(job.id) == id && job.rekey.is_some()) {
+        None => Ok(()),
+        Some(job) => Err(Error::not_supported(format!(
+            "ALTER TABLE while the sharding key of the table is being changed: wait for DDL job {id}, or end it with ADMIN CANCEL DDL \
+             JOBS {id}",
+            id = job.id
+        ))),
+    }
 }
 
 /// The job with an open outcome that a table has.
@@ -302,6 +345,7 @@ async fn rename(
         let touched = Touched::Tables(vec![(database.as_str(), name.name.as_str())]);
         change(session, touched, |change| {
             let table = find_table(name, default.as_deref(), &change.catalog)?;
+            check_no_rekey(&change.index_jobs, &table)?;
             busy = job_of(&change.index_jobs, &table);
             if busy.is_some() {
                 return Ok(false);

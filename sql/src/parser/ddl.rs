@@ -229,7 +229,7 @@ impl Parser<'_> {
     }
 
     /// `shardkey=…`, BROADCAST, `SHARD BY RANGE …`, `TDSQL_DISTRIBUTED BY …`.
-    fn sharding_clause(&mut self) -> Result<Option<ShardingClause>> {
+    pub(super) fn sharding_clause(&mut self) -> Result<Option<ShardingClause>> {
         if self.is("SHARDKEY") && self.kind_at(1) == TokenKind::Equal {
             self.at += 2;
             let column = self.identifier()?;

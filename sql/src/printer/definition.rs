@@ -517,6 +517,7 @@ impl Printer {
                 self.table(name);
             }
             TableChange::Options(options) => self.table_options(options),
+            TableChange::Sharding(sharding) => self.sharding(sharding),
             TableChange::EnableKeys(true) => self.text("ENABLE KEYS"),
             TableChange::EnableKeys(false) => self.text("DISABLE KEYS"),
             TableChange::AddPartitions { count, partitions } => {

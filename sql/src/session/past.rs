@@ -83,7 +83,7 @@ impl Session {
     }
 
     /// Whether the open transaction reads the past.
-    fn is_in_past(&self) -> bool {
+    pub(super) fn is_in_past(&self) -> bool {
         self.transaction.open().is_some_and(|open| open.past.is_some())
     }
 
