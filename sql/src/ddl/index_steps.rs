@@ -275,6 +275,30 @@ mod tests {
     }
 
     #[test]
+    fn a_definition_reads_under_those_next_to_it() {
+        let (mut table, mut job) = (table(&[0, 1]), job(&[2], &[1]));
+        walk(&mut table, &mut job);
+        job.is_filled = true;
+        let mut seen = vec![table.clone()];
+        while let Next::Step(made) = next(&table, &job, 5) {
+            (table, job) = *made;
+            for index in table.indexes.iter_mut().filter(|index| index.id == IndexId(2)) {
+                index.public_since = Timestamp(10);
+            }
+            seen.push(table.clone());
+        }
+        // Write only, public and the other write only, delete only, absent.
+        let [filled, public, leaving, gone] = &seen[..] else { panic!("four definitions") };
+        let reads = |now: &TableDef, then: &TableDef, ts| now.has_entries_of(then, Timestamp(ts));
+        // The index was filled before its definition was committed, not earlier.
+        assert!(reads(public, filled, 10) && !reads(public, filled, 9));
+        // The old one is dropped, which whoever reads it does not know yet; one step later it must.
+        assert!(reads(filled, public, 11));
+        assert!(!reads(filled, leaving, 11) && !reads(filled, gone, 11));
+        assert!(reads(public, leaving, 11) && reads(leaving, public, 11));
+    }
+
+    #[test]
     fn what_fails_goes_back_and_drops_nothing() {
         let (mut table, mut job) = (table(&[0, 1]), job(&[2], &[1]));
         walk(&mut table, &mut job);

@@ -167,9 +167,11 @@ fn shared(txn: Transaction) -> SharedTransaction {
 /// 1412 unless tables were at the transaction's read point what they are now.
 async fn check_definitions(txn: &SharedTransaction, tables: &[Arc<TableDef>]) -> Result<()> {
     let ids: Vec<TableId> = tables.iter().map(|table| table.id).collect();
-    let then = store::tables_by_id(&mut *txn.lock().await, &ids).await?;
+    let mut txn = txn.lock().await;
+    let then = store::tables_by_id(&mut txn, &ids).await?;
+    let read_ts = txn.read_ts().unwrap_or(Timestamp::ZERO);
     for (table, then) in tables.iter().zip(then) {
-        if then.is_none_or(|then| !table.reads_as(&then)) {
+        if then.is_none_or(|then| !table.reads_as(&then, read_ts)) {
             return Err(Error::table_younger(table.qualified_name()));
         }
     }
