@@ -400,6 +400,7 @@ pub(super) fn define_added(
     let mut added: Vec<IndexDef> =
         named.into_iter().map(|(name, key)| declared_index(name, key)).collect();
     refuse_global(&added, table)?;
+    refuse_local(definitions, table)?;
     place_unique(&mut added, table);
     Ok(added)
 }
@@ -414,13 +415,31 @@ fn refuse_global(indexes: &[IndexDef], table: &TableDef) -> Result<()> {
     }
 }
 
+/// 1235 for LOCAL on a unique key whose columns do not decide the slot: equal values may stand in two shards then.
+fn refuse_local(definitions: &[&ast::KeyDefinition], table: &TableDef) -> Result<()> {
+    let unique = [ast::KeyKind::Primary, ast::KeyKind::Unique];
+    for key in definitions.iter().filter(|key| key.local && unique.contains(&key.kind)) {
+        if !decides_slot(&key_columns(key, table)?, table) {
+            return Err(Error::not_supported(
+                "LOCAL on a unique index that does not hold all columns of the sharding key: leave LOCAL out, or add those columns",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether whole columns of a key say in which slot a row is.
+fn decides_slot(columns: &[IndexColumn], table: &TableDef) -> bool {
+    let holds =
+        |column: &usize| columns.iter().any(|part| part.column == *column && part.prefix.is_none());
+    table.sharding == Sharding::Single || table.sharding_columns().iter().all(holds)
+}
+
 /// A unique index is only checked in its own shard, so one whose columns do not decide the slot places its entries by
 /// itself. NULLs take part: they only make entries that never collide.
 fn place_unique(indexes: &mut [IndexDef], table: &TableDef) {
-    let single = table.sharding == Sharding::Single;
     for index in indexes {
-        let decides = single || table.sharding_columns().iter().all(|column| index.covers(*column));
-        if !index.primary && index.unique && !decides {
+        if !index.primary && index.unique && !decides_slot(&index.columns, table) {
             index.global = true;
         }
     }
@@ -657,6 +676,7 @@ fn define_sharding(
         let items = vec![SetItem { set, slots, values: ItemValues::Rest }];
         table.sharding = Sharding::Range(Distribution { column, spread: columns.clone(), items });
     }
+    refuse_local(&create.keys.iter().collect::<Vec<_>>(), table)?;
     let mut indexes = std::mem::take(&mut table.indexes);
     place_unique(&mut indexes, table);
     table.indexes = indexes;

@@ -451,8 +451,8 @@ impl Parser<'_> {
         self.expect_word("ON")?;
         let table = self.table_name()?;
         let columns = self.parenthesised(Self::key_column)?;
-        let (included, options) = (Vec::new(), Default::default());
-        let mut key = KeyDefinition { kind, name, global, columns, included, options };
+        let (local, included, options) = (false, Vec::new(), Default::default());
+        let mut key = KeyDefinition { kind, name, global, local, columns, included, options };
         key.options.using = using;
         self.index_options(&mut key)?;
         let modifiers = self.index_modifiers()?;
