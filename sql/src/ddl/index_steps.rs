@@ -12,7 +12,7 @@
 //! last one (`index_job`).
 
 use super::create_table;
-use crate::catalog::index_jobs::{IndexJob, JobOutcome, Wish};
+use crate::catalog::index_jobs::{IndexJob, JobOutcome, WalkPosition, Wish};
 use crate::catalog::{IndexDef, IndexState, TableDef};
 use base::IndexId;
 
@@ -80,6 +80,12 @@ pub(super) fn is_past_return(table: &TableDef, job: &IndexJob) -> bool {
 fn added_state(table: &TableDef, job: &IndexJob) -> Option<IndexState> {
     let mut added = table.unpublished.iter().filter(|index| is_added(job, index.id));
     added.next().map(|index| index.state)
+}
+
+/// Whether the record tells that nobody uses the table as it was before the last step: rows get entries only then.
+pub(super) fn is_settled(table: &TableDef, job: &IndexJob) -> bool {
+    let is_begun = job.is_filled || job.rows > 0 || job.filled != WalkPosition::default();
+    is_begun && added_state(table, job) == Some(IndexState::WriteOnly)
 }
 
 fn is_added(job: &IndexJob, id: IndexId) -> bool {
@@ -176,7 +182,6 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::index_jobs::WalkPosition;
     use crate::catalog::{IndexColumn, Sharding};
     use crate::collation::CollationId;
     use base::{TableId, Timestamp};
@@ -296,6 +301,23 @@ mod tests {
         assert!(reads(filled, public, 11));
         assert!(!reads(filled, leaving, 11) && !reads(filled, gone, 11));
         assert!(reads(public, leaving, 11) && reads(leaving, public, 11));
+    }
+
+    #[test]
+    fn who_takes_over_a_filling_waits_for_nobody() {
+        let (mut table, mut job) = (table(&[0, 1]), job(&[2], &[1]));
+        walk(&mut table, &mut job);
+        assert!(!is_settled(&table, &job));
+        job.filled.from = 1;
+        assert!(is_settled(&table, &job));
+        job.is_filled = true;
+        assert!(is_settled(&table, &job));
+        // Published: whoever has not heard of that still reads the other index.
+        let Next::Step(made) = next(&table, &job, 5) else { panic!("a step") };
+        assert!(!is_settled(&made.0, &made.1));
+        job.error = Some((1062, String::new()));
+        let Next::Step(made) = next(&table, &job, 5) else { panic!("a step") };
+        assert!(!is_settled(&made.0, &made.1));
     }
 
     #[test]
