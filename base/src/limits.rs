@@ -338,6 +338,8 @@ pub const FUTURE_PARTITIONS_LOCK_WAIT_S: u64 = 1;
 pub const PARTITION_COLUMNS_MAX: usize = 16;
 /// Columns of an index (MySQL's limit).
 pub const INDEX_COLUMNS_MAX: usize = 16;
+/// Longest COMMENT of an index, characters (as in MySQL).
+pub const INDEX_COMMENT_CHARS_MAX: usize = 1024;
 /// Columns that INCLUDE may name.
 pub const INDEX_INCLUDED_COLUMNS_MAX: usize = 64;
 /// Declared bytes of the columns of INCLUDE, together: an entry stays a small part of a batch.

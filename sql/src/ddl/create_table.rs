@@ -19,8 +19,9 @@ use crate::sets::Sets;
 use crate::types::{Domain, SqlType, TypeKind};
 use crate::{Error, Result, types};
 use base::limits::{
-    BROADCAST_COPIES, INDEX_COLUMNS_MAX, INDEX_INCLUDED_BYTES_MAX, INDEX_INCLUDED_COLUMNS_MAX,
-    INDEX_KEY_BYTES_MAX, RETENTION_S, TABLE_COLUMNS_MAX, TABLE_INDEXES_MAX,
+    BROADCAST_COPIES, INDEX_COLUMNS_MAX, INDEX_COMMENT_CHARS_MAX, INDEX_INCLUDED_BYTES_MAX,
+    INDEX_INCLUDED_COLUMNS_MAX, INDEX_KEY_BYTES_MAX, RETENTION_S, TABLE_COLUMNS_MAX,
+    TABLE_INDEXES_MAX,
 };
 use base::{IndexId, TableId, Timestamp};
 
@@ -334,6 +335,7 @@ fn define_indexes(create: &ast::CreateTable, table: &mut TableDef) -> Result<()>
                 table.columns[column.column].ty.nullable = false;
             }
             let columns = primary.columns.clone();
+            check_comment("PRIMARY", primary.comment)?;
             let comment = primary.comment.to_string();
             table.indexes.push(primary_index("PRIMARY", columns, comment));
         }
@@ -591,6 +593,13 @@ fn key_part_bytes(ty: &SqlType, prefix: Option<u32>) -> usize {
     }
 }
 
+fn check_comment(name: &str, comment: &str) -> Result<()> {
+    match comment.chars().count() > INDEX_COMMENT_CHARS_MAX {
+        true => Err(Error::index_comment_too_long(name, INDEX_COMMENT_CHARS_MAX)),
+        false => Ok(()),
+    }
+}
+
 /// Names keys that have none after their first column, as MySQL does: `a`, `a_2`, `a_3`.
 fn name_keys<'a>(keys: Vec<Key<'a>>, table: &TableDef) -> Result<Vec<(String, Key<'a>)>> {
     let mut taken: Vec<String> = table.all_indexes().map(|index| index.name.clone()).collect();
@@ -624,6 +633,7 @@ fn name_keys<'a>(keys: Vec<Key<'a>>, table: &TableDef) -> Result<Vec<(String, Ke
                 name
             }
         };
+        check_comment(&name, key.comment)?;
         named.push((name, key));
     }
     Ok(named)

@@ -85,7 +85,7 @@ impl Parser<'_> {
         }
         let mut name = constraint;
         if self.is_identifier() && !self.is_using() {
-            name = Some(self.identifier()?);
+            name = Some(self.new_index_name()?);
         }
         let using = self.index_type()?;
         let columns = self.parenthesised(Self::key_column)?;
