@@ -28,8 +28,12 @@ pub(crate) async fn admin_check(session: &mut Session, check: &AdminCheck) -> Re
             return Err(Error::inconsistent(&name, summary, first));
         }
         if report.indexes.is_empty() {
-            let none = Value::Null;
-            rows.push(vec![text(&name), none, Value::UInt(report.rows), Value::UInt(0)]);
+            // The rows themselves are the entries of the primary key, where that was asked for.
+            let (shown, entries) = match index {
+                Some(_) => (text(&table.primary().name), report.rows),
+                None => (Value::Null, 0),
+            };
+            rows.push(vec![text(&name), shown, Value::UInt(report.rows), Value::UInt(entries)]);
         }
         for found in &report.indexes {
             let index = text(&table.indexes[found.index].name);
