@@ -285,6 +285,11 @@ struct Key<'a> {
 }
 
 fn key_of<'a>(definition: &'a ast::KeyDefinition, table: &TableDef) -> Result<Key<'a>> {
+    if definition.options.invisible {
+        return Err(Error::not_supported(
+            "an INVISIBLE index: drop it and add it again, both leave the table in use",
+        ));
+    }
     let columns = key_columns(definition, table)?;
     Ok(Key {
         kind: definition.kind,
