@@ -772,6 +772,9 @@ fn define_distribution(
             }
         };
         let set = sets.by_name(&item.set)?;
+        if defined.iter().any(|other| other.set == set) {
+            return Err(Error::duplicate_partition(&item.set));
+        }
         let slots = sets.slots(set).ok_or_else(|| Error::internal("a set without slots"))?;
         defined.push(SetItem { set, slots, values });
     }
