@@ -344,6 +344,8 @@ pub const FUTURE_PARTITIONS_LOCK_WAIT_S: u64 = 1;
 pub const PARTITION_COLUMNS_MAX: usize = 16;
 /// Columns of an index (MySQL's limit).
 pub const INDEX_COLUMNS_MAX: usize = 16;
+/// Longest COMMENT of an index, characters (as in MySQL).
+pub const INDEX_COMMENT_CHARS_MAX: usize = 1024;
 /// Columns that INCLUDE may name.
 pub const INDEX_INCLUDED_COLUMNS_MAX: usize = 64;
 /// Declared bytes of the columns of INCLUDE, together: an entry stays a small part of a batch.
@@ -360,8 +362,9 @@ pub const INDEX_BATCH_PAUSE: Duration = Duration::from_millis(2);
 pub const INDEX_JOB_RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Pause between looks at a job that is paused, and of a statement at its job.
 pub const INDEX_JOB_LOOK: Duration = Duration::from_millis(200);
-/// Pause between looks for jobs whose node is gone. Below `SILENCE_GAP_MAX`, so that a silence adds up.
-pub const INDEX_JOBS_WATCH: Duration = Duration::from_millis(1000);
+/// Pause between looks for jobs whose node is gone. So far below `SILENCE_GAP_MAX` that a silence adds up although each look
+/// reads the jobs and waits for an answer.
+pub const INDEX_JOBS_WATCH: Duration = Duration::from_millis(700);
 /// Ended jobs that SHOW DDL JOBS still lists.
 pub const INDEX_JOBS_KEPT: usize = 100;
 /// Characters of a job's statement that are kept.
@@ -700,6 +703,16 @@ const _: () = {
     assert!(
         SILENCE_GAP_MAX.as_millis()
             > (USER_LOCK_OWNER_LOOK.as_millis() + STATUS_WAIT_MAX.as_millis())
+    );
+    assert!(
+        SILENCE_GAP_MAX.as_millis() > (INDEX_JOBS_WATCH.as_millis() + STATUS_WAIT_MAX.as_millis())
+    );
+    assert!(
+        INDEX_JOBS_WATCH.as_millis()
+            + LOCK_OWNER_SILENCE_MAX.as_millis()
+            + ROUTE_WAIT_MAX.as_millis()
+            < TABLE_LOCK_SILENCE_MAX.as_millis(),
+        "a job is taken over within 10 s, whatever leader was lost"
     );
     assert!(SILENCE_GAP_MAX.as_millis() < LOCK_OWNER_SILENCE_MAX.as_millis());
     assert!(

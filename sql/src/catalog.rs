@@ -275,18 +275,32 @@ impl TableDef {
 
     /// Whether rows of this table can be read as of a time when `then` was its definition. An index that was no index
     /// then has no entries of then.
-    pub fn reads_as(&self, then: &TableDef) -> bool {
+    pub fn reads_as(&self, then: &TableDef, ts: Timestamp) -> bool {
         let apart = |table: &TableDef| TableDef {
             retention_s: 0,
             auto_increment_start: 0,
             ..table.without_indexes()
         };
-        self.has_indexes_of(then) && apart(self) == apart(then)
+        self.has_entries_of(then, ts) && apart(self) == apart(then)
     }
 
     /// Whether each of its indexes was one in an older definition.
     pub fn has_indexes_of(&self, then: &TableDef) -> bool {
         self.indexes.iter().all(|index| then.indexes.iter().any(|older| older.id == index.id))
+    }
+
+    /// Whether each of its indexes has all entries of a time when `then` was its definition: it was read then, or was one
+    /// state from that. It is filled before it is public, from `public_since` on, and one that is being dropped is
+    /// written for another state.
+    pub fn has_entries_of(&self, then: &TableDef, ts: Timestamp) -> bool {
+        self.indexes.iter().all(|index| {
+            let older = then.all_indexes().find(|older| older.id == index.id);
+            older.is_some_and(|older| match older.state {
+                IndexState::Public => true,
+                IndexState::WriteOnly => index.public_since <= ts,
+                IndexState::DeleteOnly => false,
+            })
+        })
     }
 
     /// Whether what was written under this definition may be committed under a newer one: all but its indexes and layouts

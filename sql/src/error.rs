@@ -280,6 +280,12 @@ errors! {
     wrong_column_name(name) = 1166, "42000", "Incorrect column name '{name}'";
     /// An index name that cannot be.
     wrong_index_name(name) = 1280, "42000", "Incorrect index name '{name}'";
+    /// ALGORITHM of an ALTER that is none.
+    unknown_alter_algorithm(name) = 1800, "HY000", "Unknown ALGORITHM '{name}'";
+    /// LOCK of an ALTER that is none.
+    unknown_alter_lock(name) = 1801, "HY000", "Unknown LOCK type '{name}'";
+    /// A long COMMENT of an index.
+    index_comment_too_long(name, max) = 1688, "HY000", "Comment for index '{name}' is too long (max = {max})";
     /// A database name that cannot be.
     wrong_database_name(name) = 1102, "42000", "Incorrect database name '{name}'";
     /// A system schema that cannot be changed.

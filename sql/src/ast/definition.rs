@@ -269,6 +269,8 @@ pub struct KeyDefinition {
     pub name: Option<String>,
     /// GLOBAL: its entries are sharded by its own columns.
     pub global: bool,
+    /// LOCAL: its entries stand with their rows.
+    pub local: bool,
     /// Its columns.
     pub columns: Vec<KeyColumn>,
     /// INCLUDE: columns that its entries carry.

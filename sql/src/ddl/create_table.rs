@@ -20,8 +20,9 @@ use crate::sets::Sets;
 use crate::types::{Domain, SqlType, TypeKind};
 use crate::{Error, Result, types};
 use base::limits::{
-    BROADCAST_COPIES, INDEX_COLUMNS_MAX, INDEX_INCLUDED_BYTES_MAX, INDEX_INCLUDED_COLUMNS_MAX,
-    INDEX_KEY_BYTES_MAX, RETENTION_S, TABLE_COLUMNS_MAX, TABLE_INDEXES_MAX,
+    BROADCAST_COPIES, INDEX_COLUMNS_MAX, INDEX_COMMENT_CHARS_MAX, INDEX_INCLUDED_BYTES_MAX,
+    INDEX_INCLUDED_COLUMNS_MAX, INDEX_KEY_BYTES_MAX, RETENTION_S, TABLE_COLUMNS_MAX,
+    TABLE_INDEXES_MAX,
 };
 use base::{IndexId, TableId, Timestamp};
 
@@ -287,6 +288,11 @@ struct Key<'a> {
 }
 
 fn key_of<'a>(definition: &'a ast::KeyDefinition, table: &TableDef) -> Result<Key<'a>> {
+    if definition.options.invisible {
+        return Err(Error::not_supported(
+            "an INVISIBLE index: drop it and add it again, both leave the table in use",
+        ));
+    }
     let columns = key_columns(definition, table)?;
     Ok(Key {
         kind: definition.kind,
@@ -337,6 +343,7 @@ fn define_indexes(create: &ast::CreateTable, table: &mut TableDef) -> Result<()>
                 table.columns[column.column].ty.nullable = false;
             }
             let columns = primary.columns.clone();
+            check_comment("PRIMARY", primary.comment)?;
             let comment = primary.comment.to_string();
             table.indexes.push(primary_index("PRIMARY", columns, comment));
         }
@@ -403,6 +410,7 @@ pub(super) fn define_added(
     let mut added: Vec<IndexDef> =
         named.into_iter().map(|(name, key)| declared_index(name, key)).collect();
     refuse_global(&added, table)?;
+    refuse_local(definitions, table)?;
     place_unique(&mut added, table);
     Ok(added)
 }
@@ -415,6 +423,26 @@ fn refuse_global(indexes: &[IndexDef], table: &TableDef) -> Result<()> {
         )),
         false => Ok(()),
     }
+}
+
+/// 1235 for LOCAL on a unique key whose columns do not decide the slot: equal values may stand in two shards then.
+fn refuse_local(definitions: &[&ast::KeyDefinition], table: &TableDef) -> Result<()> {
+    let unique = [ast::KeyKind::Primary, ast::KeyKind::Unique];
+    for key in definitions.iter().filter(|key| key.local && unique.contains(&key.kind)) {
+        if !decides_slot(&key_columns(key, table)?, table) {
+            return Err(Error::not_supported(
+                "LOCAL on a unique index that does not hold all columns of the sharding key: leave LOCAL out, or add those columns",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether whole columns of a key say in which slot a row is.
+fn decides_slot(columns: &[IndexColumn], table: &TableDef) -> bool {
+    let holds =
+        |column: &usize| columns.iter().any(|part| part.column == *column && part.prefix.is_none());
+    table.sharding == Sharding::Single || table.sharding_columns().iter().all(holds)
 }
 
 /// A unique index is only checked in its own shard, so one whose columns do not decide the slot places its entries by
@@ -579,6 +607,13 @@ fn key_part_bytes(ty: &SqlType, prefix: Option<u32>) -> usize {
     }
 }
 
+fn check_comment(name: &str, comment: &str) -> Result<()> {
+    match comment.chars().count() > INDEX_COMMENT_CHARS_MAX {
+        true => Err(Error::index_comment_too_long(name, INDEX_COMMENT_CHARS_MAX)),
+        false => Ok(()),
+    }
+}
+
 /// Names keys that have none after their first column, as MySQL does: `a`, `a_2`, `a_3`.
 fn name_keys<'a>(keys: Vec<Key<'a>>, table: &TableDef) -> Result<Vec<(String, Key<'a>)>> {
     let mut taken: Vec<String> = table.all_indexes().map(|index| index.name.clone()).collect();
@@ -612,6 +647,7 @@ fn name_keys<'a>(keys: Vec<Key<'a>>, table: &TableDef) -> Result<Vec<(String, Ke
                 name
             }
         };
+        check_comment(&name, key.comment)?;
         named.push((name, key));
     }
     Ok(named)
@@ -660,6 +696,7 @@ fn define_sharding(
         let items = vec![SetItem { set, slots, values: ItemValues::Rest }];
         table.sharding = Sharding::Range(Distribution { column, spread: columns.clone(), items });
     }
+    refuse_local(&create.keys.iter().collect::<Vec<_>>(), table)?;
     place_indexes(table);
     Ok(())
 }
@@ -759,6 +796,9 @@ fn define_distribution(
             }
         };
         let set = sets.by_name(&item.set)?;
+        if defined.iter().any(|other| other.set == set) {
+            return Err(Error::duplicate_partition(&item.set));
+        }
         let slots = sets.slots(set).ok_or_else(|| Error::internal("a set without slots"))?;
         defined.push(SetItem { set, slots, values });
     }

@@ -13,7 +13,13 @@
 //! Between two steps the job waits for statements, open transactions, results and prepared XA transactions that have used the
 //! table before the last step; newer ones come and go. Nobody waits for the job. A node that does not say what it uses is
 //! passed after `TABLE_LOCK_SILENCE_MAX`: its commits compare definitions, and those of two steps ago are refused (1213).
-//! Before new indexes are filled there is one more such step then, for a writer of the state before must not come later.
+//! Before new indexes are filled there is one more such step then, for a writer of the state before must not come later. Once
+//! rows have entries the record tells that all this is done: whoever takes the job over goes on filling at once.
+//!
+//! ```text
+//! node gone ─ the meta shard's leader, if it was there ─ INDEX_JOBS_WATCH ─ LOCK_OWNER_SILENCE_MAX ─> taken over, filling
+//!                                                                                   └─ other states: TABLE_LOCK_SILENCE_MAX ─>
+//! ```
 //!
 //! Not here: what a statement asks for and waits for (`indexes`).
 
@@ -231,7 +237,8 @@ impl Worker {
                 })
                 .await;
         };
-        if !self.users.are_gone(&self.instance, table, catalog.version).await? {
+        let is_settled = index_steps::is_settled(table, &job);
+        if !is_settled && !self.users.are_gone(&self.instance, table, catalog.version).await? {
             return Ok(Turn::Used);
         }
         match index_steps::next(table, &job, self.now_unix()) {

@@ -13,7 +13,7 @@
 //! last one (`index_job`).
 
 use super::{create_table, rekey_steps};
-use crate::catalog::index_jobs::{IndexJob, JobOutcome, Wish};
+use crate::catalog::index_jobs::{IndexJob, JobOutcome, WalkPosition, Wish};
 use crate::catalog::{IndexDef, IndexState, TableDef};
 use base::IndexId;
 
@@ -88,6 +88,12 @@ pub(super) fn is_past_return(table: &TableDef, job: &IndexJob) -> bool {
 fn added_state(table: &TableDef, job: &IndexJob) -> Option<IndexState> {
     let mut added = table.unpublished.iter().filter(|index| is_added(job, index.id));
     added.next().map(|index| index.state)
+}
+
+/// Whether the record tells that nobody uses the table as it was before the last step: rows get entries only then.
+pub(super) fn is_settled(table: &TableDef, job: &IndexJob) -> bool {
+    let is_begun = job.is_filled || job.rows > 0 || job.filled != WalkPosition::default();
+    is_begun && added_state(table, job) == Some(IndexState::WriteOnly)
 }
 
 fn is_added(job: &IndexJob, id: IndexId) -> bool {
@@ -184,7 +190,6 @@ impl Step {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::catalog::index_jobs::WalkPosition;
     use crate::catalog::{IndexColumn, Sharding};
     use crate::collation::CollationId;
     use base::{TableId, Timestamp};
@@ -283,6 +288,47 @@ pub(super) mod tests {
         assert_eq!((job.outcome, job.garbage.clone()), (JobOutcome::Done, vec![IndexId(1)]));
         assert_eq!(next(&table, &job, 5), Next::Remove);
         assert_eq!(table.index_version, 5);
+    }
+
+    #[test]
+    fn a_definition_reads_under_those_next_to_it() {
+        let (mut table, mut job) = (table(&[0, 1]), job(&[2], &[1]));
+        walk(&mut table, &mut job);
+        job.is_filled = true;
+        let mut seen = vec![table.clone()];
+        while let Next::Step(made) = next(&table, &job, 5) {
+            (table, job) = *made;
+            for index in table.indexes.iter_mut().filter(|index| index.id == IndexId(2)) {
+                index.public_since = Timestamp(10);
+            }
+            seen.push(table.clone());
+        }
+        // Write only, public and the other write only, delete only, absent.
+        let [filled, public, leaving, gone] = &seen[..] else { panic!("four definitions") };
+        let reads = |now: &TableDef, then: &TableDef, ts| now.has_entries_of(then, Timestamp(ts));
+        // The index was filled before its definition was committed, not earlier.
+        assert!(reads(public, filled, 10) && !reads(public, filled, 9));
+        // The old one is dropped, which whoever reads it does not know yet; one step later it must.
+        assert!(reads(filled, public, 11));
+        assert!(!reads(filled, leaving, 11) && !reads(filled, gone, 11));
+        assert!(reads(public, leaving, 11) && reads(leaving, public, 11));
+    }
+
+    #[test]
+    fn who_takes_over_a_filling_waits_for_nobody() {
+        let (mut table, mut job) = (table(&[0, 1]), job(&[2], &[1]));
+        walk(&mut table, &mut job);
+        assert!(!is_settled(&table, &job));
+        job.filled.from = 1;
+        assert!(is_settled(&table, &job));
+        job.is_filled = true;
+        assert!(is_settled(&table, &job));
+        // Published: whoever has not heard of that still reads the other index.
+        let Next::Step(made) = next(&table, &job, 5) else { panic!("a step") };
+        assert!(!is_settled(&made.0, &made.1));
+        job.error = Some((1062, String::new()));
+        let Next::Step(made) = next(&table, &job, 5) else { panic!("a step") };
+        assert!(!is_settled(&made.0, &made.1));
     }
 
     #[test]

@@ -186,10 +186,14 @@ impl Parser<'_> {
             }
             "ENABLE" if self.accept_word("KEYS") => TableChange::EnableKeys(true),
             "DISABLE" if self.accept_word("KEYS") => TableChange::EnableKeys(false),
+            "ALGORITHM" | "LOCK" => {
+                self.modifier_value(&word)?;
+                TableChange::Other(self.text_from(start).to_string())
+            }
             "ALTER" | "ORDER" | "CONVERT" | "FORCE" | "DISCARD" | "IMPORT" | "TRUNCATE"
             | "COALESCE" | "REORGANIZE" | "EXCHANGE" | "ANALYZE" | "CHECK" | "OPTIMIZE"
-            | "REBUILD" | "REPAIR" | "REMOVE" | "PARTITION" | "ALGORITHM" | "LOCK" | "WITH"
-            | "WITHOUT" | "SECONDARY_LOAD" | "SECONDARY_UNLOAD" => {
+            | "REBUILD" | "REPAIR" | "REMOVE" | "PARTITION" | "WITH" | "WITHOUT"
+            | "SECONDARY_LOAD" | "SECONDARY_UNLOAD" => {
                 self.at = start;
                 self.other_change()?
             }
@@ -283,7 +287,7 @@ impl Parser<'_> {
         if self.accept_any(&["KEY", "INDEX"]).is_some() {
             let old = self.index_name()?;
             self.expect_word("TO")?;
-            return Ok(TableChange::RenameKey { old, new: self.identifier()? });
+            return Ok(TableChange::RenameKey { old, new: self.new_index_name()? });
         }
         if self.accept_any(&["TO", "AS"]).is_none() {
             self.accept_kind(TokenKind::Equal);

@@ -3,9 +3,9 @@
 use super::Printer;
 use crate::ast::{
     Check, ColumnDefinition, ColumnPlace, CreateTable, DataType, DatabaseOptions, DefaultValue,
-    DistributionItem, DistributionMethod, DistributionValues, ForeignKey, IndexOptions, KeyColumn,
-    KeyDefinition, KeyKind, KeyTarget, LoadDuplicates, Reference, ReferenceAction, ShardingClause,
-    Statement, TableChange, TableOptions,
+    DistributionItem, DistributionMethod, DistributionValues, ForeignKey, KeyColumn, KeyDefinition,
+    KeyKind, KeyTarget, LoadDuplicates, Reference, ReferenceAction, ShardingClause, Statement,
+    TableChange, TableOptions,
 };
 
 impl Printer {
@@ -77,7 +77,7 @@ impl Printer {
                 self.table(&create.table);
                 self.text(" ");
                 self.key_columns(&create.key);
-                self.index_options(&create.key.options, create.key.global);
+                self.index_options(&create.key);
                 self.modifiers(&create.modifiers);
             }
             Statement::DropIndex(drop) => {
@@ -355,7 +355,7 @@ impl Printer {
             self.text(" ");
         }
         self.key_columns(key);
-        self.index_options(&key.options, key.global);
+        self.index_options(key);
     }
 
     fn key_columns(&mut self, key: &KeyDefinition) {
@@ -379,13 +379,15 @@ impl Printer {
         self.when(column.descending, " DESC");
     }
 
-    fn index_options(&mut self, options: &IndexOptions, global: bool) {
+    fn index_options(&mut self, key: &KeyDefinition) {
+        let options = &key.options;
         self.optional(" USING ", &options.using, |printer, using| printer.text(using));
         self.optional(" KEY_BLOCK_SIZE=", &options.key_block_size, |printer, n| printer.value(n));
         self.optional(" WITH PARSER ", &options.parser, |printer, name| printer.name(name));
         self.optional_string(" COMMENT ", &options.comment);
         self.when(options.invisible, " INVISIBLE");
-        self.when(global, " GLOBAL");
+        self.when(key.global, " GLOBAL");
+        self.when(key.local, " LOCAL");
     }
 
     fn foreign_key(&mut self, key: &ForeignKey) {

@@ -105,7 +105,7 @@ impl Session {
         let (statement, params) = parser::parse_prepared(sql, &mode)?;
         refuse_unpreparable(&statement)?;
         if hint.is_some() && !matches!(statement, Statement::Query(_)) {
-            return Err(only_select());
+            return Err(only_select(&statement));
         }
         let columns = self.columns_of(&statement, params).await?;
         let statement = PreparedStatement {
