@@ -158,6 +158,8 @@ errors! {
     primary_key_null() = 1171, "42000", "All parts of a PRIMARY KEY must be NOT NULL; if you need NULL in a key, use UNIQUE instead";
     /// A key over a column that the table lacks.
     key_column_missing(name) = 1072, "42000", "Key column '{name}' doesn't exist in table";
+    /// DROP CONSTRAINT of a name that no constraint of the table has.
+    no_such_constraint(name) = 3940, "HY000", "Constraint '{name}' does not exist.";
     /// Dropping an index that the table lacks.
     cant_drop(name) = 1091, "42000", "Can't DROP '{name}'; check that column/key exists";
     /// Renaming an index that the table lacks.

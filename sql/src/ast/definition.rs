@@ -642,6 +642,8 @@ pub enum TableChange {
     DropPrimaryKey,
     /// DROP KEY or INDEX.
     DropKey(String),
+    /// DROP CONSTRAINT: of a unique key.
+    DropConstraint(String),
     /// RENAME KEY or INDEX.
     RenameKey {
         /// The old name.

@@ -39,8 +39,18 @@ pub(super) enum IndexChange<'a> {
     Add(&'a KeyDefinition),
     /// DROP, by name.
     Drop(&'a str),
+    /// DROP CONSTRAINT, by name: a unique key only.
+    DropUnique(&'a str),
     /// RENAME, from and to.
     Rename(&'a str, &'a str),
+}
+
+/// An index that is dropped.
+#[derive(Clone, Copy, Debug)]
+struct Dropped<'a> {
+    name: &'a str,
+    /// Whether it was named as a constraint, which only a unique key is.
+    constraint: bool,
 }
 
 /// CREATE INDEX.
@@ -65,6 +75,7 @@ pub(super) fn changes_alone(changes: &[TableChange]) -> Result<Option<Vec<IndexC
         match change {
             TableChange::AddKey(key) => of_indexes.push(IndexChange::Add(key)),
             TableChange::DropKey(name) => of_indexes.push(IndexChange::Drop(name)),
+            TableChange::DropConstraint(name) => of_indexes.push(IndexChange::DropUnique(name)),
             TableChange::RenameKey { old, new } => of_indexes.push(IndexChange::Rename(old, new)),
             TableChange::Other(text) if is_modifier(text) => {}
             TableChange::EnableKeys(_) => {}
@@ -98,7 +109,8 @@ pub(super) async fn alter(
     for change in changes {
         match change {
             IndexChange::Add(key) => added.push(key),
-            IndexChange::Drop(name) => dropped.push(name),
+            IndexChange::Drop(name) => dropped.push(Dropped { name, constraint: false }),
+            IndexChange::DropUnique(name) => dropped.push(Dropped { name, constraint: true }),
             IndexChange::Rename(old, new) => renamed.push((old, new)),
         }
     }
@@ -130,7 +142,7 @@ async fn run_job(
     session: &mut Session,
     name: &ast::TableName,
     added: &[&KeyDefinition],
-    dropped: &[&str],
+    dropped: &[Dropped<'_>],
 ) -> Result<()> {
     begin(session, name, |table| {
         let (added, dropped) = plan(table, added, dropped)?;
@@ -226,17 +238,22 @@ pub(super) fn job_of(jobs: &[IndexJob], table: &TableDef) -> Option<u64> {
 fn plan(
     table: &TableDef,
     added: &[&KeyDefinition],
-    dropped: &[&str],
+    dropped: &[Dropped<'_>],
 ) -> Result<(Vec<IndexDef>, Vec<IndexId>)> {
     let mut left = table.clone();
     let mut ids = Vec::with_capacity(dropped.len());
-    for name in dropped {
+    for Dropped { name, constraint } in dropped {
         if name.eq_ignore_ascii_case("PRIMARY") {
             return Err(Error::not_supported(
                 "DROP PRIMARY KEY: create a table without the key and INSERT … SELECT into it",
             ));
         }
-        let position = position_of(&left, name).ok_or_else(|| Error::cant_drop(name))?;
+        let position = position_of(&left, name);
+        let position = position.filter(|at| !constraint || left.indexes[*at].unique);
+        let position = position.ok_or_else(|| match constraint {
+            true => Error::no_such_constraint(name),
+            false => Error::cant_drop(name),
+        })?;
         ids.push(left.indexes.remove(position).id);
     }
     let mut added = create_table::define_added(added, &left)?;

@@ -268,7 +268,10 @@ impl Parser<'_> {
         if self.accept_any(&["KEY", "INDEX"]).is_some() {
             return Ok(TableChange::DropKey(self.index_name()?));
         }
-        if self.is_any(&["FOREIGN", "CHECK", "CONSTRAINT"]) {
+        if self.accept_word("CONSTRAINT") {
+            return Ok(TableChange::DropConstraint(self.index_name()?));
+        }
+        if self.is_any(&["FOREIGN", "CHECK"]) {
             self.at -= 1;
             return self.other_change();
         }

@@ -508,6 +508,10 @@ impl Printer {
                 self.text("DROP KEY ");
                 self.index_name(name);
             }
+            TableChange::DropConstraint(name) => {
+                self.text("DROP CONSTRAINT ");
+                self.index_name(name);
+            }
             TableChange::RenameKey { old, new } => {
                 self.text("RENAME KEY ");
                 self.index_name(old);
