@@ -381,8 +381,7 @@ mod tests {
     #[test]
     fn a_long_pass_is_followed_by_a_long_pause() {
         let pass = Pass { safe_points: look(1000, None).safe_points, ended: s(1000), took: s(60) };
-        let memory =
-            Memory { applied: 7, changed_at: at(1000), bounds: None, pass: Some(pass) };
+        let memory = Memory { applied: 7, changed_at: at(1000), bounds: None, pass: Some(pass) };
         assert!(!memory.is_due(&look(2100, None), s(1000 + 1199), s(30)));
         assert!(memory.is_due(&look(2100, None), s(1000 + 1200), s(30)));
     }
