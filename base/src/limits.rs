@@ -108,6 +108,10 @@ pub const COLLECT_STEP_BYTES: u64 = 1 << 20;
 pub const COLLECT_STEP_KEYS: usize = 512;
 /// Bytes of versions that the collector passes per second on a node.
 pub const COLLECT_BYTES_PER_SECOND: u64 = 32 << 20;
+/// Dropped tables whose rows a look at a shard removes, at most; the others wait for the next look.
+pub const DROPPED_TABLES_A_LOOK: usize = 64;
+/// Bytes of dropped tables that a node's look removes, about: old versions of other tables wait meanwhile.
+pub const DROPPED_BYTES_A_LOOK: u64 = 1 << 30;
 /// How often the collector looks whether a shard is due.
 pub const COLLECT_LOOK_PAUSE: Duration = Duration::from_secs(5);
 /// Shortest time between two passes of the collector over one shard.
@@ -324,6 +328,8 @@ pub const TABLE_INDEXES_MAX: usize = 64;
 pub const BROADCAST_COPIES: u32 = 8;
 /// Partitions of a table (MySQL's limit).
 pub const PARTITIONS_MAX: usize = 8192;
+/// Ranges of a table that is sharded by ranges of keys: they are looked through for each row.
+pub const KEY_RANGES_MAX: usize = 1024;
 /// Partitions of the future that AUTO_PARTITION may ask for.
 pub const AUTO_PARTITIONS_MAX: u32 = 366;
 /// Periods before today's that AUTO_PARTITION fills in with a partition each, when nobody has added any for long.
@@ -338,6 +344,8 @@ pub const FUTURE_PARTITIONS_LOCK_WAIT_S: u64 = 1;
 pub const PARTITION_COLUMNS_MAX: usize = 16;
 /// Columns of an index (MySQL's limit).
 pub const INDEX_COLUMNS_MAX: usize = 16;
+/// Longest COMMENT of an index, characters (as in MySQL).
+pub const INDEX_COMMENT_CHARS_MAX: usize = 1024;
 /// Columns that INCLUDE may name.
 pub const INDEX_INCLUDED_COLUMNS_MAX: usize = 64;
 /// Declared bytes of the columns of INCLUDE, together: an entry stays a small part of a batch.
@@ -354,8 +362,9 @@ pub const INDEX_BATCH_PAUSE: Duration = Duration::from_millis(2);
 pub const INDEX_JOB_RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Pause between looks at a job that is paused, and of a statement at its job.
 pub const INDEX_JOB_LOOK: Duration = Duration::from_millis(200);
-/// Pause between looks for jobs whose node is gone. Below `SILENCE_GAP_MAX`, so that a silence adds up.
-pub const INDEX_JOBS_WATCH: Duration = Duration::from_millis(1000);
+/// Pause between looks for jobs whose node is gone. So far below `SILENCE_GAP_MAX` that a silence adds up although each look
+/// reads the jobs and waits for an answer.
+pub const INDEX_JOBS_WATCH: Duration = Duration::from_millis(700);
 /// Ended jobs that SHOW DDL JOBS still lists.
 pub const INDEX_JOBS_KEPT: usize = 100;
 /// Characters of a job's statement that are kept.
@@ -538,12 +547,30 @@ pub const REBALANCE_MOVES_DEFAULT: usize = 4;
 pub const REBALANCE_MOVES_PER_NODE: usize = 1;
 /// Shards that get another preferred leader with one change of the shard map, at most.
 pub const REBALANCE_LEADERS_MAX: usize = 16;
-/// What a replica costs beside its bytes when nodes are evened out, bytes: a group, a log, an engine.
-pub const REBALANCE_REPLICA_BYTES: u64 = 1 << 30;
-/// Sizes of shards count in steps of this when nodes are evened out: small shards all weigh the same.
-pub const REBALANCE_BYTES_STEP: u64 = 256 << 20;
+/// What a replica costs beside its bytes when nodes are evened out: a group, a log, an engine. One in so many parts of a shard's
+/// bytes on average, so that where shards are small, it is still the bytes that count, …
+pub const REBALANCE_REPLICA_PARTS: u64 = 32;
+/// … and at most this, bytes.
+pub const REBALANCE_REPLICA_BYTES_MAX: u64 = 1 << 30;
+/// Sizes of shards count in steps when nodes are evened out. One is so many parts of their mean, …
+pub const REBALANCE_STEP_PARTS: u64 = 32;
+/// … but at least this, and so is what a replica costs, …
+pub const REBALANCE_STEP_BYTES_MIN: u64 = 64 << 10;
+/// … and at most this.
+pub const REBALANCE_STEP_BYTES_MAX: u64 = 256 << 20;
+/// Nodes are evened out by bytes when two shards differ by this part of the mean, one in so many, …
+pub const REBALANCE_APART_PARTS: u64 = 16;
+/// … and by this, bytes: else all replicas weigh the same.
+pub const REBALANCE_APART_BYTES_MIN: u64 = 1 << 20;
+/// Bytes on disk of a shard on average from which they count when nodes are evened out; below it the bytes of rows, which
+/// leaders know after a walk over all of them.
+pub const REBALANCE_STORED_BYTES_MIN: u64 = 256 << 20;
+/// What makes nodes even only by a detour must mend so much of what two nodes differ by: one in so many parts.
+pub const REBALANCE_DETOUR_PARTS: u64 = 8;
+/// Nodes that are looked at for that, of those that hold most and of those that hold least.
+pub const REBALANCE_DETOUR_NODES: usize = 16;
 /// By bytes, nodes are evened out when one is farther from the mean than this, percent, …
-pub const REBALANCE_START_PERCENT: u64 = 7;
+pub const REBALANCE_START_PERCENT: u64 = 6;
 /// … until all are as near as this. The space between keeps replicas from going to and fro while shards grow and shrink.
 pub const REBALANCE_STOP_PERCENT: u64 = 4;
 /// How often nodes are looked at anew for that when nothing but sizes and loads has changed.
@@ -677,6 +704,16 @@ const _: () = {
         SILENCE_GAP_MAX.as_millis()
             > (USER_LOCK_OWNER_LOOK.as_millis() + STATUS_WAIT_MAX.as_millis())
     );
+    assert!(
+        SILENCE_GAP_MAX.as_millis() > (INDEX_JOBS_WATCH.as_millis() + STATUS_WAIT_MAX.as_millis())
+    );
+    assert!(
+        INDEX_JOBS_WATCH.as_millis()
+            + LOCK_OWNER_SILENCE_MAX.as_millis()
+            + ROUTE_WAIT_MAX.as_millis()
+            < TABLE_LOCK_SILENCE_MAX.as_millis(),
+        "a job is taken over within 10 s, whatever leader was lost"
+    );
     assert!(SILENCE_GAP_MAX.as_millis() < LOCK_OWNER_SILENCE_MAX.as_millis());
     assert!(
         USER_LOCK_TRUST.as_millis() * 2 <= LOCK_OWNER_SILENCE_MAX.as_millis(),
@@ -752,7 +789,7 @@ const _: () = {
     assert!(LOAD_SAMPLES_MIN <= LOAD_SAMPLES_KEPT && LOAD_RATE_STEPS <= SPLIT_CPU_STEPS);
     assert!(REBALANCE_STOP_PERCENT < REBALANCE_START_PERCENT);
     assert!(
-        REBALANCE_START_PERCENT < 10,
+        REBALANCE_START_PERCENT < 10 && REBALANCE_REPLICA_PARTS >= REBALANCE_STEP_PARTS,
         "nodes are even within a tenth, replicas' own cost left aside"
     );
     assert!(REBALANCE_LEADERS_STOP_PERCENT < REBALANCE_LEADERS_START_PERCENT);

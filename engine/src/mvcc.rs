@@ -35,6 +35,7 @@ mod batch;
 mod bounds;
 mod changes;
 mod collect;
+mod dropped;
 mod large;
 mod lock;
 mod merge;
@@ -51,6 +52,7 @@ pub use bounds::{
 };
 pub use changes::{Changes, find_change};
 pub use collect::{Dead, delete_dead, find_dead};
+pub use dropped::{Leftover, find_leftover, may_go};
 pub use large::{
     Rounds, all_large, delete_large, delete_large_lock, get_large_lock, put_large, put_large_lock,
     scan_large_locks,

@@ -20,20 +20,23 @@
 //! 3. At most a twentieth of the time goes to passes, at `COLLECT_BYTES_PER_SECOND`.
 //! 4. Retentions come from the catalog under its lease: once ALTER TABLE has answered, passes that begin go by the new one.
 //!
-//! Rows that a shard gave away when it was split go at the same rate, once, whatever their age (`foreign`).
+//! Rows that a shard gave away when it was split go at the same rate, once, whatever their age (`foreign`), and those of dropped
+//! tables once the safe point lies after the DROP (`dropped`).
 //!
 //! Not here: transaction records (`record_collector`).
 
+mod dropped;
 mod foreign;
 pub(crate) mod walk;
 
 use crate::cluster_client::ClusterClient;
 use crate::gossip::Gossip;
+use crate::load_meter::Moment;
 use crate::local_shards::{LocalShard, LocalShards};
 use base::limits::{
     COLLECT_AGE_PARTS, COLLECT_LOOK_PAUSE, COLLECT_PASS_PAUSE_MIN, READER_HOLD_MAX,
 };
-use base::{ShardId, SharedClock, TableId, Timestamp};
+use base::{ShardId, SharedClock, SlotRange, TableId, Timestamp};
 use bytes::Bytes;
 use engine::mvcc::SafePoints;
 use sql::instance::Instance;
@@ -59,6 +62,8 @@ pub struct CollectorCounters {
     pub records_passed: AtomicU64,
     /// Keys dropped that belong to another shard since a split.
     pub foreign_dropped: AtomicU64,
+    /// Versions dropped because their table was.
+    pub of_dropped_tables: AtomicU64,
     /// Old locks resolved.
     pub locks_resolved: AtomicU64,
     /// How old, when this was last looked at, the oldest transaction was that keeps younger ones' records.
@@ -72,6 +77,8 @@ struct Memory {
     applied: u64,
     /// The oracle's now when that index was first seen.
     changed_at: Timestamp,
+    /// The slots that it owned at the last look, if it has said.
+    bounds: Option<SlotRange>,
     /// The last pass.
     pass: Option<Pass>,
 }
@@ -92,6 +99,13 @@ impl Memory {
     fn look(&mut self, applied: u64, now: Timestamp) {
         if self.applied != applied || self.changed_at == Timestamp::ZERO {
             (self.applied, self.changed_at) = (applied, now);
+        }
+    }
+
+    /// Notes the slots of now. When they are others, the next pass is due: it counts what is left.
+    fn look_at_slots(&mut self, bounds: Option<SlotRange>) {
+        if self.bounds != bounds {
+            (self.bounds, self.pass) = (bounds, None);
         }
     }
 
@@ -174,6 +188,8 @@ pub struct Collecting {
 pub async fn run(collecting: Collecting) {
     let Collecting { client, local, clock, gossip, instance, retention, counters } = collecting;
     let mut memories: BTreeMap<ShardId, Memory> = BTreeMap::new();
+    // When dropped tables were last looked for.
+    let mut removed: Option<Duration> = None;
     loop {
         tokio::time::sleep(COLLECT_LOOK_PAUSE).await;
         let leads = walk::led_here(&local, &mut memories);
@@ -187,16 +203,23 @@ pub async fn run(collecting: Collecting) {
         let shortest = retentions.values().copied().fold(retention, Duration::min);
         let pause_min = COLLECT_PASS_PAUSE_MIN.min(shortest);
         let look = Look::at(now, retention, &retentions, gossip.oldest_read());
+        if removed.is_none_or(|ended| clock.monotonic() >= ended + pause_min) {
+            dropped::look(&client, &instance, &leads, &look.safe_points, &counters).await;
+            removed = Some(clock.monotonic());
+        }
         for local in leads {
             let id = local.group.shard();
             let memory = memories.entry(id).or_default();
             memory.look(local.group.status().applied_index, now);
+            let moment = Moment::of(&local);
+            memory.look_at_slots(moment.bounds());
             if !memory.is_due(&look, clock.monotonic(), pause_min) {
                 continue;
             }
             let began = clock.monotonic();
             match pass(&local.shard, &look.safe_points, &counters).await {
-                Ok(dropped) => {
+                Ok((dropped, kept_bytes)) => {
+                    gossip.walked(id, moment, kept_bytes);
                     let ended = clock.monotonic();
                     let safe_points = look.safe_points.clone();
                     memory.pass = Some(Pass { safe_points, ended, took: ended - began });
@@ -230,17 +253,18 @@ async fn drop_foreign(leads: &[LocalShard], counters: &CollectorCounters) {
     }
 }
 
-/// One pass over a shard. Returns how many versions it dropped.
+/// One pass over a shard. Returns how many versions it dropped, and the bytes of those that stay.
 async fn pass(
     shard: &Arc<Shard>,
     safe_points: &SafePoints,
     counters: &CollectorCounters,
-) -> txn::Result<u64> {
-    let (mut from, mut total) = (Bytes::new(), 0);
+) -> txn::Result<(u64, u64)> {
+    let (mut from, mut total, mut kept_bytes) = (Bytes::new(), 0, 0);
     loop {
         let (at, points) = (from.clone(), safe_points.clone());
         let dead = walk::step(shard, move |shard| shard.find_dead(&at, &points)).await?;
         counters.passed.fetch_add(dead.versions, Ordering::Relaxed);
+        kept_bytes += dead.kept_bytes;
         if !dead.keys.is_empty() {
             let dropped = shard.drop_dead(dead.keys, safe_points).await?;
             counters.dropped.fetch_add(dropped, Ordering::Relaxed);
@@ -251,7 +275,7 @@ async fn pass(
         walk::rest_after(dead.bytes).await;
     }
     counters.passes.fetch_add(1, Ordering::Relaxed);
-    Ok(total)
+    Ok((total, kept_bytes))
 }
 
 #[cfg(test)]
@@ -321,6 +345,18 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_is_due_when_its_slots_are_others() {
+        let mut memory = Memory { pass: passed(&look(1000, None), 100), ..Memory::default() };
+        memory.look_at_slots(None);
+        assert!(!memory.is_due(&look(1000, None), s(101), s(30)));
+        memory.look_at_slots(Some(SlotRange::ALL));
+        assert!(memory.is_due(&look(1000, None), s(101), s(30)));
+        memory.pass = passed(&look(1000, None), 102);
+        memory.look_at_slots(Some(SlotRange::ALL));
+        assert!(!memory.is_due(&look(1000, None), s(103), s(30)));
+    }
+
+    #[test]
     fn a_table_that_keeps_longer_needs_fewer_passes() {
         let mut memory = Memory::default();
         memory.look(7, at(100_000));
@@ -345,7 +381,7 @@ mod tests {
     #[test]
     fn a_long_pass_is_followed_by_a_long_pause() {
         let pass = Pass { safe_points: look(1000, None).safe_points, ended: s(1000), took: s(60) };
-        let memory = Memory { applied: 7, changed_at: at(1000), pass: Some(pass) };
+        let memory = Memory { applied: 7, changed_at: at(1000), bounds: None, pass: Some(pass) };
         assert!(!memory.is_due(&look(2100, None), s(1000 + 1199), s(30)));
         assert!(memory.is_due(&look(2100, None), s(1000 + 1200), s(30)));
     }

@@ -29,7 +29,9 @@ use base::{NodeId, ReplicaId, ShardId, SharedClock};
 use parking_lot::Mutex;
 use shard_router::change::{Step, next_step};
 use shard_router::policy::policy_moves;
-use shard_router::rebalance::{LeaderChange, Limits, Rebalance, Weights, rebalance_by_load};
+use shard_router::rebalance::{
+    LeaderChange, Limits, Rebalance, Weights, bytes_of, rebalance_by_load,
+};
 use shard_router::repair::{Health, NewJob, repairs};
 use shard_router::split::Seen;
 use shard_router::why::{self, Line, Plans};
@@ -136,9 +138,10 @@ impl Coordinator {
     pub fn rebalance(&self, state: &ClusterState) -> Rebalance {
         let sizes = self.gossip.sizes().into_iter();
         // Right after a split both halves have all rows on disk; the foreign ones go.
-        let bytes = sizes
+        let stored = sizes
             .map(|(shard, size)| (shard, size.bytes / if size.has_foreign { 2 } else { 1 }))
             .collect();
+        let bytes = bytes_of(stored, self.gossip.row_bytes());
         let loads = self.gossip.loads().into_iter();
         let cpu = loads.map(|(shard, load)| (shard, load.cpu)).collect();
         let weights = Weights { bytes: &bytes, cpu: &cpu };

@@ -10,7 +10,7 @@
 use crate::cluster_wire as cw;
 use crate::directory::{Directory, FIRST_VERSION};
 use crate::disks::Disks;
-use crate::load_meter::{LoadMeter, load_from_pb, load_to_pb};
+use crate::load_meter::{LoadMeter, Moment, load_from_pb, load_to_pb};
 use crate::local_shards::LocalShards;
 use crate::peers::Peers;
 use crate::replicas::Replicas;
@@ -56,6 +56,8 @@ pub struct Led {
     pub size: ShardSize,
     /// How busy it is there, once that is known.
     pub load: Option<ShardLoad>,
+    /// Bytes of its rows, once it has walked over them.
+    pub row_bytes: Option<u64>,
 }
 
 /// This node's part in the talk.
@@ -72,6 +74,8 @@ pub struct Gossip {
     disks: Arc<Disks>,
     /// How busy the shards are that this node leads.
     meter: LoadMeter,
+    /// Bytes of shards' rows, as they were last told.
+    row_bytes: Mutex<BTreeMap<ShardId, u64>>,
     /// Time.
     clock: SharedClock,
     /// Others, as they answered.
@@ -108,6 +112,7 @@ impl Gossip {
             replicas: OnceLock::new(),
             disks,
             meter: LoadMeter::new(clock.clone()),
+            row_bytes: Mutex::default(),
             clock,
             heard: Mutex::default(),
             introduced: Mutex::default(),
@@ -196,6 +201,20 @@ impl Gossip {
     /// How large shards are, as their leaders say that answer, this node included.
     pub fn sizes(&self) -> BTreeMap<ShardId, ShardSize> {
         self.led().into_iter().map(|(shard, led)| (shard, led.size)).collect()
+    }
+
+    /// Bytes of shards' rows. While a new leader has not walked over them yet, what the last one has said.
+    pub fn row_bytes(&self) -> BTreeMap<ShardId, u64> {
+        let (state, led) = (self.directory.state(), self.led());
+        let mut known = self.row_bytes.lock();
+        known.retain(|shard, _| state.map.shard(*shard).is_some());
+        known.extend(led.into_iter().filter_map(|(shard, led)| Some((shard, led.row_bytes?))));
+        known.clone()
+    }
+
+    /// Takes a walk over all rows of a shard in, which this node leads.
+    pub fn walked(&self, shard: ShardId, began: Moment, bytes: u64) {
+        self.meter.walked(shard, began, bytes);
     }
 
     /// How busy shards are, as far as their leaders know that answer, this node included.
@@ -386,6 +405,10 @@ impl Gossip {
                     true => self.meter.load(status.shard, status.term).as_ref().map(load_to_pb),
                     false => None,
                 },
+                row_bytes: match leads {
+                    true => self.meter.row_bytes(status.shard, Moment::of(&local)),
+                    false => None,
+                },
                 shard: status.shard.0,
                 replica: status.replica.0,
                 leader_node: status.leader.map_or(0, |node| node.0),
@@ -417,7 +440,8 @@ fn leads(node: NodeId, replicas: &[pb::ReplicaStatus]) -> BTreeMap<ShardId, Led>
         let size = ShardSize { bytes: replica.bytes, has_foreign: replica.has_foreign };
         let (term, applied) = (replica.term, replica.applied_index);
         let load = replica.load.as_ref().map(load_from_pb);
-        (ShardId(replica.shard), Led { node, term, applied, size, load })
+        let row_bytes = replica.row_bytes;
+        (ShardId(replica.shard), Led { node, term, applied, size, load, row_bytes })
     })
     .collect()
 }

@@ -109,6 +109,11 @@ impl HttpState {
                 "Keys dropped that belong to another shard since a split",
                 &self.collected.foreign_dropped,
             ),
+            (
+                "gc_of_dropped_tables",
+                "Versions dropped because their table was",
+                &self.collected.of_dropped_tables,
+            ),
             ("gc_locks_resolved", "Old locks resolved", &self.collected.locks_resolved),
         ] {
             total(&mut registry, name, help, counter.load(Ordering::Relaxed));

@@ -8,6 +8,10 @@
 //! A leadership begins without a past: its first rates come after a step. What a leader says is taken as it is; who plans by
 //! it looks at the least of many steps.
 //!
+//! How much a shard's rows are is counted by the collector's walks, and what is written later is added: every write makes a
+//! version that stays for a while. So it does not matter whether they lie in memory or on disk, how well they compress, or
+//! whether storage has given back what was dropped. After a split or a merge it is not known until the next walk.
+//!
 //! Not here: counting (`txn::load`), what is made of it (`shard_router::load`), telling it (`gossip`).
 
 use crate::local_shards::{LocalShard, LocalShards};
@@ -33,6 +37,35 @@ struct State {
     looked: Option<Duration>,
     /// Shards that are led here.
     shards: BTreeMap<ShardId, History>,
+    /// The last walks over their rows: when they began, and bytes of versions that stay.
+    walks: BTreeMap<ShardId, (Moment, u64)>,
+}
+
+/// How a replica is at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Its term.
+    term: u64,
+    /// The slots that it owns, if it has said.
+    bounds: Option<SlotRange>,
+    /// Bytes that were written by it as a leader.
+    written: u64,
+}
+
+impl Moment {
+    /// How a replica is now.
+    pub fn of(local: &LocalShard) -> Moment {
+        Moment {
+            term: local.group.status().term,
+            bounds: local.shard.bounds().ok().flatten(),
+            written: local.shard.load_totals().bytes_written,
+        }
+    }
+
+    /// The slots that the shard owns, if it has said.
+    pub fn bounds(&self) -> Option<SlotRange> {
+        self.bounds
+    }
 }
 
 /// A leadership.
@@ -69,6 +102,7 @@ impl LoadMeter {
             return;
         }
         state.looked = Some(now);
+        let mut walks = std::mem::take(&mut state.walks);
         let mut before = std::mem::take(&mut state.shards);
         for local in local.all() {
             let status = local.group.status();
@@ -94,6 +128,19 @@ impl LoadMeter {
             };
             state.shards.insert(status.shard, history);
         }
+        walks.retain(|shard, _| state.shards.contains_key(shard));
+        state.walks = walks;
+    }
+
+    /// Takes a walk over all rows of a shard in: how the leader was when it began, and bytes of versions that stay.
+    pub fn walked(&self, shard: ShardId, began: Moment, bytes: u64) {
+        self.state.lock().walks.insert(shard, (began, bytes));
+    }
+
+    /// Bytes of a shard's rows, with all versions that stay, if the leader of now has walked over them.
+    pub fn row_bytes(&self, shard: ShardId, now: Moment) -> Option<u64> {
+        let walk = self.state.lock().walks.get(&shard).copied()?;
+        grown(walk, now)
     }
 
     /// How busy a shard is, if it is led here in this term and has been for a while.
@@ -101,6 +148,12 @@ impl LoadMeter {
         let state = self.state.lock();
         state.shards.get(&shard).filter(|known| known.term == term)?.load
     }
+}
+
+/// What a walk has found, and what was written since; `None` when it was another leadership, or other slots.
+fn grown((began, bytes): (Moment, u64), now: Moment) -> Option<u64> {
+    let same = (began.term, began.bounds) == (now.term, now.bounds);
+    same.then(|| bytes + now.written.saturating_sub(began.written))
 }
 
 /// The slots that a replica has, as far as it knows.
@@ -251,6 +304,20 @@ mod tests {
         assert_eq!((load.cpu, load.write_cpu, load.cpu_least), (400, 200, 200));
         let young = load_of(&steps[1..], &LoadSamples::default(), SlotRange::ALL);
         assert_eq!(young.cpu_least, 0, "not known for long enough");
+    }
+
+    #[test]
+    fn rows_are_what_a_walk_has_found_and_what_was_written_since() {
+        let moment = |term, bounds, written| Moment { term, bounds, written };
+        let walk = (moment(3, None, 1000), 500);
+        assert_eq!(grown(walk, moment(3, None, 1000)), Some(500));
+        assert_eq!(grown(walk, moment(3, None, 1070)), Some(570));
+        assert_eq!(grown(walk, moment(4, None, 1000)), None, "others wrote in between, maybe");
+        assert_eq!(grown(walk, moment(3, Some(SlotRange::ALL), 1000)), None, "it was split");
+        let meter = LoadMeter::new(base::SystemClock::shared());
+        assert_eq!(meter.row_bytes(ShardId(1), walk.0), None);
+        meter.walked(ShardId(1), walk.0, 500);
+        assert_eq!(meter.row_bytes(ShardId(1), walk.0), Some(500));
     }
 
     #[test]

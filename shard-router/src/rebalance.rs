@@ -11,10 +11,12 @@
 //! it becomes. So the steps come to an end, and there are no more of them than replicas that must change their place. A leader
 //! is moved by the order of the shard's replicas alone; `balance` does the rest.
 //!
-//! By bytes: where shards differ by more than `REBALANCE_BYTES_STEP`, a replica weighs its bytes and, beside them, what a group
-//! costs. It starts when a node is farther from the mean than `REBALANCE_START_PERCENT` and goes on while moves are under way
-//! until all are as near as `REBALANCE_STOP_PERCENT`; a replica moves only where the giver still holds as much as the taker
-//! afterwards. So a shard that grows by a little sends nothing to and fro.
+//! By bytes: where shards differ by more than a part of their mean, a replica weighs its bytes and, beside them, a little for what
+//! a group costs (`weights`). It starts when a node is farther from the mean than `REBALANCE_START_PERCENT` and goes on while
+//! moves are under way until all are as near as `REBALANCE_STOP_PERCENT`; a replica moves only where the giver still holds as
+//! much as the taker afterwards. So a shard that grows by a little sends nothing to and fro. Where no such move is left and a
+//! node is still too far off, a detour is taken: over nodes that are near the mean, or a large replica against a smaller one
+//! (`standing::detour`). Every step, a change of places taken as one, makes the sum of the squares of what nodes hold less.
 //!
 //! By load: where a shard is busy, leaders are evened out by the CPU that they take instead of by their number, again between
 //! two bounds. While the load of some shard is not known, as after a change of its leader, nobody is moved for that.
@@ -36,8 +38,10 @@ mod by_load;
 mod leaders;
 mod request;
 mod standing;
+mod weights;
 
 pub use request::may_move;
+pub use weights::bytes_of;
 
 use crate::cluster::{ClusterState, RebalanceSettings};
 use crate::repair::Health;
@@ -52,7 +56,7 @@ use std::collections::BTreeMap;
 pub struct Limits {
     /// Moves over the whole cluster.
     pub moves: usize,
-    /// Moves that a node takes part in, as the giving or the receiving one.
+    /// Moves that a node takes part in, as the giving or the receiving one; when replicas change places, two.
     pub moves_per_node: usize,
     /// Shards that get another preferred leader.
     pub leaders: usize,
@@ -170,10 +174,12 @@ pub fn rebalance_by_load(
         return plan;
     }
     while standing.under_way < limits.moves {
-        match standing.next_move(limits.moves_per_node) {
-            Some(next) => plan.moves.push(next),
-            None => break,
+        let more = limits.moves - standing.under_way;
+        let next = standing.next_moves(limits.moves_per_node, more);
+        if next.is_empty() {
+            break;
         }
+        plan.moves.extend(next);
     }
     if plan.moves.is_empty() && standing.under_way == 0 && plan.held.is_empty() {
         // By weight nodes may differ, and yet no replica is small enough to make it better; nor may a policy let one go.

@@ -31,10 +31,10 @@ use crate::expr::Expr;
 use crate::table_codec;
 use crate::value::Value;
 use base::key_range::prefix_end;
-use base::{KeyRange, Slot, SlotFilter, TableId};
+use base::{KeyRange, Slot, SlotFilter, SlotRange, TableId};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
-use term::Terms;
+use term::{Range, Terms};
 
 pub use read::{ReadOptions, RowReader, read};
 
@@ -156,7 +156,7 @@ pub fn shard_of(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Resu
 
 /// The access with everything a planner wants to know about it.
 pub fn plan(table: &TableDef, conjuncts: &[Expr], ctx: &EvalContext) -> Result<Choice> {
-    choice(table, conjuncts, None, ctx)
+    plan_of(table, &Terms::of(table, conjuncts, ctx)?, None, ctx)
 }
 
 /// The same for a reader of these columns alone: of indexes that are equally good it takes one whose entries carry them.
@@ -166,16 +166,26 @@ pub fn plan_for(
     columns: &BTreeSet<usize>,
     ctx: &EvalContext,
 ) -> Result<Choice> {
-    choice(table, conjuncts, Some(columns), ctx)
+    plan_of(table, &Terms::of(table, conjuncts, ctx)?, Some(columns), ctx)
 }
 
-fn choice(
+/// The access for rows whose column lies in a range.
+pub(crate) fn of_range(
     table: &TableDef,
-    conjuncts: &[Expr],
+    column: usize,
+    range: Range,
+    ctx: &EvalContext,
+) -> Result<Choice> {
+    let ranges = BTreeMap::from([(column, range)]);
+    plan_of(table, &Terms { ranges, ..Terms::default() }, None, ctx)
+}
+
+fn plan_of(
+    table: &TableDef,
+    terms: &Terms,
     columns: Option<&BTreeSet<usize>>,
     ctx: &EvalContext,
 ) -> Result<Choice> {
-    let terms = Terms::of(table, conjuncts, ctx)?;
     let fixed: BTreeSet<usize> = terms
         .points
         .iter()
@@ -183,7 +193,7 @@ fn choice(
         .map(|(column, _)| *column)
         .collect();
     let partitions = match &table.partitioning {
-        Some(partitioning) => Some(prune::partitions(table, partitioning, &terms)?),
+        Some(partitioning) => Some(prune::partitions(table, partitioning, terms)?),
         None => None,
     };
     let ids = ids_of(table, partitions.as_deref());
@@ -194,13 +204,20 @@ fn choice(
             Some(_) => Access::Partitions(ids.clone()),
         },
         covered: BTreeSet::new(),
-        shard: shard(table, &terms)?,
-        slots: slots(table, &terms, ctx),
+        shard: shard(table, terms)?,
+        slots: slots(table, terms, ctx),
         fixed,
         known_columns: 0,
         possible: Vec::new(),
         partitions,
     };
+    if choice.shard.is_none()
+        && let Some([SlotRange { start, end }]) = choice.slots.as_ref().map(SlotFilter::ranges)
+        && *end == *start + 1
+    {
+        // All that can match lies in one slot: a table by ranges of keys.
+        choice.shard = Some(table_codec::key_in_slot(table, Slot(*start as u16)));
+    }
     if terms.never {
         choice.access = Access::Nothing;
     }
@@ -209,7 +226,7 @@ fn choice(
     }
     let mut best: Option<(Score, Candidate)> = None;
     for (position, index) in table.indexes.iter().enumerate() {
-        let Some(candidate) = candidate(table, &ids, position, &terms)? else { continue };
+        let Some(candidate) = candidate(table, &ids, position, terms)? else { continue };
         choice.possible.push(position);
         let carries = columns.is_some_and(|columns| carries(table, &candidate.access, columns));
         let score = candidate.score(index, carries);
@@ -232,13 +249,13 @@ fn choice(
     Ok(choice)
 }
 
-/// The ids of the partitions at these positions; the table's own without partitions.
+/// The ids of the partitions at these positions; that of the table's rows without partitions.
 fn ids_of(table: &TableDef, partitions: Option<&[usize]>) -> Vec<TableId> {
     match (&table.partitioning, partitions) {
         (Some(partitioning), Some(positions)) => {
             positions.iter().map(|position| partitioning.partitions[*position].id).collect()
         }
-        _ => vec![table.id],
+        _ => vec![table.rows],
     }
 }
 
@@ -422,8 +439,8 @@ fn shard(table: &TableDef, terms: &Terms) -> Result<Option<Bytes>> {
     Ok(Some(table_codec::key_in_slot(table, slot)))
 }
 
-/// The slots that a statement's sets leave to it and, of a table by RANGE or LIST, those of the sets that have rows as the
-/// terms want them; of a table with a placement policy those of its set.
+/// The slots that a statement's sets leave to it and, of a table by RANGE or LIST or by ranges of keys, those that have rows as
+/// the terms want them; of a table with a placement policy those of its set.
 fn slots(table: &TableDef, terms: &Terms, ctx: &EvalContext) -> Option<SlotFilter> {
     if broadcast::is_broadcast(table) {
         // It is whole in every set; `read` says which copy is looked at.
@@ -489,7 +506,7 @@ pub fn is_in_one_shard(table: &TableDef, choice: &Choice) -> bool {
 
 /// A walk over all entries of an index of a table without partitions.
 pub fn whole_index(table: &TableDef, index: usize) -> Result<Access> {
-    let prefix = table_codec::key_prefix(table, table.id, &table.indexes[index], &[])?;
+    let prefix = table_codec::key_prefix(table, table.rows, &table.indexes[index], &[])?;
     Ok(if table.indexes[index].primary {
         Access::Full
     } else {

@@ -36,6 +36,7 @@ use crate::planner::plan::{Plan, Subqueries};
 use crate::session::ColumnMeta;
 use crate::types::SqlType;
 use crate::{Error, Result};
+use base::Timestamp;
 use std::sync::Arc;
 
 pub use scope::{Scope, ScopeColumn};
@@ -110,6 +111,8 @@ pub struct Sources {
     pub names: Vec<String>,
     /// AS OF TIMESTAMP of each table that has it: constants.
     pub points: Vec<Expr>,
+    /// The time that those points say, once they have been evaluated.
+    pub chosen: Option<Timestamp>,
     /// Whether some table has none.
     pub now: bool,
 }

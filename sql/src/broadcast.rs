@@ -32,7 +32,11 @@ use txn::{ShardClient, Transaction};
 pub(crate) fn slots(table: &TableDef) -> impl Iterator<Item = Slot> + use<> {
     let copies = match &table.sharding {
         Sharding::Broadcast(copies) => *copies,
-        Sharding::Hash(_) | Sharding::Single | Sharding::Range(_) | Sharding::List(_) => 0,
+        Sharding::Hash(_)
+        | Sharding::Single
+        | Sharding::Range(_)
+        | Sharding::List(_)
+        | Sharding::Keys(_) => 0,
     };
     let id = table.id.0;
     (0..copies).map(move |copy| slot_of_copy(id, copy, copies))

@@ -14,7 +14,8 @@
 //! 2. A node answers from its snapshot only while its lease runs; a schema change is acknowledged
 //!    only when every node has the new version or its lease has run out.
 //! 3. A table id is never reused, so rows of a dropped table can never appear in another one.
-//! 4. Keys of a partitioned table begin with its partitions' ids, never with its own (`partition`).
+//! 4. Keys of a partitioned table begin with its partitions' ids, never with its own (`partition`). Those of a table whose
+//!    sharding key was changed begin with an id that came with the change (`layout`).
 //! 5. `TableDef::indexes[0]` is the primary key, or the hidden row id of a table without one.
 //! 6. `TableDef::indexes` can be read: every row has its entries. Those in `unpublished` are only written (`ddl::indexes`).
 //!
@@ -24,9 +25,12 @@
 
 pub mod cache;
 pub mod distribution;
+pub(crate) mod dropped;
 pub(crate) mod index_jobs;
 pub mod information_schema;
 mod innodb_trx;
+pub mod layout;
+mod layout_record;
 pub mod partition;
 pub mod performance_schema;
 mod precinct_tables;
@@ -45,7 +49,9 @@ use std::time::Duration;
 
 pub use cache::CatalogCache;
 pub use distribution::{Distribution, ItemValue, ItemValues, SetItem};
+pub use dropped::DroppedTable;
 pub use information_schema::{VirtualTable, virtual_table};
+pub use layout::{Layout, Rebuild};
 pub use partition::Partitioning;
 pub use sequence::SequenceDef;
 
@@ -62,10 +68,10 @@ pub struct Catalog {
     tables: BTreeMap<String, BTreeMap<String, Arc<TableDef>>>,
     /// The same tables by id.
     tables_by_id: BTreeMap<TableId, Arc<TableDef>>,
-    /// Since when the youngest index can be read.
+    /// Since when the youngest index, or layout of a table that has another one, can be read.
     newest_index: Timestamp,
-    /// Tables by the ids of their partitions.
-    tables_by_partition: BTreeMap<TableId, Arc<TableDef>>,
+    /// Tables by the ids under which their rows stand, where those are not their own.
+    tables_by_rows: BTreeMap<TableId, Arc<TableDef>>,
     /// Sequences by exact database name, then exact name.
     sequences: BTreeMap<String, BTreeMap<String, Arc<SequenceDef>>>,
 }
@@ -81,13 +87,12 @@ impl Catalog {
         for table in tables {
             if catalog.databases.contains_key(&table.database) {
                 let since = table.indexes.iter().map(|index| index.public_since);
+                let since = since.chain(table.rebuild.iter().map(|rebuild| rebuild.since));
                 catalog.newest_index = since.fold(catalog.newest_index, Timestamp::max);
                 let table = Arc::new(table);
                 catalog.tables_by_id.insert(table.id, table.clone());
-                if table.partitioning.is_some() {
-                    let ids = table.key_ids().into_iter();
-                    catalog.tables_by_partition.extend(ids.map(|id| (id, table.clone())));
-                }
+                let ids = table.stored_ids().into_iter().filter(|id| *id != table.id);
+                catalog.tables_by_rows.extend(ids.map(|id| (id, table.clone())));
                 let tables = catalog.tables.entry(table.database.clone()).or_default();
                 tables.insert(table.name.clone(), table);
             }
@@ -153,9 +158,9 @@ impl Catalog {
         self.table(database, name).is_some() || self.sequence(database, name).is_some()
     }
 
-    /// A table by its id, or by that of one of its partitions.
+    /// A table by its id, or by one under which its rows stand: that of a partition, or of a layout.
     pub fn table_by_id(&self, id: TableId) -> Option<&Arc<TableDef>> {
-        self.tables_by_id.get(&id).or_else(|| self.tables_by_partition.get(&id))
+        self.tables_by_id.get(&id).or_else(|| self.tables_by_rows.get(&id))
     }
 
     /// How long replaced versions of rows are kept, of the tables where that is not `usual`, the cluster's retention.
@@ -164,7 +169,7 @@ impl Catalog {
         let own = self.tables_by_id.values().filter(|table| table.retention_s > 0);
         let own = own.flat_map(|table| {
             let retention = Duration::from_secs(table.retention_s);
-            table.key_ids().into_iter().map(move |id| (id, retention))
+            table.stored_ids().into_iter().map(move |id| (id, retention))
         });
         let mut retentions: BTreeMap<TableId, Duration> = own.collect();
         let longest = retentions.values().copied().max().filter(|longest| *longest > usual);
@@ -200,8 +205,10 @@ pub struct DatabaseDef {
 /// A table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableDef {
-    /// Identity, first four bytes of every key unless it has partitions; never reused, new after TRUNCATE.
+    /// Identity; never reused, new after TRUNCATE.
     pub id: TableId,
+    /// First four bytes of every key unless it has partitions: its own id until its sharding key is changed.
+    pub rows: TableId,
     /// Exact name of its database.
     pub database: String,
     /// Exact name.
@@ -214,7 +221,7 @@ pub struct TableDef {
     pub unpublished: Vec<IndexDef>,
     /// Id of the next index; those below were given once. 0 stands for the one after the highest that there is.
     pub next_index_id: u32,
-    /// Grows with every change of an index's state.
+    /// Grows with every change of the state of an index or a layout.
     pub index_version: u64,
     /// How rows find their slot.
     pub sharding: Sharding,
@@ -238,6 +245,8 @@ pub struct TableDef {
     pub placement: String,
     /// How its rows are divided among partitions, if they are.
     pub partitioning: Option<Arc<Partitioning>>,
+    /// Its other layout, as long as its sharding key is being changed.
+    pub rebuild: Option<Arc<Rebuild>>,
 }
 
 impl TableDef {
@@ -266,13 +275,13 @@ impl TableDef {
 
     /// Whether rows of this table can be read as of a time when `then` was its definition. An index that was no index
     /// then has no entries of then.
-    pub fn reads_as(&self, then: &TableDef) -> bool {
+    pub fn reads_as(&self, then: &TableDef, ts: Timestamp) -> bool {
         let apart = |table: &TableDef| TableDef {
             retention_s: 0,
             auto_increment_start: 0,
             ..table.without_indexes()
         };
-        self.has_indexes_of(then) && apart(self) == apart(then)
+        self.has_entries_of(then, ts) && apart(self) == apart(then)
     }
 
     /// Whether each of its indexes was one in an older definition.
@@ -280,16 +289,50 @@ impl TableDef {
         self.indexes.iter().all(|index| then.indexes.iter().any(|older| older.id == index.id))
     }
 
-    /// Whether what was written under this definition may be committed under a newer one: all but its indexes is the
-    /// same, and of those no state is more than one step further.
-    pub fn may_commit_under(&self, now: &TableDef) -> bool {
-        now.index_version.abs_diff(self.index_version) <= 1
-            && self.without_indexes() == now.without_indexes()
+    /// Whether each of its indexes has all entries of a time when `then` was its definition: it was read then, or was one
+    /// state from that. It is filled before it is public, from `public_since` on, and one that is being dropped is
+    /// written for another state.
+    pub fn has_entries_of(&self, then: &TableDef, ts: Timestamp) -> bool {
+        self.indexes.iter().all(|index| {
+            let older = then.all_indexes().find(|older| older.id == index.id);
+            older.is_some_and(|older| match older.state {
+                IndexState::Public => true,
+                IndexState::WriteOnly => index.public_since <= ts,
+                IndexState::DeleteOnly => false,
+            })
+        })
     }
 
-    /// The same for reads at an earlier time: indexes that have no entries of then are only written.
+    /// Whether what was written under this definition may be committed under a newer one: all but its indexes and layouts
+    /// is the same, and of those no state is more than one step further.
+    pub fn may_commit_under(&self, now: &TableDef) -> bool {
+        now.index_version.abs_diff(self.index_version) <= 1 && self.is_in_step_with(now)
+    }
+
+    /// Whether it differs from another definition of its id at most in what the steps of a job change: indexes and layouts.
+    pub fn is_in_step_with(&self, other: &TableDef) -> bool {
+        if self.rows == other.rows {
+            // One layout: another sharding of it is a range that was divided (`ddl::ranges`), no step of a job.
+            return self.without_indexes() == other.without_indexes();
+        }
+        let apart = |table: &TableDef| TableDef {
+            rows: TableId(0),
+            sharding: Sharding::Single,
+            sharding_declared: false,
+            distributed_by: false,
+            ..table.without_indexes()
+        };
+        apart(self) == apart(other)
+    }
+
+    /// The same for reads at an earlier time: indexes that have no entries of then are only written, and so is a layout that
+    /// was not read then, as long as the former one is written, too.
     pub fn at(&self, ts: Timestamp) -> TableDef {
-        let mut table = self.clone();
+        let is_young = |rebuild: &Arc<Rebuild>| rebuild.since > ts && rebuild.is_added_to();
+        let mut table = match self.rebuild.as_ref().is_some_and(is_young) {
+            true => self.with_layouts_swapped(Timestamp::MAX),
+            false => self.clone(),
+        };
         let (young, old): (Vec<_>, Vec<_>) =
             table.indexes.into_iter().partition(|index| index.public_since > ts);
         table.indexes = old;
@@ -298,13 +341,14 @@ impl TableDef {
         table
     }
 
-    /// The definition apart from its indexes.
+    /// The definition apart from its indexes and its other layout.
     pub fn without_indexes(&self) -> TableDef {
         TableDef {
             indexes: Vec::new(),
             unpublished: Vec::new(),
             next_index_id: 0,
             index_version: 0,
+            rebuild: None,
             ..self.clone()
         }
     }
@@ -370,7 +414,7 @@ impl TableDef {
     pub fn sharding_columns(&self) -> &[usize] {
         match &self.sharding {
             Sharding::Hash(columns) => columns,
-            Sharding::Range(by) | Sharding::List(by) => &by.spread,
+            Sharding::Range(by) | Sharding::List(by) | Sharding::Keys(by) => &by.spread,
             Sharding::Single | Sharding::Broadcast(_) => &[],
         }
     }
@@ -400,13 +444,15 @@ pub enum Sharding {
     Range(Distribution),
     /// The set of the list that has a column's value, then a hash.
     List(Distribution),
+    /// SHARD BY RANGE: the one slot of the range that a column's value lies in.
+    Keys(Distribution),
 }
 
 impl Sharding {
-    /// What goes to which set, of a table by RANGE or LIST.
+    /// What goes to which slots, of a table by RANGE or LIST of sets, or by ranges of keys.
     pub fn distribution(&self) -> Option<&Distribution> {
         match self {
-            Sharding::Range(by) | Sharding::List(by) => Some(by),
+            Sharding::Range(by) | Sharding::List(by) | Sharding::Keys(by) => Some(by),
             Sharding::Hash(_) | Sharding::Single | Sharding::Broadcast(_) => None,
         }
     }

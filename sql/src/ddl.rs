@@ -13,13 +13,13 @@
 //!
 //! A schema change is acknowledged when no node can run a statement against the old catalog any more.
 //! Dropping or truncating a table removes its definition; its rows stay under an id that is never used
-//! again, recorded in the meta shard for a job that removes them.
+//! again, recorded in the meta shard until they are removed (`catalog::dropped`).
 //!
-//! Indexes are added and dropped while the table is used: a schema change begins a job, and the statement waits for it
-//! (`indexes`).
+//! Indexes are added and dropped, and the sharding key is changed, while the table is used: a schema change begins a job, and
+//! the statement waits for it (`indexes`, `rekey`).
 //!
-//! Not here: all of ALTER TABLE but indexes, the retention, AUTO_INCREMENT, ENABLE KEYS (which has nothing to do) and those changes
-//! of partitions that move no row (`partition`, `future_partitions`): refused with 1235.
+//! Not here: all of ALTER TABLE but indexes, the sharding key, the retention, AUTO_INCREMENT, ENABLE KEYS (which has nothing to do)
+//! and those changes of partitions and ranges that move no row (`partition`, `future_partitions`, `ranges`): refused with 1235.
 
 pub(crate) mod account;
 mod column_type;
@@ -32,6 +32,9 @@ pub(crate) mod indexes;
 mod partition;
 pub(crate) mod password;
 pub(crate) mod placement;
+mod ranges;
+mod rekey;
+mod rekey_steps;
 mod sequence;
 
 use crate::ast::{self, Statement, TableChange};
@@ -194,10 +197,20 @@ impl Touched<'_> {
 async fn change(
     session: &mut Session,
     touched: Touched<'_>,
+    plan: impl FnMut(&mut SchemaChange) -> Result<bool>,
+) -> Result<()> {
+    change_after(session, touched, None, plan).await
+}
+
+/// The same for a change that divides a range of a table: it must be empty above the new bound while the table is locked.
+async fn change_after(
+    session: &mut Session,
+    touched: Touched<'_>,
+    division: Option<&ranges::Division<'_>>,
     mut plan: impl FnMut(&mut SchemaChange) -> Result<bool>,
 ) -> Result<()> {
     touched.check_own_locks(&session.table_locks)?;
-    let made = make(session, &touched, &mut plan).await;
+    let made = make(session, &touched, division, &mut plan).await;
     session.release_defined().await;
     let Some(version) = made? else { return Ok(()) };
     announce(&session.instance, version).await;
@@ -218,6 +231,7 @@ async fn announce(instance: &Instance, version: u64) {
 async fn make(
     session: &mut Session,
     touched: &Touched<'_>,
+    division: Option<&ranges::Division<'_>>,
     plan: &mut impl FnMut(&mut SchemaChange) -> Result<bool>,
 ) -> Result<Option<u64>> {
     let client = session.instance.config.client.clone();
@@ -225,6 +239,10 @@ async fn make(
     session.lock_to_define(touched.taken(&catalog)).await?;
     let mut attempt = 0;
     loop {
+        if let Some(division) = division {
+            let instance = session.instance.clone();
+            division.check_empty(&instance).await?;
+        }
         let mut change = SchemaChange::begin(&client).await?;
         let taken = touched.taken(&change.catalog);
         let alone = session.table_locks.have_alone(&taken, &change.locks)?;
@@ -441,7 +459,8 @@ async fn like(
     Ok(wanted)
 }
 
-/// ALTER TABLE: indexes, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, changes of partitions, or nothing to do.
+/// ALTER TABLE: indexes, the sharding key, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, changes of partitions or
+/// ranges, or nothing to do.
 async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
     let database = database_of(session, &alter.table)?.to_string();
@@ -452,8 +471,14 @@ async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<O
     if let Some(changes) = indexes::changes_alone(&alter.changes)? {
         return indexes::alter(session, &alter.table, changes).await;
     }
+    if let Some(sharding) = rekey::changes_alone(&alter.changes)? {
+        return rekey::alter(session, &alter.table, sharding).await;
+    }
     if partition::is_change(&alter.changes)? {
         return partition::alter(session, &alter.table, &alter.changes[0]).await;
+    }
+    if let [TableChange::SplitRange(bound)] = alter.changes.as_slice() {
+        return ranges::split(session, &alter.table, bound).await;
     }
     if let Some(auto) = auto_alone(&alter.changes)? {
         return partition::set_auto(session, &alter.table, auto).await;
@@ -470,6 +495,7 @@ async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<O
     let touched = Touched::Tables(vec![(database.as_str(), alter.table.name.as_str())]);
     change(session, touched, |change| {
         let table = crate::dml::find_table(&alter.table, default.as_deref(), &change.catalog)?;
+        indexes::check_no_rekey(&change.index_jobs, &table)?;
         let mut new = TableDef::clone(&table);
         new.retention_s = retention_s.unwrap_or(table.retention_s);
         if table.auto_increment().is_some() {

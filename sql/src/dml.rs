@@ -20,6 +20,7 @@ pub(crate) mod duplicate;
 pub(crate) mod insert;
 pub(crate) mod line_reader;
 pub(crate) mod load_data;
+pub(crate) mod mirror;
 pub(crate) mod row;
 pub(crate) mod sequences;
 pub(crate) mod store;

@@ -158,6 +158,8 @@ errors! {
     primary_key_null() = 1171, "42000", "All parts of a PRIMARY KEY must be NOT NULL; if you need NULL in a key, use UNIQUE instead";
     /// A key over a column that the table lacks.
     key_column_missing(name) = 1072, "42000", "Key column '{name}' doesn't exist in table";
+    /// DROP CONSTRAINT of a name that no constraint of the table has.
+    no_such_constraint(name) = 3940, "HY000", "Constraint '{name}' does not exist.";
     /// Dropping an index that the table lacks.
     cant_drop(name) = 1091, "42000", "Can't DROP '{name}'; check that column/key exists";
     /// Renaming an index that the table lacks.
@@ -280,6 +282,12 @@ errors! {
     wrong_column_name(name) = 1166, "42000", "Incorrect column name '{name}'";
     /// An index name that cannot be.
     wrong_index_name(name) = 1280, "42000", "Incorrect index name '{name}'";
+    /// ALGORITHM of an ALTER that is none.
+    unknown_alter_algorithm(name) = 1800, "HY000", "Unknown ALGORITHM '{name}'";
+    /// LOCK of an ALTER that is none.
+    unknown_alter_lock(name) = 1801, "HY000", "Unknown LOCK type '{name}'";
+    /// A long COMMENT of an index.
+    index_comment_too_long(name, max) = 1688, "HY000", "Comment for index '{name}' is too long (max = {max})";
     /// A database name that cannot be.
     wrong_database_name(name) = 1102, "42000", "Incorrect database name '{name}'";
     /// A system schema that cannot be changed.

@@ -8,6 +8,7 @@
 use crate::activity::{ActivityPart, NodeActivity, Watched};
 use crate::ast::{NodeAction, RebalanceAction};
 use crate::catalog::cache::CatalogCache;
+use crate::catalog::{DroppedTable, dropped};
 use crate::ddl::future_partitions::{self, Addition};
 use crate::ddl::index_job::{self, JobSignal};
 use crate::dml::auto_increment::AutoIncrement;
@@ -22,7 +23,7 @@ use crate::silence::{OwnerState, Silences};
 use crate::sysvar::GlobalValues;
 use crate::{Error, Result, catalog};
 use base::limits::CONNECTION_COUNTER_BITS;
-use base::{NodeId, Rng, ShardEpoch, ShardId, SharedClock, Slot, SlotRange, TableId};
+use base::{NodeId, Rng, ShardEpoch, ShardId, SharedClock, Slot, SlotRange, TableId, Timestamp};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -671,6 +672,22 @@ impl Instance {
     /// How long replaced versions of rows are kept, of the tables where that is not `usual`, the cluster's retention.
     pub async fn retentions(&self, usual: Duration) -> Result<BTreeMap<TableId, Duration>> {
         Ok(self.catalog.current().await?.retentions(usual))
+    }
+
+    /// Tables and partitions that were dropped before a safe point and whose rows may still be there.
+    ///
+    /// # Errors
+    /// 9006 when the meta shard has dropped its past up to later: a later safe point will do.
+    pub async fn dropped_before(&self, safe_point: Timestamp) -> Result<Vec<DroppedTable>> {
+        dropped::before(&self.config.client, safe_point).await
+    }
+
+    /// Notes that slots have no row of a dropped table. Repeating it changes nothing.
+    ///
+    /// # Errors
+    /// 1213 when another shard's slots are noted at the same time, and the like: nothing was noted.
+    pub async fn note_empty(&self, table: TableId, slots: SlotRange) -> Result<()> {
+        dropped::note_empty(&self.config.client, table, slots).await
     }
 
     /// Takes over jobs that change indexes and whose nodes are gone; the server calls it every

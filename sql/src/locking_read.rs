@@ -13,6 +13,8 @@
 //! subqueries that read the outer row) lock every row that the rest of WHERE chooses, then run over those. Several
 //! tables: `join`. A subquery that runs once is run first; its rows are not locked.
 //!
+//! While the sharding key of a table is being changed, the copies of its rows are locked with them (`dml::mirror`).
+//!
 //! Not here: which clause is about which table (`tables`), and what happens when a row has changed since it was read
 //! (`session::locking`).
 
@@ -26,6 +28,7 @@ use crate::ast;
 use crate::binder::BoundQuery;
 use crate::context::EvalContext;
 use crate::dml::bind::has_subquery;
+use crate::dml::mirror;
 use crate::expr::{self, Expr};
 use crate::planner::plan::{Plan, Scan, SortKey};
 use crate::session::RowSource;
@@ -36,7 +39,8 @@ use crate::value::{Row, Value};
 use crate::{Error, Result, exec};
 use base::limits::{GET_KEYS_MAX, QUERY_BYTES_MAX};
 use bytes::Bytes;
-use std::collections::BTreeSet;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use txn::command::LockedKey;
@@ -71,7 +75,7 @@ pub(crate) async fn run(
     let mut chain = Vec::new();
     match chain_of(&settled.plan, &mut chain) {
         Plan::Scan(scan) => {
-            let lock = Lock { env, txn, locking };
+            let lock = Lock { env, txn, locking, twins: Mutex::default() };
             lock.run(&settled, (chain.as_slice(), scan), temp_dir).await
         }
         source => {
@@ -169,6 +173,8 @@ struct Lock<'a> {
     env: &'a StatementContext,
     txn: &'a SharedTransaction,
     locking: &'a Locking,
+    /// Keys of the rows' copies, by those of the rows, while the table has a second layout.
+    twins: Mutex<BTreeMap<Bytes, Bytes>>,
 }
 
 impl Lock<'_> {
@@ -280,6 +286,9 @@ impl Lock<'_> {
             ctx.check_cancel()?;
             for (key, row) in page {
                 if accepts(&conjuncts, &row, ctx)? {
+                    if let Some(twin) = mirror::key_of(&scan.table, &row)? {
+                        self.twins.lock().insert(key.clone(), twin);
+                    }
                     let row: Row = scan.columns.iter().map(|column| row[*column].clone()).collect();
                     budget.add(&row)?;
                     rows.push((key, row));
@@ -306,8 +315,14 @@ impl Lock<'_> {
             let keys: Vec<Bytes> = round.iter().map(|(key, _)| key.clone()).collect();
             let mut txn = self.txn.lock().await;
             let outcomes = self.locking.take(&mut txn, &keys, &self.env.ctx).await?;
+            let twins = self.twins_of(&keys, &outcomes);
+            let wanted: Vec<Bytes> = twins.iter().map(|(_, twin)| twin.clone()).collect();
+            let taken = self.locking.take_any(&mut txn, &wanted, &self.env.ctx).await?;
+            let skipped = twins.into_iter().zip(taken);
+            let skipped = skipped.filter(|(_, outcome)| *outcome == LockedKey::Skipped);
+            let skipped: BTreeSet<Bytes> = skipped.map(|((key, _), _)| key).collect();
             for ((key, row), outcome) in round.into_iter().zip(outcomes) {
-                if outcome == LockedKey::Skipped {
+                if outcome == LockedKey::Skipped || skipped.contains(&key) {
                     continue;
                 }
                 if self.locking.skips() {
@@ -317,6 +332,14 @@ impl Lock<'_> {
             }
         }
         Ok(held)
+    }
+
+    /// Keys of rows that are held, each with that of the row's copy.
+    fn twins_of(&self, keys: &[Bytes], outcomes: &[LockedKey]) -> Vec<(Bytes, Bytes)> {
+        let known = self.twins.lock();
+        let held = keys.iter().zip(outcomes);
+        let held = held.filter(|(_, outcome)| **outcome != LockedKey::Skipped);
+        held.filter_map(|(key, _)| Some((key.clone(), known.get(key)?.clone()))).collect()
     }
 }
 

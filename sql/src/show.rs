@@ -66,7 +66,11 @@ fn text(text: impl Into<String>) -> Value {
 /// Runs SHOW.
 pub(crate) async fn run(session: &mut Session, show: &Show) -> Result<Outcome> {
     let (listing, filter) = list(session, show).await?;
-    let listing = filtered(session, listing, filter).await?;
+    let mut listing = filtered(session, listing, filter).await?;
+    if let Show::DdlJobs { limit: Some(limit), .. } = show {
+        let (offset, count) = bounds_of(limit)?;
+        listing.rows = listing.rows.into_iter().skip(offset).take(count).collect();
+    }
     if matches!(show, Show::TablesBySharding(_)) && listing.rows.is_empty() {
         // TDSQL answers so, and programs look for it.
         session.variables.set_row_count(0);
@@ -177,7 +181,16 @@ async fn list<'a>(
         Show::Rebalance { plan: true } => (rebalance::plan(session), None),
         Show::Proxy(listing) => (proxy::list(session, *listing)?, None),
         Show::TablesBySharding(class) => (tables::by_sharding(session, *class).await?, None),
-        Show::DdlJobs => (jobs::list(session).await?, None),
+        Show::DdlJobs { filter, .. } => {
+            // The first column is a number.
+            let filter = filter.as_ref().map(|filter| match filter {
+                ShowFilter::Like(pattern) => {
+                    Owned(ShowFilter::Where(self::like("Table", pattern.clone())))
+                }
+                ShowFilter::Where(_) => Borrowed(filter),
+            });
+            (jobs::list(session).await?, filter)
+        }
         Show::TransactionStatus(token) => (server::transaction_status(session, token).await?, None),
     })
 }
@@ -290,6 +303,15 @@ pub(crate) async fn columns(
     }
 }
 
+/// How many rows a LIMIT of SHOW leaves out, and how many it takes.
+fn bounds_of(limit: &ast::Limit) -> Result<(usize, usize)> {
+    let number = |expr: &ast::Expr| match &expr.kind {
+        ast::ExprKind::Literal(ast::Literal::Integer(number)) => Ok(*number as usize),
+        _ => Err(Error::wrong_arguments("LIMIT")),
+    };
+    Ok((limit.offset.as_ref().map_or(Ok(0), number)?, number(&limit.count)?))
+}
+
 /// SHOW WARNINGS, SHOW ERRORS and their counts: the only statements that leave the list as it is.
 pub(crate) fn diagnostics(session: &mut Session, statement: &Statement) -> Result<Outcome> {
     let list = session.diagnostics.list();
@@ -311,14 +333,7 @@ pub(crate) fn diagnostics(session: &mut Session, statement: &Statement) -> Resul
             ));
         }
     };
-    let number = |expr: &ast::Expr| match &expr.kind {
-        ast::ExprKind::Literal(ast::Literal::Integer(number)) => Ok(*number as usize),
-        _ => Err(Error::wrong_arguments("LIMIT")),
-    };
-    let (offset, count) = match limit {
-        None => (0, usize::MAX),
-        Some(limit) => (limit.offset.as_ref().map_or(Ok(0), number)?, number(&limit.count)?),
-    };
+    let (offset, count) = limit.as_ref().map_or(Ok((0, usize::MAX)), bounds_of)?;
     let rows = list
         .into_iter()
         .filter(|warning| !errors_only || warning.level == Level::Error)

@@ -91,7 +91,11 @@ pub fn row_key_of_primary(table: &TableDef, values: &[Value]) -> Result<Option<B
             columns.len() == primary.columns.len()
                 && columns.iter().zip(&primary.columns).all(|(column, part)| *column == part.column)
         }
-        Sharding::Range(_) | Sharding::List(_) | Sharding::Single | Sharding::Broadcast(_) => false,
+        Sharding::Range(_)
+        | Sharding::List(_)
+        | Sharding::Keys(_)
+        | Sharding::Single
+        | Sharding::Broadcast(_) => false,
     };
     let slot = if hashes_key {
         Slot::of(&builder.as_slice()[HEAD_BYTES..])
@@ -140,7 +144,7 @@ fn slot_by<'a>(
 ) -> Result<Option<Slot>> {
     match &table.sharding {
         Sharding::Hash(columns) => Ok(Some(slot_of_values(table, columns, value)?)),
-        Sharding::Range(by) | Sharding::List(by) => {
+        Sharding::Range(by) | Sharding::List(by) | Sharding::Keys(by) => {
             let own = value(by.column).ok_or_else(|| missing(table, by.column))?;
             match by.item_of(&key_bytes(own, &table.columns[by.column].ty)) {
                 Some(item) => Ok(Some(item.slot(slot_of_values(table, &by.spread, value)?))),

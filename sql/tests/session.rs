@@ -10,7 +10,8 @@
 //! A statement that cannot go on without another session answers "waits"; `b:> await` shows what it came to, and lets
 //! time pass if nothing else helps. `b:> bye` closes a session. `> later 1500` moves the clock,
 //! `> oracle-ahead 800` puts the cluster's clock so many milliseconds before the node's,
-//! `> collect` drops versions of rows that nobody can see from now on, `> memory 0` lets writes of transactions leave memory
+//! `> collect` drops versions of rows that nobody can see from now on, `> remove-dropped` removes what tables that were
+//! dropped until now have left, `> memory 0` lets writes of transactions leave memory
 //! at once.
 //!
 //! Scripts whose names begin with `far_` run on a node that leads no shard: what a session asked for goes on at the leader when
@@ -344,6 +345,9 @@ impl Runner for Sessions {
         if command.name == "collect" {
             return Ok(format!("dropped {}", self.runtime.block_on(collect(&self.cluster))?));
         }
+        if command.name == "remove-dropped" {
+            return self.remove_dropped();
+        }
         if self.moves_shards(&command.name)? || self.follows(&command.name)? {
             return Ok("ok".into());
         }
@@ -526,6 +530,37 @@ impl Sessions {
             }
         }
         Ok(true)
+    }
+
+    /// Removes rows of dropped tables, shard by shard; what went, and how many tables are not known to be gone.
+    fn remove_dropped(&self) -> Result<String, Box<dyn Error>> {
+        let (dropped, left) = self.runtime.block_on(async {
+            let now = self.cluster.timestamp().await?;
+            let safe_points = SafePoints::from(now);
+            let mut dropped = 0;
+            for route in self.cluster.data_shards()? {
+                let shard = &self.cluster.shard(route.shard)?.shard;
+                for table in self.instance.dropped_before(now).await? {
+                    if table.is_gone_from(route.slots) {
+                        continue;
+                    }
+                    let mut is_empty = true;
+                    let mut from = Some(Bytes::new());
+                    while let Some(at) = from {
+                        let found = shard.find_leftover(table.id, &at)?;
+                        is_empty &= found.keys.is_empty() && !found.locked;
+                        dropped += shard.drop_leftover(found.keys, &safe_points).await?;
+                        from = found.next;
+                    }
+                    if is_empty {
+                        self.instance.note_empty(table.id, route.slots).await?;
+                    }
+                }
+            }
+            let left = self.instance.dropped_before(now).await?.len();
+            Ok::<_, Box<dyn Error>>((dropped, left))
+        })?;
+        Ok(format!("dropped {dropped}, {left} tables left"))
     }
 
     /// Runs a command about second replicas, if it is one.

@@ -60,10 +60,10 @@ use crate::merge::{MergeAnswer, MergeAsk, MergeProgress, MergeSource};
 use crate::replication::{ReplicateError, Replication};
 use crate::row_locks::{HeldLock, RowLocks};
 use crate::{Error, Oracle, Result};
-use base::{ReplicaId, ShardId, Slot, SlotRange, Timestamp, limits};
+use base::{ReplicaId, ShardId, Slot, SlotRange, TableId, Timestamp, limits};
 use bytes::Bytes;
 use engine::Engine;
-use engine::mvcc::{self, Dead, Foreign, OldRecords, SafePoints, Sides};
+use engine::mvcc::{self, Dead, Foreign, Leftover, OldRecords, SafePoints, Sides};
 use finisher::Ended;
 use proposer::Proposer;
 use splitter::Wish;
@@ -219,7 +219,34 @@ impl Shard {
     pub async fn drop_dead(&self, keys: Vec<Bytes>, safe_points: &SafePoints) -> Result<u64> {
         let mut dropped = 0;
         loop {
-            let part = self.proposer.collect(keys.clone(), safe_points.clone()).await?;
+            let part = self.proposer.collect(keys.clone(), safe_points.clone(), false).await?;
+            dropped += part;
+            if part < limits::COLLECT_VERSIONS_MAX as u64 {
+                return Ok(dropped);
+            }
+        }
+    }
+
+    /// Passes versions of a dropped table's keys from the engine key `from` on (empty: from the first), in whatever slots, and
+    /// tells of locks. Reads the engine on the caller's thread, a step at a time.
+    ///
+    /// # Errors
+    /// `Engine`.
+    pub fn find_leftover(&self, table: TableId, from: &[u8]) -> Result<Leftover> {
+        let (bytes_max, keys_max) = (limits::COLLECT_STEP_BYTES, limits::COLLECT_STEP_KEYS);
+        Ok(mvcc::find_leftover(&*self.core.engine, table, from, bytes_max, keys_max)?)
+    }
+
+    /// Drops all versions of some keys of tables that no catalog has had since the safe points, at most
+    /// `base::limits::COLLECT_STEP_KEYS` keys; those that are locked stay. Reads before the safe points are refused from now
+    /// on. Returns how many versions were dropped.
+    ///
+    /// # Errors
+    /// As `write`. After `OutcomeUnknown` it may be repeated.
+    pub async fn drop_leftover(&self, keys: Vec<Bytes>, safe_points: &SafePoints) -> Result<u64> {
+        let mut dropped = 0;
+        loop {
+            let part = self.proposer.collect(keys.clone(), safe_points.clone(), true).await?;
             dropped += part;
             if part < limits::COLLECT_VERSIONS_MAX as u64 {
                 return Ok(dropped);

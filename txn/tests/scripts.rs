@@ -18,6 +18,7 @@
 //! commit T a1 | rollback T a1 | check T primary=a1 | heartbeat T primary=a1
 //! identify T | commit-now T a1=x | settle-now T primary=a1   a commit of one entry that may be late
 //! put a1=x | read a1 [ts=T] | collect 1 ts=T [second=T] | bump c by=10 at_least=5
+//! drop-second 1 ts=T                      what the second table has left, as if it had been dropped before T
 //! hold-prepared t1 | commit-prepared t1 | rollback-prepared t1   what t1 has prepared; from then on also a raw transaction
 //! collect-records before=T | records      of transactions that began before T, on all shards | all that are left
 //! hold 1 [after=n] | lose-quorum 1 | heal 1 | depose 1 | elect 1 [lost]   "after": n entries come through before
@@ -589,6 +590,20 @@ impl ScriptRunner {
                     }
                 });
                 Ok(dropped.map_or_else(describe, |dropped: u64| format!("dropped {dropped}")))
+            }
+            "drop-second" => {
+                let id = ShardId(words.first().ok_or("which shard?")?.parse()?);
+                let ts = self.start_ts(options.get("ts").ok_or("which safe point?")?)?;
+                let (cluster, safe_points) = (self.cluster.clone(), SafePoints::from(ts));
+                let dropped = self.run_now(async {
+                    let shard = &cluster.shard(id)?.shard;
+                    let found = shard.find_leftover(SECOND_TABLE, b"")?;
+                    Ok((shard.drop_leftover(found.keys, &safe_points).await?, found.locked))
+                });
+                let show = |(dropped, locked): (u64, bool)| {
+                    format!("dropped {dropped}{}", if locked { ", locked" } else { "" })
+                };
+                Ok(dropped.map_or_else(describe, show))
             }
             "collect-records" => {
                 let before = options.get("before").ok_or("before which transaction?")?;

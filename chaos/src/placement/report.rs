@@ -8,10 +8,12 @@ use std::time::Duration;
 pub const RATIO_MAX: f64 = 1.3;
 /// Bytes moved by the least that could be, at most: shards go whole, and the largest are a good part of what a node is off.
 pub const BYTES_RATIO_MAX: f64 = 2.0;
-/// Moves of one shard, at most.
+/// Moves of one shard, at most, unless more of its replicas must go.
 pub const MOVES_PER_SHARD_MAX: u32 = 2;
-/// Standard deviation of what nodes hold, percent of the mean, at most.
+/// Standard deviation of what nodes hold, percent of the mean, at most, unless replicas cannot be divided better.
 pub const VARIATION_MAX: f64 = 5.0;
+/// By how much it may be above what the division leaves: a replica that the rules keep where it is, here and there.
+pub const VARIATION_SLACK: f64 = 0.1;
 /// The planners' longest answer but for one in a hundred.
 pub const ROUND_MAX: Duration = Duration::from_secs(1);
 /// How long a run may take.
@@ -42,6 +44,8 @@ pub struct Report {
     pub by_bytes: bool,
     /// Moves of the shard that moved most.
     pub moves_per_shard: u32,
+    /// Moves of the shard that moved most beyond its bar, and that bar; none when every shard kept to it.
+    pub restless: Option<(u32, u32)>,
     /// Jobs that were taken back.
     pub taken_back: u64,
     /// Leaderships that were given away.
@@ -50,6 +54,8 @@ pub struct Report {
     pub splits: u64,
     /// What nodes hold, in the city where they differ most.
     pub spread: Spread,
+    /// Standard deviation, percent of the mean, when replicas are divided as well as whole ones can be.
+    pub variation_least: f64,
     /// Shards that the node leads which leads least, and most.
     pub leads: (u64, u64),
     /// Rules that were broken on the way, and shards that are not as they must be at the end: how many.
@@ -107,13 +113,12 @@ impl Report {
             let most = if self.by_bytes { BYTES_RATIO_MAX } else { RATIO_MAX };
             bar(ratio <= most, format!("{ratio:.2} times what had to be moved, bar {most}"));
         }
-        let moves = self.moves_per_shard;
-        bar(
-            moves <= MOVES_PER_SHARD_MAX,
-            format!("a shard moved {moves} times, bar {MOVES_PER_SHARD_MAX}"),
-        );
-        let variation = self.spread.variation;
-        bar(variation <= VARIATION_MAX, format!("CV {variation:.1} %, bar {VARIATION_MAX} %"));
+        if let Some((moves, most)) = self.restless {
+            bar(false, format!("a shard moved {moves} times, bar {most}"));
+        }
+        let (variation, least) = (self.spread.variation, self.variation_least);
+        let most = VARIATION_MAX.max(least + VARIATION_SLACK);
+        bar(variation <= most, format!("CV {variation:.1} %, bar {most:.1} %"));
         bar(
             self.round_p99 <= ROUND_MAX,
             format!("planners took {:?}, bar {ROUND_MAX:?}", self.round_p99),

@@ -259,10 +259,12 @@ fn report(scenario: Scenario, size: Size, world: &World<'_>) -> Report {
         bound: world.lower_bound(),
         by_bytes: world.by_bytes,
         moves_per_shard: tally.by_shard.values().copied().max().unwrap_or_default(),
+        restless: world.restless(),
         taken_back: tally.taken_back,
         leader_moves: tally.leader_moves,
         splits: tally.splits,
         spread,
+        variation_least: world.variation_least(),
         leads: (
             leads.values().copied().min().unwrap_or_default(),
             leads.values().copied().max().unwrap_or_default(),

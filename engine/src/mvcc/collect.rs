@@ -27,6 +27,8 @@ pub struct Dead {
     pub versions: u64,
     /// Bytes that were passed.
     pub bytes: u64,
+    /// Of them those of versions that stay: neither dead nor foreign.
+    pub kept_bytes: u64,
     /// The engine key to go on from; `None` at the end.
     pub next: Option<Bytes>,
 }
@@ -50,6 +52,8 @@ pub fn find_dead<V: View + ?Sized>(
     let mut safe_point = Timestamp::ZERO;
     // Whether the version of `key` that a read at the safe point sees was passed.
     let mut answered = false;
+    // Whether `key` is foreign.
+    let mut foreign = false;
     view.scan(&range, &mut |engine_key, stored| {
         let (found, commit_ts) = split(engine_key)?;
         if found != key {
@@ -61,16 +65,23 @@ pub fn find_dead<V: View + ?Sized>(
             key.extend_from_slice(found);
             safe_point = safe_points.of_key(found);
             answered = false;
+            foreign = is_foreign(bounds, found)?;
         }
+        let bytes = (engine_key.len() + stored.len()) as u64;
         dead.versions += 1;
-        dead.bytes += (engine_key.len() + stored.len()) as u64;
+        dead.bytes += bytes;
         if commit_ts > safe_point {
+            dead.kept_bytes += if foreign { 0 } else { bytes };
             return Ok(true);
         }
         let is_dead = answered || live_value(engine_key, stored)?.is_none();
         answered = true;
-        let is_new = dead.keys.last().is_none_or(|last| last != found);
-        if is_dead && is_new && !is_foreign(bounds, found)? {
+        if foreign {
+            return Ok(true);
+        }
+        if !is_dead {
+            dead.kept_bytes += bytes;
+        } else if dead.keys.last().is_none_or(|last| last != found) {
             dead.keys.push(Bytes::copy_from_slice(found));
         }
         Ok(true)
@@ -185,6 +196,33 @@ mod tests {
         assert_eq!(at("a", 40).unwrap().value.unwrap(), "a30");
         assert_eq!(at("b", 25), None);
         assert_eq!(at("c", 25).unwrap().value.unwrap(), "c9");
+    }
+
+    #[test]
+    fn bytes_of_what_is_dead_or_foreign_do_not_stay() {
+        let kept = |versions: &[(&str, u64, Option<&str>)], bounds| {
+            let engine = engine_with(versions);
+            let points = Timestamp(25).into();
+            find_dead(&*engine, bounds, b"", &points, u64::MAX, usize::MAX).unwrap()
+        };
+        // Keys of an index end with their slots: 7 and 9.
+        let (seven, nine) = ("00000000-\0\x07", "00000000-\0\x09");
+        let both = [
+            (seven, 30, Some("newer")),
+            (seven, 20, Some("seen")),
+            (seven, 10, Some("dead")),
+            (nine, 24, None),
+            (nine, 5, Some("gone")),
+        ];
+        let all = kept(&both, None);
+        let stays = kept(&both[..2], None);
+        assert_eq!((stays.kept_bytes, stays.keys.len()), (stays.bytes, 0), "nothing is dead");
+        assert_eq!((all.kept_bytes, all.keys.len()), (stays.bytes, 2));
+        let nines = Some(SlotRange { start: 8, end: 10 });
+        let away = kept(&both, nines);
+        assert_eq!((away.kept_bytes, away.keys.len(), away.bytes), (0, 1, all.bytes));
+        let one = kept(&[(seven, 30, Some("newer")), (nine, 30, Some("newer"))], nines);
+        assert_eq!(one.kept_bytes * 2, one.bytes);
     }
 
     #[test]

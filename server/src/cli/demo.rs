@@ -133,6 +133,13 @@ fn start(args: DemoArgs) -> Result<(), Failure> {
 
 fn ask(which: &Which, request: &Request) -> Result<(), Failure> {
     let port = which.mysql_port;
+    if let Request::Restart { node } = request {
+        // On the other stream: what came of it stands alone on this one.
+        eprintln!(
+            "waiting for an answer of node {node} for up to a minute: it needs a majority of the nodes; start others that do \
+             not run from another window"
+        );
+    }
     let answer = control::ask(port, request).map_err(|error| Failure {
         code: EXIT_UNREACHABLE,
         message: format!(

@@ -1,6 +1,9 @@
 //! How nodes stand, with everything under way done: replicas, weights and preferred leaders per node, and the next
 //! move of a replica. An index, so that a step costs about one look at the nodes and at one node's replicas.
 
+mod detour;
+
+use super::weights::Scale;
 use super::{ReplicaMove, Share};
 use crate::ShardInfo;
 use crate::cluster::{ClusterState, Job, JobStep, NodeState};
@@ -8,9 +11,7 @@ use crate::placement::{Zone, Zones};
 use crate::policy::Fits;
 use crate::repair::Health;
 use crate::split::gib;
-use base::limits::{
-    REBALANCE_BYTES_STEP, REBALANCE_REPLICA_BYTES, REBALANCE_START_PERCENT, REBALANCE_STOP_PERCENT,
-};
+use base::limits::{REBALANCE_START_PERCENT, REBALANCE_STOP_PERCENT};
 use base::{NodeId, ReplicaId, ShardId};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -128,42 +129,33 @@ impl<'a> Standing<'a> {
         let each = state.nodes.keys();
         let nodes: Vec<Node> = each.map(|id| node(state, health, *id, zones.of(*id))).collect();
         let at: BTreeMap<NodeId, usize> = nodes.iter().map(|node| node.id).zip(0..).collect();
+        let size = |info: &ShardInfo| bytes.get(&info.id).copied();
+        let of_data = state.map.shards().iter().filter(|info| info.id != ShardId::META);
+        let scale = Scale::of(&of_data.filter_map(size).collect::<Vec<u64>>());
         let mut standing = Standing {
             nodes,
             shards: Vec::with_capacity(state.map.shards().len()),
             under_way: 0,
             held: BTreeMap::new(),
             waits: None,
-            by_weight: false,
+            by_weight: scale.by_weight,
             fits: Fits::new(state),
         };
-        let mean = bytes.values().sum::<u64>() / (bytes.len() as u64).max(1);
-        let sizes = state.map.shards().iter().map(|info| *bytes.get(&info.id).unwrap_or(&mean));
-        let sizes: Vec<u64> = sizes.collect();
-        let steps = |bytes: u64| bytes / REBALANCE_BYTES_STEP;
-        standing.by_weight = sizes.windows(2).any(|pair| steps(pair[0]) != steps(pair[1]));
-        for (info, bytes) in state.map.shards().iter().zip(sizes) {
-            standing.add(state, health, &at, info, bytes);
+        for info in state.map.shards() {
+            let bytes = size(info).unwrap_or(scale.mean);
+            standing.add(state, health, &at, info, (bytes, scale));
         }
         standing
     }
 
-    /// What a replica of so many bytes weighs.
-    fn weight(&self, bytes: u64) -> u64 {
-        match self.by_weight {
-            true => REBALANCE_REPLICA_BYTES + bytes / REBALANCE_BYTES_STEP * REBALANCE_BYTES_STEP,
-            false => 1,
-        }
-    }
-
-    /// Takes a shard in.
+    /// Takes a shard in, of so many bytes.
     fn add(
         &mut self,
         state: &ClusterState,
         health: &Health,
         at: &BTreeMap<NodeId, usize>,
         info: &'a ShardInfo,
-        bytes: u64,
+        (bytes, scale): (u64, Scale),
     ) {
         let job = state.jobs.get(&info.id);
         let held = match job {
@@ -178,7 +170,7 @@ impl<'a> Standing<'a> {
         // A shard that is being split is two already, on the same nodes, each with its part of the rows.
         let is_split = state.splits.contains_key(&info.id);
         let bytes = if is_split { bytes / 2 } else { bytes };
-        let weight = self.weight(bytes);
+        let weight = scale.weight(info.id, bytes);
         for place in &places {
             let node = &mut self.nodes[*place];
             node.load += weight;
@@ -316,12 +308,12 @@ impl<'a> Standing<'a> {
             .collect()
     }
 
-    /// The move that evens nodes out most, taken as done; `None` when there is none now.
-    pub fn next_move(&mut self, moves_per_node: usize) -> Option<ReplicaMove> {
-        let goal = self.goal()?;
-        if goal.excess == 0 && goal.deficit == 0 {
-            return None;
-        }
+    /// The move that evens nodes out most, taken as done, or two by which replicas change places, if `more` are allowed; none
+    /// when there is none now.
+    pub fn next_moves(&mut self, moves_per_node: usize, more: usize) -> Vec<ReplicaMove> {
+        let Some(goal) = self.goal().filter(|goal| goal.excess > 0 || goal.deficit > 0) else {
+            return Vec::new();
+        };
         let free = |place: &usize| self.nodes[*place].moving < moves_per_node;
         let load = |place: &usize| self.nodes[*place].load;
         let mut sources: Vec<usize> = (0..self.nodes.len())
@@ -332,8 +324,12 @@ impl<'a> Standing<'a> {
             .filter(|place| self.nodes[*place].receives && goal.gets(load(place)) && free(place))
             .collect();
         targets.sort_by_key(|place| (load(place), *place));
-        let (shard, from, to) = self.choose(&sources, &targets)?;
-        Some(self.take(shard, from, to))
+        match self.choose(&sources, &targets) {
+            Some((shard, from, to)) => vec![self.take(shard, from, to)],
+            // While something is under way, nodes that are busy may be all that is in the way.
+            None if self.by_weight && self.under_way == 0 => self.detour(&goal, more),
+            None => Vec::new(),
+        }
     }
 
     /// A shard and two of these nodes that it can move between: the first ones that fit.
@@ -421,7 +417,8 @@ impl<'a> Standing<'a> {
         let id = shard.info.id;
         let (few, many) = (target.replicas(), source.replicas());
         let figures = if self.by_weight {
-            let (less, more) = (gib(target.bytes), gib(source.bytes));
+            let amount = if source.bytes < 1 << 30 { mib } else { gib };
+            let (less, more) = (amount(target.bytes), amount(source.bytes));
             format!(
                 "node {} holds {less} in {few} replicas, node {} holds {more} in {many}",
                 to_id.0, from_id.0
@@ -458,6 +455,11 @@ impl<'a> Standing<'a> {
         let replica = replica.expect("a shard without a job is where its entry says");
         ReplicaMove { shard: id, replica, from: from_id, to: to_id, why }
     }
+}
+
+/// Bytes for people, where they are few.
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
 }
 
 /// A node that holds nothing yet.

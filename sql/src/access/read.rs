@@ -130,7 +130,7 @@ pub async fn read(
             Source::Rows(keys)
         }
         Access::Full => {
-            let range = whole(table, table.id)?;
+            let range = whole(table, table.rows)?;
             Source::Scans(open([range], &scan_options(&options), transaction).await?)
         }
         Access::Partitions(ids) => {

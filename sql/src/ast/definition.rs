@@ -269,6 +269,8 @@ pub struct KeyDefinition {
     pub name: Option<String>,
     /// GLOBAL: its entries are sharded by its own columns.
     pub global: bool,
+    /// LOCAL: its entries stand with their rows.
+    pub local: bool,
     /// Its columns.
     pub columns: Vec<KeyColumn>,
     /// INCLUDE: columns that its entries carry.
@@ -436,6 +438,13 @@ pub enum ShardingClause {
         columns: Vec<String>,
         /// What goes to which set; empty for HASH.
         items: Vec<DistributionItem>,
+    },
+    /// `SHARD BY RANGE (columns) [SPLIT AT (bounds)]`.
+    ByRange {
+        /// The columns.
+        columns: Vec<String>,
+        /// Where one range ends and the next begins.
+        bounds: Vec<Expr>,
     },
 }
 
@@ -633,6 +642,8 @@ pub enum TableChange {
     DropPrimaryKey,
     /// DROP KEY or INDEX.
     DropKey(String),
+    /// DROP CONSTRAINT: of a unique key.
+    DropConstraint(String),
     /// RENAME KEY or INDEX.
     RenameKey {
         /// The old name.
@@ -644,6 +655,8 @@ pub enum TableChange {
     RenameTable(TableName),
     /// Table options.
     Options(TableOptions),
+    /// shardkey= and its relatives.
+    Sharding(ShardingClause),
     /// ENABLE KEYS; else DISABLE KEYS.
     EnableKeys(bool),
     /// ADD PARTITION.
@@ -657,6 +670,8 @@ pub enum TableChange {
     DropPartitions(Vec<String>),
     /// TRUNCATE PARTITION; none stands for ALL.
     TruncatePartitions(Vec<String>),
+    /// SPLIT RANGE AT (value).
+    SplitRange(Expr),
     /// Anything else that MySQL has (other operations on partitions, CONVERT TO, tablespaces, …): its text.
     Other(String),
 }

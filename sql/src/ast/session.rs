@@ -314,7 +314,12 @@ pub enum Show {
     /// SHOW TABLE WITH SHARDKEY, WITH NOSHARDKEY_ALLSET, WITHOUT SHARDKEY.
     TablesBySharding(ShardingClass),
     /// SHOW DDL JOBS.
-    DdlJobs,
+    DdlJobs {
+        /// LIKE (of the table's name) or WHERE.
+        filter: Option<ShowFilter>,
+        /// LIMIT, of what is left.
+        limit: Option<Box<super::Limit>>,
+    },
     /// SHOW TRANSACTION STATUS 'token'.
     TransactionStatus(String),
 }

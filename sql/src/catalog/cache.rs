@@ -133,9 +133,7 @@ impl CatalogCache {
         let now = held.catalog.table_by_id(table.id);
         let same = |now: &TableDef| {
             // As it is, or as it is for reads at an earlier time.
-            now == table
-                || now.index_version == table.index_version
-                    && now.without_indexes() == table.without_indexes()
+            now == table || now.index_version == table.index_version && now.is_in_step_with(table)
         };
         now.is_some_and(|now| std::ptr::eq(&**now, table) || same(now))
     }

@@ -1,15 +1,19 @@
-//! TDSQL_DISTRIBUTED BY RANGE and LIST: rows go to the set that the value of a column names.
+//! TDSQL_DISTRIBUTED BY RANGE and LIST: rows go to the set that the value of a column names. SHARD BY RANGE: they go to the one
+//! slot of their range of values, so that rows that are near each other lie in one shard.
 //!
 //! ```text
 //! column's value ──item──> set, a range of slots ──hash of the spread columns──> slot
+//!                  └─────> range of keys ──> its slot
 //! ```
 //!
 //! Invariants:
 //! 1. An item keeps the slots that its set had when the table was made: a cluster that counts its sets anew moves no row.
 //! 2. Values are told apart by their keys of comparison, so that equal text has one item.
 //! 3. `spread` has the column, and nothing besides but columns of the primary key.
+//! 4. Ranges of keys stand in the order of their bounds, no two in the same slot, and the last one has no end: each value
+//!    has a range.
 //!
-//! Not here: what sets there are (`sets`), where a row's key gets its slot (`table_codec`).
+//! Not here: what sets there are (`sets`), how ranges come about (`ddl::ranges`), where a row's key gets its slot (`table_codec`).
 
 use crate::expr::key_bytes;
 use crate::types::SqlType;
@@ -30,7 +34,7 @@ pub struct Distribution {
 /// Values that go to a set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetItem {
-    /// Number of the set, from 1: SHOW CREATE TABLE prints it back.
+    /// Number of the set, from 1: SHOW CREATE TABLE prints it back. 0 for a range of keys, which has none.
     pub set: u32,
     /// Its slots.
     pub slots: SlotRange,
@@ -72,6 +76,12 @@ impl ItemValue {
 }
 
 impl SetItem {
+    /// A range of keys, in its slot.
+    pub fn of_slot(slot: Slot, values: ItemValues) -> SetItem {
+        let start = u32::from(slot.0);
+        SetItem { set: 0, slots: SlotRange { start, end: start + 1 }, values }
+    }
+
     /// The slot of this item's set that a hash chooses.
     pub fn slot(&self, hash: Slot) -> Slot {
         let SlotRange { start, end } = self.slots;
@@ -80,6 +90,14 @@ impl SetItem {
 }
 
 impl Distribution {
+    /// The ends of ranges, ascending.
+    pub fn bounds(&self) -> impl Iterator<Item = &ItemValue> {
+        self.items.iter().filter_map(|item| match &item.values {
+            ItemValues::Below(bound) => Some(bound),
+            ItemValues::Rest | ItemValues::In(_) => None,
+        })
+    }
+
     /// The item of a value, given its key of comparison.
     pub fn item_of(&self, key: &[u8]) -> Option<&SetItem> {
         self.items.iter().find(|item| match &item.values {

@@ -1,4 +1,4 @@
-//! Jobs that add and drop indexes: what the meta shard remembers of them.
+//! Jobs that add and drop indexes or change a sharding key: what the meta shard remembers of them.
 //!
 //! ```text
 //! table 130  (job) → record      table 131  () → counter of jobs
@@ -17,7 +17,7 @@
 
 use super::record::{self, IndexRecord};
 use super::store::{bump, meta_key, scan_table};
-use super::{Catalog, IndexDef, TableDef};
+use super::{Catalog, IndexDef, Rebuild, TableDef};
 use crate::{Error, Result};
 use base::{IndexId, TableId};
 use bytes::Bytes;
@@ -48,9 +48,9 @@ pub(crate) enum JobOutcome {
     /// Nothing yet.
     #[default]
     Open,
-    /// The table has the indexes that were asked for.
+    /// The table has the indexes or the sharding key that were asked for.
     Done,
-    /// The table has the indexes of before; `IndexJob::error` says why.
+    /// The table has those of before; `IndexJob::error` says why.
     Failed,
 }
 
@@ -66,6 +66,17 @@ pub(crate) struct WalkPosition {
     pub(crate) end: u32,
     /// The last key that it has met; empty when there is none.
     pub(crate) after: Bytes,
+}
+
+/// The layout that a change of the sharding key makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rekey {
+    /// The id under which its rows stand.
+    pub(crate) rows: TableId,
+    /// The columns whose hash is the slot; `None` for a table that is kept in one.
+    pub(crate) columns: Option<Vec<usize>>,
+    /// Whether it was asked for as TDSQL_DISTRIBUTED BY.
+    pub(crate) distributed_by: bool,
 }
 
 /// A job.
@@ -95,11 +106,11 @@ pub(crate) struct IndexJob {
     pub(crate) outcome: JobOutcome,
     /// Why it failed, or is being taken back: number and sentence.
     pub(crate) error: Option<(u16, String)>,
-    /// How far the new indexes are filled.
+    /// How far the new indexes, or the new layout, are filled.
     pub(crate) filled: WalkPosition,
     /// Rows that were met while filling.
     pub(crate) rows: u64,
-    /// Whether the new indexes are filled.
+    /// Whether they are filled.
     pub(crate) is_filled: bool,
     /// Whether writers that a silent node may still have were shut out before filling.
     pub(crate) is_fenced: bool,
@@ -109,6 +120,8 @@ pub(crate) struct IndexJob {
     pub(crate) removed: WalkPosition,
     /// Whether nothing is left to do.
     pub(crate) is_over: bool,
+    /// Of a job that changes the sharding key, and no index.
+    pub(crate) rekey: Option<Rekey>,
 }
 
 impl IndexJob {
@@ -161,6 +174,40 @@ impl PositionMessage {
     }
 }
 
+/// A [`Rekey`] on disk.
+#[derive(Clone, PartialEq, Message)]
+struct RekeyMessage {
+    #[prost(uint32, tag = "1")]
+    rows: u32,
+    #[prost(bool, tag = "2")]
+    single: bool,
+    #[prost(uint32, repeated, tag = "3")]
+    columns: Vec<u32>,
+    #[prost(bool, tag = "4")]
+    distributed_by: bool,
+}
+
+impl RekeyMessage {
+    fn of(rekey: &Rekey) -> RekeyMessage {
+        let columns = rekey.columns.iter().flatten().map(|column| *column as u32);
+        RekeyMessage {
+            rows: rekey.rows.0,
+            single: rekey.columns.is_none(),
+            columns: columns.collect(),
+            distributed_by: rekey.distributed_by,
+        }
+    }
+
+    fn rekey(self) -> Rekey {
+        let columns = self.columns.into_iter().map(|column| column as usize).collect();
+        Rekey {
+            rows: TableId(self.rows),
+            columns: (!self.single).then_some(columns),
+            distributed_by: self.distributed_by,
+        }
+    }
+}
+
 /// A record on disk.
 #[derive(Clone, PartialEq, Message)]
 struct JobMessage {
@@ -207,6 +254,8 @@ struct JobMessage {
     removed: Option<PositionMessage>,
     #[prost(bool, tag = "20")]
     is_over: bool,
+    #[prost(message, optional, tag = "21")]
+    rekey: Option<RekeyMessage>,
 }
 
 fn encode(job: &IndexJob) -> Vec<u8> {
@@ -243,6 +292,7 @@ fn encode(job: &IndexJob) -> Vec<u8> {
         garbage: job.garbage.iter().map(|index| index.0).collect(),
         removed: PositionMessage::of(&job.removed),
         is_over: job.is_over,
+        rekey: job.rekey.as_ref().map(RekeyMessage::of),
     };
     message.encode_to_vec()
 }
@@ -285,6 +335,7 @@ fn decode(bytes: &[u8]) -> Result<IndexJob> {
         garbage: message.garbage.into_iter().map(IndexId).collect(),
         removed: PositionMessage::position(message.removed),
         is_over: message.is_over,
+        rekey: message.rekey.map(RekeyMessage::rekey),
     })
 }
 
@@ -354,9 +405,12 @@ pub(crate) async fn change(
     }
 }
 
-/// The states of a job's indexes in words.
+/// The states of a job's indexes or layout in words.
 pub(crate) fn stage(job: &IndexJob, catalog: &Catalog) -> &'static str {
     let table = catalog.table_by_id(job.table);
+    if job.rekey.is_some() {
+        return stage_of_rekey(job, table.and_then(|table| table.rebuild.as_deref()));
+    }
     let unpublished = table.map_or([].as_slice(), |table| table.unpublished.as_slice());
     let adding = |index: &IndexDef| job.added.iter().any(|added| added.id == index.id);
     let dropping = |index: &IndexDef| job.dropped.contains(&index.id);
@@ -372,6 +426,22 @@ pub(crate) fn stage(job: &IndexJob, catalog: &Catalog) -> &'static str {
         },
         JobOutcome::Done | JobOutcome::Failed if job.is_over => "none",
         JobOutcome::Done | JobOutcome::Failed => "removing entries",
+    }
+}
+
+/// The same of a job that changes the sharding key of a table with this other layout.
+fn stage_of_rekey(job: &IndexJob, rebuild: Option<&Rebuild>) -> &'static str {
+    match (job.outcome, rebuild) {
+        (JobOutcome::Done | JobOutcome::Failed, _) => "none",
+        (JobOutcome::Open, Some(rebuild)) if rebuild.is_past_cut_over() => "dropping",
+        (JobOutcome::Open, _) if job.wish == Wish::Cancel || job.error.is_some() => "taking back",
+        (JobOutcome::Open, _) if job.is_filled => "cutting over",
+        (JobOutcome::Open, None) => "waiting for users",
+        (JobOutcome::Open, Some(rebuild)) if !rebuild.is_added_to() => "delete only",
+        (JobOutcome::Open, Some(_)) if job.filled == WalkPosition::default() && job.rows == 0 => {
+            "write only"
+        }
+        (JobOutcome::Open, Some(_)) => "filling",
     }
 }
 
@@ -415,6 +485,11 @@ mod tests {
             garbage: vec![IndexId(7)],
             removed: WalkPosition { id: 0, from: 1, end: 2, after: Bytes::new() },
             is_over: true,
+            rekey: Some(Rekey {
+                rows: TableId(1009),
+                columns: Some(vec![1, 0]),
+                distributed_by: true,
+            }),
         };
         assert_eq!(decode(&encode(&job)).unwrap(), job);
         assert_eq!(job.failure().sqlstate, "23000");

@@ -367,10 +367,10 @@ fn hashed(value: i128, count: usize, linear: bool) -> usize {
 }
 
 impl TableDef {
-    /// The ids under which its rows stand: its own, or those of all its partitions.
+    /// The ids under which its rows are read: that of its layout, or those of all its partitions.
     pub fn key_ids(&self) -> Vec<TableId> {
         match &self.partitioning {
-            None => vec![self.id],
+            None => vec![self.rows],
             Some(partitioning) => {
                 partitioning.partitions.iter().map(|partition| partition.id).collect()
             }
@@ -393,7 +393,7 @@ impl TableDef {
     /// # Errors
     /// 1526 when no partition fits, 1748 when it is none of those that the statement has named.
     pub fn id_of_row(&self, row: &[Value]) -> Result<TableId> {
-        let Some(partitioning) = &self.partitioning else { return Ok(self.id) };
+        let Some(partitioning) = &self.partitioning else { return Ok(self.rows) };
         match partitioning.find(&self.columns, row)? {
             None => Err(partitioning.no_partition_for(row)),
             Some(position) if !partitioning.is_selected(position) => {
@@ -409,7 +409,7 @@ impl TableDef {
         &self,
         value: impl Fn(usize) -> Option<&'a Value>,
     ) -> Result<TableId> {
-        let Some(partitioning) = &self.partitioning else { return Ok(self.id) };
+        let Some(partitioning) = &self.partitioning else { return Ok(self.rows) };
         let mut row = vec![Value::Null; self.columns.len()];
         for column in partitioning.columns() {
             let known = value(*column).ok_or_else(|| {

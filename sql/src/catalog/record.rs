@@ -1,6 +1,7 @@
 //! Bytes of catalog records: protobuf messages, so that later versions add fields and old ones skip
 //! them. Field numbers are never reused. `docs/formats.md`, "Catalog", lists them.
 
+use super::layout_record::{self, LayoutsRecord};
 use super::partition::record::{self as partition_record, PartitioningRecord};
 use super::{
     ColumnDef, DatabaseDef, DefaultValue, Distribution, IndexColumn, IndexDef, IndexState,
@@ -9,7 +10,7 @@ use super::{
 use crate::collation::{COLLATIONS, CollationId};
 use crate::types::{SqlType, TypeKind};
 use crate::{Error, Result, table_codec};
-use base::{DatabaseId, IndexId, SLOT_COUNT, SlotRange, TableId, Timestamp};
+use base::{DatabaseId, IndexId, SLOT_COUNT, Slot, SlotRange, TableId, Timestamp};
 use prost::Message;
 use std::sync::Arc;
 
@@ -41,7 +42,7 @@ pub(super) struct TableRecord {
     #[prost(message, repeated, tag = "5")]
     indexes: Vec<IndexRecord>,
     /// 0 hash of `sharding_columns`, 1 single, 2 broadcast, 3 range, 4 list: those have the column and the columns of
-    /// the hash in `sharding_columns`, and `sets`.
+    /// the hash in `sharding_columns`, and `sets`; 5 by ranges of keys: the column, and `ranges`.
     #[prost(uint32, tag = "6")]
     sharding: u32,
     #[prost(uint32, repeated, tag = "7")]
@@ -73,6 +74,9 @@ pub(super) struct TableRecord {
     next_index_id: u32,
     #[prost(uint64, tag = "32")]
     index_version: u64,
+    /// Of a table whose sharding key was, or is being, changed.
+    #[prost(message, optional, tag = "27")]
+    layouts: Option<LayoutsRecord>,
     /// Of a table with partitions.
     #[prost(message, optional, tag = "22")]
     partitioning: Option<PartitioningRecord>,
@@ -82,11 +86,24 @@ pub(super) struct TableRecord {
     /// Placement policy; empty for none. With one, `sharding` is 3 and `sets` has one item, MAXVALUE.
     #[prost(string, tag = "24")]
     placement: String,
+    /// Of a table that is sharded by ranges of keys, in their order.
+    #[prost(message, repeated, tag = "28")]
+    ranges: Vec<RangeRecord>,
+}
+
+/// A range of keys.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RangeRecord {
+    #[prost(uint32, tag = "1")]
+    slot: u32,
+    /// Its end, as a row of one column; the last range has none.
+    #[prost(bytes = "vec", optional, tag = "2")]
+    below: Option<Vec<u8>>,
 }
 
 /// What goes to a set.
 #[derive(Clone, PartialEq, Message)]
-struct SetRecord {
+pub(super) struct SetRecord {
     #[prost(uint32, tag = "1")]
     set: u32,
     #[prost(uint32, tag = "2")]
@@ -194,7 +211,7 @@ const KINDS: [TypeKind; 20] = [
     TypeKind::Year,
 ];
 
-fn corrupt(what: impl std::fmt::Display) -> Error {
+pub(super) fn corrupt(what: impl std::fmt::Display) -> Error {
     Error::storage(format!("corrupt catalog record: {what}"))
 }
 
@@ -216,18 +233,8 @@ pub(super) fn decode_database(bytes: &[u8]) -> Result<DatabaseDef> {
 }
 
 pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
-    let (sharding, columns) = match &table.sharding {
-        Sharding::Hash(columns) => (0, columns.clone()),
-        Sharding::Single => (1, Vec::new()),
-        Sharding::Broadcast(_) => (2, Vec::new()),
-        Sharding::Range(by) => (3, distribution_columns(by)),
-        Sharding::List(by) => (4, distribution_columns(by)),
-    };
-    let copies = match &table.sharding {
-        Sharding::Broadcast(copies) => *copies,
-        Sharding::Hash(_) | Sharding::Single | Sharding::Range(_) | Sharding::List(_) => 0,
-    };
-    let sets = table.sharding.distribution().map_or(&[][..], |by| by.items.as_slice());
+    let ShardingRecord { sharding, columns, sets, copies, ranges } =
+        encode_sharding(&table.sharding);
     let record = TableRecord {
         id: table.id.0,
         database: table.database.clone(),
@@ -235,7 +242,7 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         columns: table.columns.iter().map(encode_column).collect::<Result<_>>()?,
         indexes: table.indexes.iter().map(encode_index).collect(),
         sharding,
-        sharding_columns: columns.iter().map(|column| *column as u32).collect(),
+        sharding_columns: columns,
         sharding_declared: table.sharding_declared,
         collation: u32::from(table.collation.0),
         comment: table.comment.clone(),
@@ -243,16 +250,83 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         created_unix: table.created_unix,
         options: table.options.clone(),
         retention_s: table.retention_s,
-        sets: sets.iter().map(encode_set).collect(),
+        sets,
         distributed_by: table.distributed_by,
         unpublished: table.unpublished.iter().map(encode_index).collect(),
         next_index_id: table.next_index_id,
         index_version: table.index_version,
+        layouts: layout_record::encode(table),
         partitioning: table.partitioning.as_deref().map(partition_record::encode),
         copies,
         placement: table.placement.clone(),
+        ranges,
     };
     Ok(record.encode_to_vec())
+}
+
+/// How rows find their slot, as a table's record has it.
+pub(super) struct ShardingRecord {
+    /// Its number, see `TableRecord`.
+    pub(super) sharding: u32,
+    /// Its columns, as there.
+    pub(super) columns: Vec<u32>,
+    /// Its sets, as there.
+    pub(super) sets: Vec<SetRecord>,
+    /// Its copies, as there.
+    pub(super) copies: u32,
+    /// Its ranges of keys, as there.
+    pub(super) ranges: Vec<RangeRecord>,
+}
+
+pub(super) fn encode_sharding(sharding: &Sharding) -> ShardingRecord {
+    let (number, columns) = match sharding {
+        Sharding::Hash(columns) => (0, columns.clone()),
+        Sharding::Single => (1, Vec::new()),
+        Sharding::Broadcast(_) => (2, Vec::new()),
+        Sharding::Range(by) => (3, distribution_columns(by)),
+        Sharding::List(by) => (4, distribution_columns(by)),
+        Sharding::Keys(by) => (5, vec![by.column]),
+    };
+    let items = sharding.distribution().map_or(&[][..], |by| by.items.as_slice());
+    let (sets, ranges) = match sharding {
+        Sharding::Keys(_) => (&[][..], items),
+        _ => (items, &[][..]),
+    };
+    let copies = match sharding {
+        Sharding::Broadcast(copies) => *copies,
+        Sharding::Hash(_)
+        | Sharding::Single
+        | Sharding::Range(_)
+        | Sharding::List(_)
+        | Sharding::Keys(_) => 0,
+    };
+    ShardingRecord {
+        sharding: number,
+        columns: columns.iter().map(|column| *column as u32).collect(),
+        sets: sets.iter().map(encode_set).collect(),
+        copies,
+        ranges: ranges.iter().map(encode_range).collect(),
+    }
+}
+
+/// The sharding of a table with these columns.
+pub(super) fn decode_sharding(record: ShardingRecord, columns: &[ColumnDef]) -> Result<Sharding> {
+    let width = columns.len();
+    let position = |column: &u32| match *column as usize {
+        column if column < width => Ok(column),
+        column => Err(corrupt(format!("column {column} of {width}"))),
+    };
+    let of_columns = record.columns.iter().map(position).collect::<Result<Vec<usize>>>()?;
+    Ok(match record.sharding {
+        0 => Sharding::Hash(of_columns),
+        1 => Sharding::Single,
+        2 if (1..=SLOT_COUNT).contains(&record.copies) => Sharding::Broadcast(record.copies),
+        2 => return Err(corrupt(format!("{} copies of a table", record.copies))),
+        3 => Sharding::Range(decode_distribution(of_columns, record.sets, columns, true)?),
+        4 => Sharding::List(decode_distribution(of_columns, record.sets, columns, false)?),
+        5 => Sharding::Keys(decode_ranges(&of_columns, record.ranges, columns)?),
+        other => return Err(corrupt(format!("sharding {other}"))),
+    })
 }
 
 /// The column of a distribution, then those of its hash.
@@ -274,6 +348,42 @@ fn encode_set(item: &SetItem) -> SetRecord {
         slot_end: item.slots.end,
         values: values.iter().map(bytes).collect(),
     }
+}
+
+fn encode_range(item: &SetItem) -> RangeRecord {
+    let below = match &item.values {
+        ItemValues::Below(bound) => Some(std::slice::from_ref(&bound.value)),
+        ItemValues::Rest | ItemValues::In(_) => None,
+    };
+    let below = below.map(|bound| table_codec::encode_values(bound).to_vec());
+    RangeRecord { slot: item.slots.start, below }
+}
+
+/// The ranges of keys of a column.
+fn decode_ranges(
+    columns: &[usize],
+    ranges: Vec<RangeRecord>,
+    types: &[ColumnDef],
+) -> Result<Distribution> {
+    let [column] = columns else { return Err(corrupt("ranges of not one column")) };
+    let ty = &types[*column].ty;
+    let mut items = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        if range.slot >= SLOT_COUNT {
+            return Err(corrupt(format!("slot {}", range.slot)));
+        }
+        let values = match range.below {
+            Some(bytes) => {
+                ItemValues::Below(ItemValue::new(table_codec::decode_value(&bytes, ty)?, ty))
+            }
+            None => ItemValues::Rest,
+        };
+        items.push(SetItem::of_slot(Slot(range.slot as u16), values));
+    }
+    if !matches!(items.last(), Some(SetItem { values: ItemValues::Rest, .. })) {
+        return Err(corrupt("ranges without a last one"));
+    }
+    Ok(Distribution { column: *column, spread: vec![*column], items })
 }
 
 /// A distribution from its columns (see [`distribution_columns`]) and sets; `by_range` or by list.
@@ -308,21 +418,14 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
     let record = TableRecord::decode(bytes).map_err(corrupt)?;
     let columns = record.columns.into_iter().map(decode_column).collect::<Result<Vec<_>>>()?;
     let width = columns.len();
-    let position = |column: u32| match column as usize {
-        column if column < width => Ok(column),
-        column => Err(corrupt(format!("column {column} of {width}"))),
+    let sharding = ShardingRecord {
+        sharding: record.sharding,
+        columns: record.sharding_columns,
+        sets: record.sets,
+        copies: record.copies,
+        ranges: record.ranges,
     };
-    let of_columns = record.sharding_columns.iter().map(|c| position(*c));
-    let of_columns = of_columns.collect::<Result<Vec<usize>>>()?;
-    let sharding = match record.sharding {
-        0 => Sharding::Hash(of_columns),
-        1 => Sharding::Single,
-        2 if (1..=SLOT_COUNT).contains(&record.copies) => Sharding::Broadcast(record.copies),
-        2 => return Err(corrupt(format!("{} copies of a table", record.copies))),
-        3 => Sharding::Range(decode_distribution(of_columns, record.sets, &columns, true)?),
-        4 => Sharding::List(decode_distribution(of_columns, record.sets, &columns, false)?),
-        other => return Err(corrupt(format!("sharding {other}"))),
-    };
+    let sharding = decode_sharding(sharding, &columns)?;
     let decode = |index| decode_index(index, width);
     let indexes = record.indexes.into_iter().map(decode).collect::<Result<Vec<_>>>()?;
     let unpublished = record.unpublished.into_iter().map(decode).collect::<Result<Vec<_>>>()?;
@@ -331,6 +434,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
     }
     let table = TableDef {
         id: TableId(record.id),
+        rows: TableId(record.id),
         database: record.database,
         name: record.name,
         columns,
@@ -349,6 +453,11 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         retention_s: record.retention_s,
         placement: record.placement,
         partitioning: None,
+        rebuild: None,
+    };
+    let table = match record.layouts {
+        Some(layouts) => layout_record::decode(layouts, table)?,
+        None => table,
     };
     let Some(partitioning) = record.partitioning else { return Ok(table) };
     let table = Arc::new(table);

@@ -4,7 +4,7 @@
 //! table 100  ()            → version (8 BE)       written by every schema change
 //! table 101  (name)        → database record
 //! table 102  (table id)    → table record
-//! table 103  (table id)    → dropped table or partition: rows still to be removed
+//! table 103  (table id)    → dropped table or partition: rows still to be removed (`dropped`)
 //! table 104  (user, host)  → account record
 //! table 105  (table, kind) → highest value handed out: kind 0 AUTO_INCREMENT, 1 hidden row id
 //! table 106  (kind)        → counter of ids: 0 databases, 1 tables
@@ -23,7 +23,7 @@
 use super::index_jobs::{self, IndexJob};
 use super::partition::PartitionDef;
 use super::table_locks::{LockHolder, TableLocks};
-use super::{Catalog, DatabaseDef, SequenceDef, TableDef, record, sequence};
+use super::{Catalog, DatabaseDef, SequenceDef, TableDef, dropped, record, sequence};
 use crate::instance::Account;
 use crate::{Error, Result};
 use base::{DatabaseId, IndexId, KeyRange, Slot, TableId, Timestamp};
@@ -39,7 +39,6 @@ use txn::{ShardClient, Transaction};
 const VERSION: TableId = TableId(100);
 const DATABASES: TableId = TableId(101);
 pub(super) const TABLES: TableId = TableId(102);
-const DROPPED: TableId = TableId(103);
 const ACCOUNTS: TableId = TableId(104);
 const AUTO_INCREMENT: TableId = TableId(105);
 const IDS: TableId = TableId(106);
@@ -75,10 +74,6 @@ fn database_key(name: &str) -> Bytes {
 
 fn table_key(id: TableId) -> Bytes {
     meta_key(TABLES, |key| key.put_u64(u64::from(id.0)))
-}
-
-fn dropped_key(id: TableId) -> Bytes {
-    meta_key(DROPPED, |key| key.put_u64(u64::from(id.0)))
 }
 
 fn account_key(user: &str, host: &str) -> Bytes {
@@ -293,6 +288,11 @@ impl SchemaChange {
     pub(crate) fn drop_table(&mut self, table: &TableDef, now_unix: u64) -> Result<()> {
         self.txn.delete(table_key(table.id), Expect::Any)?;
         self.drop_rows(table.id, table.qualified_name(), now_unix)?;
+        if table.partitioning.is_none() {
+            for id in table.stored_ids().into_iter().filter(|id| *id != table.id) {
+                self.drop_layout(table, id, now_unix)?;
+            }
+        }
         for partition in table.partitioning.iter().flat_map(|by| &by.partitions) {
             self.drop_partition(table, partition, now_unix)?;
         }
@@ -310,9 +310,18 @@ impl SchemaChange {
         self.drop_rows(partition.id, name, now_unix)
     }
 
+    /// Remembers that the rows which a table has under this id are to be removed; the caller stores the table without it.
+    pub(crate) fn drop_layout(
+        &mut self,
+        table: &TableDef,
+        id: TableId,
+        now_unix: u64,
+    ) -> Result<()> {
+        self.drop_rows(id, format!("{} layout {}", table.qualified_name(), id.0), now_unix)
+    }
+
     fn drop_rows(&mut self, id: TableId, name: String, dropped_unix: u64) -> Result<()> {
-        let dropped = DroppedRecord { name, dropped_unix };
-        Ok(self.txn.put(dropped_key(id), dropped.encode_to_vec(), Expect::Any)?)
+        dropped::put(&mut self.txn, id, name, dropped_unix)
     }
 
     /// Stores a new or changed sequence.
@@ -378,17 +387,6 @@ impl LockChange {
         self.txn.commit().await?;
         Ok(self.version())
     }
-}
-
-/// A dropped table or partition whose rows may still be there.
-#[derive(Clone, PartialEq, Message)]
-struct DroppedRecord {
-    /// `database.table`, and the partition, for people.
-    #[prost(string, tag = "1")]
-    name: String,
-    /// When it was dropped.
-    #[prost(uint64, tag = "2")]
-    dropped_unix: u64,
 }
 
 /// The AUTO_INCREMENT counters of all tables that have handed out values: the highest one of each.

@@ -7,6 +7,7 @@
 
 use super::column_type::{self, ColumnType};
 use super::placement::TablePlacement;
+use super::ranges;
 use crate::ast;
 use crate::broadcast;
 use crate::catalog::{
@@ -19,8 +20,9 @@ use crate::sets::Sets;
 use crate::types::{Domain, SqlType, TypeKind};
 use crate::{Error, Result, types};
 use base::limits::{
-    BROADCAST_COPIES, INDEX_COLUMNS_MAX, INDEX_INCLUDED_BYTES_MAX, INDEX_INCLUDED_COLUMNS_MAX,
-    INDEX_KEY_BYTES_MAX, RETENTION_S, TABLE_COLUMNS_MAX, TABLE_INDEXES_MAX,
+    BROADCAST_COPIES, INDEX_COLUMNS_MAX, INDEX_COMMENT_CHARS_MAX, INDEX_INCLUDED_BYTES_MAX,
+    INDEX_INCLUDED_COLUMNS_MAX, INDEX_KEY_BYTES_MAX, RETENTION_S, TABLE_COLUMNS_MAX,
+    TABLE_INDEXES_MAX,
 };
 use base::{IndexId, TableId, Timestamp};
 
@@ -63,6 +65,7 @@ pub(super) fn define(
     )?;
     let mut table = TableDef {
         id,
+        rows: id,
         database: database.name.clone(),
         name: create.name.name.clone(),
         columns: Vec::with_capacity(create.columns.len() + 1),
@@ -82,6 +85,7 @@ pub(super) fn define(
         placement: placement.map_or(String::new(), |placement| placement.policy.clone()),
         // `partition` adds it.
         partitioning: None,
+        rebuild: None,
     };
     if create.columns.is_empty() {
         return Err(Error::no_columns());
@@ -284,6 +288,11 @@ struct Key<'a> {
 }
 
 fn key_of<'a>(definition: &'a ast::KeyDefinition, table: &TableDef) -> Result<Key<'a>> {
+    if definition.options.invisible {
+        return Err(Error::not_supported(
+            "an INVISIBLE index: drop it and add it again, both leave the table in use",
+        ));
+    }
     let columns = key_columns(definition, table)?;
     Ok(Key {
         kind: definition.kind,
@@ -334,6 +343,7 @@ fn define_indexes(create: &ast::CreateTable, table: &mut TableDef) -> Result<()>
                 table.columns[column.column].ty.nullable = false;
             }
             let columns = primary.columns.clone();
+            check_comment("PRIMARY", primary.comment)?;
             let comment = primary.comment.to_string();
             table.indexes.push(primary_index("PRIMARY", columns, comment));
         }
@@ -400,6 +410,7 @@ pub(super) fn define_added(
     let mut added: Vec<IndexDef> =
         named.into_iter().map(|(name, key)| declared_index(name, key)).collect();
     refuse_global(&added, table)?;
+    refuse_local(definitions, table)?;
     place_unique(&mut added, table);
     Ok(added)
 }
@@ -414,16 +425,40 @@ fn refuse_global(indexes: &[IndexDef], table: &TableDef) -> Result<()> {
     }
 }
 
+/// 1235 for LOCAL on a unique key whose columns do not decide the slot: equal values may stand in two shards then.
+fn refuse_local(definitions: &[&ast::KeyDefinition], table: &TableDef) -> Result<()> {
+    let unique = [ast::KeyKind::Primary, ast::KeyKind::Unique];
+    for key in definitions.iter().filter(|key| key.local && unique.contains(&key.kind)) {
+        if !decides_slot(&key_columns(key, table)?, table) {
+            return Err(Error::not_supported(
+                "LOCAL on a unique index that does not hold all columns of the sharding key: leave LOCAL out, or add those columns",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether whole columns of a key say in which slot a row is.
+fn decides_slot(columns: &[IndexColumn], table: &TableDef) -> bool {
+    let holds =
+        |column: &usize| columns.iter().any(|part| part.column == *column && part.prefix.is_none());
+    table.sharding == Sharding::Single || table.sharding_columns().iter().all(holds)
+}
+
 /// A unique index is only checked in its own shard, so one whose columns do not decide the slot places its entries by
 /// itself. NULLs take part: they only make entries that never collide.
 fn place_unique(indexes: &mut [IndexDef], table: &TableDef) {
-    let single = table.sharding == Sharding::Single;
     for index in indexes {
-        let decides = single || table.sharding_columns().iter().all(|column| index.covers(*column));
-        if !index.primary && index.unique && !decides {
-            index.global = true;
-        }
+        let placed = places(index, table);
+        index.global |= placed;
     }
+}
+
+/// Whether an index must place its entries by itself because of its table's sharding key.
+pub(super) fn places(index: &IndexDef, table: &TableDef) -> bool {
+    let single = table.sharding == Sharding::Single;
+    let decides = single || table.sharding_columns().iter().all(|column| index.covers(*column));
+    !index.primary && index.unique && !decides
 }
 
 fn primary_index(name: &str, columns: Vec<IndexColumn>, comment: String) -> IndexDef {
@@ -572,6 +607,13 @@ fn key_part_bytes(ty: &SqlType, prefix: Option<u32>) -> usize {
     }
 }
 
+fn check_comment(name: &str, comment: &str) -> Result<()> {
+    match comment.chars().count() > INDEX_COMMENT_CHARS_MAX {
+        true => Err(Error::index_comment_too_long(name, INDEX_COMMENT_CHARS_MAX)),
+        false => Ok(()),
+    }
+}
+
 /// Names keys that have none after their first column, as MySQL does: `a`, `a_2`, `a_3`.
 fn name_keys<'a>(keys: Vec<Key<'a>>, table: &TableDef) -> Result<Vec<(String, Key<'a>)>> {
     let mut taken: Vec<String> = table.all_indexes().map(|index| index.name.clone()).collect();
@@ -605,6 +647,7 @@ fn name_keys<'a>(keys: Vec<Key<'a>>, table: &TableDef) -> Result<Vec<(String, Ke
                 name
             }
         };
+        check_comment(&name, key.comment)?;
         named.push((name, key));
     }
     Ok(named)
@@ -623,6 +666,10 @@ fn define_sharding(
         Some(ShardingClause::ShardKey(name)) => Sharding::Hash(vec![find(name)?]),
         Some(ShardingClause::Single) => Sharding::Single,
         Some(ShardingClause::Broadcast { .. }) => Sharding::Broadcast(BROADCAST_COPIES),
+        Some(ShardingClause::ByRange { columns, bounds }) => {
+            let columns = columns.iter().map(|name| find(name)).collect::<Result<Vec<_>>>()?;
+            Sharding::Keys(ranges::define(table, &columns, bounds, ctx)?)
+        }
         Some(ShardingClause::DistributedBy {
             method: DistributionMethod::Hash, columns, ..
         }) => Sharding::Hash(columns.iter().map(|name| find(name)).collect::<Result<_>>()?),
@@ -639,15 +686,7 @@ fn define_sharding(
             }
         }
     };
-    for column in table.sharding_columns() {
-        let column = &table.columns[*column];
-        if column.ty.is_blob() {
-            return Err(Error::not_supported(format!(
-                "the BLOB or TEXT column '{}' as sharding key: declare it VARCHAR or VARBINARY",
-                column.name
-            )));
-        }
-    }
+    check_sharding_columns(table)?;
     refuse_global(&table.indexes, table)?;
     if let (Some(placement), Sharding::Hash(columns)) = (placement, &table.sharding)
         && let Some(column) = columns.first().copied()
@@ -657,6 +696,27 @@ fn define_sharding(
         let items = vec![SetItem { set, slots, values: ItemValues::Rest }];
         table.sharding = Sharding::Range(Distribution { column, spread: columns.clone(), items });
     }
+    refuse_local(&create.keys.iter().collect::<Vec<_>>(), table)?;
+    place_indexes(table);
+    Ok(())
+}
+
+/// Refuses BLOB and TEXT columns as sharding key: their values can be too long for a key.
+pub(super) fn check_sharding_columns(table: &TableDef) -> Result<()> {
+    for column in table.sharding_columns() {
+        let column = &table.columns[*column];
+        if column.ty.is_blob() {
+            return Err(Error::not_supported(format!(
+                "the BLOB or TEXT column '{}' as sharding key: declare it VARCHAR or VARBINARY",
+                column.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Places the indexes of a table as its sharding asks for.
+pub(super) fn place_indexes(table: &mut TableDef) {
     let mut indexes = std::mem::take(&mut table.indexes);
     place_unique(&mut indexes, table);
     table.indexes = indexes;
@@ -677,7 +737,6 @@ fn define_sharding(
             public_since: Timestamp::ZERO,
         });
     }
-    Ok(())
 }
 
 /// What TDSQL_DISTRIBUTED BY RANGE or LIST says, with the slots that the sets have now.
@@ -689,7 +748,7 @@ fn define_distribution(
 ) -> Result<Distribution> {
     use ast::DistributionValues;
     let definition = &table.columns[column];
-    check_distribution_type(definition)?;
+    check_distribution_type(definition, "TDSQL_DISTRIBUTED BY RANGE or LIST")?;
     let values = items.iter().map(|item| match &item.values {
         DistributionValues::LessThan(_) | DistributionValues::Maxvalue => 1,
         DistributionValues::In(values) => values.len(),
@@ -737,6 +796,9 @@ fn define_distribution(
             }
         };
         let set = sets.by_name(&item.set)?;
+        if defined.iter().any(|other| other.set == set) {
+            return Err(Error::duplicate_partition(&item.set));
+        }
         let slots = sets.slots(set).ok_or_else(|| Error::internal("a set without slots"))?;
         defined.push(SetItem { set, slots, values });
     }
@@ -751,7 +813,7 @@ fn define_distribution(
 }
 
 /// Refuses columns whose values are no good as bounds.
-fn check_distribution_type(column: &ColumnDef) -> Result<()> {
+pub(super) fn check_distribution_type(column: &ColumnDef, clause: &str) -> Result<()> {
     let ty = &column.ty;
     let fits = match ty.domain() {
         Domain::Integer | Domain::Decimal | Domain::Text | Domain::Bytes | Domain::Date => true,
@@ -762,15 +824,14 @@ fn check_distribution_type(column: &ColumnDef) -> Result<()> {
         return Ok(());
     }
     Err(Error::not_supported(format!(
-        "TDSQL_DISTRIBUTED BY RANGE or LIST of the {} column '{}': use a column of whole numbers, DECIMAL, CHAR, VARCHAR, \
-         DATE or DATETIME",
+        "{clause} of the {} column '{}': use a column of whole numbers, DECIMAL, CHAR, VARCHAR, DATE or DATETIME",
         ty.kind_name(),
         column.name
     )))
 }
 
 /// A value of RANGE or LIST as one of the column's.
-fn distribution_value(
+pub(super) fn distribution_value(
     expr: &ast::Expr,
     column: &ColumnDef,
     ctx: &EvalContext,

@@ -9,13 +9,16 @@
 //! is a version, too. So a batch meets every change of its rows since `ts` at the entries, and is done again. An entry is
 //! never lost, and none comes back after its row.
 //!
+//! A change of the sharding key is filled the same way: each row is copied into the new layout with all its entries there.
+//! Whoever writes a row writes its copy too, so a batch meets every change at the copies.
+//!
 //! A unique entry that leads elsewhere at `ts` is a duplicate: 1062, and the job takes the indexes back.
 //!
 //! Not here: when batches run (`index_job`), the position in words (`catalog::index_jobs`).
 
 use crate::broadcast;
-use crate::catalog::TableDef;
 use crate::catalog::index_jobs::{self, IndexJob, WalkPosition};
+use crate::catalog::{Rebuild, TableDef};
 use crate::dml::duplicate;
 use crate::table_codec::{self, IndexEntry};
 use crate::types::datetime::TimeZone;
@@ -31,6 +34,9 @@ use txn::command::Expect;
 use txn::transaction::{Mode, ScanOptions};
 use txn::{ShardClient, Transaction};
 
+/// Rows and entries to be written.
+type Copies = (Vec<(Bytes, Bytes)>, Vec<(IndexEntry, Row)>);
+
 /// What a batch came to.
 pub(super) enum Batch {
     /// It is committed; whether it was a full one.
@@ -41,7 +47,7 @@ pub(super) enum Batch {
     Refused(Error),
 }
 
-/// Gives some rows their entries in the indexes that a job adds.
+/// Gives some rows their entries in the indexes that a job adds, or copies them into the layout that it adds.
 pub(super) async fn fill(
     client: &Arc<dyn ShardClient>,
     table: &TableDef,
@@ -54,11 +60,24 @@ pub(super) async fn fill(
     let full = rows.is_full();
     // The row of the first copy gives all copies their entries.
     rows.pairs.retain(|(key, _)| broadcast::is_first(table, key));
-    let entries = match entries_of(table, job, &rows.pairs) {
-        Ok(entries) => entries,
+    let (written, made) = match table.rebuild.as_deref().filter(|_| job.rekey.is_some()) {
+        Some(Rebuild { mirror, .. }) => (mirror, copies_of(mirror, &rows.pairs)),
+        None => {
+            let entries = entries_of(table, job, &rows.pairs);
+            (table, entries.map(|entries| (Vec::new(), entries)))
+        }
+    };
+    let (copies, entries) = match made {
+        Ok(made) => made,
         Err(error) => return Ok(Batch::Refused(error)),
     };
-    if let Some(error) = put_entries(&mut txn, table, entries).await? {
+    let read_ts = txn.pin().await?;
+    for (key, value) in copies {
+        txn.put(key, value, Expect::NotNewerThan(read_ts))?;
+        // Rows may be long: what is too much for memory goes to the shards before the commit.
+        txn.make_room().await?;
+    }
+    if let Some(error) = put_entries(&mut txn, written, entries).await? {
         return Ok(Batch::Refused(error));
     }
     done.rows += rows.pairs.len() as u64;
@@ -230,6 +249,19 @@ fn entries_of(
         }
     }
     Ok(entries)
+}
+
+/// Copies of rows in another layout, by their keys there, and their entries there, each with its row.
+fn copies_of(mirror: &TableDef, rows: &[(Bytes, Bytes)]) -> Result<Copies> {
+    let mut copies = Vec::with_capacity(rows.len());
+    let mut entries = Vec::with_capacity(rows.len() * mirror.indexes.len());
+    for (_, value) in rows {
+        let row = table_codec::decode_all(mirror, value)?;
+        copies.push((table_codec::row_key(mirror, &row)?, value.clone()));
+        let own = table_codec::index_entries(mirror, &row)?;
+        entries.extend(own.into_iter().map(|entry| (entry, row.clone())));
+    }
+    Ok((copies, entries))
 }
 
 /// Buffers entries that are not there; the error when one of them leads elsewhere already.

@@ -1,4 +1,4 @@
-//! Working on a job that adds and drops indexes.
+//! Working on a job that adds and drops indexes, or changes a sharding key.
 //!
 //! ```text
 //! record and definition ──> every node knows it ──> nobody uses the table as it was before ──> next (`index_steps`)
@@ -13,15 +13,22 @@
 //! Between two steps the job waits for statements, open transactions, results and prepared XA transactions that have used the
 //! table before the last step; newer ones come and go. Nobody waits for the job. A node that does not say what it uses is
 //! passed after `TABLE_LOCK_SILENCE_MAX`: its commits compare definitions, and those of two steps ago are refused (1213).
-//! Before new indexes are filled there is one more such step then, for a writer of the state before must not come later.
+//! Before new indexes are filled there is one more such step then, for a writer of the state before must not come later. Once
+//! rows have entries the record tells that all this is done: whoever takes the job over goes on filling at once.
+//!
+//! ```text
+//! node gone ─ the meta shard's leader, if it was there ─ INDEX_JOBS_WATCH ─ LOCK_OWNER_SILENCE_MAX ─> taken over, filling
+//!                                                                                   └─ other states: TABLE_LOCK_SILENCE_MAX ─>
+//! ```
 //!
 //! Not here: what a statement asks for and waits for (`indexes`).
 
 use super::index_fill::{self, Batch};
 use super::index_steps::{self, Next};
-use crate::catalog::TableDef;
+use super::rekey_steps;
 use crate::catalog::index_jobs::{self, IndexJob, JobOutcome, Wish};
 use crate::catalog::store::SchemaChange;
+use crate::catalog::{Rebuild, TableDef};
 use crate::instance::{Instance, TableWanted};
 use crate::session::xa;
 use crate::silence::OwnerState;
@@ -120,7 +127,7 @@ pub(crate) async fn ask(
         } else if job.wish == Wish::Cancel {
             Err("it is being taken back")
         } else if table.is_some_and(|table| index_steps::is_past_return(table, job)) {
-            Err("it is dropping indexes already, and ends soon")
+            Err("it is dropping what was before already, and ends soon")
         } else {
             Ok(())
         };
@@ -230,7 +237,8 @@ impl Worker {
                 })
                 .await;
         };
-        if !self.users.are_gone(&self.instance, table, catalog.version).await? {
+        let is_settled = index_steps::is_settled(table, &job);
+        if !is_settled && !self.users.are_gone(&self.instance, table, catalog.version).await? {
             return Ok(Turn::Used);
         }
         match index_steps::next(table, &job, self.now_unix()) {
@@ -293,6 +301,7 @@ impl Worker {
             false => index_steps::next(table, job, self.now_unix()),
         };
         let Next::Step(made) = next else { return Ok(Turn::Again) };
+        let stored = table.stored_ids();
         let (mut table, job) = *made;
         // What was filled is seen from here on.
         let read_ts = change.read_ts();
@@ -300,6 +309,14 @@ impl Worker {
             if !before.indexes.iter().any(|known| known.id == index.id) {
                 index.public_since = read_ts;
             }
+        }
+        if let Some(rebuild) = table.rebuild.as_ref().filter(|r| r.since == rekey_steps::UNKNOWN) {
+            let rebuild = Rebuild { since: read_ts, ..Rebuild::clone(rebuild) };
+            table.rebuild = Some(Arc::new(rebuild));
+        }
+        let left = table.stored_ids();
+        for id in stored.into_iter().filter(|id| !left.contains(id)) {
+            change.drop_layout(&table, id, self.now_unix())?;
         }
         change.put_table(&table)?;
         change.put_index_job(&job)?;

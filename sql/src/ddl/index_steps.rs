@@ -1,4 +1,5 @@
-//! What a job that changes indexes does next: from the table's definition and the job's record alone.
+//! What a job that changes indexes does next: from the table's definition and the job's record alone. A change of the sharding
+//! key has steps of its own (`rekey_steps`).
 //!
 //! ```text
 //! add    absent ──> delete only ──> write only ──(filled)──> public
@@ -11,8 +12,8 @@
 //! Pure: nothing is read or written here. Whoever makes a step waits first until nobody uses the table as it was before the
 //! last one (`index_job`).
 
-use super::create_table;
-use crate::catalog::index_jobs::{IndexJob, JobOutcome, Wish};
+use super::{create_table, rekey_steps};
+use crate::catalog::index_jobs::{IndexJob, JobOutcome, WalkPosition, Wish};
 use crate::catalog::{IndexDef, IndexState, TableDef};
 use base::IndexId;
 
@@ -23,7 +24,7 @@ pub(super) enum Next {
     Step(Box<(TableDef, IndexJob)>),
     /// Somebody has paused the job.
     Pause,
-    /// Rows get their entries.
+    /// Rows get their entries, or a copy in the new layout.
     Fill,
     /// Entries of indexes that are no more are removed.
     Remove,
@@ -33,6 +34,9 @@ pub(super) enum Next {
 
 /// What comes next for a job, at a time in Unix seconds.
 pub(super) fn next(table: &TableDef, job: &IndexJob, now_unix: u64) -> Next {
+    if job.rekey.is_some() {
+        return rekey_steps::next(table, job, now_unix);
+    }
     let mut step = Step { table: table.clone(), job: job.clone(), now_unix };
     if job.outcome != JobOutcome::Open {
         return if job.garbage.is_empty() { Next::Over } else { Next::Remove };
@@ -71,8 +75,12 @@ fn is_begun(table: &TableDef, job: &IndexJob) -> bool {
         || is_past_return(table, job)
 }
 
-/// Whether the table has the indexes that are added, and those that are dropped are on their way: that is finished.
+/// Whether the table has the indexes that are added, and those that are dropped are on their way, or has the new sharding key:
+/// that is finished.
 pub(super) fn is_past_return(table: &TableDef, job: &IndexJob) -> bool {
+    if job.rekey.is_some() {
+        return table.rebuild.as_ref().is_some_and(|rebuild| rebuild.is_past_cut_over());
+    }
     job.dropped.iter().any(|id| !table.indexes.iter().any(|index| index.id == *id))
 }
 
@@ -80,6 +88,12 @@ pub(super) fn is_past_return(table: &TableDef, job: &IndexJob) -> bool {
 fn added_state(table: &TableDef, job: &IndexJob) -> Option<IndexState> {
     let mut added = table.unpublished.iter().filter(|index| is_added(job, index.id));
     added.next().map(|index| index.state)
+}
+
+/// Whether the record tells that nobody uses the table as it was before the last step: rows get entries only then.
+pub(super) fn is_settled(table: &TableDef, job: &IndexJob) -> bool {
+    let is_begun = job.is_filled || job.rows > 0 || job.filled != WalkPosition::default();
+    is_begun && added_state(table, job) == Some(IndexState::WriteOnly)
 }
 
 fn is_added(job: &IndexJob, id: IndexId) -> bool {
@@ -174,9 +188,8 @@ impl Step {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::catalog::index_jobs::WalkPosition;
     use crate::catalog::{IndexColumn, Sharding};
     use crate::collation::CollationId;
     use base::{TableId, Timestamp};
@@ -198,9 +211,10 @@ mod tests {
         }
     }
 
-    fn table(ids: &[u32]) -> TableDef {
+    pub(in crate::ddl) fn table(ids: &[u32]) -> TableDef {
         TableDef {
             id: TableId(1000),
+            rows: TableId(1000),
             database: "d".into(),
             name: "t".into(),
             columns: Vec::new(),
@@ -219,10 +233,11 @@ mod tests {
             options: String::new(),
             retention_s: 0,
             placement: String::new(),
+            rebuild: None,
         }
     }
 
-    fn job(added: &[u32], dropped: &[u32]) -> IndexJob {
+    pub(in crate::ddl) fn job(added: &[u32], dropped: &[u32]) -> IndexJob {
         IndexJob {
             id: 1,
             table: TableId(1000),
@@ -243,6 +258,7 @@ mod tests {
             garbage: Vec::new(),
             removed: WalkPosition::default(),
             is_over: false,
+            rekey: None,
         }
     }
 
@@ -272,6 +288,47 @@ mod tests {
         assert_eq!((job.outcome, job.garbage.clone()), (JobOutcome::Done, vec![IndexId(1)]));
         assert_eq!(next(&table, &job, 5), Next::Remove);
         assert_eq!(table.index_version, 5);
+    }
+
+    #[test]
+    fn a_definition_reads_under_those_next_to_it() {
+        let (mut table, mut job) = (table(&[0, 1]), job(&[2], &[1]));
+        walk(&mut table, &mut job);
+        job.is_filled = true;
+        let mut seen = vec![table.clone()];
+        while let Next::Step(made) = next(&table, &job, 5) {
+            (table, job) = *made;
+            for index in table.indexes.iter_mut().filter(|index| index.id == IndexId(2)) {
+                index.public_since = Timestamp(10);
+            }
+            seen.push(table.clone());
+        }
+        // Write only, public and the other write only, delete only, absent.
+        let [filled, public, leaving, gone] = &seen[..] else { panic!("four definitions") };
+        let reads = |now: &TableDef, then: &TableDef, ts| now.has_entries_of(then, Timestamp(ts));
+        // The index was filled before its definition was committed, not earlier.
+        assert!(reads(public, filled, 10) && !reads(public, filled, 9));
+        // The old one is dropped, which whoever reads it does not know yet; one step later it must.
+        assert!(reads(filled, public, 11));
+        assert!(!reads(filled, leaving, 11) && !reads(filled, gone, 11));
+        assert!(reads(public, leaving, 11) && reads(leaving, public, 11));
+    }
+
+    #[test]
+    fn who_takes_over_a_filling_waits_for_nobody() {
+        let (mut table, mut job) = (table(&[0, 1]), job(&[2], &[1]));
+        walk(&mut table, &mut job);
+        assert!(!is_settled(&table, &job));
+        job.filled.from = 1;
+        assert!(is_settled(&table, &job));
+        job.is_filled = true;
+        assert!(is_settled(&table, &job));
+        // Published: whoever has not heard of that still reads the other index.
+        let Next::Step(made) = next(&table, &job, 5) else { panic!("a step") };
+        assert!(!is_settled(&made.0, &made.1));
+        job.error = Some((1062, String::new()));
+        let Next::Step(made) = next(&table, &job, 5) else { panic!("a step") };
+        assert!(!is_settled(&made.0, &made.1));
     }
 
     #[test]

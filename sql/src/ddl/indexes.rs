@@ -13,11 +13,11 @@
 //!
 //! RENAME INDEX changes the definition alone, with the table to itself for a moment.
 //!
-//! Not here: the checks of new keys (`create_table`).
+//! Not here: the checks of new keys (`create_table`), changes of the sharding key, which are such jobs as well (`rekey`).
 
 use super::{Touched, announce, change, create_table, database_of, index_job, partition};
 use crate::ast::{self, KeyDefinition, TableChange};
-use crate::catalog::index_jobs::{self, IndexJob, JobOutcome, WalkPosition, Wish};
+use crate::catalog::index_jobs::{self, IndexJob, JobOutcome, Rekey, WalkPosition, Wish};
 use crate::catalog::table_locks::WAITS_FOR_TABLE;
 use crate::catalog::{IndexDef, TableDef};
 use crate::dml::find_table;
@@ -39,8 +39,18 @@ pub(super) enum IndexChange<'a> {
     Add(&'a KeyDefinition),
     /// DROP, by name.
     Drop(&'a str),
+    /// DROP CONSTRAINT, by name: a unique key only.
+    DropUnique(&'a str),
     /// RENAME, from and to.
     Rename(&'a str, &'a str),
+}
+
+/// An index that is dropped.
+#[derive(Clone, Copy, Debug)]
+struct Dropped<'a> {
+    name: &'a str,
+    /// Whether it was named as a constraint, which only a unique key is.
+    constraint: bool,
 }
 
 /// CREATE INDEX.
@@ -65,6 +75,7 @@ pub(super) fn changes_alone(changes: &[TableChange]) -> Result<Option<Vec<IndexC
         match change {
             TableChange::AddKey(key) => of_indexes.push(IndexChange::Add(key)),
             TableChange::DropKey(name) => of_indexes.push(IndexChange::Drop(name)),
+            TableChange::DropConstraint(name) => of_indexes.push(IndexChange::DropUnique(name)),
             TableChange::RenameKey { old, new } => of_indexes.push(IndexChange::Rename(old, new)),
             TableChange::Other(text) if is_modifier(text) => {}
             TableChange::EnableKeys(_) => {}
@@ -98,7 +109,8 @@ pub(super) async fn alter(
     for change in changes {
         match change {
             IndexChange::Add(key) => added.push(key),
-            IndexChange::Drop(name) => dropped.push(name),
+            IndexChange::Drop(name) => dropped.push(Dropped { name, constraint: false }),
+            IndexChange::DropUnique(name) => dropped.push(Dropped { name, constraint: true }),
             IndexChange::Rename(old, new) => renamed.push((old, new)),
         }
     }
@@ -115,12 +127,35 @@ pub(super) async fn alter(
     Ok(Outcome::Ok(OkResult { info, ..OkResult::default() }))
 }
 
-/// Begins a job and waits for it.
+/// What a job is to do to a table.
+pub(super) struct Planned {
+    /// Indexes that are added.
+    pub(super) added: Vec<IndexDef>,
+    /// Indexes that are dropped.
+    pub(super) dropped: Vec<IndexId>,
+    /// The new sharding key.
+    pub(super) rekey: Option<Rekey>,
+}
+
+/// Adds and drops indexes.
 async fn run_job(
     session: &mut Session,
     name: &ast::TableName,
     added: &[&KeyDefinition],
-    dropped: &[&str],
+    dropped: &[Dropped<'_>],
+) -> Result<()> {
+    begin(session, name, |table| {
+        let (added, dropped) = plan(table, added, dropped)?;
+        Ok(Some(Planned { added, dropped, rekey: None }))
+    })
+    .await
+}
+
+/// Begins a job and waits for it, unless `plan` has nothing for it to do.
+pub(super) async fn begin(
+    session: &mut Session,
+    name: &ast::TableName,
+    mut plan: impl FnMut(&TableDef) -> Result<Option<Planned>>,
 ) -> Result<()> {
     let instance = session.instance.clone();
     let client = &instance.config.client;
@@ -132,14 +167,17 @@ async fn run_job(
     let statement: String = statement.chars().take(INDEX_JOB_STATEMENT_CHARS).collect();
     let begun_unix = instance.config.clock.unix_micros() / 1_000_000;
     loop {
-        let mut busy = None;
+        let (mut busy, mut is_begun) = (None, false);
         change(session, Touched::Altered(&database, &name.name), |change| {
+            is_begun = false;
             let table = find_table(name, default.as_deref(), &change.catalog)?;
+            check_no_rekey(&change.index_jobs, &table)?;
             busy = job_of(&change.index_jobs, &table);
             if busy.is_some() {
                 return Ok(false);
             }
-            let (added, dropped) = plan(&table, added, dropped)?;
+            let Some(Planned { added, dropped, rekey }) = plan(&table)? else { return Ok(false) };
+            is_begun = true;
             let next_index_id = table.free_index_id() + added.len() as u32;
             change.put_table(&TableDef { next_index_id, ..TableDef::clone(&table) })?;
             change.put_index_job(&IndexJob {
@@ -162,15 +200,32 @@ async fn run_job(
                 garbage: Vec::new(),
                 removed: WalkPosition::default(),
                 is_over: false,
+                rekey,
             })?;
             Ok(true)
         })
         .await?;
-        let Some(other) = busy else { break };
-        wait_for_other(session, other).await?;
+        match busy {
+            Some(other) => wait_for_other(session, other).await?,
+            None if is_begun => break,
+            None => return Ok(()),
+        }
     }
     index_job::start(&instance, id, guard);
     wait_for_own(session, id).await
+}
+
+/// 1235 when the sharding key of a table is being changed.
+pub(super) fn check_no_rekey(jobs: &[IndexJob], table: &TableDef) -> Result<()> {
+    let id = job_of(jobs, table);
+    match jobs.iter().find(|job| Some(job.id) == id && job.rekey.is_some()) {
+        None => Ok(()),
+        Some(job) => Err(Error::not_supported(format!(
+            "ALTER TABLE while the sharding key of the table is being changed: wait for DDL job {id}, or end it with ADMIN CANCEL DDL \
+             JOBS {id}",
+            id = job.id
+        ))),
+    }
 }
 
 /// The job with an open outcome that a table has.
@@ -183,17 +238,22 @@ pub(super) fn job_of(jobs: &[IndexJob], table: &TableDef) -> Option<u64> {
 fn plan(
     table: &TableDef,
     added: &[&KeyDefinition],
-    dropped: &[&str],
+    dropped: &[Dropped<'_>],
 ) -> Result<(Vec<IndexDef>, Vec<IndexId>)> {
     let mut left = table.clone();
     let mut ids = Vec::with_capacity(dropped.len());
-    for name in dropped {
+    for Dropped { name, constraint } in dropped {
         if name.eq_ignore_ascii_case("PRIMARY") {
             return Err(Error::not_supported(
                 "DROP PRIMARY KEY: create a table without the key and INSERT … SELECT into it",
             ));
         }
-        let position = position_of(&left, name).ok_or_else(|| Error::cant_drop(name))?;
+        let position = position_of(&left, name);
+        let position = position.filter(|at| !constraint || left.indexes[*at].unique);
+        let position = position.ok_or_else(|| match constraint {
+            true => Error::no_such_constraint(name),
+            false => Error::cant_drop(name),
+        })?;
         ids.push(left.indexes.remove(position).id);
     }
     let mut added = create_table::define_added(added, &left)?;
@@ -302,6 +362,7 @@ async fn rename(
         let touched = Touched::Tables(vec![(database.as_str(), name.name.as_str())]);
         change(session, touched, |change| {
             let table = find_table(name, default.as_deref(), &change.catalog)?;
+            check_no_rekey(&change.index_jobs, &table)?;
             busy = job_of(&change.index_jobs, &table);
             if busy.is_some() {
                 return Ok(false);

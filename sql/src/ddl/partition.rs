@@ -45,7 +45,7 @@ pub(super) fn with_ids(table: &TableDef, ids: &[TableId]) -> TableDef {
         let renewed = renewed.map(|(partition, id)| PartitionDef { id: *id, ..partition.clone() });
         Arc::new(by.with_partitions(renewed.collect(), &table.columns))
     });
-    TableDef { id: ids[0], partitioning, ..table.clone() }
+    TableDef { id: ids[0], rows: ids[0], partitioning, rebuild: None, ..table.clone() }
 }
 
 /// How many partitions of the future a table's options ask for.

@@ -164,12 +164,16 @@ pub(super) async fn of_new_table(
         Some(ShardingClause::DistributedBy { method, .. }) => {
             *method == ast::DistributionMethod::Hash
         }
-        Some(ShardingClause::Single | ShardingClause::Broadcast { .. }) => false,
+        Some(
+            ShardingClause::Single
+            | ShardingClause::Broadcast { .. }
+            | ShardingClause::ByRange { .. },
+        ) => false,
     };
     if !by_hash {
         let refusal = Error::not_supported(
             "PLACEMENT POLICY of a table that is not spread by a hash: rows of RANGE and LIST follow the policies of their \
-             sets (ALTER SET), and shardkey=noshardkey has none",
+             sets (ALTER SET), and shardkey=noshardkey and SHARD BY RANGE have none",
         );
         if own.is_some() {
             return Err(refusal);

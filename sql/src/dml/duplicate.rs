@@ -52,6 +52,7 @@ pub(crate) async fn describe(
     rows: &[Row],
     ctx: &EvalContext,
 ) -> Error {
+    let table = table.in_layout_of(key);
     let Some(position) = index_of(table, key) else {
         return Error::duplicate_entry(key.escape_ascii(), &table.name);
     };
@@ -78,7 +79,7 @@ fn index_of(table: &TableDef, key: &[u8]) -> Option<usize> {
 
 async fn existing(
     client: &Arc<dyn ShardClient>,
-    table: &Arc<TableDef>,
+    table: &TableDef,
     position: usize,
     key: &Bytes,
 ) -> crate::Result<Option<Row>> {

@@ -17,13 +17,15 @@
 //!
 //! Of a broadcast table, keys are locked, looked up and compared in the first copy, and written in all (`broadcast`).
 //!
+//! A table whose sharding key is being changed has a second layout: whatever is written here is written there as well
+//! (`mirror`).
+//!
 //! The overlay is what this statement has written since the multi-get, so that a row meets the rows
 //! before it.
 
 use super::auto_increment::AutoIncrement;
-use super::duplicate;
 use super::row::{NewRow, null_in};
-use super::{Changes, Check};
+use super::{Changes, Check, duplicate, mirror};
 use crate::access::read::is_inside;
 use crate::broadcast;
 use crate::catalog::{IndexState, TableDef};
@@ -359,9 +361,10 @@ impl Store<'_> {
 /// The key of a row that is written.
 ///
 /// # Errors
-/// 1526 when no set takes the row; 1748 when the statement may not write where it belongs.
+/// 1526 when no set takes the row, of the former layout neither; 1748 when the statement may not write where it belongs.
 fn new_row_key(table: &TableDef, row: &[Value], ctx: &EvalContext) -> Result<Bytes> {
     let key = table_codec::row_key(table, row)?;
+    mirror::check_place(table, row)?;
     check_inside(table, &key, ctx)?;
     Ok(key)
 }
@@ -422,7 +425,7 @@ fn put_new(
             duplicate::error(table, index, row, ctx)
         })?;
     }
-    Ok(())
+    mirror::put_new(txn, table, row, ctx)
 }
 
 /// Buffers a row or an entry, in all copies of a broadcast table.
@@ -466,6 +469,7 @@ pub(crate) async fn remove(
         remove_entry(txn, table, &entry)?;
         keys.push(entry.key);
     }
+    mirror::remove(txn, table, row, locking, ctx).await?;
     Ok(keys)
 }
 
@@ -592,6 +596,7 @@ pub(crate) async fn change(
             written.push((after.key, Some(after.value)));
         }
     }
+    mirror::change(txn, table, (old, new), locking, ctx).await?;
     Ok(written)
 }
 

@@ -167,7 +167,7 @@ pub fn plan(
 /// The ids under which the rows of a scan stand, as far as its constants tell; values of subqueries are not known here.
 fn partitions(scan: &Scan, environment: &Environment) -> Result<Vec<TableId>> {
     if scan.table.partitioning.is_none() {
-        return Ok(vec![scan.table.id]);
+        return Ok(vec![scan.table.rows]);
     }
     let known = scan.conjuncts.iter().filter(|conjunct| {
         let mut columns = BTreeSet::new();

@@ -6,7 +6,7 @@
 //! /*shardkey:10*/ SELECT …            /*shardkey_hash:10*/ SELECT …
 //! ```
 //!
-//! All other comments are none of our business. Clients that strip comments (`mysql` without `-c`) have forms of the grammar
+//! One such comment stands before a statement; two are refused. All other comments, and those inside of a statement, are none of our business. Clients that strip comments (`mysql` without `-c`) have forms of the grammar
 //! that mean the same: SHOW PROXY …, ON SETS (…) ….
 //!
 //! Not here: what sets there are (`sets`).
@@ -44,6 +44,12 @@ pub fn leading(before: &str) -> Option<(Hint<'_>, usize)> {
     None
 }
 
+/// Whether another such comment stands behind the one that begins at `at`: only one can hold.
+pub fn second(before: &str, at: usize) -> bool {
+    let after = before.get(at..).and_then(|hint| hint.split_once("*/"));
+    after.is_some_and(|(_, after)| leading(after).is_some())
+}
+
 /// What the inside of a comment says.
 fn of(inside: &str) -> Option<Hint<'_>> {
     // Without a part they are mistakes, which must not run on the whole cluster. With blanks inside they are plain comments.
@@ -75,6 +81,7 @@ mod tests {
     fn the_first_comment_that_says_something_counts() {
         let before = "/* it's me */ -- /*sets:a*/\n # x\n/*SETS: set_1 , s2*/ /*proxy*/";
         assert_eq!(leading(before), Some((Hint::Sets("set_1 , s2"), 33)));
+        assert!(second(before, 33) && !second("/*sets:a*/ /* b */", 0));
         assert_eq!(leading("/*!40000 /*proxy*/"), Some((Hint::Proxy, 9)));
         assert_eq!(leading("/*shardkey:a:b*/"), Some((Hint::ShardKey("a:b"), 0)));
         assert_eq!(leading("/*sets*/"), Some((Hint::Sets(""), 0)));

@@ -26,6 +26,7 @@ use crate::binder::BoundQuery;
 use crate::binder::subquery::column_expr;
 use crate::catalog::TableDef;
 use crate::context::EvalContext;
+use crate::dml::mirror;
 use crate::exec::subquery::literal;
 use crate::exec::{self, Environment};
 use crate::expr::Expr;
@@ -40,7 +41,7 @@ use base::TableId;
 use base::limits::GET_KEYS_MAX;
 use bytes::Bytes;
 use futures::StreamExt;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use txn::command::{LockMode, LockedKey};
@@ -291,6 +292,7 @@ impl LockedTable {
             table.primary().columns.iter().map(|part| part.column).collect();
         columns.extend(table.sharding_columns());
         columns.extend(table.partition_columns());
+        columns.extend(table.rebuild.iter().flat_map(|other| other.mirror.sharding_columns()));
         let mut key = Vec::with_capacity(columns.len());
         for column in columns {
             let place = scan.columns.iter().position(|read| *read == column);
@@ -303,15 +305,25 @@ impl LockedTable {
 
     /// The key of this table's row in a joined one; `None` on the missing side of an outer join.
     fn key_of(&self, joined: &[Value]) -> Result<Option<Bytes>> {
+        let row = self.row_of(joined);
+        row.map(|row| table_codec::row_key(&self.table, &row)).transpose()
+    }
+
+    /// The key of that row's copy, when it is to be locked, too.
+    fn twin_of(&self, joined: &[Value]) -> Result<Option<Bytes>> {
+        let row = self.row_of(joined);
+        Ok(row.map(|row| mirror::key_of(&self.table, &row)).transpose()?.flatten())
+    }
+
+    /// What is known of this table's row in a joined one.
+    fn row_of(&self, joined: &[Value]) -> Option<Row> {
         let mut row = vec![Value::Null; self.table.columns.len()];
         for (column, place) in &self.key {
             row[*column] = joined[*place].clone();
         }
         // No column of a primary key is ever NULL.
-        if self.table.primary().columns.iter().any(|part| row[part.column].is_null()) {
-            return Ok(None);
-        }
-        table_codec::row_key(&self.table, &row).map(Some)
+        let lacks = self.table.primary().columns.iter().any(|part| row[part.column].is_null());
+        (!lacks).then_some(row)
     }
 }
 
@@ -333,6 +345,22 @@ async fn hold(
                 table.skipped.insert(key);
             } else if table.locking.skips() {
                 table.held.push(key);
+            }
+        }
+        let mut twins: BTreeMap<Bytes, &Bytes> = BTreeMap::new();
+        for (row, key) in rows.iter().zip(&keys) {
+            if let Some(key) = key.as_ref().filter(|key| !table.skipped.contains(*key))
+                && let Some(twin) = table.twin_of(row)?
+            {
+                twins.insert(twin, key);
+            }
+        }
+        let wanted: Vec<Bytes> = twins.keys().cloned().collect();
+        let outcomes = table.locking.take_any(&mut *txn.lock().await, &wanted, ctx).await?;
+        for (key, outcome) in twins.into_values().zip(outcomes) {
+            if outcome == LockedKey::Skipped {
+                table.held.retain(|held| held != key);
+                table.skipped.insert(key.clone());
             }
         }
         let mut keys = keys.into_iter();

@@ -2,8 +2,8 @@
 
 use super::Parser;
 use crate::ast::{
-    AdminCheck, AdministrationAction, Flush, FlushTarget, JobAction, PrepareSource, Show,
-    Statement, TableAdministration, TableLock,
+    AdminCheck, AdministrationAction, Flush, FlushTarget, JobAction, PrepareSource, Statement,
+    TableAdministration, TableLock,
 };
 use crate::error::Result;
 use crate::lexer::TokenKind;
@@ -80,7 +80,7 @@ impl Parser<'_> {
             Some("SHOW") => {
                 self.expect_word("DDL")?;
                 self.expect_word("JOBS")?;
-                return Ok(Statement::Show(Show::DdlJobs));
+                return Ok(Statement::Show(self.show_ddl_jobs()?));
             }
             Some("PAUSE") => JobAction::Pause,
             Some("RESUME") => JobAction::Resume,

@@ -3,8 +3,8 @@
 use super::Parser;
 use super::column::TableConstraint;
 use crate::ast::{
-    AlterDatabase, AlterTable, ColumnPlace, NodeAction, RebalanceAction, Statement, TableChange,
-    TableOptions,
+    AlterDatabase, AlterTable, ColumnPlace, DistributionMethod, NodeAction, RebalanceAction,
+    ShardingClause, Statement, TableChange, TableOptions,
 };
 use crate::error::Result;
 use crate::lexer::TokenKind;
@@ -108,8 +108,32 @@ impl Parser<'_> {
         Ok(Statement::AlterTable(Box::new(AlterTable { table, changes })))
     }
 
+    /// What CREATE TABLE has at its end, and `shardkey=(a, b)` for TDSQL_DISTRIBUTED BY HASH(a, b).
+    fn altered_sharding(&mut self) -> Result<Option<ShardingClause>> {
+        let is_list = self.is("SHARDKEY")
+            && self.kind_at(1) == TokenKind::Equal
+            && self.kind_at(2) == TokenKind::LeftParen;
+        if !is_list {
+            return self.sharding_clause();
+        }
+        self.at += 2;
+        let mut columns = self.names()?;
+        Ok(Some(match columns.len() {
+            1 => ShardingClause::ShardKey(columns.swap_remove(0)),
+            _ => ShardingClause::DistributedBy {
+                method: DistributionMethod::Hash,
+                columns,
+                items: Vec::new(),
+            },
+        }))
+    }
+
     fn table_change(&mut self, changes: &mut Vec<TableChange>) -> Result<()> {
         let start = self.at;
+        if let Some(sharding) = self.altered_sharding()? {
+            changes.push(TableChange::Sharding(sharding));
+            return Ok(());
+        }
         let mut options = TableOptions::default();
         if self.table_option(&mut options)? {
             changes.push(TableChange::Options(options));
@@ -127,6 +151,12 @@ impl Parser<'_> {
                 let all = self.accept_word("ALL");
                 let names = if all { Vec::new() } else { self.changed_partitions()? };
                 TableChange::TruncatePartitions(names)
+            }
+            "SPLIT" if self.accept(&["RANGE", "AT"]) => {
+                self.expect_kind(TokenKind::LeftParen)?;
+                let bound = self.expr()?;
+                self.expect_kind(TokenKind::RightParen)?;
+                TableChange::SplitRange(bound)
             }
             "ADD" => return self.add(changes),
             "DROP" => self.drop_part()?,
@@ -156,10 +186,14 @@ impl Parser<'_> {
             }
             "ENABLE" if self.accept_word("KEYS") => TableChange::EnableKeys(true),
             "DISABLE" if self.accept_word("KEYS") => TableChange::EnableKeys(false),
+            "ALGORITHM" | "LOCK" => {
+                self.modifier_value(&word)?;
+                TableChange::Other(self.text_from(start).to_string())
+            }
             "ALTER" | "ORDER" | "CONVERT" | "FORCE" | "DISCARD" | "IMPORT" | "TRUNCATE"
             | "COALESCE" | "REORGANIZE" | "EXCHANGE" | "ANALYZE" | "CHECK" | "OPTIMIZE"
-            | "REBUILD" | "REPAIR" | "REMOVE" | "PARTITION" | "ALGORITHM" | "LOCK" | "WITH"
-            | "WITHOUT" | "SECONDARY_LOAD" | "SECONDARY_UNLOAD" => {
+            | "REBUILD" | "REPAIR" | "REMOVE" | "PARTITION" | "WITH" | "WITHOUT"
+            | "SECONDARY_LOAD" | "SECONDARY_UNLOAD" => {
                 self.at = start;
                 self.other_change()?
             }
@@ -234,7 +268,10 @@ impl Parser<'_> {
         if self.accept_any(&["KEY", "INDEX"]).is_some() {
             return Ok(TableChange::DropKey(self.index_name()?));
         }
-        if self.is_any(&["FOREIGN", "CHECK", "CONSTRAINT"]) {
+        if self.accept_word("CONSTRAINT") {
+            return Ok(TableChange::DropConstraint(self.index_name()?));
+        }
+        if self.is_any(&["FOREIGN", "CHECK"]) {
             self.at -= 1;
             return self.other_change();
         }
@@ -253,7 +290,7 @@ impl Parser<'_> {
         if self.accept_any(&["KEY", "INDEX"]).is_some() {
             let old = self.index_name()?;
             self.expect_word("TO")?;
-            return Ok(TableChange::RenameKey { old, new: self.identifier()? });
+            return Ok(TableChange::RenameKey { old, new: self.new_index_name()? });
         }
         if self.accept_any(&["TO", "AS"]).is_none() {
             self.accept_kind(TokenKind::Equal);

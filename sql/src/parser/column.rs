@@ -85,12 +85,12 @@ impl Parser<'_> {
         }
         let mut name = constraint;
         if self.is_identifier() && !self.is_using() {
-            name = Some(self.identifier()?);
+            name = Some(self.new_index_name()?);
         }
         let using = self.index_type()?;
         let columns = self.parenthesised(Self::key_column)?;
-        let (included, options) = (Vec::new(), Default::default());
-        let mut key = KeyDefinition { kind, name, global, columns, included, options };
+        let (local, included, options) = (false, Vec::new(), Default::default());
+        let mut key = KeyDefinition { kind, name, global, local, columns, included, options };
         key.options.using = using;
         self.index_options(&mut key)?;
         Ok(Some(TableConstraint::Key(key)))
@@ -128,7 +128,7 @@ impl Parser<'_> {
             } else if let Some(word) = self.accept_any(&["VISIBLE", "INVISIBLE"]) {
                 options.invisible = word == "INVISIBLE";
             } else if let Some(word) = self.accept_any(&["GLOBAL", "LOCAL"]) {
-                key.global = word == "GLOBAL";
+                (key.global, key.local) = (word == "GLOBAL", word == "LOCAL");
             } else if key.included.is_empty() && self.accept_word("INCLUDE") {
                 key.included = self.names()?;
             } else {

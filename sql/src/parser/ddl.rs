@@ -7,7 +7,7 @@ use crate::ast::{
     KeyKind, LoadDuplicates, ShardingClause, Statement, TableName, TableOption, TableOptions,
 };
 use crate::error::{Error, Result};
-use crate::lexer::TokenKind;
+use crate::lexer::{self, TokenKind};
 
 impl Parser<'_> {
     /// CREATE …
@@ -228,8 +228,8 @@ impl Parser<'_> {
         }
     }
 
-    /// `shardkey=…`, BROADCAST, `TDSQL_DISTRIBUTED BY …`.
-    fn sharding_clause(&mut self) -> Result<Option<ShardingClause>> {
+    /// `shardkey=…`, BROADCAST, `SHARD BY RANGE …`, `TDSQL_DISTRIBUTED BY …`.
+    pub(super) fn sharding_clause(&mut self) -> Result<Option<ShardingClause>> {
         if self.is("SHARDKEY") && self.kind_at(1) == TokenKind::Equal {
             self.at += 2;
             let column = self.identifier()?;
@@ -241,6 +241,15 @@ impl Parser<'_> {
         }
         if self.accept_word("BROADCAST") {
             return Ok(Some(ShardingClause::Broadcast { word: true }));
+        }
+        if self.accept(&["SHARD", "BY"]) {
+            self.expect_word("RANGE")?;
+            let columns = self.names()?;
+            let bounds = match self.accept(&["SPLIT", "AT"]) {
+                true => self.parenthesised(Self::expr)?,
+                false => Vec::new(),
+            };
+            return Ok(Some(ShardingClause::ByRange { columns, bounds }));
         }
         if !self.accept(&["TDSQL_DISTRIBUTED", "BY"]) {
             return Ok(None);
@@ -446,13 +455,13 @@ impl Parser<'_> {
         };
         let global = self.accept_word("GLOBAL") || global;
         self.expect_word("INDEX")?;
-        let name = Some(self.identifier()?);
+        let name = Some(self.new_index_name()?);
         let using = self.index_type()?;
         self.expect_word("ON")?;
         let table = self.table_name()?;
         let columns = self.parenthesised(Self::key_column)?;
-        let (included, options) = (Vec::new(), Default::default());
-        let mut key = KeyDefinition { kind, name, global, columns, included, options };
+        let (local, included, options) = (false, Vec::new(), Default::default());
+        let mut key = KeyDefinition { kind, name, global, local, columns, included, options };
         key.options.using = using;
         self.index_options(&mut key)?;
         let modifiers = self.index_modifiers()?;
@@ -464,18 +473,39 @@ impl Parser<'_> {
         if self.accept_word("PRIMARY") { Ok("PRIMARY".to_string()) } else { self.identifier() }
     }
 
+    /// The name of an index that is to be; 1280 for an empty one.
+    pub(super) fn new_index_name(&mut self) -> Result<String> {
+        let token = self.token();
+        let is_empty = token.kind == TokenKind::Quoted
+            && lexer::identifier_value(self.source(token)).is_empty();
+        if is_empty { Err(Error::wrong_index_name("")) } else { self.identifier() }
+    }
+
     /// `ALGORITHM = x` and `LOCK = x`.
     fn index_modifiers(&mut self) -> Result<Vec<(String, String)>> {
         let mut modifiers = Vec::new();
         while let Some(name) = self.accept_any(&["ALGORITHM", "LOCK"]) {
-            self.accept_kind(TokenKind::Equal);
-            let value = self.upper();
-            if value.is_empty() {
-                return Err(self.error());
-            }
-            self.advance();
-            modifiers.push((name.to_string(), value));
+            modifiers.push((name.to_string(), self.modifier_value(name)?));
         }
         Ok(modifiers)
+    }
+
+    /// `= x` after ALGORITHM or LOCK; 1800 or 1801 for what is none.
+    pub(super) fn modifier_value(&mut self, name: &str) -> Result<String> {
+        self.accept_kind(TokenKind::Equal);
+        let (start, value) = (self.at, self.upper());
+        if value.is_empty() {
+            return Err(self.error());
+        }
+        self.advance();
+        let known = match name {
+            "ALGORITHM" => ["DEFAULT", "INSTANT", "INPLACE", "COPY"],
+            _ => ["DEFAULT", "NONE", "SHARED", "EXCLUSIVE"],
+        };
+        match (known.contains(&value.as_str()), name) {
+            (true, _) => Ok(value),
+            (false, "ALGORITHM") => Err(Error::unknown_alter_algorithm(self.text_from(start))),
+            (false, _) => Err(Error::unknown_alter_lock(self.text_from(start))),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::ast::{ClusterPart, OnSets, ProxyListing, Show, Statement};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lexer::hint::{self, Hint};
 use crate::lexer::{self, TokenKind};
 
@@ -12,6 +12,11 @@ impl Parser<'_> {
         let start = self.token().span.start as usize;
         let before = self.text.get(..start).unwrap_or("");
         let Some((hint, at)) = hint::leading(before) else { return self.statement() };
+        if hint::second(before, at) {
+            return Err(Error::not_supported(
+                "two comments before a statement that say where it runs: write one, such as /*sets:set_1,set_2*/",
+            ));
+        }
         let part = match hint {
             Hint::Proxy => return self.proxy_statement(),
             Hint::Sets(names) => {

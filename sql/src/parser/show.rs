@@ -151,7 +151,7 @@ impl Parser<'_> {
             "REBALANCE" => Show::Rebalance { plan: self.accept_word("PLAN") },
             "DDL" => {
                 self.expect_word("JOBS")?;
-                Show::DdlJobs
+                self.show_ddl_jobs()?
             }
             "TRANSACTION" => {
                 self.expect_word("STATUS")?;
@@ -200,6 +200,12 @@ impl Parser<'_> {
             return Ok(Some(ShowFilter::Like(self.string()?)));
         }
         Ok(self.where_clause()?.map(ShowFilter::Where))
+    }
+
+    /// What follows SHOW DDL JOBS.
+    pub(super) fn show_ddl_jobs(&mut self) -> Result<Show> {
+        let filter = self.show_filter()?;
+        Ok(Show::DdlJobs { filter, limit: self.limit()?.map(Box::new) })
     }
 
     fn show_variables(&mut self, scope: Option<VariableScope>) -> Result<Show> {

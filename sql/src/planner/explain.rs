@@ -4,13 +4,13 @@
 //! `rows` is known for lookups by key only; there are no statistics to guess the rest from.
 //!
 //! Where rows are is told beside what MySQL tells: "one shard" of a table of which one shard has all that is read, "local join on
-//! …" of a table whose rows are joined within their shards.
+//! …" of a table whose rows are joined within their shards, "2 of 8 ranges" of a table that is sharded by ranges of keys.
 
 use super::locality;
 use super::plan::{Join, JoinKind, Plan, Scan, Subqueries, SubqueryKind, subqueries_of};
 use crate::access::{self, Access, Choice};
 use crate::binder::BoundQuery;
-use crate::catalog::TableDef;
+use crate::catalog::{Sharding, TableDef};
 use crate::collation::CollationId;
 use crate::context::EvalContext;
 use crate::exec::build::is_sorted;
@@ -21,7 +21,7 @@ use crate::sets::{self, Sets};
 use crate::types::{SqlType, TypeKind};
 use crate::value::{Row, Value};
 use crate::{Error, Result};
-use base::{Slot, SlotRange};
+use base::{Slot, SlotFilter, SlotRange};
 use engine::key::slot_of_key;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -392,6 +392,8 @@ fn scan_line(scan: &Scan, mut extra: Extra, (choice, carried): &(Choice, bool)) 
     }
     if access::is_in_one_shard(table, choice) {
         extra.push("one shard".into());
+    } else if let Some(ranges) = ranges_of(table, choice) {
+        extra.push(ranges.into());
     }
     let name = |index: usize| table.indexes[index].name.clone();
     let possible = choice.possible.iter().map(|&index| name(index)).collect();
@@ -437,6 +439,14 @@ fn scan_line(scan: &Scan, mut extra: Extra, (choice, carried): &(Choice, bool)) 
         }
     }
     line
+}
+
+/// How many of its ranges are read, of a table that is sharded by ranges of keys.
+fn ranges_of(table: &TableDef, choice: &Choice) -> Option<String> {
+    let Sharding::Keys(by) = &table.sharding else { return None };
+    let slots = SlotFilter::new(access_slots(table, choice));
+    let read = by.items.iter().filter(|item| slots.meets(item.slots)).count();
+    Some(format!("{read} of {} ranges", by.items.len()))
 }
 
 /// The names of the partitions that are read; `None` for a table without any.
@@ -660,6 +670,8 @@ fn scan_text(scan: &Scan, (choice, carried): &(Choice, bool)) -> String {
     }
     if access::is_in_one_shard(&scan.table, choice) {
         text.push_str(", one shard");
+    } else if let Some(ranges) = ranges_of(&scan.table, choice) {
+        let _ = write!(text, ", {ranges}");
     }
     text
 }

@@ -3,9 +3,9 @@
 use super::Printer;
 use crate::ast::{
     Check, ColumnDefinition, ColumnPlace, CreateTable, DataType, DatabaseOptions, DefaultValue,
-    DistributionItem, DistributionMethod, DistributionValues, ForeignKey, IndexOptions, KeyColumn,
-    KeyDefinition, KeyKind, KeyTarget, LoadDuplicates, Reference, ReferenceAction, ShardingClause,
-    Statement, TableChange, TableOptions,
+    DistributionItem, DistributionMethod, DistributionValues, ForeignKey, KeyColumn, KeyDefinition,
+    KeyKind, KeyTarget, LoadDuplicates, Reference, ReferenceAction, ShardingClause, Statement,
+    TableChange, TableOptions,
 };
 
 impl Printer {
@@ -77,7 +77,7 @@ impl Printer {
                 self.table(&create.table);
                 self.text(" ");
                 self.key_columns(&create.key);
-                self.index_options(&create.key.options, create.key.global);
+                self.index_options(&create.key);
                 self.modifiers(&create.modifiers);
             }
             Statement::DropIndex(drop) => {
@@ -187,6 +187,14 @@ impl Printer {
                 if !items.is_empty() {
                     self.text(" ");
                     self.parenthesised(items, Self::distribution_item);
+                }
+            }
+            ShardingClause::ByRange { columns, bounds } => {
+                self.text("SHARD BY RANGE ");
+                self.names(columns);
+                if !bounds.is_empty() {
+                    self.text(" SPLIT AT ");
+                    self.parenthesised(bounds, Self::expr);
                 }
             }
         }
@@ -347,7 +355,7 @@ impl Printer {
             self.text(" ");
         }
         self.key_columns(key);
-        self.index_options(&key.options, key.global);
+        self.index_options(key);
     }
 
     fn key_columns(&mut self, key: &KeyDefinition) {
@@ -371,13 +379,15 @@ impl Printer {
         self.when(column.descending, " DESC");
     }
 
-    fn index_options(&mut self, options: &IndexOptions, global: bool) {
+    fn index_options(&mut self, key: &KeyDefinition) {
+        let options = &key.options;
         self.optional(" USING ", &options.using, |printer, using| printer.text(using));
         self.optional(" KEY_BLOCK_SIZE=", &options.key_block_size, |printer, n| printer.value(n));
         self.optional(" WITH PARSER ", &options.parser, |printer, name| printer.name(name));
         self.optional_string(" COMMENT ", &options.comment);
         self.when(options.invisible, " INVISIBLE");
-        self.when(global, " GLOBAL");
+        self.when(key.global, " GLOBAL");
+        self.when(key.local, " LOCAL");
     }
 
     fn foreign_key(&mut self, key: &ForeignKey) {
@@ -498,6 +508,10 @@ impl Printer {
                 self.text("DROP KEY ");
                 self.index_name(name);
             }
+            TableChange::DropConstraint(name) => {
+                self.text("DROP CONSTRAINT ");
+                self.index_name(name);
+            }
             TableChange::RenameKey { old, new } => {
                 self.text("RENAME KEY ");
                 self.index_name(old);
@@ -509,6 +523,7 @@ impl Printer {
                 self.table(name);
             }
             TableChange::Options(options) => self.table_options(options),
+            TableChange::Sharding(sharding) => self.sharding(sharding),
             TableChange::EnableKeys(true) => self.text("ENABLE KEYS"),
             TableChange::EnableKeys(false) => self.text("DISABLE KEYS"),
             TableChange::AddPartitions { count, partitions } => {
@@ -526,6 +541,11 @@ impl Printer {
                 self.text("TRUNCATE PARTITION ");
                 self.when(names.is_empty(), "ALL");
                 self.list(names, |printer, name| printer.name(name));
+            }
+            TableChange::SplitRange(bound) => {
+                self.text("SPLIT RANGE AT (");
+                self.expr(bound);
+                self.text(")");
             }
             TableChange::Other(text) => self.text(text),
         }

@@ -3,7 +3,7 @@
 use super::Printer;
 use crate::ast::{
     AccessMode, AccountName, AccountSpec, AccountStatement, AdminCheck, ClusterPart, Completion,
-    Explain, ExplainTarget, FlushTarget, GrantLevel, GrantObject, IsolationLevel, JobAction,
+    Explain, ExplainTarget, FlushTarget, GrantLevel, GrantObject, IsolationLevel, JobAction, Limit,
     OnSets, PrepareSource, Privilege, PrivilegeName, ProxyListing, RebalanceAction, Secret,
     SetItem, SetValue, ShardingClass, Show, ShowFilter, Statement, VariableScope,
 };
@@ -416,7 +416,12 @@ impl Printer {
                 ShardingClass::Broadcast => "TABLE WITH NOSHARDKEY_ALLSET",
                 ShardingClass::Single => "TABLE WITHOUT SHARDKEY",
             }),
-            Show::DdlJobs => self.text("DDL JOBS"),
+            Show::DdlJobs { filter, limit } => {
+                self.listing("DDL JOBS", &None, filter);
+                if let Some(limit) = limit {
+                    self.limit(&Some(Limit::clone(limit)));
+                }
+            }
             Show::TransactionStatus(token) => {
                 self.text("TRANSACTION STATUS ");
                 self.string(token);

@@ -136,7 +136,7 @@ impl Session {
         sets: &Sets,
     ) -> Result<Vec<u32>> {
         let column = match &table.sharding {
-            Sharding::Range(by) | Sharding::List(by) => by.column,
+            Sharding::Range(by) | Sharding::List(by) | Sharding::Keys(by) => by.column,
             Sharding::Hash(columns) => match columns.as_slice() {
                 [column] if !table.columns[*column].hidden => *column,
                 _ => {

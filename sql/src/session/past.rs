@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The expression is evaluated once, when its statement runs. Versions of rows of that time are read with the definitions
-//! of now, so a table whose definition is younger is refused (1412): its record in the meta shard is read at the same point
-//! and compared, its retention aside.
+//! of now without the indexes that are younger, for which a query is bound a second time. So a table whose definition is
+//! younger otherwise is refused (1412): its record in the meta shard is read at the same point and compared, its retention aside.
 //!
 //! Invariants:
 //! 1. A transaction of the past writes nothing, locks nothing and never gives up its read point.
@@ -21,9 +21,10 @@
 //! Not here: how long versions are kept (`docs/decisions/0009-old-versions-go-through-the-log.md`).
 
 use super::connection::Session;
+use super::statement::StatementContext;
 use super::transaction::SharedTransaction;
 use crate::ast;
-use crate::binder::{BindContext, Sources};
+use crate::binder::{BindContext, BoundQuery, Sources};
 use crate::catalog::{TableDef, store};
 use crate::context::EvalContext;
 use crate::expr::{CastMode, Expr};
@@ -83,7 +84,7 @@ impl Session {
     }
 
     /// Whether the open transaction reads the past.
-    fn is_in_past(&self) -> bool {
+    pub(super) fn is_in_past(&self) -> bool {
         self.transaction.open().is_some_and(|open| open.past.is_some())
     }
 
@@ -103,6 +104,41 @@ impl Session {
         }
         check_definitions(&txn, &sources.tables).await?;
         Ok(Some(txn))
+    }
+
+    /// Binds a query that will run to the definitions of the time that it reads, indexes that are younger left out.
+    ///
+    /// # Errors
+    /// As the binder; 1525 and 8135 for a time that cannot be.
+    pub(crate) async fn bind_in_time(
+        &self,
+        query: &ast::Query,
+        env: &mut StatementContext,
+    ) -> Result<BoundQuery> {
+        let warnings = env.ctx.warnings.count();
+        let mut bound = self.bind_to_run(query, env).await?;
+        let Some(ts) = self.past_of(&bound.sources, &env.ctx)? else { return Ok(bound) };
+        let then = env.catalog.at(ts);
+        if !Arc::ptr_eq(&then, &env.catalog) {
+            env.catalog = then;
+            env.ctx.warnings.forget_after(warnings);
+            bound = self.bind_to_run(query, env).await?;
+        }
+        if !bound.sources.points.is_empty() {
+            bound.sources.chosen = Some(ts);
+        }
+        Ok(bound)
+    }
+
+    /// The time that a query reads, when it or SET TRANSACTION says one. An open transaction has its definitions already.
+    pub(crate) fn past_of(
+        &self,
+        sources: &Sources,
+        ctx: &EvalContext,
+    ) -> Result<Option<Timestamp>> {
+        let point = point_of(sources, ctx)?;
+        let next = self.transaction.next_past.as_ref().filter(|_| !sources.tables.is_empty());
+        Ok(point.or_else(|| next.and_then(Transaction::read_ts)))
     }
 
     async fn choose_past(
@@ -167,9 +203,11 @@ fn shared(txn: Transaction) -> SharedTransaction {
 /// 1412 unless tables were at the transaction's read point what they are now.
 async fn check_definitions(txn: &SharedTransaction, tables: &[Arc<TableDef>]) -> Result<()> {
     let ids: Vec<TableId> = tables.iter().map(|table| table.id).collect();
-    let then = store::tables_by_id(&mut *txn.lock().await, &ids).await?;
+    let mut txn = txn.lock().await;
+    let then = store::tables_by_id(&mut txn, &ids).await?;
+    let read_ts = txn.read_ts().unwrap_or(Timestamp::ZERO);
     for (table, then) in tables.iter().zip(then) {
-        if then.is_none_or(|then| !table.reads_as(&then)) {
+        if then.is_none_or(|then| !table.reads_as(&then, read_ts)) {
             return Err(Error::table_younger(table.qualified_name()));
         }
     }
@@ -179,6 +217,9 @@ async fn check_definitions(txn: &SharedTransaction, tables: &[Arc<TableDef>]) ->
 /// The one point that the AS OF clauses of a statement give; `None` when it has none.
 fn point_of(sources: &Sources, ctx: &EvalContext) -> Result<Option<Timestamp>> {
     let Some((first, others)) = sources.points.split_first() else { return Ok(None) };
+    if sources.chosen.is_some() {
+        return Ok(sources.chosen);
+    }
     let different =
         || Error::invalid_as_of("all tables of a statement must be read as of one time");
     if sources.now {

@@ -7,7 +7,7 @@ use super::connection::Session;
 use super::on_sets::info_column;
 use super::replica_read::{ReplicaHint, hint_of, only_select};
 use super::statement::{StatementContext, parse_mode};
-use super::{ColumnMeta, Outcome};
+use super::{ColumnMeta, Outcome, sequences};
 use crate::ast::{PrepareSource, Query, Statement};
 use crate::catalog::Catalog;
 use crate::collation::CollationId;
@@ -105,7 +105,7 @@ impl Session {
         let (statement, params) = parser::parse_prepared(sql, &mode)?;
         refuse_unpreparable(&statement)?;
         if hint.is_some() && !matches!(statement, Statement::Query(_)) {
-            return Err(only_select());
+            return Err(only_select(&statement));
         }
         let columns = self.columns_of(&statement, params).await?;
         let statement = PreparedStatement {
@@ -150,7 +150,8 @@ impl Session {
         let catalog = self.instance.catalog.current().await?;
         let ctx = self.context(vec![Value::Null; params]);
         let env = StatementContext { catalog, ctx, locking: None };
-        Ok(self.bind(query, &env)?.columns)
+        let numbered = sequences::without_calls(query);
+        Ok(self.bind(numbered.as_ref().unwrap_or(query), &env)?.columns)
     }
 
     pub(super) async fn execute_prepared_statement(

@@ -40,8 +40,8 @@ impl Session {
         loop {
             let catalog = self.definitions().await?;
             let ctx = self.context(params.clone());
-            let env = StatementContext { catalog, ctx, locking: None };
-            let bound = self.bind_to_run(query, &env).await?;
+            let mut env = StatementContext { catalog, ctx, locking: None };
+            let bound = self.bind_in_time(query, &mut env).await?;
             match self.enter_query(query, &bound) {
                 Ok(()) => self.check_snapshot(&bound.sources).await?,
                 // Whoever has locked the tables may change their definitions: they are bound again.
@@ -550,7 +550,7 @@ impl Session {
         };
         let catalog = self.definitions().await?;
         let ctx = self.context(params);
-        let env = StatementContext { catalog, ctx, locking: None };
+        let mut env = StatementContext { catalog, ctx, locking: None };
         let query = match &**statement {
             Statement::Query(query) => (**query).clone(),
             Statement::Update(update) => query_of_change(&update.tables, update.filter.as_ref())?,
@@ -565,7 +565,11 @@ impl Session {
             },
             _ => return Err(Error::not_supported("EXPLAIN of this statement: explain its SELECT")),
         };
-        let bound = self.bind(&query, &env)?;
+        let mut bound = self.bind(&query, &env)?;
+        if let Some(ts) = self.past_of(&bound.sources, &env.ctx)? {
+            env.catalog = env.catalog.at(ts);
+            bound = self.bind(&query, &env)?;
+        }
         self.check_own_locks(&bound.sources)?;
         let txn = self.own_transaction(Mode::Snapshot);
         let temp_dir = &self.instance.config.temp_dir;

@@ -18,6 +18,7 @@
 
 use super::connection::Session;
 use super::transaction::SharedTransaction;
+use crate::ast::Statement;
 use crate::binder::Sources;
 use crate::catalog::Catalog;
 use crate::{Error, Result};
@@ -108,10 +109,15 @@ fn lag_of(seconds: u64) -> Duration {
 }
 
 /// The error for a statement that a hint cannot be given to.
-pub(crate) fn only_select() -> Error {
-    Error::not_supported(
-        "/*slave*/ before another statement than SELECT: leave it out, only SELECT is read at followers",
-    )
+pub(crate) fn only_select(statement: &Statement) -> Error {
+    Error::not_supported(match statement {
+        Statement::OnSets(_) => {
+            "/*slave*/ together with sets: leave it out, and SET SESSION replica_read = 'follower' for a SELECT on sets"
+        }
+        _ => {
+            "/*slave*/ before another statement than SELECT: leave it out, only SELECT is read at followers"
+        }
+    })
 }
 
 impl Session {

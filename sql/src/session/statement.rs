@@ -216,7 +216,7 @@ impl Session {
         }
         self.diagnostics = Diagnostics::default();
         if self.replica_hint.is_some() && !matches!(statement, Statement::Query(_)) {
-            return Err(only_select());
+            return Err(only_select(statement));
         }
         self.check_user_locks(statement).await?;
         match statement {

@@ -101,10 +101,12 @@ impl Session {
     /// Notes that the statement at hand uses a table by this name.
     ///
     /// # Errors
-    /// 1099, 1100, 1223 when this session's own locks do not allow it; the marker when somebody else has locked it: the
-    /// statement is undone, then [`Session::wait_for_tables`], then it is run again.
+    /// 1099, 1100, 1223 when this session's own locks do not allow it; 1412 when its sharding key has changed since the read
+    /// point; the marker when somebody else has locked it: the statement is undone, then [`Session::wait_for_tables`], then it
+    /// is run again.
     pub(crate) fn enter(&self, table: &TableDef, alias: &str, write: bool) -> Result<()> {
         self.table_locks.check_table(&table.database, alias, write)?;
+        self.check_layout(table)?;
         let before = self.entry.uses.enter_at(table.id, write, table.index_version);
         let own = self.table_locks.owners();
         let change = write.then_some(match (before.changing, before.in_transaction) {
@@ -225,6 +227,19 @@ impl Session {
             waiting.get_or_insert_with(|| self.entry.waits(blocked.state(holder)));
             looks.remove_if_gone(holder, |other: &LockHolder| blocked.is_by(other)).await;
             looks.pause(|now: &TableLocks| blocked.holder(now, own).is_none()).await?;
+        }
+    }
+
+    /// 1412 for a table whose sharding key has changed since the transaction's read point, unless the transaction has used it
+    /// before: only then is the former layout written until the transaction ends. Reads of the past need no such writes.
+    fn check_layout(&self, table: &TableDef) -> Result<()> {
+        if !table.reads_former_layout() || self.is_in_past() {
+            return Ok(());
+        }
+        let used = self.entry.uses.of_transaction();
+        match used.iter().any(|(id, _)| *id == table.id) {
+            true => Ok(()),
+            false => Err(Error::table_changed()),
         }
     }
 

@@ -11,7 +11,9 @@
 //!
 //! The definition at BEGIN tells most tables apart, without a message. For the others the record of then is read in the
 //! meta shard. RENAME alone changes no row, so names are left out of it. An index that was added since has no entries of then:
-//! such a transaction gets definitions without it (`Catalog::at`). What else changes of indexes is no harm.
+//! such a transaction gets definitions without it (`Catalog::at`). What else changes of indexes is no harm: an index becomes
+//! public a moment before its definition is committed (`public_since`), and a node learns a moment after the commit that it
+//! is being dropped; at both times it has all entries, though the record of then says that it is only written.
 //!
 //! Not here: reads of the past (`past`), what was written before (`transaction`).
 
@@ -62,7 +64,10 @@ impl Session {
         let mut past = self.transaction_at(read_ts).await?;
         let then = store::tables_by_id(&mut past, &ids).await?;
         let mut both = changed.into_iter().zip(then);
-        match both.all(|(now, then)| then.is_some_and(|then| has_same_rows(&then, now))) {
+        let fits = |then: &TableDef, now: &TableDef| {
+            now.has_entries_of(then, read_ts) && differs_in_names(then, now)
+        };
+        match both.all(|(now, then)| then.is_some_and(|then| fits(&then, now))) {
             true => Ok(()),
             false => Err(Error::table_changed()),
         }
@@ -88,8 +93,11 @@ fn keeps_read_point(open: &OpenTransaction) -> bool {
 /// Whether two definitions of one id differ at most in their names and in indexes that are not read: one that has come
 /// since has no entries of then.
 fn has_same_rows(then: &TableDef, now: &TableDef) -> bool {
+    then == now || now.has_indexes_of(then) && differs_in_names(then, now)
+}
+
+/// Whether two definitions of one id differ at most in their names and in indexes.
+fn differs_in_names(then: &TableDef, now: &TableDef) -> bool {
     let (database, name) = (now.database.clone(), now.name.clone());
-    then == now
-        || now.has_indexes_of(then)
-            && TableDef { database, name, ..then.without_indexes() } == now.without_indexes()
+    TableDef { database, name, ..then.without_indexes() } == now.without_indexes()
 }

@@ -28,8 +28,12 @@ pub(crate) async fn admin_check(session: &mut Session, check: &AdminCheck) -> Re
             return Err(Error::inconsistent(&name, summary, first));
         }
         if report.indexes.is_empty() {
-            let none = Value::Null;
-            rows.push(vec![text(&name), none, Value::UInt(report.rows), Value::UInt(0)]);
+            // The rows themselves are the entries of the primary key, where that was asked for.
+            let (shown, entries) = match index {
+                Some(_) => (text(&table.primary().name), report.rows),
+                None => (Value::Null, 0),
+            };
+            rows.push(vec![text(&name), shown, Value::UInt(report.rows), Value::UInt(entries)]);
         }
         for found in &report.indexes {
             let index = text(&table.indexes[found.index].name);
@@ -56,14 +60,27 @@ pub(super) fn columns() -> Vec<ColumnMeta> {
     ]
 }
 
-/// CHECK TABLE: `OK`, or the differences and `Corrupt`.
+/// CHECK TABLE: `OK`, or the differences and `Corrupt`; as in MySQL a table that is not there is no error of the statement.
 pub(super) async fn check_tables(session: &mut Session, names: &[TableName]) -> Result<Outcome> {
     let mut rows: Vec<Row> = Vec::new();
-    for table in find_tables(session, names).await? {
-        let report = run(session, &table, None).await?;
+    for name in names {
+        let default = session.database.clone();
+        let database = name.database.as_deref().or(default.as_deref());
+        let database = database.ok_or_else(Error::no_database)?;
+        let full = format!("{database}.{}", name.name);
         let line = |kind: &str, message: String| {
-            vec![text(table.qualified_name()), text("check"), text(kind), text(message)]
+            vec![text(&full), text("check"), text(kind), text(message)]
         };
+        let table = match find(session, name).await {
+            Ok(table) => table,
+            Err(error) if is_of_table(&error) => {
+                rows.push(line("Error", error.message));
+                rows.push(line("status", "Operation failed".to_string()));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let report = run(session, &table, None).await?;
         if report.count() == 0 {
             rows.push(line("status", "OK".to_string()));
             continue;
@@ -81,16 +98,28 @@ pub(super) async fn check_tables(session: &mut Session, names: &[TableName]) -> 
     Ok(Outcome::rows(columns, rows))
 }
 
-/// The tables of these names, which the session's own LOCK TABLES lets it read.
+/// Whether only the table of a name is meant: there is none, or it is something else.
+fn is_of_table(error: &Error) -> bool {
+    let known =
+        [Error::no_such_table(""), Error::unknown_database(""), Error::wrong_object("", "")];
+    known.iter().any(|known| known.code == error.code)
+}
+
+/// The tables of these names.
 async fn find_tables(session: &Session, names: &[TableName]) -> Result<Vec<Arc<TableDef>>> {
-    let catalog = session.instance.catalog.current().await?;
     let mut tables = Vec::with_capacity(names.len());
     for name in names {
-        let table = find_table(name, session.database.as_deref(), &catalog)?;
-        session.table_locks.check_table(&table.database, &table.name, false)?;
-        tables.push(table);
+        tables.push(find(session, name).await?);
     }
     Ok(tables)
+}
+
+/// The table of a name, which the session's own LOCK TABLES lets it read.
+async fn find(session: &Session, name: &TableName) -> Result<Arc<TableDef>> {
+    let catalog = session.instance.catalog.current().await?;
+    let table = find_table(name, session.database.as_deref(), &catalog)?;
+    session.table_locks.check_table(&table.database, &table.name, false)?;
+    Ok(table)
 }
 
 async fn run(

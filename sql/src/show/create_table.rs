@@ -1,7 +1,7 @@
 //! The text of SHOW CREATE TABLE, byte for byte MySQL 8.0's, because tools parse it with regular
 //! expressions. `shardkey=` or TDSQL_DISTRIBUTED BY follows at the end as it was declared (`tdsql_show_create` has other
 //! ways), then a retention of the table's own and AUTO_PARTITION, in comments that only this server reads. The partitions come
-//! last; only TDSQL_DISTRIBUTED BY RANGE or LIST stands behind them, as TDSQL wants it.
+//! last; only TDSQL_DISTRIBUTED BY RANGE or LIST, as TDSQL wants it, and SHARD BY RANGE stand behind them.
 
 use super::partition;
 use crate::catalog::information_schema::{now_text, shown_indexes};
@@ -148,6 +148,15 @@ fn push_sharding(out: &mut String, table: &TableDef) -> std::fmt::Result {
         Sharding::List(by) => {
             write!(out, " TDSQL_DISTRIBUTED BY LIST({})", quoted(name(by.column)))?;
             push_items(out, table, by)
+        }
+        Sharding::Keys(by) => {
+            write!(out, " /*!{OWN_VERSION_NUMBER} SHARD BY RANGE ({})", quoted(name(by.column)))?;
+            let ty = &table.columns[by.column].ty;
+            let bounds: Vec<String> = by.bounds().map(|bound| literal(bound, ty)).collect();
+            if !bounds.is_empty() {
+                write!(out, " SPLIT AT ({})", bounds.join(","))?;
+            }
+            out.write_str(" */")
         }
     }
 }

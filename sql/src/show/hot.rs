@@ -125,6 +125,13 @@ fn one_slot(hot: &HotSlotRow, catalog: &Catalog) -> String {
                 "{lead}: one value of {key}{global}; a split cannot help, add a column to its sharding key"
             )
         }
+        Sharding::Keys(by) => {
+            let column = &table.columns[by.column].name;
+            format!(
+                "{lead}: one range of {column}; a split cannot help, give new rows a range of their own with ALTER TABLE … \
+                 SPLIT RANGE AT, or shard the table by a hash"
+            )
+        }
         Sharding::Single => format!(
             "{lead}: the table is not spread, all its rows have one slot; a split cannot help, give it a sharding key"
         ),

@@ -1,4 +1,4 @@
-//! Jobs that change indexes: SHOW DDL JOBS, ADMIN PAUSE | RESUME | CANCEL DDL JOBS, as TiDB has them.
+//! Jobs that change indexes or sharding keys: SHOW DDL JOBS, ADMIN PAUSE | RESUME | CANCEL DDL JOBS, as TiDB has them.
 
 use super::{Listing, number_column, text, text_column};
 use crate::Result;
@@ -25,7 +25,7 @@ pub(super) async fn list(session: &mut Session) -> Result<Listing> {
             text(state(job)),
             text(index_jobs::stage(job, &catalog)),
             Value::UInt(job.rows),
-            match job.added.is_empty() {
+            match job.added.is_empty() && job.rekey.is_none() {
                 true => Value::Null,
                 false => {
                     Value::UInt(job.percent(catalog.table_by_id(job.table).map(|table| &**table)))

@@ -258,7 +258,7 @@ pub(super) async fn shards(
                 let slot = table_codec::slot_of_sharding(&table, &values)?;
                 shards.insert(client.locate(&table_codec::key_in_slot(&table, slot))?.shard);
             }
-            Sharding::Range(by) | Sharding::List(by) => {
+            Sharding::Range(by) | Sharding::List(by) | Sharding::Keys(by) => {
                 let slots = match key.is_empty() {
                     true => by.items.iter().map(|item| item.slots).collect(),
                     false => {

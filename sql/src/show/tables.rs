@@ -343,7 +343,7 @@ pub(super) async fn by_sharding(session: &mut Session, class: ShardingClass) -> 
     let database = database_of(session, None, &catalog)?;
     let fits = |table: &&Arc<TableDef>| match class {
         ShardingClass::Sharded => {
-            matches!(table.sharding, Sharding::Hash(_) | Sharding::Range(_) | Sharding::List(_))
+            matches!(table.sharding, Sharding::Hash(_)) || table.sharding.distribution().is_some()
         }
         ShardingClass::Broadcast => matches!(table.sharding, Sharding::Broadcast(_)),
         ShardingClass::Single => table.sharding == Sharding::Single,
@@ -367,7 +367,9 @@ pub(super) async fn by_sharding(session: &mut Session, class: ShardingClass) -> 
 /// The columns that place a table's rows, with commas between.
 fn sharding_key(table: &TableDef) -> String {
     let columns = match &table.sharding {
-        Sharding::Range(by) | Sharding::List(by) => std::slice::from_ref(&by.column),
+        Sharding::Range(by) | Sharding::List(by) | Sharding::Keys(by) => {
+            std::slice::from_ref(&by.column)
+        }
         Sharding::Hash(columns) => columns.as_slice(),
         Sharding::Single | Sharding::Broadcast(_) => &[],
     };

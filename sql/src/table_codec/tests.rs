@@ -40,6 +40,7 @@ fn index(id: u32, unique: bool, column: usize, included: &[usize]) -> IndexDef {
 fn table() -> TableDef {
     TableDef {
         id: TableId(1000),
+        rows: TableId(1000),
         database: "d".into(),
         name: "t".into(),
         columns: vec![
@@ -67,6 +68,7 @@ fn table() -> TableDef {
         options: String::new(),
         retention_s: 0,
         placement: String::new(),
+        rebuild: None,
     }
 }
 

@@ -502,13 +502,24 @@ impl Evaluator<'_> {
         Ok(result)
     }
 
-    /// Drops the dead versions of some keys, as the safe points of their tables allow.
-    pub(super) fn collect(&self, keys: &[Bytes], safe_points: &SafePoints) -> Result<Evaluation> {
+    /// Drops the dead versions of some keys, or `all` of dropped tables' keys, as the safe points of their tables allow.
+    pub(super) fn collect(
+        &self,
+        keys: &[Bytes],
+        safe_points: &SafePoints,
+        all: bool,
+    ) -> Result<Evaluation> {
         let mut result = Evaluation::answering(WriteResponse::Counter(0));
         let mut left = limits::COLLECT_VERSIONS_MAX;
         for key in keys {
             let safe_point = safe_points.of_key(key);
-            left -= mvcc::delete_dead(self.engine, &mut result.batch, key, safe_point, left)?;
+            left -= match all {
+                false => mvcc::delete_dead(self.engine, &mut result.batch, key, safe_point, left)?,
+                true if mvcc::may_go(self.engine, key, safe_point)? => {
+                    mvcc::delete_key(self.engine, &mut result.batch, key, left)?
+                }
+                true => 0,
+            };
             if left == 0 {
                 break;
             }

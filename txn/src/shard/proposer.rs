@@ -68,6 +68,8 @@ enum Work {
         keys: Vec<Bytes>,
         /// The earliest read points from now on.
         safe_points: SafePoints,
+        /// Whether the keys are a dropped table's: then all of their versions.
+        all: bool,
     },
     /// Refuses new locks of transactions that began before a point, for good.
     RaiseLockFloor {
@@ -154,14 +156,15 @@ impl Proposer {
         self.run(None, Work::Write(request)).await
     }
 
-    /// Drops dead versions of some keys, at most `COLLECT_VERSIONS_MAX`, and refuses reads before `safe_points` from
-    /// now on. Returns how many were dropped.
+    /// Drops dead versions of some keys, or `all` of dropped tables' keys, at most `COLLECT_VERSIONS_MAX`, and refuses reads
+    /// before `safe_points` from now on. Returns how many were dropped.
     pub(super) async fn collect(
         self: &Arc<Self>,
         keys: Vec<Bytes>,
         safe_points: SafePoints,
+        all: bool,
     ) -> Result<u64> {
-        Ok(counted(self.run(None, Work::Collect { keys, safe_points }).await?))
+        Ok(counted(self.run(None, Work::Collect { keys, safe_points, all }).await?))
     }
 
     /// Refuses new locks of transactions that began before `floor`: from now on, and under every later leader.
@@ -379,9 +382,9 @@ impl Proposer {
                     self.core.load.wrote(request);
                     evaluator.evaluate(request, commit_ts)
                 }
-                Work::Collect { keys, safe_points } => {
+                Work::Collect { keys, safe_points, all } => {
                     let safe_points = tenure.raise_safe_points(safe_points);
-                    evaluator.collect(keys, &safe_points)
+                    evaluator.collect(keys, &safe_points, *all)
                 }
                 Work::RaiseLockFloor { floor } => evaluator.raise_lock_floor(*floor),
                 Work::DropRecords { records } => Ok(evaluator.drop_records(records)),

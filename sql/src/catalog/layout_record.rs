@@ -1,0 +1,167 @@
+//! Bytes of a table's layouts, within its record: the id under which its rows stand, and its other layout.
+
+use super::record::{self, IndexRecord, SetRecord, ShardingRecord, corrupt};
+use super::{IndexState, Layout, TableDef};
+use crate::Result;
+use base::{TableId, Timestamp};
+use prost::Message;
+
+/// The layouts of a table whose sharding key was, or is being, changed.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct LayoutsRecord {
+    /// The id under which its rows stand.
+    #[prost(uint32, tag = "1")]
+    rows: u32,
+    /// The other layout, while there is one.
+    #[prost(message, optional, tag = "2")]
+    other: Option<LayoutRecord>,
+}
+
+/// A layout that is written, not read. Sharding as in a table's record.
+#[derive(Clone, PartialEq, Message)]
+struct LayoutRecord {
+    #[prost(uint32, tag = "1")]
+    rows: u32,
+    #[prost(uint32, tag = "2")]
+    sharding: u32,
+    #[prost(uint32, repeated, tag = "3")]
+    sharding_columns: Vec<u32>,
+    #[prost(bool, tag = "4")]
+    sharding_declared: bool,
+    #[prost(bool, tag = "5")]
+    distributed_by: bool,
+    #[prost(message, repeated, tag = "6")]
+    sets: Vec<SetRecord>,
+    #[prost(message, repeated, tag = "7")]
+    indexes: Vec<IndexRecord>,
+    /// 1 delete-only, 2 write-only.
+    #[prost(uint32, tag = "8")]
+    state: u32,
+    /// When it became the former one; 0: it is the one to come.
+    #[prost(uint64, tag = "9")]
+    since: u64,
+}
+
+/// `None` for a table whose sharding key was never changed.
+pub(super) fn encode(table: &TableDef) -> Option<LayoutsRecord> {
+    if table.rows == table.id && table.rebuild.is_none() {
+        return None;
+    }
+    let other = table.rebuild.as_ref().map(|rebuild| {
+        let mirror = &rebuild.mirror;
+        // Copies and ranges of keys no layout has: such tables keep their sharding (`ddl::rekey`).
+        let ShardingRecord { sharding, columns, sets, .. } =
+            record::encode_sharding(&mirror.sharding);
+        LayoutRecord {
+            rows: mirror.rows.0,
+            sharding,
+            sharding_columns: columns,
+            sharding_declared: mirror.sharding_declared,
+            distributed_by: mirror.distributed_by,
+            sets,
+            indexes: mirror.indexes.iter().map(record::encode_index).collect(),
+            state: if rebuild.is_added_to() { 2 } else { 1 },
+            since: rebuild.since.0,
+        }
+    });
+    Some(LayoutsRecord { rows: table.rows.0, other })
+}
+
+/// The table with the layouts of its record.
+pub(super) fn decode(record: LayoutsRecord, table: TableDef) -> Result<TableDef> {
+    let table = TableDef { rows: TableId(record.rows), ..table };
+    let Some(other) = record.other else { return Ok(table) };
+    let state = match other.state {
+        1 => IndexState::DeleteOnly,
+        2 => IndexState::WriteOnly,
+        state => return Err(corrupt(format!("state {state} of a layout"))),
+    };
+    let sharding = ShardingRecord {
+        sharding: other.sharding,
+        columns: other.sharding_columns,
+        sets: other.sets,
+        copies: 0,
+        ranges: Vec::new(),
+    };
+    let width = table.columns.len();
+    let indexes = other.indexes.into_iter().map(|index| record::decode_index(index, width));
+    let layout = Layout {
+        rows: TableId(other.rows),
+        sharding: record::decode_sharding(sharding, &table.columns)?,
+        sharding_declared: other.sharding_declared,
+        distributed_by: other.distributed_by,
+        indexes: indexes.collect::<Result<_>>()?,
+    };
+    if layout.indexes.is_empty() {
+        return Err(corrupt(format!("a layout of {} has no index", table.name)));
+    }
+    Ok(table.with_other_layout(&layout, state, Timestamp(other.since)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{IndexDef, Sharding};
+    use crate::collation::CollationId;
+    use base::IndexId;
+
+    fn table() -> TableDef {
+        let primary = IndexDef {
+            id: IndexId::PRIMARY,
+            name: "PRIMARY".into(),
+            unique: true,
+            columns: Vec::new(),
+            included: Vec::new(),
+            global: false,
+            primary: true,
+            implicit: false,
+            comment: String::new(),
+            state: IndexState::Public,
+            public_since: Timestamp::ZERO,
+        };
+        TableDef {
+            id: TableId(1000),
+            rows: TableId(1000),
+            database: "d".into(),
+            name: "t".into(),
+            columns: Vec::new(),
+            indexes: vec![primary],
+            unpublished: Vec::new(),
+            next_index_id: 1,
+            index_version: 3,
+            sharding: Sharding::Hash(Vec::new()),
+            sharding_declared: false,
+            distributed_by: false,
+            collation: CollationId::DEFAULT,
+            comment: String::new(),
+            auto_increment_start: 0,
+            created_unix: 0,
+            options: String::new(),
+            retention_s: 0,
+            placement: String::new(),
+            partitioning: None,
+            rebuild: None,
+        }
+    }
+
+    #[test]
+    fn layouts_come_back() {
+        let table = table();
+        assert_eq!(encode(&table), None);
+        let layout = Layout {
+            rows: TableId(1007),
+            sharding: Sharding::Single,
+            sharding_declared: true,
+            distributed_by: false,
+            indexes: table.indexes.clone(),
+        };
+        let adding = table.with_other_layout(&layout, IndexState::DeleteOnly, Timestamp::ZERO);
+        let dropping = adding.with_layouts_swapped(Timestamp(9));
+        assert_eq!((dropping.rows, dropping.stored_ids().len()), (TableId(1007), 2));
+        let changed = TableDef { rebuild: None, ..dropping.clone() };
+        for table in [table, adding, dropping, changed] {
+            let bytes = record::encode_table(&table).unwrap();
+            assert_eq!(record::decode_table(&bytes).unwrap(), table);
+        }
+    }
+}
