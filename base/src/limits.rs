@@ -306,6 +306,14 @@ pub const OUTCOME_RETRY_PAUSE: Duration = Duration::from_millis(50);
 pub const READ_WAIT_MAX: Duration = Duration::from_millis(4500);
 /// Rows a coordinator asks for in one page of a scan.
 pub const SCAN_PAGE_ROWS: usize = 4096;
+/// The same in the first page of each shard of a scan of several, which is read at once where that is possible.
+pub const SCAN_TRY_ROWS: usize = 128;
+/// Such pages that are read in a row before others get their turn.
+pub const SCANS_AT_A_STRETCH: usize = 16;
+/// Such pages in one message between nodes.
+pub const SCAN_SHARDS_MAX: usize = 256;
+/// Rows of several shards that are returned together rather than shard by shard.
+pub const SCAN_GATHER_ROWS: usize = 1024;
 /// Shards whose parts of a local join are computed at the same time.
 pub const LOCAL_JOIN_SHARDS_MAX: usize = 8;
 /// Keys in one point-read request to a shard.
@@ -708,6 +716,11 @@ const _: () = {
             && TRANSACTION_BUFFER_BYTES < TRANSACTION_BYTES_MAX
     );
     assert!(SCAN_PAGE_ROWS <= SCAN_ROWS_MAX);
+    assert!(SCAN_TRY_ROWS <= SCAN_PAGE_ROWS && SCAN_GATHER_ROWS <= SCAN_PAGE_ROWS);
+    assert!(
+        SCAN_BYTES_MAX + 2 * (SCAN_BYTES_MAX + ROW_BYTES_MAX) < MESSAGE_BYTES_MAX,
+        "the last page of a message may be a whole one"
+    );
     assert!(TABLE_RETENTIONS_MAX * 12 < ENTRY_BYTES_TARGET / 8);
     assert!(
         COMMIT_AGE_MAX.as_millis()
