@@ -403,9 +403,14 @@ pub const SNAPSHOT_PIECE_WAIT: Duration = Duration::from_secs(15);
 /// Bytes of Raft snapshots that a node sends per second, all transfers together; the same again that it
 /// receives; unless `[storage] rebuild_mib_per_s` says otherwise.
 pub const SNAPSHOT_BYTES_PER_SECOND: u64 = 128 << 20;
-/// How many times as fast as it sends a transfer reads its own engine before it begins, so that no damage is given
-/// away.
+/// How many times as fast as it sends a node reads the engines that it sends, so that no damage is given away.
 pub const SNAPSHOT_READ_SPEEDUP: u64 = 2;
+/// Last pieces of a Raft snapshot that are held back while the sender still reads its own engine.
+pub const SNAPSHOT_TAIL_PIECES: usize = 16;
+/// How long each of them is held back, at most: the receiver must hear something now and then.
+pub const SNAPSHOT_TAIL_WAIT: Duration = Duration::from_secs(5);
+/// Pause between two looks whether the engine has been read.
+pub const SNAPSHOT_TAIL_LOOK: Duration = Duration::from_millis(20);
 /// Raft snapshots that a node sends at once; others wait for their turn.
 pub const SNAPSHOTS_SENDING_MAX: usize = 2;
 /// Raft snapshots that a node receives at once; others are refused and asked again.
@@ -773,6 +778,7 @@ const _: () = {
     assert!(SYNC_STALLED.as_millis() < SYNC_DEAD.as_millis());
     assert!(DISK_WATCH_INTERVAL.as_millis() * 2 < SYNC_SLOW.as_millis());
     assert!(SCRUB_STEP_BYTES as u64 <= SCRUB_BYTES_PER_SECOND);
+    assert!(SNAPSHOT_TAIL_WAIT.as_millis() * 2 < SNAPSHOT_PIECE_WAIT.as_millis());
     assert!(LOGIN_PACKET_BYTES_MAX < PACKET_BYTES_MAX);
 };
 /// Nested rules while a statement is read: bounds the stack, whatever the text.
