@@ -107,3 +107,12 @@ async fn only_a_shard_with_a_lock_in_the_way_is_asked_again() {
     // All at once; the one with the lock; and once more, after the lock is gone.
     assert_eq!(far.reads(), 3);
 }
+
+#[tokio::test]
+async fn a_limit_asks_for_no_more_rows_than_it_may_need() {
+    let all = keys(u64::from(SHARDS) * 20);
+    let far = FarClient::new(filled(&all).await, Cancels::Arrive);
+    let first = read_all(far.clone(), ScanOptions { limit: Some(7), ..ordered() }).await;
+    assert!(first == all[..7]);
+    assert_eq!(far.reads(), 1);
+}

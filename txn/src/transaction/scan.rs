@@ -426,7 +426,7 @@ impl Scan {
         for index in 0..self.sources.len() {
             let source = &mut self.sources[index];
             let (Some(route), false) = (source.route, source.is_pending) else { continue };
-            let here = source.rows.len();
+            let here = source.rows.len() + usize::from(source.has_head);
             if here >= enough || here > limits::SCAN_PAGE_ROWS {
                 continue;
             }
