@@ -310,6 +310,14 @@ pub const OUTCOME_RETRY_PAUSE: Duration = Duration::from_millis(50);
 pub const READ_WAIT_MAX: Duration = Duration::from_millis(4500);
 /// Rows a coordinator asks for in one page of a scan.
 pub const SCAN_PAGE_ROWS: usize = 4096;
+/// The same in the first page of each shard of a scan of several, which is read at once where that is possible.
+pub const SCAN_TRY_ROWS: usize = 128;
+/// Such pages that are read in a row before others get their turn.
+pub const SCANS_AT_A_STRETCH: usize = 16;
+/// Such pages in one message between nodes.
+pub const SCAN_SHARDS_MAX: usize = 256;
+/// Rows of several shards that are returned together rather than shard by shard.
+pub const SCAN_GATHER_ROWS: usize = 1024;
 /// Shards whose parts of a local join are computed at the same time.
 pub const LOCAL_JOIN_SHARDS_MAX: usize = 8;
 /// Keys in one point-read request to a shard.
@@ -414,9 +422,14 @@ pub const SNAPSHOT_PIECE_WAIT: Duration = Duration::from_secs(15);
 /// Bytes of Raft snapshots that a node sends per second, all transfers together; the same again that it
 /// receives; unless `[storage] rebuild_mib_per_s` says otherwise.
 pub const SNAPSHOT_BYTES_PER_SECOND: u64 = 128 << 20;
-/// How many times as fast as it sends a transfer reads its own engine before it begins, so that no damage is given
-/// away.
+/// How many times as fast as it sends a node reads the engines that it sends, so that no damage is given away.
 pub const SNAPSHOT_READ_SPEEDUP: u64 = 2;
+/// Last pieces of a Raft snapshot that are held back while the sender still reads its own engine.
+pub const SNAPSHOT_TAIL_PIECES: usize = 16;
+/// How long each of them is held back, at most: the receiver must hear something now and then.
+pub const SNAPSHOT_TAIL_WAIT: Duration = Duration::from_secs(5);
+/// Pause between two looks whether the engine has been read.
+pub const SNAPSHOT_TAIL_LOOK: Duration = Duration::from_millis(20);
 /// Raft snapshots that a node sends at once; others wait for their turn.
 pub const SNAPSHOTS_SENDING_MAX: usize = 2;
 /// Raft snapshots that a node receives at once; others are refused and asked again.
@@ -759,6 +772,11 @@ const _: () = {
             && TRANSACTION_BUFFER_BYTES < TRANSACTION_BYTES_MAX
     );
     assert!(SCAN_PAGE_ROWS <= SCAN_ROWS_MAX);
+    assert!(SCAN_TRY_ROWS <= SCAN_PAGE_ROWS && SCAN_GATHER_ROWS <= SCAN_PAGE_ROWS);
+    assert!(
+        SCAN_BYTES_MAX + 2 * (SCAN_BYTES_MAX + ROW_BYTES_MAX) < MESSAGE_BYTES_MAX,
+        "the last page of a message may be a whole one"
+    );
     assert!(TABLE_RETENTIONS_MAX * 12 < ENTRY_BYTES_TARGET / 8);
     assert!(
         COMMIT_AGE_MAX.as_millis()
@@ -811,6 +829,7 @@ const _: () = {
     assert!(SYNC_STALLED.as_millis() < SYNC_DEAD.as_millis());
     assert!(DISK_WATCH_INTERVAL.as_millis() * 2 < SYNC_SLOW.as_millis());
     assert!(SCRUB_STEP_BYTES as u64 <= SCRUB_BYTES_PER_SECOND);
+    assert!(SNAPSHOT_TAIL_WAIT.as_millis() * 2 < SNAPSHOT_PIECE_WAIT.as_millis());
     assert!(LOGIN_PACKET_BYTES_MAX < PACKET_BYTES_MAX);
 };
 /// Nested rules while a statement is read: bounds the stack, whatever the text.

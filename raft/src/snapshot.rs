@@ -70,6 +70,8 @@ pub struct Checkpoint {
     source: Weak<EngineSlot>,
     /// Set when every block of that engine was read after the cut and none was damaged.
     sound: AtomicBool,
+    /// Set when somebody has begun to send it.
+    tried: AtomicBool,
 }
 
 impl Checkpoint {
@@ -93,6 +95,7 @@ impl Checkpoint {
             place: Mutex::new(None),
             source: Weak::new(),
             sound: AtomicBool::new(false),
+            tried: AtomicBool::new(false),
         }
     }
 
@@ -109,12 +112,22 @@ impl Checkpoint {
         self
     }
 
-    /// The engine whose blocks are to be read before this is sent; `None` when that was done.
+    /// Whether an attempt to send it was begun before this one.
+    pub fn tried_before(&self) -> bool {
+        self.tried.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether the engine that it was cut from has been read as a whole.
+    pub fn was_read(&self) -> bool {
+        self.sound.load(Ordering::Relaxed)
+    }
+
+    /// The engine whose blocks are to be read before this is sent as a whole; `None` when that was done.
     ///
     /// # Errors
     /// A sentence, when that engine is gone.
     pub fn unread_source(&self) -> Result<Option<Arc<EngineSlot>>, String> {
-        if self.sound.load(Ordering::Relaxed) {
+        if self.was_read() {
             return Ok(None);
         }
         let source = self.source.upgrade();

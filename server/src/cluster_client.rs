@@ -13,6 +13,9 @@
 //! A read at a timestamp may also go to the replicas that do not lead (`read_at_follower`): each is asked once, this node's own
 //! first, and nobody waits for a leader.
 //!
+//! First pages of a scan of many shards are tried before anything is searched for (`try_scan`, `try_scans_at`): here in a plain
+//! call, at another node with one message for all shards that it probably leads. What that does not answer is read as above.
+//!
 //! Invariants:
 //! 1. A write that may have happened is never sent again, unless repeating it changes nothing
 //!    (prewrite, commit, rollback, status, locks, settle, heartbeat, bump).
@@ -474,6 +477,36 @@ impl ShardClient for ClusterClient {
             };
             if let Some(answer) = search.conclude(target, attempt).await {
                 return answer;
+            }
+        }
+    }
+
+    fn try_scan(&self, route: Route, request: &ReadRequest) -> Option<ReadResponse> {
+        self.local.get(route.shard)?.shard.try_scan(route.slots, request)
+    }
+
+    fn probable_leader(&self, shard: ShardId) -> Option<NodeId> {
+        self.leader(shard).filter(|leader| *leader != self.node)
+    }
+
+    async fn try_scans_at(
+        &self,
+        node: NodeId,
+        requests: Vec<(Route, ReadRequest)>,
+    ) -> Vec<Option<ReadResponse>> {
+        let shards: Vec<ShardId> = requests.iter().map(|(route, _)| route.shard).collect();
+        let call = pb::call::Request::ShardScans(wire::scans_to_pb(requests));
+        match self.peers.call_any_way(node, call, CALL_WAIT_MAX).await {
+            Ok(answer) => wire::pages_from_pb(shards.len(), answer),
+            Err(CallError::NotSent(_) | CallError::Lost(_)) => {
+                // Each is searched for now, elsewhere first when nobody here knows better.
+                let mut hints = self.hints.lock();
+                for shard in &shards {
+                    if hints.get(shard) == Some(&node) {
+                        hints.remove(shard);
+                    }
+                }
+                vec![None; shards.len()]
             }
         }
     }

@@ -15,7 +15,9 @@ use crate::meta_store::MetaStore;
 use crate::peers::Peers;
 use crate::wire;
 use crate::{shard_merge, shard_split};
-use base::limits::{LANE_QUEUE_MAX, MESSAGE_BYTES_MAX};
+use base::limits::{
+    LANE_QUEUE_MAX, MESSAGE_BYTES_MAX, SCAN_BYTES_MAX, SCAN_SHARDS_MAX, SCANS_AT_A_STRETCH,
+};
 use base::{ClusterId, NodeId, ShardId, TableId};
 use futures::Stream;
 use proto::node as pb;
@@ -175,6 +177,7 @@ impl Running {
                     Err(error) => Err(error),
                 })
             }
+            Call::ShardScans(scans) => Answer::ShardPages(self.scans(scans).await),
             Call::Write(message) => {
                 let Some((route, request)) = wire::write_from_pb(message) else {
                     return bad_call("a write of an unknown kind");
@@ -259,6 +262,28 @@ impl Running {
                 compared.map_or_else(unavailable, Answer::Compared)
             }
         }
+    }
+
+    /// First pages of shards that are led here. Where something is in the way, and once the answer is full, the asker asks for
+    /// that part alone.
+    async fn scans(&self, scans: pb::ShardScans) -> pb::ShardPages {
+        let (mut pages, mut bytes) = (Vec::new(), 0);
+        for (number, read) in scans.reads.into_iter().take(SCAN_SHARDS_MAX).enumerate() {
+            if bytes >= SCAN_BYTES_MAX {
+                break;
+            }
+            if number > 0 && number.is_multiple_of(SCANS_AT_A_STRETCH) {
+                tokio::task::yield_now().await;
+            }
+            let (route, request) = wire::read_from_pb(read);
+            let local = self.local(route).ok();
+            let answer = local.and_then(|local| local.shard.try_scan(route.slots, &request));
+            let part = wire::maybe_page_to_pb(answer);
+            let rows = part.page.iter().flat_map(|page| &page.rows);
+            bytes += rows.map(|row| row.key.len() + row.value.len()).sum::<usize>();
+            pages.push(part);
+        }
+        pb::ShardPages { pages }
     }
 
     /// The local replica that a request is for. One routed by an older map may name a shard that has other slots by now,

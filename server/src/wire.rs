@@ -2,8 +2,10 @@
 //! message that makes no sense becomes an error, not a guess.
 
 mod failure;
+mod scans;
 
 pub use failure::{failure_from_pb, failure_to_pb};
+pub use scans::{maybe_page_to_pb, pages_from_pb, scans_to_pb};
 
 use base::{KeyRange, NodeId, ShardEpoch, ShardId, SlotRange, Timestamp};
 use proto::node as pb;
@@ -140,21 +142,7 @@ pub fn read_answer_to_pb(outcome: txn::Result<ReadResponse>) -> pb::answer::Resp
                 .collect(),
         }),
         Ok(ReadResponse::Page { rows, rest }) => {
-            let more = rest.is_some();
-            let rest = rest.unwrap_or_default();
-            pb::answer::Response::Page(pb::Page {
-                rows: rows
-                    .into_iter()
-                    .map(|(key, version)| pb::Row {
-                        key,
-                        commit_ts: version.commit_ts.0,
-                        value: version.value,
-                    })
-                    .collect(),
-                more,
-                rest_start: rest.start,
-                rest_end: rest.end,
-            })
+            pb::answer::Response::Page(scans::page_to_pb(rows, rest))
         }
         Ok(ReadResponse::Changed { key, rest }) => pb::answer::Response::Changed(pb::Changed {
             found: key.is_some(),
@@ -187,16 +175,7 @@ pub fn read_answer_from_pb(
                 })
                 .collect(),
         )),
-        pb::answer::Response::Page(page) => Ok(ReadResponse::Page {
-            rows: page
-                .rows
-                .into_iter()
-                .map(|row| {
-                    (row.key, Version { commit_ts: Timestamp(row.commit_ts), value: row.value })
-                })
-                .collect(),
-            rest: page.more.then_some(KeyRange { start: page.rest_start, end: page.rest_end }),
-        }),
+        pb::answer::Response::Page(page) => Ok(scans::page_from_pb(page)),
         pb::answer::Response::Changed(changed) => Ok(ReadResponse::Changed {
             key: changed.found.then_some(changed.key),
             rest: changed.rest.into_iter().map(range_from_pb).collect(),

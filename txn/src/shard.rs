@@ -149,6 +149,12 @@ impl Shard {
         reader::try_get(&self.core, slots, key, ts)
     }
 
+    /// Reads a page of a range without waiting. `None` when there is something to wait for, when it is no read of a range, or
+    /// when it fails; [`Shard::read`] then does it, or says why not. `slots` as there.
+    pub fn try_scan(&self, slots: SlotRange, request: &ReadRequest) -> Option<ReadResponse> {
+        reader::try_scan(&self.core, slots, request)
+    }
+
     /// Runs a read. `slots` are those that the asker believes the shard to own ([`crate::Route`]).
     ///
     /// # Errors

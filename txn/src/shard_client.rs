@@ -8,7 +8,7 @@ use crate::command::{
 use crate::lock_owners::LockOwners;
 use crate::read_points::ReadPoints;
 use crate::{Error, Result};
-use base::{ShardEpoch, ShardId, SlotRange, Timestamp, limits};
+use base::{NodeId, ShardEpoch, ShardId, SlotRange, Timestamp, limits};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -64,6 +64,28 @@ pub trait ShardClient: Send + Sync + 'static {
 
     /// Runs a read on the shard's leader, under its leader lease.
     async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse>;
+
+    /// Reads a page of a range if the shard's leader is on this node and there is nothing to wait for. `None` when it is not,
+    /// when there is, or when the read fails: [`Self::read`] then knows what to do. Never waits.
+    fn try_scan(&self, _route: Route, _request: &ReadRequest) -> Option<ReadResponse> {
+        None
+    }
+
+    /// Another node that probably leads a shard, to which reads of several shards can go with one message
+    /// ([`Self::try_scans_at`]). `None` when this node leads it, or nobody knows.
+    fn probable_leader(&self, _shard: ShardId) -> Option<NodeId> {
+        None
+    }
+
+    /// As [`Self::try_scan`] at another node, for several shards with one message: an answer or `None` for each request, in
+    /// their order. At most `base::limits::SCAN_SHARDS_MAX`. Ends in the time of one call, and tries no other node.
+    async fn try_scans_at(
+        &self,
+        _node: NodeId,
+        requests: Vec<(Route, ReadRequest)>,
+    ) -> Vec<Option<ReadResponse>> {
+        vec![None; requests.len()]
+    }
 
     /// Runs a read of keys or of a range, at a timestamp that was handed out, on a replica of the shard that does not lead:
     /// this node's own, else another one's.

@@ -278,6 +278,10 @@ impl ShardClient for MemoryCluster {
         self.by_the_map(route, || shard.read(route.slots, request.clone())).await
     }
 
+    fn try_scan(&self, route: Route, request: &ReadRequest) -> Option<ReadResponse> {
+        self.shard(route.shard).ok()?.shard.try_scan(route.slots, request)
+    }
+
     async fn read_at_follower(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
         self.read_followed(route, request)
     }

@@ -108,6 +108,8 @@ pub struct Transfers {
     pub outward: Pace,
     /// Pace of what is received.
     pub inward: Pace,
+    /// Pace of what is read of engines that are sent.
+    pub reading: Pace,
     /// Pace of what is read to compare replicas.
     pub hashing: Pace,
     /// Turns to send.
@@ -142,6 +144,10 @@ impl Transfers {
         Transfers {
             outward: Pace::new(options.bytes_per_second, clock.clone()),
             inward: Pace::new(options.bytes_per_second, clock.clone()),
+            reading: Pace::new(
+                options.bytes_per_second.saturating_mul(limits::SNAPSHOT_READ_SPEEDUP),
+                clock.clone(),
+            ),
             hashing: Pace::new(limits::COMPARE_BYTES_PER_SECOND, clock.clone()),
             sending: semaphore(options.sending_max),
             receiving: semaphore(options.receiving_max),

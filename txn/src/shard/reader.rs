@@ -72,6 +72,31 @@ pub(super) fn try_get(
     (core.replication.serving_term() == Some(tenure.term)).then_some(found)
 }
 
+/// Reads a page of a range if there is nothing to wait for. What is in the way, and what fails, is left to `read`: it looks at
+/// the same things in the same order.
+pub(super) fn try_scan(
+    core: &Core,
+    slots: SlotRange,
+    request: &ReadRequest,
+) -> Option<ReadResponse> {
+    let ReadRequest::Scan { range, ts, reverse, limit, known } = request else { return None };
+    let tenure = core.serving_tenure()?;
+    // Kept for the whole read.
+    let bounds = tenure.check_slots(slots).ok()?;
+    if tenure.latches.blocker_in_range(range, *ts).is_some() {
+        return None;
+    }
+    let limit = (*limit).clamp(1, limits::SCAN_ROWS_MAX);
+    let wish = Wish { ts: *ts, reverse: *reverse, limit, bounds };
+    let answer = scan_now(core, &tenure, range.clone(), wish, known).ok()?;
+    // After the engine was read: what is dropped later was still there.
+    let is_too_old = tenure.safe_point_after(*ts, TableSpan::of_range(range)).is_some();
+    // Memory of a past term vouches for nothing.
+    let still_serves = core.replication.serving_term() == Some(tenure.term);
+    let still_owns = tenure.check_slots(slots).ok()? == bounds;
+    (!is_too_old && still_serves && still_owns).then_some(answer)
+}
+
 /// Runs a read.
 pub(super) async fn read(
     core: &Core,
@@ -328,6 +353,17 @@ async fn scan(
     while let Some(blocker) = tenure.latches.blocker_in_range(&range, wish.ts) {
         bounded(core, blocker.cleared()).await?;
     }
+    scan_now(core, tenure, range, wish, known)
+}
+
+/// The same once no write under way is in the way.
+fn scan_now(
+    core: &Core,
+    tenure: &Tenure,
+    range: KeyRange,
+    wish: Wish,
+    known: &[KnownTransaction],
+) -> Result<ReadResponse> {
     let _timed = core.load.timed(LoadKind::Ranges);
     let (seen, snapshot) = {
         let locks = tenure.locks.read();

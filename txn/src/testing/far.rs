@@ -1,5 +1,5 @@
 //! A client on a node that leads no shard: a lock request goes on at its leader although nobody waits for the answer any
-//! more, as it does on another node.
+//! more, as it does on another node, and first pages of a scan are tried with one message.
 
 use super::MemoryCluster;
 use crate::command::{
@@ -9,11 +9,15 @@ use crate::command::{
 use crate::lock_owners::LockOwners;
 use crate::read_points::ReadPoints;
 use crate::{Error, Result, Route, ShardClient, TransactionSizes};
-use base::Timestamp;
+use base::{NodeId, ShardId, Timestamp};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+/// The node that leads all shards.
+const LEADER: NodeId = NodeId(2);
 
 /// What becomes of cancels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +32,19 @@ pub enum Cancels {
 pub struct FarClient {
     cluster: Arc<MemoryCluster>,
     cancels: Cancels,
+    /// Messages with reads.
+    reads: AtomicUsize,
 }
 
 impl FarClient {
     /// A client of a cluster.
     pub fn new(cluster: Arc<MemoryCluster>, cancels: Cancels) -> Arc<FarClient> {
-        Arc::new(FarClient { cluster, cancels })
+        Arc::new(FarClient { cluster, cancels, reads: AtomicUsize::new(0) })
+    }
+
+    /// How many messages with reads it has sent.
+    pub fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
     }
 }
 
@@ -48,7 +59,23 @@ impl ShardClient for FarClient {
     }
 
     async fn read(&self, route: Route, request: ReadRequest) -> Result<ReadResponse> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         self.cluster.read(route, request).await
+    }
+
+    fn probable_leader(&self, _shard: ShardId) -> Option<NodeId> {
+        Some(LEADER)
+    }
+
+    async fn try_scans_at(
+        &self,
+        _node: NodeId,
+        requests: Vec<(Route, ReadRequest)>,
+    ) -> Vec<Option<ReadResponse>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let answer =
+            |(route, request): &(Route, ReadRequest)| self.cluster.try_scan(*route, request);
+        requests.iter().map(answer).collect()
     }
 
     async fn write(&self, route: Route, request: WriteRequest) -> Result<WriteResponse> {

@@ -10,6 +10,19 @@
 //! polled while its transaction sits elsewhere. `next_page` may be dropped and called again: no row is
 //! lost.
 //!
+//! Most ranges are short, and rows of a short range lie on every shard. So a scan of several shards first tries to have a short
+//! page of each as cheaply as can be, and only where that fails, or is not all, it asks a shard with a task and a message of its
+//! own:
+//!
+//! ```text
+//!  new source ─┬─ led here ──────────────────────────► try_scan: a call, no task     ─┬─ a page ──► its rows, and a rest
+//!              ├─ led by a node that leads others, too ► try_scans_at: one message    ─┤
+//!              └─ anything else ─────────────────────────────────────────────────────┴─ nothing ─► its own task
+//! ```
+//!
+//! A try waits for nothing and decides nothing: what is in its way (locks, writes under way, splits, an old lease, another
+//! leader) is met again by the request that comes after it, which knows what to do. Each source is tried once.
+//!
 //! A shard that is split while it is scanned answers `Moved`. The shards that own its slots then take its place, each with the
 //! same rest of the range: what was returned before lies before that rest, so order and rows are as they would have been. A
 //! shard that has taken its neighbour in answers with rows of both: each source keeps to the slots that it began with.
@@ -31,14 +44,15 @@ use crate::read_points::ReadPoint;
 use crate::shard_client::{Route, ShardClient};
 use crate::transaction::resolve::{self, LockWait};
 use crate::{Error, Result};
-use base::{KeyRange, ShardId, SlotFilter, SlotRange, TableId, Timestamp, limits};
+use base::{KeyRange, NodeId, ShardId, SlotFilter, SlotRange, TableId, Timestamp, limits};
 use bytes::Bytes;
 use engine::key::slot_of_key;
 use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::task::Poll;
 use tokio::sync::oneshot;
 
 /// How to scan.
@@ -74,6 +88,8 @@ pub struct Scan {
     slots: Option<SlotFilter>,
     /// The shards, and the own puts as a source that is read to its end.
     sources: Vec<Source>,
+    /// Pages on their way. Those that arrive are polled, not all of them: there may be as many as shards.
+    underway: FuturesUnordered<BoxFuture<'static, Arrival>>,
     /// How often shards were split meanwhile.
     moves: Moves,
     /// First rows of the sources, when ordered.
@@ -87,8 +103,16 @@ pub struct Scan {
 /// Large transactions that a scan has met.
 type Known = Arc<Mutex<Vec<KnownTransaction>>>;
 
-/// A page of a shard on its way.
-type PageFuture = BoxFuture<'static, Result<(Vec<(Bytes, Bytes)>, Option<KeyRange>)>>;
+/// Rows of a shard, and what is left of its part of the range.
+type Page = (Vec<(Bytes, Bytes)>, Option<KeyRange>);
+
+/// Pages that arrive together.
+enum Arrival {
+    /// The page of a source.
+    Asked(usize, Result<Page>),
+    /// First pages of sources that one node leads; `None` where it gave none.
+    Tried(Vec<(usize, Option<Page>)>),
+}
 
 /// One shard's part of a scan.
 struct Source {
@@ -100,8 +124,10 @@ struct Source {
     rest: Option<KeyRange>,
     /// What the page on its way was asked for.
     asked: KeyRange,
-    /// The page on its way.
-    pending: Option<PageFuture>,
+    /// Whether a page is on its way.
+    is_pending: bool,
+    /// Whether a short first page is still to be tried.
+    is_new: bool,
     /// Rows that arrived and were not returned yet, in scan order, own keys taken out.
     rows: VecDeque<(Bytes, Bytes)>,
     /// Whether a row of it stands in `Scan::heads`.
@@ -116,14 +142,15 @@ impl Source {
 
     /// The part of a shard that lies in some slots.
     fn of_slots(route: Route, slots: SlotRange, rest: Option<KeyRange>) -> Source {
-        Source { route: Some(route), slots, rest, ..Source::of_own(VecDeque::new()) }
+        Source { route: Some(route), slots, rest, is_new: true, ..Source::of_own(VecDeque::new()) }
     }
 
     /// The own writes.
     fn of_own(rows: VecDeque<(Bytes, Bytes)>) -> Source {
         let asked = KeyRange::default();
         let slots = SlotRange::ALL;
-        Source { route: None, slots, rest: None, asked, pending: None, rows, has_head: false }
+        let (is_pending, is_new, has_head) = (false, false, false);
+        Source { route: None, slots, rest: None, asked, is_pending, is_new, rows, has_head }
     }
 
     /// Whether a row that its shard has answered with belongs to it.
@@ -139,7 +166,7 @@ impl Source {
 
     /// Whether nothing more will come from it.
     fn is_exhausted(&self) -> bool {
-        self.rows.is_empty() && self.pending.is_none() && self.rest.is_none()
+        self.rows.is_empty() && !self.is_pending && self.rest.is_none()
     }
 
     /// Whether it may still have rows and shows none: no row of another source is safe to take.
@@ -205,6 +232,7 @@ impl Scan {
             own_keys,
             slots,
             sources,
+            underway: FuturesUnordered::new(),
             moves: Moves::default(),
             heads: BTreeMap::new(),
             known: Arc::new(Mutex::new(known)),
@@ -243,13 +271,16 @@ impl Scan {
         }
     }
 
-    /// Rows of whichever source has some.
+    /// Rows of whichever sources have some.
     async fn any_page(&mut self) -> Result<Vec<(Bytes, Bytes)>> {
         loop {
-            self.ask();
-            if let Some(source) = self.sources.iter_mut().find(|source| !source.rows.is_empty()) {
-                let count = source.rows.len().min(self.wanted).min(limits::SCAN_ROWS_MAX);
-                return Ok(source.rows.drain(..count).collect());
+            self.try_here().await;
+            if self.at_hand() < self.wanted {
+                self.ask();
+            }
+            let page = self.gathered();
+            if !page.is_empty() {
+                return Ok(page);
             }
             if self.sources.iter().all(Source::is_exhausted) {
                 return Ok(Vec::new());
@@ -258,11 +289,33 @@ impl Scan {
         }
     }
 
+    /// How many rows have arrived and were not returned yet.
+    fn at_hand(&self) -> usize {
+        self.sources.iter().map(|source| source.rows.len()).sum()
+    }
+
+    /// Rows that are at hand. Those of sources that have few come together: a page costs whoever reads it, however short it is.
+    fn gathered(&mut self) -> Vec<(Bytes, Bytes)> {
+        let most = self.wanted.min(limits::SCAN_ROWS_MAX);
+        let mut page = Vec::new();
+        for source in &mut self.sources {
+            let count = source.rows.len().min(most - page.len());
+            page.extend(source.rows.drain(..count));
+            if page.len() >= limits::SCAN_GATHER_ROWS.min(most) {
+                break;
+            }
+        }
+        page
+    }
+
     /// Rows in key order across the sources.
     async fn merged_page(&mut self) -> Result<Vec<(Bytes, Bytes)>> {
         let most = self.wanted.min(limits::SCAN_PAGE_ROWS);
         let mut page = Vec::new();
         while page.len() < most {
+            if page.is_empty() {
+                self.try_here().await;
+            }
             // Every source that may still have rows must show its first one.
             for index in 0..self.sources.len() {
                 if !self.sources[index].has_head {
@@ -289,7 +342,8 @@ impl Scan {
                 let Some(((key, index), value)) = first else { break };
                 page.push((key, value));
                 self.sources[index].has_head = false;
-                if !self.raise_head(index) {
+                // One that has nothing more hides no row.
+                if !self.raise_head(index) && !self.sources[index].is_exhausted() {
                     break;
                 }
             }
@@ -305,65 +359,189 @@ impl Scan {
         true
     }
 
+    /// How many rows are enough. Own deletes may hide rows of a shard, so that many more may be needed.
+    fn enough(&self) -> usize {
+        self.wanted.saturating_add(self.own_keys.len())
+    }
+
+    /// Whether there is one shard only: its first page is awaited at once, and nothing is gained by trying.
+    fn is_of_one_shard(&self) -> bool {
+        self.sources.len() == 2
+    }
+
+    /// The request for the next page of a range, of at most so many rows.
+    fn request(&self, range: KeyRange, limit: usize) -> ReadRequest {
+        // Where most rows may be left out, nobody knows how many are enough.
+        let limit = match self.slots {
+            Some(_) => limits::SCAN_PAGE_ROWS,
+            None => limit.min(limits::SCAN_PAGE_ROWS),
+        };
+        let known = self.known.lock().clone();
+        ReadRequest::Scan { range, ts: self.point.ts(), reverse: self.reverse, limit, known }
+    }
+
+    /// The same for a first page that is tried.
+    fn first_request(&self, range: KeyRange) -> ReadRequest {
+        let mut request = self.request(range, self.enough());
+        if let ReadRequest::Scan { limit, .. } = &mut request {
+            *limit = (*limit).min(limits::SCAN_TRY_ROWS);
+        }
+        request
+    }
+
+    /// Takes in the first pages of shards that this node leads. Others see to their work now and then; nothing is lost when
+    /// this is dropped meanwhile.
+    async fn try_here(&mut self) {
+        if self.is_of_one_shard() {
+            return;
+        }
+        let (mut tried, mut here) = (0_usize, self.at_hand());
+        for index in 0..self.sources.len() {
+            if !self.ordered && here >= self.wanted {
+                return;
+            }
+            let source = &self.sources[index];
+            let (Some(route), true, Some(range)) = (source.route, source.is_new, &source.rest)
+            else {
+                continue;
+            };
+            let request = self.first_request(range.clone());
+            let Some(page) = self.client.try_scan(route, &request).and_then(page_of) else {
+                continue;
+            };
+            self.sources[index].is_new = false;
+            self.take_in(index, page);
+            here += self.sources[index].rows.len();
+            tried += 1;
+            if tried.is_multiple_of(limits::SCANS_AT_A_STRETCH) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
     /// Asks each shard that has no page on its way for its next one, unless enough rows are here.
     fn ask(&mut self) {
-        // Own deletes may hide rows of a shard, so that many more may be needed.
-        let enough = self.wanted.saturating_add(self.own_keys.len());
-        let alone = self.sources.len() == 2;
-        for source in &mut self.sources {
-            let (Some(route), None) = (source.route, &source.pending) else { continue };
-            let here = source.rows.len();
+        let (enough, alone) = (self.enough(), self.is_of_one_shard());
+        let mut tries: BTreeMap<NodeId, Vec<(usize, Route, KeyRange)>> = BTreeMap::new();
+        for index in 0..self.sources.len() {
+            let source = &mut self.sources[index];
+            let (Some(route), false) = (source.route, source.is_pending) else { continue };
+            let here = source.rows.len() + usize::from(source.has_head);
             if here >= enough || here > limits::SCAN_PAGE_ROWS {
                 continue;
             }
-            // Where most rows may be left out, nobody knows how many are enough.
-            let limit = match self.slots {
-                Some(_) => limits::SCAN_PAGE_ROWS,
-                None => (enough - here).min(limits::SCAN_PAGE_ROWS),
-            };
             let Some(range) = source.rest.take() else { continue };
-            let known = self.known.lock().clone();
             source.asked = range.clone();
-            let (ts, reverse) = (self.point.ts(), self.reverse);
-            let request = ReadRequest::Scan { range, ts, reverse, limit, known };
-            let fetch = fetch(self.client.clone(), route, request, self.known.clone());
-            // A single shard's first page is awaited at once: a task of its own would only cost.
-            source.pending = Some(match alone && source.rows.is_empty() {
-                true => fetch,
-                false => spawned(&*self.client, route, fetch),
-            });
+            source.is_pending = true;
+            let is_new = std::mem::take(&mut source.is_new) && !alone;
+            let node = is_new.then(|| self.client.probable_leader(route.shard)).flatten();
+            match node {
+                Some(node) => tries.entry(node).or_default().push((index, route, range)),
+                None => self.ask_one(index, route, self.request(range, enough - here)),
+            }
+        }
+        for (node, mut sources) in tries {
+            while !sources.is_empty() {
+                let left = sources.split_off(sources.len().min(limits::SCAN_SHARDS_MAX));
+                self.try_at(node, std::mem::replace(&mut sources, left));
+            }
+        }
+    }
+
+    /// Asks the shard of a source for its next page.
+    fn ask_one(&self, index: usize, route: Route, request: ReadRequest) {
+        let at_once = self.is_of_one_shard() && self.sources[index].rows.is_empty();
+        let fetch = fetch(self.client.clone(), route, request, self.known.clone());
+        let fetch = fetch.map(move |page| Arrival::Asked(index, page)).boxed();
+        // A single shard's first page is awaited at once: a task of its own would only cost.
+        self.underway.push(match at_once {
+            true => fetch,
+            false => {
+                let what = "the node stops".into();
+                let lost = Err(Error::Unavailable { shard: route.shard, what });
+                spawned(&*self.client, fetch, Arrival::Asked(index, lost))
+            }
+        });
+    }
+
+    /// Tries to have the first pages of some sources from the node that probably leads their shards.
+    fn try_at(&self, node: NodeId, sources: Vec<(usize, Route, KeyRange)>) {
+        if let [(index, route, range)] = &sources[..] {
+            // Asked as every other page, for as many rows.
+            return self.ask_one(*index, *route, self.request(range.clone(), self.enough()));
+        }
+        let indexes: Vec<usize> = sources.iter().map(|(index, ..)| *index).collect();
+        let requests: Vec<_> = sources
+            .into_iter()
+            .map(|(_, route, range)| (route, self.first_request(range)))
+            .collect();
+        let lost = Arrival::Tried(indexes.iter().map(|index| (*index, None)).collect());
+        let client = self.client.clone();
+        let tried = async move {
+            let mut answers = client.try_scans_at(node, requests).await.into_iter();
+            let page = |index| (index, answers.next().flatten().and_then(page_of));
+            Arrival::Tried(indexes.into_iter().map(page).collect())
+        };
+        self.underway.push(spawned(&*self.client, tried.boxed(), lost));
+    }
+
+    /// Takes the rows of a page to a source.
+    fn take_in(&mut self, index: usize, (rows, rest): Page) {
+        let Scan { sources, own_keys, slots, .. } = self;
+        let Some(source) = sources.get_mut(index) else { return };
+        source.rest = rest;
+        for (key, value) in rows {
+            let is_kept = !own_keys.contains(&key) && is_wanted(slots.as_ref(), &key);
+            if is_kept && source.owns(&key) {
+                source.rows.push_back((key, value));
+            }
         }
     }
 
     /// Waits until at least one page has arrived and takes in all that have.
     async fn arrival(&mut self) -> Result<()> {
-        let Scan { sources, own_keys, slots, .. } = self;
-        let is_kept = |key: &Bytes| !own_keys.contains(key) && is_wanted(slots.as_ref(), key);
-        let moved = std::future::poll_fn(|context| {
-            let (mut arrived, mut moved) = (false, Vec::new());
-            for (index, source) in sources.iter_mut().enumerate() {
-                let Some(pending) = &mut source.pending else { continue };
-                let Poll::Ready(answer) = pending.as_mut().poll(context) else { continue };
-                source.pending = None;
-                arrived = true;
-                let (rows, rest) = match answer {
-                    Ok(page) => page,
-                    Err(Error::Moved { .. }) => {
-                        source.rest = Some(std::mem::take(&mut source.asked));
-                        moved.push(index);
-                        continue;
+        let nothing = || Error::Unavailable {
+            shard: ShardId::META,
+            what: "a scan waits for a page that nobody was asked for".into(),
+        };
+        let mut arrived = vec![self.underway.next().await.ok_or_else(nothing)?];
+        while let Some(Some(more)) = self.underway.next().now_or_never() {
+            arrived.push(more);
+        }
+        let mut moved = Vec::new();
+        for arrival in arrived {
+            match arrival {
+                Arrival::Asked(index, page) => {
+                    self.sources[index].is_pending = false;
+                    match page {
+                        Ok(page) => self.take_in(index, page),
+                        Err(Error::Moved { .. }) => {
+                            self.ask_again(index);
+                            moved.push(index);
+                        }
+                        Err(error) => return Err(error),
                     }
-                    Err(error) => return Poll::Ready(Err(error)),
-                };
-                source.rest = rest;
-                let kept = |key: &Bytes| is_kept(key) && source.owns(key);
-                let rows: Vec<_> = rows.into_iter().filter(|(key, _)| kept(key)).collect();
-                source.rows.extend(rows);
+                }
+                Arrival::Tried(pages) => {
+                    for (index, page) in pages {
+                        self.sources[index].is_pending = false;
+                        match page {
+                            Some(page) => self.take_in(index, page),
+                            None => self.ask_again(index),
+                        }
+                    }
+                }
             }
-            if arrived { Poll::Ready(Ok(moved)) } else { Poll::Pending }
-        })
-        .await?;
+        }
+        // In the order of the sources, whatever came first.
+        moved.sort_unstable();
         moved.into_iter().try_for_each(|index| self.divide(index))
+    }
+
+    /// Gives a source back what it had asked for and did not get.
+    fn ask_again(&mut self, index: usize) {
+        let source = &mut self.sources[index];
+        source.rest = Some(std::mem::take(&mut source.asked));
     }
 
     /// Puts the shards that own a source's slots now in its place. The source itself, which may have rows that were not
@@ -387,6 +565,7 @@ impl Scan {
     /// Drops everything that is left.
     fn stop(&mut self) {
         self.wanted = 0;
+        self.underway.clear();
         self.sources.clear();
         self.heads.clear();
     }
@@ -398,25 +577,28 @@ fn common(one: SlotRange, other: SlotRange) -> SlotRange {
 }
 
 /// One page of one shard, resolving locks.
-fn fetch(
+async fn fetch(
     client: Arc<dyn ShardClient>,
     route: Route,
     mut request: ReadRequest,
     known: Known,
-) -> PageFuture {
-    Box::pin(async move {
-        let wait = LockWait::patient();
-        let answer = resolve::read_with(&*client, route, &mut request, wait).await?;
-        learn(&known, request);
-        match answer {
-            ReadResponse::Page { rows, rest } => {
-                Ok((rows.into_iter().map(|(key, version)| (key, version.value)).collect(), rest))
-            }
-            ReadResponse::Values(_)
-            | ReadResponse::Changed { .. }
-            | ReadResponse::OldestLock { .. } => Err(wrong_answer(route.shard)),
+) -> Result<Page> {
+    let wait = LockWait::patient();
+    let answer = resolve::read_with(&*client, route, &mut request, wait).await?;
+    learn(&known, request);
+    page_of(answer).ok_or_else(|| wrong_answer(route.shard))
+}
+
+/// The page that a shard has answered with; `None` when it is an answer to something else.
+fn page_of(answer: ReadResponse) -> Option<Page> {
+    match answer {
+        ReadResponse::Page { rows, rest } => {
+            Some((rows.into_iter().map(|(key, version)| (key, version.value)).collect(), rest))
         }
-    })
+        ReadResponse::Values(_)
+        | ReadResponse::Changed { .. }
+        | ReadResponse::OldestLock { .. } => None,
+    }
 }
 
 /// Keeps what a page has learned for the others.
@@ -430,17 +612,18 @@ fn learn(known: &Known, mut request: ReadRequest) {
     }
 }
 
-/// The same, running on even while nobody polls the scan.
-fn spawned(client: &dyn ShardClient, route: Route, fetch: PageFuture) -> PageFuture {
-    let (answer, page) = oneshot::channel();
+/// Work that runs on even while nobody polls the scan; `lost` when the node stops before it is done.
+fn spawned(
+    client: &dyn ShardClient,
+    work: BoxFuture<'static, Arrival>,
+    lost: Arrival,
+) -> BoxFuture<'static, Arrival> {
+    let (answer, arrival) = oneshot::channel();
     client.spawn(Box::pin(async move {
         // Nobody waits any more when the scan was dropped.
-        let _ = answer.send(fetch.await);
+        let _ = answer.send(work.await);
     }));
-    Box::pin(async move {
-        let stopped = || Error::Unavailable { shard: route.shard, what: "the node stops".into() };
-        page.await.unwrap_or_else(|_| Err(stopped()))
-    })
+    Box::pin(async move { arrival.await.unwrap_or(lost) })
 }
 
 /// Whether a key lies in a wanted slot. One that has none is passed on: whoever reads it finds it corrupt.
