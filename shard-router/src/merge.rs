@@ -71,7 +71,7 @@ pub fn neighbours(
     let pairs = state.map.data_shards().windows(2);
     let told = pairs.map(|pair| {
         let (left, right) = (&pair[0], &pair[1]);
-        let size = |id| seen.sizes.get(&id).map_or(0, |size| size.bytes);
+        let size = |id: ShardId| seen.sizes.get(&id).map_or(0, |size| size.bytes);
         let bytes = size(left.id).saturating_add(size(right.id));
         Neighbours { left: left.id, right: right.id, bytes, cold: look.cold(left, right) }
     });
