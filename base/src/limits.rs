@@ -682,6 +682,24 @@ pub const PLACEMENT_POLICIES_MAX: usize = 256;
 pub const PLACEMENT_FOLLOWERS_MAX: u32 = 6;
 /// Merges that the cluster has under way.
 pub const MERGES_MAX: usize = 2;
+/// Merges that may be under way when the cluster begins one by itself, that one included: a command finds room.
+pub const AUTO_MERGES_MAX: usize = 1;
+/// Two neighbours are small when both together hold no more than one in so many parts of the size above which a shard is
+/// split. The space between keeps shards from being merged and split by turns.
+pub const AUTO_MERGE_BYTES_PARTS: u64 = 4;
+/// They are idle when the requests of both together take no more than one in so many parts of the CPU above which a shard is
+/// split.
+pub const AUTO_MERGE_CPU_PARTS: u32 = 10;
+/// How long both have to be small and idle, without a break.
+pub const AUTO_MERGE_WAIT: Duration = Duration::from_secs(1800);
+/// How long a shard is not merged by itself after it was split: whatever it was split for may come again tomorrow.
+pub const AUTO_MERGE_SPLIT_REST: Duration = Duration::from_secs(24 * 3600);
+/// Data shards for each active node, below which nothing merges by itself: each node is to lead one.
+pub const AUTO_MERGE_SHARDS_PER_NODE: usize = 1;
+/// How often the coordinator looks for neighbours to merge.
+pub const AUTO_MERGE_LOOK: Duration = Duration::from_secs(10);
+/// Time between two such looks after which what was seen before does not count any more.
+pub const AUTO_MERGE_LOOK_LATE: Duration = Duration::from_secs(30);
 /// How long ALTER SHARD … MERGE waits until the shard map names one shard.
 pub const MERGE_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long a request that met a shard with other slots than it thought waits for a newer shard map.
@@ -817,6 +835,17 @@ const _: () = {
         MERGE_ASK_WAIT_MAX.as_millis() > PROPOSE_WAIT_MAX.as_millis() + MERGE_DRAIN_MAX.as_millis()
     );
     assert!(MERGE_LEFT_MAX <= MERGE_CHANGES_A_STEP as u64);
+    assert!(AUTO_MERGES_MAX < MERGES_MAX, "an administrator's merge finds room");
+    assert!(
+        AUTO_MERGE_BYTES_PARTS >= 4 && AUTO_MERGE_CPU_PARTS >= 4,
+        "what was merged is far from being split, and the halves of what was split from being merged"
+    );
+    assert!(AUTO_MERGE_SPLIT_REST.as_millis() > SPLIT_REST.as_millis());
+    assert!(AUTO_MERGE_LOOK_LATE.as_millis() > 2 * AUTO_MERGE_LOOK.as_millis());
+    assert!(
+        AUTO_MERGE_LOOK.as_millis() <= LOAD_RATE_STEPS as u128 * LOAD_STEP.as_millis(),
+        "no load falls between two looks"
+    );
     assert!(
         COLLECT_STEP_BYTES as usize + ENTRY_BYTES_MAX + LOCK_HANDOVER_BYTES_MAX < MESSAGE_BYTES_MAX
     );

@@ -67,6 +67,10 @@ fn a_node_that_joins_takes_its_share_under_writes() {
 
     let rate = done(&cluster, &["rebalance", "set-rate", "8"]);
     assert!(rate.contains('8'), "{rate}");
+    for switch in ["on", "off"] {
+        let merging = done(&cluster, &["rebalance", "auto-merge", switch, "-o", "json"]);
+        assert!(merging.contains(&format!("\"auto_merge\":\"{switch}\"")), "{merging}");
+    }
     let resumed = done(&cluster, &["rebalance", "resume"]);
     assert!(!resumed.contains("paused"), "{resumed}");
     become_even(&runtime, &cluster, 5);

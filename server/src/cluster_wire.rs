@@ -146,15 +146,15 @@ pub fn job_from_pb(record: pb::JobRecord) -> Result<(ShardId, Job)> {
 
 /// How nodes may be evened out, to its message; nothing when nobody has said.
 pub fn rebalance_to_pb(settings: RebalanceSettings) -> Option<pb::RebalanceRecord> {
-    let RebalanceSettings { paused, moves_at_once } = settings;
+    let RebalanceSettings { paused, moves_at_once, auto_merge } = settings;
     let said = settings != RebalanceSettings::default();
-    said.then_some(pb::RebalanceRecord { paused, moves_at_once })
+    said.then_some(pb::RebalanceRecord { paused, moves_at_once, auto_merge })
 }
 
 /// How nodes may be evened out, from its message.
 fn rebalance_from_pb(record: Option<pb::RebalanceRecord>) -> RebalanceSettings {
-    let record = record.unwrap_or_default();
-    RebalanceSettings { paused: record.paused, moves_at_once: record.moves_at_once }
+    let pb::RebalanceRecord { paused, moves_at_once, auto_merge } = record.unwrap_or_default();
+    RebalanceSettings { paused, moves_at_once, auto_merge }
 }
 
 /// A split to its message.
@@ -404,7 +404,7 @@ mod tests {
             jobs: (0..STEPS.len())
                 .map(|at| (ShardId(at as u64), job(at)))
                 .collect::<BTreeMap<_, _>>(),
-            rebalance: RebalanceSettings { paused: true, moves_at_once: 3 },
+            rebalance: RebalanceSettings { paused: true, moves_at_once: 3, auto_merge: true },
             splits: BTreeMap::from([(ShardId(4), split())]),
             merges: BTreeMap::from([(ShardId(2), merge())]),
             origins: BTreeMap::from([(ShardId(2), origin())]),

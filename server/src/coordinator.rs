@@ -54,7 +54,7 @@ pub struct Coordinator {
     pub members: Arc<Members>,
     /// Begins and drives splits.
     pub splitter: Arc<Splitter>,
-    /// Drives merges.
+    /// Begins and drives merges.
     pub merger: Arc<Merger>,
     /// Time.
     pub clock: SharedClock,
@@ -82,7 +82,7 @@ pub struct CoordinatorParts {
     pub members: Arc<Members>,
     /// Begins and drives splits.
     pub splitter: Arc<Splitter>,
-    /// Drives merges.
+    /// Begins and drives merges.
     pub merger: Arc<Merger>,
     /// Time.
     pub clock: SharedClock,
@@ -157,8 +157,10 @@ impl Coordinator {
         let seen = Seen { sizes: &sizes, loads: &loads };
         let splits = self.splitter.plan(state, &self.health(state), seen);
         let (bytes_max, cpu_max) = self.splitter.bounds();
+        let merges = self.merger.neighbours(state, &self.health(state), seen, (bytes_max, cpu_max));
         let rebalance = self.rebalance(state);
-        let plans = Plans { splits: &splits, rebalance: &rebalance, bytes_max, cpu_max };
+        let (splits, merges) = (&splits, merges.as_slice());
+        let plans = Plans { splits, merges, rebalance: &rebalance, bytes_max, cpu_max };
         why::why(state, shard, seen, plans)
     }
 
@@ -222,6 +224,7 @@ impl Coordinator {
             notes.insert(*shard, note);
         }
         notes.extend(self.splitter.look(&self.health(&state)).await);
+        self.merger.begin_due(&self.health(&state), self.splitter.bounds()).await;
         notes.extend(self.merger.look());
         *self.notes.lock() = notes;
         Ok(())

@@ -84,7 +84,7 @@ async fn a_change_makes_one_new_version_and_nothing_makes_none() {
 #[tokio::test]
 async fn settings_are_kept_and_other_changes_leave_them_alone() {
     let store = store().await;
-    let settings = RebalanceSettings { paused: true, moves_at_once: 2 };
+    let settings = RebalanceSettings { paused: true, moves_at_once: 2, auto_merge: true };
     let set = |state: &mut ClusterState| {
         state.rebalance = settings;
         Ok(())

@@ -1,5 +1,5 @@
-//! What administrators ask of evening out: pause, resume, how many moves at once, what happens next and why, and
-//! one move by hand.
+//! What administrators ask of evening out: pause, resume, how many moves at once, whether cold neighbours merge by themselves,
+//! what happens next and why, and one move by hand.
 //!
 //! Asking only changes the cluster's records: the settings, or a job. The coordinator does the work, and whoever asked
 //! may go away. Any node can say what happens next: the plan follows from what every node knows.
@@ -79,6 +79,7 @@ pub fn standing(state: &ClusterState, plan: &Rebalance) -> RebalanceRow {
         moves_under_way: under_way as u32,
         replicas_left: plan.replicas_left,
         leaders_left,
+        auto_merge: state.rebalance.auto_merge,
         why,
     }
 }
@@ -124,6 +125,7 @@ fn next_settings(
     match action {
         RebalanceAction::Pause => Ok(RebalanceSettings { paused: true, ..settings }),
         RebalanceAction::Resume => Ok(RebalanceSettings { paused: false, ..settings }),
+        RebalanceAction::AutoMerge(auto_merge) => Ok(RebalanceSettings { auto_merge, ..settings }),
         RebalanceAction::Moves(moves) if (1..=REBALANCE_MOVES_MAX as u64).contains(&moves) => {
             Ok(RebalanceSettings { moves_at_once: moves as u32, ..settings })
         }
@@ -187,11 +189,15 @@ mod tests {
 
     #[test]
     fn settings_change_one_by_one_and_rates_without_sense_are_refused() {
-        use RebalanceAction::{Moves, Pause, Resume};
+        use RebalanceAction::{AutoMerge, Moves, Pause, Resume};
         let paused = next_settings(RebalanceSettings::default(), Pause).unwrap();
-        assert_eq!(paused, RebalanceSettings { paused: true, moves_at_once: 0 });
+        let expected = RebalanceSettings { paused: true, ..RebalanceSettings::default() };
+        assert_eq!(paused, expected);
         let slow = next_settings(paused, Moves(1)).unwrap();
-        assert_eq!(slow, RebalanceSettings { paused: true, moves_at_once: 1 });
+        assert_eq!(slow, RebalanceSettings { moves_at_once: 1, ..expected });
+        let merging = next_settings(slow, AutoMerge(true)).unwrap();
+        assert_eq!(merging, RebalanceSettings { auto_merge: true, ..slow });
+        assert_eq!(next_settings(merging, AutoMerge(false)), Ok(slow));
         assert_eq!(next_settings(slow, Resume).unwrap().moves(), 1);
         assert!(next_settings(slow, Moves(0)).unwrap_err().contains("rebalance pause"));
         assert!(next_settings(slow, Moves(1000)).unwrap_err().contains("ask for 1 to 8"));
@@ -210,6 +216,9 @@ mod tests {
         state.rebalance.paused = true;
         let line = standing(&state, &plan(&state, 4));
         assert_eq!((line.state.as_str(), line.replicas_left), ("paused", 6));
+        assert!(!line.auto_merge, "off until somebody turns it on");
+        state.rebalance.auto_merge = true;
+        assert!(standing(&state, &plan(&state, 4)).auto_merge);
     }
 
     #[test]

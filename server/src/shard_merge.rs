@@ -1,10 +1,11 @@
-//! Merges of neighbouring shards: begun by command, then driven until the shard map names one shard, or the merge is undone.
+//! Merges of neighbouring shards: begun by command or because both have been cold for a while, then driven until the shard map
+//! names one shard, or the merge is undone.
 //!
 //! ```text
-//! asked ─> job in the meta shard ─> MergeShards, again and again ─> left's leader (txn::shard::Shard::merge)
-//!                                                                     │ MergeAsk … ─> right's leader
-//!    map: left [a,c), right and the job are gone ◄── taken ───────────┤
-//!    the job is gone ◄── right thawed ◄── undone ─────────────────────┘
+//! asked, planned ─> job in the meta shard ─> MergeShards, again and again ─> left's leader (txn::shard::Shard::merge)
+//!                                                                              │ MergeAsk … ─> right's leader
+//!    map: left [a,c), right and the job are gone ◄── taken ────────────────────┤
+//!    the job is gone ◄── right thawed ◄── undone ──────────────────────────────┘
 //! ```
 //!
 //! Which of both it is, is decided by one entry of left's log and answered by whoever leads it. So every question can be
@@ -15,8 +16,8 @@
 //! 2. Right is thawed only after left has said that the merge is undone, and the job stands until it is.
 //! 3. One question per merge is under way on a node.
 //!
-//! Not here: what a job says (`shard_router::merge_job`), how rows come over (`txn`), how replicas of the right shard go
-//! (`replicas`: they are not in the map any more).
+//! Not here: which neighbours are cold (`shard_router::merge`), what a job says (`shard_router::merge_job`), how rows come over
+//! (`txn`), how replicas of the right shard go (`replicas`: they are not in the map any more).
 
 use crate::cluster_wire as cw;
 use crate::directory::Directory;
@@ -33,6 +34,9 @@ use base::{NodeId, ShardId, SharedClock, SlotRange};
 use engine::mvcc::Sides;
 use parking_lot::Mutex;
 use proto::node as pb;
+use shard_router::merge::{self, Bounds, Neighbours, Waits};
+use shard_router::repair::Health;
+use shard_router::split::Seen;
 use shard_router::{ClusterState, MergeJob};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -61,6 +65,8 @@ pub struct Merger {
     driving: Mutex<BTreeSet<ShardId>>,
     /// How far each has come, or what it waits for.
     notes: Mutex<BTreeMap<ShardId, String>>,
+    /// Since when neighbours have been cold, as far as this node coordinates.
+    waits: Mutex<Waits>,
 }
 
 /// What came of a merge that was asked for.
@@ -77,7 +83,8 @@ pub enum Asked {
 impl Merger {
     /// Does nothing until it is asked.
     pub fn new(parts: MergerParts) -> Arc<Merger> {
-        Arc::new(Merger { parts, driving: Mutex::default(), notes: Mutex::default() })
+        let (driving, notes, waits) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(Merger { parts, driving, notes, waits })
     }
 
     /// Has a shard take its right neighbour in, by command. Answers which one that is, once it is over, or after
@@ -86,26 +93,7 @@ impl Merger {
     /// # Errors
     /// A sentence: why not, and what to do.
     pub async fn merge(&self, left: ShardId) -> Result<(ShardId, Asked), String> {
-        let meta = &self.parts.meta;
-        let seen = meta.load().await.map_err(not_taken)?;
-        let seen = seen.ok_or("the cluster has only just begun; ask again")?;
-        seen.may_merge(left)?;
-        // The right one's leave the map.
-        meta.retire_ids(&seen).await.map_err(not_taken)?;
-        let unix_ms = self.parts.clock.unix_ms();
-        let change = meta.change(|state| {
-            let version = state.version + 1;
-            state.begin_merge(left, version, unix_ms).map(|_| ())
-        });
-        let state = change.await.map_err(|error| match error {
-            ChangeError::Refused(why) => why,
-            ChangeError::Meta(error) => not_taken(error),
-            error @ ChangeError::NotBegun => format!("{error}; ask again"),
-        })?;
-        let job = state.merges.get(&left).copied();
-        self.parts.gossip.adopt(state);
-        let job = job.ok_or("the merge was not written down; ask again")?;
-        tracing::info!(shard = %left, right = %job.right, "a shard is to take its right neighbour in");
+        let job = self.begin(left, |_| Ok(())).await?;
         let over = tokio::time::timeout(MERGE_WAIT_MAX, async {
             while self.stands(left, &job) {
                 tokio::time::sleep(SPLIT_LOOK).await;
@@ -118,6 +106,71 @@ impl Merger {
             true => Asked::Undone,
         };
         Ok((job.right, asked))
+    }
+
+    /// Which neighbours are cold, by what is seen of them and by the bounds, of bytes and of CPU, above which shards are split.
+    pub fn neighbours(
+        &self,
+        state: &ClusterState,
+        health: &Health,
+        seen: Seen<'_>,
+        (split_bytes, split_cpu): (Option<u64>, Option<u32>),
+    ) -> Vec<Neighbours> {
+        let bounds = Bounds { split_bytes, split_cpu, unix_ms: self.parts.clock.unix_ms() };
+        merge::neighbours(state, health, seen, bounds)
+    }
+
+    /// Begins the merges of neighbours that have been cold for long enough, on the node that coordinates, where an administrator
+    /// has turned that on.
+    pub async fn begin_due(&self, health: &Health, split_above: (Option<u64>, Option<u32>)) {
+        let state = self.parts.directory.state();
+        let now = self.parts.clock.monotonic();
+        let wanted = state.rebalance.auto_merge && !state.rebalance.paused;
+        if !wanted || !self.waits.lock().is_time(now) {
+            return;
+        }
+        let (sizes, loads) = (self.parts.gossip.sizes(), self.parts.gossip.loads());
+        let seen = Seen { sizes: &sizes, loads: &loads };
+        let neighbours = self.neighbours(&state, health, seen, split_above);
+        let due = self.waits.lock().due(&state, &neighbours, now);
+        for (left, right, why) in due {
+            match self.begin(left, |state| merge::still_wanted(state, left, right)).await {
+                Ok(_) => tracing::info!(shard = %left, %right, %why, "two neighbours are cold"),
+                // The next look tries again.
+                Err(error) => tracing::info!(shard = %left, %error, "a merge cannot begin"),
+            }
+        }
+    }
+
+    /// Writes a job down, if that is allowed by the records as they are then.
+    async fn begin(
+        &self,
+        left: ShardId,
+        allowed: impl Fn(&ClusterState) -> Result<(), String>,
+    ) -> Result<MergeJob, String> {
+        let meta = &self.parts.meta;
+        let seen = meta.load().await.map_err(not_taken)?;
+        let seen = seen.ok_or("the cluster has only just begun; ask again")?;
+        seen.may_merge(left)?;
+        allowed(&seen)?;
+        // The right one's leave the map.
+        meta.retire_ids(&seen).await.map_err(not_taken)?;
+        let unix_ms = self.parts.clock.unix_ms();
+        let change = meta.change(|state| {
+            allowed(state)?;
+            let version = state.version + 1;
+            state.begin_merge(left, version, unix_ms).map(|_| ())
+        });
+        let state = change.await.map_err(|error| match error {
+            ChangeError::Refused(why) => why,
+            ChangeError::Meta(error) => not_taken(error),
+            error @ ChangeError::NotBegun => format!("{error}; ask again"),
+        })?;
+        let job = state.merges.get(&left).copied();
+        self.parts.gossip.adopt(state);
+        let job = job.ok_or("the merge was not written down; ask again")?;
+        tracing::info!(shard = %left, right = %job.right, "a shard is to take its right neighbour in");
+        Ok(job)
     }
 
     /// Whether a merge is not over, as far as is known here.

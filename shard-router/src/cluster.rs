@@ -154,13 +154,15 @@ pub struct Job {
     pub started_unix_ms: u64,
 }
 
-/// How the cluster may even nodes out.
+/// How the cluster may even nodes out, and whether it merges shards by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RebalanceSettings {
     /// Nothing is begun; what is under way is finished.
     pub paused: bool,
     /// Replicas that move at once, at most; 0 when nobody has said.
     pub moves_at_once: u32,
+    /// Neighbours that are cold become one shard by themselves; what is under way is finished.
+    pub auto_merge: bool,
 }
 
 impl RebalanceSettings {

@@ -4,7 +4,8 @@
 //! `balance` (who should lead), `cluster` (nodes, map and changes of members), `repair` (who must be
 //! replaced, and where the successor goes), `rebalance` (what evens nodes out), `change` (the next step of such a
 //! change), `split_job` (a shard becomes two), `load` (how busy shards are and where), `split` (which shards should become two),
-//! `merge_job` (two become one), `policy` (which nodes may hold and lead what), `why` (what planners think of a shard), `error`.
+//! `merge_job` (two become one), `merge` (which two should), `policy` (which nodes may hold and lead what), `why` (what planners
+//! think of a shard), `error`.
 //!
 //! Not here: who keeps the map (the meta shard, through `txn`), who carries plans out (`server`).
 
@@ -13,6 +14,7 @@ pub mod change;
 pub mod cluster;
 pub mod error;
 pub mod load;
+pub mod merge;
 pub mod merge_job;
 pub mod placement;
 pub mod policy;

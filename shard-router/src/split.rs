@@ -118,8 +118,8 @@ impl Planner<'_> {
         for info in state.map.shards() {
             let edge = state.placement.edge(info.slots).filter(|_| self.is_concerned(info.id));
             let Some(edge) = edge else { continue };
-            let outcome =
-                self.is_sound(info.id).and_then(|()| state.may_split(info.id, Some(edge)));
+            let sound = is_sound(state, self.health, info.id);
+            let outcome = sound.and_then(|()| state.may_split(info.id, Some(edge)));
             let (why, figure) = ("another placement policy begins there", format!("slot {edge}"));
             self.note(info.id, outcome, why, ("under several placement policies", figure.as_str()));
         }
@@ -225,22 +225,25 @@ impl Planner<'_> {
                 false => "it has just been split: its load is to be measured anew".into(),
             });
         }
-        self.is_sound(shard)
+        is_sound(state, self.health, shard)
     }
+}
 
-    /// Whether all replicas of a shard are there.
-    fn is_sound(&self, shard: ShardId) -> Result<(), String> {
-        let state = self.state;
-        let replicas = state.map.shard(shard).map_or(&[][..], |info| info.replicas.as_slice());
-        let sound = |replica, node| {
-            state.node_state(node) != NodeState::Left
-                && self.health.alive.contains(&node)
-                && !self.health.lost.contains(&(shard, replica))
-        };
-        match replicas.iter().find(|(replica, node)| !sound(*replica, *node)) {
-            Some((_, node)) => Err(format!("its replica on node {} is away", node.0)),
-            None => Ok(()),
-        }
+/// Whether all replicas of a shard are there.
+pub(crate) fn is_sound(
+    state: &ClusterState,
+    health: &Health,
+    shard: ShardId,
+) -> Result<(), String> {
+    let replicas = state.map.shard(shard).map_or(&[][..], |info| info.replicas.as_slice());
+    let sound = |replica, node| {
+        state.node_state(node) != NodeState::Left
+            && health.alive.contains(&node)
+            && !health.lost.contains(&(shard, replica))
+    };
+    match replicas.iter().find(|(replica, node)| !sound(*replica, *node)) {
+        Some((_, node)) => Err(format!("its replica on node {} is away", node.0)),
+        None => Ok(()),
     }
 }
 

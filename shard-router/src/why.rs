@@ -5,6 +5,7 @@
 //! size       it holds 21 GiB; above 16 GiB it is split
 //! load       its requests take 12 % of a core; above 50 % for 60 s it is split
 //! split      it is too large (21 GiB), but its replica on node 3 is away
+//! merge      cold: may merge with s4 when auto-merge is on: together they hold 1 GiB and take 0 % of a core
 //! placement  nodes 2, 1, 3 hold its replicas; node 2 is to lead it
 //! balance    it stays where it is for now: repairs come first: …
 //! ```
@@ -12,16 +13,19 @@
 //! Nothing is decided here: it tells the plans that it is given.
 
 use crate::cluster::ClusterState;
+use crate::merge::Neighbours;
 use crate::rebalance::Rebalance;
 use crate::split::{Seen, Splits, gib, percent};
 use base::ShardId;
-use base::limits::{LOAD_STEP, SPLIT_CPU_STEPS};
+use base::limits::{AUTO_MERGE_WAIT, LOAD_STEP, SPLIT_CPU_STEPS};
 
 /// What was planned, and by which bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Plans<'a> {
     /// Which shards become two.
     pub splits: &'a Splits,
+    /// Which neighbours are cold.
+    pub merges: &'a [Neighbours],
     /// What evens nodes out.
     pub rebalance: &'a Rebalance,
     /// Bytes above which a shard is split; none: never by itself.
@@ -66,6 +70,7 @@ pub fn why(
         line("size", size(shard, seen, plans)),
         line("load", load(shard, seen, plans)),
         line("split", split(state, shard, plans)),
+        line("merge", merge(state, shard, plans)),
         line("placement", placement),
         line("balance", balance(state, shard, plans.rebalance)),
     ])
@@ -125,6 +130,40 @@ fn split(state: &ClusterState, shard: ShardId, plans: Plans<'_>) -> String {
     }
 }
 
+fn merge(state: &ClusterState, shard: ShardId, plans: Plans<'_>) -> String {
+    if shard == ShardId::META {
+        return "the meta shard is never merged".to_string();
+    }
+    if let Some(why) = state.merging(shard) {
+        return format!("it {why}");
+    }
+    let beside = |pair: &&Neighbours| pair.left == shard || pair.right == shard;
+    let other = |pair: &Neighbours| if pair.left == shard { pair.right } else { pair.left };
+    let pairs = || plans.merges.iter().filter(beside);
+    let cold = pairs().find_map(|pair| Some((other(pair), pair.cold.as_ref().ok()?)));
+    let Some((with, why)) = cold else {
+        let apart = pairs().filter_map(|pair| {
+            let why = pair.cold.as_ref().err()?;
+            Some(format!("with {}: {why}", other(pair)))
+        });
+        let apart: Vec<String> = apart.collect();
+        return match apart.is_empty() {
+            true => "it has no neighbour".to_string(),
+            false => format!("it stays apart; {}", apart.join("; ")),
+        };
+    };
+    let minutes = AUTO_MERGE_WAIT.as_secs() / 60;
+    match (state.rebalance.auto_merge, state.rebalance.paused) {
+        (false, _) => format!("cold: may merge with {with} when auto-merge is on: {why}"),
+        (true, false) => {
+            format!("cold: may merge with {with} once both have been so for {minutes} min: {why}")
+        }
+        (true, true) => format!(
+            "cold: may merge with {with}: {why}; but evening out is paused (precinct rebalance resume)"
+        ),
+    }
+}
+
 fn balance(state: &ClusterState, shard: ShardId, plan: &Rebalance) -> String {
     if let Some(why) = plan.held.get(&shard) {
         return format!("it stays as it is for now: {why}");
@@ -153,6 +192,7 @@ mod tests {
     use super::*;
     use crate::cluster::tests::{job, state};
     use crate::load::ShardLoad;
+    use crate::merge::{Bounds, neighbours};
     use crate::rebalance::{Limits, rebalance};
     use crate::repair::Health;
     use crate::split::{ShardSize, Wanted, splits_by_load};
@@ -170,8 +210,12 @@ mod tests {
         let wanted = Wanted { bytes_max: Some(16 << 30), unix_ms: 1_000_000_000 };
         let splits = splits_by_load(state, &health, seen, wanted, Some(500));
         let plan = rebalance(state, &health, &BTreeMap::new(), Limits::of(state.rebalance));
+        let bounds =
+            Bounds { split_bytes: wanted.bytes_max, split_cpu: Some(500), unix_ms: wanted.unix_ms };
+        let merges = neighbours(state, &health, seen, bounds);
         let plans = Plans {
             splits: &splits,
+            merges: &merges,
             rebalance: &plan,
             bytes_max: wanted.bytes_max,
             cpu_max: Some(500),
@@ -198,7 +242,54 @@ mod tests {
         let lines = told(&state, 2, 3);
         assert!(lines["size"].starts_with("its size is not known"), "{lines:?}");
         assert_eq!(lines["split"], "none is planned");
+        assert_eq!(lines["merge"], "it stays apart; with s1: the size of s2 is not known");
         assert!(told(&state, 0, 3)["load"].contains("never split"));
+    }
+
+    #[test]
+    fn a_cold_neighbour_is_told_with_what_it_waits_for() {
+        let mut state = state(3, 3, 4);
+        let pair = |left, right, cold: Result<&str, &str>| Neighbours {
+            left: ShardId(left),
+            right: ShardId(right),
+            bytes: 0,
+            cold: cold.map(str::to_string).map_err(str::to_string),
+        };
+        let merges = [
+            pair(1, 2, Err("together they hold 9 GiB, more than 4 GiB")),
+            pair(2, 3, Ok("together they hold 2 GiB and take 1 % of a core")),
+            pair(3, 4, Err("the load of s4 is not known")),
+        ];
+        let told = |state: &ClusterState, shard| {
+            let seen = Seen { sizes: &BTreeMap::new(), loads: &BTreeMap::new() };
+            let plans = Plans {
+                splits: &Splits::default(),
+                merges: &merges,
+                rebalance: &Rebalance::default(),
+                bytes_max: None,
+                cpu_max: None,
+            };
+            let lines = why(state, ShardId(shard), seen, plans).unwrap();
+            lines.into_iter().find(|line| line.topic == "merge").unwrap().text
+        };
+        let why = "together they hold 2 GiB and take 1 % of a core";
+        let off = format!("cold: may merge with s3 when auto-merge is on: {why}");
+        assert_eq!(told(&state, 2), off);
+        assert!(told(&state, 3).starts_with("cold: may merge with s2 when"));
+        assert_eq!(
+            told(&state, 1),
+            "it stays apart; with s2: together they hold 9 GiB, more than 4 GiB"
+        );
+        assert_eq!(told(&state, 4), "it stays apart; with s3: the load of s4 is not known");
+        assert_eq!(told(&state, 0), "the meta shard is never merged");
+        state.rebalance.auto_merge = true;
+        let on = format!("cold: may merge with s3 once both have been so for 30 min: {why}");
+        assert_eq!(told(&state, 2), on);
+        state.rebalance.paused = true;
+        assert!(told(&state, 2).ends_with("is paused (precinct rebalance resume)"));
+        state.begin_merge(ShardId(2), 7, 0).unwrap();
+        assert_eq!(told(&state, 2), "it takes shard 3 in");
+        assert_eq!(told(&state, 3), "it is being taken in by shard 2");
     }
 
     #[test]
@@ -215,6 +306,7 @@ mod tests {
         let seen = Seen { sizes: &BTreeMap::new(), loads: &BTreeMap::new() };
         let plans = Plans {
             splits: &Splits::default(),
+            merges: &[],
             rebalance: &Rebalance::default(),
             bytes_max: None,
             cpu_max: None,

@@ -398,6 +398,8 @@ pub struct RebalanceRow {
     pub replicas_left: u64,
     /// Shards that get another preferred leader next.
     pub leaders_left: u64,
+    /// Whether neighbours that are cold become one shard by themselves.
+    pub auto_merge: bool,
     /// What is waited for; empty when nothing is.
     pub why: String,
 }

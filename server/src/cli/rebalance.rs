@@ -6,7 +6,7 @@ use super::Failure;
 use super::node::{ask, print_rows};
 use super::sql::Server;
 use super::status::Output;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// Arguments of `precinct rebalance`.
 #[derive(Debug, Args)]
@@ -25,6 +25,8 @@ enum Action {
     Resume(Look),
     /// Say how many replicas may move at once
     SetRate(SetRate),
+    /// Say whether neighbours that are small and idle become one shard by themselves
+    AutoMerge(AutoMerge),
     /// Say what moves next, what stays where it is, and why
     Explain(Look),
 }
@@ -46,6 +48,33 @@ struct SetRate {
     look: Look,
 }
 
+#[derive(Debug, Args)]
+struct AutoMerge {
+    /// Whether they do
+    #[arg(value_enum)]
+    switch: Switch,
+    #[command(flatten)]
+    look: Look,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    /// They do, after a while
+    On,
+    /// Only by command
+    Off,
+}
+
+impl Switch {
+    /// As SQL has it.
+    fn word(self) -> &'static str {
+        match self {
+            Switch::On => "ON",
+            Switch::Off => "OFF",
+        }
+    }
+}
+
 /// Runs `precinct rebalance`.
 pub fn run(args: &RebalanceArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -57,6 +86,9 @@ pub fn run(args: &RebalanceArgs) -> Result<(), Failure> {
         Action::Pause(look) => (look, "ALTER REBALANCE PAUSE".to_string()),
         Action::Resume(look) => (look, "ALTER REBALANCE RESUME".to_string()),
         Action::SetRate(rate) => (&rate.look, format!("ALTER REBALANCE MOVES {}", rate.moves)),
+        Action::AutoMerge(wish) => {
+            (&wish.look, format!("ALTER REBALANCE AUTO_MERGE {}", wish.switch.word()))
+        }
         Action::Explain(look) => (look, "SHOW REBALANCE PLAN".to_string()),
     };
     runtime.block_on(async {

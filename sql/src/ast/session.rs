@@ -676,6 +676,8 @@ pub enum RebalanceAction {
     Resume,
     /// MOVES n: so many replicas move at once, at most.
     Moves(u64),
+    /// AUTO_MERGE ON or OFF: whether neighbours that are cold become one shard by themselves.
+    AutoMerge(bool),
 }
 
 /// What ADMIN … DDL JOBS wants of jobs.

@@ -72,10 +72,15 @@ impl Parser<'_> {
             }
             "REBALANCE" => {
                 self.at += 2;
-                let action = match self.accept_any(&["PAUSE", "RESUME", "MOVES"]) {
+                let words = ["PAUSE", "RESUME", "MOVES", "AUTO_MERGE"];
+                let action = match self.accept_any(&words) {
                     Some("PAUSE") => RebalanceAction::Pause,
                     Some("RESUME") => RebalanceAction::Resume,
-                    Some(_) => RebalanceAction::Moves(self.number()?),
+                    Some("MOVES") => RebalanceAction::Moves(self.number()?),
+                    Some(_) => match self.accept_any(&["ON", "OFF"]) {
+                        Some(word) => RebalanceAction::AutoMerge(word == "ON"),
+                        None => return Err(self.error()),
+                    },
                     None => return Err(self.error()),
                 };
                 Ok(Statement::AlterRebalance(action))

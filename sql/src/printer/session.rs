@@ -101,6 +101,8 @@ impl Printer {
                     RebalanceAction::Pause => self.text("PAUSE"),
                     RebalanceAction::Resume => self.text("RESUME"),
                     RebalanceAction::Moves(moves) => self.text(&format!("MOVES {moves}")),
+                    RebalanceAction::AutoMerge(true) => self.text("AUTO_MERGE ON"),
+                    RebalanceAction::AutoMerge(false) => self.text("AUTO_MERGE OFF"),
                 }
             }
             Statement::SplitShard { shard, at } => {

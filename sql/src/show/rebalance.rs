@@ -16,6 +16,7 @@ pub(super) fn standing(session: &Session) -> Listing {
             Value::UInt(u64::from(row.moves_under_way)),
             Value::UInt(row.replicas_left),
             Value::UInt(row.leaders_left),
+            text(if row.auto_merge { "on" } else { "off" }),
             text(row.why),
         ]
     });
@@ -25,6 +26,7 @@ pub(super) fn standing(session: &Session) -> Listing {
         number_column("Moves_under_way"),
         number_column("Replicas_left"),
         number_column("Leaders_left"),
+        text_column("Auto_merge", 3),
         text_column("Why", 1024),
     ];
     Listing { columns, rows: rows.collect() }
