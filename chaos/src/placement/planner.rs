@@ -4,7 +4,7 @@ use base::{NodeId, ShardId};
 use shard_router::rebalance::{Limits, Rebalance, rebalance};
 use shard_router::repair::{Health, Repairs, repairs};
 use shard_router::split::{ShardSize, Splits, Wanted, splits};
-use shard_router::{ClusterState, ShardMap, leader_moves};
+use shard_router::{ClusterState, leader_moves};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Plans. Each method is the product's own unless it is written anew.
@@ -28,11 +28,11 @@ pub trait Planner {
     /// Which leaders go where.
     fn leader_moves(
         &self,
-        map: &ShardMap,
+        state: &ClusterState,
         leaders: &BTreeMap<ShardId, NodeId>,
         able: &BTreeSet<NodeId>,
     ) -> Vec<(ShardId, NodeId)> {
-        leader_moves(map, leaders, able)
+        leader_moves(state, leaders, able)
     }
 
     /// Which shards become two.

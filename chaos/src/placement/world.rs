@@ -722,7 +722,7 @@ impl<'a> World<'a> {
         let is_active = |node: &NodeId| self.state.node_state(*node) == NodeState::Active;
         let able: BTreeSet<NodeId> = well.into_iter().filter(is_active).collect();
         let moves =
-            self.ask(|world| world.planner.leader_moves(&world.state.map, &world.leaders, &able));
+            self.ask(|world| world.planner.leader_moves(&world.state, &world.leaders, &able));
         let mut gave = BTreeSet::new();
         for (shard, to) in moves {
             let Some(from) = self.leaders.get(&shard).copied() else { continue };
