@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 pub struct PolicyMoves {
     /// Jobs to begin.
     pub start: Vec<NewJob>,
+    /// Why each of them, in a sentence.
+    pub why: BTreeMap<ShardId, String>,
     /// Shards that are not as their policies want them and that get no job now, and why.
     pub unmet: BTreeMap<ShardId, String>,
 }
@@ -73,6 +75,8 @@ pub fn policy_moves(state: &ClusterState, health: &Health, limits: Limits) -> Po
         match room.target(fit, info, &gap) {
             Ok(target) => {
                 let (remove, reason) = (Some(gap.goes.0), Reason::Placement);
+                let what = format!("{} goes from {} to {target}", info.id, gap.goes.1);
+                plan.why.insert(info.id, format!("{}: {what}", gap.what));
                 plan.start.push(NewJob { shard: info.id, target, remove, reason });
             }
             Err(why) => {
