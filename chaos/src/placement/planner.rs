@@ -1,6 +1,7 @@
 //! What the simulated coordinator asks, and who answers: `shard-router`, unless a test puts something worse in its place.
 
 use base::{NodeId, ShardId};
+use shard_router::policy::{PolicyMoves, policy_moves};
 use shard_router::rebalance::{Limits, Rebalance, rebalance};
 use shard_router::repair::{Health, Repairs, repairs};
 use shard_router::split::{ShardSize, Splits, Wanted, splits};
@@ -12,6 +13,11 @@ pub trait Planner {
     /// Which shards need another member.
     fn repairs(&self, state: &ClusterState, health: &Health) -> Repairs {
         repairs(state, health)
+    }
+
+    /// What brings replicas to where placement policies want them.
+    fn policy_moves(&self, state: &ClusterState, health: &Health, limits: Limits) -> PolicyMoves {
+        policy_moves(state, health, limits)
     }
 
     /// What evens nodes out.

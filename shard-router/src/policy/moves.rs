@@ -207,8 +207,17 @@ impl Room {
         self.moving.get(&node).is_none_or(|moving| *moving < self.limits.moves_per_node)
     }
 
+    /// Why nothing begins though there is a place.
+    fn waits(&self) -> String {
+        format!("it waits for its turn: {} replicas move", self.under_way)
+    }
+
     /// The node that gets a shard's new replica.
     fn target(&mut self, fit: &Fit, info: &ShardInfo, gap: &Gap) -> Result<NodeId, String> {
+        // No node is looked for in vain: very many shards may wait.
+        if self.under_way >= self.limits.moves {
+            return Err(self.waits());
+        }
         let (_, from) = gap.goes;
         let stay = info.replicas.iter().filter(|replica| **replica != gap.goes);
         let stay: Vec<_> = stay.map(|(_, node)| self.zones.of(*node)).collect();
@@ -234,10 +243,7 @@ impl Room {
         let held = |node: NodeId| self.replicas.get(&node).copied().unwrap_or_default();
         let best = able.into_iter().filter(|node| crowding(*node) == least && self.has_room(*node));
         let best = best.min_by_key(|node| (held(*node), *node));
-        let may_begin = self.under_way < self.limits.moves && self.has_room(from);
-        let Some(node) = best.filter(|_| may_begin) else {
-            return Err(format!("it waits for its turn: {} replicas move", self.under_way));
-        };
+        let Some(node) = best.filter(|_| self.has_room(from)) else { return Err(self.waits()) };
         self.under_way += 1;
         *self.replicas.entry(node).or_default() += 1;
         for node in [from, node] {
