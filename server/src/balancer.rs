@@ -30,14 +30,15 @@ pub async fn run(
     loop {
         let leaves = directory.state().node_state(node) != NodeState::Active;
         tokio::time::sleep(if leaves { LEAVE_PAUSE } else { PAUSE }).await;
-        let map = client.map();
-        let leaders: BTreeMap<ShardId, NodeId> = map
+        let state = directory.state();
+        let leaders: BTreeMap<ShardId, NodeId> = state
+            .map
             .shards()
             .iter()
             .filter_map(|info| client.leader(info.id).map(|leader| (info.id, leader)))
             .collect();
-        let able = able_to_lead(&directory.state(), gossip.well());
-        let moves = balance::leader_moves(&map, &leaders, &able);
+        let able = able_to_lead(&state, gossip.well());
+        let moves = balance::leader_moves(&state, &leaders, &able);
         let mine = moves.into_iter().find(|(shard, _)| leaders.get(shard) == Some(&node));
         let Some((shard, to)) = mine else { continue };
         let Some(replica) = local.get(shard) else { continue };

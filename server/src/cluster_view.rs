@@ -386,13 +386,15 @@ impl Cluster for ClusterView {
 
     fn rebalance(&self) -> Option<RebalanceRow> {
         let state = self.directory.state();
-        Some(rebalance_control::standing(&state, &self.coordinator.rebalance(&state)))
+        let (plan, policies) =
+            (self.coordinator.rebalance(&state), self.coordinator.for_policies(&state));
+        Some(rebalance_control::standing(&state, &plan, &policies))
     }
 
     fn rebalance_plan(&self) -> Vec<RebalancePlanRow> {
         let state = self.directory.state();
         let plan = self.coordinator.rebalance(&state);
-        rebalance_control::plan_rows(&state, plan)
+        rebalance_control::plan_rows(&state, plan, self.coordinator.for_policies(&state))
     }
 
     async fn alter_placement(

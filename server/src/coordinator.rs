@@ -28,7 +28,7 @@ use base::limits::{COORDINATE_PAUSE, LOST_WAIT, REBALANCE_LOOK};
 use base::{NodeId, ReplicaId, ShardId, SharedClock};
 use parking_lot::Mutex;
 use shard_router::change::{Step, next_step};
-use shard_router::policy::policy_moves;
+use shard_router::policy::{PolicyMoves, policy_moves};
 use shard_router::rebalance::{
     LeaderChange, Limits, Rebalance, Weights, bytes_of, rebalance_by_load,
 };
@@ -146,6 +146,11 @@ impl Coordinator {
         let cpu = loads.map(|(shard, load)| (shard, load.cpu)).collect();
         let weights = Weights { bytes: &bytes, cpu: &cpu };
         rebalance_by_load(state, &self.health(state), weights, Limits::in_cluster(state))
+    }
+
+    /// What comes next for placement policies, as far as this node knows.
+    pub fn for_policies(&self, state: &ClusterState) -> PolicyMoves {
+        policy_moves(state, &self.health(state), Limits::in_cluster(state))
     }
 
     /// What the planners think of a shard, as far as this node knows.
@@ -336,7 +341,7 @@ impl Coordinator {
         if state.placement.places.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let plan = policy_moves(&state, &self.health(&state), Limits::in_cluster(&state));
+        let plan = self.for_policies(&state);
         if !state.rebalance.paused {
             for new in plan.start {
                 self.begin(&state, new).await?;

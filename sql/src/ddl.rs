@@ -53,6 +53,7 @@ use crate::value::Value;
 use crate::{Error, Result, parser};
 use base::TableId;
 use base::limits::{CATALOG_LEASE, CONFLICT_RETRIES_MAX, TABLE_RETENTIONS_MAX};
+use placement::TablePlacement;
 use std::sync::Arc;
 
 /// Runs a statement that defines something. The open transaction has been committed.
@@ -359,15 +360,41 @@ async fn drop_database(session: &mut Session, name: &str, if_exists: bool) -> Re
 }
 
 async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Result<Outcome> {
-    let ctx = session.dml_context(Vec::new(), false);
+    let mut ctx = session.dml_context(Vec::new(), false);
     let database = database_of(session, &create.name)?.to_string();
     let partitions = create.partition_by.as_deref().map_or(0, partition::declared_count);
     let ids = store::new_table_ids(&session.instance.config.client, 1 + partitions).await?;
     let (id, ids) = (ids[0], &ids[1..]);
     let auto = partition::auto(&create.options)?;
-    let placement = placement::of_new_table(session, create, &database, &ctx).await?;
+    let define = |catalog: &Catalog,
+                  placement: Option<&TablePlacement>,
+                  ctx: &EvalContext|
+     -> Result<TableDef> {
+        let database = existing_database(catalog, &database)?;
+        let table = create_table::define(create, database, id, placement, ctx)?;
+        let table = match &create.partition_by {
+            Some(by) => partition::define(by, table, ids, auto, ctx)?,
+            None if auto > 0 => return Err(Error::not_partitioned()),
+            None => table,
+        };
+        sequence::check_defaults(catalog, &table)?;
+        check_retentions(catalog, &table)?;
+        Ok(table)
+    };
     let touched = Touched::NewTable(&database, &create.name.name);
+    let mut placement = None;
+    if let Some(wanted) = placement::of_new_table(session, create, &database, &ctx).await? {
+        // A set that comes under the policy stays there, so what fails is to fail before.
+        touched.check_own_locks(&session.table_locks)?;
+        let catalog = session.instance.catalog.current().await?;
+        define(&catalog, Some(&wanted.anywhere()), &ctx)?;
+        // What that warned of is said when the table is made.
+        ctx = session.dml_context(Vec::new(), false);
+        placement = Some(placement::take_set(session, &wanted, &ctx).await?);
+    }
+    let mut made = None;
     change(session, touched, |change| {
+        made = None;
         let database = existing_database(&change.catalog, &database)?;
         if change.catalog.is_name_taken(&database.name, &create.name.name) {
             let error = Error::table_exists(&create.name.name);
@@ -377,19 +404,15 @@ async fn create_table(session: &mut Session, create: &ast::CreateTable) -> Resul
             ctx.note(error);
             return Ok(false);
         }
-        let table = create_table::define(create, database, id, placement.as_ref(), &ctx)?;
-        let table = match &create.partition_by {
-            Some(by) => partition::define(by, table, ids, auto, &ctx)?,
-            None if auto > 0 => return Err(Error::not_partitioned()),
-            None => table,
-        };
-        sequence::check_defaults(&change.catalog, &table)?;
-        check_retentions(&change.catalog, &table)?;
-        placement::warn_of_global(&table, &ctx);
+        let table = define(&change.catalog, placement.as_ref(), &ctx)?;
         change.put_table(&table)?;
+        made = Some(table);
         Ok(true)
     })
     .await?;
+    if let Some(table) = made {
+        placement::warn_of_global(&table.placement, &table.indexes, &ctx);
+    }
     Ok(Outcome::done())
 }
 

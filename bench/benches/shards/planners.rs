@@ -127,7 +127,7 @@ impl World {
         let wanted = Wanted { bytes_max: Some(SPLIT_BYTES_DEFAULT), unix_ms: NOW };
         let cpu_max = Some(SPLIT_CPU_PERCENT_DEFAULT * 10);
         let splits = splits_by_load(state, health, seen, wanted, cpu_max);
-        let leaders = leader_moves(&state.map, &self.leaders, &health.alive).len();
+        let leaders = leader_moves(state, &self.leaders, &health.alive).len();
         Plan { repairs, rebalance, splits, leaders }
     }
 }

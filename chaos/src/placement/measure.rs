@@ -9,7 +9,7 @@
 use super::report::MOVES_PER_SHARD_MAX;
 use super::world::World;
 use base::{NodeId, ShardId};
-use shard_router::{NodeState, ShardInfo};
+use shard_router::{NodeState, Policy, ShardInfo};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Part of the mean that counts as even by bytes: one in so many.
@@ -115,6 +115,11 @@ impl World<'_> {
         names.collect::<BTreeSet<&str>>().len()
     }
 
+    /// The placement policy that a shard is under, with its name.
+    fn policy(&self, info: &ShardInfo) -> Option<(&str, &Policy)> {
+        self.state.placement.of(info.slots)
+    }
+
     /// How even nodes are, in the city where they are least so.
     pub fn evenness(&self) -> Spread {
         let mut cities: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
@@ -145,13 +150,18 @@ impl World<'_> {
     }
 
     /// Of the shards that moved more often than they should the one that did so most: how often, and how often it may. Each
-    /// may as often as replicas of it had to be made, for their nodes are gone or there were too few, and twice anyway.
+    /// may as often as replicas of it had to be made, for their nodes are gone or forbidden or there were too few, and twice anyway.
     pub fn restless(&self) -> Option<(u32, u32)> {
         let part: BTreeSet<NodeId> = self.taking_part().into_iter().collect();
         let wanted = self.state.replication as usize;
         let may = |shard: &ShardId| {
             let before = self.unmoved.get(shard).map_or(&[][..], Vec::as_slice);
-            let stay = before.iter().filter(|node| part.contains(*node)).count();
+            let policy = self.state.map.shard(*shard).and_then(|info| self.policy(info));
+            let stays = |node: &NodeId| {
+                part.contains(node)
+                    && policy.is_none_or(|(_, policy)| policy.allows(self.zone(*node)))
+            };
+            let stay = before.iter().filter(|&node| stays(node)).count();
             MOVES_PER_SHARD_MAX.max(wanted.saturating_sub(stay) as u32)
         };
         let moved = self.tally.by_shard.iter().map(|(shard, moves)| (*moves, may(shard)));
@@ -199,8 +209,15 @@ impl World<'_> {
     /// What is not as it must be now, one sentence for each shard.
     pub fn wrong(&self) -> Vec<String> {
         let part: BTreeSet<NodeId> = self.taking_part().into_iter().collect();
-        let zones = self.zones_of(part.iter().copied());
-        let cities = self.cities_of(part.iter().copied());
+        let reach = |policy: Option<&Policy>| {
+            let may = |node: &NodeId| policy.is_none_or(|policy| policy.allows(self.zone(*node)));
+            let able = || part.iter().copied().filter(may);
+            (self.zones_of(able()), self.cities_of(able()))
+        };
+        let anywhere = reach(None);
+        let policies = self.state.placement.policies.iter();
+        let within: BTreeMap<&str, (usize, usize)> =
+            policies.map(|(name, policy)| (name.as_str(), reach(Some(policy)))).collect();
         let wanted = self.state.replication as usize;
         let of = |info: &ShardInfo| -> Option<String> {
             let (id, nodes) = (info.id, || info.replicas.iter().map(|(_, node)| *node));
@@ -210,6 +227,14 @@ impl World<'_> {
             if let Some(node) = nodes().find(|node| !part.contains(node)) {
                 return Some(format!("{id} has a replica on {node}, which takes no part"));
             }
+            let policy = self.policy(info);
+            if let Some((name, policy)) = policy
+                && let Some(node) = nodes().find(|node| !policy.allows(self.zone(*node)))
+            {
+                return Some(format!("{id} has a replica on {node}, which policy {name} forbids"));
+            }
+            let reach = policy.and_then(|(name, _)| within.get(name)).unwrap_or(&anywhere);
+            let (zones, cities) = *reach;
             if self.zones_of(nodes()) < zones.min(wanted) {
                 return Some(format!("{id} has two replicas in one zone"));
             }

@@ -1,10 +1,11 @@
 //! What the simulated coordinator asks, and who answers: `shard-router`, unless a test puts something worse in its place.
 
 use base::{NodeId, ShardId};
+use shard_router::policy::{PolicyMoves, policy_moves};
 use shard_router::rebalance::{Limits, Rebalance, rebalance};
 use shard_router::repair::{Health, Repairs, repairs};
 use shard_router::split::{ShardSize, Splits, Wanted, splits};
-use shard_router::{ClusterState, ShardMap, leader_moves};
+use shard_router::{ClusterState, leader_moves};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Plans. Each method is the product's own unless it is written anew.
@@ -12,6 +13,11 @@ pub trait Planner {
     /// Which shards need another member.
     fn repairs(&self, state: &ClusterState, health: &Health) -> Repairs {
         repairs(state, health)
+    }
+
+    /// What brings replicas to where placement policies want them.
+    fn policy_moves(&self, state: &ClusterState, health: &Health, limits: Limits) -> PolicyMoves {
+        policy_moves(state, health, limits)
     }
 
     /// What evens nodes out.
@@ -28,11 +34,11 @@ pub trait Planner {
     /// Which leaders go where.
     fn leader_moves(
         &self,
-        map: &ShardMap,
+        state: &ClusterState,
         leaders: &BTreeMap<ShardId, NodeId>,
         able: &BTreeSet<NodeId>,
     ) -> Vec<(ShardId, NodeId)> {
-        leader_moves(map, leaders, able)
+        leader_moves(state, leaders, able)
     }
 
     /// Which shards become two.

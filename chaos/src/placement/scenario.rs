@@ -5,7 +5,8 @@ use super::planner::Planner;
 use super::report::Report;
 use super::world::{Event, Founders, World, zone_of};
 use base::limits::SHARDS_MAX;
-use base::{NodeId, ShardId, SystemClock};
+use base::{NodeId, ShardId, SlotRange, SystemClock};
+use shard_router::policy::region_of;
 use std::time::Duration;
 
 /// Bytes of a shard where all are alike.
@@ -25,6 +26,11 @@ const GROWN_BYTES: u64 = 20 << 30;
 const FLAPS: u32 = 10;
 /// How long each is: less than the cluster waits.
 const FLAP: Duration = Duration::from_secs(120);
+
+/// The city that shards are pinned to.
+const PINNED_CITY: &str = "north";
+/// How long after that its nodes go: some shards have moved by then, others not.
+const CITY_GOES: Duration = Duration::from_secs(600);
 
 /// A scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +55,8 @@ pub enum Scenario {
     Replicas,
     /// Shards grow and are split.
     Growth,
+    /// A quarter of the shards is pinned to one of three cities, which goes and comes back while they move there.
+    Policy,
 }
 
 /// How large the cluster is, and the seed.
@@ -66,7 +74,7 @@ pub struct Size {
 
 impl Scenario {
     /// All of them, in the order of the table.
-    pub const ALL: [Scenario; 10] = [
+    pub const ALL: [Scenario; 11] = [
         Scenario::NodeLoss,
         Scenario::ZoneLoss,
         Scenario::CityLoss,
@@ -77,6 +85,7 @@ impl Scenario {
         Scenario::Flapping,
         Scenario::Replicas,
         Scenario::Growth,
+        Scenario::Policy,
     ];
 
     /// Its name.
@@ -92,6 +101,7 @@ impl Scenario {
             Scenario::Flapping => "flapping",
             Scenario::Replicas => "replicas",
             Scenario::Growth => "growth",
+            Scenario::Policy => "policy",
         }
     }
 
@@ -108,6 +118,9 @@ impl Scenario {
             Scenario::Flapping => "a node goes and comes ten times",
             Scenario::Replicas => "every shard gets two replicas more",
             Scenario::Growth => "shards grow and are split",
+            Scenario::Policy => {
+                "a quarter of the shards is pinned to a city, which is lost and back"
+            }
         }
     }
 
@@ -213,7 +226,25 @@ fn arrange(scenario: Scenario, size: Size, world: &mut World<'_>) {
                 world.after(BEGINS, Event::Resize(shard, GROWN_BYTES));
             }
         }
+        Scenario::Policy => {
+            let slots = first_quarter(world);
+            world.after(BEGINS, Event::Pin(slots, PINNED_CITY));
+            let pinned = nodes().filter(|node| region_of(&zone_of(node.0)) == PINNED_CITY);
+            for node in pinned {
+                world.after(BEGINS + CITY_GOES, Event::Down(node));
+                world.after(BEGINS + CITY_GOES + FLAP, Event::Up(node));
+            }
+        }
     }
+}
+
+/// The slots of the first quarter of the data shards.
+fn first_quarter(world: &World<'_>) -> SlotRange {
+    let shards = world.state.map.shards().iter().filter(|info| info.id != ShardId::META);
+    let mut ranges: Vec<SlotRange> = shards.map(|info| info.slots).collect();
+    ranges.sort();
+    let last = ranges.get((ranges.len() / 4).saturating_sub(1));
+    SlotRange { start: 0, end: last.map_or(0, |last| last.end) }
 }
 
 fn lose(world: &mut World<'_>, nodes: impl Iterator<Item = NodeId>) {

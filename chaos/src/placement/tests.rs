@@ -3,6 +3,7 @@
 use super::scenario::{Scenario, Size, run};
 use super::{Planner, RealPlanner, Report};
 use base::{NodeId, ShardId};
+use shard_router::policy::PolicyMoves;
 use shard_router::rebalance::{Limits, Rebalance, ReplicaMove, rebalance};
 use shard_router::repair::{Health, Repairs, repairs};
 use shard_router::{ClusterState, NodeState};
@@ -91,8 +92,35 @@ fn shards_of_many_sizes_are_evened_out_by_bytes() {
 }
 
 #[test]
+fn shards_pinned_to_a_city_gather_there_though_it_is_gone_for_a_while() {
+    let report = small(Scenario::Policy, &RealPlanner);
+    println!("{report}");
+    assert_eq!(report.violations, 0, "{:?}", report.sentences);
+    assert!(report.moves >= 500, "two replicas of each pinned shard were elsewhere: {report:?}");
+    assert!(report.leader_moves > 0, "its leaders come back to it");
+    assert!(report.spread.variation <= 5.0, "{report:?}");
+}
+
+/// Knows no placement policies.
+struct Careless;
+
+impl Planner for Careless {
+    fn policy_moves(&self, _: &ClusterState, _: &Health, _: Limits) -> PolicyMoves {
+        PolicyMoves::default()
+    }
+}
+
+#[test]
+fn policies_that_nobody_keeps_are_seen() {
+    let report = small(Scenario::Policy, &Careless);
+    assert!(report.violations >= 250, "{report:?}");
+    let seen = report.sentences.iter().any(|what| what.contains("which policy north forbids"));
+    assert!(seen, "{:?}", report.sentences);
+}
+
+#[test]
 fn a_seed_decides_everything() {
-    for scenario in [Scenario::CityLoss, Scenario::Zipf] {
+    for scenario in [Scenario::CityLoss, Scenario::Zipf, Scenario::Policy] {
         let (one, two) = (small(scenario, &RealPlanner), small(scenario, &RealPlanner));
         assert_eq!((one.hash, one.moves, one.took), (two.hash, two.moves, two.took));
     }

@@ -14,19 +14,20 @@
 //!    within the limits.
 //! 2. Leaders go only to nodes that hold a replica.
 //! 3. A disk never holds more than it can.
+//! 4. No replica begins where the shard's placement policy does not allow one.
 
 use super::planner::Planner;
 use base::limits::{
     COORDINATE_PAUSE, DEAD_AFTER_DEFAULT, SNAPSHOT_BYTES_PER_SECOND, SNAPSHOT_READ_SPEEDUP,
     SPLIT_BYTES_DEFAULT, STATUS_PAUSE,
 };
-use base::{NodeId, ReplicaId, Rng, ShardId, SharedClock, SystemClock};
+use base::{NodeId, ReplicaId, Rng, ShardId, SharedClock, SlotRange, SystemClock};
 use shard_router::placement::initial_in_zones;
 use shard_router::rebalance::Limits;
 use shard_router::repair::{Health, JOBS_MAX, JOBS_PER_NODE_MAX, NewJob};
 use shard_router::split::{ShardSize, Wanted};
 use shard_router::{
-    ClusterState, Job, JobStep, NewSplit, NodeInfo, NodeState, Reason, RebalanceSettings,
+    ClusterState, Job, JobStep, NewSplit, NodeInfo, NodeState, Policy, Reason, RebalanceSettings,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -120,6 +121,8 @@ pub enum Event {
     Replicate(u32),
     /// A shard has grown or shrunk.
     Resize(ShardId, u64),
+    /// Slots come under a placement policy: only this city may hold them.
+    Pin(SlotRange, &'static str),
     /// Nobody hears a node any more since its outage of this number.
     Unheard(NodeId, u32),
     /// The same, for longer than the cluster waits.
@@ -321,6 +324,13 @@ impl<'a> World<'a> {
                 self.look_soon(Duration::ZERO);
             }
             Event::Resize(shard, bytes) => self.resize(shard, bytes),
+            Event::Pin(slots, city) => {
+                let policy = Policy { regions: vec![city.to_string()], ..Policy::default() };
+                self.state.placement.policies.insert(city.to_string(), policy);
+                self.state.placement.assign(slots, Some(city));
+                self.look_soon(Duration::ZERO);
+                self.balance_soon();
+            }
             Event::Unheard(node, outage) if self.is_away(node, outage) => {
                 self.health.alive.remove(&node);
                 self.elections_due = true;
@@ -525,6 +535,7 @@ impl<'a> World<'a> {
         for new in plan.start {
             self.begin(new);
         }
+        self.keep_policies();
         // While something is to be mended the answer is that it waits.
         if !mends && self.state.jobs.values().all(|job| !job.reason.repairs()) {
             again |= self.even_out();
@@ -535,6 +546,20 @@ impl<'a> World<'a> {
         if again {
             let busy = !self.state.jobs.is_empty();
             self.look_soon(if busy { self.gather } else { Duration::ZERO });
+        }
+    }
+
+    /// Begins what brings replicas to where placement policies want them.
+    fn keep_policies(&mut self) {
+        if self.state.placement.places.is_empty() {
+            return;
+        }
+        let plan = self.ask(|world| {
+            let limits = Limits::in_cluster(&world.state);
+            world.planner.policy_moves(&world.state, &world.health, limits)
+        });
+        for new in plan.start {
+            self.begin(new);
         }
     }
 
@@ -589,11 +614,19 @@ impl<'a> World<'a> {
             || !self.health.alive.contains(&target)
         {
             Some(format!("{shard} would get a replica on {target}, which takes no part"))
+        } else if self.is_forbidden(info.slots, target) {
+            Some(format!("{shard} would get a replica on {target}, which its policy forbids"))
         } else if full {
             Some(format!("more is begun at once than may be, with {shard} towards {target}"))
         } else {
             None
         }
+    }
+
+    /// Whether the placement policy of slots forbids a node.
+    fn is_forbidden(&self, slots: SlotRange, node: NodeId) -> bool {
+        let zone = self.state.nodes.get(&node).map_or("", |info| info.zone.as_str());
+        self.state.placement.of(slots).is_some_and(|(_, policy)| !policy.allows(zone))
     }
 
     /// Begins a change of members.
@@ -722,7 +755,7 @@ impl<'a> World<'a> {
         let is_active = |node: &NodeId| self.state.node_state(*node) == NodeState::Active;
         let able: BTreeSet<NodeId> = well.into_iter().filter(is_active).collect();
         let moves =
-            self.ask(|world| world.planner.leader_moves(&world.state.map, &world.leaders, &able));
+            self.ask(|world| world.planner.leader_moves(&world.state, &world.leaders, &able));
         let mut gave = BTreeSet::new();
         for (shard, to) in moves {
             let Some(from) = self.leaders.get(&shard).copied() else { continue };

@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 pub struct PolicyMoves {
     /// Jobs to begin.
     pub start: Vec<NewJob>,
+    /// Why each of them, in a sentence.
+    pub why: BTreeMap<ShardId, String>,
     /// Shards that are not as their policies want them and that get no job now, and why.
     pub unmet: BTreeMap<ShardId, String>,
 }
@@ -73,6 +75,8 @@ pub fn policy_moves(state: &ClusterState, health: &Health, limits: Limits) -> Po
         match room.target(fit, info, &gap) {
             Ok(target) => {
                 let (remove, reason) = (Some(gap.goes.0), Reason::Placement);
+                let what = format!("{} goes from {} to {target}", info.id, gap.goes.1);
+                plan.why.insert(info.id, format!("{}: {what}", gap.what));
                 plan.start.push(NewJob { shard: info.id, target, remove, reason });
             }
             Err(why) => {
@@ -203,8 +207,17 @@ impl Room {
         self.moving.get(&node).is_none_or(|moving| *moving < self.limits.moves_per_node)
     }
 
+    /// Why nothing begins though there is a place.
+    fn waits(&self) -> String {
+        format!("it waits for its turn: {} replicas move", self.under_way)
+    }
+
     /// The node that gets a shard's new replica.
     fn target(&mut self, fit: &Fit, info: &ShardInfo, gap: &Gap) -> Result<NodeId, String> {
+        // No node is looked for in vain: very many shards may wait.
+        if self.under_way >= self.limits.moves {
+            return Err(self.waits());
+        }
         let (_, from) = gap.goes;
         let stay = info.replicas.iter().filter(|replica| **replica != gap.goes);
         let stay: Vec<_> = stay.map(|(_, node)| self.zones.of(*node)).collect();
@@ -230,10 +243,7 @@ impl Room {
         let held = |node: NodeId| self.replicas.get(&node).copied().unwrap_or_default();
         let best = able.into_iter().filter(|node| crowding(*node) == least && self.has_room(*node));
         let best = best.min_by_key(|node| (held(*node), *node));
-        let may_begin = self.under_way < self.limits.moves && self.has_room(from);
-        let Some(node) = best.filter(|_| may_begin) else {
-            return Err(format!("it waits for its turn: {} replicas move", self.under_way));
-        };
+        let Some(node) = best.filter(|_| self.has_room(from)) else { return Err(self.waits()) };
         self.under_way += 1;
         *self.replicas.entry(node).or_default() += 1;
         for node in [from, node] {

@@ -106,6 +106,9 @@ fn one_replica_at_a_time_goes_and_none_is_lost() {
         info.replicas.iter().any(|(replica, node)| Some(*replica) == new.remove && node.0 <= 2)
     );
     assert!((4..=6).contains(&new.target.0));
+    let why = &plan.why[&ShardId(1)];
+    assert!(why.contains("placement policy 'eu' allows no replica on node"), "{why}");
+    assert!(why.ends_with(&format!("to {}", new.target)), "{why}");
     let told = report(&state, &all());
     assert_eq!(told[0].state, "1 of 1 shards move");
 }

@@ -15,7 +15,9 @@
 //!
 //! Not here: the checks of new keys (`create_table`), changes of the sharding key, which are such jobs as well (`rekey`).
 
-use super::{Touched, announce, change, create_table, database_of, index_job, partition};
+use super::{
+    Touched, announce, change, create_table, database_of, index_job, partition, placement,
+};
 use crate::ast::{self, KeyDefinition, TableChange};
 use crate::catalog::index_jobs::{self, IndexJob, JobOutcome, Rekey, WalkPosition, Wish};
 use crate::catalog::table_locks::WAITS_FOR_TABLE;
@@ -144,11 +146,17 @@ async fn run_job(
     added: &[&KeyDefinition],
     dropped: &[Dropped<'_>],
 ) -> Result<()> {
+    let mut made = None;
     begin(session, name, |table| {
         let (added, dropped) = plan(table, added, dropped)?;
+        made = Some((table.placement.clone(), added.clone()));
         Ok(Some(Planned { added, dropped, rekey: None }))
     })
-    .await
+    .await?;
+    if let Some((policy, added)) = made {
+        placement::warn_of_global(&policy, &added, &session.context(Vec::new()));
+    }
+    Ok(())
 }
 
 /// Begins a job and waits for it, unless `plan` has nothing for it to do.

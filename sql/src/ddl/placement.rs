@@ -10,7 +10,7 @@
 
 use super::{Touched, change, check_own, create_table, existing_database};
 use crate::ast::{self, PlacementStatement, ShardingClause};
-use crate::catalog::{Catalog, DatabaseDef, TableDef};
+use crate::catalog::{Catalog, DatabaseDef, IndexDef, TableDef};
 use crate::context::EvalContext;
 use crate::instance::Cluster;
 use crate::placement::{PlacementAnswer, PlacementChange, PlacementRefusal, PutPolicy};
@@ -28,6 +28,21 @@ pub(super) struct TablePlacement {
     pub set: u32,
     /// Its slots.
     pub slots: SlotRange,
+}
+
+/// The policy that a new table is to have.
+pub(super) struct Wanted {
+    /// Its name, as it was said.
+    policy: String,
+    /// The database, when it is the one that names the policy.
+    of_database: Option<String>,
+}
+
+impl Wanted {
+    /// A place to check a table with before it has a set: no check goes by which slots it has.
+    pub(super) fn anywhere(&self) -> TablePlacement {
+        TablePlacement { policy: key(&self.policy), set: 1, slots: SlotRange::ALL }
+    }
 }
 
 /// Runs a statement about policies.
@@ -141,16 +156,16 @@ pub(super) fn known(session: &Session, policy: &str) -> Result<String> {
     Ok(name)
 }
 
-/// Where a new table lies that is to have a policy, by its own or by its database's word.
+/// The policy that a new table is to have, by its own or by its database's word.
 ///
 /// # Errors
-/// 8239; 1235 when its rows are spread in another way.
+/// 1235 when its rows are spread in another way.
 pub(super) async fn of_new_table(
     session: &mut Session,
     create: &ast::CreateTable,
     database: &str,
     ctx: &EvalContext,
-) -> Result<Option<TablePlacement>> {
+) -> Result<Option<Wanted>> {
     let catalog = session.instance.catalog.current().await?;
     let inherited = catalog.database(database).map_or("", |found| found.placement.as_str());
     let own = create.options.placement.as_deref();
@@ -181,11 +196,33 @@ pub(super) async fn of_new_table(
         ctx.note(refusal);
         return Ok(None);
     }
+    let of_database = own.is_none().then(|| database.to_string());
+    Ok(Some(Wanted { policy: policy.to_string(), of_database }))
+}
+
+/// A set for a new table that is to have a policy: the last one that is under none comes under it when none is. So everything else
+/// about the table is checked before.
+///
+/// # Errors
+/// 8239; 9005 when no set is left, and when its database names a policy that is not there any more.
+pub(super) async fn take_set(
+    session: &mut Session,
+    wanted: &Wanted,
+    ctx: &EvalContext,
+) -> Result<TablePlacement> {
+    let policy = wanted.policy.as_str();
     let cluster = session.instance.config.cluster.clone();
     let sets = Sets::of_context(ctx)?;
     let ranges = sets.numbers().filter_map(|number| sets.slots(number)).collect();
-    let wanted = PlacementChange::Use { policy: key(policy), sets: ranges };
-    let answer = ask(&cluster, wanted).await.map_err(|why| refused(why, policy, ctx))?;
+    let change = PlacementChange::Use { policy: key(policy), sets: ranges };
+    let answer = ask(&cluster, change).await.map_err(|why| match (why, &wanted.of_database) {
+        // Dropped while the database was given it.
+        (PlacementRefusal::Unknown, Some(database)) => Error::cluster_refuses(format!(
+            "database {database} names placement policy '{policy}', which is not there any more: ALTER DATABASE {database} \
+             PLACEMENT POLICY=DEFAULT, or create the policy again"
+        )),
+        (why, _) => refused(why, policy, ctx),
+    })?;
     let slots = answer.slots.ok_or_else(|| Error::internal("a policy without slots"))?;
     let set = sets.numbers().find(|number| sets.slots(*number) == Some(slots));
     let set = set.ok_or_else(|| Error::internal("slots of no set"))?;
@@ -197,16 +234,16 @@ pub(super) async fn of_new_table(
         )));
     }
     warn(ctx, answer);
-    Ok(Some(TablePlacement { policy: key(policy), set, slots }))
+    Ok(TablePlacement { policy: key(policy), set, slots })
 }
 
-/// Warns of what a new table with a policy has outside of its set: entries of global indexes.
-pub(super) fn warn_of_global(table: &TableDef, ctx: &EvalContext) {
-    let global = table.indexes.iter().find(|index| index.global);
-    if let Some(index) = global.filter(|_| !table.placement.is_empty()) {
+/// Warns of what new indexes of a table with a policy have outside of its set: entries of a global one.
+pub(super) fn warn_of_global(policy: &str, indexes: &[IndexDef], ctx: &EvalContext) {
+    let global = indexes.iter().find(|index| index.global);
+    if let Some(index) = global.filter(|_| !policy.is_empty()) {
         ctx.warn(Error::cluster_refuses(format!(
-            "entries of the global index '{}' lie in all sets, not only where placement policy '{}' wants the rows",
-            index.name, table.placement
+            "entries of the global index '{}' lie in all sets, not only where placement policy '{policy}' wants the rows",
+            index.name
         )));
     }
 }

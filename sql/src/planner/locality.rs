@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Two tables are *co-located* when their sharding keys have as many columns, in pairs of types whose equal values have equal key
-//! bytes. A join of them is *local* when it equates the keys column by column. It is then computed shard by shard, or by
+//! bytes, and their hash chooses among the same slots: all of them, or those of one set, as in tables under one placement policy.
+//! A join of them is *local* when it equates the keys column by column. It is then computed shard by shard, or by
 //! look-ups that ask the one shard of each row. Partitions play no part: a row's slot does not depend on its partition.
 //!
 //! A broadcast table is wherever it is read, so a join of one with anything is local, too: nothing goes to where its rows are. Inside
@@ -22,11 +23,12 @@ use super::plan::{Join, JoinKind, Plan, SUBQUERY, Scan, Subqueries, subqueries_o
 use crate::Result;
 use crate::access::{self, Access};
 use crate::broadcast;
-use crate::catalog::Sharding;
+use crate::catalog::{ItemValues, SetItem, Sharding};
 use crate::exec::build::equality;
 use crate::exec::{Environment, lookup, plain_column};
 use crate::expr::{CompareOp, Expr, ExprKind};
 use crate::types::{Domain, SqlType, TypeKind};
+use base::SlotRange;
 
 /// Columns of a plan's output by whose values its rows are placed: a table's sharding key.
 struct Placement {
@@ -36,6 +38,8 @@ struct Placement {
     types: Vec<SqlType>,
     /// Their names in the table.
     names: Vec<String>,
+    /// The slots among which their hash chooses.
+    slots: SlotRange,
 }
 
 /// How a join is local, as EXPLAIN says it: on which columns of the second input, or by a broadcast table. `None` when it is not.
@@ -178,7 +182,9 @@ fn ties_any(join: &Join, left: &[Placement], right: &Placement, subqueries: &Sub
     };
     left.iter().any(|left| {
         let length = left.columns.len();
-        length == right.columns.len() && (0..length).all(|place| ties_column(left, place))
+        left.slots == right.slots
+            && length == right.columns.len()
+            && (0..length).all(|place| ties_column(left, place))
     })
 }
 
@@ -217,14 +223,30 @@ fn placements(plan: &Plan, subqueries: &Subqueries) -> Vec<Placement> {
 }
 
 fn of_scan(scan: &Scan) -> Option<Placement> {
-    let Sharding::Hash(columns) = &scan.table.sharding else { return None };
+    let (columns, slots) = hashed(&scan.table.sharding)?;
     let place = |column: &usize| scan.columns.iter().position(|other| other == column);
     let definitions = &scan.table.columns;
     Some(Placement {
         columns: columns.iter().map(place).collect::<Option<_>>()?,
         types: columns.iter().map(|column| definitions[*column].ty).collect(),
         names: columns.iter().map(|column| definitions[*column].name.clone()).collect(),
+        slots,
     })
+}
+
+/// The columns whose hash alone chooses a row's slot, and the slots among which it does; `None` where values choose a set or a slot.
+fn hashed(sharding: &Sharding) -> Option<(&[usize], SlotRange)> {
+    match sharding {
+        Sharding::Hash(columns) => Some((columns.as_slice(), SlotRange::ALL)),
+        // One set takes all values: a table with a placement policy lies so.
+        Sharding::Range(by) => match by.items.as_slice() {
+            [SetItem { slots, values: ItemValues::Rest, .. }] => {
+                Some((by.spread.as_slice(), *slots))
+            }
+            _ => None,
+        },
+        Sharding::List(_) | Sharding::Keys(_) | Sharding::Single | Sharding::Broadcast(_) => None,
+    }
 }
 
 /// The columns that a condition equates, one of each input of a join, each by its position in its own input.
