@@ -203,7 +203,7 @@ async fn change(
     change_after(session, touched, None, plan).await
 }
 
-/// The same for a change that divides a range of a table: it must be empty above the new bound while the table is locked.
+/// The same for a change that divides a range of a table: it must be empty above the new bounds while the table is locked.
 async fn change_after(
     session: &mut Session,
     touched: Touched<'_>,
@@ -500,8 +500,11 @@ async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<O
     if partition::is_change(&alter.changes)? {
         return partition::alter(session, &alter.table, &alter.changes[0]).await;
     }
-    if let [TableChange::SplitRange(bound)] = alter.changes.as_slice() {
-        return ranges::split(session, &alter.table, bound).await;
+    if let [TableChange::SplitRange(bounds)] = alter.changes.as_slice() {
+        return ranges::split(session, &alter.table, bounds).await;
+    }
+    if let [TableChange::MergeRanges(bounds)] = alter.changes.as_slice() {
+        return ranges::merge(session, &alter.table, bounds).await;
     }
     if let Some(auto) = auto_alone(&alter.changes)? {
         return partition::set_auto(session, &alter.table, auto).await;

@@ -670,8 +670,10 @@ pub enum TableChange {
     DropPartitions(Vec<String>),
     /// TRUNCATE PARTITION; none stands for ALL.
     TruncatePartitions(Vec<String>),
-    /// SPLIT RANGE AT (value).
-    SplitRange(Expr),
+    /// SPLIT RANGE AT (values).
+    SplitRange(Vec<Expr>),
+    /// MERGE RANGES AT (values).
+    MergeRanges(Vec<Expr>),
     /// Anything else that MySQL has (other operations on partitions, CONVERT TO, tablespaces, …): its text.
     Other(String),
 }

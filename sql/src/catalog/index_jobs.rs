@@ -15,9 +15,9 @@
 //!
 //! Not here: what a job does (`ddl::index_job`).
 
-use super::record::{self, IndexRecord};
+use super::record::{self, IndexRecord, RangeRecord, ShardingRecord};
 use super::store::{bump, meta_key, scan_table};
-use super::{Catalog, IndexDef, Rebuild, TableDef};
+use super::{Catalog, Distribution, IndexDef, Rebuild, Sharding, TableDef};
 use crate::{Error, Result};
 use base::{IndexId, TableId};
 use bytes::Bytes;
@@ -69,14 +69,41 @@ pub(crate) struct WalkPosition {
 }
 
 /// The layout that a change of the sharding key makes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rekey {
     /// The id under which its rows stand.
     pub(crate) rows: TableId,
-    /// The columns whose hash is the slot; `None` for a table that is kept in one.
+    /// The columns whose hash is the slot, or the one that has ranges; `None` for a table that is kept in one slot.
     pub(crate) columns: Option<Vec<usize>>,
     /// Whether it was asked for as TDSQL_DISTRIBUTED BY.
     pub(crate) distributed_by: bool,
+    /// Ranges of keys, as in a table's record; none when the slot is a hash.
+    pub(crate) ranges: Vec<RangeRecord>,
+}
+
+impl Rekey {
+    /// A layout by ranges of keys.
+    pub(crate) fn of_ranges(rows: TableId, by: Distribution) -> Rekey {
+        let columns = Some(vec![by.column]);
+        let ShardingRecord { ranges, .. } = record::encode_sharding(&Sharding::Keys(by));
+        Rekey { rows, columns, distributed_by: false, ranges }
+    }
+
+    /// How the rows of a table find their slots in the layout.
+    ///
+    /// # Errors
+    /// When the record does not fit the table.
+    pub(crate) fn sharding(&self, table: &TableDef) -> Result<Sharding> {
+        let sharding = match (&self.columns, self.ranges.as_slice()) {
+            (None, _) => 1,
+            (Some(_), []) => 0,
+            (Some(_), _) => 5,
+        };
+        let columns = self.columns.iter().flatten().map(|column| *column as u32).collect();
+        let (sets, ranges) = (Vec::new(), self.ranges.clone());
+        let record = ShardingRecord { sharding, columns, sets, copies: 0, ranges };
+        record::decode_sharding(record, &table.columns)
+    }
 }
 
 /// A job.
@@ -185,6 +212,8 @@ struct RekeyMessage {
     columns: Vec<u32>,
     #[prost(bool, tag = "4")]
     distributed_by: bool,
+    #[prost(message, repeated, tag = "5")]
+    ranges: Vec<RangeRecord>,
 }
 
 impl RekeyMessage {
@@ -195,6 +224,7 @@ impl RekeyMessage {
             single: rekey.columns.is_none(),
             columns: columns.collect(),
             distributed_by: rekey.distributed_by,
+            ranges: rekey.ranges.clone(),
         }
     }
 
@@ -204,6 +234,7 @@ impl RekeyMessage {
             rows: TableId(self.rows),
             columns: (!self.single).then_some(columns),
             distributed_by: self.distributed_by,
+            ranges: self.ranges,
         }
     }
 }
@@ -489,6 +520,7 @@ mod tests {
                 rows: TableId(1009),
                 columns: Some(vec![1, 0]),
                 distributed_by: true,
+                ranges: vec![RangeRecord::default()],
             }),
         };
         assert_eq!(decode(&encode(&job)).unwrap(), job);

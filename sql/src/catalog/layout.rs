@@ -1,4 +1,4 @@
-//! Layouts of a table: under which id its rows stand and which slots they have, for a change of the sharding key.
+//! Layouts of a table: under which id its rows stand and which slots they have, for a change of the sharding key or of ranges.
 //!
 //! ```text
 //!           own layout (read, written)      the other one

@@ -1,6 +1,6 @@
 //! Bytes of a table's layouts, within its record: the id under which its rows stand, and its other layout.
 
-use super::record::{self, IndexRecord, SetRecord, ShardingRecord, corrupt};
+use super::record::{self, IndexRecord, RangeRecord, SetRecord, ShardingRecord, corrupt};
 use super::{IndexState, Layout, TableDef};
 use crate::Result;
 use base::{TableId, Timestamp};
@@ -40,6 +40,9 @@ struct LayoutRecord {
     /// When it became the former one; 0: it is the one to come.
     #[prost(uint64, tag = "9")]
     since: u64,
+    /// Ranges of keys, as in a table's record.
+    #[prost(message, repeated, tag = "10")]
+    ranges: Vec<RangeRecord>,
 }
 
 /// `None` for a table whose sharding key was never changed.
@@ -49,8 +52,8 @@ pub(super) fn encode(table: &TableDef) -> Option<LayoutsRecord> {
     }
     let other = table.rebuild.as_ref().map(|rebuild| {
         let mirror = &rebuild.mirror;
-        // Copies and ranges of keys no layout has: such tables keep their sharding (`ddl::rekey`).
-        let ShardingRecord { sharding, columns, sets, .. } =
+        // Copies no layout has: such tables keep their sharding (`ddl::rekey`).
+        let ShardingRecord { sharding, columns, sets, ranges, .. } =
             record::encode_sharding(&mirror.sharding);
         LayoutRecord {
             rows: mirror.rows.0,
@@ -62,6 +65,7 @@ pub(super) fn encode(table: &TableDef) -> Option<LayoutsRecord> {
             indexes: mirror.indexes.iter().map(record::encode_index).collect(),
             state: if rebuild.is_added_to() { 2 } else { 1 },
             since: rebuild.since.0,
+            ranges,
         }
     });
     Some(LayoutsRecord { rows: table.rows.0, other })
@@ -81,7 +85,7 @@ pub(super) fn decode(record: LayoutsRecord, table: TableDef) -> Result<TableDef>
         columns: other.sharding_columns,
         sets: other.sets,
         copies: 0,
-        ranges: Vec::new(),
+        ranges: other.ranges,
     };
     let width = table.columns.len();
     let indexes = other.indexes.into_iter().map(|index| record::decode_index(index, width));
@@ -101,9 +105,13 @@ pub(super) fn decode(record: LayoutsRecord, table: TableDef) -> Result<TableDef>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{IndexDef, Sharding};
+    use crate::catalog::{
+        ColumnDef, Distribution, IndexDef, ItemValue, ItemValues, SetItem, Sharding,
+    };
     use crate::collation::CollationId;
-    use base::IndexId;
+    use crate::types::SqlType;
+    use crate::value::Value;
+    use base::{IndexId, Slot};
 
     fn table() -> TableDef {
         let primary = IndexDef {
@@ -144,6 +152,50 @@ mod tests {
         }
     }
 
+    /// A table with a column that gets another layout, by ranges with these slots and ends.
+    fn with_ranges(ranges: &[(u16, Option<i64>)]) -> TableDef {
+        let ty = SqlType::int();
+        let items = ranges.iter().map(|(slot, end)| {
+            let values = match end {
+                Some(end) => ItemValues::Below(ItemValue::new(Value::Int(*end), &ty)),
+                None => ItemValues::Rest,
+            };
+            SetItem::of_slot(Slot(*slot), values)
+        });
+        let by = Distribution { column: 0, spread: vec![0], items: items.collect() };
+        let column = ColumnDef {
+            name: "id".into(),
+            ty,
+            default: None,
+            auto_increment: false,
+            on_update_now: false,
+            zerofill: false,
+            comment: String::new(),
+            hidden: false,
+            type_text: "int".into(),
+            collation_declared: false,
+        };
+        let table = TableDef { columns: vec![column], ..table() };
+        let (rows, sharding) = (TableId(1007), Sharding::Keys(by));
+        let layout = Layout { rows, sharding, sharding_declared: true, ..table.layout() };
+        table.with_other_layout(&layout, IndexState::WriteOnly, Timestamp::ZERO)
+    }
+
+    #[test]
+    fn ranges_that_tell_values_apart_no_more_are_corrupt() {
+        for ranges in [
+            &[(1, Some(5)), (2, Some(5)), (3, None)][..],
+            &[(1, Some(5)), (1, None)],
+            &[(1, None), (2, Some(5)), (3, None)],
+            &[(1, Some(5))],
+            &[],
+        ] {
+            let bytes = record::encode_table(&with_ranges(ranges)).unwrap();
+            let error = record::decode_table(&bytes).unwrap_err();
+            assert!(error.message.contains("corrupt catalog record"), "{}", error.message);
+        }
+    }
+
     #[test]
     fn layouts_come_back() {
         let table = table();
@@ -159,7 +211,9 @@ mod tests {
         let dropping = adding.with_layouts_swapped(Timestamp(9));
         assert_eq!((dropping.rows, dropping.stored_ids().len()), (TableId(1007), 2));
         let changed = TableDef { rebuild: None, ..dropping.clone() };
-        for table in [table, adding, dropping, changed] {
+        let to_ranges = with_ranges(&[(9, Some(-5)), (70, Some(100)), (3, None)]);
+        let from_ranges = to_ranges.with_layouts_swapped(Timestamp(9));
+        for table in [table, adding, dropping, changed, to_ranges, from_ranges] {
             let bytes = record::encode_table(&table).unwrap();
             assert_eq!(record::decode_table(&bytes).unwrap(), table);
         }

@@ -12,6 +12,7 @@ use crate::types::{SqlType, TypeKind};
 use crate::{Error, Result, table_codec};
 use base::{DatabaseId, IndexId, SLOT_COUNT, Slot, SlotRange, TableId, Timestamp};
 use prost::Message;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A database.
@@ -93,7 +94,7 @@ pub(super) struct TableRecord {
 
 /// A range of keys.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct RangeRecord {
+pub(crate) struct RangeRecord {
     #[prost(uint32, tag = "1")]
     slot: u32,
     /// Its end, as a row of one column; the last range has none.
@@ -367,10 +368,11 @@ fn decode_ranges(
 ) -> Result<Distribution> {
     let [column] = columns else { return Err(corrupt("ranges of not one column")) };
     let ty = &types[*column].ty;
-    let mut items = Vec::with_capacity(ranges.len());
+    let mut items: Vec<SetItem> = Vec::with_capacity(ranges.len());
+    let mut slots = BTreeSet::new();
     for range in ranges {
-        if range.slot >= SLOT_COUNT {
-            return Err(corrupt(format!("slot {}", range.slot)));
+        if range.slot >= SLOT_COUNT || !slots.insert(range.slot) {
+            return Err(corrupt(format!("slot {} of a range", range.slot)));
         }
         let values = match range.below {
             Some(bytes) => {
@@ -378,6 +380,15 @@ fn decode_ranges(
             }
             None => ItemValues::Rest,
         };
+        let rises = match (items.last().map(|before| &before.values), &values) {
+            (Some(ItemValues::Below(before)), ItemValues::Below(bound)) => {
+                before.key() < bound.key()
+            }
+            (before, _) => before != Some(&ItemValues::Rest),
+        };
+        if !rises {
+            return Err(corrupt("ranges whose bounds do not rise"));
+        }
         items.push(SetItem::of_slot(Slot(range.slot as u16), values));
     }
     if !matches!(items.last(), Some(SetItem { values: ItemValues::Rest, .. })) {

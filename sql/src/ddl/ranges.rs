@@ -1,4 +1,4 @@
-//! SHARD BY RANGE of CREATE TABLE, and ALTER TABLE … SPLIT RANGE AT.
+//! SHARD BY RANGE, and ALTER TABLE … SPLIT RANGE AT and MERGE RANGES AT.
 //!
 //! ```text
 //! values  ──────┤ 1000 ├──────────────┤ 5000 ├─────────▶
@@ -8,15 +8,17 @@
 //!                                       keeps its slot
 //! ```
 //!
-//! A row's slot is part of its key, so a range is divided only where no row moves: the part above the new bound must be
-//! empty. That is looked at while the table is locked as TRUNCATE locks it.
+//! A row's slot is part of its key. Where no row moves, since the part above a new bound is empty, the definition alone
+//! changes; that is looked at while the table is locked as TRUNCATE locks it. Anything else is a job that copies the whole
+//! table into a layout with the new ranges while it is used (`rekey`); their slots are spread evenly anew.
 //!
 //! Not here: where a row's value finds its range (`catalog::distribution`).
 
 use super::create_table::{check_distribution_type, distribution_value};
-use super::{Touched, change_after, database_of};
+use super::{Touched, change_after, database_of, indexes, rekey};
 use crate::access::{self, Access, ReadOptions, term::Range};
 use crate::ast;
+use crate::catalog::index_jobs::Rekey;
 use crate::catalog::{Distribution, ItemValue, ItemValues, SetItem, Sharding, TableDef};
 use crate::context::EvalContext;
 use crate::dml::find_table;
@@ -26,10 +28,11 @@ use crate::session::{Outcome, Session};
 use crate::{Error, Result};
 use base::limits::KEY_RANGES_MAX;
 use base::{SLOT_COUNT, Slot, SlotRange};
+use std::sync::atomic::{AtomicBool, Ordering};
 use txn::Transaction;
 use txn::transaction::Mode;
 
-/// The ranges of a new table, each with a slot.
+/// The ranges of a table, each with a slot.
 pub(super) fn define(
     table: &TableDef,
     columns: &[usize],
@@ -43,24 +46,19 @@ pub(super) fn define(
     };
     check_distribution_type(&table.columns[*column], "SHARD BY RANGE")?;
     check_count(bounds.len() + 1)?;
-    let mut ends: Vec<ItemValues> = Vec::with_capacity(bounds.len() + 1);
-    for bound in bounds {
-        let bound = bound_of(bound, table, *column, ctx)?;
-        if let Some(ItemValues::Below(before)) = ends.last()
-            && bound.key() <= before.key()
-        {
-            return Err(Error::range_not_increasing());
-        }
-        ends.push(ItemValues::Below(bound));
-    }
-    ends.push(ItemValues::Rest);
+    Ok(evenly(table, *column, bounds_of(bounds, table, *column, ctx)?))
+}
+
+/// Ranges between bounds, which rise, with slots that lie as far from each other as can be.
+fn evenly(table: &TableDef, column: usize, bounds: Vec<ItemValue>) -> Distribution {
     let first = u32::from(Slot::of(&table.id.0.to_be_bytes()).0);
-    let places = SlotRange::even(ends.len() as u32);
+    let places = SlotRange::even(bounds.len() as u32 + 1);
+    let ends = bounds.into_iter().map(ItemValues::Below).chain([ItemValues::Rest]);
     let items = places.into_iter().zip(ends).map(|(place, values)| {
         let slot = (first + place.start) % SLOT_COUNT;
         SetItem::of_slot(Slot(slot as u16), values)
     });
-    Ok(Distribution { column: *column, spread: vec![*column], items: items.collect() })
+    Distribution { column, spread: vec![column], items: items.collect() }
 }
 
 fn check_count(ranges: usize) -> Result<()> {
@@ -72,18 +70,45 @@ fn check_count(ranges: usize) -> Result<()> {
     Ok(())
 }
 
-/// A value between two ranges.
-fn bound_of(
-    expr: &ast::Expr,
+/// Values between ranges, which must rise.
+fn bounds_of(
+    exprs: &[ast::Expr],
     table: &TableDef,
     column: usize,
     ctx: &EvalContext,
-) -> Result<ItemValue> {
-    let bound = distribution_value(expr, &table.columns[column], ctx)?;
-    if bound.value.is_null() {
-        return Err(Error::null_bound());
+) -> Result<Vec<ItemValue>> {
+    let mut bounds: Vec<ItemValue> = Vec::with_capacity(exprs.len());
+    for expr in exprs {
+        let bound = distribution_value(expr, &table.columns[column], ctx)?;
+        if bound.value.is_null() {
+            return Err(Error::null_bound());
+        }
+        if bounds.last().is_some_and(|before| bound.key() <= before.key()) {
+            return Err(Error::range_not_increasing());
+        }
+        bounds.push(bound);
     }
-    Ok(bound)
+    Ok(bounds)
+}
+
+/// The ranges of a table.
+fn ranges_of<'t>(table: &'t TableDef, statement: &str) -> Result<&'t Distribution> {
+    match &table.sharding {
+        Sharding::Keys(by) => Ok(by),
+        _ => Err(Error::not_supported(format!(
+            "{statement} of a table without ranges: give it some with ALTER TABLE … SHARD BY RANGE"
+        ))),
+    }
+}
+
+/// Whether one of some values is this one.
+fn has<'v>(values: impl IntoIterator<Item = &'v ItemValue>, value: &ItemValue) -> bool {
+    values.into_iter().any(|known| known.key() == value.key())
+}
+
+/// Position of the range that a bound, which is none of theirs, lies in.
+fn position_of(by: &Distribution, bound: &ItemValue) -> usize {
+    by.bounds().take_while(|known| known.key() < bound.key()).count()
 }
 
 /// The middle of the widest gap between the slots of ranges.
@@ -102,67 +127,133 @@ fn free_slot(items: &[SetItem]) -> Slot {
     Slot(slot as u16)
 }
 
-/// ALTER TABLE … SPLIT RANGE AT.
+/// ALTER TABLE … SPLIT RANGE AT: at once where no row moves, else by a job.
 pub(super) async fn split(
     session: &mut Session,
     name: &ast::TableName,
-    bound: &ast::Expr,
+    bounds: &[ast::Expr],
 ) -> Result<Outcome> {
     let ctx = session.dml_context(Vec::new(), false);
     let database = database_of(session, name)?.to_string();
-    let division = Division { name, default: session.database.clone(), bound, ctx: &ctx };
-    let touched = Touched::Tables(vec![(database.as_str(), name.name.as_str())]);
-    change_after(session, touched, Some(&division), |change| {
-        let table = find_table(name, division.default.as_deref(), &change.catalog)?;
-        change.put_table(&division.divide(&table)?)?;
-        Ok(true)
+    let default = session.database.clone();
+    let meets_rows = AtomicBool::new(false);
+    let division = Division { name, default, bounds, ctx: &ctx, meets_rows };
+    let instance = session.instance.clone();
+    // Looked at before the table is locked: who divides a range that has rows holds up nobody.
+    if division.is_free(&instance).await? {
+        let touched = Touched::Tables(vec![(database.as_str(), name.name.as_str())]);
+        let made = change_after(session, touched, Some(&division), |change| {
+            let table = find_table(name, division.default.as_deref(), &change.catalog)?;
+            indexes::check_no_rekey(&change.index_jobs, &table)?;
+            change.put_table(&division.divide(&table)?)?;
+            Ok(true)
+        })
+        .await;
+        match made {
+            Ok(()) => return Ok(Outcome::done()),
+            // They came meanwhile.
+            Err(_) if division.meets_rows.load(Ordering::Acquire) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    rekey::begin(session, name, |table, rows| {
+        let (by, added) = division.place(table)?;
+        let mut bounds: Vec<ItemValue> = by.bounds().cloned().chain(added).collect();
+        bounds.sort_by(|a, b| a.key().cmp(b.key()));
+        Ok(Rekey::of_ranges(rows, evenly(table, by.column, bounds)))
     })
-    .await?;
-    Ok(Outcome::done())
+    .await
 }
 
-/// A range that is to be divided.
+/// ALTER TABLE … MERGE RANGES AT: a job copies the rows into the ranges that are left.
+pub(super) async fn merge(
+    session: &mut Session,
+    name: &ast::TableName,
+    bounds: &[ast::Expr],
+) -> Result<Outcome> {
+    let ctx = session.dml_context(Vec::new(), false);
+    rekey::begin(session, name, |table, rows| {
+        let by = ranges_of(table, "MERGE RANGES")?;
+        let gone = bounds_of(bounds, table, by.column, &ctx)?;
+        if !gone.iter().all(|bound| has(by.bounds(), bound)) {
+            return Err(Error::wrong_partition_list("MERGE RANGES"));
+        }
+        let left = by.bounds().filter(|bound| !has(&gone, bound)).cloned().collect();
+        Ok(Rekey::of_ranges(rows, evenly(table, by.column, left)))
+    })
+    .await
+}
+
+/// Ranges that are to be divided at once.
 pub(super) struct Division<'a> {
     name: &'a ast::TableName,
     /// The session's database.
     default: Option<std::sync::Arc<str>>,
-    bound: &'a ast::Expr,
+    bounds: &'a [ast::Expr],
     ctx: &'a EvalContext,
+    /// Whether rows were met above a bound while the table was locked.
+    meets_rows: AtomicBool,
 }
 
 impl Division<'_> {
-    /// The table's ranges, the position of the one that the bound lies in, and the bound.
-    fn place<'t>(&self, table: &'t TableDef) -> Result<(&'t Distribution, usize, ItemValue)> {
-        let Sharding::Keys(by) = &table.sharding else {
-            return Err(Error::not_supported(
-                "SPLIT RANGE of a table without ranges: create one with SHARD BY RANGE and INSERT … SELECT into it",
-            ));
-        };
-        let bound = bound_of(self.bound, table, by.column, self.ctx)?;
-        if by.bounds().any(|known| known.key() == bound.key()) {
+    /// The table's ranges, and the new bounds.
+    fn place<'t>(&self, table: &'t TableDef) -> Result<(&'t Distribution, Vec<ItemValue>)> {
+        let by = ranges_of(table, "SPLIT RANGE")?;
+        let bounds = bounds_of(self.bounds, table, by.column, self.ctx)?;
+        if bounds.iter().any(|bound| has(by.bounds(), bound)) {
             return Err(Error::range_not_increasing());
         }
-        check_count(by.items.len() + 1)?;
-        let position = by.bounds().take_while(|known| known.key() < bound.key()).count();
-        Ok((by, position, bound))
+        check_count(by.items.len() + bounds.len())?;
+        Ok((by, bounds))
     }
 
-    /// The table with one range more.
+    /// The table with its ranges divided; the lowest part of each keeps the slot.
     fn divide(&self, table: &TableDef) -> Result<TableDef> {
-        let (by, position, bound) = self.place(table)?;
-        let mut items = by.items.clone();
-        let upper = SetItem::of_slot(free_slot(&items), items[position].values.clone());
-        items[position].values = ItemValues::Below(bound);
-        items.insert(position + 1, upper);
-        let sharding = Sharding::Keys(Distribution { items, ..by.clone() });
-        Ok(TableDef { sharding, ..table.clone() })
+        let (by, bounds) = self.place(table)?;
+        let mut by = by.clone();
+        for bound in bounds {
+            let position = position_of(&by, &bound);
+            let values = by.items[position].values.clone();
+            let upper = SetItem::of_slot(free_slot(&by.items), values);
+            by.items[position].values = ItemValues::Below(bound);
+            by.items.insert(position + 1, upper);
+        }
+        Ok(TableDef { sharding: Sharding::Keys(by), ..table.clone() })
     }
 
     /// Refuses to divide a range that has rows above the bound. The table is locked: nobody adds any.
     pub(super) async fn check_empty(&self, instance: &Instance) -> Result<()> {
+        if self.is_free(instance).await? {
+            return Ok(());
+        }
+        self.meets_rows.store(true, Ordering::Release);
+        Err(Error::table_changed())
+    }
+
+    /// Whether an index tells that no row moves: none lies above the lowest new bound of its range.
+    async fn is_free(&self, instance: &Instance) -> Result<bool> {
         let catalog = instance.catalog.current().await?;
         let table = find_table(self.name, self.default.as_deref(), &catalog)?;
-        let (by, position, bound) = self.place(&table)?;
+        let (by, bounds) = self.place(&table)?;
+        let mut divided = None;
+        for bound in &bounds {
+            let position = position_of(by, bound);
+            let is_lowest = divided.replace(position) != Some(position);
+            if is_lowest && !self.is_empty_above(instance, &table, (by, position), bound).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether a range has no row from a bound on. Without an index that says so quickly it may have some.
+    async fn is_empty_above(
+        &self,
+        instance: &Instance,
+        table: &TableDef,
+        (by, position): (&Distribution, usize),
+        bound: &ItemValue,
+    ) -> Result<bool> {
         let column = by.column;
         let upper = match &by.items[position].values {
             ItemValues::Below(end) => Some((end.value.clone(), false)),
@@ -170,31 +261,24 @@ impl Division<'_> {
         };
         let lower = Some((bound.value.clone(), true));
         let range = Range { lower, upper, conjuncts: Vec::new() };
-        let choice = access::of_range(&table, column, range, self.ctx)?;
-        let definition = &table.columns[column];
+        let choice = access::of_range(table, column, range, self.ctx)?;
         if matches!(choice.access, Access::Full | Access::Partitions(_)) {
-            return Err(Error::not_supported(format!(
-                "SPLIT RANGE without an index that begins with '{}': it would read the whole range; add an index first",
-                definition.name
-            )));
+            return Ok(false);
         }
         let mut transaction = Transaction::begin(instance.config.client.clone(), Mode::Snapshot);
         let (shard, slots) = (choice.shard, choice.slots);
         let options = ReadOptions { shard, slots, ..ReadOptions::default() };
         let mut rows =
-            access::read(&choice.access, &table, &[column], options, &mut transaction).await?;
+            access::read(&choice.access, table, &[column], options, &mut transaction).await?;
         while let Some(page) = rows.next_page(&mut transaction).await? {
             for (_, row) in &page {
-                let key = key_bytes(&row[column], &definition.ty);
+                let key = key_bytes(&row[column], &table.columns[column].ty);
                 if key.as_slice() >= bound.key() && by.item_of(&key) == by.items.get(position) {
-                    return Err(Error::not_supported(
-                        "SPLIT RANGE below rows that are there: choose a value above the highest of the range, or create a \
-                         table with these ranges and INSERT … SELECT into it",
-                    ));
+                    return Ok(false);
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

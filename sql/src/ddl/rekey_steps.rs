@@ -12,8 +12,9 @@
 
 use super::create_table;
 use super::index_steps::Next;
+use crate::Result;
 use crate::catalog::index_jobs::{IndexJob, JobOutcome, Rekey, Wish};
-use crate::catalog::{IndexState, Layout, Rebuild, Sharding, TableDef};
+use crate::catalog::{IndexState, Layout, Rebuild, TableDef};
 use base::Timestamp;
 
 /// Stands for the time of the cut-over in a definition that is yet to be stored.
@@ -52,10 +53,14 @@ pub(super) fn next(table: &TableDef, job: &IndexJob, now_unix: u64) -> Next {
             TableDef { rebuild: None, ..table }
         }
         _ if job.wish == Wish::Pause => return Next::Pause,
-        None => {
-            let layout = layout_of(&table, rekey);
-            table.with_other_layout(&layout, IndexState::DeleteOnly, Timestamp::ZERO)
-        }
+        None => match layout_of(&table, rekey) {
+            Ok(layout) => table.with_other_layout(&layout, IndexState::DeleteOnly, Timestamp::ZERO),
+            Err(error) => {
+                job.error = Some((error.code, error.message));
+                end(&mut job, JobOutcome::Failed);
+                table
+            }
+        },
         Some(other) if !other.is_added_to() => with_state(&table, other, IndexState::WriteOnly),
         Some(_) if !job.is_filled => return Next::Fill,
         Some(_) => table.with_layouts_swapped(UNKNOWN),
@@ -70,7 +75,10 @@ fn with_state(table: &TableDef, other: &Rebuild, state: IndexState) -> TableDef 
 
 /// The layout of a table under a new sharding key: a unique index places its entries by itself as long as its columns do not
 /// decide the slot, and any other one as it was declared.
-pub(super) fn layout_of(table: &TableDef, rekey: &Rekey) -> Layout {
+///
+/// # Errors
+/// When the record does not fit the table.
+pub(super) fn layout_of(table: &TableDef, rekey: &Rekey) -> Result<Layout> {
     let mut new = table.in_layout(&table.layout());
     // What it was given because of the old sharding key, it is given again when it needs that.
     let placed: Vec<_> =
@@ -80,14 +88,11 @@ pub(super) fn layout_of(table: &TableDef, rekey: &Rekey) -> Layout {
     }
     new.indexes.retain(|index| !index.implicit);
     new.rows = rekey.rows;
-    new.sharding = match &rekey.columns {
-        Some(columns) => Sharding::Hash(columns.clone()),
-        None => Sharding::Single,
-    };
+    new.sharding = rekey.sharding(table)?;
     new.sharding_declared = true;
     new.distributed_by = rekey.distributed_by;
     create_table::place_indexes(&mut new);
-    new.layout()
+    Ok(new.layout())
 }
 
 #[cfg(test)]
@@ -97,7 +102,8 @@ mod tests {
     use base::TableId;
 
     fn job() -> IndexJob {
-        let rekey = Rekey { rows: TableId(1001), columns: None, distributed_by: false };
+        let (rows, ranges) = (TableId(1001), Vec::new());
+        let rekey = Rekey { rows, columns: None, distributed_by: false, ranges };
         IndexJob { rekey: Some(rekey), ..indexes::job(&[], &[]) }
     }
 
@@ -144,6 +150,16 @@ mod tests {
         job.wish = Wish::Cancel;
         assert_eq!(walk(&mut table, &mut job), ["1000 1001d", "1000"]);
         assert_eq!(job.outcome, JobOutcome::Failed);
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_its_table_fails() {
+        let (mut table, mut job) = (indexes::table(&[0]), job());
+        let before = table.clone();
+        job.rekey.as_mut().unwrap().columns = Some(vec![usize::from(u16::MAX)]);
+        assert_eq!(walk(&mut table, &mut job), ["1000"]);
+        assert_eq!(job.outcome, JobOutcome::Failed);
+        assert_eq!((job.error.unwrap().0, table.rebuild), (1030, before.rebuild));
     }
 
     #[test]

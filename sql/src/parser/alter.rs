@@ -158,10 +158,10 @@ impl Parser<'_> {
                 TableChange::TruncatePartitions(names)
             }
             "SPLIT" if self.accept(&["RANGE", "AT"]) => {
-                self.expect_kind(TokenKind::LeftParen)?;
-                let bound = self.expr()?;
-                self.expect_kind(TokenKind::RightParen)?;
-                TableChange::SplitRange(bound)
+                TableChange::SplitRange(self.parenthesised(Self::expr)?)
+            }
+            "MERGE" if self.accept(&["RANGES", "AT"]) => {
+                TableChange::MergeRanges(self.parenthesised(Self::expr)?)
             }
             "ADD" => return self.add(changes),
             "DROP" => self.drop_part()?,

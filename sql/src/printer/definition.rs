@@ -542,10 +542,13 @@ impl Printer {
                 self.when(names.is_empty(), "ALL");
                 self.list(names, |printer, name| printer.name(name));
             }
-            TableChange::SplitRange(bound) => {
-                self.text("SPLIT RANGE AT (");
-                self.expr(bound);
-                self.text(")");
+            TableChange::SplitRange(bounds) => {
+                self.text("SPLIT RANGE AT ");
+                self.parenthesised(bounds, Self::expr);
+            }
+            TableChange::MergeRanges(bounds) => {
+                self.text("MERGE RANGES AT ");
+                self.parenthesised(bounds, Self::expr);
             }
             TableChange::Other(text) => self.text(text),
         }

@@ -128,8 +128,8 @@ fn one_slot(hot: &HotSlotRow, catalog: &Catalog) -> String {
         Sharding::Keys(by) => {
             let column = &table.columns[by.column].name;
             format!(
-                "{lead}: one range of {column}; a split cannot help, give new rows a range of their own with ALTER TABLE … \
-                 SPLIT RANGE AT, or shard the table by a hash"
+                "{lead}: one range of {column}; a split cannot help, divide the range with ALTER TABLE … SPLIT RANGE AT, \
+                 or shard the table by a hash"
             )
         }
         Sharding::Single => format!(
