@@ -260,7 +260,7 @@ mod tests {
         assert_eq!((line.state.as_str(), line.replicas_left), ("paused", 6));
         assert!(!line.auto_merge, "off until somebody turns it on");
         state.rebalance.auto_merge = true;
-        assert!(standing(&state, &plan(&state, 4)).auto_merge);
+        assert!(line_of(&state, 4).auto_merge);
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::session::{Outcome, Session};
 use crate::{Error, Result};
 use base::limits::KEY_RANGES_MAX;
 use base::{SLOT_COUNT, Slot, SlotRange};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use txn::Transaction;
 use txn::transaction::Mode;
@@ -250,7 +251,7 @@ impl Division<'_> {
     async fn is_empty_above(
         &self,
         instance: &Instance,
-        table: &TableDef,
+        table: &Arc<TableDef>,
         (by, position): (&Distribution, usize),
         bound: &ItemValue,
     ) -> Result<bool> {
