@@ -369,29 +369,7 @@ impl Coordinator {
         };
         let shard = new.shard;
         self.change(|state| {
-            let held = |id| {
-                state
-                    .map
-                    .shard(shard)
-                    .is_some_and(|info| info.replicas.iter().any(|(replica, _)| *replica == id))
-            };
-            let there = state.map.shard(shard).is_some_and(|info| {
-                let on_target = |(replica, node): &(ReplicaId, NodeId)| {
-                    *node == job.add.1 && Some(*replica) != job.remove
-                };
-                info.replicas.iter().any(on_target)
-            });
-            if state.jobs.contains_key(&shard) || !job.remove.is_none_or(held) || there {
-                return Ok(()); // Somebody else was faster.
-            }
-            let can_wait = matches!(job.reason, Reason::Balance | Reason::Placement);
-            if can_wait && state.rebalance.paused {
-                return Ok(());
-            }
-            if state.members_fixed(shard).is_some() {
-                return Ok(()); // It waits until the shard is split.
-            }
-            state.jobs.insert(shard, job.clone());
+            write_job(state, shard, &job);
             Ok(())
         })
         .await?;
@@ -425,15 +403,7 @@ impl Coordinator {
             Step::Wait(why) => return Ok(why.clone()),
             Step::Finish => {
                 let done = state.finished(shard).map_err(|error| error.to_string())?;
-                let change = self.change(|state| {
-                    if state.jobs.get(&shard).is_none_or(|known| known.add != job.add) {
-                        return Ok(());
-                    }
-                    let done = state.finished(shard).map_err(|error| error.to_string())?;
-                    state.replace_shard(done).map_err(|error| error.to_string())?;
-                    state.jobs.remove(&shard);
-                    Ok(())
-                });
+                let change = self.change(|state| finish_job(state, shard, job));
                 change.await.map_err(|error| error.to_string())?;
                 tracing::info!(%shard, epoch = done.epoch.0, "a replica was replaced");
             }
@@ -458,6 +428,44 @@ impl Coordinator {
     }
 }
 
+/// Writes a job down, unless somebody else was faster or it must not begin now.
+fn write_job(state: &mut ClusterState, shard: ShardId, job: &Job) {
+    let held = |id| {
+        state
+            .map
+            .shard(shard)
+            .is_some_and(|info| info.replicas.iter().any(|(replica, _)| *replica == id))
+    };
+    let there = state.map.shard(shard).is_some_and(|info| {
+        let on_target = |(replica, node): &(ReplicaId, NodeId)| {
+            *node == job.add.1 && Some(*replica) != job.remove
+        };
+        info.replicas.iter().any(on_target)
+    });
+    if state.jobs.contains_key(&shard) || !job.remove.is_none_or(held) || there {
+        return; // Somebody else was faster.
+    }
+    let can_wait = matches!(job.reason, Reason::Balance | Reason::Placement);
+    if can_wait && state.rebalance.paused {
+        return;
+    }
+    if state.members_fixed(shard).is_some() {
+        return; // It waits until the shard is split.
+    }
+    state.jobs.insert(shard, job.clone());
+}
+
+/// Ends a job whose members have changed: the map says so, and the job is gone. Nothing when somebody else was faster.
+fn finish_job(state: &mut ClusterState, shard: ShardId, job: &Job) -> Result<(), String> {
+    if state.jobs.get(&shard).is_none_or(|known| known.add != job.add) {
+        return Ok(());
+    }
+    let done = state.finished(shard).map_err(|error| error.to_string())?;
+    state.replace_shard(done).map_err(|error| error.to_string())?;
+    state.jobs.remove(&shard);
+    Ok(())
+}
+
 /// Whether a preferred leader is still to be changed.
 fn still_wanted(state: &ClusterState, change: &LeaderChange) -> bool {
     let settled = !state.rebalance.paused
@@ -470,3 +478,7 @@ fn still_wanted(state: &ClusterState, change: &LeaderChange) -> bool {
             && state.node_state(change.to) == NodeState::Active
     })
 }
+
+#[cfg(test)]
+#[path = "two_planners_tests.rs"]
+mod tests;

@@ -282,6 +282,29 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_another_coordinator_takes_back_at_any_step_is_done_or_undone() {
+        let job = job((4, 4), Some(2));
+        let taken_back = Job { cancelled: true, ..job.clone() };
+        for leader in 1..=3 {
+            for steps in 0..6 {
+                let mut group = three(leader);
+                for _ in 0..steps {
+                    let (_, step) = next_step(&job, &group);
+                    execute(&mut group, &step);
+                }
+                let last = run(&taken_back, &mut group).pop();
+                let kept = match last {
+                    Some(Step::Finish) => ids(&[1, 3, 4]),
+                    Some(Step::Drop) => ids(&[1, 2, 3]),
+                    other => panic!("led by {leader}, taken back after {steps} steps: {other:?}"),
+                };
+                assert_eq!(group.with_role(&[Role::Voter]), kept, "{leader} leads, {steps} steps");
+                assert_eq!(group.members.len(), 3, "{leader} leads, {steps} steps: {group:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_learner_that_lags_is_waited_for() {
         let mut lagging = three(1);
         let slow = MemberView { keeps_up: false, lacks: 500, ..member(4, Role::Learner) };

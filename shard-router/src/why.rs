@@ -303,6 +303,13 @@ mod tests {
         let lines = told(&state, 1, 4);
         assert!(lines["balance"].contains("gets a replica on node 4"), "{lines:?}");
         assert!(lines["split"].contains("is being replaced"), "{lines:?}");
+        let nodes = (1..=4).map(NodeId).collect();
+        let full = Health { alive: nodes, sick: [NodeId(4)].into(), ..Health::default() };
+        let limits = Limits::of(state.rebalance);
+        let plan = rebalance(&state, &full, &BTreeMap::new(), limits);
+        let told = balance(&state, ShardId(1), &plan);
+        assert!(told.contains("stays as it is for now"), "{told}");
+        assert!(told.contains("the disk of node 4 is not well"), "{told}");
         let seen = Seen { sizes: &BTreeMap::new(), loads: &BTreeMap::new() };
         let plans = Plans {
             splits: &Splits::default(),

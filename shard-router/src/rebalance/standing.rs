@@ -159,7 +159,7 @@ impl<'a> Standing<'a> {
     ) {
         let job = state.jobs.get(&info.id);
         let held = match job {
-            Some(job) => Some(self.wait_for(info, job, at)),
+            Some(job) => Some(self.wait_for(health, info, job, at)),
             None => self.broken(state, health, info, at).or_else(|| {
                 let why = state.members_fixed(info.id)?;
                 Some(format!("shard {} {why}", info.id.0))
@@ -194,13 +194,27 @@ impl<'a> Standing<'a> {
     }
 
     /// Counts a job that is under way; why its shard stays as it is.
-    fn wait_for(&mut self, info: &ShardInfo, job: &Job, at: &BTreeMap<NodeId, usize>) -> String {
+    fn wait_for(
+        &mut self,
+        health: &Health,
+        info: &ShardInfo,
+        job: &Job,
+        at: &BTreeMap<NodeId, usize>,
+    ) -> String {
         let (shard, target) = (info.id, job.add.1);
+        // A full disk takes no entries: nothing is lost, the copy goes on when there is room.
+        let disk = match health.sick.contains(&target) {
+            true => format!(
+                "; the disk of node {} is not well, and the copy may wait for that: mend it, or decommission the node",
+                target.0
+            ),
+            false => String::new(),
+        };
         if job.reason.repairs() {
             let reason = job.reason.name();
             self.waits.get_or_insert_with(|| {
                 format!(
-                    "repairs come first: {shard} gets a replica on node {}, as {reason}",
+                    "repairs come first: {shard} gets a replica on node {}, as {reason}{disk}",
                     target.0
                 )
             });
@@ -214,7 +228,8 @@ impl<'a> Standing<'a> {
             }
         }
         let step = job.step.name();
-        format!("{shard} gets a replica on node {}, as {}: {step}", target.0, job.reason.name())
+        let reason = job.reason.name();
+        format!("{shard} gets a replica on node {}, as {reason}: {step}{disk}", target.0)
     }
 
     /// What is wrong with a shard; then nothing moves before it is mended.

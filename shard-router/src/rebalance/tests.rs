@@ -150,6 +150,37 @@ fn drained_nodes_and_sick_disks_get_nothing() {
 }
 
 #[test]
+fn a_copy_to_a_disk_that_fills_up_waits_says_so_and_is_given_up_with_its_node() {
+    let mut state = state(3, 5, 8);
+    let sound = alive(&state);
+    let (shard, target) = (ShardId(1), NodeId(4));
+    let old = state.replica_on(shard, NodeId(1)).unwrap();
+    let copy = Job { step: JobStep::CatchingUp, ..job((77, target.0), Some(old.0)) };
+    let full = Health { sick: BTreeSet::from([target]), ..sound.clone() };
+    for reason in [Reason::Balance, Reason::Request, Reason::Placement, Reason::Lost] {
+        state.jobs.insert(shard, Job { reason, ..copy.clone() });
+        let told = |health: &Health| {
+            let plan = rebalance(&state, health, &BTreeMap::new(), LIMITS);
+            assert!(plan.moves.iter().all(|next| next.to != target), "{:?}", plan.moves);
+            (plan.held[&shard].clone(), plan.waits)
+        };
+        assert!(!told(&sound).0.contains("disk"), "{reason:?}");
+        let (held, waits) = told(&full);
+        assert!(held.contains("the disk of node 4 is not well"), "{reason:?}: {held}");
+        // What repairs holds up all others, and these name the disk, too.
+        let names_disk = waits.as_ref().is_some_and(|why| why.contains("disk of node 4"));
+        assert_eq!(names_disk, reason.repairs(), "{reason:?}: {waits:?}");
+    }
+    // Others go on elsewhere while it waits; it is taken back when people take the node out.
+    state.jobs.insert(shard, Job { reason: Reason::Balance, ..copy });
+    let plan = rebalance(&state, &full, &BTreeMap::new(), LIMITS);
+    assert!(plan.moves.iter().any(|next| next.to == NodeId(5)), "{plan:?}");
+    assert_eq!(crate::repair::repairs(&state, &full).cancel, []);
+    state.nodes.get_mut(&target).unwrap().state = NodeState::Decommissioning;
+    assert_eq!(crate::repair::repairs(&state, &full).cancel, [shard]);
+}
+
+#[test]
 fn a_newcomer_in_a_zone_gets_nothing_that_was_apart() {
     let mut state = state(3, 4, 8);
     for (node, zone) in [(1, "a"), (2, "b"), (3, "c"), (4, "b")] {
