@@ -1,4 +1,4 @@
-//! What a job that changes a sharding key does next: from the table's definition and the job's record alone.
+//! What a job that changes a sharding key or a placement policy does next: from the table's definition and the job's record alone.
 //!
 //! ```text
 //! new layout   absent ──> delete only ──> write only ──(filled)──> read
@@ -73,7 +73,7 @@ fn with_state(table: &TableDef, other: &Rebuild, state: IndexState) -> TableDef 
     table.with_other_layout(&other.mirror.layout(), state, other.since)
 }
 
-/// The layout of a table under a new sharding key: a unique index places its entries by itself as long as its columns do not
+/// The layout of a table under a new sharding key or placement policy: a unique index places its entries by itself as long as its columns do not
 /// decide the slot, and any other one as it was declared.
 ///
 /// # Errors
@@ -89,7 +89,10 @@ pub(super) fn layout_of(table: &TableDef, rekey: &Rekey) -> Result<Layout> {
     new.indexes.retain(|index| !index.implicit);
     new.rows = rekey.rows;
     new.sharding = rekey.sharding(table)?;
-    new.sharding_declared = true;
+    match &rekey.policy {
+        Some(policy) => new.placement = policy.name().to_string(),
+        None => new.sharding_declared = true,
+    }
     new.distributed_by = rekey.distributed_by;
     create_table::place_indexes(&mut new);
     Ok(new.layout())
@@ -103,7 +106,7 @@ mod tests {
 
     fn job() -> IndexJob {
         let (rows, ranges) = (TableId(1001), Vec::new());
-        let rekey = Rekey { rows, columns: None, distributed_by: false, ranges };
+        let rekey = Rekey { rows, columns: None, distributed_by: false, ranges, policy: None };
         IndexJob { rekey: Some(rekey), ..indexes::job(&[], &[]) }
     }
 
