@@ -320,6 +320,7 @@ impl TableDef {
             sharding: Sharding::Single,
             sharding_declared: false,
             distributed_by: false,
+            placement: String::new(),
             ..table.without_indexes()
         };
         apart(self) == apart(other)

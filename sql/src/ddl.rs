@@ -482,7 +482,7 @@ async fn like(
     Ok(wanted)
 }
 
-/// ALTER TABLE: indexes, the sharding key, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, changes of partitions or
+/// ALTER TABLE: indexes, the sharding key, the placement policy, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, changes of partitions or
 /// ranges, or nothing to do.
 async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
@@ -510,7 +510,7 @@ async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<O
         return partition::set_auto(session, &alter.table, auto).await;
     }
     if let Some(policy) = placement_alone(&alter.changes) {
-        return keep_placement(session, &alter.table, policy).await;
+        return placement::alter_table(session, &alter.table, policy).await;
     }
     let Some(InPlace { retention_s, auto_increment }) = InPlace::of(&alter.changes)? else {
         return Err(Error::not_supported(
@@ -587,24 +587,6 @@ fn placement_alone(changes: &[TableChange]) -> Option<&str> {
     let placement = options.placement.clone();
     let alone = ast::TableOptions { placement, ..ast::TableOptions::default() };
     options.placement.as_deref().filter(|_| *options == alone)
-}
-
-/// ALTER TABLE … PLACEMENT POLICY: only the one that the table has, for its rows would have to move to another set.
-async fn keep_placement(
-    session: &mut Session,
-    name: &ast::TableName,
-    policy: &str,
-) -> Result<Outcome> {
-    let wanted = placement::known(session, policy)?;
-    let catalog = session.instance.catalog.current().await?;
-    let table = crate::dml::find_table(name, session.database.as_deref(), &catalog)?;
-    if table.placement != wanted {
-        return Err(Error::not_supported(
-            "another PLACEMENT POLICY of a table: its rows would have to move to another set. ALTER PLACEMENT POLICY moves \
-             replicas of the policy it has; or create a table with the other policy and INSERT … SELECT into it",
-        ));
-    }
-    Ok(Outcome::done())
 }
 
 /// Refuses one more table with a retention of its own than there may be.

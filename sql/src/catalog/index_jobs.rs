@@ -15,7 +15,7 @@
 //!
 //! Not here: what a job does (`ddl::index_job`).
 
-use super::record::{self, IndexRecord, RangeRecord, ShardingRecord};
+use super::record::{self, IndexRecord, RangeRecord, SetRecord, ShardingRecord};
 use super::store::{bump, meta_key, scan_table};
 use super::{Catalog, Distribution, IndexDef, Rebuild, Sharding, TableDef};
 use crate::{Error, Result};
@@ -68,7 +68,7 @@ pub(crate) struct WalkPosition {
     pub(crate) after: Bytes,
 }
 
-/// The layout that a change of the sharding key makes.
+/// The layout that a change of the sharding key or of the placement policy makes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rekey {
     /// The id under which its rows stand.
@@ -79,6 +79,26 @@ pub(crate) struct Rekey {
     pub(crate) distributed_by: bool,
     /// Ranges of keys, as in a table's record; none when the slot is a hash.
     pub(crate) ranges: Vec<RangeRecord>,
+    /// The placement policy, when that is what is changed; the table keeps what it has otherwise.
+    pub(crate) policy: Option<PolicyRecord>,
+}
+
+/// The placement policy that a table gets with a layout.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct PolicyRecord {
+    /// Its name; empty for none.
+    #[prost(string, tag = "1")]
+    name: String,
+    /// The set that has the rows, with all values; none when they are in all slots.
+    #[prost(message, repeated, tag = "2")]
+    sets: Vec<SetRecord>,
+}
+
+impl PolicyRecord {
+    /// The policy's name; empty for none.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 impl Rekey {
@@ -86,7 +106,24 @@ impl Rekey {
     pub(crate) fn of_ranges(rows: TableId, by: Distribution) -> Rekey {
         let columns = Some(vec![by.column]);
         let ShardingRecord { ranges, .. } = record::encode_sharding(&Sharding::Keys(by));
-        Rekey { rows, columns, distributed_by: false, ranges }
+        Rekey { rows, columns, distributed_by: false, ranges, policy: None }
+    }
+
+    /// A layout under a policy, empty for none, with the sharding that the rows of a table have there: by the same hash.
+    pub(crate) fn of_policy(
+        rows: TableId,
+        table: &TableDef,
+        name: &str,
+        sharding: &Sharding,
+    ) -> Rekey {
+        let ShardingRecord { sets, .. } = record::encode_sharding(sharding);
+        Rekey {
+            rows,
+            columns: Some(table.sharding_columns().to_vec()),
+            distributed_by: table.distributed_by,
+            ranges: Vec::new(),
+            policy: Some(PolicyRecord { name: name.to_string(), sets }),
+        }
     }
 
     /// How the rows of a table find their slots in the layout.
@@ -94,13 +131,18 @@ impl Rekey {
     /// # Errors
     /// When the record does not fit the table.
     pub(crate) fn sharding(&self, table: &TableDef) -> Result<Sharding> {
+        let sets = self.policy.as_ref().map_or_else(Vec::new, |policy| policy.sets.clone());
         let sharding = match (&self.columns, self.ranges.as_slice()) {
             (None, _) => 1,
+            (Some(_), _) if !sets.is_empty() => 3,
             (Some(_), []) => 0,
             (Some(_), _) => 5,
         };
-        let columns = self.columns.iter().flatten().map(|column| *column as u32).collect();
-        let (sets, ranges) = (Vec::new(), self.ranges.clone());
+        let columns = self.columns.as_deref().unwrap_or_default();
+        // Of sets the column that says which one comes first, then those of the hash.
+        let first = columns.first().filter(|_| !sets.is_empty());
+        let columns = first.into_iter().chain(columns).map(|column| *column as u32).collect();
+        let ranges = self.ranges.clone();
         let record = ShardingRecord { sharding, columns, sets, copies: 0, ranges };
         record::decode_sharding(record, &table.columns)
     }
@@ -147,7 +189,7 @@ pub(crate) struct IndexJob {
     pub(crate) removed: WalkPosition,
     /// Whether nothing is left to do.
     pub(crate) is_over: bool,
-    /// Of a job that changes the sharding key, and no index.
+    /// Of a job that changes the sharding key or the placement policy, and no index.
     pub(crate) rekey: Option<Rekey>,
 }
 
@@ -214,6 +256,8 @@ struct RekeyMessage {
     distributed_by: bool,
     #[prost(message, repeated, tag = "5")]
     ranges: Vec<RangeRecord>,
+    #[prost(message, optional, tag = "6")]
+    policy: Option<PolicyRecord>,
 }
 
 impl RekeyMessage {
@@ -225,6 +269,7 @@ impl RekeyMessage {
             columns: columns.collect(),
             distributed_by: rekey.distributed_by,
             ranges: rekey.ranges.clone(),
+            policy: rekey.policy.clone(),
         }
     }
 
@@ -235,6 +280,7 @@ impl RekeyMessage {
             columns: (!self.single).then_some(columns),
             distributed_by: self.distributed_by,
             ranges: self.ranges,
+            policy: self.policy,
         }
     }
 }
@@ -521,6 +567,7 @@ mod tests {
                 columns: Some(vec![1, 0]),
                 distributed_by: true,
                 ranges: vec![RangeRecord::default()],
+                policy: Some(PolicyRecord { name: "eu".into(), sets: vec![SetRecord::default()] }),
             }),
         };
         assert_eq!(decode(&encode(&job)).unwrap(), job);

@@ -1,4 +1,5 @@
-//! Layouts of a table: under which id its rows stand and which slots they have, for a change of the sharding key or of ranges.
+//! Layouts of a table: under which id its rows stand and which slots they have, for a change of the sharding key, of ranges or of the
+//! placement policy.
 //!
 //! ```text
 //!           own layout (read, written)      the other one
@@ -8,7 +9,7 @@
 //!           new                             old: write only ──> delete only ──> none
 //! ```
 //!
-//! A change of the sharding key moves every row and, since entries say where their rows are, every index entry. So the
+//! A change of the sharding key, or of the policy, moves every row and, since entries say where their rows are, every index entry. So the
 //! table gets a second set of rows and entries under an id of its own, which is added and dropped as an index is
 //! (`ddl::rekey_steps`).
 //!
@@ -35,11 +36,13 @@ pub struct Layout {
     pub sharding_declared: bool,
     /// Whether it was declared as TDSQL_DISTRIBUTED BY.
     pub distributed_by: bool,
+    /// The placement policy, whose slots `sharding` names as one set with all values; empty for none.
+    pub placement: String,
     /// The indexes; the same in all layouts but for where entries are placed.
     pub indexes: Vec<IndexDef>,
 }
 
-/// The other layout of a table whose sharding key is being changed.
+/// The other layout of a table whose sharding key or placement policy is being changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rebuild {
     /// The table in that layout; it has no other one.
@@ -71,6 +74,7 @@ impl TableDef {
             sharding: self.sharding.clone(),
             sharding_declared: self.sharding_declared,
             distributed_by: self.distributed_by,
+            placement: self.placement.clone(),
             indexes: self.indexes.clone(),
         }
     }
@@ -78,12 +82,14 @@ impl TableDef {
     /// The same table in one layout alone.
     #[must_use]
     pub fn in_layout(&self, layout: &Layout) -> TableDef {
-        let Layout { rows, sharding, sharding_declared, distributed_by, indexes } = layout.clone();
+        let Layout { rows, sharding, sharding_declared, distributed_by, placement, indexes } =
+            layout.clone();
         TableDef {
             rows,
             sharding,
             sharding_declared,
             distributed_by,
+            placement,
             indexes,
             unpublished: Vec::new(),
             rebuild: None,

@@ -43,6 +43,9 @@ struct LayoutRecord {
     /// Ranges of keys, as in a table's record.
     #[prost(message, repeated, tag = "10")]
     ranges: Vec<RangeRecord>,
+    /// Placement policy, as in a table's record; none in records from before it could be changed.
+    #[prost(string, tag = "11")]
+    placement: String,
 }
 
 /// `None` for a table whose sharding key was never changed.
@@ -66,6 +69,7 @@ pub(super) fn encode(table: &TableDef) -> Option<LayoutsRecord> {
             state: if rebuild.is_added_to() { 2 } else { 1 },
             since: rebuild.since.0,
             ranges,
+            placement: mirror.placement.clone(),
         }
     });
     Some(LayoutsRecord { rows: table.rows.0, other })
@@ -94,6 +98,7 @@ pub(super) fn decode(record: LayoutsRecord, table: TableDef) -> Result<TableDef>
         sharding: record::decode_sharding(sharding, &table.columns)?,
         sharding_declared: other.sharding_declared,
         distributed_by: other.distributed_by,
+        placement: other.placement,
         indexes: indexes.collect::<Result<_>>()?,
     };
     if layout.indexes.is_empty() {
@@ -205,11 +210,15 @@ mod tests {
             sharding: Sharding::Single,
             sharding_declared: true,
             distributed_by: false,
+            placement: "eu".into(),
             indexes: table.indexes.clone(),
         };
         let adding = table.with_other_layout(&layout, IndexState::DeleteOnly, Timestamp::ZERO);
         let dropping = adding.with_layouts_swapped(Timestamp(9));
         assert_eq!((dropping.rows, dropping.stored_ids().len()), (TableId(1007), 2));
+        assert_eq!((adding.placement.as_str(), dropping.placement.as_str()), ("", "eu"));
+        // The policy is one of the layout: who is a step behind may commit.
+        assert!(adding.is_in_step_with(&dropping));
         let changed = TableDef { rebuild: None, ..dropping.clone() };
         let to_ranges = with_ranges(&[(9, Some(-5)), (70, Some(100)), (3, None)]);
         let from_ranges = to_ranges.with_layouts_swapped(Timestamp(9));

@@ -689,12 +689,9 @@ fn define_sharding(
     check_sharding_columns(table)?;
     refuse_global(&table.indexes, table)?;
     if let (Some(placement), Sharding::Hash(columns)) = (placement, &table.sharding)
-        && let Some(column) = columns.first().copied()
+        && let Some(sharding) = placement.sharding(columns)
     {
-        // As without a policy, but over the slots of one set.
-        let (set, slots) = (placement.set, placement.slots);
-        let items = vec![SetItem { set, slots, values: ItemValues::Rest }];
-        table.sharding = Sharding::Range(Distribution { column, spread: columns.clone(), items });
+        table.sharding = sharding;
     }
     refuse_local(&create.keys.iter().collect::<Vec<_>>(), table)?;
     place_indexes(table);

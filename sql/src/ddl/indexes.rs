@@ -135,7 +135,7 @@ pub(super) struct Planned {
     pub(super) added: Vec<IndexDef>,
     /// Indexes that are dropped.
     pub(super) dropped: Vec<IndexId>,
-    /// The new sharding key.
+    /// The new sharding key or placement policy.
     pub(super) rekey: Option<Rekey>,
 }
 
@@ -223,16 +223,20 @@ pub(super) async fn begin(
     wait_for_own(session, id).await
 }
 
-/// 1235 when the sharding key of a table is being changed.
+/// 1235 when the sharding key or the placement policy of a table is being changed.
 pub(super) fn check_no_rekey(jobs: &[IndexJob], table: &TableDef) -> Result<()> {
     let id = job_of(jobs, table);
     match jobs.iter().find(|job| Some(job.id) == id && job.rekey.is_some()) {
         None => Ok(()),
-        Some(job) => Err(Error::not_supported(format!(
-            "ALTER TABLE while the sharding key of the table is being changed: wait for DDL job {id}, or end it with ADMIN CANCEL DDL \
-             JOBS {id}",
-            id = job.id
-        ))),
+        Some(job) => {
+            let of_policy = job.rekey.as_ref().is_some_and(|rekey| rekey.policy.is_some());
+            let what = if of_policy { "placement policy" } else { "sharding key" };
+            Err(Error::not_supported(format!(
+                "ALTER TABLE while the {what} of the table is being changed: wait for DDL job {id}, or end it with ADMIN CANCEL DDL \
+                 JOBS {id}",
+                id = job.id
+            )))
+        }
     }
 }
 

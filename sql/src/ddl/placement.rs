@@ -6,15 +6,23 @@
 //! ```
 //!
 //! Policies and the slots under them are the cluster's (`placement`); databases and tables name them in the catalog. A
-//! table's rows stay in their set, so its policy never changes; the policy itself can say something else.
+//! table gets another policy by a job that writes its rows into the slots of another set, as for another sharding key (`rekey`);
+//! meanwhile it has rows in both.
 
-use super::{Touched, change, check_own, create_table, existing_database};
+use super::indexes::{self, Planned};
+use super::{
+    Touched, change, check_own, create_table, database_of, existing_database, rekey_steps,
+};
 use crate::ast::{self, PlacementStatement, ShardingClause};
-use crate::catalog::{Catalog, DatabaseDef, IndexDef, TableDef};
+use crate::catalog::index_jobs::{self, JobOutcome, Rekey};
+use crate::catalog::{
+    Catalog, DatabaseDef, Distribution, IndexDef, ItemValues, SetItem, Sharding, TableDef, store,
+};
 use crate::context::EvalContext;
+use crate::dml::find_table;
 use crate::instance::Cluster;
 use crate::placement::{PlacementAnswer, PlacementChange, PlacementRefusal, PutPolicy};
-use crate::session::{Outcome, Session};
+use crate::session::{OkResult, Outcome, Session};
 use crate::sets::{self, Sets};
 use crate::{Error, Result};
 use base::SlotRange;
@@ -28,6 +36,16 @@ pub(super) struct TablePlacement {
     pub set: u32,
     /// Its slots.
     pub slots: SlotRange,
+}
+
+impl TablePlacement {
+    /// How rows are spread by the hash of some columns: as without a policy, but over the slots of the set. `None` without
+    /// columns.
+    pub(super) fn sharding(&self, columns: &[usize]) -> Option<Sharding> {
+        let (column, spread) = (*columns.first()?, columns.to_vec());
+        let items = vec![SetItem { set: self.set, slots: self.slots, values: ItemValues::Rest }];
+        Some(Sharding::Range(Distribution { column, spread, items }))
+    }
 }
 
 /// The policy that a new table is to have.
@@ -77,7 +95,8 @@ pub(super) async fn run(session: &mut Session, statement: &PlacementStatement) -
         }
         PlacementStatement::Drop { if_exists, name } => {
             let catalog = session.instance.catalog.current().await?;
-            if let Some(user) = user_of(&catalog, &key(name)) {
+            let layouts = layouts(session, &catalog).await?;
+            if let Some(user) = user_of(&catalog, &layouts, &key(name)) {
                 return Err(Error::placement_policy_in_use(name, user));
             }
             match ask(&cluster, PlacementChange::Drop { name: key(name) }).await {
@@ -100,8 +119,7 @@ pub(super) async fn run(session: &mut Session, statement: &PlacementStatement) -
                 let named = Some(table.placement.as_str());
                 lies_there && !table.placement.is_empty() && named != policy.as_deref()
             };
-            let tables = catalog.databases().flat_map(|database| catalog.tables(&database.name));
-            if let Some(table) = tables.map(|table| &**table).find(other) {
+            if let Some(table) = layouts(session, &catalog).await?.iter().find(other) {
                 let user = format!("table {}", table.qualified_name());
                 return Err(Error::placement_policy_in_use(&table.placement, user));
             }
@@ -141,6 +159,83 @@ pub(super) async fn alter_database(
     })
     .await?;
     Ok(Outcome::done())
+}
+
+/// ALTER TABLE … PLACEMENT POLICY, for a table that is in use: a job writes its rows and index entries into a set under the
+/// policy, or into all slots for none, and lets the table read those then.
+///
+/// # Errors
+/// 8239; 9005 when no set is left; 1235 for a table that cannot have a policy.
+pub(super) async fn alter_table(
+    session: &mut Session,
+    name: &ast::TableName,
+    policy: &str,
+) -> Result<Outcome> {
+    let ctx = session.dml_context(Vec::new(), false);
+    let database = database_of(session, name)?.to_string();
+    let wanted = known(session, policy)?;
+    let client = session.instance.config.client.clone();
+    let catalog = session.instance.catalog.current().await?;
+    let table = find_table(name, session.database.as_deref(), &catalog)?;
+    let mut place = None;
+    if table.placement != wanted {
+        // A set that comes under the policy stays there, so what fails is to fail before.
+        Touched::Altered(&database, &name.name).check_own_locks(&session.table_locks)?;
+        indexes::check_no_rekey(&index_jobs::all(&client).await?, &table)?;
+        check_can_change(&table)?;
+        if !wanted.is_empty() {
+            let asked = Wanted { policy: policy.to_string(), of_database: None };
+            place = Some(take_set(session, &asked, &ctx).await?);
+        }
+    }
+    let ids = store::new_table_ids(&client, 1).await?;
+    let mut made = None;
+    indexes::begin(session, name, |table| {
+        made = None;
+        if table.placement == wanted {
+            return Ok(None);
+        }
+        check_can_change(table)?;
+        let columns = table.sharding_columns();
+        let sharding = match &place {
+            Some(place) => place.sharding(columns),
+            None if wanted.is_empty() => Some(Sharding::Hash(columns.to_vec())),
+            // It had the policy when it was looked at.
+            None => return Err(Error::table_changed()),
+        };
+        let sharding = sharding.ok_or_else(|| Error::internal("a hash of no columns"))?;
+        let rekey = Rekey::of_policy(ids[0], table, &wanted, &sharding);
+        made = Some(rekey_steps::layout_of(table, &rekey)?.indexes);
+        Ok(Some(Planned { added: Vec::new(), dropped: Vec::new(), rekey: Some(rekey) }))
+    })
+    .await?;
+    if let Some(indexes) = made {
+        warn_of_global(&wanted, &indexes, &ctx);
+    }
+    let info = format!("Records: 0  Duplicates: 0  Warnings: {}", session.diagnostics.count());
+    Ok(Outcome::Ok(OkResult { info, ..OkResult::default() }))
+}
+
+/// 1235 for a table that cannot get another policy, with what to do instead.
+fn check_can_change(table: &TableDef) -> Result<()> {
+    let instead = match &table.sharding {
+        _ if table.partitioning.is_some() => {
+            "a partitioned table: create one with the policy, INSERT … SELECT into it and RENAME both"
+        }
+        Sharding::Hash(_) => return Ok(()),
+        Sharding::Range(_) if !table.placement.is_empty() => return Ok(()),
+        Sharding::Range(_) | Sharding::List(_) => {
+            "a table by RANGE or LIST: its rows follow the policies of their sets (ALTER SET … PLACEMENT POLICY); or give it a hash \
+             with ALTER TABLE … shardkey= first"
+        }
+        Sharding::Single | Sharding::Keys(_) => {
+            "a table that is not spread by a hash: give it one with ALTER TABLE … shardkey= first"
+        }
+        Sharding::Broadcast(_) => {
+            "a broadcast table: create one with the policy, INSERT … SELECT into it and RENAME both"
+        }
+    };
+    Err(Error::not_supported(format!("PLACEMENT POLICY of {instead}")))
 }
 
 /// The policy that a database or table names, as it is kept; empty for none.
@@ -248,11 +343,27 @@ pub(super) fn warn_of_global(policy: &str, indexes: &[IndexDef], ctx: &EvalConte
     }
 }
 
+/// The tables with a policy, in each layout that they have or that an open job is to make: rows are in all of them.
+async fn layouts(session: &Session, catalog: &Catalog) -> Result<Vec<TableDef>> {
+    let jobs = index_jobs::all(&session.instance.config.client).await?;
+    let mut layouts: Vec<TableDef> = Vec::new();
+    for table in catalog.databases().flat_map(|database| catalog.tables(&database.name)) {
+        let other = table.rebuild.as_deref().map(|rebuild| &rebuild.mirror);
+        layouts.extend(std::iter::once(&**table).chain(other).cloned());
+    }
+    for job in jobs.iter().filter(|job| job.outcome == JobOutcome::Open) {
+        if let (Some(table), Some(rekey)) = (catalog.table_by_id(job.table), &job.rekey) {
+            layouts.push(table.in_layout(&rekey_steps::layout_of(table, rekey)?));
+        }
+    }
+    layouts.retain(|layout| !layout.placement.is_empty());
+    Ok(layouts)
+}
+
 /// Who names a policy in the catalog.
-fn user_of(catalog: &Catalog, policy: &str) -> Option<String> {
+fn user_of(catalog: &Catalog, layouts: &[TableDef], policy: &str) -> Option<String> {
     let database = catalog.databases().find(|database| database.placement == policy);
-    let mut tables = catalog.databases().flat_map(|database| catalog.tables(&database.name));
-    let table = tables.find(|table| table.placement == policy);
+    let table = layouts.iter().find(|table| table.placement == policy);
     database
         .map(|database| format!("database {}", database.name))
         .or_else(|| table.map(|table| format!("table {}", table.qualified_name())))

@@ -6,7 +6,8 @@
 //!
 //! Other parts of ALTER TABLE are refused meanwhile; DROP, TRUNCATE and RENAME are not, for they wait for users alone.
 //!
-//! Not here: what the layout looks like (`rekey_steps::layout_of`), which ranges SPLIT RANGE and MERGE RANGES make (`ranges`).
+//! Not here: what the layout looks like (`rekey_steps::layout_of`), which ranges SPLIT RANGE and MERGE RANGES make (`ranges`), the
+//! same job for another placement policy (`placement`).
 
 use super::indexes::{self, Planned};
 use super::{create_table, database_of, ranges, rekey_steps};
@@ -150,5 +151,5 @@ fn rekey_of(
         }
         columns.push(column);
     }
-    Ok(Rekey { rows, columns, distributed_by, ranges: Vec::new() })
+    Ok(Rekey { rows, columns, distributed_by, ranges: Vec::new(), policy: None })
 }

@@ -1,4 +1,5 @@
-//! What a job that changes a sharding key does next: from the table's definition and the job's record alone.
+//! What a job that changes a sharding key or a placement policy does next: from the table's definition and the job's
+//! record alone.
 //!
 //! ```text
 //! new layout   absent ──> delete only ──> write only ──(filled)──> read
@@ -73,8 +74,8 @@ fn with_state(table: &TableDef, other: &Rebuild, state: IndexState) -> TableDef 
     table.with_other_layout(&other.mirror.layout(), state, other.since)
 }
 
-/// The layout of a table under a new sharding key: a unique index places its entries by itself as long as its columns do not
-/// decide the slot, and any other one as it was declared.
+/// The layout of a table under a new sharding key or placement policy: a unique index places its entries by itself as long as
+/// its columns do not decide the slot, and any other one as it was declared.
 ///
 /// # Errors
 /// When the record does not fit the table.
@@ -89,7 +90,10 @@ pub(super) fn layout_of(table: &TableDef, rekey: &Rekey) -> Result<Layout> {
     new.indexes.retain(|index| !index.implicit);
     new.rows = rekey.rows;
     new.sharding = rekey.sharding(table)?;
-    new.sharding_declared = true;
+    match &rekey.policy {
+        Some(policy) => new.placement = policy.name().to_string(),
+        None => new.sharding_declared = true,
+    }
     new.distributed_by = rekey.distributed_by;
     create_table::place_indexes(&mut new);
     Ok(new.layout())
@@ -99,11 +103,12 @@ pub(super) fn layout_of(table: &TableDef, rekey: &Rekey) -> Result<Layout> {
 mod tests {
     use super::super::index_steps::tests as indexes;
     use super::*;
+    use crate::catalog::Sharding;
     use base::TableId;
 
     fn job() -> IndexJob {
         let (rows, ranges) = (TableId(1001), Vec::new());
-        let rekey = Rekey { rows, columns: None, distributed_by: false, ranges };
+        let rekey = Rekey { rows, columns: None, distributed_by: false, ranges, policy: None };
         IndexJob { rekey: Some(rekey), ..indexes::job(&[], &[]) }
     }
 
@@ -150,6 +155,25 @@ mod tests {
         job.wish = Wish::Cancel;
         assert_eq!(walk(&mut table, &mut job), ["1000 1001d", "1000"]);
         assert_eq!(job.outcome, JobOutcome::Failed);
+    }
+
+    #[test]
+    fn a_policy_is_that_of_the_layout_that_is_read() {
+        let (mut table, mut job) = (indexes::table(&[0]), job());
+        let by_hash = Sharding::Hash(Vec::new());
+        job.rekey = Some(Rekey::of_policy(TableId(1001), &table, "eu", &by_hash));
+        assert_eq!(walk(&mut table, &mut job), ["1000 1001d", "1000 1001w"]);
+        let coming = table.rebuild.as_ref().unwrap().mirror.placement.as_str();
+        assert_eq!((table.placement.as_str(), coming), ("", "eu"));
+        let before = table.clone();
+        job.is_filled = true;
+        let Next::Step(made) = next(&table, &job, 5) else { panic!("a step") };
+        (table, job) = *made;
+        assert!(before.may_commit_under(&table));
+        assert_eq!(walk(&mut table, &mut job), ["1001 1000d", "1001"]);
+        assert_eq!((table.placement.as_str(), &table.sharding), ("eu", &by_hash));
+        // A sharding that nobody declared is not declared by that.
+        assert!(!table.sharding_declared);
     }
 
     #[test]
