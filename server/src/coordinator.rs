@@ -13,7 +13,8 @@
 //! ```
 //!
 //! Nothing is remembered between two looks but for how long something has been wrong: a coordinator that
-//! takes over begins where the last one stopped. Which disks have been full every node watches all the time. Two that overlap do no harm: records change only from the
+//! takes over begins where the last one stopped. Which disks have been full every node watches all the time.
+//! Two that overlap do no harm: records change only from the
 //! version that was read, members only from the membership that was seen, and a step that was taken is not
 //! the next one any more (`shard_router::change`).
 
