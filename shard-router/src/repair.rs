@@ -4,8 +4,9 @@
 //! node is being decommissioned, in this order. Its successor goes to the active node that answers, has
 //! no replica of the shard and holds fewest, of those in other zones than the replicas that stay (`placement`), as far as there
 //! are any; to one whose disk is not well only when there is no other, and to one whose disk has been full for long not at all
-//! (`fitness`): what is on its way there is taken back. A replica that cannot run on a node that is otherwise sound is rebuilt there, under a new id, when no other node is free. A placement policy narrows the nodes that come into
-//! question (`policy`); when it leaves none, the shard stays as it is.
+//! (`fitness`): what is on its way there is taken back. A replica that cannot run on a node that is otherwise sound is rebuilt
+//! there, under a new id, when no other node is free. A placement policy narrows the nodes that come into question (`policy`);
+//! when it leaves none, the shard stays as it is.
 //!
 //! Invariants:
 //! 1. One job per shard; at most `JOBS_MAX` repairs for each `CHANGES_NODES` nodes, and `JOBS_PER_NODE_MAX` jobs towards
