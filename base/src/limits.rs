@@ -602,6 +602,14 @@ pub const STATUS_PAUSE: Duration = Duration::from_millis(1000);
 pub const STATUS_WAIT_MAX: Duration = Duration::from_millis(800);
 /// How long a replica may be unable to run before it is replaced: a node that restarts may mend it.
 pub const LOST_WAIT: Duration = Duration::from_secs(5);
+/// How long a disk is full before its node is no target of changes any more, and those on their way to it are taken back.
+pub const TARGET_FULL_WAIT: Duration = Duration::from_secs(30);
+/// How long a disk must not be full before its node is a target again; twice as long each time that it fills up again, …
+pub const TARGET_BACK_OFF: Duration = Duration::from_secs(600);
+/// … up to this.
+pub const TARGET_BACK_OFF_MAX: Duration = Duration::from_secs(7200);
+/// How long a change of members is under way before it holds up no others: it goes on, but nobody waits for it.
+pub const CHANGE_OVERDUE: Duration = Duration::from_secs(3600);
 /// How long a node is waited for before its replicas are replaced, unless configured otherwise.
 pub const DEAD_AFTER_DEFAULT: Duration = Duration::from_secs(300);
 /// Shards of a cluster, the meta shard included: each is a group with a log and an engine on every node that holds it.

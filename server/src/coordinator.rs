@@ -13,7 +13,8 @@
 //! ```
 //!
 //! Nothing is remembered between two looks but for how long something has been wrong: a coordinator that
-//! takes over begins where the last one stopped. Two that overlap do no harm: records change only from the
+//! takes over begins where the last one stopped. Which disks have been full every node watches all the time.
+//! Two that overlap do no harm: records change only from the
 //! version that was read, members only from the membership that was seen, and a step that was taken is not
 //! the next one any more (`shard_router::change`).
 
@@ -24,10 +25,12 @@ use crate::members::Members;
 use crate::meta_store::{ChangeError, MetaStore};
 use crate::shard_merge::Merger;
 use crate::shard_split::Splitter;
-use base::limits::{COORDINATE_PAUSE, LOST_WAIT, REBALANCE_LOOK};
+use base::limits::{CHANGE_OVERDUE, COORDINATE_PAUSE, LOST_WAIT, REBALANCE_LOOK};
 use base::{NodeId, ReplicaId, ShardId, SharedClock};
 use parking_lot::Mutex;
+use proto::node as pb;
 use shard_router::change::{Step, next_step};
+use shard_router::fitness::Fitness;
 use shard_router::policy::{PolicyMoves, policy_moves};
 use shard_router::rebalance::{
     LeaderChange, Limits, Rebalance, Weights, bytes_of, rebalance_by_load,
@@ -62,6 +65,8 @@ pub struct Coordinator {
     pub dead_after: Duration,
     /// Since when replicas have been unable to run, monotonic.
     lost_since: Mutex<BTreeMap<(ShardId, ReplicaId), Duration>>,
+    /// Which nodes get nothing, as their disks have been full.
+    fitness: Mutex<Fitness>,
     /// What each shard waits for; empty on a node that does not coordinate.
     notes: Mutex<BTreeMap<ShardId, String>>,
     /// Version of the records and health for which nothing was to be evened out, and when that was, monotonic.
@@ -104,6 +109,7 @@ impl Coordinator {
             clock: parts.clock,
             dead_after: parts.dead_after,
             lost_since: Mutex::default(),
+            fitness: Mutex::default(),
             notes: Mutex::default(),
             even_at: Mutex::default(),
         })
@@ -130,8 +136,21 @@ impl Coordinator {
             .map(|(node, _)| *node)
             .filter(|node| self.gossip.silent_for(*node) >= self.dead_after);
         let alive = self.gossip.alive();
+        let full = self.fitness.lock().barred();
         let sick = &alive - &self.gossip.well();
-        Health { alive, silent: silent.collect(), lost, sick }
+        let unix_ms = self.clock.unix_ms();
+        let age = |job: &Job| Duration::from_millis(unix_ms.saturating_sub(job.started_unix_ms));
+        let overdue = state.jobs.iter().filter(|(_, job)| age(job) >= CHANGE_OVERDUE);
+        let overdue = overdue.map(|(shard, _)| *shard).collect();
+        Health { alive, silent: silent.collect(), lost, sick, full, overdue }
+    }
+
+    /// Takes note of the disks that are full.
+    fn watch_disks(&self) {
+        let state = self.directory.state();
+        let nodes = state.nodes.keys().copied();
+        let full: BTreeSet<NodeId> = nodes.filter(|node| self.gossip.is_full(*node)).collect();
+        self.fitness.lock().look(self.clock.monotonic(), &full);
     }
 
     /// What evens nodes out now, whether or not it is paused.
@@ -173,6 +192,8 @@ impl Coordinator {
     pub async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(COORDINATE_PAUSE).await;
+            // Whoever takes over knows it.
+            self.watch_disks();
             let leads = self
                 .local
                 .get(ShardId::META)
@@ -197,14 +218,10 @@ impl Coordinator {
             state
         } else {
             let (cancel, emptied) = (plan.cancel, plan.emptied);
-            self.change(|state| {
-                for shard in &cancel {
-                    if let Some(job) = state.jobs.get_mut(shard) {
-                        job.cancelled = true;
-                    }
-                }
+            self.change(|records| {
+                take_back(records, &state, &cancel);
                 for node in &emptied {
-                    if let Some(info) = state.nodes.get_mut(node) {
+                    if let Some(info) = records.nodes.get_mut(node) {
                         info.state = NodeState::Left;
                     }
                 }
@@ -221,8 +238,13 @@ impl Coordinator {
             tracing::debug!(%error, "nodes were not evened out");
         }
         let state = self.directory.state();
-        for (shard, job) in &state.jobs {
-            let note = match self.advance(&state, *shard, job).await {
+        // All at once: a shard that nobody leads is asked for long, and the others are not to wait for that.
+        let asked: Vec<(ShardId, NodeId)> =
+            state.jobs.iter().map(|(shard, job)| (*shard, job.add.1)).collect();
+        let asked = asked.into_iter().map(|(shard, to)| self.members.group(shard, Some(to)));
+        let groups = futures::future::join_all(asked).await;
+        for ((shard, job), group) in state.jobs.iter().zip(groups) {
+            let note = match self.advance(&state, *shard, job, group).await {
                 Ok(note) => note,
                 Err(why) => why,
             };
@@ -378,14 +400,15 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Takes the next step of a job. Answers what the shard now waits for.
+    /// Takes the next step of a job, from what its group's leader said. Answers what the shard now waits for.
     async fn advance(
         &self,
         state: &ClusterState,
         shard: ShardId,
         job: &Job,
+        group: Result<(NodeId, pb::Group), String>,
     ) -> Result<String, String> {
-        let (node, seen) = self.members.group(shard, Some(job.add.1)).await?;
+        let (node, seen) = group?;
         let group = crate::cluster_wire::group_from_pb(&seen)?;
         let (name, step) = next_step(job, &group);
         if name != job.step {
@@ -453,6 +476,16 @@ fn write_job(state: &mut ClusterState, shard: ShardId, job: &Job) {
         return; // It waits until the shard is split.
     }
     state.jobs.insert(shard, job.clone());
+}
+
+/// Takes jobs back as they were seen; one that has begun meanwhile in the place of another stays.
+fn take_back(state: &mut ClusterState, seen: &ClusterState, shards: &[ShardId]) {
+    for shard in shards {
+        let Some(was) = seen.jobs.get(shard) else { continue };
+        if let Some(job) = state.jobs.get_mut(shard).filter(|job| job.add == was.add) {
+            job.cancelled = true;
+        }
+    }
 }
 
 /// Ends a job whose members have changed: the map says so, and the job is gone. Nothing when somebody else was faster.

@@ -52,6 +52,11 @@ impl Disks {
             .then(|| format!("{}: {}", health.state.word(), health.reason))
     }
 
+    /// Whether a node's disk is full, as far as is known.
+    pub fn is_full(&self, node: NodeId) -> bool {
+        self.text(node).is_some_and(|text| text.starts_with(DiskState::Full.word()))
+    }
+
     /// Those nodes that had better lead: whose disks are well, or all when none is.
     pub fn well(&self, alive: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
         let well: BTreeSet<NodeId> =

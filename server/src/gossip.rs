@@ -146,6 +146,11 @@ impl Gossip {
         self.disks.text(node)
     }
 
+    /// Whether a node's disk is full, as it said last.
+    pub fn is_full(&self, node: NodeId) -> bool {
+        self.disks.is_full(node)
+    }
+
     /// Of the nodes that answer those that had better lead: whose disks are well, or all when none is.
     pub fn well(&self) -> BTreeSet<NodeId> {
         self.disks.well(&self.alive())

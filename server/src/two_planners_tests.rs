@@ -227,3 +227,20 @@ fn a_change_of_members_ends_once_and_a_younger_one_is_left_alone() {
     assert_eq!(state.jobs.get(&shard), Some(&younger));
     assert_eq!(state.map, done.map);
 }
+
+#[test]
+fn a_change_that_is_taken_back_late_leaves_its_successor_alone() {
+    let (mut state, shard) = (state(), ShardId(2));
+    let job = to(&state, shard, ReplicaId(77), NodeId(4));
+    write_job(&mut state, shard, &job);
+    let seen = state.clone();
+    take_back(&mut state, &seen, &[shard, ShardId(3)]);
+    assert!(state.jobs[&shard].cancelled, "{:?}", state.jobs);
+    assert_eq!(state.jobs.len(), 1);
+    // The other planner has undone it and begun its successor, on another node.
+    state.jobs.remove(&shard);
+    let successor = to(&state, shard, ReplicaId(78), NodeId(5));
+    write_job(&mut state, shard, &successor);
+    take_back(&mut state, &seen, &[shard]);
+    assert_eq!(state.jobs.get(&shard), Some(&successor));
+}

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `shard_map` (slots to shards to nodes), `placement` (the first map of a cluster),
 //! `balance` (who should lead), `cluster` (nodes, map and changes of members), `repair` (who must be
-//! replaced, and where the successor goes), `rebalance` (what evens nodes out), `change` (the next step of such a
+//! replaced, and where the successor goes), `fitness` (whose disk has been full for too long), `rebalance` (what evens nodes out), `change` (the next step of such a
 //! change), `split_job` (a shard becomes two), `load` (how busy shards are and where), `split` (which shards should become two),
 //! `merge_job` (two become one), `merge` (which two should), `policy` (which nodes may hold and lead what), `why` (what planners
 //! think of a shard), `error`.
@@ -13,6 +13,7 @@ pub mod balance;
 pub mod change;
 pub mod cluster;
 pub mod error;
+pub mod fitness;
 pub mod load;
 pub mod merge;
 pub mod merge_job;

@@ -3,9 +3,10 @@
 //! A replica must be replaced when it cannot run, when its node has been silent for too long, or when its
 //! node is being decommissioned, in this order. Its successor goes to the active node that answers, has
 //! no replica of the shard and holds fewest, of those in other zones than the replicas that stay (`placement`), as far as there
-//! are any; to one whose disk is not well only when there is no other. A replica that cannot run on a node that is otherwise
-//! sound is rebuilt there, under a new id, when no other node is free. A placement policy narrows the nodes that come into
-//! question (`policy`); when it leaves none, the shard stays as it is.
+//! are any; to one whose disk is not well only when there is no other, and to one whose disk has been full for long not at all
+//! (`fitness`): what is on its way there is taken back. A replica that cannot run on a node that is otherwise sound is rebuilt
+//! there, under a new id, when no other node is free. A placement policy narrows the nodes that come into question (`policy`);
+//! when it leaves none, the shard stays as it is.
 //!
 //! Invariants:
 //! 1. One job per shard; at most `JOBS_MAX` repairs for each `CHANGES_NODES` nodes, and `JOBS_PER_NODE_MAX` jobs towards
@@ -17,6 +18,7 @@ use crate::ShardInfo;
 use crate::cluster::{ClusterState, Job, JobStep, NodeState, Reason};
 use crate::placement::{Zone, Zones};
 use crate::policy::{Fit, Fits};
+use base::limits::TARGET_BACK_OFF;
 use base::{NodeId, ReplicaId, ShardId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +38,10 @@ pub struct Health {
     pub lost: BTreeSet<(ShardId, ReplicaId)>,
     /// Nodes whose disks are not well: they get nothing that they do not need.
     pub sick: BTreeSet<NodeId>,
+    /// Nodes whose disks have been full for too long, or were until lately: they get nothing at all (`fitness`).
+    pub full: BTreeSet<NodeId>,
+    /// Shards whose changes of members have been under way for so long that others do not wait for them.
+    pub overdue: BTreeSet<ShardId>,
 }
 
 /// A job to begin; its replica id is still to be allocated.
@@ -122,8 +128,16 @@ pub fn rehearse(
         .collect()
 }
 
+/// Whether a shard has no majority, and has been without one for long: its members cannot change, whoever waits.
+pub(crate) fn lacks_majority(health: &Health, info: &ShardInfo) -> bool {
+    let gone = info.replicas.iter().filter(|(replica, node)| {
+        health.silent.contains(node) || health.lost.contains(&(info.id, *replica))
+    });
+    gone.count() * 2 >= info.replicas.len()
+}
+
 /// The replica of a shard that must go first, and why; or that one is missing.
-fn need(
+pub(crate) fn need(
     state: &ClusterState,
     health: &Health,
     fit: Option<&Fit>,
@@ -177,9 +191,10 @@ fn place(
         if !load.sound.iter().any(free) && in_place.is_none() {
             return Err(format!(
                 "no free node that placement policy '{}' allows: every active one that answers has a replica already \
-                 ({} allowed); add a node there, or alter the policy",
+                 ({} allowed){}; add a node there, or alter the policy",
                 fit.name,
-                fit.allowed_text()
+                fit.allowed_text(),
+                load.full_text()
             ));
         }
     }
@@ -188,9 +203,10 @@ fn place(
     if held == load.sound.len() && in_place.is_none() {
         let nodes: Vec<String> = info.replicas.iter().map(|(_, node)| node.0.to_string()).collect();
         return Err(format!(
-            "no free node: every active node that answers has a replica already (nodes {}); add a node with \
+            "no free node: every active node that answers has a replica already (nodes {}){}; add a node with \
              precinct start --join",
-            nodes.join(", ")
+            nodes.join(", "),
+            load.full_text()
         ));
     }
     let stay = info.replicas.iter().filter(|(replica, _)| Some(*replica) != remove);
@@ -223,6 +239,7 @@ fn is_futile(
     let (replica, target) = job.add;
     let target_bad = state.node_state(target) != NodeState::Active
         || health.silent.contains(&target)
+        || health.full.contains(&target)
         || health.lost.contains(&(shard, replica));
     let home = state.map.shard(shard).and_then(|info| {
         info.replicas
@@ -254,10 +271,12 @@ fn is_futile(
 
 /// Replicas held and coming, by node, and who gets the next one.
 struct Load {
-    /// Active nodes that answer.
+    /// Active nodes that answer and whose disks have room.
     sound: BTreeSet<NodeId>,
     /// Of them those whose disks are not well.
     sick: BTreeSet<NodeId>,
+    /// Active nodes that answer and get nothing, as their disks have been full.
+    full: BTreeSet<NodeId>,
     /// Where nodes are.
     zones: Zones,
     /// Replicas held or on their way.
@@ -286,21 +305,27 @@ impl Load {
         for job in state.jobs.values() {
             *coming.entry(job.add.1).or_default() += 1;
         }
-        let is_sound = |node: &NodeId| {
+        let takes_part = |node: &NodeId| {
             state.node_state(*node) == NodeState::Active
                 && health.alive.contains(node)
                 && !health.silent.contains(node)
         };
-        let sound: BTreeSet<NodeId> = state.nodes.keys().copied().filter(is_sound).collect();
+        let active: BTreeSet<NodeId> = state.nodes.keys().copied().filter(takes_part).collect();
+        let (sound, full) = (&active - &health.full, &active & &health.full);
+        let jobs = state
+            .jobs
+            .iter()
+            .filter(|(shard, job)| job.reason.repairs() && !health.overdue.contains(shard));
         let mut load = Load {
+            full,
             sick: &sound & &health.sick,
             zones: Zones::new(state.nodes.iter().map(|(id, info)| (*id, info.zone.as_str()))),
             replicas,
             coming,
             there: BTreeMap::new(),
             open: BTreeMap::new(),
-            // What only evens nodes out takes no room from repairs.
-            jobs: state.jobs.values().filter(|job| job.reason.repairs()).count(),
+            // What only evens nodes out takes no room from repairs, nor does what comes to no end.
+            jobs: jobs.count(),
             jobs_max: JOBS_MAX * state.limit_units(),
             limited,
             sound,
@@ -316,6 +341,19 @@ impl Load {
     /// Whether a node holds nothing and gets nothing.
     fn is_empty(&self, node: NodeId) -> bool {
         count(&self.replicas, node) == 0
+    }
+
+    /// Which nodes get nothing for their disks, in words that follow others; nothing when there are none.
+    fn full_text(&self) -> String {
+        if self.full.is_empty() {
+            return String::new();
+        }
+        let nodes: Vec<String> = self.full.iter().map(|node| node.0.to_string()).collect();
+        let minutes = TARGET_BACK_OFF.as_secs() / 60;
+        format!(
+            ", and nodes {} get nothing while their disks are full and for {minutes} min or more afterwards; make room there",
+            nodes.join(", ")
+        )
     }
 
     fn has_room(&self, node: NodeId) -> bool {
@@ -535,6 +573,79 @@ mod tests {
         assert_eq!(repairs(&state, &dead).cancel, [ShardId(1)]);
         state.nodes.get_mut(&NodeId(2)).unwrap().state = NodeState::Active;
         assert_eq!(repairs(&state, &all).cancel, [ShardId(1)], "recommissioned");
+    }
+
+    #[test]
+    fn a_target_whose_disk_fills_up_is_given_up_for_another_node_and_gets_nothing() {
+        let mut state = state(3, 5, 2);
+        state.nodes.get_mut(&NodeId(2)).unwrap().state = NodeState::Decommissioning;
+        let old = state.replica_on(ShardId(1), NodeId(2)).unwrap();
+        let full = Health { full: BTreeSet::from([NodeId(4)]), ..alive(&[1, 2, 3, 4, 5]) };
+        for reason in [Reason::Decommission, Reason::Balance, Reason::Request, Reason::Placement] {
+            let copy = Job { reason, step: JobStep::CatchingUp, ..job((77, 4), Some(old.0)) };
+            state.jobs.insert(ShardId(1), copy);
+            assert_eq!(repairs(&state, &full).cancel, [ShardId(1)], "{reason:?}");
+        }
+        state.jobs.get_mut(&ShardId(1)).unwrap().cancelled = true;
+        assert_eq!(repairs(&state, &full).cancel, [], "once");
+        state.jobs.clear();
+        let plan = repairs(&state, &full);
+        assert_eq!(plan.start.len(), JOBS_PER_NODE_MAX, "{plan:?}");
+        assert!(plan.start.iter().all(|new| new.target == NodeId(5)), "{plan:?}");
+        // With nobody else there it waits and says why; nothing is begun to be taken back again.
+        let alone = Health { alive: [1, 2, 3, 4].map(NodeId).into(), ..full };
+        let plan = repairs(&state, &alone);
+        assert_eq!((plan.start.len(), plan.blocked.len()), (0, 3), "{plan:?}");
+        let why = &plan.blocked[&ShardId(1)];
+        assert!(why.contains("no free node") && why.contains("nodes 4 get nothing"), "{why}");
+    }
+
+    #[test]
+    fn a_replica_is_not_rebuilt_in_place_on_a_full_disk() {
+        let state = state(3, 3, 2);
+        let replica = state.replica_on(ShardId(1), NodeId(3)).unwrap();
+        let lost = Health { lost: [(ShardId(1), replica)].into(), ..alive(&[1, 2, 3]) };
+        let full = Health { full: [NodeId(3)].into(), ..lost.clone() };
+        assert_eq!(repairs(&state, &lost).start.len(), 1);
+        let plan = repairs(&state, &full);
+        assert_eq!(plan.start, []);
+        assert!(plan.blocked[&ShardId(1)].contains("nodes 3 get nothing"), "{plan:?}");
+    }
+
+    #[test]
+    fn whatever_makes_a_target_unfit_in_the_middle_of_a_move_takes_it_back() {
+        let mut state = state(3, 5, 2);
+        let old = state.replica_on(ShardId(1), NodeId(2)).unwrap();
+        let moved = Job { reason: Reason::Balance, ..job((77, 4), Some(old.0)) };
+        state.jobs.insert(ShardId(1), moved);
+        let away = alive(&[1, 2, 3, 5]);
+        assert_eq!(repairs(&state, &away).cancel, [], "it may come back");
+        let dead = Health { silent: BTreeSet::from([NodeId(4)]), ..away };
+        assert_eq!(repairs(&state, &dead).cancel, [ShardId(1)]);
+        let all = alive(&[1, 2, 3, 4, 5]);
+        for unfit in [NodeState::Draining, NodeState::Decommissioning, NodeState::Left] {
+            state.nodes.get_mut(&NodeId(4)).unwrap().state = unfit;
+            assert_eq!(repairs(&state, &all).cancel, [ShardId(1)], "{unfit:?}");
+        }
+        state.nodes.remove(&NodeId(4));
+        assert_eq!(repairs(&state, &all).cancel, [ShardId(1)], "removed");
+    }
+
+    #[test]
+    fn repairs_that_come_to_no_end_take_no_room_from_others() {
+        let mut state = state(3, 16, 20);
+        state.nodes.get_mut(&NodeId(2)).unwrap().state = NodeState::Decommissioning;
+        for shard in 0..JOBS_MAX as u64 {
+            let old = state.replica_on(ShardId(shard), NodeId(2)).unwrap();
+            let stuck = job((1000 + shard, 4 + shard / 2), Some(old.0));
+            state.jobs.insert(ShardId(shard), stuck);
+        }
+        let nodes: Vec<u64> = (1..=16).collect();
+        let plan = repairs(&state, &alive(&nodes));
+        assert_eq!(plan.start, [], "{plan:?}");
+        let overdue = state.jobs.keys().copied().collect();
+        let plan = repairs(&state, &Health { overdue, ..alive(&nodes) });
+        assert_eq!(plan.start.len(), JOBS_MAX, "{plan:?}");
     }
 
     #[test]

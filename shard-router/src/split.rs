@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Invariants:
-//! 1. At most `SPLITS_MAX` splits are under way because of this plan.
+//! 1. At most `SPLITS_MAX` splits are under way because of this plan, beside those of shards that have had no majority for long.
 //! 2. A split must gain: each half gets more than a quarter, and a shard is not divided again before the rows of its last
 //!    split are gone and storage has had time to give their space back (for one that is too busy: before its load was
 //!    measured anew). Otherwise the same bytes would be counted on both sides and divided for nothing.
@@ -26,7 +26,7 @@
 
 use crate::cluster::{ClusterState, NodeState};
 use crate::load::{Cut, ShardLoad, Verdict};
-use crate::repair::Health;
+use crate::repair::{Health, lacks_majority};
 use base::limits::{LOAD_STEP, SPLIT_CPU_STEPS, SPLIT_LOAD_REST, SPLIT_REST, SPLITS_MAX};
 use base::{ShardId, Slot};
 use std::collections::BTreeMap;
@@ -198,7 +198,12 @@ impl Planner<'_> {
         why: &str,
         (what, figure): (&str, &str),
     ) {
-        let under_way = self.state.splits.len() + self.plan.start.len();
+        // One that cannot go on keeps no other away.
+        let goes_on = |parent: &&ShardId| {
+            let info = self.state.map.shard(**parent);
+            info.is_none_or(|info| !lacks_majority(self.health, info))
+        };
+        let under_way = self.state.splits.keys().filter(goes_on).count() + self.plan.start.len();
         match outcome {
             Ok(_) if under_way >= SPLITS_MAX => {
                 let why = format!("{what}, waits for its turn: {under_way} splits are under way");
@@ -330,6 +335,26 @@ mod tests {
         );
         let never = Wanted { bytes_max: None, ..wanted() };
         assert_eq!(splits(&state, &health(), &sizes, never), Splits::default());
+    }
+
+    #[test]
+    fn splits_of_shards_without_a_majority_keep_no_other_away() {
+        let mut state = state(3, 3, 6);
+        let mut lost = health();
+        for parent in [1, 2].map(ShardId) {
+            let at = state.may_split(parent, None).unwrap();
+            let child = ShardId(10 + parent.0);
+            let replicas = (0..3).map(|replica| ReplicaId(child.0 * 100 + replica)).collect();
+            let new = NewSplit { parent, at, child, replicas, unix_ms: 0 };
+            state.begin_split(new, state.version + 1).unwrap();
+            let gone = [1, 2].map(|node| state.replica_on(parent, NodeId(node)).unwrap());
+            lost.lost.extend(gone.map(|replica| (parent, replica)));
+        }
+        let sizes = sizes(&[(3, 20), (4, 21), (5, 22)]);
+        let plan = splits(&state, &health(), &sizes, wanted());
+        assert_eq!((plan.start.len(), plan.waiting.len()), (0, 3), "{plan:?}");
+        let plan = splits(&state, &lost, &sizes, wanted());
+        assert_eq!((plan.start.len(), plan.waiting.len()), (SPLITS_MAX, 1), "{plan:?}");
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl World<'_> {
             replica,
             node,
             role,
-            keeps_up: self.is_up(node),
+            keeps_up: self.is_up(node) && !self.filled.contains(&node),
             lacks: 0,
         };
         let voters = info.replicas.iter().map(|(replica, node)| view(*replica, *node, Role::Voter));

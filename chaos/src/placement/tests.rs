@@ -1,7 +1,8 @@
 //! Every scenario on a small cluster, the same run twice, and planners that are worse than the product's.
 
 use super::scenario::{Scenario, Size, run};
-use super::{Planner, RealPlanner, Report};
+use super::{Event, Founders, Planner, RealPlanner, Report, World};
+use base::limits::{DEAD_AFTER_DEFAULT, TARGET_BACK_OFF};
 use base::{NodeId, ShardId};
 use shard_router::policy::PolicyMoves;
 use shard_router::rebalance::{Limits, Rebalance, ReplicaMove, rebalance};
@@ -9,6 +10,7 @@ use shard_router::repair::{Health, Repairs, repairs};
 use shard_router::{ClusterState, NodeState};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const SMALL: Size = Size { nodes: 30, shards: 1000, replication: 3, seed: 1 };
 
@@ -58,6 +60,47 @@ fn decommissioned_nodes_are_emptied() {
 #[test]
 fn disks_of_several_kinds_are_never_overfull() {
     holds(Scenario::Disks);
+}
+
+/// Six nodes, 40 shards of 8 GiB: copying one takes more than a minute.
+const FEW: Founders =
+    Founders { nodes: 6, shards: 40, replication: 3, zones: false, shard_bytes: 8 << 30, seed: 1 };
+
+/// Replicas that a node holds.
+fn held(world: &World<'_>, node: NodeId) -> usize {
+    world.state.map.shards().iter().filter(|info| info.is_on(node)).count()
+}
+
+#[test]
+fn what_moves_to_a_disk_that_fills_up_is_taken_back_until_there_is_room_for_a_while() {
+    let mut world = World::found(&RealPlanner, FEW).unwrap();
+    let joined = NodeId(7);
+    world.after(Duration::ZERO, Event::Join);
+    world.after(Duration::from_secs(60), Event::DiskFull(joined));
+    assert!(world.settle(), "{:?}", world.state.jobs);
+    assert_eq!((world.tally.taken_back, held(&world, joined)), (1, 0));
+    world.mark();
+    world.after(Duration::ZERO, Event::DiskRoom(joined));
+    assert!(world.settle(), "{:?}", world.state.jobs);
+    assert!(held(&world, joined) >= 17, "{}", held(&world, joined));
+    assert!(world.acted_at - world.marked_at >= TARGET_BACK_OFF);
+    assert_eq!((world.tally.taken_back, world.tally.broken.0), (0, 0), "{:?}", world.tally.broken);
+}
+
+#[test]
+fn repairs_towards_a_disk_that_fills_up_go_elsewhere() {
+    let mut world = World::found(&RealPlanner, FEW).unwrap();
+    let (dead, full) = (NodeId(1), NodeId(2));
+    let before = held(&world, full);
+    world.after(Duration::ZERO, Event::Down(dead));
+    world.after(DEAD_AFTER_DEFAULT + Duration::from_secs(40), Event::DiskFull(full));
+    assert!(world.settle(), "{:?}", world.state.jobs);
+    assert!(world.tally.taken_back > 0, "something was on its way");
+    assert!(held(&world, full) <= before, "{before}, then {}", held(&world, full));
+    assert_eq!(held(&world, dead), 0);
+    let shards = world.state.map.shards();
+    assert!(shards.iter().all(|info| info.replicas.len() == 3));
+    assert_eq!(world.tally.broken.0, 0, "{:?}", world.tally.broken);
 }
 
 #[test]

@@ -14,14 +14,16 @@
 //!    within the limits.
 //! 2. Leaders go only to nodes that hold a replica.
 //! 3. A disk never holds more than it can.
-//! 4. No replica begins where the shard's placement policy does not allow one.
+//! 4. No replica begins on a node whose disk has been full for too long.
+//! 5. No replica begins where the shard's placement policy does not allow one.
 
 use super::planner::Planner;
 use base::limits::{
     COORDINATE_PAUSE, DEAD_AFTER_DEFAULT, SNAPSHOT_BYTES_PER_SECOND, SNAPSHOT_READ_SPEEDUP,
-    SPLIT_BYTES_DEFAULT, STATUS_PAUSE,
+    SPLIT_BYTES_DEFAULT, STATUS_PAUSE, TARGET_BACK_OFF_MAX, TARGET_FULL_WAIT,
 };
 use base::{NodeId, ReplicaId, Rng, ShardId, SharedClock, SlotRange, SystemClock};
+use shard_router::fitness::Fitness;
 use shard_router::placement::initial_in_zones;
 use shard_router::rebalance::Limits;
 use shard_router::repair::{Health, JOBS_MAX, JOBS_PER_NODE_MAX, NewJob};
@@ -51,6 +53,8 @@ const EVENTS_MAX: u64 = 20_000_000;
 const SENTENCES_MAX: usize = 10;
 /// A disk with less than this part of it free is not well.
 const RESERVE_PART: u64 = 20;
+/// How often disks that were full are looked at, within the longest time for which they are left alone.
+const WATCHES: u32 = 120;
 /// Bytes of a disk that nobody has said anything about: it is never full.
 const CAPACITY_DEFAULT: u64 = 1 << 50;
 /// Unix time at which runs begin, milliseconds.
@@ -123,6 +127,12 @@ pub enum Event {
     Resize(ShardId, u64),
     /// Slots come under a placement policy: only this city may hold them.
     Pin(SlotRange, &'static str),
+    /// Somebody else's files fill a node's disk: its replicas take nothing more.
+    DiskFull(NodeId),
+    /// It has room again.
+    DiskRoom(NodeId),
+    /// Nodes look at how long disks have been full.
+    WatchDisks,
     /// Nobody hears a node any more since its outage of this number.
     Unheard(NodeId, u32),
     /// The same, for longer than the cluster waits.
@@ -191,6 +201,9 @@ pub struct World<'a> {
     /// Where replicas would be if nothing had been moved since the mark.
     pub unmoved: BTreeMap<ShardId, Vec<NodeId>>,
     pub(super) now: Duration,
+    /// Nodes whose disks somebody else has filled.
+    pub(super) filled: BTreeSet<NodeId>,
+    fitness: Fitness,
     queue: BTreeMap<(Duration, u64), Event>,
     events: u64,
     look_at: Option<Duration>,
@@ -232,6 +245,8 @@ impl<'a> World<'a> {
             acted_at: Duration::ZERO,
             unmoved: BTreeMap::new(),
             now: Duration::ZERO,
+            filled: BTreeSet::new(),
+            fitness: Fitness::default(),
             queue: BTreeMap::new(),
             events: 0,
             look_at: None,
@@ -331,6 +346,19 @@ impl<'a> World<'a> {
                 self.look_soon(Duration::ZERO);
                 self.balance_soon();
             }
+            Event::DiskFull(node) => {
+                self.filled.insert(node);
+                self.weigh(node, |used| used);
+                self.watch_disks();
+                self.after(TARGET_FULL_WAIT, Event::WatchDisks);
+                self.balance_soon();
+            }
+            Event::DiskRoom(node) => {
+                self.filled.remove(&node);
+                self.weigh(node, |used| used);
+                self.watch_disks();
+            }
+            Event::WatchDisks => self.watch_disks(),
             Event::Unheard(node, outage) if self.is_away(node, outage) => {
                 self.health.alive.remove(&node);
                 self.elections_due = true;
@@ -350,6 +378,20 @@ impl<'a> World<'a> {
                 self.look();
             }
             Event::Look => {}
+        }
+    }
+
+    /// What every node does all the time, at the times at which it may find something.
+    fn watch_disks(&mut self) {
+        self.fitness.look(self.now, &self.filled);
+        let barred = self.fitness.barred();
+        let waits = barred.iter().any(|node| !self.filled.contains(node));
+        if waits && !self.queue.values().any(|event| *event == Event::WatchDisks) {
+            self.after(TARGET_BACK_OFF_MAX / WATCHES, Event::WatchDisks);
+        }
+        if barred != self.health.full {
+            self.health.full = barred;
+            self.look_soon(Duration::ZERO);
         }
     }
 
@@ -409,7 +451,7 @@ impl<'a> World<'a> {
         let Some(machine) = self.machines.get_mut(&node) else { return };
         machine.used = change(machine.used);
         let (used, capacity) = (machine.used, machine.capacity);
-        if used > capacity - capacity / RESERVE_PART {
+        if used > capacity - capacity / RESERVE_PART || self.filled.contains(&node) {
             self.health.sick.insert(node);
         } else {
             self.health.sick.remove(&node);
@@ -614,6 +656,8 @@ impl<'a> World<'a> {
             || !self.health.alive.contains(&target)
         {
             Some(format!("{shard} would get a replica on {target}, which takes no part"))
+        } else if self.health.full.contains(&target) {
+            Some(format!("{shard} would get a replica on {target}, whose disk is full"))
         } else if self.is_forbidden(info.slots, target) {
             Some(format!("{shard} would get a replica on {target}, which its policy forbids"))
         } else if full {

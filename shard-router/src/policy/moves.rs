@@ -179,6 +179,7 @@ impl Room {
                 && health.alive.contains(node)
                 && !health.silent.contains(node)
                 && !health.sick.contains(node)
+                && !health.full.contains(node)
         };
         let mut room = Room {
             sound: state.nodes.keys().copied().filter(is_sound).collect(),
@@ -198,7 +199,8 @@ impl Room {
             for node in gone.map(|(_, node)| *node).into_iter().chain([job.add.1]) {
                 *room.moving.entry(node).or_default() += 1;
             }
-            room.under_way += 1;
+            // Nobody waits for what comes to no end.
+            room.under_way += usize::from(!health.overdue.contains(shard));
         }
         room
     }

@@ -35,7 +35,12 @@ pub(super) fn cpu_of(standing: &Standing<'_>, known: &BTreeMap<ShardId, u32>) ->
         return Cpu::Quiet;
     }
     let weight = |cpu: &u32| REBALANCE_LEADER_PERMILLE + u64::from(*cpu);
-    let of = standing.shards.iter().map(|shard| known.get(&shard.info.id).map(weight));
+    // What nobody can lead takes nothing, and nobody tells.
+    let idle = |lacks_majority: bool| lacks_majority.then_some(REBALANCE_LEADER_PERMILLE);
+    let of = standing
+        .shards
+        .iter()
+        .map(|shard| known.get(&shard.info.id).map(weight).or_else(|| idle(shard.lacks_majority)));
     of.collect::<Option<Vec<u64>>>().map_or(Cpu::Unknown, Cpu::Of)
 }
 

@@ -52,6 +52,12 @@ pub fn may_move(
     if !health.alive.contains(&to) {
         return Err(format!("node {} does not answer; choose another one or start it", to.0));
     }
+    if health.full.contains(&to) {
+        return Err(format!(
+            "the disk of node {} is full, or was until lately; choose another one, or make room and ask later",
+            to.0
+        ));
+    }
     if health.sick.contains(&to) {
         return Err(format!(
             "the disk of node {} is not well; choose another one or mend it",

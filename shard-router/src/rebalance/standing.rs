@@ -9,7 +9,7 @@ use crate::ShardInfo;
 use crate::cluster::{ClusterState, Job, JobStep, NodeState};
 use crate::placement::{Zone, Zones};
 use crate::policy::Fits;
-use crate::repair::Health;
+use crate::repair::{Health, lacks_majority, need};
 use crate::split::gib;
 use base::limits::{REBALANCE_START_PERCENT, REBALANCE_STOP_PERCENT};
 use base::{NodeId, ReplicaId, ShardId};
@@ -52,6 +52,8 @@ pub(super) struct Shard<'a> {
     pub places: Vec<usize>,
     /// Whether it stays as it is.
     pub fixed: bool,
+    /// Whether nobody can lead it, and that for long.
+    pub lacks_majority: bool,
     /// Position of its placement policy among those that are used.
     fit: Option<usize>,
     /// What each of its replicas weighs.
@@ -187,7 +189,8 @@ impl<'a> Standing<'a> {
             self.nodes[*first].coming_leads += usize::from(is_split);
         }
         let fit = self.fits.position(state, info);
-        self.shards.push(Shard { info, places, fixed: held.is_some(), fit, weight, bytes });
+        let (fixed, lacks_majority) = (held.is_some(), lacks_majority(health, info));
+        self.shards.push(Shard { info, places, fixed, lacks_majority, fit, weight, bytes });
         if let Some(why) = held {
             self.held.insert(info.id, why);
         }
@@ -202,15 +205,26 @@ impl<'a> Standing<'a> {
         at: &BTreeMap<NodeId, usize>,
     ) -> String {
         let (shard, target) = (info.id, job.add.1);
-        // A full disk takes no entries: nothing is lost, the copy goes on when there is room.
+        // A full disk takes no entries: nothing is lost, and the copy goes on when there is room soon.
         let disk = match health.sick.contains(&target) {
+            _ if health.full.contains(&target) => {
+                format!(
+                    "; the disk of node {} has been full for long, and the copy is taken back",
+                    target.0
+                )
+            }
             true => format!(
                 "; the disk of node {} is not well, and the copy may wait for that: mend it, or decommission the node",
                 target.0
             ),
             false => String::new(),
         };
+        let is_overdue = health.overdue.contains(&shard);
         if job.reason.repairs() {
+            // Nobody waits for what comes to no end, or is given up.
+            if is_overdue || job.cancelled || lacks_majority(health, info) {
+                return told(shard, job, &disk);
+            }
             let reason = job.reason.name();
             self.waits.get_or_insert_with(|| {
                 format!(
@@ -219,7 +233,7 @@ impl<'a> Standing<'a> {
                 )
             });
         } else {
-            self.under_way += 1;
+            self.under_way += usize::from(!is_overdue);
             let gone = info.replicas.iter().find(|(replica, _)| Some(*replica) == job.remove);
             for node in gone.map(|(_, node)| *node).into_iter().chain([target]) {
                 if let Some(place) = at.get(&node) {
@@ -227,9 +241,7 @@ impl<'a> Standing<'a> {
                 }
             }
         }
-        let step = job.step.name();
-        let reason = job.reason.name();
-        format!("{shard} gets a replica on node {}, as {reason}: {step}{disk}", target.0)
+        told(shard, job, &disk)
     }
 
     /// What is wrong with a shard; then nothing moves before it is mended.
@@ -260,17 +272,36 @@ impl<'a> Standing<'a> {
         })?;
         if !self.is_stuck(state, health, info) {
             self.waits.get_or_insert_with(|| format!("repairs come first: {wrong}"));
+            return Some(wrong);
         }
-        Some(wrong)
+        let in_the_way = match lacks_majority(health, info) {
+            true => "it has no majority to change its members with",
+            false => "no node is free that may take one in its place",
+        };
+        Some(format!("{wrong}, and {in_the_way}; other shards do not wait for it"))
     }
 
-    /// Whether a shard cannot be mended because its placement policy leaves no node: nobody else waits for it.
+    /// Whether a shard cannot be mended, as it has no majority, or as full disks or its placement policy leave no node:
+    /// nobody else waits for it.
     fn is_stuck(&self, state: &ClusterState, health: &Health, info: &ShardInfo) -> bool {
-        let Some(fit) = self.fits.of(state, info) else { return false };
-        let free = |node: &Node| node.takes_part && fit.allows(node.id) && !info.is_on(node.id);
+        if lacks_majority(health, info) {
+            return true;
+        }
+        let fit = self.fits.of(state, info);
+        // A node that is away for a moment comes back.
+        if fit.is_none() && need(state, health, fit, info).is_none() {
+            return false;
+        }
+        let free = |node: &Node| {
+            node.takes_part
+                && !health.full.contains(&node.id)
+                && fit.is_none_or(|fit| fit.allows(node.id))
+                && !info.is_on(node.id)
+        };
         // What cannot run can be made anew where it is.
-        let is_lost =
-            |(replica, _): &(ReplicaId, NodeId)| health.lost.contains(&(info.id, *replica));
+        let is_lost = |(replica, node): &(ReplicaId, NodeId)| {
+            health.lost.contains(&(info.id, *replica)) && !health.full.contains(node)
+        };
         !self.nodes.iter().any(free) && !info.replicas.iter().any(is_lost)
     }
 
@@ -492,7 +523,7 @@ fn node(state: &ClusterState, health: &Health, id: NodeId, zone: Zone) -> Node {
         id,
         zone,
         takes_part,
-        receives: takes_part && !health.sick.contains(&id),
+        receives: takes_part && !health.sick.contains(&id) && !health.full.contains(&id),
         broken,
         load: 0,
         bytes: 0,
@@ -502,6 +533,12 @@ fn node(state: &ClusterState, health: &Health, id: NodeId, zone: Zone) -> Node {
         coming_leads: 0,
         moving: 0,
     }
+}
+
+/// What a shard's job is about, in words.
+fn told(shard: ShardId, job: &Job, disk: &str) -> String {
+    let (step, reason) = (job.step.name(), job.reason.name());
+    format!("{shard} gets a replica on node {}, as {reason}: {step}{disk}", job.add.1.0)
 }
 
 /// Where a shard's replicas are once its job is done.

@@ -171,13 +171,61 @@ fn a_copy_to_a_disk_that_fills_up_waits_says_so_and_is_given_up_with_its_node() 
         let names_disk = waits.as_ref().is_some_and(|why| why.contains("disk of node 4"));
         assert_eq!(names_disk, reason.repairs(), "{reason:?}: {waits:?}");
     }
-    // Others go on elsewhere while it waits; it is taken back when people take the node out.
+    // Others go on elsewhere while it waits; it is taken back when people take the node out, or when the disk stays full.
     state.jobs.insert(shard, Job { reason: Reason::Balance, ..copy });
     let plan = rebalance(&state, &full, &BTreeMap::new(), LIMITS);
     assert!(plan.moves.iter().any(|next| next.to == NodeId(5)), "{plan:?}");
     assert_eq!(crate::repair::repairs(&state, &full).cancel, []);
+    let stays = Health { full: BTreeSet::from([target]), ..full.clone() };
+    assert_eq!(crate::repair::repairs(&state, &stays).cancel, [shard]);
+    let held = rebalance(&state, &stays, &BTreeMap::new(), LIMITS).held;
+    assert!(held[&shard].contains("has been full for long"), "{held:?}");
     state.nodes.get_mut(&target).unwrap().state = NodeState::Decommissioning;
     assert_eq!(crate::repair::repairs(&state, &full).cancel, [shard]);
+}
+
+#[test]
+fn a_repair_that_cannot_end_holds_up_only_its_own_shard() {
+    let mut state = state(3, 5, 8);
+    let sound = alive(&state);
+    let shard = ShardId(1);
+    let old = state.replica_on(shard, NodeId(1)).unwrap();
+    let repair = Job { reason: Reason::Lost, ..job((77, 4), Some(old.0)) };
+    let begins = |state: &ClusterState, health: &Health| {
+        let plan = rebalance(state, health, &BTreeMap::new(), LIMITS);
+        assert!(plan.held.contains_key(&shard), "{plan:?}");
+        assert!(plan.moves.iter().all(|next| next.shard != shard), "{:?}", plan.moves);
+        assert_eq!(plan.waits.is_none(), !plan.moves.is_empty(), "{plan:?}");
+        plan.waits.is_none()
+    };
+    state.jobs.insert(shard, repair.clone());
+    assert!(!begins(&state, &sound), "repairs come first");
+    let overdue = Health { overdue: BTreeSet::from([shard]), ..sound.clone() };
+    assert!(begins(&state, &overdue));
+    state.jobs.insert(shard, Job { cancelled: true, ..repair });
+    assert!(begins(&state, &sound), "it is given up");
+}
+
+#[test]
+fn a_shard_without_a_majority_or_a_free_node_holds_up_only_itself() {
+    let mut state = state(3, 5, 8);
+    let shard = ShardId(1);
+    let on = |node| (shard, state.replica_on(shard, NodeId(node)).unwrap());
+    let (one, two) = (on(1), on(2));
+    let sound = alive(&state);
+    let lost = Health { lost: BTreeSet::from([one, two]), ..sound.clone() };
+    let plan = rebalance(&state, &lost, &BTreeMap::new(), LIMITS);
+    assert!(plan.waits.is_none() && !plan.moves.is_empty(), "{plan:?}");
+    assert!(plan.held[&shard].contains("has no majority"), "{:?}", plan.held);
+    let one_lost = Health { lost: BTreeSet::from([one]), ..sound.clone() };
+    assert!(rebalance(&state, &one_lost, &BTreeMap::new(), LIMITS).waits.is_some());
+    // A replica too few, and the only nodes that could take one are full.
+    state.replication = 4;
+    assert!(rebalance(&state, &sound, &BTreeMap::new(), LIMITS).waits.is_some());
+    let full = Health { full: [NodeId(4), NodeId(5)].into(), ..sound };
+    let plan = rebalance(&state, &full, &BTreeMap::new(), LIMITS);
+    assert_eq!((plan.waits, plan.moves.len()), (None, 0));
+    assert!(plan.held[&shard].contains("no node is free"), "{:?}", plan.held);
 }
 
 #[test]
