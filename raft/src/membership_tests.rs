@@ -320,10 +320,13 @@ async fn a_leader_dies_in_every_step_of_a_replacement_and_the_next_one_ends_it()
                     cluster.set("b", "2").await;
                     cluster.boot(leader).await.unwrap();
                 }
-                let call = async |group, progress| plan.clone().take(step, group, progress).await;
-                cluster.until(call).await;
+                cluster
+                    .until(async |group, progress| plan.clone().take(step, group, progress).await)
+                    .await;
                 if step == 0 {
                     cluster.wait_for(fourth, "a", "1").await;
+                    // The leader knows of it by then.
+                    tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
             let (_, progress) = cluster.progress().await;
