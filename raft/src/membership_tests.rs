@@ -264,3 +264,81 @@ async fn a_new_replica_gets_a_checkpoint_when_the_log_begins_too_late() {
     cluster.boot(fourth).await.unwrap();
     cluster.wait_for(fourth, "later", "2").await;
 }
+
+/// A replica that comes for another one.
+#[derive(Clone, Debug)]
+struct Replacement {
+    new: (ReplicaId, NodeId),
+    old: ReplicaId,
+    /// The voters afterwards.
+    wanted: BTreeSet<ReplicaId>,
+}
+
+impl Replacement {
+    /// Its steps: a learner comes, the voters change, the old one goes.
+    const STEPS: usize = 3;
+
+    async fn take(
+        self,
+        step: usize,
+        group: Arc<dyn ReplicaGroup>,
+        progress: GroupProgress,
+    ) -> std::result::Result<(), MembershipError> {
+        match step {
+            0 => group.add_learner(progress.version, self.new.0, self.new.1).await,
+            1 => group.change_voters(progress.version, self.wanted).await,
+            _ => group.remove_member(progress.version, self.old).await,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_dies_in_every_step_of_a_replacement_and_the_next_one_ends_it() {
+    for dies_in in 0..Replacement::STEPS {
+        // How long the step has been under way by then, in turns of the tasks: no time passes meanwhile.
+        for turns in [1, 10, 40, 160, 640] {
+            let what = format!("step {dies_in}, {turns} turns");
+            let mut cluster = Cluster::start(3).await;
+            cluster.set("a", "1").await;
+            let fourth = cluster.join().await;
+            let gone = (cluster.leader().await + 1) % 3;
+            let old = cluster.nodes[gone].replica;
+            let replicas = cluster.nodes.iter().map(|node| node.replica);
+            let wanted: BTreeSet<ReplicaId> = replicas.filter(|replica| *replica != old).collect();
+            let new = (cluster.nodes[fourth].replica, cluster.nodes[fourth].id);
+            let plan = Replacement { new, old, wanted };
+            for step in 0..Replacement::STEPS {
+                if step == dies_in {
+                    let (leader, progress) = cluster.progress().await;
+                    let call = plan.clone().take(step, cluster.group(leader), progress);
+                    let call = tokio::spawn(call);
+                    for _ in 0..turns {
+                        tokio::task::yield_now().await;
+                    }
+                    cluster.crash(leader).await;
+                    call.abort();
+                    cluster.set("b", "2").await;
+                    cluster.boot(leader).await.unwrap();
+                }
+                cluster
+                    .until(async |group, progress| plan.clone().take(step, group, progress).await)
+                    .await;
+                if step == 0 {
+                    cluster.wait_for(fourth, "a", "1").await;
+                    // The leader knows of it by then.
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+            let (_, progress) = cluster.progress().await;
+            let members = progress.members.iter().map(|member| member.replica);
+            assert_eq!(members.collect::<BTreeSet<_>>(), plan.wanted, "{what}");
+            assert_eq!(progress.voters(), plan.wanted, "{what}");
+            cluster.set("c", "3").await;
+            for position in (0..=fourth).filter(|position| *position != gone) {
+                for (key, value) in [("a", "1"), ("b", "2"), ("c", "3")] {
+                    cluster.wait_for(position, key, value).await;
+                }
+            }
+        }
+    }
+}

@@ -10,7 +10,7 @@
 
 use super::*;
 use shard_router::{NewSplit, NodeInfo, Placement, RebalanceSettings};
-use txn::testing::{Crossing, MemoryCluster, PausedClock};
+use txn::testing::{Crossing, MemoryCluster, OnTheWay, PausedClock};
 
 /// Time in which everybody does what can be done: paused time passes only when nobody has anything left to do.
 const TURN: Duration = Duration::from_millis(1);
@@ -205,6 +205,81 @@ async fn changes_that_are_not_in_each_others_way_both_begin() {
         (Plan::Merge(second), Plan::Move(second, NodeId(4))),
     ] {
         every_overlap(one, other, true).await;
+    }
+}
+
+/// What is left when a planner dies after so many messages, the last one executed but not answered or lost with it. Another one
+/// wants the same then. Whether the first had more to send.
+async fn dies(plan: Plan, after: usize, on_the_way: OnTheWay) -> bool {
+    let what = format!("{plan:?}, dead after {after} messages, the next one {on_the_way:?}");
+    let clock = Arc::new(PausedClock::start());
+    let cluster = MemoryCluster::new(2, clock).unwrap();
+    let store = MetaStore::new(cluster.clone());
+    store.bootstrap(&state()).await.unwrap();
+    let seen = store.load().await.unwrap().unwrap();
+    let crossing = Crossing::new(cluster);
+    let one = tokio::spawn(begin(MetaStore::new(crossing.client("one")), seen.clone(), plan));
+    deliver(&crossing, "one", after).await;
+    let is_over = one.is_finished();
+    one.abort();
+    crossing.kill("one", on_the_way);
+    // Time for what still arrives: nobody waits for it.
+    deliver(&crossing, "one", usize::MAX).await;
+    let left = store.load().await.unwrap().unwrap();
+    let begun = left.jobs.len() + left.splits.len() + left.merges.len();
+    assert_eq!(left.version, seen.version + begun as u64, "{what}: {left:?}");
+
+    // It looks first, as everybody does who begins to lead.
+    let two = tokio::spawn(begin(MetaStore::new(crossing.client("two")), left, plan));
+    deliver(&crossing, "two", usize::MAX).await;
+    assert!(two.is_finished(), "{what}: the heir does not end");
+    let outcome = two.await.unwrap();
+    let state = store.load().await.unwrap().unwrap();
+    let changes = state.jobs.len() + state.splits.len() + state.merges.len();
+    assert_eq!(changes, 1, "{what}: {outcome:?}, {state:?}");
+    assert_eq!(state.version, seen.version + 1, "{what}: {outcome:?}");
+    ids_are_of_one(&state, &what);
+    ends_once(state, plan, &what);
+    !is_over
+}
+
+/// The end of a change is one write: a second planner that comes with it changes nothing. The map is whole afterwards.
+fn ends_once(mut state: ClusterState, plan: Plan, what: &str) {
+    let end = |state: &mut ClusterState, job: Option<&Job>| match (plan, job) {
+        (Plan::Split(parent), _) => state.finish_split(parent, 1).map_err(|why| why.to_string()),
+        (Plan::Merge(left), _) => state.finish_merge(left).map_err(|why| why.to_string()),
+        (Plan::Move(shard, _), Some(job)) => finish_job(state, shard, job),
+        (Plan::Move(..), None) => Err("there is no job".into()),
+    };
+    let job = state.jobs.values().next().cloned();
+    let ended = end(&mut state, job.as_ref());
+    assert_eq!(ended, Ok(()), "{what}");
+    let once = state.clone();
+    // Splits and merges are ended only while their job stands; a change of members says so itself.
+    let again = end(&mut state, job.as_ref());
+    assert_eq!(again.is_ok(), matches!(plan, Plan::Move(..)), "{what}: {again:?}");
+    assert_eq!(state, once, "{what}");
+    assert!(state.jobs.is_empty() && state.splits.is_empty() && state.merges.is_empty(), "{what}");
+    let mut next = 0;
+    for info in state.map.data_shards() {
+        assert_eq!(info.slots.start, next, "{what}: a gap or an overlap");
+        next = info.slots.end;
+    }
+    assert_eq!(next, base::SlotRange::ALL.end, "{what}: slots without a shard");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_planner_that_dies_leaves_all_of_a_change_or_nothing() {
+    let shard = ShardId(2);
+    for plan in [Plan::Split(shard), Plan::Merge(shard), Plan::Move(shard, NodeId(4))] {
+        for on_the_way in [OnTheWay::Arrives, OnTheWay::Lost] {
+            let mut after = 0;
+            while dies(plan, after, on_the_way).await {
+                after += 1;
+                assert!(after < TURNS_MAX, "{plan:?} comes to no end");
+            }
+            assert!(after >= 8, "{plan:?} sends only {after} messages");
+        }
     }
 }
 

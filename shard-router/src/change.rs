@@ -304,6 +304,84 @@ mod tests {
         }
     }
 
+    /// Begins a step that changes voters, and no more: both sets have votes.
+    fn execute_half(group: &mut GroupView, step: &Step) {
+        let Step::ChangeVoters(voters) = step else { return execute(group, step) };
+        for member in &mut group.members {
+            member.role = match (member.role == Role::Learner, voters.contains(&member.replica)) {
+                (false, true) => Role::Voter,
+                (false, false) => Role::Leaving,
+                (true, true) => Role::Joining,
+                (true, false) => Role::Learner,
+            };
+        }
+    }
+
+    #[test]
+    fn whoever_leads_after_any_step_goes_on_to_the_end() {
+        let mut deaths = 0;
+        for removed in [1, 2] {
+            let job = job((4, 4), Some(removed));
+            let kept: Vec<u64> = (1..=4).filter(|id| *id != removed).collect();
+            for (steps, is_half) in (0..6).flat_map(|steps| [(steps, false), (steps, true)]) {
+                for heir in 1..=4 {
+                    let mut group = three(1);
+                    for taken in 0..steps {
+                        let (_, step) = next_step(&job, &group);
+                        match is_half && taken + 1 == steps {
+                            true => execute_half(&mut group, &step),
+                            false => execute(&mut group, &step),
+                        }
+                        let votes = group.members.iter().filter(|m| m.role != Role::Learner);
+                        assert!(votes.count() >= 3, "{steps} steps: {group:?}");
+                    }
+                    let heir = ReplicaId(heir);
+                    if group.member(heir).is_none_or(|member| member.role == Role::Learner) {
+                        continue; // It cannot be elected.
+                    }
+                    deaths += usize::from(group.leader != heir);
+                    group.leader = heir;
+                    let taken = run(&job, &mut group);
+                    let what = format!("{heir} after {steps} steps, half {is_half}: {taken:?}");
+                    assert_eq!(taken.last(), Some(&Step::Finish), "{what}");
+                    assert_eq!(group.with_role(&[Role::Voter]), ids(&kept), "{what}");
+                    assert_eq!(group.members.len(), 3, "{what}");
+                }
+            }
+        }
+        assert!(deaths > 20, "only {deaths} leaders have died");
+    }
+
+    #[test]
+    fn a_target_that_dies_at_any_step_is_waited_for_or_taken_back() {
+        for steps in 0..6 {
+            let job = job((4, 4), Some(2));
+            let taken_back = Job { cancelled: true, ..job.clone() };
+            let mut group = three(1);
+            for _ in 0..steps {
+                let (_, step) = next_step(&job, &group);
+                execute(&mut group, &step);
+            }
+            let Some(target) = group.members.iter_mut().find(|m| m.replica == ReplicaId(4)) else {
+                assert_eq!(run(&taken_back, &mut group), [Step::Drop]);
+                continue;
+            };
+            target.keeps_up = false;
+            let was_voter = target.role != Role::Learner;
+            let waits = run(&job, &mut group.clone()).pop();
+            let last = run(&taken_back, &mut group).pop();
+            // With its vote it is a member as any other, and a repair replaces it.
+            match was_voter {
+                true => assert_eq!((waits, last), (Some(Step::Finish), Some(Step::Finish))),
+                false => {
+                    assert!(matches!(waits, Some(Step::Wait(_))), "{steps} steps: {waits:?}");
+                    assert_eq!(last, Some(Step::Drop), "{steps} steps");
+                    assert_eq!(group, three(1), "{steps} steps");
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_learner_that_lags_is_waited_for() {
         let mut lagging = three(1);

@@ -27,7 +27,7 @@ pub use clock::PausedClock;
 pub use collect::CollectedRecords;
 pub use counted::LoadCounters;
 pub use far::{Cancels, FarClient};
-pub use replication::{MemoryFollower, MemoryReplication, Unconfirmed};
+pub use replication::{Death, MemoryFollower, MemoryReplication, Unconfirmed};
 pub use rough::{RoughClient, Roughness};
 
 use crate::command::{

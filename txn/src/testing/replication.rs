@@ -83,6 +83,24 @@ enum Fault {
     },
     /// They enter the log, but no quorum answers.
     Unknown,
+    /// They are applied, so many; at the next one the leader dies.
+    Death {
+        /// How many are applied first.
+        after: usize,
+        /// How far that one comes.
+        death: Death,
+    },
+}
+
+/// How far an entry has come when its leader dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// It is in no log.
+    Before,
+    /// It is in a log, and no quorum has confirmed it; [`MemoryReplication::elect`] says what becomes of it.
+    Unconfirmed,
+    /// It is applied, and nobody has been told.
+    Applied,
 }
 
 impl MemoryReplication {
@@ -99,6 +117,11 @@ impl MemoryReplication {
     /// From now on batches wait for [`Self::heal`], but for so many that come first.
     pub fn hold(&self, after: usize) {
         self.state.lock().fault = Fault::Hold { after };
+    }
+
+    /// This replica loses its leadership at an entry: at the next one, or after so many that come first.
+    pub fn die_at(&self, after: usize, death: Death) {
+        self.state.lock().fault = Fault::Death { after, death };
     }
 
     /// From now on batches enter the log but nobody learns their outcome.
@@ -176,6 +199,22 @@ impl MemoryReplication {
         shards.make(split.child)
     }
 
+    /// Ends the leadership at an entry. What its proposer hears.
+    fn die(&self, state: &mut State, entry: Entry, death: Death) -> ReplicateError {
+        state.leads = false;
+        state.fault = Fault::None;
+        match death {
+            Death::Before => return ReplicateError::NotLeader,
+            Death::Unconfirmed => state.limbo.push(entry),
+            Death::Applied => {
+                if let Err(error) = self.apply(state, entry) {
+                    panic!("shard {}: an entry was not applied: {error}", self.shard);
+                }
+            }
+        }
+        ReplicateError::Unknown
+    }
+
     /// Takes an entry into the log, and applies it unless the test has set up something else.
     async fn append(&self, term: u64, entry: Entry) -> std::result::Result<(), ReplicateError> {
         loop {
@@ -188,8 +227,12 @@ impl MemoryReplication {
                 }
                 match state.fault {
                     Fault::Hold { after: 0 } => {}
-                    Fault::None | Fault::Hold { .. } => {
-                        if let Fault::Hold { after } = &mut state.fault {
+                    Fault::Death { after: 0, death } => {
+                        return Err(self.die(&mut state, entry, death));
+                    }
+                    Fault::None | Fault::Hold { .. } | Fault::Death { .. } => {
+                        if let Fault::Hold { after } | Fault::Death { after, .. } = &mut state.fault
+                        {
                             *after -= 1;
                         }
                         let mut entries = std::mem::take(&mut state.limbo);
