@@ -261,7 +261,7 @@ impl Division<'_> {
             ItemValues::Rest | ItemValues::In(_) => None,
         };
         let lower = Some((bound.value.clone(), true));
-        let range = Range { lower, upper, conjuncts: Vec::new() };
+        let range = Range { lower, upper, ..Range::default() };
         let choice = access::of_range(table, column, range, self.ctx)?;
         if matches!(choice.access, Access::Full | Access::Partitions(_)) {
             return Ok(false);
