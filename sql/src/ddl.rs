@@ -346,7 +346,7 @@ async fn drop_database(session: &mut Session, name: &str, if_exists: bool) -> Re
         }
         let sequences: Vec<_> = change.catalog.sequences(name).cloned().collect();
         for sequence in sequences {
-            change.drop_sequence(&sequence)?;
+            change.drop_sequence(&sequence, now)?;
             dropped += 1;
         }
         change.drop_database(name)?;
