@@ -84,8 +84,8 @@ fn bounds_of(
     let mut bounds: Vec<ItemValue> = Vec::with_capacity(exprs.len());
     for expr in exprs {
         let bound = distribution_value(expr, column, ctx).map_err(|error| {
-            let is_of_type = error != Error::wrong_set_value();
-            if is_of_type { error } else { Error::range_bound_type(name, printer::expr(expr)) }
+            let is_other = error != Error::wrong_set_value();
+            if is_other { error } else { Error::range_bound_type(name, printer::expr(expr)) }
         })?;
         if bound.value.is_null() {
             return Err(Error::range_bound_null(name));
