@@ -152,6 +152,12 @@ impl KeyBuilder {
 
     /// Adds a byte string of any length: binary data, or the collation weights of text.
     pub fn put_bytes(&mut self, value: &[u8]) {
+        self.put_beginning(value);
+        self.bytes.extend_from_slice(&[0, TERMINATOR]);
+    }
+
+    /// Adds how all byte strings begin that begin with this one, as the end of a prefix: nothing is added behind it.
+    pub fn put_beginning(&mut self, value: &[u8]) {
         self.bytes.push(VALUE);
         let mut rest = value;
         while let Some(zero) = rest.iter().position(|byte| *byte == 0) {
@@ -160,7 +166,6 @@ impl KeyBuilder {
             rest = &rest[zero + 1..];
         }
         self.bytes.extend_from_slice(rest);
-        self.bytes.extend_from_slice(&[0, TERMINATOR]);
     }
 
     /// Adds columns that another builder wrote without a head.

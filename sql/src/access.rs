@@ -451,7 +451,8 @@ fn slots(table: &TableDef, terms: &Terms, ctx: &EvalContext) -> Option<SlotFilte
         if let Some(points) = terms.points.get(&by.column) {
             return Some(SlotFilter::new(by.slots_of_values(&points.values, ty)));
         }
-        let Some(range) = terms.ranges.get(&by.column) else {
+        let bounds = terms.ranges.get(&by.column).filter(|range| range.is_bounded());
+        let Some(range) = bounds else {
             // A table with a placement policy lies in one set, whatever is asked.
             let all =
                 || SlotFilter::new(by.items.iter().map(|item| item.slots).collect::<Vec<_>>());

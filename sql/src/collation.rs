@@ -219,6 +219,18 @@ impl CollationId {
         }
     }
 
+    /// How the weight keys of all texts begin whose first characters are those of `start`, one by one, to LIKE
+    /// ([`Self::same_char`]). It may be shorter than the weights of `start`: what comes next in a text may change the
+    /// weights of a character (blanks under PAD SPACE, contractions), and from there on nothing is said.
+    pub fn beginning(self, start: &str) -> Vec<u8> {
+        match self {
+            CollationId::UTF8MB4_0900_AI_CI => uca::beginning(start),
+            CollationId::UTF8MB4_GENERAL_CI => padded_beginning(general::weights_of(start), true),
+            CollationId::UTF8MB4_BIN => padded_beginning(start.bytes().map(u16::from), false),
+            _ => start.as_bytes().to_vec(),
+        }
+    }
+
     /// Compares two texts.
     pub fn compare(self, a: &str, b: &str) -> Ordering {
         if a == b {
@@ -290,6 +302,16 @@ pub(crate) fn put_padded(
         }
     }
     out[start..].reverse();
+}
+
+/// What padded keys have in common whose weights begin with these: without the blanks at the end, since it is not known what
+/// follows them, and without the blank that ends a text.
+fn padded_beginning(weights: impl DoubleEndedIterator<Item = u16> + Clone, wide: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_padded(weights, wide, &mut out);
+    let end = if wide { 4 } else { 2 };
+    out.truncate(out.len() - end);
+    out
 }
 
 /// Compares as if the shorter side went on with blanks.

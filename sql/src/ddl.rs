@@ -346,7 +346,7 @@ async fn drop_database(session: &mut Session, name: &str, if_exists: bool) -> Re
         }
         let sequences: Vec<_> = change.catalog.sequences(name).cloned().collect();
         for sequence in sequences {
-            change.drop_sequence(&sequence)?;
+            change.drop_sequence(&sequence, now)?;
             dropped += 1;
         }
         change.drop_database(name)?;
@@ -491,6 +491,7 @@ async fn alter_table(session: &mut Session, alter: &ast::AlterTable) -> Result<O
     if !alter.changes.is_empty() && alter.changes.iter().all(of_keys) {
         return enable_keys(session, &alter.table).await;
     }
+    ranges::check_alone(&alter.changes)?;
     if let Some(changes) = indexes::changes_alone(&alter.changes)? {
         return indexes::alter(session, &alter.table, changes).await;
     }
@@ -629,6 +630,11 @@ async fn drop_tables(session: &mut Session, drop: &ast::DropTable) -> Result<Out
         for (database, name) in &names {
             match change.catalog.table(database, name) {
                 Some(table) => found.push(table.clone()),
+                None if change.catalog.sequence(database, name).is_some() => {
+                    let full = format!("{database}.{name}");
+                    let wanted = "BASE TABLE: it is a sequence, use DROP SEQUENCE";
+                    return Err(Error::wrong_object(full, wanted));
+                }
                 None => missing.push(format!("{database}.{name}")),
             }
         }

@@ -244,6 +244,16 @@ errors! {
     null_bound() = 1566, "HY000", "Not allowed to use NULL value in VALUES LESS THAN";
     /// A value of RANGE or LIST that the column cannot have.
     wrong_set_value() = 1654, "HY000", "Partition column values of incorrect type";
+    /// A bound of SHARD BY RANGE that is not above the one before it.
+    range_bound_order(column, value) = 1493, "HY000", "Bounds of the ranges of column '{column}' must rise: {value} is not above the one before it";
+    /// A new bound that the table has.
+    range_bound_known(column, value) = 1493, "HY000", "{value} is a bound of the ranges of column '{column}' already";
+    /// A bound that is to go and that the table does not have.
+    range_bound_unknown(column, value) = 1507, "HY000", "{value} is no bound of the ranges of column '{column}': SHOW CREATE TABLE names them";
+    /// NULL as a bound of ranges.
+    range_bound_null(column) = 1566, "HY000", "NULL cannot be a bound of the ranges of column '{column}': rows with NULL lie in the lowest range";
+    /// A bound of ranges that the column cannot have.
+    range_bound_type(column, value) = 1654, "HY000", "{value} cannot be a bound of the ranges of column '{column}': write a value of the column's type";
     /// The table's definition changed under the transaction.
     table_changed() = 1412, "HY000", "Table definition has changed, please retry transaction";
     /// A transaction, row or packet above a named limit.

@@ -495,6 +495,37 @@ pub fn key_prefix(
     Ok(builder.as_slice().to_vec())
 }
 
+/// How all keys of an index begin, under this id, whose leading columns have these values and whose next column begins, to LIKE,
+/// with the characters or bytes of `start`.
+pub fn key_beginning(
+    table: &TableDef,
+    id: TableId,
+    index: &IndexDef,
+    values: &[Value],
+    start: &Value,
+) -> Result<Vec<u8>> {
+    let Some(part) = index.columns.get(values.len()) else {
+        return Err(Error::internal(format!("{} values for index {}", values.len(), index.name)));
+    };
+    let mut builder = KeyBuilder::new(id, index.id);
+    for (part, value) in index.columns.iter().zip(values) {
+        put_part(&mut builder, value, &table.columns[part.column].ty, part.prefix);
+    }
+    match start {
+        Value::Text(text) => {
+            let text = part.prefix.map_or(text.as_str(), |length| first_chars(text, length));
+            let collation = table.columns[part.column].ty.collation;
+            builder.put_beginning(&collation.beginning(text));
+        }
+        Value::Bytes(bytes) => {
+            let length = part.prefix.map_or(bytes.len(), |length| length as usize);
+            builder.put_beginning(&bytes[..bytes.len().min(length)]);
+        }
+        _ => return Err(Error::internal("a beginning that is no string")),
+    }
+    Ok(builder.as_slice().to_vec())
+}
+
 /// The whole key of the entry that a unique index has for these values (one per column of it); `None`
 /// when it cannot be known: not unique, a NULL, a prefix, or the values do not decide the slot.
 pub fn unique_entry_key(
@@ -558,8 +589,7 @@ fn put_part(builder: &mut KeyBuilder, value: &Value, ty: &SqlType, prefix: Optio
     let Some(length) = prefix else { return put_key(builder, value, ty) };
     match value {
         Value::Text(text) => {
-            let end = text.char_indices().nth(length as usize).map_or(text.len(), |(at, _)| at);
-            put_key(builder, &Value::Text(text[..end].to_string()), ty);
+            put_key(builder, &Value::Text(first_chars(text, length).to_string()), ty);
         }
         Value::Bytes(bytes) => {
             let end = bytes.len().min(length as usize);
@@ -567,6 +597,11 @@ fn put_part(builder: &mut KeyBuilder, value: &Value, ty: &SqlType, prefix: Optio
         }
         _ => put_key(builder, value, ty),
     }
+}
+
+fn first_chars(text: &str, length: u32) -> &str {
+    let end = text.char_indices().nth(length as usize).map_or(text.len(), |(at, _)| at);
+    &text[..end]
 }
 
 fn value_at(row: &[Value], column: usize) -> Result<&Value> {

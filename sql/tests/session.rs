@@ -11,7 +11,7 @@
 //! time pass if nothing else helps. `b:> bye` closes a session. `> later 1500` moves the clock,
 //! `> oracle-ahead 800` puts the cluster's clock so many milliseconds before the node's,
 //! `> collect` drops versions of rows that nobody can see from now on, `> remove-dropped` removes what tables that were
-//! dropped until now have left, `> memory 0` lets writes of transactions leave memory
+//! dropped until now have left, `> counters` tells how many counters there are, `> memory 0` lets writes of transactions leave memory
 //! at once.
 //!
 //! Scripts whose names begin with `far_` run on a node that leads no shard: what a session asked for goes on at the leader when
@@ -348,6 +348,9 @@ impl Runner for Sessions {
         if command.name == "remove-dropped" {
             return self.remove_dropped();
         }
+        if command.name == "counters" {
+            return self.runtime.block_on(counters(self.cluster.clone()));
+        }
         if self.moves_shards(&command.name)? || self.follows(&command.name)? {
             return Ok("ok".into());
         }
@@ -626,6 +629,24 @@ fn is_token(word: &str) -> bool {
         [node, count, time] => node.parse::<u16>().is_ok() && is_hex(count) && time.len() == 11,
         _ => false,
     }
+}
+
+/// How many counters of tables and of sequences the meta shard has.
+async fn counters(client: Arc<dyn ShardClient>) -> Result<String, Box<dyn Error>> {
+    let mut txn = Transaction::begin(client, Mode::Snapshot);
+    let mut counts = Vec::new();
+    for counters in [TableId(105), TableId(141)] {
+        let range = KeyRange::prefix(engine::key::table_prefix(counters));
+        let first = engine::key::KeyBuilder::new(counters, base::IndexId::PRIMARY).finish(Slot(0));
+        let options = ScanOptions { shard: Some(first), ..ScanOptions::default() };
+        let mut scan = txn.scan(range, options).await?;
+        let mut count = 0;
+        while let Some(page) = scan.next_page().await? {
+            count += page.len();
+        }
+        counts.push(count);
+    }
+    Ok(format!("{} of tables, {} of sequences", counts[0], counts[1]))
 }
 
 /// Drops what no read from now on can see, on the data shards.

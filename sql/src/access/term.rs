@@ -3,16 +3,21 @@
 //! ```text
 //! a = 1, a IN (1, 2), a = 1 OR a = 2, a IS NULL, a <=> 1   points
 //! a > 1, a >= 1, a < 9, a <= 9 (BETWEEN is two of them)     ranges
+//! a LIKE 'abc%'                                             ranges: the beginning
 //! ```
 //!
 //! A constant is turned into a value of the column's type. When that changes it (`int_column > 1.5`)
 //! the bound is widened, or an equality can never hold.
+//!
+//! LIKE compares characters one by one, an index the weights of whole texts. So a beginning brings all rows that LIKE accepts,
+//! and others: it is never the whole of what a conjunct says. How much of it keys have in common is the collation's to tell
+//! (`CollationId::beginning`).
 
 use super::after;
 use crate::Result;
 use crate::catalog::{IndexDef, TableDef};
 use crate::context::EvalContext;
-use crate::expr::{CompareOp, Expr, ExprKind, build};
+use crate::expr::{CompareOp, Expr, ExprKind, build, like};
 use crate::table_codec;
 use crate::types::{Domain, SqlType};
 use crate::value::{Date, DateTime, Decimal, Value};
@@ -47,6 +52,8 @@ pub struct Range {
     pub lower: Option<(Value, bool)>,
     /// Upper bound and whether it is inside.
     pub upper: Option<(Value, bool)>,
+    /// The text or bytes that it begins with, to LIKE.
+    pub start: Option<Value>,
     /// The conjuncts that say exactly this.
     pub conjuncts: Vec<usize>,
 }
@@ -84,6 +91,12 @@ impl Terms {
                 }
             } else if let Some((column, op, constant)) = comparison(table, conjunct) {
                 terms.bound(table, number, column, op, constant, ctx)?;
+            } else if let ExprKind::Like { arg, pattern, escape } = &conjunct.kind
+                && let Some((column, _)) = column_of(table, arg)
+                && pattern.is_constant()
+            {
+                let pattern = pattern.eval(&[], ctx)?;
+                terms.begins(table, column, arg, like::beginning(&pattern, *escape));
             }
         }
         Ok(terms)
@@ -130,9 +143,36 @@ impl Terms {
         }
         Ok(())
     }
+
+    /// `arg LIKE` a pattern with this beginning; NULL accepts nothing.
+    fn begins(&mut self, table: &TableDef, column: usize, arg: &Expr, start: Option<Value>) {
+        let Some(start) = start else {
+            self.never = true;
+            return;
+        };
+        let ty = &table.columns[column].ty;
+        let says_something = match (ty.domain(), &start) {
+            (Domain::Text, Value::Text(start)) => {
+                arg.ty.collation == ty.collation && !ty.collation.beginning(start).is_empty()
+            }
+            (Domain::Bytes, Value::Bytes(start)) => {
+                arg.ty.domain() == Domain::Bytes && !start.is_empty()
+            }
+            _ => false,
+        };
+        if says_something {
+            // Of two beginnings the first is kept; the other one is checked on the rows.
+            self.ranges.entry(column).or_default().start.get_or_insert(start);
+        }
+    }
 }
 
 impl Range {
+    /// Whether it says how values compare with others, not only how they begin.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.lower.is_some() || self.upper.is_some()
+    }
+
     /// Keys of an index, under this id, whose leading columns have the `known` values and whose next column lies in this
     /// range. `truncated`: the index holds only the beginning of that column.
     pub fn key_range(
@@ -159,7 +199,10 @@ impl Range {
             Some((value, _)) => prefix(value)?.into(),
             None => after(&table_codec::key_prefix(table, id, index, known)?),
         };
-        Ok(KeyRange { start, end })
+        let Some(text) = &self.start else { return Ok(KeyRange { start, end }) };
+        // No bound is empty: all these keys begin with a table's id, and none is the last one.
+        let begins = KeyRange::prefix(table_codec::key_beginning(table, id, index, known, text)?);
+        Ok(KeyRange { start: start.max(begins.start), end: end.min(begins.end) })
     }
 }
 

@@ -7,11 +7,16 @@
 //! Shards come and go with splits and merges, so a record has slots. Slots that have been found empty stay so: nobody writes
 //! rows of the table any more, and whoever takes slots over takes what their owner had.
 //!
-//! Invariant: a record goes only when all slots were found empty.
+//! A sequence has no rows, but a record all the same. With the record go the counters that stand under its id, unless a table
+//! has the id still: that of the first rows of a table is the table's own, and they are dropped with a new sharding key.
+//!
+//! Invariants:
+//! 1. A record goes only when all slots were found empty.
+//! 2. Counters go in the transaction in which the record goes: they are not left behind, and not looked for again.
 //!
 //! Not here: the removal (`server`), and how long rows are kept for readers of the past.
 
-use super::store::{meta_key, scan_table};
+use super::store::{drop_counters, meta_key, scan_table};
 use crate::{Error, Result};
 use base::{SlotRange, TableId, Timestamp};
 use bytes::Bytes;
@@ -134,6 +139,7 @@ pub(crate) async fn note_empty(
     let expect = txn.expect_unchanged(&key);
     if empty == [SlotRange::ALL] {
         txn.delete(key, expect)?;
+        drop_counters(&mut txn, id).await?;
     } else {
         let empty = empty.iter().map(|slots| SlotsRecord { start: slots.start, end: slots.end });
         let record = DroppedRecord { empty: empty.collect(), ..record };

@@ -4,7 +4,7 @@
 //! table 100  ()            → version (8 BE)       written by every schema change
 //! table 101  (name)        → database record
 //! table 102  (table id)    → table record
-//! table 103  (table id)    → dropped table or partition: rows still to be removed (`dropped`)
+//! table 103  (table id)    → dropped table, partition or sequence: rows, then counters still to be removed (`dropped`)
 //! table 104  (user, host)  → account record
 //! table 105  (table, kind) → highest value handed out: kind 0 AUTO_INCREMENT, 1 hidden row id
 //! table 106  (kind)        → counter of ids: 0 databases, 1 tables
@@ -330,9 +330,11 @@ impl SchemaChange {
         Ok(self.txn.put(sequence_key(sequence.id), value, Expect::Any)?)
     }
 
-    /// Removes a sequence.
-    pub(crate) fn drop_sequence(&mut self, sequence: &SequenceDef) -> Result<()> {
-        Ok(self.txn.delete(sequence_key(sequence.id), Expect::Any)?)
+    /// Removes a sequence's record and remembers that its counters are to be removed, as those of a table.
+    pub(crate) fn drop_sequence(&mut self, sequence: &SequenceDef, now_unix: u64) -> Result<()> {
+        self.txn.delete(sequence_key(sequence.id), Expect::Any)?;
+        let name = format!("{} (sequence)", sequence.qualified_name());
+        self.drop_rows(sequence.id, name, now_unix)
     }
 
     /// Commits; answers the new version.
@@ -405,6 +407,29 @@ pub(crate) async fn auto_increment_counters(
     })
     .await?;
     Ok(counters.into_iter().flatten().collect())
+}
+
+/// Removes the counters of a table or sequence that is gone. A table that lives keeps them: its rows may have got another id
+/// while those under its own are removed. Ids are never used again, so what is gone once stays so.
+pub(super) async fn drop_counters(txn: &mut Transaction, id: TableId) -> Result<()> {
+    if txn.get(&table_key(id)).await?.is_some() || txn.get(&sequence_key(id)).await?.is_some() {
+        return Ok(());
+    }
+    for counters in [AUTO_INCREMENT, SEQUENCE_COUNTERS] {
+        let mut prefix = KeyBuilder::new(counters, IndexId::PRIMARY);
+        prefix.put_u64(u64::from(id.0));
+        let options =
+            ScanOptions { shard: Some(meta_key(counters, |_| {})), ..ScanOptions::default() };
+        let mut scan = txn.scan(KeyRange::prefix(prefix.into_prefix()), options).await?;
+        let mut keys = Vec::new();
+        while let Some(page) = scan.next_page().await? {
+            keys.extend(page.into_iter().map(|(key, _)| key));
+        }
+        for key in keys {
+            txn.delete(key, Expect::Any)?;
+        }
+    }
+    Ok(())
 }
 
 /// Adds to a counter of the meta shard; answers its value before the addition.

@@ -84,3 +84,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn keys_of_texts_begin_as_their_first_characters_say() {
+    let chars =
+        ['a', 'Á', 'b', ' ', '\t', '\0', 'ß', '\u{301}', 'и', '\u{306}', 'เ', 'ก', '가', '😀'];
+    for collation in [AI_CI, BIN, GENERAL, CollationId::UTF8MB4_0900_BIN] {
+        for first in chars {
+            for second in chars {
+                let beginning = collation.beginning(&format!("{first}{second}"));
+                let same = |c: &char, wanted: char| collation.same_char(*c, wanted);
+                for one in chars.iter().filter(|c| same(c, first)) {
+                    for two in chars.iter().filter(|c| same(c, second)) {
+                        for rest in ["", " ", "\0", "b", "\u{301}", "\u{306}", "ก", " a", " \t"] {
+                            let key = collation.weights(&format!("{one}{two}{rest}"));
+                            assert!(key.starts_with(&beginning), "{one:?}{two:?}{rest:?}");
+                        }
+                    }
+                }
+            }
+        }
+        assert!(!collation.beginning("ab").is_empty());
+    }
+    assert_eq!(GENERAL.beginning("a "), GENERAL.beginning("a"));
+    assert!(BIN.beginning("  ").is_empty());
+}

@@ -11,7 +11,7 @@
 //! Data: Unicode, Inc., under the Unicode License v3, see `sql/NOTICE`.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 static BYTES: &[u8] = include_bytes!("uca_0900.bin");
@@ -59,7 +59,20 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     Table { index, cells, words: expansion, contractions, starts, ascii }
 });
 
+/// Weights of the characters that start contractions. ASCII starts none (`Table::walk`).
+static STARTS: LazyLock<BTreeSet<Vec<u16>>> = LazyLock::new(|| {
+    let starts = TABLE.starts.keys().filter(|point| **point >= 128);
+    starts.map(|point| TABLE.weights_of(*point)).collect()
+});
+
 impl Table {
+    /// The weights of a character that stands alone.
+    fn weights_of(&self, point: u32) -> Vec<u16> {
+        let mut weights = Vec::new();
+        self.put_char(point, &mut |weight| weights.push(weight));
+        weights
+    }
+
     fn cell(&self, point: u32) -> u16 {
         match self.index.get((point >> 8) as usize) {
             Some(page) if *page != NO_ENTRY => {
@@ -193,6 +206,20 @@ pub(super) fn put_weights(text: &str, out: &mut Vec<u8>) {
     });
 }
 
+/// The weights that all texts begin with whose first characters are the same as these, one by one. It ends before a character
+/// that has the weights of one that starts a contraction: with what follows it may weigh something else.
+pub(super) fn beginning(start: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(start.len() * 2);
+    for c in start.chars() {
+        let weights = TABLE.weights_of(u32::from(c));
+        if STARTS.contains(&weights) {
+            break;
+        }
+        out.extend(weights.into_iter().flat_map(u16::to_be_bytes));
+    }
+    out
+}
+
 /// Compares by weights.
 pub(super) fn compare(a: &str, b: &str) -> Ordering {
     let table = &*TABLE;
@@ -221,12 +248,7 @@ pub(super) fn same_char(a: char, b: char) -> bool {
     if a.is_ascii() && b.is_ascii() {
         return TABLE.ascii[a as usize] == TABLE.ascii[b as usize];
     }
-    let weights = |c: char| {
-        let mut out = Vec::new();
-        TABLE.put_char(u32::from(c), &mut |weight| out.push(weight));
-        out
-    };
-    weights(a) == weights(b)
+    TABLE.weights_of(u32::from(a)) == TABLE.weights_of(u32::from(b))
 }
 
 #[cfg(test)]
@@ -250,6 +272,27 @@ mod tests {
             let mut count = 0;
             TABLE.put_char(u32::from(c), &mut |_| count += 1);
             assert!(count <= 32, "{c:?} has {count} weights");
+        }
+    }
+
+    #[test]
+    fn no_contraction_starts_in_a_beginning() {
+        for points in TABLE.contractions.keys().filter(|points| points[0] >= 128) {
+            let chars = points.iter().filter(|point| **point != 0);
+            let text: String = chars.filter_map(|point| char::from_u32(*point)).collect();
+            assert!(beginning(&text).is_empty(), "{text:?}");
+            let text = format!("ab{text}");
+            assert_eq!(beginning(&text), beginning("ab"), "{text:?}");
+        }
+        assert_eq!(beginning("ab").len(), 4, "letters are no such characters");
+    }
+
+    #[test]
+    fn every_character_alone_begins_as_it_weighs() {
+        for c in (0..=0x10_ffff).filter_map(char::from_u32) {
+            let (mut own, start) = (Vec::new(), beginning(c.encode_utf8(&mut [0; 4])));
+            put_weights(c.encode_utf8(&mut [0; 4]), &mut own);
+            assert!(start.is_empty() || start == own, "{c:?}");
         }
     }
 

@@ -24,6 +24,7 @@ use crate::context::EvalContext;
 use crate::dml::find_table;
 use crate::expr::key_bytes;
 use crate::instance::Instance;
+use crate::printer;
 use crate::session::{Outcome, Session};
 use crate::{Error, Result};
 use base::limits::KEY_RANGES_MAX;
@@ -78,14 +79,19 @@ fn bounds_of(
     column: usize,
     ctx: &EvalContext,
 ) -> Result<Vec<ItemValue>> {
+    let column = &table.columns[column];
+    let name = &column.name;
     let mut bounds: Vec<ItemValue> = Vec::with_capacity(exprs.len());
     for expr in exprs {
-        let bound = distribution_value(expr, &table.columns[column], ctx)?;
+        let bound = distribution_value(expr, column, ctx).map_err(|error| {
+            let is_other = error != Error::wrong_set_value();
+            if is_other { error } else { Error::range_bound_type(name, printer::expr(expr)) }
+        })?;
         if bound.value.is_null() {
-            return Err(Error::null_bound());
+            return Err(Error::range_bound_null(name));
         }
         if bounds.last().is_some_and(|before| bound.key() <= before.key()) {
-            return Err(Error::range_not_increasing());
+            return Err(Error::range_bound_order(name, printer::expr(expr)));
         }
         bounds.push(bound);
     }
@@ -126,6 +132,18 @@ fn free_slot(items: &[SetItem]) -> Slot {
         }
     }
     Slot(slot as u16)
+}
+
+/// 1235 for SPLIT RANGE or MERGE RANGES beside other parts of ALTER TABLE.
+pub(super) fn check_alone(changes: &[ast::TableChange]) -> Result<()> {
+    use ast::TableChange::{MergeRanges, SplitRange};
+    let of_ranges = |change: &ast::TableChange| matches!(change, SplitRange(_) | MergeRanges(_));
+    if changes.len() > 1 && changes.iter().any(of_ranges) {
+        return Err(Error::not_supported(
+            "SPLIT RANGE or MERGE RANGES together with other changes: use one ALTER TABLE for each",
+        ));
+    }
+    Ok(())
 }
 
 /// ALTER TABLE … SPLIT RANGE AT: at once where no row moves, else by a job.
@@ -176,8 +194,10 @@ pub(super) async fn merge(
     rekey::begin(session, name, |table, rows| {
         let by = ranges_of(table, "MERGE RANGES")?;
         let gone = bounds_of(bounds, table, by.column, &ctx)?;
-        if !gone.iter().all(|bound| has(by.bounds(), bound)) {
-            return Err(Error::wrong_partition_list("MERGE RANGES"));
+        let mut named = bounds.iter().zip(&gone);
+        if let Some((expr, _)) = named.find(|(_, bound)| !has(by.bounds(), bound)) {
+            let column = &table.columns[by.column].name;
+            return Err(Error::range_bound_unknown(column, printer::expr(expr)));
         }
         let left = by.bounds().filter(|bound| !has(&gone, bound)).cloned().collect();
         Ok(Rekey::of_ranges(rows, evenly(table, by.column, left)))
@@ -201,8 +221,10 @@ impl Division<'_> {
     fn place<'t>(&self, table: &'t TableDef) -> Result<(&'t Distribution, Vec<ItemValue>)> {
         let by = ranges_of(table, "SPLIT RANGE")?;
         let bounds = bounds_of(self.bounds, table, by.column, self.ctx)?;
-        if bounds.iter().any(|bound| has(by.bounds(), bound)) {
-            return Err(Error::range_not_increasing());
+        let mut named = self.bounds.iter().zip(&bounds);
+        if let Some((expr, _)) = named.find(|(_, bound)| has(by.bounds(), bound)) {
+            let column = &table.columns[by.column].name;
+            return Err(Error::range_bound_known(column, printer::expr(expr)));
         }
         check_count(by.items.len() + bounds.len())?;
         Ok((by, bounds))
@@ -261,7 +283,7 @@ impl Division<'_> {
             ItemValues::Rest | ItemValues::In(_) => None,
         };
         let lower = Some((bound.value.clone(), true));
-        let range = Range { lower, upper, conjuncts: Vec::new() };
+        let range = Range { lower, upper, ..Range::default() };
         let choice = access::of_range(table, column, range, self.ctx)?;
         if matches!(choice.access, Access::Full | Access::Partitions(_)) {
             return Ok(false);

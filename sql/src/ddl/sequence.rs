@@ -110,6 +110,7 @@ async fn alter(
 
 async fn drop_all(session: &mut Session, if_exists: bool, names: &[TableName]) -> Result<Outcome> {
     let ctx = session.dml_context(Vec::new(), false);
+    let now = ctx.now_unix_micros / 1_000_000;
     let mut pairs = Vec::with_capacity(names.len());
     for name in names {
         let pair = (database_of(session, name)?.to_string(), name.name.clone());
@@ -136,7 +137,7 @@ async fn drop_all(session: &mut Session, if_exists: bool, names: &[TableName]) -
             return Err(Error::unknown_sequence(absent.join(",")));
         }
         for sequence in &found {
-            change.drop_sequence(sequence)?;
+            change.drop_sequence(sequence, now)?;
         }
         Ok(!found.is_empty())
     })

@@ -117,17 +117,29 @@ pub fn like(
     }
 }
 
-/// The literal text a pattern begins with, for index ranges; whether the pattern is nothing else.
-pub fn literal_prefix(pattern: &str, escape: Option<char>) -> (String, bool) {
-    let steps = steps(pattern.chars(), escape, '_', '%');
-    let mut prefix = String::new();
-    for step in &steps {
-        match step {
-            Step::Literal(c) => prefix.push(*c),
-            _ => return (prefix, false),
+/// What everything begins with that matches a pattern, for index ranges; as [`like`] reads patterns. `None` for NULL.
+pub fn beginning(pattern: &Value, escape: Option<char>) -> Option<Value> {
+    match pattern {
+        Value::Null => None,
+        Value::Text(pattern) => {
+            let steps = steps(pattern.chars(), escape, '_', '%');
+            Some(Value::Text(literals(&steps).collect()))
+        }
+        pattern => {
+            let escape = escape.and_then(|escape| u8::try_from(escape).ok());
+            let pattern = pattern.as_bytes().unwrap_or_default().iter().copied();
+            let steps = steps(pattern, escape, b'_', b'%');
+            Some(Value::Bytes(literals(&steps).collect()))
         }
     }
-    (prefix, true)
+}
+
+/// The literals that stand before any other step.
+fn literals<T: Copy>(steps: &[Step<T>]) -> impl Iterator<Item = T> {
+    steps.iter().map_while(|step| match step {
+        Step::Literal(literal) => Some(*literal),
+        Step::One | Step::Any => None,
+    })
 }
 
 #[cfg(test)]
@@ -168,8 +180,21 @@ mod tests {
     }
 
     #[test]
-    fn prefixes() {
-        assert_eq!(literal_prefix("ab\\%c%d", Some('\\')), ("ab%c".to_owned(), false));
-        assert_eq!(literal_prefix("ab", Some('\\')), ("ab".to_owned(), true));
+    fn beginnings() {
+        for (pattern, escape, wanted) in [
+            ("ab\\%c%d", Some('\\'), "ab%c"),
+            ("ab", Some('\\'), "ab"),
+            ("a_b%", Some('\\'), "a"),
+            ("a|_b%", Some('|'), "a_b"),
+            ("a\\%", None, "a\\"),
+            ("%a", Some('\\'), ""),
+            ("ab\\", Some('\\'), "ab\\"),
+        ] {
+            let text = beginning(&Value::text(pattern), escape);
+            assert_eq!(text, Some(Value::text(wanted)), "{pattern}");
+            let bytes = beginning(&Value::Bytes(pattern.into()), escape);
+            assert_eq!(bytes, Some(Value::Bytes(wanted.into())), "{pattern}");
+        }
+        assert_eq!(beginning(&Value::Null, None), None);
     }
 }
