@@ -5,7 +5,7 @@
 //!
 //! Parts: `constraints` (what is refused), `options`, `columns`, `keys`, `sharding`.
 //!
-//! Not here: column types (`column_type`), partitions (`partition`), storing the definition (`ddl`).
+//! Not here: column types (`column_type`), partitions (`partition`), storing the definition (`table`).
 
 mod columns;
 mod constraints;

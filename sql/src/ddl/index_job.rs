@@ -382,7 +382,7 @@ impl Users {
         catalog_version: u64,
     ) -> Result<bool> {
         if self.version != Some(table.index_version) {
-            super::announce(instance, catalog_version).await;
+            super::change::announce(instance, catalog_version).await;
             *self = Users { version: Some(table.index_version), ..Users::default() };
         }
         if self.gone || table.index_version == 0 {

@@ -15,9 +15,8 @@
 //!
 //! Not here: the checks of new keys (`create_table`), changes of the sharding key, which are such jobs as well (`rekey`).
 
-use super::{
-    Touched, announce, change, create_table, database_of, index_job, partition, placement,
-};
+use super::change::{Touched, announce, change};
+use super::{create_table, database_of, index_job, partition, placement};
 use crate::ast::{self, KeyDefinition, TableChange};
 use crate::catalog::index_jobs::{self, IndexJob, JobOutcome, Rekey, WalkPosition, Wish};
 use crate::catalog::table_locks::WAITS_FOR_TABLE;

@@ -13,7 +13,8 @@
 
 mod function;
 
-use super::{Touched, change, indexes};
+use super::change::{Touched, change};
+use super::indexes;
 use crate::ast::{self, TableChange};
 use crate::catalog::partition::future::Period;
 use crate::catalog::partition::{PartitionDef, PartitionMethod, PartitionValues, Partitioning};
@@ -178,7 +179,7 @@ pub(super) async fn alter(
             }
             let partitioning = Some(Arc::new(partitions));
             let table = TableDef { partitioning, ..TableDef::clone(&table) };
-            super::check_retentions(&change.catalog, &table)?;
+            super::table::check_retentions(&change.catalog, &table)?;
             change.put_table(&table)?;
             Ok(true)
         })

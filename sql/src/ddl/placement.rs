@@ -9,10 +9,9 @@
 //! table gets another policy by a job that writes its rows into the slots of another set, as for another sharding key (`rekey`);
 //! meanwhile it has rows in both.
 
+use super::change::{Touched, change};
 use super::indexes::{self, Planned};
-use super::{
-    Touched, change, check_own, create_table, database_of, existing_database, rekey_steps,
-};
+use super::{check_own, create_table, database_of, existing_database, rekey_steps};
 use crate::ast::{self, PlacementStatement, ShardingClause};
 use crate::catalog::index_jobs::{self, JobOutcome, Rekey};
 use crate::catalog::{

@@ -14,8 +14,9 @@
 //!
 //! Not here: where a row's value finds its range (`catalog::distribution`).
 
+use super::change::{Touched, change_after};
 use super::create_table::{check_distribution_type, distribution_value};
-use super::{Touched, change_after, database_of, indexes, rekey};
+use super::{database_of, indexes, rekey};
 use crate::access::{self, Access, ReadOptions, term::Range};
 use crate::ast;
 use crate::catalog::index_jobs::Rekey;

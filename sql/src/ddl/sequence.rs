@@ -3,7 +3,8 @@
 //! Sequences share their names with tables. Nothing waits for those who use one: what they have taken stays theirs, and what
 //! they take next follows the new definition once the statement has answered.
 
-use super::{Touched, change, create_table, database_of, existing_database};
+use super::change::{Touched, change};
+use super::{create_table, database_of, existing_database};
 use crate::ast::{SequenceOptions, SequenceStatement, SequenceType, TableName};
 use crate::catalog::{Catalog, DefaultValue, SequenceDef, TableDef, store};
 use crate::session::{Outcome, Session};

@@ -1,0 +1,132 @@
+//! ALTER TABLE: who does which change, and those that change a definition in place.
+//!
+//! ```text
+//! changes ──> indexes · rekey · partition · ranges · placement ──> each alone
+//!         └─> table options in place
+//!         └─> anything else: 1235
+//! ```
+
+use super::change::{Touched, change};
+use super::table::check_retentions;
+use super::{create_table, database_of, indexes, partition, placement, ranges, rekey};
+use crate::ast::{self, TableChange};
+use crate::catalog::TableDef;
+use crate::session::{Outcome, Session};
+use crate::{Error, Result};
+
+/// ALTER TABLE: indexes, the sharding key, the placement policy, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, changes of partitions or
+/// ranges, or nothing to do.
+pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
+    session.dml_context(Vec::new(), false);
+    let database = database_of(session, &alter.table)?.to_string();
+    let of_keys = |change: &TableChange| matches!(change, TableChange::EnableKeys(_));
+    if !alter.changes.is_empty() && alter.changes.iter().all(of_keys) {
+        return enable_keys(session, &alter.table).await;
+    }
+    ranges::check_alone(&alter.changes)?;
+    if let Some(changes) = indexes::changes_alone(&alter.changes)? {
+        return indexes::alter(session, &alter.table, changes).await;
+    }
+    if let Some(sharding) = rekey::changes_alone(&alter.changes)? {
+        return rekey::alter(session, &alter.table, sharding).await;
+    }
+    if partition::is_change(&alter.changes)? {
+        return partition::alter(session, &alter.table, &alter.changes[0]).await;
+    }
+    if let [TableChange::SplitRange(bounds)] = alter.changes.as_slice() {
+        return ranges::split(session, &alter.table, bounds).await;
+    }
+    if let [TableChange::MergeRanges(bounds)] = alter.changes.as_slice() {
+        return ranges::merge(session, &alter.table, bounds).await;
+    }
+    if let Some(auto) = auto_alone(&alter.changes)? {
+        return partition::set_auto(session, &alter.table, auto).await;
+    }
+    if let Some(policy) = placement_alone(&alter.changes) {
+        return placement::alter_table(session, &alter.table, policy).await;
+    }
+    let Some(InPlace { retention_s, auto_increment }) = InPlace::of(&alter.changes)? else {
+        return Err(Error::not_supported(
+            "ALTER TABLE: create a table with the new definition and INSERT … SELECT into it",
+        ));
+    };
+    let default = session.database.clone();
+    let touched = Touched::Tables(vec![(database.as_str(), alter.table.name.as_str())]);
+    change(session, touched, |change| {
+        let table = crate::dml::find_table(&alter.table, default.as_deref(), &change.catalog)?;
+        indexes::check_no_rekey(&change.index_jobs, &table)?;
+        let mut new = TableDef::clone(&table);
+        new.retention_s = retention_s.unwrap_or(table.retention_s);
+        if table.auto_increment().is_some() {
+            new.auto_increment_start = auto_increment.unwrap_or(table.auto_increment_start);
+        }
+        if new == *table {
+            return Ok(false);
+        }
+        check_retentions(&change.catalog, &new)?;
+        change.put_table(&new)?;
+        Ok(true)
+    })
+    .await?;
+    Ok(Outcome::done())
+}
+
+/// What ALTER TABLE changes in place.
+#[derive(Default)]
+struct InPlace {
+    /// RETENTION_SECONDS.
+    retention_s: Option<u64>,
+    /// AUTO_INCREMENT: the next value, unless higher ones have been handed out. Without such a column it means nothing, as
+    /// in MySQL.
+    auto_increment: Option<u64>,
+}
+
+impl InPlace {
+    /// `None` when anything else is to be changed.
+    fn of(changes: &[TableChange]) -> Result<Option<InPlace>> {
+        let mut all = InPlace::default();
+        for change in changes {
+            let TableChange::Options(options) = change else { return Ok(None) };
+            let (retention_s, auto_increment) = (options.retention_s, options.auto_increment);
+            let known =
+                ast::TableOptions { retention_s, auto_increment, ..ast::TableOptions::default() };
+            if *options != known {
+                return Ok(None);
+            }
+            if retention_s.is_some() {
+                all.retention_s = Some(create_table::retention(options)?);
+            }
+            all.auto_increment = auto_increment.or(all.auto_increment);
+        }
+        let is_known = all.retention_s.is_some() || all.auto_increment.is_some();
+        Ok(is_known.then_some(all))
+    }
+}
+
+/// How many partitions of the future are asked for, when that is all that is changed.
+fn auto_alone(changes: &[TableChange]) -> Result<Option<u32>> {
+    let [TableChange::Options(options)] = changes else { return Ok(None) };
+    let auto_partition = options.auto_partition;
+    let alone = ast::TableOptions { auto_partition, ..ast::TableOptions::default() };
+    match auto_partition {
+        Some(_) if *options == alone => partition::auto(options).map(Some),
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// The placement policy that is asked for, when that is all that is changed.
+fn placement_alone(changes: &[TableChange]) -> Option<&str> {
+    let [TableChange::Options(options)] = changes else { return None };
+    let placement = options.placement.clone();
+    let alone = ast::TableOptions { placement, ..ast::TableOptions::default() };
+    options.placement.as_deref().filter(|_| *options == alone)
+}
+
+/// ENABLE KEYS and DISABLE KEYS change nothing: indexes are always kept, as InnoDB's.
+async fn enable_keys(session: &mut Session, name: &ast::TableName) -> Result<Outcome> {
+    let catalog = session.instance.catalog.current().await?;
+    let table = crate::dml::find_table(name, session.database.as_deref(), &catalog)?;
+    session.table_locks.check_table(&table.database, &table.name, true)?;
+    session.context(Vec::new()).note(Error::illegal_engine_option(&table.name));
+    Ok(Outcome::done())
+}
