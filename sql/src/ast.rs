@@ -10,27 +10,44 @@
 //! ```
 //!
 //! Parts: `expression` (values), `query` (SELECT and what it reads), `change` (INSERT, UPDATE, DELETE,
-//! LOAD DATA), `definition` (databases, tables, indexes), `sequence` (sequences), `placement` (placement policies), `session` (transactions, SET, SHOW,
+//! LOAD DATA), `database`, `definition` (tables, of `column`, `key`, `constraint`, `table_options`, `sharding` and `partition`), `alter` (ALTER TABLE),
+//! `sequence` (sequences), `placement` (placement policies), `session` (transactions, SET, SHOW,
 //! accounts, administration), `xa` (transactions of an outside manager).
 //!
 //! Not here: parentheses (the tree's shape says them), comments, upper or lower case of keywords.
 
+mod alter;
 mod change;
+mod column;
+mod constraint;
+mod database;
 mod definition;
 mod expression;
+mod key;
+mod partition;
 mod placement;
 mod query;
 mod sequence;
 mod session;
+mod sharding;
+mod table_options;
 mod xa;
 
+pub use alter::*;
 pub use change::*;
+pub use column::*;
+pub use constraint::*;
+pub use database::*;
 pub use definition::*;
 pub use expression::*;
+pub use key::*;
+pub use partition::*;
 pub use placement::*;
 pub use query::*;
 pub use sequence::*;
 pub use session::*;
+pub use sharding::*;
+pub use table_options::*;
 pub use xa::*;
 
 /// Bytes `start..end` of the statement's text. All spans are equal: where something stands is no part
