@@ -11,11 +11,13 @@
 //!
 //! Parts: `expression` (values), `query` (SELECT and what it reads), `change` (INSERT, UPDATE, DELETE,
 //! LOAD DATA), `database`, `definition` (tables, of `column`, `key`, `constraint`, `table_options`, `sharding` and `partition`), `alter` (ALTER TABLE),
-//! `sequence` (sequences), `placement` (placement policies), `session` (transactions, SET, SHOW,
-//! accounts, administration), `xa` (transactions of an outside manager).
+//! `sequence` (sequences), `placement` (placement policies), `transaction`, `xa` (transactions of an outside manager), `variable` (SET), `show`,
+//! `account` (accounts, privileges), `administration`, `session` (EXPLAIN, PREPARE, parts of the cluster).
 //!
 //! Not here: parentheses (the tree's shape says them), comments, upper or lower case of keywords.
 
+mod account;
+mod administration;
 mod alter;
 mod change;
 mod column;
@@ -30,9 +32,14 @@ mod query;
 mod sequence;
 mod session;
 mod sharding;
+mod show;
 mod table_options;
+mod transaction;
+mod variable;
 mod xa;
 
+pub use account::*;
+pub use administration::*;
 pub use alter::*;
 pub use change::*;
 pub use column::*;
@@ -47,7 +54,10 @@ pub use query::*;
 pub use sequence::*;
 pub use session::*;
 pub use sharding::*;
+pub use show::*;
 pub use table_options::*;
+pub use transaction::*;
+pub use variable::*;
 pub use xa::*;
 
 /// Bytes `start..end` of the statement's text. All spans are equal: where something stands is no part
