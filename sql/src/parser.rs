@@ -5,7 +5,7 @@
 //! the grammar only recognises becomes [`Statement::Unsupported`], so that the client reads "doesn't
 //! yet support 'CREATE VIEW'" and not "syntax error".
 //!
-//! Files: `expression` and `function` (values), `select` (queries), `dml`, `load_data`, `ddl` with
+//! Files: `expression` and `function` (values), `query`, `select` and `from` (queries), `dml`, `load_data`, `ddl` with
 //! `column`, `partition` and `alter`, `sequence`, `placement`, `show`, `set`, `sets`, `transaction`, `xa`, `account`, `administration`.
 //!
 //! Invariants:
@@ -23,10 +23,12 @@ mod column;
 mod ddl;
 mod dml;
 mod expression;
+mod from;
 mod function;
 mod load_data;
 mod partition;
 mod placement;
+mod query;
 mod select;
 mod sequence;
 mod set;
