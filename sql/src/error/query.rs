@@ -1,0 +1,40 @@
+//! Names and shapes in queries and in statements that change rows.
+
+use super::{Error, errors};
+
+errors! {
+    /// A column that does not exist, and the clause that named it.
+    unknown_column(name, clause) = 1054, "42S22", "Unknown column '{name}' in '{clause}'";
+    /// A column name that fits several tables.
+    ambiguous_column(name, clause) = 1052, "23000", "Column '{name}' in {clause} is ambiguous";
+    /// Rows of different widths.
+    wrong_value_count(row) = 1136, "21S01", "Column count doesn't match value count at row {row}";
+    /// A column named twice in INSERT.
+    column_twice(name) = 1110, "42000", "Column '{name}' specified twice";
+    /// A table alias used twice.
+    nonunique_table(name) = 1066, "42000", "Not unique table/alias: '{name}'";
+    /// A subquery with more than one row where one was wanted.
+    subquery_rows() = 1242, "21000", "Subquery returns more than 1 row";
+    /// A row of the wrong width.
+    operand_columns(count) = 1241, "21000", "Operand should contain {count} column(s)";
+    /// An aggregate where none may stand.
+    invalid_group_use() = 1111, "HY000", "Invalid use of group function";
+    /// A select item that is neither grouped nor aggregated (ONLY_FULL_GROUP_BY).
+    not_grouped(item, column) = 1055, "42000", "Expression #{item} of SELECT list is not in GROUP BY clause and contains nonaggregated column '{column}' which is not functionally dependent on columns in GROUP BY clause; this is incompatible with sql_mode=only_full_group_by";
+    /// The same without GROUP BY.
+    mixed_without_group(item, column) = 1140, "42000", "In aggregated query without GROUP BY, expression #{item} of SELECT list contains nonaggregated column '{column}'; this is incompatible with sql_mode=only_full_group_by";
+    /// OF names a table that the query does not read.
+    unresolved_lock_table(name) = 3568, "HY000", "Unresolved table name `{name}` in locking clause.";
+    /// FOR UPDATE and FOR SHARE that both lock a table.
+    duplicate_lock_table(name) = 3569, "HY000", "Table `{name}` appears in multiple locking clauses.";
+    /// ORDER BY of something that SELECT DISTINCT does not select.
+    distinct_order(item, column) = 3065, "HY000", "Expression #{item} of ORDER BY clause is not in SELECT list, references column '{column}' which is not in SELECT list; this is incompatible with DISTINCT";
+    /// GROUP BY of an aggregate.
+    cannot_group(name) = 1056, "42000", "Can't group on '{name}'";
+    /// `*` without FROM.
+    no_tables_used() = 1096, "HY000", "No tables used";
+    /// GROUP_CONCAT beyond `group_concat_max_len`.
+    group_concat_cut(row) = 1260, "HY000", "Row {row} was cut by GROUP_CONCAT()";
+    /// Sides of UNION with different widths.
+    union_width() = 1222, "21000", "The used SELECT statements have a different number of columns";
+}

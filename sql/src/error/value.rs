@@ -1,0 +1,52 @@
+//! Values: what cannot be stored, computed or read.
+
+use super::{Error, errors};
+
+errors! {
+    /// A number outside its column's range, and the row it stands in.
+    out_of_range(column, row) = 1264, "22003", "Out of range value for column '{column}' at row {row}";
+    /// A string longer than its column.
+    too_long(column, row) = 1406, "22001", "Data too long for column '{column}' at row {row}";
+    /// Text that is no value of the column's type.
+    incorrect_value(kind, value, column, row) = 1366, "HY000", "Incorrect {kind} value: '{value}' for column '{column}' at row {row}";
+    /// Text that is no date or time of the column's type.
+    incorrect_datetime(kind, value, column, row) = 1292, "22007", "Incorrect {kind} value: '{value}' for column '{column}' at row {row}";
+    /// Text that lost characters on its way to a number or date in an expression.
+    truncated_wrong_value(kind, value) = 1292, "22007", "Truncated incorrect {kind} value: '{value}'";
+    /// Fraction digits or characters were cut.
+    data_truncated(column, row) = 1265, "01000", "Data truncated for column '{column}' at row {row}";
+    /// x / 0 under ERROR_FOR_DIVISION_BY_ZERO.
+    division_by_zero() = 1365, "22012", "Division by 0";
+    /// An arithmetic result outside its type.
+    value_out_of_range(kind, expression) = 1690, "22003", "{kind} value is out of range in '{expression}'";
+    /// A function with the wrong number of arguments.
+    wrong_parameter_count(name) = 1582, "42000", "Incorrect parameter count in the call to native function '{name}'";
+    /// Bytes that are not text of their character set.
+    invalid_text(charset, bytes) = 1300, "HY000", "Invalid {charset} character string: '{bytes}'";
+    /// A line of a file that ends early.
+    too_few_fields(row) = 1261, "01000", "Row {row} doesn't contain data for all columns";
+    /// A line of a file with more fields than columns.
+    too_many_fields(row) = 1262, "01000", "Row {row} was truncated; it contained more data than there were input columns";
+    /// The AUTO_INCREMENT column has no value left.
+    auto_increment_failed() = 1467, "HY000", "Failed to read auto-increment value from storage engine";
+    /// NULL in a file for a NOT NULL column.
+    null_to_not_null(name, row) = 1263, "22004", "Column set to default value; NULL supplied to NOT NULL column '{name}' at row {row}";
+    /// A constant that is compared with dates and is none.
+    wrong_value(kind, value) = 1525, "HY000", "Incorrect {kind} value: '{value}'";
+    /// Arguments that a function cannot work with.
+    wrong_native_parameters(name) = 1583, "42000", "Incorrect parameters in the call to native function '{name}'";
+    /// Text in an expression that is no date or time.
+    incorrect_temporal(kind, value) = 1292, "22007", "Incorrect {kind} value: '{value}'";
+    /// Two texts whose collations cannot be reconciled, as `(collation,COERCIBILITY)`.
+    illegal_mix(first, second, operation) = 1267, "HY000", "Illegal mix of collations {first} and {second} for operation '{operation}'";
+    /// A string function's result that no packet could carry.
+    packet_overflow(function, limit) = 1301, "HY000", "Result of {function}() was larger than max_allowed_packet ({limit}) - truncated";
+    /// LN(0) and the like.
+    invalid_logarithm() = 3020, "2201E", "Invalid argument for logarithm";
+    /// A text that a function cannot read.
+    incorrect_function_value(kind, value, function) = 1411, "HY000", "Incorrect {kind} value: '{value}' for function {function}";
+    /// A date function's result outside of the years 0 to 9999.
+    datetime_overflow(field) = 1441, "22008", "Datetime function: {field} field overflow";
+    /// A regular expression that cannot be read.
+    invalid_regexp(what) = 3692, "HY000", "Invalid regular expression: {what}";
+}
