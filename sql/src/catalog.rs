@@ -19,6 +19,8 @@
 //! 5. `TableDef::indexes[0]` is the primary key, or the hidden row id of a table without one.
 //! 6. `TableDef::indexes` can be read: every row has its entries. Those in `unpublished` are only written (`ddl::indexes`).
 //!
+//! Definitions with a name in a database, other than tables, are kept alike (`object`).
+//!
 //! Names of databases, tables and sequences are case-sensitive, those of columns and indexes are not.
 //!
 //! Not here: checks of new definitions (`ddl`), bytes of rows (`table_codec`).
@@ -31,6 +33,7 @@ pub mod information_schema;
 mod innodb_trx;
 pub mod layout;
 mod layout_record;
+mod object;
 pub mod partition;
 pub mod performance_schema;
 mod precinct_tables;
@@ -43,6 +46,7 @@ use crate::collation::CollationId;
 use crate::types::SqlType;
 use crate::value::Value;
 use base::{DatabaseId, IndexId, TableId, Timestamp};
+use object::Objects;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,8 +76,8 @@ pub struct Catalog {
     newest_index: Timestamp,
     /// Tables by the ids under which their rows stand, where those are not their own.
     tables_by_rows: BTreeMap<TableId, Arc<TableDef>>,
-    /// Sequences by exact database name, then exact name.
-    sequences: BTreeMap<String, BTreeMap<String, Arc<SequenceDef>>>,
+    /// Sequences.
+    sequences: Objects<SequenceDef>,
 }
 
 impl Catalog {
@@ -114,12 +118,8 @@ impl Catalog {
 
     /// The catalog with these sequences. Those whose database is missing are left out.
     pub fn with_sequences(mut self, sequences: Vec<SequenceDef>) -> Catalog {
-        for sequence in sequences {
-            if self.databases.contains_key(&sequence.database) {
-                let sequences = self.sequences.entry(sequence.database.clone()).or_default();
-                sequences.insert(sequence.name.clone(), Arc::new(sequence));
-            }
-        }
+        let is_known = |sequence: &SequenceDef| self.databases.contains_key(&sequence.database);
+        self.sequences = sequences.into_iter().filter(is_known).collect();
         self
     }
 
@@ -145,12 +145,12 @@ impl Catalog {
 
     /// A sequence by the exact names of its database and itself.
     pub fn sequence(&self, database: &str, name: &str) -> Option<&Arc<SequenceDef>> {
-        self.sequences.get(database)?.get(name)
+        self.sequences.get(database, name)
     }
 
     /// The sequences of a database, by name.
     pub fn sequences(&self, database: &str) -> impl Iterator<Item = &Arc<SequenceDef>> {
-        self.sequences.get(database).into_iter().flat_map(|sequences| sequences.values())
+        self.sequences.of(database)
     }
 
     /// Whether a table or a sequence has this name: they share their names.

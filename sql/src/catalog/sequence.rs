@@ -14,6 +14,8 @@
 //!
 //! Not here: batches of a node (`dml::sequences`), statements (`ddl::sequence`).
 
+use super::object::Object;
+use super::store;
 use crate::{Error, Result};
 use base::TableId;
 use base::limits::SEQUENCE_CACHE_MAX;
@@ -179,45 +181,61 @@ struct SequenceRecord {
     created_unix: u64,
 }
 
-pub(super) fn encode(sequence: &SequenceDef) -> Vec<u8> {
-    SequenceRecord {
-        id: sequence.id.0,
-        database: sequence.database.clone(),
-        name: sequence.name.clone(),
-        type_text: sequence.type_text.clone(),
-        start: sequence.start,
-        increment: sequence.increment,
-        min: sequence.min,
-        max: sequence.max,
-        cache: sequence.cache,
-        cycle: sequence.cycle,
-        generation: sequence.generation,
-        first: sequence.first,
-        created_unix: sequence.created_unix,
-    }
-    .encode_to_vec()
-}
+impl Object for SequenceDef {
+    const TABLE: TableId = store::SEQUENCES;
 
-pub(super) fn decode(bytes: &[u8]) -> Result<SequenceDef> {
-    let corrupt = |what: String| Error::storage(format!("corrupt sequence record: {what}"));
-    let record = SequenceRecord::decode(bytes).map_err(|error| corrupt(error.to_string()))?;
-    let sequence = SequenceDef {
-        id: TableId(record.id),
-        database: record.database,
-        name: record.name,
-        type_text: record.type_text,
-        start: record.start,
-        increment: record.increment,
-        min: record.min,
-        max: record.max,
-        cache: record.cache,
-        cycle: record.cycle,
-        generation: record.generation,
-        first: record.first,
-        created_unix: record.created_unix,
-    };
-    sequence.check().map_err(|error| corrupt(error.message))?;
-    Ok(sequence)
+    fn id(&self) -> TableId {
+        self.id
+    }
+
+    fn database(&self) -> &str {
+        &self.database
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        SequenceRecord {
+            id: self.id.0,
+            database: self.database.clone(),
+            name: self.name.clone(),
+            type_text: self.type_text.clone(),
+            start: self.start,
+            increment: self.increment,
+            min: self.min,
+            max: self.max,
+            cache: self.cache,
+            cycle: self.cycle,
+            generation: self.generation,
+            first: self.first,
+            created_unix: self.created_unix,
+        }
+        .encode_to_vec()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<SequenceDef> {
+        let corrupt = |what: String| Error::storage(format!("corrupt sequence record: {what}"));
+        let record = SequenceRecord::decode(bytes).map_err(|error| corrupt(error.to_string()))?;
+        let sequence = SequenceDef {
+            id: TableId(record.id),
+            database: record.database,
+            name: record.name,
+            type_text: record.type_text,
+            start: record.start,
+            increment: record.increment,
+            min: record.min,
+            max: record.max,
+            cache: record.cache,
+            cycle: record.cycle,
+            generation: record.generation,
+            first: record.first,
+            created_unix: record.created_unix,
+        };
+        sequence.check().map_err(|error| corrupt(error.message))?;
+        Ok(sequence)
+    }
 }
 
 #[cfg(test)]
@@ -268,6 +286,6 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_written() {
         let sequence = sequence(-2, -7, 4, 3, true);
-        assert_eq!(decode(&encode(&sequence)).unwrap(), sequence);
+        assert_eq!(SequenceDef::decode(&sequence.encode()).unwrap(), sequence);
     }
 }

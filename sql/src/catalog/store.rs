@@ -21,9 +21,10 @@
 //! tables: as it is, or the next one when it removes the record with which it kept others away.
 
 use super::index_jobs::{self, IndexJob};
+use super::object::{self, Object};
 use super::partition::PartitionDef;
 use super::table_locks::{LockHolder, TableLocks};
-use super::{Catalog, DatabaseDef, SequenceDef, TableDef, dropped, record, sequence};
+use super::{Catalog, DatabaseDef, SequenceDef, TableDef, dropped, record};
 use crate::instance::Account;
 use crate::{Error, Result};
 use base::{DatabaseId, IndexId, KeyRange, Slot, TableId, Timestamp};
@@ -44,7 +45,7 @@ const AUTO_INCREMENT: TableId = TableId(105);
 const IDS: TableId = TableId(106);
 const LOCKS_VERSION: TableId = TableId(116);
 const LOCK_HOLDERS: TableId = TableId(117);
-const SEQUENCES: TableId = TableId(140);
+pub(super) const SEQUENCES: TableId = TableId(140);
 const SEQUENCE_COUNTERS: TableId = TableId(141);
 
 /// Times a read is tried again because the meta shard changed its leader.
@@ -89,10 +90,6 @@ pub(crate) fn auto_increment_key(id: TableId, row_id: bool) -> Bytes {
         key.put_u64(u64::from(id.0));
         key.put_u64(u64::from(row_id));
     })
-}
-
-fn sequence_key(id: TableId) -> Bytes {
-    meta_key(SEQUENCES, |key| key.put_u64(u64::from(id.0)))
 }
 
 /// The key of a sequence's counter.
@@ -184,7 +181,7 @@ async fn load_in(txn: &mut Transaction) -> Result<Catalog> {
     let version = txn.get(&version_key()).await?.map_or(Ok(0), |value| decode_version(&value))?;
     let databases = scan_table(txn, DATABASES, |_, value| record::decode_database(value)).await?;
     let tables = scan_table(txn, TABLES, |_, value| record::decode_table(value)).await?;
-    let sequences = scan_table(txn, SEQUENCES, |_, value| sequence::decode(value)).await?;
+    let sequences = object::all_in::<SequenceDef>(txn).await?;
     Ok(Catalog::new(version, databases, tables).with_sequences(sequences))
 }
 
@@ -324,15 +321,19 @@ impl SchemaChange {
         dropped::put(&mut self.txn, id, name, dropped_unix)
     }
 
-    /// Stores a new or changed sequence.
-    pub(crate) fn put_sequence(&mut self, sequence: &SequenceDef) -> Result<()> {
-        let value = sequence::encode(sequence);
-        Ok(self.txn.put(sequence_key(sequence.id), value, Expect::Any)?)
+    /// Stores a new or changed object.
+    pub(crate) fn put_object<T: Object>(&mut self, object: &T) -> Result<()> {
+        Ok(self.txn.put(object::key::<T>(object.id()), object.encode(), Expect::Any)?)
+    }
+
+    /// Removes an object's record.
+    pub(crate) fn remove_object<T: Object>(&mut self, object: &T) -> Result<()> {
+        Ok(self.txn.delete(object::key::<T>(object.id()), Expect::Any)?)
     }
 
     /// Removes a sequence's record and remembers that its counters are to be removed, as those of a table.
     pub(crate) fn drop_sequence(&mut self, sequence: &SequenceDef, now_unix: u64) -> Result<()> {
-        self.txn.delete(sequence_key(sequence.id), Expect::Any)?;
+        self.remove_object(sequence)?;
         let name = format!("{} (sequence)", sequence.qualified_name());
         self.drop_rows(sequence.id, name, now_unix)
     }
@@ -412,7 +413,9 @@ pub(crate) async fn auto_increment_counters(
 /// Removes the counters of a table or sequence that is gone. A table that lives keeps them: its rows may have got another id
 /// while those under its own are removed. Ids are never used again, so what is gone once stays so.
 pub(super) async fn drop_counters(txn: &mut Transaction, id: TableId) -> Result<()> {
-    if txn.get(&table_key(id)).await?.is_some() || txn.get(&sequence_key(id)).await?.is_some() {
+    if txn.get(&table_key(id)).await?.is_some()
+        || txn.get(&object::key::<SequenceDef>(id)).await?.is_some()
+    {
         return Ok(());
     }
     for counters in [AUTO_INCREMENT, SEQUENCE_COUNTERS] {

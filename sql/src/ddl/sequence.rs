@@ -66,7 +66,7 @@ async fn create(
             ctx.note(error);
             return Ok(false);
         }
-        change.put_sequence(&sequence)?;
+        change.put_object(&sequence)?;
         Ok(true)
     })
     .await?;
@@ -102,7 +102,7 @@ async fn alter(
         if new == *old {
             return Ok(false);
         }
-        change.put_sequence(&new)?;
+        change.put_object(&new)?;
         Ok(true)
     })
     .await?;
