@@ -16,6 +16,8 @@
 //!    reads checks the conjuncts again. `Choice::covered` names the ones that need no second check.
 //! 2. Constants are compared with index keys only when the index's order is the comparison's order:
 //!    equal domains and equal collations.
+//! 3. An index of first characters has bounds only where each character has one weight. Elsewhere equal texts may begin
+//!    differently (`ß` is `ss`, `s` is neither): a known value is looked up under every beginning that an equal text can have.
 //!
 //! Not here: statistics. There are none yet, so sizes of tables play no part.
 
@@ -296,7 +298,15 @@ fn candidate(
     let mut known_columns = 0;
     for part in &index.columns {
         let Some(points) = terms.points.get(&part.column) else { break };
-        if combinations.len() * points.values.len() > POINTS_MAX {
+        let ty = &table.columns[part.column].ty;
+        let looked_up = match part.prefix {
+            None => points.values.len(),
+            prefix => {
+                let parts = |value| table_codec::equal_parts(value, ty, prefix).len();
+                points.values.iter().map(parts).sum()
+            }
+        };
+        if combinations.len() * looked_up > POINTS_MAX {
             break;
         }
         combinations = combinations
@@ -317,7 +327,10 @@ fn candidate(
         covered.extend(&points.conjuncts);
     }
     let next = index.columns.get(known_columns);
-    let range = next.and_then(|part| terms.ranges.get(&part.column));
+    let range = next.and_then(|part| {
+        let ordered = table_codec::keeps_order(&table.columns[part.column].ty, part.prefix);
+        terms.ranges.get(&part.column).filter(|range| ordered || range.start.is_some())
+    });
     if known_columns == 0 && range.is_none() {
         return Ok(None);
     }
@@ -375,7 +388,8 @@ fn points(
     })
 }
 
-/// Entries of an index that begin with these values: one point where the whole key is known, else one for each of these ids.
+/// Entries of an index that begin with these values: one point where the whole key is known, else one for each of these ids,
+/// or several where equal values may begin differently.
 pub(crate) fn index_points(
     table: &TableDef,
     ids: &[TableId],
@@ -388,11 +402,13 @@ pub(crate) fn index_points(
         let prefix = table_codec::key_prefix(table, id, index, values)?;
         return Ok(vec![IndexPoint { prefix, entry: Some(entry), shard }]);
     }
-    let point = |id: &TableId| -> Result<IndexPoint> {
-        let prefix = table_codec::key_prefix(table, *id, index, values)?;
-        Ok(IndexPoint { prefix, entry: None, shard: shard.clone() })
-    };
-    ids.iter().map(point).collect()
+    let mut points = Vec::with_capacity(ids.len());
+    for id in ids {
+        for prefix in table_codec::key_prefixes(table, *id, index, values)? {
+            points.push(IndexPoint { prefix, entry: None, shard: shard.clone() });
+        }
+    }
+    Ok(points)
 }
 
 impl From<IndexPoint> for PlacedRange {

@@ -231,6 +231,21 @@ impl CollationId {
         }
     }
 
+    /// Whether the first characters of two texts are ordered as the texts are, or are equal: each character has one weight.
+    pub fn cuts_evenly(self) -> bool {
+        self != CollationId::UTF8MB4_0900_AI_CI
+    }
+
+    /// The weight keys that the first `length` characters can have of a text that is equal to this one: all that there
+    /// are, each once, and maybe others. One where [`Self::cuts_evenly`]; else `ß` and `ss` are equal, their first
+    /// characters are not.
+    pub fn cut_weights(self, text: &str, length: u32) -> Vec<Vec<u8>> {
+        if self.cuts_evenly() {
+            return vec![self.weights(first_chars(text, length))];
+        }
+        uca::cut_weights(text, length as usize)
+    }
+
     /// Compares two texts.
     pub fn compare(self, a: &str, b: &str) -> Ordering {
         if a == b {
@@ -257,6 +272,12 @@ impl CollationId {
                 _ => false,
             }
     }
+}
+
+/// The first characters of a text.
+pub(crate) fn first_chars(text: &str, length: u32) -> &str {
+    let end = text.char_indices().nth(length as usize).map_or(text.len(), |(at, _)| at);
+    &text[..end]
 }
 
 /// The weight of a blank in every padded collation.

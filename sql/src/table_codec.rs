@@ -25,6 +25,7 @@
 
 use crate::broadcast;
 use crate::catalog::{DefaultValue, IndexDef, IndexState, Sharding, TableDef};
+use crate::collation::first_chars;
 use crate::expr::{key_bytes, put_key};
 use crate::types::{SqlType, TypeKind};
 use crate::value::{Date, DateTime, Decimal, Time, Value};
@@ -495,6 +496,54 @@ pub fn key_prefix(
     Ok(builder.as_slice().to_vec())
 }
 
+/// The beginnings, none twice, of all keys of an index, under this id, whose rows have values in its leading columns that are
+/// equal to these. It is one unless the index holds only the first characters of a column: texts may be equal without beginning
+/// alike (`ß` and `ss`). Keys of other rows may begin so, too.
+pub fn key_prefixes(
+    table: &TableDef,
+    id: TableId,
+    index: &IndexDef,
+    values: &[Value],
+) -> Result<Vec<Vec<u8>>> {
+    if !values.iter().zip(&index.columns).any(|(_, part)| part.prefix.is_some()) {
+        return Ok(vec![key_prefix(table, id, index, values)?]);
+    }
+    let mut heads = vec![key_prefix(table, id, index, &[])?];
+    for (part, value) in index.columns.iter().zip(values) {
+        let parts = equal_parts(value, &table.columns[part.column].ty, part.prefix);
+        heads = heads
+            .iter()
+            .flat_map(|head| {
+                parts.iter().map(move |part| [head.as_slice(), part.as_slice()].concat())
+            })
+            .collect();
+    }
+    Ok(heads)
+}
+
+/// What an index can hold of a column whose value is equal to this one, each once; `prefix` is the index's for the column.
+pub fn equal_parts(value: &Value, ty: &SqlType, prefix: Option<u32>) -> Vec<Vec<u8>> {
+    match (value, prefix) {
+        (Value::Text(text), Some(length)) => {
+            let cuts = ty.collation.cut_weights(text, length);
+            cuts.iter().map(|weights| key_part(|part| part.put_bytes(weights))).collect()
+        }
+        _ => vec![key_part(|part| put_part(part, value, ty, prefix))],
+    }
+}
+
+/// What is put, alone.
+fn key_part(put: impl FnOnce(&mut KeyBuilder)) -> Vec<u8> {
+    let mut builder = KeyBuilder::columns();
+    put(&mut builder);
+    builder.as_slice().to_vec()
+}
+
+/// Whether what an index holds of a column is ordered as the column's values are, or is equal.
+pub fn keeps_order(ty: &SqlType, prefix: Option<u32>) -> bool {
+    prefix.is_none() || !ty.is_text() || ty.collation.cuts_evenly()
+}
+
 /// How all keys of an index begin, under this id, whose leading columns have these values and whose next column begins, to LIKE,
 /// with the characters or bytes of `start`.
 pub fn key_beginning(
@@ -597,11 +646,6 @@ fn put_part(builder: &mut KeyBuilder, value: &Value, ty: &SqlType, prefix: Optio
         }
         _ => put_key(builder, value, ty),
     }
-}
-
-fn first_chars(text: &str, length: u32) -> &str {
-    let end = text.char_indices().nth(length as usize).map_or(text.len(), |(at, _)| at);
-    &text[..end]
 }
 
 fn value_at(row: &[Value], column: usize) -> Result<&Value> {

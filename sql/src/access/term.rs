@@ -174,7 +174,8 @@ impl Range {
     }
 
     /// Keys of an index, under this id, whose leading columns have the `known` values and whose next column lies in this
-    /// range. `truncated`: the index holds only the beginning of that column.
+    /// range. `truncated`: the index holds only the beginning of that column. Where that is not ordered as the column is, bounds
+    /// say nothing.
     pub fn key_range(
         &self,
         table: &TableDef,
@@ -188,13 +189,16 @@ impl Range {
             values.push(value.clone());
             table_codec::key_prefix(table, id, index, &values)
         };
-        let start = match &self.lower {
+        let ordered = index.columns.get(known.len()).is_none_or(|part| {
+            table_codec::keeps_order(&table.columns[part.column].ty, part.prefix)
+        });
+        let start = match self.lower.as_ref().filter(|_| ordered) {
             Some((value, closed)) if *closed || truncated => prefix(value)?.into(),
             Some((value, _)) => after(&prefix(value)?),
             // NULL stands before every value and satisfies no comparison.
             None => after(&prefix(&Value::Null)?),
         };
-        let end = match &self.upper {
+        let end = match self.upper.as_ref().filter(|_| ordered) {
             Some((value, closed)) if *closed || truncated => after(&prefix(value)?),
             Some((value, _)) => prefix(value)?.into(),
             None => after(&table_codec::key_prefix(table, id, index, known)?),

@@ -85,6 +85,50 @@ proptest! {
     }
 }
 
+/// Two texts that are equal under `utf8mb4_0900_ai_ci`, each piece written in the one or the other way.
+fn equals() -> impl Strategy<Value = (String, String)> {
+    let pieces = prop::sample::select(vec![
+        ("ss", "ß"),
+        ("fi", "ﬁ"),
+        ("ae", "Æ"),
+        ("e", "e\u{301}"),
+        ("a", "\u{200d}A"),
+        ("й", "и\u{306}"),
+        ("เก", "เก"),
+        ("가", "\u{1100}\u{1161}"),
+        ("", "\u{200d}"),
+        (" ", " "),
+    ]);
+    prop::collection::vec((pieces, any::<bool>(), any::<bool>()), 0..6).prop_map(|pieces| {
+        let (mut one, mut two) = (String::new(), String::new());
+        for ((plain, other), swaps_one, swaps_two) in pieces {
+            one.push_str(if swaps_one { other } else { plain });
+            two.push_str(if swaps_two { other } else { plain });
+        }
+        (one, two)
+    })
+}
+
+proptest! {
+    #[test]
+    fn first_characters_of_equal_texts_are_looked_for((asked, written) in equals(), length in 1_u32..8) {
+        prop_assert!(equal(AI_CI, &asked, &written));
+        let start = AI_CI.weights(first_chars(&written, length));
+        prop_assert!(AI_CI.cut_weights(&asked, length).contains(&start));
+    }
+
+    #[test]
+    fn first_characters_keep_the_order_where_it_is_said(a in text(), b in text(), length in 1_u32..8) {
+        for collation in COLLATIONS.iter().filter(|collation| collation.id.cuts_evenly()) {
+            let id = collation.id;
+            let (first, second) = (first_chars(&a, length), first_chars(&b, length));
+            let cut = id.weights(first).cmp(&id.weights(second));
+            prop_assert!(cut == Ordering::Equal || cut == id.compare(&a, &b), "{}", collation.name);
+            prop_assert_eq!(id.cut_weights(&a, length), vec![id.weights(first)]);
+        }
+    }
+}
+
 #[test]
 fn keys_of_texts_begin_as_their_first_characters_say() {
     let chars =

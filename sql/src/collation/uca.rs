@@ -19,6 +19,8 @@ static BYTES: &[u8] = include_bytes!("uca_0900.bin");
 const BLOCKS: usize = 0x1100;
 const NO_ENTRY: u16 = 0xffff;
 const EXPANSION: u16 = 0x8000;
+/// Most weights of a character, and of a contraction.
+const WEIGHTS_MAX: usize = 18;
 
 struct Table {
     /// Page of each block of 256 code points.
@@ -63,6 +65,31 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
 static STARTS: LazyLock<BTreeSet<Vec<u16>>> = LazyLock::new(|| {
     let starts = TABLE.starts.keys().filter(|point| **point >= 128);
     starts.map(|point| TABLE.weights_of(*point)).collect()
+});
+
+/// A contraction that ends before it is whole.
+struct Cut {
+    /// The weights of the whole.
+    whole: Vec<u16>,
+    /// Those of its first characters without the others.
+    cut: Vec<u16>,
+}
+
+/// What becomes of contractions that are cut, by the first weight of the whole; none is without weight.
+static CUTS: LazyLock<BTreeMap<u16, Vec<Cut>>> = LazyLock::new(|| {
+    let mut cuts: BTreeMap<u16, Vec<Cut>> = BTreeMap::new();
+    for (points, offset) in TABLE.contractions.iter().filter(|(points, _)| points[0] >= 128) {
+        let whole = TABLE.expansion(*offset);
+        let Some(first) = whole.first() else { continue };
+        let chars = points.iter().filter(|point| **point != 0).count();
+        for left in 1..chars {
+            let points = points[..left].iter();
+            let text: String = points.filter_map(|point| char::from_u32(*point)).collect();
+            let cut = Cut { whole: whole.to_vec(), cut: words_of(&text) };
+            cuts.entry(*first).or_default().push(cut);
+        }
+    }
+    cuts
 });
 
 impl Table {
@@ -169,7 +196,7 @@ impl Table {
                 }
                 continue;
             }
-            // No character has more than 18 primary weights.
+            // No character has more than `WEIGHTS_MAX` primary weights.
             pending = [0; 32];
             let mut count = 0;
             self.put_char(point, &mut |weight| {
@@ -218,6 +245,42 @@ pub(super) fn beginning(start: &str) -> Vec<u8> {
         out.extend(weights.into_iter().flat_map(u16::to_be_bytes));
     }
     out
+}
+
+/// The weights that the first `length` characters can have of a text that is equal to this one: all that there are, each
+/// once, and some that no text has.
+///
+/// Texts are equal when their weights are, whatever characters these come from: several of one, one of several, none of
+/// an accent. So a beginning of such a text weighs what some beginning of the weights says. Only the characters of a
+/// contraction that is cut weigh something else than the whole begins with.
+pub(super) fn cut_weights(text: &str, length: usize) -> Vec<Vec<u8>> {
+    let words = words_of(text);
+    let most = words.len().min(length.saturating_mul(WEIGHTS_MAX));
+    let mut found = BTreeSet::new();
+    for end in 0..=most {
+        let (before, rest) = words.split_at(end);
+        found.insert(bytes_of(before));
+        let cuts = rest.first().and_then(|first| CUTS.get(first));
+        for contraction in cuts.into_iter().flatten() {
+            if rest.starts_with(&contraction.whole) {
+                found.insert([bytes_of(before), bytes_of(&contraction.cut)].concat());
+            }
+        }
+    }
+    found.into_iter().collect()
+}
+
+fn words_of(text: &str) -> Vec<u16> {
+    let mut words = Vec::with_capacity(text.len());
+    TABLE.walk(text, &mut |weight| {
+        words.push(weight);
+        true
+    });
+    words
+}
+
+fn bytes_of(words: &[u16]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
 
 /// Compares by weights.
@@ -271,8 +334,58 @@ mod tests {
         for c in (0..=0x10_ffff).filter_map(char::from_u32) {
             let mut count = 0;
             TABLE.put_char(u32::from(c), &mut |_| count += 1);
-            assert!(count <= 32, "{c:?} has {count} weights");
+            assert!(count <= WEIGHTS_MAX, "{c:?} has {count} weights");
         }
+        for (points, offset) in &TABLE.contractions {
+            let count = TABLE.expansion(*offset).len();
+            assert!((1..=WEIGHTS_MAX).contains(&count), "{points:?} has {count} weights");
+        }
+    }
+
+    /// Checks that every beginning of `written`, which is equal to `asked`, is among those that are looked for.
+    fn finds_all_beginnings(asked: &str, written: &str) {
+        assert_eq!(compare(asked, written), Ordering::Equal, "{asked:?} {written:?}");
+        for length in 1..=written.chars().count() + 1 {
+            let start: String = written.chars().take(length).collect();
+            let mut weights = Vec::new();
+            put_weights(&start, &mut weights);
+            let found = cut_weights(asked, length);
+            assert!(found.contains(&weights), "{asked:?} {written:?} {length}");
+        }
+    }
+
+    #[test]
+    fn beginnings_of_equal_texts_are_found() {
+        let families: [&[&str]; 6] = [
+            &["ss", "ß", "sS", "\u{200d}ß", "s\u{301}s\u{301}", "\u{301}\u{301}ss\u{200d}"],
+            &["office", "oﬃce", "oﬀice", "ofﬁce", "o\u{200d}f\u{200d}fi\u{308}ce"],
+            &["aeon", "æon", "Æon", "\u{301}æ\u{301}on"],
+            &["й", "и\u{306}", "Й", "\u{200d}и\u{306}"],
+            &["", "\u{200d}", "\u{301}\u{200d}\u{301}"],
+            &["中国", "\u{200d}中\u{301}国"],
+        ];
+        for family in families {
+            for asked in family {
+                family.iter().for_each(|written| finds_all_beginnings(asked, written));
+            }
+        }
+    }
+
+    #[test]
+    fn beginnings_that_cut_a_contraction_are_found() {
+        for points in TABLE.contractions.keys().filter(|points| points[0] >= 128) {
+            let chars = points.iter().filter(|point| **point != 0);
+            let text: String = chars.filter_map(|point| char::from_u32(*point)).collect();
+            for text in [text.clone(), format!("ß{text}"), format!("{text}{text}a")] {
+                finds_all_beginnings(&text, &text);
+            }
+        }
+    }
+
+    #[test]
+    fn few_beginnings_are_looked_for() {
+        assert_eq!(cut_weights("abc", 2).len(), 4, "as many as it has weights, and none");
+        assert_eq!(cut_weights(&"a".repeat(100), 1).len(), 1 + WEIGHTS_MAX);
     }
 
     #[test]
