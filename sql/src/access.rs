@@ -9,7 +9,8 @@
 //!
 //! Choice by rules, best first: row keys (the primary key and the slot are known), a unique index with
 //! all its columns known, the longest run of known leading columns (a range on the next column adds to a run; a tie is
-//! won by the primary key, then by an index whose entries carry all that is read), everything.
+//! won by the primary key, then by an index whose entries carry all that is read, then by one that holds the known columns
+//! as a whole), everything.
 //!
 //! Invariants:
 //! 1. An access never leaves out a row that all conjuncts accept; it may bring others, so whoever
@@ -262,7 +263,7 @@ fn ids_of(table: &TableDef, partitions: Option<&[usize]>) -> Vec<TableId> {
 }
 
 /// Order of preference; the larger wins, the first index wins a tie.
-type Score = (u8, usize, bool, bool, bool);
+type Score = (u8, usize, bool, bool, bool, bool);
 
 /// What one index offers.
 struct Candidate {
@@ -281,8 +282,11 @@ impl Candidate {
             _ if whole && !self.has_range => 2,
             _ => 1,
         };
+        let known = &index.columns[..self.known_columns];
+        let is_whole = known.iter().all(|part| part.prefix.is_none());
         // The rows of a primary key have all columns.
-        (rank, self.known_columns, self.has_range, carries || index.primary, index.primary)
+        let carries = carries || index.primary;
+        (rank, self.known_columns, self.has_range, carries, is_whole, index.primary)
     }
 }
 
