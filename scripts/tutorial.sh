@@ -12,7 +12,7 @@ export PATH="$(dirname "$PRECINCT_BIN"):$PATH"
 work=$(mktemp -d)
 cd "$work"
 trap 'precinct demo stop >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
-timeout 300 python3 - "$page" <<'PY'
+timeout 300 python3 - "$page" <<'PY' || { tail -n 20 ./*.log >&2; exit 1; }
 import glob, os, queue, re, subprocess, sys, threading, time
 
 text = open(sys.argv[1], encoding="utf-8").read()
