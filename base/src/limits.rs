@@ -686,6 +686,8 @@ pub const MERGE_CALL_WAIT_MAX: Duration = Duration::from_secs(60);
 pub const MERGE_TIME_MAX: Duration = Duration::from_secs(3600);
 /// Placement policies that a cluster may have: every change of its state writes them.
 pub const PLACEMENT_POLICIES_MAX: usize = 256;
+/// Regions and constraints that a placement policy may name, all together: each pair is compared.
+pub const PLACEMENT_TERMS_MAX: usize = 64;
 /// Replicas beside the leader that a placement policy may ask for.
 pub const PLACEMENT_FOLLOWERS_MAX: u32 = 6;
 /// Merges that the cluster has under way.

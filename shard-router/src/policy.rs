@@ -24,7 +24,7 @@ pub use moves::{PlaceReport, PolicyMoves, policy_moves, report, unmet};
 
 use crate::ShardInfo;
 use crate::cluster::{ClusterState, NodeState};
-use base::limits::PLACEMENT_FOLLOWERS_MAX;
+use base::limits::{PLACEMENT_FOLLOWERS_MAX, PLACEMENT_TERMS_MAX};
 use base::{NodeId, ReplicaId, Slot, SlotRange};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -153,6 +153,12 @@ impl Policy {
                 self.followers
             ));
         }
+        let terms = self.regions.len() + self.constraints.len() + self.leader_constraints.len();
+        if terms > PLACEMENT_TERMS_MAX {
+            return Err(format!(
+                "{terms} regions and constraints are more than the {PLACEMENT_TERMS_MAX} that there may be"
+            ));
+        }
         let primary = &self.primary_region;
         if !primary.is_empty() && !self.regions.is_empty() && !self.regions.contains(primary) {
             return Err(format!("PRIMARY_REGION '{primary}' is not one of REGIONS; add it there"));
@@ -163,10 +169,46 @@ impl Policy {
             let opposite = Constraint { wants: !one.wants, ..(**one).clone() };
             all.contains(&&opposite)
         };
-        match all.iter().find(contradicts) {
-            Some(one) => Err(format!("the constraint {one} stands beside its opposite; drop one")),
-            None => Ok(()),
+        if let Some(one) = all.iter().find(contradicts) {
+            return Err(format!("the constraint {one} stands beside its opposite; drop one"));
         }
+        let zones = self.zones_told_apart();
+        if !zones.iter().any(|zone| self.allows(zone)) {
+            return Err(
+                "no node can ever hold its replicas: REGIONS and CONSTRAINTS contradict each other"
+                    .into(),
+            );
+        }
+        if !zones.iter().any(|zone| self.leads(zone)) {
+            return Err(
+                "no node can ever lead: PRIMARY_REGION, REGIONS, CONSTRAINTS and LEADER_CONSTRAINTS contradict each \
+                 other"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// A zone of every kind that its options can tell apart: those it names, in every region it names, and others.
+    fn zones_told_apart(&self) -> Vec<String> {
+        const OTHER: &str = "*";
+        let all = || self.constraints.iter().chain(&self.leader_constraints);
+        let of = |label: Label| {
+            all().filter(move |one| one.label == label).map(|one| one.value.as_str())
+        };
+        let named = self.regions.iter().map(String::as_str).chain([self.primary_region.as_str()]);
+        let regions = named.chain(of(Label::Region)).chain(of(Label::Zone).map(region_of));
+        let regions: BTreeSet<&str> =
+            regions.filter(|name| !name.is_empty()).chain([OTHER]).collect();
+        let ends = of(Label::Zone).filter_map(|zone| zone.rsplit('/').next()).chain([OTHER]);
+        let ends: BTreeSet<&str> = ends.collect();
+        let both = |region: &&str| -> Vec<String> {
+            ends.iter().map(|end| format!("{region}/{end}")).collect()
+        };
+        let mut zones: Vec<String> = regions.iter().flat_map(both).collect();
+        // A zone without a city is its own region.
+        zones.extend(regions.iter().map(|region| region.to_string()));
+        zones
     }
 
     /// Whether a node in this zone may hold a replica.

@@ -179,7 +179,7 @@ async fn list<'a>(
         Show::Nodes(filter) => (server::nodes(session), like(filter)),
         Show::Rebalance { plan: false } => (rebalance::standing(session), None),
         Show::Rebalance { plan: true } => (rebalance::plan(session), None),
-        Show::Proxy(listing) => (proxy::list(session, *listing)?, None),
+        Show::Proxy { listing, filter } => (proxy::list(session, *listing)?, like(filter)),
         Show::TablesBySharding(class) => (tables::by_sharding(session, *class).await?, None),
         Show::DdlJobs { filter, .. } => {
             // The first column is a number.

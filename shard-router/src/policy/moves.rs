@@ -34,7 +34,8 @@ pub struct PlaceReport {
     pub slots: SlotRange,
     /// The policy.
     pub policy: String,
-    /// `ok`, or how many shards are not as they should be, and why.
+    /// `ok`, or how many shards are not as they should be, and why: in the wrong places, on the move, with a replica
+    /// missing or on a node that does not answer.
     pub state: String,
 }
 
@@ -68,7 +69,8 @@ pub fn policy_moves(state: &ClusterState, health: &Health, limits: Limits) -> Po
         let Some(gap) = gap(fit, info).filter(|_| !state.jobs.contains_key(&info.id)) else {
             continue;
         };
-        if let Some(why) = state.members_fixed(info.id).or_else(|| broken(state, health, info)) {
+        let mended = || Some(format!("{}; that is mended first", lack(state, health, fit, info)?));
+        if let Some(why) = state.members_fixed(info.id).or_else(mended) {
             plan.unmet.insert(info.id, format!("{}; but it {why}", gap.what));
             continue;
         }
@@ -95,6 +97,7 @@ pub fn unmet(state: &ClusterState, health: &Health) -> BTreeMap<ShardId, String>
 /// How everything under a policy stands.
 pub fn report(state: &ClusterState, health: &Health) -> Vec<PlaceReport> {
     let plan = policy_moves(state, health, Limits::in_cluster(state));
+    let fits = Fits::new(state);
     let row = |place: &super::Place| {
         let meets = |info: &&ShardInfo| {
             info.slots.start < place.slots.end && place.slots.start < info.slots.end
@@ -109,15 +112,25 @@ pub fn report(state: &ClusterState, health: &Health) -> Vec<PlaceReport> {
                 || job.is_some_and(|job| job.reason == Reason::Placement)
         };
         let moving = shards.iter().filter(comes).count();
+        let lacking = shards.iter().filter_map(|id| {
+            let info = state.map.shard(*id)?;
+            Some((*id, lack(state, health, fits.of(state, info)?, info)?))
+        });
+        let lacking: Vec<(ShardId, String)> = lacking.collect();
         let total = shards.len();
-        let told = match unmet.first() {
-            Some((id, why)) => format!(
+        let told = match (unmet.first(), lacking.first()) {
+            (Some((id, why)), _) => format!(
                 "{} of {total} shards are not as it wants them: shard {}: {why}",
                 unmet.len(),
                 id.0
             ),
-            None if moving > 0 => format!("{moving} of {total} shards move"),
-            None => "ok".to_string(),
+            (None, Some((id, what))) => format!(
+                "{} of {total} shards have fewer sound replicas than they should: shard {} {what}",
+                lacking.len(),
+                id.0
+            ),
+            (None, None) if moving > 0 => format!("{moving} of {total} shards move"),
+            (None, None) => "ok".to_string(),
         };
         PlaceReport { slots: place.slots, policy: place.policy.clone(), state: told }
     };
@@ -141,20 +154,23 @@ fn gap(fit: &Fit, info: &ShardInfo) -> Option<Gap> {
     })
 }
 
-/// Why a shard is to be mended first, if it is: words to go after "it".
-fn broken(state: &ClusterState, health: &Health, info: &ShardInfo) -> Option<String> {
-    let away = info.replicas.iter().find(|(replica, node)| {
+/// What a shard lacks of the replicas that it should have, if anything: words to go after its name.
+fn lack(state: &ClusterState, health: &Health, fit: &Fit, info: &ShardInfo) -> Option<String> {
+    let away = info.replicas.iter().find_map(|(replica, node)| {
         let wanted = state.node_state(*node);
-        !health.alive.contains(node)
-            || health.silent.contains(node)
-            || health.lost.contains(&(info.id, *replica))
-            || matches!(wanted, NodeState::Decommissioning | NodeState::Left)
+        let why = if matches!(wanted, NodeState::Decommissioning | NodeState::Left) {
+            "leaves the cluster"
+        } else if !health.alive.contains(node) || health.silent.contains(node) {
+            "does not answer"
+        } else if health.lost.contains(&(info.id, *replica)) {
+            "lost it"
+        } else {
+            return None;
+        };
+        Some(format!("has a replica on node {}, which {why}", node.0))
     });
-    if let Some((_, node)) = away {
-        return Some(format!("has a replica on node {} that is replaced first", node.0));
-    }
-    let (has, wanted) = (info.replicas.len(), state.replication as usize);
-    (has < wanted).then(|| format!("has {has} of {wanted} replicas, and gets the others first"))
+    let (has, wanted) = (info.replicas.len(), fit.replicas);
+    away.or_else(|| (has < wanted).then(|| format!("has {has} of {wanted} replicas")))
 }
 
 /// Where replicas can go.

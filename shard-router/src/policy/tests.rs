@@ -133,6 +133,29 @@ fn what_cannot_be_met_is_named_and_keeps_its_replicas() {
 }
 
 #[test]
+fn missing_and_dead_replicas_are_told() {
+    let mut state = cluster(policy("", &["b", "c"]));
+    settle(&mut state, &all());
+    assert_eq!(report(&state, &all())[0].state, "ok");
+    let gone = places(&state, 1)[2];
+    let others: Vec<u64> = (1..=6).filter(|node| *node != gone).collect();
+    assert_eq!(
+        report(&state, &alive(&others))[0].state,
+        format!(
+            "1 of 1 shards have fewer sound replicas than they should: shard 1 has a replica on node {gone}, which does \
+             not answer"
+        )
+    );
+    state.placement.policies.get_mut("eu").unwrap().followers = 3;
+    assert_eq!(
+        report(&state, &all())[0].state,
+        "1 of 1 shards have fewer sound replicas than they should: shard 1 has 3 of 4 replicas"
+    );
+    // The slots of shard 2 are under no policy: nothing is said of them.
+    assert_eq!(report(&state, &all()).len(), 1);
+}
+
+#[test]
 fn the_primary_region_gets_a_replica_and_the_lead() {
     let mut state = cluster(policy("c", &[]));
     assert!(places(&state, 1).iter().all(|node| *node <= 3));
@@ -312,6 +335,30 @@ fn options_are_read_checked_and_told() {
     assert!(many.check().unwrap_err().contains("ask for 1 to 6"));
     eu.leader_constraints = parse_constraints("-region=a").unwrap();
     assert!(eu.check().unwrap_err().contains("beside its opposite"));
+    let refused = |constraints: &str, leader: &str, primary: &str| {
+        let mut policy = policy(primary, &[]);
+        policy.constraints = parse_constraints(constraints).unwrap();
+        policy.leader_constraints = parse_constraints(leader).unwrap();
+        policy.check().err().unwrap_or_default()
+    };
+    for (constraints, leader, primary) in [
+        ("+region=a,+region=b", "", ""),
+        ("+region=a,+zone=b/1", "", ""),
+        ("+zone=1,+zone=2", "", ""),
+    ] {
+        let why = refused(constraints, leader, primary);
+        assert!(why.contains("no node can ever hold its replicas"), "{constraints}: {why}");
+    }
+    for (constraints, leader, primary) in
+        [("-region=a", "", "a"), ("", "+region=b", "a"), ("+region=a", "+zone=b/1", "")]
+    {
+        let why = refused(constraints, leader, primary);
+        assert!(why.contains("no node can ever lead"), "{constraints} {leader} {primary}: {why}");
+    }
+    assert_eq!(refused("+region=a,-zone=1", "+zone=2", "a"), "");
+    assert_eq!(refused("-region=a,-region=b", "-zone=1", ""), "");
+    let long = vec!["+region=a"; 65].join(",");
+    assert!(refused(&long, "", "").contains("more than the 64"));
     for wrong in ["region=a", "+city=a", "+zone=", "+zone"] {
         assert!(parse_constraints(wrong).unwrap_err().contains("is no constraint"), "{wrong}");
     }

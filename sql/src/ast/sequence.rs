@@ -7,6 +7,8 @@ use super::TableName;
 pub enum SequenceStatement {
     /// CREATE SEQUENCE.
     Create {
+        /// OR REPLACE.
+        or_replace: bool,
         /// IF NOT EXISTS.
         if_not_exists: bool,
         /// The sequence.

@@ -195,7 +195,12 @@ pub enum Show {
         plan: bool,
     },
     /// SHOW PROXY HELP, CONFIG, STATUS; TDSQL's `/*proxy*/help`, `/*proxy*/show config`, `/*proxy*/show status`.
-    Proxy(ProxyListing),
+    Proxy {
+        /// Which of them.
+        listing: ProxyListing,
+        /// LIKE (of the first column) or WHERE.
+        filter: Option<ShowFilter>,
+    },
     /// SHOW TABLE WITH SHARDKEY, WITH NOSHARDKEY_ALLSET, WITHOUT SHARDKEY.
     TablesBySharding(ShardingClass),
     /// SHOW DDL JOBS.

@@ -14,11 +14,29 @@ use base::TableId;
 /// CACHE when none is named, as in MariaDB and TiDB.
 const CACHE: u64 = 1000;
 
+/// What CREATE SEQUENCE does where its name is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Refuse,
+    /// IF NOT EXISTS.
+    Keep,
+    /// OR REPLACE: a sequence of the name is dropped in the same change.
+    Replace,
+}
+
 /// Runs one of them.
 pub(super) async fn run(session: &mut Session, statement: &SequenceStatement) -> Result<Outcome> {
     match statement {
-        SequenceStatement::Create { if_not_exists, name, options } => {
-            create(session, *if_not_exists, name, options).await
+        SequenceStatement::Create { or_replace: true, if_not_exists: true, .. } => {
+            Err(Error::wrong_usage("OR REPLACE", "IF NOT EXISTS"))
+        }
+        SequenceStatement::Create { or_replace, if_not_exists, name, options } => {
+            let taken = match (or_replace, if_not_exists) {
+                (true, _) => Taken::Replace,
+                (false, true) => Taken::Keep,
+                (false, false) => Taken::Refuse,
+            };
+            create(session, taken, name, options).await
         }
         SequenceStatement::Alter { if_exists, name, options } => {
             alter(session, *if_exists, name, options).await
@@ -46,7 +64,7 @@ pub(super) fn check_defaults(catalog: &Catalog, table: &TableDef) -> Result<()> 
 
 async fn create(
     session: &mut Session,
-    if_not_exists: bool,
+    taken: Taken,
     name: &TableName,
     options: &SequenceOptions,
 ) -> Result<Outcome> {
@@ -56,15 +74,29 @@ async fn create(
     let id = store::new_table_ids(&session.instance.config.client, 1).await?[0];
     let created_unix = ctx.now_unix_micros / 1_000_000;
     let sequence = define(id, &database, name, options, created_unix)?;
-    change(session, Touched::NewTable(&database, &name.name), |change| {
+    let touched = match taken {
+        Taken::Replace => Touched::Tables(vec![(database.as_str(), name.name.as_str())]),
+        Taken::Refuse | Taken::Keep => Touched::NewTable(&database, &name.name),
+    };
+    change(session, touched, |change| {
         existing_database(&change.catalog, &database)?;
-        if change.catalog.is_name_taken(&database, &name.name) {
-            let error = Error::table_exists(&name.name);
-            if !if_not_exists {
-                return Err(error);
+        let old = change.catalog.sequence(&database, &name.name).cloned();
+        match (taken, old) {
+            (Taken::Replace, Some(old)) => change.drop_sequence(&old, created_unix)?,
+            (Taken::Replace, None) if change.catalog.is_name_taken(&database, &name.name) => {
+                return Err(missing(&change.catalog, &database, &name.name));
             }
-            ctx.note(error);
-            return Ok(false);
+            (Taken::Refuse | Taken::Keep, _)
+                if change.catalog.is_name_taken(&database, &name.name) =>
+            {
+                let error = Error::table_exists(&name.name);
+                if taken == Taken::Refuse {
+                    return Err(error);
+                }
+                ctx.note(error);
+                return Ok(false);
+            }
+            _ => {}
         }
         change.put_object(&sequence)?;
         Ok(true)
@@ -223,6 +255,7 @@ fn define(
         created_unix,
     };
     sequence.check()?;
+    check_ends(&sequence)?;
     Ok(sequence)
 }
 
@@ -274,7 +307,16 @@ fn altered(old: &SequenceDef, options: &SequenceOptions, next: Option<i64>) -> R
         new.first = new.first.clamp(new.min, new.max);
     }
     new.check()?;
+    check_ends(&new)?;
     Ok(new)
+}
+
+/// The outermost values of 64 bits are never handed out, as in MariaDB: behind them the counter has no place to stand.
+fn check_ends(sequence: &SequenceDef) -> Result<()> {
+    match sequence.min == i64::MIN || sequence.max == i64::MAX {
+        true => Err(Error::sequence_options(sequence.qualified_name())),
+        false => Ok(()),
+    }
 }
 
 /// The lowest and the highest value of a type.

@@ -65,6 +65,10 @@ errors! {
     scale_above_precision(column) = 1427, "42000", "For float(M,D), double(M,D) or decimal(M,D), M must be >= D (column '{column}').";
     /// An attribute that does not fit the column's type.
     wrong_column_specifier(column) = 1063, "42000", "Incorrect column specifier for column '{column}'";
+    /// Two clauses of which only one can be.
+    conflicting_declarations(first, second) = 1302, "HY000", "Conflicting declarations: '{first}' and '{second}'";
+    /// Two words that do not go together.
+    wrong_usage(first, second) = 1221, "HY000", "Incorrect usage of {first} and {second}";
     /// CREATE TABLE without columns.
     no_columns() = 1113, "42000", "A table must have at least 1 column";
     /// Too many columns.

@@ -3,8 +3,8 @@
 use super::Parser;
 use super::column::TableConstraint;
 use crate::ast::{
-    AlterDatabase, AlterTable, ColumnPlace, DistributionMethod, NodeAction, RebalanceAction,
-    ShardingClause, Statement, TableChange, TableOptions,
+    AlterDatabase, AlterTable, ColumnPlace, NodeAction, RebalanceAction, Statement, TableChange,
+    TableOptions,
 };
 use crate::error::Result;
 use crate::lexer::TokenKind;
@@ -113,29 +113,9 @@ impl Parser<'_> {
         Ok(Statement::AlterTable(Box::new(AlterTable { table, changes })))
     }
 
-    /// What CREATE TABLE has at its end, and `shardkey=(a, b)` for TDSQL_DISTRIBUTED BY HASH(a, b).
-    fn altered_sharding(&mut self) -> Result<Option<ShardingClause>> {
-        let is_list = self.is("SHARDKEY")
-            && self.kind_at(1) == TokenKind::Equal
-            && self.kind_at(2) == TokenKind::LeftParen;
-        if !is_list {
-            return self.sharding_clause();
-        }
-        self.at += 2;
-        let mut columns = self.names()?;
-        Ok(Some(match columns.len() {
-            1 => ShardingClause::ShardKey(columns.swap_remove(0)),
-            _ => ShardingClause::DistributedBy {
-                method: DistributionMethod::Hash,
-                columns,
-                items: Vec::new(),
-            },
-        }))
-    }
-
     fn table_change(&mut self, changes: &mut Vec<TableChange>) -> Result<()> {
         let start = self.at;
-        if let Some(sharding) = self.altered_sharding()? {
+        if let Some(sharding) = self.sharding_clause()? {
             changes.push(TableChange::Sharding(sharding));
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! CREATE, DROP, RENAME, TRUNCATE of databases, tables and indexes.
 
 use super::Parser;
+use super::placement::set_once;
 use crate::ast::{
     CreateDatabase, CreateIndex, CreateTable, CreateTableLike, CreateTableQuery, DatabaseOptions,
     DistributionItem, DistributionMethod, DistributionValues, DropIndex, DropTable, KeyDefinition,
@@ -24,6 +25,7 @@ impl Parser<'_> {
             "OR" if self.is_at(2, "REPLACE") && self.is_at(3, "PLACEMENT") => {
                 self.create_placement_policy()
             }
+            "OR" if self.is_at(2, "REPLACE") && self.is_at(3, "SEQUENCE") => self.create_sequence(),
             "PROCEDURE" | "FUNCTION" | "TRIGGER" | "EVENT" => {
                 let what = format!("CREATE {}", self.upper_at(1));
                 Ok(self.unsupported_to_the_end(&what))
@@ -145,7 +147,7 @@ impl Parser<'_> {
                 self.accept_kind(TokenKind::Equal);
                 options.read_only = Some(!self.accept_word("DEFAULT") && self.number()? != 0);
             } else if let Some(policy) = self.placement_policy()? {
-                options.placement = Some(policy);
+                set_once(&mut options.placement, policy)?;
             } else if self.at > start {
                 return Err(self.error());
             } else {
@@ -214,12 +216,21 @@ impl Parser<'_> {
         Ok(None)
     }
 
-    /// Table options, sharding clauses and partitions, in any order.
+    /// Table options, sharding clauses and partitions, in any order. A table is spread in one way and partitioned once.
     fn after_columns(&mut self, table: &mut CreateTable) -> Result<()> {
+        let mut spread_by = None;
         loop {
+            let start = self.at;
             if self.is("PARTITION") || self.is("TDSQL_PARTITION") {
+                if table.partition_by.is_some() {
+                    return Err(self.error());
+                }
                 table.partition_by = Some(Box::new(self.partition_by()?));
             } else if let Some(sharding) = self.sharding_clause()? {
+                let text = self.text_from(start);
+                if let Some(first) = spread_by.replace(text) {
+                    return Err(Error::conflicting_declarations(first, text));
+                }
                 table.sharding = Some(sharding);
             } else if !self.table_option(&mut table.options)? {
                 return Ok(());
@@ -228,10 +239,26 @@ impl Parser<'_> {
         }
     }
 
+    /// `shardkey=(a, b)`, which is TDSQL_DISTRIBUTED BY HASH(a, b).
+    fn sharding_columns(&mut self) -> Result<ShardingClause> {
+        let mut columns = self.names()?;
+        Ok(match columns.len() {
+            1 => ShardingClause::ShardKey(columns.swap_remove(0)),
+            _ => ShardingClause::DistributedBy {
+                method: DistributionMethod::Hash,
+                columns,
+                items: Vec::new(),
+            },
+        })
+    }
+
     /// `shardkey=…`, BROADCAST, `SHARD BY RANGE …`, `TDSQL_DISTRIBUTED BY …`.
     pub(super) fn sharding_clause(&mut self) -> Result<Option<ShardingClause>> {
         if self.is("SHARDKEY") && self.kind_at(1) == TokenKind::Equal {
             self.at += 2;
+            if self.kind() == TokenKind::LeftParen {
+                return self.sharding_columns().map(Some);
+            }
             let column = self.identifier()?;
             return Ok(Some(match column.to_ascii_lowercase().as_str() {
                 "noshardkey_allset" => ShardingClause::Broadcast { word: false },
@@ -351,7 +378,7 @@ impl Parser<'_> {
             return Ok(true);
         }
         if let Some(policy) = self.placement_policy()? {
-            options.placement = Some(policy);
+            set_once(&mut options.placement, policy)?;
             return Ok(true);
         }
         self.at = start;

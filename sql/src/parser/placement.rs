@@ -17,6 +17,24 @@ const UNKNOWN: [&str; 8] = [
     "SURVIVAL_PREFERENCE",
 ];
 
+/// Puts a policy's name where none is yet.
+///
+/// # Errors
+/// 1302 for a second one.
+pub(super) fn set_once(place: &mut Option<String>, policy: String) -> Result<()> {
+    let clause = |name: &str| match name {
+        "" => "PLACEMENT POLICY=DEFAULT".to_string(),
+        name => format!("PLACEMENT POLICY={name}"),
+    };
+    match place.as_deref() {
+        Some(first) => Err(Error::conflicting_declarations(clause(first), clause(policy.as_str()))),
+        None => {
+            *place = Some(policy);
+            Ok(())
+        }
+    }
+}
+
 impl Parser<'_> {
     /// CREATE [OR REPLACE] PLACEMENT POLICY; CREATE comes next.
     pub(super) fn create_placement_policy(&mut self) -> Result<Statement> {
@@ -86,6 +104,7 @@ impl Parser<'_> {
     /// Options up to the end of the statement, in any order; commas may stand between.
     fn placement_options(&mut self) -> Result<PlacementOptions> {
         let mut options = PlacementOptions::default();
+        let mut clauses: Vec<(String, &str)> = Vec::new();
         while !matches!(self.kind(), TokenKind::End | TokenKind::Semicolon) {
             let word = self.upper();
             if UNKNOWN.contains(&word.as_str()) {
@@ -108,6 +127,11 @@ impl Parser<'_> {
                     return Err(self.error());
                 }
             }
+            let clause = self.text_from(start);
+            if let Some((_, first)) = clauses.iter().find(|(name, _)| *name == word) {
+                return Err(Error::conflicting_declarations(*first, clause));
+            }
+            clauses.push((word, clause));
             self.accept_kind(TokenKind::Comma);
         }
         Ok(options)

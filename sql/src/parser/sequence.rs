@@ -11,13 +11,15 @@ use crate::lexer::TokenKind;
 const TYPES: [&str; 6] = ["TINYINT", "SMALLINT", "MEDIUMINT", "INT", "INTEGER", "BIGINT"];
 
 impl Parser<'_> {
-    /// CREATE SEQUENCE; CREATE comes next.
+    /// CREATE [OR REPLACE] SEQUENCE; CREATE comes next.
     pub(super) fn create_sequence(&mut self) -> Result<Statement> {
-        self.at += 2;
+        self.advance();
+        let or_replace = self.accept(&["OR", "REPLACE"]);
+        self.expect_word("SEQUENCE")?;
         let if_not_exists = self.if_not_exists();
         let name = self.table_name()?;
         let options = self.sequence_options(false)?;
-        let create = SequenceStatement::Create { if_not_exists, name, options };
+        let create = SequenceStatement::Create { or_replace, if_not_exists, name, options };
         Ok(Statement::Sequence(Box::new(create)))
     }
 

@@ -43,18 +43,22 @@ impl Parser<'_> {
     fn proxy_statement(&mut self) -> Result<Statement> {
         let ends =
             |ahead: usize| matches!(self.kind_at(ahead), TokenKind::End | TokenKind::Semicolon);
+        let filtered = |ahead: usize| {
+            ends(ahead) || self.is_at(ahead, "LIKE") || self.is_at(ahead, "WHERE")
+        };
         let listing = if self.is("HELP") && ends(1) {
             Some((ProxyListing::Help, 1))
-        } else if self.are(&["SHOW", "CONFIG"]) && ends(2) {
+        } else if self.are(&["SHOW", "CONFIG"]) && filtered(2) {
             Some((ProxyListing::Config, 2))
-        } else if self.are(&["SHOW", "STATUS"]) && ends(2) {
+        } else if self.are(&["SHOW", "STATUS"]) && filtered(2) {
             Some((ProxyListing::Status, 2))
         } else {
             None
         };
         if let Some((listing, words)) = listing {
             self.at += words;
-            return Ok(Statement::Show(Show::Proxy(listing)));
+            let filter = self.show_filter()?;
+            return Ok(Statement::Show(Show::Proxy { listing, filter }));
         }
         let mut statement = self.statement()?;
         if let Statement::Explain(explain) = &mut statement
@@ -89,11 +93,12 @@ impl Parser<'_> {
 
     /// What stands behind SHOW PROXY.
     pub(super) fn show_proxy(&mut self) -> Result<Show> {
-        Ok(Show::Proxy(match self.accept_any(&["HELP", "CONFIG", "STATUS"]) {
+        let listing = match self.accept_any(&["HELP", "CONFIG", "STATUS"]) {
             Some("HELP") => ProxyListing::Help,
             Some("CONFIG") => ProxyListing::Config,
             Some(_) => ProxyListing::Status,
             None => return Err(self.error()),
-        }))
+        };
+        Ok(Show::Proxy { listing, filter: self.show_filter()? })
     }
 }

@@ -195,7 +195,7 @@ impl Parser<'_> {
     }
 
     /// LIKE or WHERE.
-    fn show_filter(&mut self) -> Result<Option<ShowFilter>> {
+    pub(super) fn show_filter(&mut self) -> Result<Option<ShowFilter>> {
         if self.accept_word("LIKE") {
             return Ok(Some(ShowFilter::Like(self.string()?)));
         }

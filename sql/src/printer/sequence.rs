@@ -6,8 +6,10 @@ use crate::ast::{SequenceOptions, SequenceStatement};
 impl Printer {
     pub(super) fn sequence(&mut self, statement: &SequenceStatement) {
         match statement {
-            SequenceStatement::Create { if_not_exists, name, options } => {
-                self.text("CREATE SEQUENCE ");
+            SequenceStatement::Create { or_replace, if_not_exists, name, options } => {
+                self.text("CREATE ");
+                self.when(*or_replace, "OR REPLACE ");
+                self.text("SEQUENCE ");
                 self.when(*if_not_exists, "IF NOT EXISTS ");
                 self.table(name);
                 self.sequence_options(options);

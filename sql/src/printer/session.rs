@@ -408,11 +408,14 @@ impl Printer {
                 self.text("REBALANCE");
                 self.when(*plan, " PLAN");
             }
-            Show::Proxy(listing) => self.text(match listing {
-                ProxyListing::Help => "PROXY HELP",
-                ProxyListing::Config => "PROXY CONFIG",
-                ProxyListing::Status => "PROXY STATUS",
-            }),
+            Show::Proxy { listing, filter } => {
+                let what = match listing {
+                    ProxyListing::Help => "PROXY HELP",
+                    ProxyListing::Config => "PROXY CONFIG",
+                    ProxyListing::Status => "PROXY STATUS",
+                };
+                self.listing(what, &None, filter);
+            }
             Show::TablesBySharding(class) => self.text(match class {
                 ShardingClass::Sharded => "TABLE WITH SHARDKEY",
                 ShardingClass::Broadcast => "TABLE WITH NOSHARDKEY_ALLSET",

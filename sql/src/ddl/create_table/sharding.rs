@@ -89,7 +89,17 @@ pub(super) fn define_sharding(
         }
         Some(ShardingClause::DistributedBy {
             method: DistributionMethod::Hash, columns, ..
-        }) => Sharding::Hash(columns.iter().map(|name| find(name)).collect::<Result<_>>()?),
+        }) => {
+            let mut found = Vec::with_capacity(columns.len());
+            for name in columns {
+                let column = find(name)?;
+                if found.contains(&column) {
+                    return Err(Error::duplicate_column(name));
+                }
+                found.push(column);
+            }
+            Sharding::Hash(found)
+        }
         Some(ShardingClause::DistributedBy { method, columns, items }) => {
             let [column] = columns.as_slice() else {
                 return Err(Error::not_supported(
