@@ -2,20 +2,21 @@
 //!
 //! ```text
 //! changes ──> indexes · rekey · partition · ranges · placement ──> each alone
+//!         ├─> another name: as RENAME TABLE
 //!         └─> table options in place
 //!         └─> anything else: 1235
 //! ```
 
 use super::change::{Touched, change};
 use super::table::check_retentions;
-use super::{create_table, database_of, indexes, partition, placement, ranges, rekey};
+use super::{create_table, database_of, drop, indexes, partition, placement, ranges, rekey};
 use crate::ast::{self, TableChange};
 use crate::catalog::TableDef;
 use crate::session::{Outcome, Session};
 use crate::{Error, Result};
 
-/// ALTER TABLE: indexes, the sharding key, the placement policy, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, changes of partitions or
-/// ranges, or nothing to do.
+/// ALTER TABLE: indexes, the sharding key, the placement policy, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, COMMENT, changes of
+/// partitions or ranges, another name, or nothing to do.
 pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
     let database = database_of(session, &alter.table)?.to_string();
@@ -45,10 +46,13 @@ pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Res
     if let Some(policy) = placement_alone(&alter.changes) {
         return placement::alter_table(session, &alter.table, policy).await;
     }
-    let Some(InPlace { retention_s, auto_increment }) = InPlace::of(&alter.changes)? else {
-        return Err(Error::not_supported(
-            "ALTER TABLE: create a table with the new definition and INSERT … SELECT into it",
-        ));
+    if let [TableChange::RenameTable(to)] = alter.changes.as_slice() {
+        // As in MySQL, a new name without a database means the session's.
+        return drop::rename(session, &[(alter.table.clone(), to.clone())]).await;
+    }
+    let Some(InPlace { retention_s, auto_increment, comment }) = InPlace::of(&alter.changes)?
+    else {
+        return Err(Error::not_supported(not_in_place(&alter.changes)));
     };
     let default = session.database.clone();
     let touched = Touched::Tables(vec![(database.as_str(), alter.table.name.as_str())]);
@@ -59,6 +63,9 @@ pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Res
         new.retention_s = retention_s.unwrap_or(table.retention_s);
         if table.auto_increment().is_some() {
             new.auto_increment_start = auto_increment.unwrap_or(table.auto_increment_start);
+        }
+        if let Some(comment) = &comment {
+            new.comment = create_table::comment(&new.name, comment)?;
         }
         if new == *table {
             return Ok(false);
@@ -79,27 +86,51 @@ struct InPlace {
     /// AUTO_INCREMENT: the next value, unless higher ones have been handed out. Without such a column it means nothing, as
     /// in MySQL.
     auto_increment: Option<u64>,
+    /// COMMENT.
+    comment: Option<String>,
 }
 
 impl InPlace {
-    /// `None` when anything else is to be changed.
+    /// `None` when anything else is to be changed. ENGINE names the one that there is, and FORCE builds anew what is kept in
+    /// order all the time: they change nothing.
     fn of(changes: &[TableChange]) -> Result<Option<InPlace>> {
         let mut all = InPlace::default();
         for change in changes {
-            let TableChange::Options(options) = change else { return Ok(None) };
+            let options = match change {
+                TableChange::Options(options) => options,
+                TableChange::Other(text) if text.eq_ignore_ascii_case("FORCE") => continue,
+                _ => return Ok(None),
+            };
             let (retention_s, auto_increment) = (options.retention_s, options.auto_increment);
-            let known =
-                ast::TableOptions { retention_s, auto_increment, ..ast::TableOptions::default() };
+            let known = ast::TableOptions {
+                retention_s,
+                auto_increment,
+                comment: options.comment.clone(),
+                engine: options.engine.clone(),
+                ..ast::TableOptions::default()
+            };
             if *options != known {
                 return Ok(None);
             }
+            create_table::check_engine_name(options.engine.as_deref())?;
             if retention_s.is_some() {
                 all.retention_s = Some(create_table::retention(options)?);
             }
             all.auto_increment = auto_increment.or(all.auto_increment);
+            all.comment = options.comment.clone().or(all.comment);
         }
-        let is_known = all.retention_s.is_some() || all.auto_increment.is_some();
-        Ok(is_known.then_some(all))
+        Ok(Some(all).filter(|_| !changes.is_empty()))
+    }
+}
+
+/// What to do about changes that are not done.
+fn not_in_place(changes: &[TableChange]) -> &'static str {
+    let renames = |change: &TableChange| matches!(change, TableChange::RenameTable(_));
+    match changes.iter().any(renames) {
+        true => {
+            "ALTER TABLE … RENAME TO together with other changes: rename it in a statement of its own"
+        }
+        false => "ALTER TABLE: create a table with the new definition and INSERT … SELECT into it",
     }
 }
 

@@ -28,7 +28,7 @@ use sharding::define_sharding;
 
 pub(super) use columns::check_auto_increment;
 pub(super) use keys::{define_added, rank};
-pub(super) use options::{check_engine_name, retention};
+pub(super) use options::{check_engine_name, comment, retention};
 pub(super) use sharding::{
     check_distribution_type, check_sharding_columns, distribution_value, place_indexes, places,
 };
@@ -78,7 +78,7 @@ pub(super) fn define(
         sharding_declared: create.sharding.is_some(),
         distributed_by: matches!(create.sharding, Some(ast::ShardingClause::DistributedBy { .. })),
         collation,
-        comment: options.comment.clone().unwrap_or_default(),
+        comment: comment(&create.name.name, options.comment.as_deref().unwrap_or_default())?,
         auto_increment_start: options.auto_increment.unwrap_or(0),
         created_unix: ctx.now_unix_micros / 1_000_000,
         options: printed_options(options),

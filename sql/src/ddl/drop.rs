@@ -120,7 +120,11 @@ pub(super) async fn rename(
         for ((from_database, from), (to_database, to)) in &renames {
             existing_database(&change.catalog, to_database)?;
             let Some(mut table) = find(&now, &change.catalog, from_database, from) else {
-                return Err(Error::no_such_table(format!("{from_database}.{from}")));
+                let full = format!("{from_database}.{from}");
+                return Err(match change.catalog.sequence(from_database, from) {
+                    Some(_) => Error::wrong_object(full, "BASE TABLE"),
+                    None => Error::no_such_table(full),
+                });
             };
             let is_sequence = change.catalog.sequence(to_database, to).is_some();
             if is_sequence || find(&now, &change.catalog, to_database, to).is_some() {

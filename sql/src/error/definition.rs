@@ -93,6 +93,8 @@ errors! {
     unknown_alter_lock(name) = 1801, "HY000", "Unknown LOCK type '{name}'";
     /// A long COMMENT of an index.
     index_comment_too_long(name, max) = 1688, "HY000", "Comment for index '{name}' is too long (max = {max})";
+    /// A long COMMENT of a table.
+    table_comment_too_long(name, max) = 1628, "HY000", "Comment for table '{name}' is too long (max = {max})";
     /// A database name that cannot be.
     wrong_database_name(name) = 1102, "42000", "Incorrect database name '{name}'";
     /// A storage engine that does not exist.

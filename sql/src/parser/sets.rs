@@ -43,9 +43,8 @@ impl Parser<'_> {
     fn proxy_statement(&mut self) -> Result<Statement> {
         let ends =
             |ahead: usize| matches!(self.kind_at(ahead), TokenKind::End | TokenKind::Semicolon);
-        let filtered = |ahead: usize| {
-            ends(ahead) || self.is_at(ahead, "LIKE") || self.is_at(ahead, "WHERE")
-        };
+        let filtered =
+            |ahead: usize| ends(ahead) || self.is_at(ahead, "LIKE") || self.is_at(ahead, "WHERE");
         let listing = if self.is("HELP") && ends(1) {
             Some((ProxyListing::Help, 1))
         } else if self.are(&["SHOW", "CONFIG"]) && filtered(2) {

@@ -154,6 +154,14 @@ impl Session {
         };
         let (ty, name) = (&table.columns[column].ty, &table.columns[column].name);
         let ctx = self.dml_context(Vec::new(), false);
+        // Rounding would look at another value's rows.
+        let is_between =
+            ty.is_integer() && value.trim().parse::<f64>().is_ok_and(|n| n.fract() != 0.0);
+        if is_between {
+            return Err(Error::wrong_arguments(format!(
+                "shardkey: {value} is no value of the column '{name}', whose values are whole numbers"
+            )));
+        }
         let value = assign(Value::text(value), ty, name, 1, &ctx)?;
         match table.sharding.distribution() {
             Some(by) => {

@@ -26,6 +26,20 @@ pub(in crate::ddl) fn check_engine_name(engine: Option<&str>) -> Result<()> {
     }
 }
 
+/// Most characters of a table's comment, as in MySQL.
+const TABLE_COMMENT_CHARS_MAX: usize = 2048;
+
+/// A table's comment.
+///
+/// # Errors
+/// 1628 when it is too long.
+pub(in crate::ddl) fn comment(table: &str, comment: &str) -> Result<String> {
+    match comment.chars().count() > TABLE_COMMENT_CHARS_MAX {
+        true => Err(Error::table_comment_too_long(table, TABLE_COMMENT_CHARS_MAX)),
+        false => Ok(comment.to_string()),
+    }
+}
+
 /// The retention that options give a table, seconds; 0 for the cluster's.
 pub(in crate::ddl) fn retention(options: &ast::TableOptions) -> Result<u64> {
     match options.retention_s {
