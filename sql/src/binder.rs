@@ -9,7 +9,7 @@
 //! (`planner::plan::SUBQUERY`), in [`BindContext::subqueries`] their plan. A name that is not found in
 //! its own query is looked for in the enclosing ones; then the subquery gets an *outer value*.
 //!
-//! Reading order: `scope` (what names mean), `expr`, `subquery`, `from`, `select`, `group`, `query`.
+//! Reading order: `scope` (what names mean), `expr`, `subquery`, `from`, `select`, `group`, `query`, `with`.
 //!
 //! Invariants:
 //! 1. A bound query holds no AST: it can be kept and run again, also with other parameter values of
@@ -27,11 +27,13 @@ pub mod rewrite;
 pub mod scope;
 pub mod select;
 pub mod subquery;
+mod with;
 
 use crate::ast;
 use crate::catalog::{Catalog, TableDef};
 use crate::context::EvalContext;
 use crate::expr::Expr;
+use crate::planner;
 use crate::planner::plan::{Plan, Subqueries};
 use crate::session::ColumnMeta;
 use crate::types::SqlType;
@@ -59,6 +61,14 @@ pub struct BindContext<'a> {
     pub(crate) depth: usize,
     /// The enclosing queries.
     pub(crate) stack: Vec<Entry>,
+    /// Queries that WITH names, the innermost last.
+    pub(crate) named: Vec<with::Named>,
+    /// Entries of the stack that do not enclose the named query that is being bound.
+    pub(crate) hidden: Vec<std::ops::Range<usize>>,
+    /// How often named queries have been bound.
+    pub(crate) bindings: usize,
+    /// Whether a named query is read somewhere.
+    pub(crate) reads_named: bool,
 }
 
 /// Where rows of computed tables come from.
@@ -91,6 +101,10 @@ impl<'a> BindContext<'a> {
             sources: Sources::default(),
             depth: 0,
             stack: Vec::new(),
+            named: Vec::new(),
+            hidden: Vec::new(),
+            bindings: 0,
+            reads_named: false,
         }
     }
 
@@ -230,6 +244,12 @@ impl BindContext<'_> {
 /// Binds a whole query. INTO at its end is left to the caller.
 pub fn bind_query(query: &ast::Query, bind: &mut BindContext<'_>) -> Result<BoundQuery> {
     let (plan, columns) = bind.query(query)?;
+    if bind.reads_named && !query.locks.is_empty() {
+        return Err(Error::not_supported(
+            "FOR UPDATE and FOR SHARE of a query that reads one of WITH: lock the rows with a SELECT of its own before",
+        ));
+    }
+    let plan = planner::shared::inline(plan, &bind.subqueries);
     Ok(BoundQuery {
         columns: columns.into_iter().map(|column| column.meta).collect(),
         plan,

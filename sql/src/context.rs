@@ -296,6 +296,8 @@ pub struct EvalContext {
     pub div_precision_increment: u8,
     /// `group_concat_max_len`, bytes.
     pub group_concat_max_len: u64,
+    /// `cte_max_recursion_depth`: rounds of a recursive query of WITH.
+    pub cte_max_recursion_depth: u64,
     /// `max_allowed_packet`, bytes: strings above it become NULL with a warning.
     pub max_allowed_packet: u64,
     /// `collation_connection`: of literals and of numbers turned into text.
@@ -351,6 +353,7 @@ impl EvalContext {
             clock,
             div_precision_increment: 4,
             group_concat_max_len: 1024,
+            cte_max_recursion_depth: 1000,
             max_allowed_packet: base::limits::PACKET_BYTES_MAX as u64,
             connection_collation: CollationId::DEFAULT,
             last_insert_id: 0,

@@ -30,6 +30,7 @@ pub mod local;
 pub mod lookup;
 pub mod operator;
 pub mod scan;
+mod shared;
 mod spill;
 pub mod subquery;
 

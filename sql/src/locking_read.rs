@@ -93,9 +93,12 @@ fn place(scan: &Scan, at: usize) -> usize {
 /// The nodes above what a plan reads, the topmost first; what it reads: a table, a join or a UNION.
 fn chain_of<'p>(plan: &'p Plan, chain: &mut Vec<&'p Plan>) -> &'p Plan {
     match plan {
-        Plan::OneRow | Plan::Rows { .. } | Plan::Scan(_) | Plan::Join(_) | Plan::Union { .. } => {
-            plan
-        }
+        Plan::OneRow
+        | Plan::Rows { .. }
+        | Plan::Shared { .. }
+        | Plan::Scan(_)
+        | Plan::Join(_)
+        | Plan::Union { .. } => plan,
         Plan::Filter { input, .. }
         | Plan::Project { input, .. }
         | Plan::Aggregate { input, .. }
@@ -118,7 +121,12 @@ fn replace(plan: &mut Plan, depth: usize, rows: Plan) {
         | Plan::Distinct { input }
         | Plan::Sort { input, .. }
         | Plan::Limit { input, .. } => replace(input, depth - 1, rows),
-        Plan::OneRow | Plan::Rows { .. } | Plan::Scan(_) | Plan::Join(_) | Plan::Union { .. } => {}
+        Plan::OneRow
+        | Plan::Rows { .. }
+        | Plan::Shared { .. }
+        | Plan::Scan(_)
+        | Plan::Join(_)
+        | Plan::Union { .. } => {}
     }
 }
 

@@ -22,6 +22,7 @@ pub mod plan;
 pub mod propagate;
 pub mod prune;
 pub mod push;
+pub mod shared;
 
 use crate::Result;
 use crate::context::EvalContext;

@@ -446,7 +446,8 @@ impl Session {
         params: Vec<Value>,
     ) -> Result<Outcome> {
         let ctx = self.context(params);
-        self.run_point_select(plan, &StatementContext { catalog, ctx, locking: None }).await
+        self.run_point_select(plan, &StatementContext { catalog, ctx, locking: None, with: None })
+            .await
     }
 }
 

@@ -227,7 +227,7 @@ async fn filtered(
         Some(ctx) => ctx,
         None => session.context(Vec::new()),
     };
-    let env = StatementContext { catalog, ctx, locking: None };
+    let env = StatementContext { catalog, ctx, locking: None, with: None };
     let txn = session.own_transaction(Mode::Snapshot);
     let list = [&condition];
     let bound = bind::exprs(session, &list, &scope, "where clause", &env, &txn).await?;

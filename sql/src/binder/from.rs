@@ -58,6 +58,9 @@ impl BindContext<'_> {
 
     /// A table by its name: of the catalog, or computed.
     pub(crate) fn table_source(&mut self, source: &TableSource) -> Result<Source> {
+        if let Some(named) = self.named_source(source)? {
+            return Ok(named);
+        }
         let name = &source.name;
         let database = name
             .database
@@ -146,12 +149,7 @@ impl BindContext<'_> {
                 column.meta.name.clone_from(name);
             }
         }
-        for (i, column) in columns.iter().enumerate() {
-            let name = &column.meta.name;
-            if columns[..i].iter().any(|other| other.meta.name.eq_ignore_ascii_case(name)) {
-                return Err(Error::duplicate_column(name));
-            }
-        }
+        check_names(&columns)?;
         Ok(Source { scope: Scope::of_columns("", alias, &columns), plan })
     }
 
@@ -268,6 +266,17 @@ impl BindContext<'_> {
         scope.star = shared.iter().map(|(_, kept)| *kept).chain(rest).collect();
         Ok(on)
     }
+}
+
+/// 1060 when two columns have one name.
+pub(super) fn check_names(columns: &[BoundColumn]) -> Result<()> {
+    for (i, column) in columns.iter().enumerate() {
+        let name = &column.meta.name;
+        if columns[..i].iter().any(|other| other.meta.name.eq_ignore_ascii_case(name)) {
+            return Err(Error::duplicate_column(name));
+        }
+    }
+    Ok(())
 }
 
 fn find_in(scope: &Scope, range: std::ops::Range<usize>, name: &str) -> Result<usize> {

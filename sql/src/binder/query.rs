@@ -1,13 +1,14 @@
-//! Queries around SELECT: UNION, VALUES, TABLE, parentheses.
+//! Queries around SELECT: UNION, INTERSECT, EXCEPT, VALUES, TABLE, parentheses.
 
 use super::select::ordinal;
 use super::subquery::column_expr;
 use super::{BindContext, BoundColumn, Level, Scope};
 use crate::ast::{self, OrderItem, Query, QueryBody, SetOperator};
 use crate::expr::{Expr, build};
-use crate::planner::plan::{Plan, SortKey};
+use crate::planner::plan::{Aggregate, AggregateFunction, Plan, SortKey};
 use crate::session::ColumnMeta;
 use crate::types::SqlType;
+use crate::value::Value;
 use crate::{Error, Result};
 
 /// 1235 for a locking clause where it would not lock.
@@ -23,11 +24,14 @@ pub(crate) fn refuse_inner_locks(query: &Query) -> Result<()> {
 impl BindContext<'_> {
     /// A query: its rows and its columns.
     pub(crate) fn query(&mut self, query: &Query) -> Result<(Plan, Vec<BoundColumn>)> {
-        if query.with.is_some() {
-            return Err(Error::not_supported(
-                "WITH; write the named query as a derived table in FROM",
-            ));
-        }
+        let scope = self.enter_with(query.with.as_ref())?;
+        let bound = self.query_of_names(query);
+        self.leave_with(scope);
+        bound
+    }
+
+    /// The same, where its WITH is known.
+    fn query_of_names(&mut self, query: &Query) -> Result<(Plan, Vec<BoundColumn>)> {
         if query.into.is_some() && !self.stack.is_empty() {
             return Err(Error::not_supported(
                 "INTO inside of a subquery; it can only stand at the end",
@@ -44,7 +48,7 @@ impl BindContext<'_> {
         })
     }
 
-    fn body(&mut self, body: &QueryBody) -> Result<(Plan, Vec<BoundColumn>)> {
+    pub(super) fn body(&mut self, body: &QueryBody) -> Result<(Plan, Vec<BoundColumn>)> {
         self.deeper(|bind| match body {
             QueryBody::Select(select) => bind.select(select, &[], None),
             QueryBody::Query(query) => {
@@ -79,16 +83,20 @@ impl BindContext<'_> {
                 let right = bind.body(right)?;
                 bind.union(left, right, *all)
             }
-            QueryBody::SetOperation { op: SetOperator::Intersect, .. } => {
-                Err(Error::not_supported("INTERSECT; use IN (SELECT …) or EXISTS"))
-            }
-            QueryBody::SetOperation { op: SetOperator::Except, .. } => {
-                Err(Error::not_supported("EXCEPT; use NOT EXISTS (SELECT …)"))
+            QueryBody::SetOperation { op, all, left, right } => {
+                if *all {
+                    return Err(Error::not_supported(
+                        "INTERSECT ALL and EXCEPT ALL; use INTERSECT or EXCEPT, whose rows are distinct",
+                    ));
+                }
+                let left = bind.body(left)?;
+                let right = bind.body(right)?;
+                bind.compare_rows(left, right, *op)
             }
         })
     }
 
-    fn union(
+    pub(super) fn union(
         &mut self,
         left: (Plan, Vec<BoundColumn>),
         right: (Plan, Vec<BoundColumn>),
@@ -120,6 +128,60 @@ impl BindContext<'_> {
             })
             .collect();
         Ok((plan, columns))
+    }
+
+    /// INTERSECT and EXCEPT: rows of both sides are grouped, and each group is judged by how many come from where. NULLs are
+    /// equal here, as in groups.
+    fn compare_rows(
+        &mut self,
+        left: (Plan, Vec<BoundColumn>),
+        right: (Plan, Vec<BoundColumn>),
+        op: SetOperator,
+    ) -> Result<(Plan, Vec<BoundColumn>)> {
+        let mut marked = Vec::with_capacity(2);
+        for (place, (plan, mut columns)) in [left, right].into_iter().enumerate() {
+            let types = plan.types();
+            let mut exprs: Vec<Expr> =
+                types.iter().enumerate().map(|(i, ty)| column_expr(i, *ty, "")).collect();
+            for side in 0..2 {
+                let ty = SqlType::bigint();
+                let value = if side == place { Value::Int(1) } else { Value::Null };
+                exprs.push(crate::exec::subquery::literal(ty, value));
+                columns.push(BoundColumn { meta: ColumnMeta::computed("", ty), ty });
+            }
+            marked.push((Plan::Project { input: Box::new(plan), exprs }, columns));
+        }
+        let (Some(right), Some(left)) = (marked.pop(), marked.pop()) else {
+            return Err(Error::internal("two sides are not two"));
+        };
+        let (plan, mut columns) = self.union(left, right, true)?;
+        columns.truncate(columns.len() - 2);
+        let width = columns.len();
+        let count = |side: usize| Aggregate {
+            function: AggregateFunction::Count,
+            distinct: false,
+            args: vec![column_expr(width + side, SqlType::bigint(), "")],
+            ty: SqlType::bigint().not_null(),
+        };
+        let keys = || columns.iter().enumerate().map(|(i, column)| column_expr(i, column.ty, ""));
+        let plan = Plan::Aggregate {
+            input: Box::new(plan),
+            keys: keys().collect(),
+            aggregates: vec![count(0), count(1)],
+        };
+        let zero = crate::exec::subquery::literal(SqlType::bigint().not_null(), Value::Int(0));
+        let found = |side: usize| column_expr(width + side, SqlType::bigint().not_null(), "");
+        let wanted = match op {
+            SetOperator::Except => ast::BinaryOp::Equal,
+            SetOperator::Union | SetOperator::Intersect => ast::BinaryOp::Greater,
+        };
+        let conjuncts = vec![
+            build::binary(ast::BinaryOp::Greater, found(0), zero.clone(), self.ctx)?,
+            build::binary(wanted, found(1), zero, self.ctx)?,
+        ];
+        let plan = Plan::Filter { input: Box::new(plan), conjuncts };
+        let exprs = keys().collect();
+        Ok((Plan::Project { input: Box::new(plan), exprs }, columns))
     }
 
     /// The rows of a plan with columns of these types.

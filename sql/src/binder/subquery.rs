@@ -22,6 +22,7 @@ impl BindContext<'_> {
         let mut found = None;
         for (place, entry) in self.stack.iter().enumerate().rev() {
             if let Entry::Level(level) = entry
+                && self.is_visible(place)
                 && let Some(expr) = self.look_up(level, name, clause)?
             {
                 found = Some((place, expr));

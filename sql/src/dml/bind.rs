@@ -136,6 +136,7 @@ fn over(
     let database = session.database.as_deref().map(str::to_string);
     let mut bind =
         BindContext::new(env.catalog.clone(), database, &env.ctx).with_virtual_tables(tables);
+    bind.enter_with(env.with.as_ref())?;
     let mut bound = Vec::with_capacity(list.len());
     for expr in list {
         bound.push(binder::bind_expr_in(expr, scope, clause, &mut bind)?);

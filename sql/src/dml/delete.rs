@@ -15,9 +15,7 @@ pub(crate) async fn run(
     env: &StatementContext,
     txn: &SharedTransaction,
 ) -> Result<Changes> {
-    if delete.with.is_some() {
-        return Err(Error::not_supported("WITH before DELETE: put the query into a subquery"));
-    }
+    let env = &env.with_named(&delete.with);
     let DeleteTarget::Single(source) = &delete.target else {
         return Err(Error::not_supported(
             "DELETE of several tables: use one statement per table, with WHERE … IN (SELECT …)",

@@ -102,6 +102,7 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
         catalog,
         ctx,
         locking: inside.is_some().then(|| session.exclusive_locking()),
+        with: None,
     };
     let table = find_writable(&load.table, None, session, &env.catalog)?;
     let table = table.select_partitions(&load.partitions)?;

@@ -254,9 +254,7 @@ pub(crate) async fn run(
     env: &StatementContext,
     txn: &SharedTransaction,
 ) -> Result<Changes> {
-    if update.with.is_some() {
-        return Err(Error::not_supported("WITH before UPDATE: put the query into a subquery"));
-    }
+    let env = &env.with_named(&update.with);
     let ctx = &env.ctx;
     let source = single(&update.tables, "UPDATE")?;
     let clauses = (update.filter.as_ref(), update.order_by.as_slice(), update.limit.as_ref());

@@ -37,4 +37,16 @@ errors! {
     group_concat_cut(row) = 1260, "HY000", "Row {row} was cut by GROUP_CONCAT()";
     /// Sides of UNION with different widths.
     union_width() = 1222, "21000", "The used SELECT statements have a different number of columns";
+    /// A query of WITH RECURSIVE that reads itself and is no UNION.
+    recursive_without_union(name) = 3573, "HY000", "Recursive Common Table Expression '{name}' should contain a UNION";
+    /// A query of WITH RECURSIVE whose first part reads itself, or one after which another one does not.
+    recursive_order(name) = 3574, "HY000", "Recursive Common Table Expression '{name}' should have one or more non-recursive query blocks followed by one or more recursive ones";
+    /// Aggregates over the rows of the round before.
+    recursive_aggregate(name) = 3575, "HY000", "Recursive Common Table Expression '{name}' can contain neither aggregation nor window functions in recursive query block";
+    /// The rows of the round before as the optional side of an outer join.
+    recursive_outer_join(name) = 3576, "HY000", "In recursive query block of Recursive Common Table Expression '{name}', the recursive table must neither be in the right argument of a LEFT JOIN, nor be forced to be non-first with join order hints";
+    /// The rows of the round before read twice, or in a subquery.
+    recursive_reads(name) = 3577, "HY000", "In recursive query block of Recursive Common Table Expression '{name}', the recursive table must be referenced only once, and not in any subquery";
+    /// A recursive query that does not end.
+    recursion_depth(rounds) = 3636, "HY000", "Recursive query aborted after {rounds} iterations. Try increasing @@cte_max_recursion_depth to a larger value.";
 }

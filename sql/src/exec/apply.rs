@@ -107,7 +107,10 @@ pub(crate) fn result_type(subqueries: &Subqueries, number: usize) -> SqlType {
         SubqueryKind::Scalar => {
             subquery.plan.types().first().map_or_else(SqlType::null, |ty| ty.with_nullable(true))
         }
-        SubqueryKind::Exists | SubqueryKind::Quantified { .. } => SqlType::boolean(),
+        SubqueryKind::Exists
+        | SubqueryKind::Quantified { .. }
+        | SubqueryKind::Table(_)
+        | SubqueryKind::Working => SqlType::boolean(),
     }
 }
 

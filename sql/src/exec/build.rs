@@ -91,6 +91,11 @@ impl Builder<'_> {
             Plan::Rows { types, rows, .. } => {
                 Ok(Built::from(Arc::new(RowsExec::new(types.clone(), rows.clone())) as Operator))
             }
+            Plan::Shared { number, types, .. } => {
+                let rows = self.subqueries.get(*number).and_then(|shared| shared.rows.clone());
+                let rows = rows.ok_or_else(|| Error::internal("a query of WITH has not run"))?;
+                Ok(Built::from(Arc::new(RowsExec::new(types.clone(), rows)) as Operator))
+            }
             Plan::Scan(scan) => self.scan(scan, wish),
             Plan::Filter { input, conjuncts } => {
                 let wish = Wish { limit: None, ..wish.clone() };

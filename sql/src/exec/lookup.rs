@@ -103,7 +103,9 @@ pub fn is_small(plan: &Plan, environment: &Environment) -> Result<bool> {
         | Plan::Sort { input, .. }
         | Plan::Distinct { input } => is_small(input, environment)?,
         Plan::Join(join) => is_small(&join.left, environment)?,
-        Plan::Rows { .. } | Plan::Aggregate { .. } | Plan::Union { .. } => false,
+        Plan::Rows { .. } | Plan::Shared { .. } | Plan::Aggregate { .. } | Plan::Union { .. } => {
+            false
+        }
     })
 }
 

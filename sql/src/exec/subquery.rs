@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! uncorrelated   runs once, before its query is planned ──> a constant, an IN list, or kept rows
+//! query of WITH  runs once before what reads it ──> kept rows (`shared`)
 //! correlated     per row: outer values become literals ──> planned, run ──> its value (cached)
 //! ```
 //!
@@ -11,7 +12,7 @@
 //!    cached by them; subqueries with RAND() or user variables are an exception MySQL makes, too, for
 //!    uncorrelated ones only. Correlated ones of that kind are not cached.
 
-use super::{Environment, collect_plan};
+use super::{Environment, collect_plan, shared};
 use crate::binder::rewrite::rewrite;
 use crate::expr::{Expr, ExprKind, ValueSet, build, key_bytes};
 use crate::planner::plan::{
@@ -42,17 +43,22 @@ pub async fn resolve(
     for number in used {
         let mut subquery = (*subqueries[number]).clone();
         subquery.map_enclosing(&mut |expr| replace(expr, &known));
-        let inner = (*subquery.plan).clone().rewrite(&|expr| constant(expr, &known));
-        subquery.plan = Arc::new(inner);
-        if !subquery.is_uncorrelated() {
+        subquery.rewrite_plans(&|expr| constant(expr, &known));
+        let is_working = matches!(subquery.kind, SubqueryKind::Working);
+        if is_working || !subquery.is_uncorrelated() {
             subqueries[number] = Arc::new(subquery);
             continue;
         }
-        let limit = match subquery.kind {
-            SubqueryKind::Scalar => 2,
-            SubqueryKind::Exists => 1,
-            SubqueryKind::Quantified { .. } => usize::MAX,
-        };
+        if let SubqueryKind::Table(recursion) = &subquery.kind {
+            if subquery.rows.is_none() {
+                let recursion = recursion.as_ref();
+                let rows = shared::rows_of(&subquery, recursion, subqueries, environment).await?;
+                subquery.rows = Some(Arc::new(rows));
+            }
+            subqueries[number] = Arc::new(subquery);
+            continue;
+        }
+        let limit = rows_wanted(&subquery.kind);
         let plan = (*subquery.plan).clone();
         let rows = collect_plan(plan, subqueries.clone(), environment, limit).await?;
         match &subquery.kind {
@@ -73,7 +79,9 @@ pub async fn resolve(
                 let list = build::in_list(false, left[0].clone(), values, &environment.ctx)?;
                 known.insert(number, list);
             }
-            SubqueryKind::Quantified { .. } => subquery.rows = Some(Arc::new(rows)),
+            SubqueryKind::Quantified { .. } | SubqueryKind::Table(_) | SubqueryKind::Working => {
+                subquery.rows = Some(Arc::new(rows));
+            }
         }
         subqueries[number] = Arc::new(subquery);
     }
@@ -94,6 +102,17 @@ pub async fn resolve_exprs(
     match resolve(plan, subqueries, environment).await? {
         Plan::Project { exprs, .. } => Ok(exprs),
         _ => Err(Error::internal("a list of expressions became another plan")),
+    }
+}
+
+/// Rows of a subquery that are enough to know what it means.
+fn rows_wanted(kind: &SubqueryKind) -> usize {
+    match kind {
+        SubqueryKind::Scalar => 2,
+        SubqueryKind::Exists => 1,
+        SubqueryKind::Quantified { .. } | SubqueryKind::Table(_) | SubqueryKind::Working => {
+            usize::MAX
+        }
     }
 }
 
@@ -207,11 +226,7 @@ impl Evaluator {
         let rows = match &self.subquery.rows {
             Some(rows) => rows.clone(),
             None => {
-                let limit = match self.subquery.kind {
-                    SubqueryKind::Scalar => 2,
-                    SubqueryKind::Exists => 1,
-                    SubqueryKind::Quantified { .. } => usize::MAX,
-                };
+                let limit = rows_wanted(&self.subquery.kind);
                 let (plan, mut subqueries) = with_outer(&self.plan, &self.subqueries, &outer);
                 // Nested subqueries that only needed these values run once now.
                 let plan = Box::pin(resolve_new(plan, &mut subqueries, &self.environment)).await?;
@@ -322,17 +337,28 @@ fn numbers_of(plan: &Plan, out: &mut BTreeSet<usize>) {
     }
 }
 
+/// Queries of WITH that a plan reads.
+fn shared_of(plan: &Plan, out: &mut BTreeSet<usize>) {
+    if let Plan::Shared { number, .. } = plan {
+        out.insert(*number);
+    }
+    for input in plan.inputs() {
+        shared_of(input, out);
+    }
+}
+
 /// Subqueries of a plan, and those nested in them.
 fn collect_numbers(plan: &Plan, subqueries: &Subqueries, out: &mut BTreeSet<usize>) {
     let mut found = BTreeSet::new();
     numbers_of(plan, &mut found);
+    shared_of(plan, &mut found);
     while let Some(number) = found.pop_first() {
         if !out.insert(number) {
             continue;
         }
         let subquery = &subqueries[number];
         subquery.for_each_enclosing(&mut |expr| found.extend(subqueries_of(expr)));
-        collect_numbers(&subquery.plan, subqueries, out);
+        subquery.plans().for_each(|plan| collect_numbers(plan, subqueries, out));
     }
 }
 

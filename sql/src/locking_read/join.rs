@@ -227,6 +227,7 @@ fn carry(
         Plan::Join(join) => carry_join(join, locks, subqueries),
         Plan::OneRow
         | Plan::Rows { .. }
+        | Plan::Shared { .. }
         | Plan::Aggregate { .. }
         | Plan::Distinct { .. }
         | Plan::Limit { .. }

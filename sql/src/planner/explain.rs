@@ -62,6 +62,7 @@ pub async fn explain(
                 last_id: 1,
                 limited: false,
                 holds_rows,
+                shared: BTreeSet::new(),
             };
             let select_type = if has_subqueries(&plan) { "PRIMARY" } else { "SIMPLE" };
             table.select(&plan, 1, select_type)?;
@@ -69,7 +70,9 @@ pub async fn explain(
         }
         "TREE" => {
             let text = String::new();
-            let mut tree = Tree { subqueries, environment, text, limited: false, holds_rows };
+            let shared = BTreeSet::new();
+            let mut tree =
+                Tree { subqueries, environment, text, limited: false, holds_rows, shared };
             tree.node(&plan, 0)?;
             let text = SqlType::longtext(CollationId::DEFAULT);
             let columns = vec![ColumnMeta::computed("EXPLAIN", text)];
@@ -105,7 +108,7 @@ fn table_columns() -> Vec<ColumnMeta> {
 fn has_subqueries(plan: &Plan) -> bool {
     let mut found = false;
     plan.for_each_expr(&mut |expr| found |= !subqueries_of(expr).is_empty());
-    found || plan.inputs().into_iter().any(has_subqueries)
+    found || matches!(plan, Plan::Shared { .. }) || plan.inputs().into_iter().any(has_subqueries)
 }
 
 /// MySQL's table of table accesses.
@@ -121,6 +124,8 @@ struct Table<'a> {
     limited: bool,
     /// Rows are read whatever entries carry.
     holds_rows: bool,
+    /// Queries of WITH that have been shown.
+    shared: BTreeSet<usize>,
 }
 
 /// What one table access looks like.
@@ -163,15 +168,24 @@ impl Table<'_> {
             self.push(id, select_type, line);
         }
         for number in numbers {
-            self.last_id += 1;
             let subquery = self.subqueries[number].clone();
-            let mut plans = self.subqueries.clone();
-            let ctx = &self.environment.ctx;
-            let inner = super::optimise((*subquery.plan).clone(), &mut plans, ctx)?;
-            let before = std::mem::replace(&mut self.subqueries, plans);
-            let kind = if subquery.is_uncorrelated() { "SUBQUERY" } else { "DEPENDENT SUBQUERY" };
-            self.select(&inner, self.last_id, kind)?;
-            self.subqueries = before;
+            let kind = match subquery.kind {
+                SubqueryKind::Working => continue,
+                SubqueryKind::Table(_) if !self.shared.insert(number) => continue,
+                SubqueryKind::Table(_) => "DERIVED",
+                _ if subquery.is_uncorrelated() => "SUBQUERY",
+                _ => "DEPENDENT SUBQUERY",
+            };
+            for (place, part) in subquery.plans().enumerate() {
+                self.last_id += 1;
+                let mut plans = self.subqueries.clone();
+                let ctx = &self.environment.ctx;
+                let inner = super::optimise(part.clone(), &mut plans, ctx)?;
+                let before = std::mem::replace(&mut self.subqueries, plans);
+                let kind = if place == 0 { kind } else { "UNION" };
+                self.select(&inner, self.last_id, kind)?;
+                self.subqueries = before;
+            }
         }
         Ok(())
     }
@@ -188,6 +202,16 @@ impl Table<'_> {
         match plan {
             Plan::OneRow => {}
             Plan::Rows { name, .. } => {
+                let line = Line {
+                    table: Some(name.clone()),
+                    access: Some("ALL"),
+                    extra: std::mem::take(extra),
+                    ..Line::default()
+                };
+                self.push(id, select_type, line);
+            }
+            Plan::Shared { number, name, .. } => {
+                numbers.insert(*number);
                 let line = Line {
                     table: Some(name.clone()),
                     access: Some("ALL"),
@@ -503,6 +527,8 @@ struct Tree<'a> {
     limited: bool,
     /// Rows are read whatever entries carry.
     holds_rows: bool,
+    /// Queries of WITH that have been shown.
+    shared: BTreeSet<usize>,
 }
 
 impl Tree<'_> {
@@ -516,6 +542,10 @@ impl Tree<'_> {
             Plan::OneRow => self.line(depth, "One row"),
             Plan::Rows { name, rows, .. } => {
                 self.line(depth, &format!("Computed table {name} ({} rows)", rows.len()));
+            }
+            Plan::Shared { number, name, .. } => {
+                self.line(depth, &format!("Rows of the query {name}"));
+                return self.shared_query(*number, name, depth + 1);
             }
             Plan::Scan(scan) => {
                 let text = scan_text(scan, &chosen(scan, self.holds_rows, &self.environment.ctx)?);
@@ -617,6 +647,24 @@ impl Tree<'_> {
         self.node(&join.right, depth + 1)
     }
 
+    /// A query of WITH, where it is read first.
+    fn shared_query(&mut self, number: usize, name: &str, depth: usize) -> Result<()> {
+        let subquery = self.subqueries[number].clone();
+        if matches!(subquery.kind, SubqueryKind::Working) || !self.shared.insert(number) {
+            return Ok(());
+        }
+        for (place, part) in subquery.plans().enumerate() {
+            let what = if place == 0 { "run once" } else { "run until it finds no new rows" };
+            self.line(depth, &format!("Query {name} ({what})"));
+            let mut plans = self.subqueries.clone();
+            let inner = super::optimise(part.clone(), &mut plans, &self.environment.ctx)?;
+            let before = std::mem::replace(&mut self.subqueries, plans);
+            self.node(&inner, depth + 1)?;
+            self.subqueries = before;
+        }
+        Ok(())
+    }
+
     fn subqueries_of(&mut self, plan: &Plan, depth: usize) -> Result<()> {
         let mut numbers = BTreeSet::new();
         plan.for_each_expr(&mut |expr| numbers.extend(subqueries_of(expr)));
@@ -626,6 +674,7 @@ impl Tree<'_> {
                 SubqueryKind::Scalar => "value",
                 SubqueryKind::Exists => "exists",
                 SubqueryKind::Quantified { .. } => "in",
+                SubqueryKind::Table(_) | SubqueryKind::Working => "rows",
             };
             let when = if subquery.is_uncorrelated() { "run once" } else { "run per row" };
             self.line(depth, &format!("Subquery ({kind}, {when})"));

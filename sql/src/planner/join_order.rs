@@ -53,7 +53,7 @@ pub fn order_joins(plan: Plan, subqueries: &mut Subqueries, ctx: &EvalContext) -
                 .collect::<Result<_>>()?,
             types,
         },
-        Plan::OneRow | Plan::Rows { .. } | Plan::Scan(_) => plan,
+        Plan::OneRow | Plan::Rows { .. } | Plan::Shared { .. } | Plan::Scan(_) => plan,
     })
 }
 

@@ -114,6 +114,7 @@ fn is_broadcast(plan: &Plan) -> bool {
         Plan::Join(join) => is_broadcast(&join.left) && is_broadcast(&join.right),
         Plan::OneRow
         | Plan::Rows { .. }
+        | Plan::Shared { .. }
         | Plan::Aggregate { .. }
         | Plan::Distinct { .. }
         | Plan::Sort { .. }

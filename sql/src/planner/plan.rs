@@ -66,12 +66,51 @@ pub enum SubqueryKind {
         /// ALL instead of ANY.
         all: bool,
     },
+    /// Rows that [`Plan::Shared`] reads: a query of WITH; with how it goes on when it is recursive.
+    Table(Option<Recursion>),
+    /// The rows of a recursive query's last round.
+    Working,
+}
+
+/// How a recursive query of WITH goes on from its first rows.
+#[derive(Clone, Debug)]
+pub struct Recursion {
+    /// The subquery that stands for the rows of the last round.
+    pub working: usize,
+    /// What each round does; each reads the rows of the round before.
+    pub steps: Vec<Plan>,
+    /// Whether equal rows count once.
+    pub distinct: bool,
+    /// LIMIT: rows to leave out.
+    pub offset: Option<Expr>,
+    /// LIMIT: most rows.
+    pub count: Option<Expr>,
+    /// Names of its columns, for errors.
+    pub names: Vec<String>,
 }
 
 impl Subquery {
     /// A subquery that has not run.
     pub fn new(kind: SubqueryKind, plan: Plan, outer: Vec<Expr>) -> Subquery {
         Subquery { kind, plan: Arc::new(plan), outer, rows: None }
+    }
+
+    /// Its plan, and those of its rounds.
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        let steps = match &self.kind {
+            SubqueryKind::Table(Some(recursion)) => recursion.steps.as_slice(),
+            _ => &[],
+        };
+        std::iter::once(self.plan.as_ref()).chain(steps)
+    }
+
+    /// The same with every expression of its plans rewritten.
+    pub fn rewrite_plans(&mut self, f: &Rewrite<'_>) {
+        self.plan = Arc::new((*self.plan).clone().rewrite(f));
+        if let SubqueryKind::Table(Some(recursion)) = &mut self.kind {
+            let steps = std::mem::take(&mut recursion.steps);
+            recursion.steps = steps.into_iter().map(|step| step.rewrite(f)).collect();
+        }
     }
 
     /// Whether it reads nothing of the enclosing query's row, apart from a left side.
@@ -108,7 +147,10 @@ impl Subquery {
     fn enclosing(&mut self) -> impl Iterator<Item = &mut Expr> {
         let left = match &mut self.kind {
             SubqueryKind::Quantified { left, .. } => left.as_mut_slice(),
-            SubqueryKind::Scalar | SubqueryKind::Exists => &mut [],
+            SubqueryKind::Scalar
+            | SubqueryKind::Exists
+            | SubqueryKind::Table(_)
+            | SubqueryKind::Working => &mut [],
         };
         self.outer.iter_mut().chain(left)
     }
@@ -165,6 +207,15 @@ pub enum Plan {
         types: Vec<SqlType>,
         /// The rows.
         rows: Arc<Vec<Row>>,
+    },
+    /// The rows of a query of WITH, which runs once for all that read it.
+    Shared {
+        /// Its number among the subqueries.
+        number: usize,
+        /// The name that it has here.
+        name: String,
+        /// Types of the columns.
+        types: Vec<SqlType>,
     },
     /// A table.
     Scan(Scan),
@@ -321,7 +372,9 @@ impl Plan {
     pub fn types(&self) -> Vec<SqlType> {
         match self {
             Plan::OneRow => Vec::new(),
-            Plan::Rows { types, .. } | Plan::Union { types, .. } => types.clone(),
+            Plan::Rows { types, .. } | Plan::Shared { types, .. } | Plan::Union { types, .. } => {
+                types.clone()
+            }
             Plan::Scan(scan) => scan.columns.iter().map(|&c| scan.table.columns[c].ty).collect(),
             Plan::Filter { input, .. }
             | Plan::Distinct { input }
@@ -351,7 +404,9 @@ impl Plan {
     pub fn width(&self) -> usize {
         match self {
             Plan::OneRow => 0,
-            Plan::Rows { types, .. } | Plan::Union { types, .. } => types.len(),
+            Plan::Rows { types, .. } | Plan::Shared { types, .. } | Plan::Union { types, .. } => {
+                types.len()
+            }
             Plan::Scan(scan) => scan.columns.len(),
             Plan::Filter { input, .. }
             | Plan::Distinct { input }
@@ -366,7 +421,11 @@ impl Plan {
     /// Calls `visit` for the expressions of this node, not of its inputs.
     pub fn for_each_expr(&self, visit: &mut dyn FnMut(&Expr)) {
         match self {
-            Plan::OneRow | Plan::Rows { .. } | Plan::Union { .. } | Plan::Distinct { .. } => {}
+            Plan::OneRow
+            | Plan::Rows { .. }
+            | Plan::Shared { .. }
+            | Plan::Union { .. }
+            | Plan::Distinct { .. } => {}
             Plan::Scan(scan) => scan.conjuncts.iter().for_each(visit),
             Plan::Filter { conjuncts: exprs, .. } | Plan::Project { exprs, .. } => {
                 exprs.iter().for_each(visit);
@@ -384,7 +443,7 @@ impl Plan {
     /// The inputs.
     pub fn inputs(&self) -> Vec<&Plan> {
         match self {
-            Plan::OneRow | Plan::Rows { .. } | Plan::Scan(_) => Vec::new(),
+            Plan::OneRow | Plan::Rows { .. } | Plan::Shared { .. } | Plan::Scan(_) => Vec::new(),
             Plan::Filter { input, .. }
             | Plan::Project { input, .. }
             | Plan::Aggregate { input, .. }
@@ -396,13 +455,28 @@ impl Plan {
         }
     }
 
+    /// The inputs, to be changed.
+    pub fn inputs_mut(&mut self) -> Vec<&mut Plan> {
+        match self {
+            Plan::OneRow | Plan::Rows { .. } | Plan::Shared { .. } | Plan::Scan(_) => Vec::new(),
+            Plan::Filter { input, .. }
+            | Plan::Project { input, .. }
+            | Plan::Aggregate { input, .. }
+            | Plan::Distinct { input }
+            | Plan::Sort { input, .. }
+            | Plan::Limit { input, .. } => vec![input],
+            Plan::Join(join) => vec![&mut join.left, &mut join.right],
+            Plan::Union { inputs, .. } => inputs.iter_mut().collect(),
+        }
+    }
+
     /// The same tree with every expression rewritten, in this node and below.
     #[must_use]
     pub fn rewrite(self, f: &Rewrite<'_>) -> Plan {
         let exprs = |exprs: Vec<Expr>| exprs.iter().map(|expr| rewrite::rewrite(expr, f)).collect();
         let below = |input: Box<Plan>| Box::new(input.rewrite(f));
         match self {
-            Plan::OneRow | Plan::Rows { .. } => self,
+            Plan::OneRow | Plan::Rows { .. } | Plan::Shared { .. } => self,
             Plan::Scan(scan) => Plan::Scan(Scan { conjuncts: exprs(scan.conjuncts), ..scan }),
             Plan::Filter { input, conjuncts } => {
                 Plan::Filter { input: below(input), conjuncts: exprs(conjuncts) }

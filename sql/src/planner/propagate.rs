@@ -31,7 +31,7 @@ pub fn propagate(plan: Plan, subqueries: &Subqueries) -> Plan {
 fn spread(plan: Plan, subqueries: &Subqueries) -> (Plan, Known) {
     let none = Known::new();
     match plan {
-        Plan::OneRow | Plan::Rows { .. } => (plan, none),
+        Plan::OneRow | Plan::Rows { .. } | Plan::Shared { .. } => (plan, none),
         Plan::Scan(scan) => {
             let mut known = none;
             for conjunct in &scan.conjuncts {

@@ -55,7 +55,7 @@ fn with_columns<'a>(
 fn keep(plan: Plan, needed: &BTreeSet<usize>, subqueries: &mut Subqueries) -> (Plan, Vec<usize>) {
     match plan {
         Plan::OneRow => (Plan::OneRow, Vec::new()),
-        Plan::Rows { .. } => {
+        Plan::Rows { .. } | Plan::Shared { .. } => {
             let all = (0..plan.width()).collect();
             (plan, all)
         }

@@ -21,7 +21,7 @@ pub fn push_conditions(plan: Plan, subqueries: &Subqueries) -> Plan {
 /// The plan with these conditions over its output added, as deep as they can stand.
 pub(super) fn push(plan: Plan, conjuncts: Vec<Expr>, subqueries: &Subqueries) -> Plan {
     match plan {
-        Plan::OneRow | Plan::Rows { .. } => filter(plan, conjuncts),
+        Plan::OneRow | Plan::Rows { .. } | Plan::Shared { .. } => filter(plan, conjuncts),
         Plan::Scan(mut scan) => {
             let (stay, go) = split(conjuncts, |expr| !subqueries_of(expr).is_empty());
             let columns = scan.columns.clone();

@@ -149,7 +149,7 @@ impl Session {
     async fn columns_of_query(&mut self, query: &Query, params: usize) -> Result<Vec<ColumnMeta>> {
         let catalog = self.instance.catalog.current().await?;
         let ctx = self.context(vec![Value::Null; params]);
-        let env = StatementContext { catalog, ctx, locking: None };
+        let env = StatementContext { catalog, ctx, locking: None, with: None };
         let numbered = sequences::without_calls(query);
         Ok(self.bind(numbered.as_ref().unwrap_or(query), &env)?.columns)
     }
@@ -264,7 +264,7 @@ impl Session {
     ) -> Result<Option<Arc<PointSelect>>> {
         let Statement::Query(query) = statement else { return Ok(None) };
         let ctx = self.context(params.to_vec());
-        let env = StatementContext { catalog: catalog.clone(), ctx, locking: None };
+        let env = StatementContext { catalog: catalog.clone(), ctx, locking: None, with: None };
         let bound = self.bind(query, &env)?;
         Ok(PointSelect::of(query, &bound, &env.ctx)?.map(Arc::new))
     }

@@ -40,7 +40,7 @@ impl Session {
         loop {
             let catalog = self.definitions().await?;
             let ctx = self.context(params.clone());
-            let mut env = StatementContext { catalog, ctx, locking: None };
+            let mut env = StatementContext { catalog, ctx, locking: None, with: None };
             let bound = self.bind_in_time(query, &mut env).await?;
             match self.enter_query(query, &bound) {
                 Ok(()) => self.check_snapshot(&bound.sources).await?,
@@ -404,7 +404,7 @@ impl Session {
         let (bound, env) = loop {
             let catalog = self.definitions().await?;
             let ctx = self.context(params.clone());
-            let env = StatementContext { catalog, ctx, locking: None };
+            let env = StatementContext { catalog, ctx, locking: None, with: None };
             let txn = match self.transaction.open() {
                 Some(open) => open.txn.clone(),
                 None => self.own_transaction(Mode::Snapshot),
@@ -550,14 +550,17 @@ impl Session {
         };
         let catalog = self.definitions().await?;
         let ctx = self.context(params);
-        let mut env = StatementContext { catalog, ctx, locking: None };
+        let mut env = StatementContext { catalog, ctx, locking: None, with: None };
         let query = match &**statement {
             Statement::Query(query) => (**query).clone(),
-            Statement::Update(update) => query_of_change(&update.tables, update.filter.as_ref())?,
+            Statement::Update(update) => {
+                query_of_change(&update.tables, update.filter.as_ref(), &update.with)?
+            }
             Statement::Delete(delete) => match &delete.target {
                 ast::DeleteTarget::Single(source) => query_of_change(
                     &[ast::TableRef::Table(source.clone())],
                     delete.filter.as_ref(),
+                    &delete.with,
                 )?,
                 ast::DeleteTarget::Multi { .. } => {
                     return Err(Error::not_supported("DELETE of several tables"));
@@ -589,7 +592,11 @@ impl Session {
 }
 
 /// The query that finds the rows of an UPDATE or DELETE.
-fn query_of_change(tables: &[ast::TableRef], filter: Option<&ast::Expr>) -> Result<ast::Query> {
+fn query_of_change(
+    tables: &[ast::TableRef],
+    filter: Option<&ast::Expr>,
+    with: &Option<ast::With>,
+) -> Result<ast::Query> {
     let select = ast::Select {
         distinct: false,
         options: ast::SelectOptions::default(),
@@ -603,7 +610,7 @@ fn query_of_change(tables: &[ast::TableRef], filter: Option<&ast::Expr>) -> Resu
         hints: String::new(),
     };
     Ok(ast::Query {
-        with: None,
+        with: with.clone(),
         body: ast::QueryBody::Select(Box::new(select)),
         order_by: Vec::new(),
         limit: None,

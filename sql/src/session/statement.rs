@@ -65,6 +65,20 @@ pub(crate) struct StatementContext {
     pub(crate) ctx: Arc<EvalContext>,
     /// How it locks the rows it changes; `None` leaves conflicts to the commit.
     pub(crate) locking: Option<Locking>,
+    /// WITH before an UPDATE or DELETE: what its expressions may name.
+    pub(crate) with: Option<ast::With>,
+}
+
+impl StatementContext {
+    /// The same for a statement behind this WITH.
+    pub(crate) fn with_named(&self, with: &Option<ast::With>) -> StatementContext {
+        StatementContext {
+            catalog: self.catalog.clone(),
+            ctx: self.ctx.clone(),
+            locking: self.locking,
+            with: with.clone(),
+        }
+    }
 }
 
 /// How a mode of reading text follows from sql_mode.

@@ -168,6 +168,9 @@ impl SessionVariables {
         if let Some(Value::UInt(bytes)) = state.values.get("group_concat_max_len") {
             ctx.group_concat_max_len = *bytes;
         }
+        if let Some(Value::UInt(rounds)) = state.values.get("cte_max_recursion_depth") {
+            ctx.cte_max_recursion_depth = *rounds;
+        }
         ctx
     }
 

@@ -89,7 +89,7 @@ impl Session {
             let ctx = self.dml_context(params.clone(), ignore);
             let catalog = self.definitions().await?;
             let locking = self.exclusive_locking();
-            let env = StatementContext { catalog, ctx, locking: Some(locking) };
+            let env = StatementContext { catalog, ctx, locking: Some(locking), with: None };
             let savepoint = txn.lock().await.savepoint();
             let result = dml::run(self, statement, &env, txn, dml::Check::Now).await;
             txn.lock().await.read_at_read_point();
@@ -181,7 +181,7 @@ impl Session {
             // Warnings, NOW() and RAND() belong to the attempt that counts.
             let ctx = self.dml_context(params.clone(), ignore);
             let catalog = self.instance.catalog.current().await?;
-            let env = StatementContext { catalog, ctx, locking };
+            let env = StatementContext { catalog, ctx, locking, with: None };
             let savepoint = txn.lock().await.savepoint();
             let check = match locking {
                 None => dml::Check::AtCommit,
