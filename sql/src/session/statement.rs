@@ -19,7 +19,7 @@ use crate::catalog::Catalog;
 use crate::context::{EvalContext, Level, Warning};
 use crate::lexer::ParseMode;
 use crate::value::Value;
-use crate::{Error, Result, parser};
+use crate::{Error, Result, ast, parser};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
