@@ -9,19 +9,21 @@
 //! filled. A table has one such job at a time; a second statement, and one that changes the table's partitions, waits up to
 //! `lock_wait_timeout`.
 //!
-//! KILL, of the statement or its connection, takes the job back. When only the connection is lost the job goes on.
+//! KILL, of the statement or its connection, takes the job back; behind the step that makes the change the statement answers that
+//! it is made. When only the connection is lost the job goes on.
 //!
 //! RENAME INDEX changes the definition alone, with the table to itself for a moment.
 //!
 //! Not here: the checks of new keys (`create_table`), changes of the sharding key, which are such jobs as well (`rekey`).
 
 use super::change::{Touched, announce, change};
-use super::{create_table, database_of, index_job, partition, placement};
+use super::{create_table, database_of, index_job, index_steps, partition, placement};
 use crate::ast::{self, KeyDefinition, TableChange};
 use crate::catalog::index_jobs::{self, IndexJob, JobOutcome, Rekey, WalkPosition, Wish};
 use crate::catalog::table_locks::WAITS_FOR_TABLE;
 use crate::catalog::{IndexDef, TableDef};
 use crate::dml::find_table;
+use crate::instance::Instance;
 use crate::session::{OkResult, Outcome, Session};
 use crate::{Error, Result};
 use base::IndexId;
@@ -297,9 +299,12 @@ async fn wait_for_own(session: &Session, id: u64) -> Result<()> {
     let ended = match until_ended(session, id, None).await {
         Err(error) if session.entry.stopped.load(Ordering::Acquire) => {
             let cancelled = cancel(session, id).await?;
-            // It was quicker.
-            let done = cancelled.filter(|job| job.outcome == JobOutcome::Done);
-            Some(done.ok_or(error)?)
+            match cancelled {
+                // It was quicker, or is past its return and ends soon: what was asked for is so.
+                Some(job) if job.outcome == JobOutcome::Done => Some(job),
+                Some(job) if is_past_return(instance, &job).await? => Some(job),
+                _ => return Err(error),
+            }
         }
         ended => ended?,
     };
@@ -315,6 +320,16 @@ async fn wait_for_own(session: &Session, id: u64) -> Result<()> {
         instance.config.client.pause(CATALOG_LEASE).await;
     }
     Ok(())
+}
+
+/// Whether a job goes on to its end whatever is wished, according to the newest definition. A wish that is stored is known to
+/// every later step.
+async fn is_past_return(instance: &Instance, job: &IndexJob) -> Result<bool> {
+    instance.renew_catalog().await?;
+    let catalog = instance.catalog.current().await?;
+    let table = catalog.table_by_id(job.table);
+    let open = job.outcome == JobOutcome::Open;
+    Ok(open && table.is_some_and(|table| index_steps::is_past_return(table, job)))
 }
 
 async fn cancel(session: &Session, id: u64) -> Result<Option<IndexJob>> {

@@ -1,7 +1,7 @@
 //! Error 1062 with the values and the key's name.
 
 use crate::Error;
-use crate::catalog::TableDef;
+use crate::catalog::{IndexDef, TableDef};
 use crate::context::EvalContext;
 use crate::table_codec;
 use crate::types::datetime::TimeZone;
@@ -41,6 +41,16 @@ pub(crate) fn error_in(table: &TableDef, index: usize, row: &[Value], zone: Time
         }
     }
     Error::duplicate_entry(entry, format!("{}.{}", table.name, index.name))
+}
+
+/// Whether an error is 1062 of an index that is being added: IGNORE leaves no row as it was for one that may never come.
+pub(crate) fn is_of_unpublished(table: &TableDef, error: &Error) -> bool {
+    let names = |index: &IndexDef| {
+        let of = Error::duplicate_entry("", format!("{}.{}", table.name, index.name));
+        let end = of.message.find(" for key").map_or("", |at| &of.message[at..]);
+        error.code == of.code && error.message.ends_with(end)
+    };
+    table.unpublished.iter().any(names)
 }
 
 /// 1062 for a key that a commit found. The values come from the statement's rows, or, when the row is

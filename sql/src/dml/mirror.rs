@@ -3,7 +3,7 @@
 //! ```text
 //!               delete only                write only
 //! new row       -                          put, with its entries
-//! changed row   removed                    put where it belongs now; only entries that differ
+//! changed row   removed                    put where it belongs now, with its entries; behind the cut-over those that differ
 //! removed row   removed                    removed
 //! ```
 //!
@@ -173,11 +173,13 @@ pub(super) async fn change(
     }
     after.put_row(txn, new, moved, ctx)?;
     for (gone, entry) in before.entries.iter().zip(&after.entries) {
-        if gone == entry {
+        // Before the cut-over the row may have moved, in the layout that is read, behind the fill: nobody else writes the
+        // entries of its copy then, so they are written whether or not they differ.
+        if gone == entry && rebuild.is_past_cut_over() {
             continue;
         }
         if gone.key == entry.key {
-            // The key stays and leads to another place: the row has moved.
+            // The key stays, and may lead to another place when the row has moved.
             txn.put(entry.key.clone(), entry.value.clone(), Expect::Any)?;
             continue;
         }

@@ -240,6 +240,10 @@ impl Store<'_> {
                 }
                 continue;
             }
+            if !self.is_public(hit.index) {
+                // Nobody shows this index yet, and it may never come: no row is changed or left out for it.
+                return Err(duplicate::error(&self.table, hit.index, &row.values, self.ctx));
+            }
             if let Some(locking) = &self.locking {
                 locking.take(txn, std::slice::from_ref(&hit.row_key), self.ctx).await?;
             }
@@ -286,6 +290,11 @@ impl Store<'_> {
         put_new(txn, &self.table, row_key, entries, &row, self.ctx)?;
         self.stored(generated);
         Ok(())
+    }
+
+    /// Whether an index is read: one that is being added is not.
+    fn is_public(&self, index: usize) -> bool {
+        index < self.table.indexes.len()
     }
 
     /// Counts a row that was inserted. LAST_INSERT_ID() is the first generated value among those.

@@ -9,7 +9,7 @@ use super::auto_increment::Numbers;
 use super::bind::{self, RowSubqueries};
 use super::row::RowMaker;
 use super::store::{self, Assignment};
-use super::{Changes, Check, Info, find_writable};
+use super::{Changes, Check, Info, duplicate, find_writable};
 use crate::access::{self, Access, ReadOptions};
 use crate::ast;
 use crate::binder::Scope;
@@ -308,7 +308,13 @@ pub(crate) async fn run(
                     let assigned = store::assigned_number(&table, &old, &new);
                     assigned.into_iter().for_each(|value| numbers.lift(value));
                 }
-                Err(error) if update.ignore && store::is_ignored(&error) => ctx.warn(error),
+                Err(error)
+                    if update.ignore
+                        && store::is_ignored(&error)
+                        && !duplicate::is_of_unpublished(&table, &error) =>
+                {
+                    ctx.warn(error);
+                }
                 Err(error) => return Err(error),
             }
             store::make_room(&mut txn, &so_far, check, ctx).await?;

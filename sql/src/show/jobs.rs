@@ -18,9 +18,11 @@ pub(super) async fn list(session: &mut Session) -> Result<Listing> {
     let jobs = index_jobs::all(&instance.config.client).await?;
     let rows = jobs.iter().rev().map(|job| {
         let error = job.error.as_ref().map(|(code, message)| format!("{code}: {message}"));
+        // The table may have another name by now.
+        let table = catalog.table_by_id(job.table).filter(|_| job.outcome == JobOutcome::Open);
         vec![
             Value::UInt(job.id),
-            text(&job.name),
+            text(table.map_or_else(|| job.name.clone(), |table| table.qualified_name())),
             text(&job.statement),
             text(state(job)),
             text(index_jobs::stage(job, &catalog)),

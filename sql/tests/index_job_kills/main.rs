@@ -43,6 +43,8 @@ const DUPLICATE: u16 = 1062;
 /// A statement whose job is cut off.
 struct Case {
     statement: &'static str,
+    /// How the table is sharded before, behind its CREATE TABLE.
+    sharded_by: &'static str,
     /// Whether two rows make it impossible.
     is_doubled: bool,
     /// What SHOW CREATE TABLE shows …
@@ -57,6 +59,7 @@ struct Case {
 fn an_index_is_added() {
     every_cut(&Case {
         statement: "CREATE INDEX by_v ON d.t (v)",
+        sharded_by: "",
         is_doubled: false,
         mark: "KEY `by_v`",
         appears: true,
@@ -68,6 +71,7 @@ fn an_index_is_added() {
 fn a_unique_index_is_added() {
     every_cut(&Case {
         statement: "CREATE UNIQUE INDEX by_v ON d.t (v)",
+        sharded_by: "",
         is_doubled: false,
         mark: "UNIQUE KEY `by_v`",
         appears: true,
@@ -79,6 +83,7 @@ fn a_unique_index_is_added() {
 fn a_unique_index_is_taken_back_for_a_duplicate() {
     every_cut(&Case {
         statement: "CREATE UNIQUE INDEX by_v ON d.t (v)",
+        sharded_by: "",
         is_doubled: true,
         mark: "UNIQUE KEY `by_v`",
         appears: true,
@@ -90,6 +95,7 @@ fn a_unique_index_is_taken_back_for_a_duplicate() {
 fn an_index_is_dropped() {
     every_cut(&Case {
         statement: "DROP INDEX by_owner ON d.t",
+        sharded_by: "",
         is_doubled: false,
         mark: "KEY `by_owner`",
         appears: false,
@@ -101,6 +107,7 @@ fn an_index_is_dropped() {
 fn a_sharding_key_is_changed() {
     every_cut(&Case {
         statement: "ALTER TABLE d.t shardkey=owner",
+        sharded_by: "",
         is_doubled: false,
         mark: "shardkey=owner",
         appears: true,
@@ -112,6 +119,19 @@ fn a_sharding_key_is_changed() {
             "cutting over",
             "dropping",
         ],
+    });
+}
+
+/// Rows move in the layout that is read, between what is filled already and what is not, and stay where they are in the other.
+#[test]
+fn a_sharding_key_that_is_updated_is_changed() {
+    every_cut(&Case {
+        statement: "ALTER TABLE d.t shardkey=v",
+        sharded_by: "shardkey=owner",
+        is_doubled: false,
+        mark: "shardkey=v",
+        appears: true,
+        stages: &["waiting for users", "write only", "filling", "cutting over", "dropping"],
     });
 }
 
@@ -142,7 +162,7 @@ async fn cut_off(case: &Case, cut: u64) -> Option<String> {
     let nodes = Nodes::new(is_silent);
     let [first, second, third] = [1, 2, 3].map(|id| nodes.add(NodeId(id), &shards, &clock));
     first.instance.bootstrap().await.expect("bootstrap");
-    let mut table = Table::make(&third, case.is_doubled).await;
+    let mut table = Table::make(&third, case).await;
 
     let mut asker = session(&first, 1);
     let sql = case.statement;
@@ -246,9 +266,9 @@ struct Table {
 }
 
 impl Table {
-    async fn make(node: &Node, is_doubled: bool) -> Table {
+    async fn make(node: &Node, case: &Case) -> Table {
         let mut rows: BTreeMap<i64, i64> = (1..=ROWS).map(|id| (id, 10 * id)).collect();
-        if is_doubled {
+        if case.is_doubled {
             rows.extend([(ROWS + 1, 77), (ROWS + 2, 77)]);
         }
         let values: Vec<String> =
@@ -256,7 +276,10 @@ impl Table {
         let mut session = session(node, 3);
         for sql in [
             "CREATE DATABASE d".to_string(),
-            "CREATE TABLE d.t (id INT PRIMARY KEY, owner INT, v INT, KEY by_owner (owner))".into(),
+            format!(
+                "CREATE TABLE d.t (id INT PRIMARY KEY, owner INT, v INT, KEY by_owner (owner)) {}",
+                case.sharded_by
+            ),
             format!("INSERT INTO d.t VALUES {}", values.join(", ")),
         ] {
             run(&mut session, &sql).await.expect("the table is made");
@@ -264,7 +287,7 @@ impl Table {
         Table { session, rows, rounds: 0 }
     }
 
-    /// One round: a row comes, one changes and moves to another owner, one may go. No two have the same `v`.
+    /// One round: a row comes, one changes and moves to another owner, one moves only, one may go. No two have the same `v`.
     async fn write(&mut self) {
         self.rounds += 1;
         let (new, old, gone) =
@@ -279,6 +302,8 @@ impl Table {
         if self.is_done(&update).await {
             self.rows.insert(old, v);
         }
+        let (moved, to) = (1 + self.rounds * 11 % ROWS, (owner + 3) % 7);
+        self.is_done(&format!("UPDATE d.t SET owner = {to} WHERE id = {moved}")).await;
         if self.is_done(&format!("DELETE FROM d.t WHERE id = {gone}")).await {
             self.rows.remove(&gone);
         }
