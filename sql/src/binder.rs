@@ -182,6 +182,8 @@ pub(crate) struct Level {
     pub grouped: Vec<usize>,
     /// Aggregates found so far; `None` where none may stand.
     pub aggregates: Option<Vec<crate::planner::plan::Aggregate>>,
+    /// Arguments of GROUPING() calls.
+    pub groupings: Vec<Vec<Expr>>,
     /// Whether the arguments of an aggregate are being bound.
     pub in_aggregate: bool,
     /// The clause that errors name.

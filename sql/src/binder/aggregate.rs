@@ -7,17 +7,34 @@ use crate::collation::CollationId;
 use crate::expr::{Expr, build};
 use crate::planner::plan::{Aggregate, AggregateFunction};
 use crate::types::{AggKind, SqlType, agg_type};
+use crate::value::Value;
 use crate::{Error, Result};
 
 /// First column position that stands for an aggregate of the query block.
 pub(crate) const AGGREGATE: usize = 1 << 42;
 
+/// First column position that stands for a GROUPING() of the query block.
+pub(crate) const GROUPING: usize = 1 << 43;
+
 /// Whether a column position stands for an aggregate.
 pub(crate) fn is_aggregate(position: usize) -> bool {
-    position >= AGGREGATE
+    (AGGREGATE..GROUPING).contains(&position)
 }
 
 impl BindContext<'_> {
+    /// GROUPING(…).
+    pub(crate) fn grouping(&mut self, args: &[ast::Expr]) -> Result<Expr> {
+        let level = self.level()?;
+        if level.in_aggregate || level.aggregates.is_none() {
+            return Err(Error::invalid_group_use());
+        }
+        let args = args.iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>>>()?;
+        let groupings = &mut self.level()?.groupings;
+        groupings.push(args);
+        let number = groupings.len() - 1;
+        Ok(column_expr(GROUPING + number, SqlType::bigint().not_null(), ""))
+    }
+
     /// COUNT, SUM, …
     pub(crate) fn aggregate(&mut self, call: &ast::Aggregate) -> Result<Expr> {
         let level = self.level()?;
@@ -55,6 +72,13 @@ impl BindContext<'_> {
             AggregateKind::Min => (AggregateFunction::Min, AggKind::Min),
             AggregateKind::Max => (AggregateFunction::Max, AggKind::Max),
             AggregateKind::GroupConcat => return self.group_concat(call, args),
+            AggregateKind::BitAnd => return self.of_bits(AggregateFunction::BitAnd, call, args),
+            AggregateKind::BitOr => return self.of_bits(AggregateFunction::BitOr, call, args),
+            AggregateKind::BitXor => return self.of_bits(AggregateFunction::BitXor, call, args),
+            AggregateKind::StdDevPop => return deviation(false, true, call, args),
+            AggregateKind::StdDevSamp => return deviation(true, true, call, args),
+            AggregateKind::VarPop => return deviation(false, false, call, args),
+            AggregateKind::VarSamp => return deviation(true, false, call, args),
             other => {
                 return Err(Error::not_supported(format!(
                     "{}(); compute it from COUNT, SUM and AVG, or in the client",
@@ -86,6 +110,26 @@ impl BindContext<'_> {
         Ok(Aggregate { function, distinct: call.distinct && !plain, args, ty })
     }
 
+    /// BIT_AND, BIT_OR, BIT_XOR: the argument becomes 64 bits as that of `|` does.
+    fn of_bits(
+        &mut self,
+        function: AggregateFunction,
+        call: &ast::Aggregate,
+        args: Vec<Expr>,
+    ) -> Result<Aggregate> {
+        let arg = only(call, args)?;
+        let zero = build::literal(Value::Int(0));
+        let bits = build::binary(ast::BinaryOp::BitOr, arg, zero, self.ctx)?;
+        if !bits.ty.is_integer() {
+            return Err(Error::not_supported(format!(
+                "{}() of a binary string: CONV or HEX its parts to numbers",
+                name_of(call.kind)
+            )));
+        }
+        let ty = SqlType::bigint().unsigned().not_null();
+        Ok(Aggregate { function, distinct: false, args: vec![bits], ty })
+    }
+
     fn group_concat(&mut self, call: &ast::Aggregate, args: Vec<Expr>) -> Result<Aggregate> {
         let ctx = self.ctx;
         let value = match args.len() {
@@ -110,6 +154,28 @@ impl BindContext<'_> {
         let separator = call.separator.clone().unwrap_or_else(|| ",".to_string());
         let function = AggregateFunction::GroupConcat { separator, descending };
         Ok(Aggregate { function, distinct: call.distinct, args, ty })
+    }
+}
+
+/// STDDEV_POP and its relatives, over doubles.
+fn deviation(
+    sample: bool,
+    root: bool,
+    call: &ast::Aggregate,
+    args: Vec<Expr>,
+) -> Result<Aggregate> {
+    let arg = only(call, args)?;
+    let arg = if arg.ty.is_floating() { arg } else { build::cast(arg, SqlType::double()) };
+    let function = AggregateFunction::Deviation { sample, root };
+    Ok(Aggregate { function, distinct: false, args: vec![arg], ty: SqlType::double() })
+}
+
+/// The argument of an aggregate that has one.
+fn only(call: &ast::Aggregate, args: Vec<Expr>) -> Result<Expr> {
+    let count = args.len();
+    match (args.into_iter().next(), count) {
+        (Some(arg), 1) => Ok(arg),
+        _ => Err(Error::wrong_parameter_count(name_of(call.kind))),
     }
 }
 

@@ -88,6 +88,14 @@ impl BindContext<'_> {
                     separator: None,
                 })
             }
+            Ast::Function { database: None, name, args }
+                if name.eq_ignore_ascii_case("any_value") =>
+            {
+                let [arg] = args.as_slice() else {
+                    return Err(Error::wrong_parameter_count("any_value"));
+                };
+                Ok(super::group::any_value(self.expr(arg)?))
+            }
             Ast::Function { database: None, name, args } => {
                 let args = self.exprs(args)?;
                 build::call(name, args, ctx)
@@ -124,7 +132,7 @@ impl BindContext<'_> {
             Ast::Window { .. } => {
                 Err(Error::not_supported("window functions; use GROUP BY or a subquery"))
             }
-            Ast::Grouping(_) => Err(Error::not_supported("GROUPING(); ROLLUP is not there either")),
+            Ast::Grouping(args) => self.grouping(args),
             Ast::MemberOf { .. } | Ast::JsonPath { .. } => {
                 Err(Error::not_supported("JSON; store the fields in columns of their own"))
             }

@@ -7,16 +7,30 @@
 //!                                       a column that the keys decide → FIRST(column)
 //! ```
 //!
+//! WITH ROLLUP makes each row count in its group and in the groups above: it is joined with the numbers 0 to n of keys that are
+//! rolled up, the last ones first, and those keys are NULL:
+//!
+//! ```text
+//! GROUP BY a, b WITH ROLLUP      row (1, 2)  ──>  (1, 2, 0)  (1, NULL, 1)  (NULL, NULL, 2)      the last column is a key, too
+//! ```
+//!
 //! A column is decided by the keys (functionally dependent, as ONLY_FULL_GROUP_BY asks) when it is a
 //! key, when WHERE or an inner join makes it equal to a constant or a decided column, or when a unique
 //! key of its table without NULLs is decided.
 
-use super::aggregate::{AGGREGATE, is_aggregate};
+use super::aggregate::{AGGREGATE, GROUPING, is_aggregate};
 use super::rewrite::same;
 use super::subquery::column_expr;
-use super::{BindContext, Scope};
-use crate::expr::{CompareOp, Expr, ExprKind};
-use crate::planner::plan::{Aggregate, AggregateFunction, JoinKind, OUTER, Plan, SUBQUERY};
+use super::{BindContext, Level, Scope};
+use crate::ast::BinaryOp;
+use crate::context::EvalContext;
+use crate::exec::subquery::literal;
+use crate::expr::{CompareOp, Expr, ExprKind, build};
+use crate::planner::plan::{
+    Aggregate, AggregateFunction, Join, JoinKind, OUTER, Plan, SUBQUERY, SortKey,
+};
+use crate::types::SqlType;
+use crate::value::Value;
 use crate::{Error, Result};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +41,10 @@ pub(crate) type NotGrouped<'a> = dyn Fn(&str) -> Option<Error> + 'a;
 /// The groups of a query block.
 pub(crate) struct Grouping {
     keys: Vec<Expr>,
+    /// WITH ROLLUP.
+    rollup: bool,
+    /// Arguments of GROUPING() calls.
+    groupings: Vec<Vec<Expr>>,
     aggregates: Vec<Aggregate>,
     /// Columns of FROM that have one value per group.
     decided: BTreeSet<usize>,
@@ -35,13 +53,54 @@ pub(crate) struct Grouping {
 impl Grouping {
     pub(crate) fn new(
         input: &Plan,
-        scope: &Scope,
         keys: Vec<Expr>,
-        aggregates: Vec<Aggregate>,
+        level: &mut Level,
+        rollup: bool,
         full: bool,
     ) -> Grouping {
+        let scope = &level.scope;
         let decided = if full { decided_columns(input, scope, &keys) } else { BTreeSet::new() };
-        Grouping { keys, aggregates, decided }
+        let aggregates = level.aggregates.take().unwrap_or_default();
+        let groupings = std::mem::take(&mut level.groupings);
+        Grouping { keys, rollup, groupings, aggregates, decided }
+    }
+
+    /// Columns of keys after grouping.
+    fn width(&self) -> usize {
+        self.keys.len() + usize::from(self.rollup)
+    }
+
+    /// Whether a key is rolled up, over a row whose column at this place says how many are.
+    fn is_rolled(&self, key: usize, place: usize, ctx: &EvalContext) -> Result<Expr> {
+        let ty = SqlType::bigint().not_null();
+        let least = literal(ty, Value::Int((self.keys.len() - key) as i64));
+        build::binary(BinaryOp::GreaterEqual, column_expr(place, ty, ""), least, ctx)
+    }
+
+    /// GROUPING(): a bit for each argument, the last one lowest.
+    fn rolled_bits(&self, args: &[Expr], ctx: &EvalContext) -> Result<Expr> {
+        let ty = SqlType::bigint().not_null();
+        let mut bits = literal(ty, Value::Int(0));
+        for (i, arg) in args.iter().enumerate() {
+            let key = self.keys.iter().position(|key| same(key, arg));
+            let key = key.ok_or_else(|| Error::grouping_of_no_key(i + 1))?;
+            let rolled = self.is_rolled(key, self.keys.len(), ctx)?;
+            let twice = build::binary(BinaryOp::Multiply, bits, literal(ty, Value::Int(2)), ctx)?;
+            bits = build::binary(BinaryOp::Add, twice, rolled, ctx)?;
+        }
+        Ok(bits)
+    }
+
+    /// The order in which ROLLUP answers: groups by their keys, each total behind what it sums up.
+    pub(crate) fn rollup_order(&self, ctx: &EvalContext) -> Result<Vec<SortKey>> {
+        let mut order = Vec::with_capacity(self.keys.len() * 2);
+        for (place, key) in self.keys.iter().enumerate() {
+            let expr = self.is_rolled(place, self.keys.len(), ctx)?;
+            order.push(SortKey { expr, descending: false });
+            let expr = column_expr(place, key.ty.with_nullable(true), "");
+            order.push(SortKey { expr, descending: false });
+        }
+        Ok(order)
     }
 
     /// The expression over the columns after grouping.
@@ -53,8 +112,11 @@ impl Grouping {
     ) -> Result<Expr> {
         if let Some(key) = self.keys.iter().position(|key| same(key, expr)) {
             let name = expr.name.as_deref().unwrap_or("").to_string();
-            return Ok(column_expr(key, expr.ty, &name));
+            let ty = expr.ty.with_nullable(expr.ty.nullable || self.rollup);
+            return Ok(column_expr(key, ty, &name));
         }
+        let any = |_: &str| None;
+        let error = if is_any_value(expr) { &any } else { error };
         let ExprKind::Column(position) = expr.kind else {
             let mut failure = None;
             let mapped = expr.map_operands(&mut |operand| {
@@ -70,7 +132,14 @@ impl Grouping {
         };
         let column = |place: usize| Expr { kind: ExprKind::Column(place), ..expr.clone() };
         if is_aggregate(position) {
-            return Ok(column(self.keys.len() + position - AGGREGATE));
+            return Ok(column(self.width() + position - AGGREGATE));
+        }
+        if position >= GROUPING {
+            if !self.rollup {
+                return Err(Error::invalid_group_use());
+            }
+            let args = self.groupings.get(position - GROUPING).cloned().unwrap_or_default();
+            return self.rolled_bits(&args, bind.ctx);
         }
         if (SUBQUERY..OUTER).contains(&position) {
             let number = self.move_subquery(position - SUBQUERY, bind, error)?;
@@ -97,7 +166,7 @@ impl Grouping {
             });
             self.aggregates.len() - 1
         });
-        Ok(column(self.keys.len() + place))
+        Ok(column(self.width() + place))
     }
 
     /// The same subquery with its outer values taken behind the grouping, as a new one.
@@ -114,9 +183,40 @@ impl Grouping {
     }
 
     /// The grouping of a plan's rows. Call it after all expressions have passed [`Self::after`].
-    pub(crate) fn plan(self, input: Plan) -> Plan {
-        Plan::Aggregate { input: Box::new(input), keys: self.keys, aggregates: self.aggregates }
+    pub(crate) fn plan(self, input: Plan, ctx: &EvalContext) -> Result<Plan> {
+        if !self.rollup {
+            let (keys, aggregates) = (self.keys, self.aggregates);
+            return Ok(Plan::Aggregate { input: Box::new(input), keys, aggregates });
+        }
+        let place = input.width();
+        let ty = SqlType::bigint().not_null();
+        let mut keys = Vec::with_capacity(self.width());
+        for (i, key) in self.keys.iter().enumerate() {
+            let rolled = self.is_rolled(i, place, ctx)?;
+            keys.push(build::case(None, vec![(rolled, build::null())], Some(key.clone()), ctx)?);
+        }
+        keys.push(column_expr(place, ty, ""));
+        let rows = (0..=self.keys.len() as i64).map(|rolled| vec![Value::Int(rolled)]).collect();
+        let levels =
+            Plan::Rows { name: "rollup".to_string(), types: vec![ty], rows: Arc::new(rows) };
+        let input = Plan::Join(Box::new(Join {
+            left: input,
+            right: levels,
+            kind: JoinKind::Inner,
+            on: Vec::new(),
+            straight: true,
+        }));
+        Ok(Plan::Aggregate { input: Box::new(input), keys, aggregates: self.aggregates })
     }
+}
+
+/// ANY_VALUE(): the value itself, in a wrapping that lets columns in it have any value of their group.
+pub(crate) fn any_value(expr: Expr) -> Expr {
+    Expr { kind: ExprKind::Coalesce(Arc::from([expr.clone()])), name: None, ..expr }
+}
+
+fn is_any_value(expr: &Expr) -> bool {
+    matches!(&expr.kind, ExprKind::Coalesce(args) if args.len() == 1)
 }
 
 fn decided_columns(input: &Plan, scope: &Scope, keys: &[Expr]) -> BTreeSet<usize> {

@@ -118,9 +118,6 @@ impl BindContext<'_> {
 
 /// 1235 for clauses that have no stage yet.
 fn refuse_unsupported(select: &ast::Select) -> Result<()> {
-    if select.rollup {
-        return Err(Error::not_supported("GROUP BY … WITH ROLLUP; add the totals with UNION ALL"));
-    }
     if !select.windows.is_empty() {
         return Err(Error::not_supported("window functions; use GROUP BY or a subquery"));
     }

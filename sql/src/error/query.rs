@@ -37,6 +37,8 @@ errors! {
     group_concat_cut(row) = 1260, "HY000", "Row {row} was cut by GROUP_CONCAT()";
     /// Sides of UNION with different widths.
     union_width() = 1222, "21000", "The used SELECT statements have a different number of columns";
+    /// GROUPING() of something that GROUP BY does not name.
+    grouping_of_no_key(place) = 3602, "HY000", "Argument #{place} of GROUPING function is not in GROUP BY";
     /// A query of WITH RECURSIVE that reads itself and is no UNION.
     recursive_without_union(name) = 3573, "HY000", "Recursive Common Table Expression '{name}' should contain a UNION";
     /// A query of WITH RECURSIVE whose first part reads itself, or one after which another one does not.

@@ -4,6 +4,7 @@
 //! COUNT  i64                    SUM, AVG of integers and decimals  i256 at the argument's scale, count
 //! MIN, MAX, FIRST  one value    SUM, AVG of doubles                f64, count
 //! DISTINCT  a set of comparison keys with their values, folded when the group ends
+//! BIT_AND, BIT_OR, BIT_XOR  64 bits     STDDEV, VARIANCE  count, mean, squares (Welford; Chan for merging)
 //! GROUP_CONCAT  pieces with their sort keys
 //! ```
 //!
@@ -96,6 +97,10 @@ impl AggregateUDFImpl for Function {
             AggregateFunction::Min => "mysql_min",
             AggregateFunction::Max => "mysql_max",
             AggregateFunction::First => "mysql_first",
+            AggregateFunction::BitAnd => "mysql_bit_and",
+            AggregateFunction::BitOr => "mysql_bit_or",
+            AggregateFunction::BitXor => "mysql_bit_xor",
+            AggregateFunction::Deviation { .. } => "mysql_deviation",
             AggregateFunction::GroupConcat { .. } => "mysql_group_concat",
         }
     }

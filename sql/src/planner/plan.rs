@@ -349,6 +349,19 @@ pub enum AggregateFunction {
     Max,
     /// The value of the group's first row: a column that the grouping decides.
     First,
+    /// The bits that all values have; all bits without a value.
+    BitAnd,
+    /// The bits that any value has.
+    BitOr,
+    /// The bits that an odd number of values have.
+    BitXor,
+    /// How far values lie from their mean.
+    Deviation {
+        /// Of a sample: NULL of one value, and divided by one less.
+        sample: bool,
+        /// The standard deviation; else its square, the variance.
+        root: bool,
+    },
     /// Values as text, one after the other.
     GroupConcat {
         /// Text between two values.

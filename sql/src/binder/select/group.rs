@@ -42,16 +42,19 @@ impl BindContext<'_> {
         &mut self,
         plan: Plan,
         select: &ast::Select,
-        level: Level,
+        mut level: Level,
         keys: Vec<Expr>,
         results: &mut Results,
     ) -> Result<Plan> {
-        let aggregates = level.aggregates.unwrap_or_default();
-        if keys.is_empty() && aggregates.is_empty() {
-            return Ok(plan);
+        let aggregated = level.aggregates.as_ref().is_some_and(|found| !found.is_empty());
+        if keys.is_empty() && !aggregated {
+            return match level.groupings.is_empty() {
+                true => Ok(plan),
+                false => Err(Error::invalid_group_use()),
+            };
         }
         let full = self.ctx.sql_mode.contains(SqlMode::ONLY_FULL_GROUP_BY);
-        let mut grouping = Grouping::new(&plan, &level.scope, keys, aggregates, full);
+        let mut grouping = Grouping::new(&plan, keys, &mut level, select.rollup, full);
         for (i, item) in results.items.iter_mut().enumerate() {
             let column = |name: &str| grouping_error(full, !grouping_keys(select), i + 1, name);
             item.expr = grouping.after(&item.expr, self, &column)?;
@@ -67,7 +70,15 @@ impl BindContext<'_> {
             let column = |name: &str| order_error(full, i + 1, name);
             key.expr = grouping.after(&key.expr, self, &column)?;
         }
-        Ok(grouping.plan(plan))
+        let order = match select.rollup && results.order.is_empty() {
+            true => grouping.rollup_order(self.ctx)?,
+            false => Vec::new(),
+        };
+        let plan = grouping.plan(plan, self.ctx)?;
+        Ok(match order.is_empty() {
+            true => plan,
+            false => Plan::Sort { input: Box::new(plan), keys: order },
+        })
     }
 }
 

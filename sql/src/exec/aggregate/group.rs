@@ -24,6 +24,11 @@ pub(super) enum Group {
     Value(Option<Value>, Pick),
     /// DISTINCT: arguments by their key.
     Distinct(BTreeMap<Vec<u8>, Vec<Value>>),
+    /// BIT_AND, BIT_OR, BIT_XOR.
+    Bits(u64),
+    /// STDDEV, VARIANCE: how many, their mean, and the sum of squares of their distances to it (Welford, "Note on a
+    /// method for calculating corrected sums of squares and products", Technometrics 1962).
+    Moments { count: u64, mean: f64, squares: f64 },
     /// GROUP_CONCAT: values with their sort keys.
     Pieces(Vec<Vec<Value>>),
 }
@@ -61,6 +66,11 @@ impl Group {
             AggregateFunction::Min => Group::Value(None, Pick::Smallest),
             AggregateFunction::Max => Group::Value(None, Pick::Largest),
             AggregateFunction::First => Group::Value(None, Pick::First),
+            AggregateFunction::BitAnd => Group::Bits(u64::MAX),
+            AggregateFunction::BitOr | AggregateFunction::BitXor => Group::Bits(0),
+            AggregateFunction::Deviation { .. } => {
+                Group::Moments { count: 0, mean: 0.0, squares: 0.0 }
+            }
             AggregateFunction::GroupConcat { .. } => Group::Pieces(Vec::new()),
         }
     }
@@ -162,6 +172,23 @@ impl Group {
                     }
                 }
             }
+            Group::Bits(bits) => {
+                let value = row[0].as_integer();
+                let value = value.ok_or_else(|| Error::internal("bits of no integer"))?;
+                // A negative number has the bits of its 64-bit form.
+                *bits = join_bits(*bits, value as u64, &spec.function);
+                Ok(0)
+            }
+            Group::Moments { count, mean, squares } => {
+                let Value::Double(value) = row[0] else {
+                    return Err(Error::internal("a deviation of no double"));
+                };
+                *count += 1;
+                let distance = value - *mean;
+                *mean += distance / *count as f64;
+                *squares += distance * (value - *mean);
+                Ok(0)
+            }
             Group::Pieces(pieces) => {
                 pieces.push(row.to_vec());
                 Ok(row.iter().map(Value::heap_bytes).sum::<usize>() + size_of::<Vec<Value>>())
@@ -219,6 +246,23 @@ impl Group {
                 }
                 return Ok(bytes);
             }
+            (Group::Bits(bits), Group::Bits(more)) => {
+                *bits = join_bits(*bits, more, &spec.function);
+            }
+            (
+                Group::Moments { count, mean, squares },
+                Group::Moments { count: more, mean: other_mean, squares: other_squares },
+            ) => {
+                // Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
+                let total = *count + more;
+                if more > 0 {
+                    let distance = other_mean - *mean;
+                    let share = more as f64 / total as f64;
+                    *squares += other_squares + distance * distance * *count as f64 * share;
+                    *mean += distance * share;
+                    *count = total;
+                }
+            }
             (Group::Pieces(pieces), Group::Pieces(more)) => {
                 let bytes = more.iter().flatten().map(Value::heap_bytes).sum();
                 pieces.extend(more);
@@ -261,6 +305,22 @@ impl Group {
                 }
             }
             Group::Value(value, _) => Ok(value.unwrap_or_default()),
+            Group::Bits(bits) => Ok(Value::UInt(bits)),
+            Group::Moments { count, squares, .. } => {
+                let AggregateFunction::Deviation { sample, root } = spec.function else {
+                    return Err(Error::internal("a deviation of another aggregate"));
+                };
+                let count = count.saturating_sub(u64::from(sample));
+                if count == 0 {
+                    return Ok(Value::Null);
+                }
+                let variance = squares / count as f64;
+                let value = if root { variance.sqrt() } else { variance };
+                match value.is_finite() {
+                    true => Ok(Value::Double(value)),
+                    false => Err(Error::value_out_of_range("DOUBLE", "deviation")),
+                }
+            }
             Group::Distinct(seen) if spec.function == AggregateFunction::Count => {
                 Ok(Value::Int(i64::try_from(seen.len()).unwrap_or(i64::MAX)))
             }
@@ -273,6 +333,14 @@ impl Group {
             }
             Group::Pieces(pieces) => Ok(concatenate(pieces, spec)),
         }
+    }
+}
+
+fn join_bits(a: u64, b: u64, function: &AggregateFunction) -> u64 {
+    match function {
+        AggregateFunction::BitAnd => a & b,
+        AggregateFunction::BitXor => a ^ b,
+        _ => a | b,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Count     i64        Exact  i256 │ i128 │ u64      Double  f64 │ u64
-//! Value     0, or 1 │ value
+//! Value     0, or 1 │ value                        Bits    u64
+//! Moments   u64 │ f64 │ f64
 //! Distinct  u32 │ (key, values)…      Pieces  u32 │ values…
 //! values    u32 │ value…              value   tag │ bytes
 //! ```
@@ -42,6 +43,12 @@ impl Group {
                     put_row(&mut out, row);
                 }
             }
+            Group::Bits(bits) => out.extend(bits.to_le_bytes()),
+            Group::Moments { count, mean, squares } => {
+                out.extend(count.to_le_bytes());
+                out.extend(mean.to_le_bytes());
+                out.extend(squares.to_le_bytes());
+            }
             Group::Pieces(pieces) => {
                 put_length(&mut out, pieces.len());
                 pieces.iter().for_each(|row| put_row(&mut out, row));
@@ -75,6 +82,12 @@ impl Group {
                     let key = input.bytes()?.to_vec();
                     seen.insert(key, input.row()?);
                 }
+            }
+            Group::Bits(bits) => *bits = u64::from_le_bytes(input.array()?),
+            Group::Moments { count, mean, squares } => {
+                *count = u64::from_le_bytes(input.array()?);
+                *mean = f64::from_le_bytes(input.array()?);
+                *squares = f64::from_le_bytes(input.array()?);
             }
             Group::Pieces(pieces) => {
                 for _ in 0..input.length()? {
@@ -238,6 +251,22 @@ mod tests {
         let texts = [Value::text("b"), Value::text("A")];
         let min = spec(AggregateFunction::Min, false, text, text);
         assert_eq!(total(&min, &texts, &[Value::text("a")]), Value::text("A"));
+        let double = SqlType::double();
+        let deviation = |sample, root| {
+            spec(AggregateFunction::Deviation { sample, root }, false, double, double)
+        };
+        let (c, d) = ([2.0, 4.0].map(Value::Double), [4.0, 6.0].map(Value::Double));
+        assert_eq!(total(&deviation(false, false), &c, &d), Value::Double(2.0));
+        assert_eq!(total(&deviation(false, true), &c, &[]), Value::Double(1.0));
+        assert_eq!(total(&deviation(true, false), &c, &[]), Value::Double(2.0));
+        assert_eq!(total(&deviation(true, true), &c[..1], &[]), Value::Null);
+        assert_eq!(total(&deviation(false, true), &[], &[Value::Null]), Value::Null);
+        let unsigned = SqlType::bigint().unsigned();
+        let bits = |function| spec(function, false, unsigned, unsigned);
+        assert_eq!(total(&bits(AggregateFunction::BitAnd), &a, &b), Value::UInt(3));
+        assert_eq!(total(&bits(AggregateFunction::BitOr), &a, &[]), Value::UInt(u64::MAX));
+        assert_eq!(total(&bits(AggregateFunction::BitXor), &b, &b), Value::UInt(0));
+        assert_eq!(total(&bits(AggregateFunction::BitAnd), &[], &[]), Value::UInt(u64::MAX));
         let first = spec(AggregateFunction::First, false, text, text);
         assert_eq!(total(&first, &texts, &[]), Value::text("b"));
         let function =
