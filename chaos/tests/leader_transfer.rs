@@ -48,6 +48,17 @@ fn leaders_move_by_command_under_writes_and_refusals_say_why() {
             move_to(&cluster, shard, to);
         }
     }
+    // All shards were moved to node 1 last, or given back: they are spread over the nodes again.
+    let mut told = String::new();
+    let spread = (0..TRIES_MAX).any(|_| {
+        let (code, out, why) = cluster.precinct(1, &["shard", "scatter", "-o", "json"]);
+        told = format!("exit code {code}: {why}");
+        std::thread::sleep(TRY_PAUSE);
+        code == 0 && out.contains("leader")
+    });
+    assert!(spread, "{told}");
+    let (code, _, why) = cluster.precinct(1, &["shard", "scatter", "--table", "t.nothing"]);
+    assert!(code != 0 && why.contains("1146"), "{code}: {why}");
     cluster.kill(3);
     refused(&cluster, "1", "3", "node 3 does not answer");
     cluster.restart(3);
