@@ -27,6 +27,7 @@ pub mod rewrite;
 pub mod scope;
 pub mod select;
 pub mod subquery;
+pub(crate) mod window;
 mod with;
 
 use crate::ast;
@@ -184,6 +185,12 @@ pub(crate) struct Level {
     pub aggregates: Option<Vec<crate::planner::plan::Aggregate>>,
     /// Arguments of GROUPING() calls.
     pub groupings: Vec<Vec<Expr>>,
+    /// Window functions found so far; `None` where none may stand.
+    pub windows: Option<Vec<window::Windowed>>,
+    /// The WINDOW clause.
+    pub named_windows: Vec<(String, ast::WindowSpec)>,
+    /// Whether a window function is being bound.
+    pub in_window: bool,
     /// Whether the arguments of an aggregate are being bound.
     pub in_aggregate: bool,
     /// The clause that errors name.

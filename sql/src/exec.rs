@@ -3,7 +3,7 @@
 //! ```text
 //! BoundQuery ─ subqueries that run once ─ planner::optimise ─ build ─> ExecutionPlan ─> pages of rows
 //!                                                               │
-//!   ours: TableScan, Lookup, Local, Apply, Chain, Rows          └ DataFusion's: Filter, Projection, joins,
+//!   ours: TableScan, Lookup, Local, Apply, Chain, Window, Rows  └ DataFusion's: Filter, Projection, joins,
 //!                                                                 Aggregate, Sort, Limit, Union
 //! ```
 //!
@@ -33,6 +33,7 @@ pub mod scan;
 mod shared;
 mod spill;
 pub mod subquery;
+pub mod window;
 
 use crate::binder::BoundQuery;
 use crate::context::EvalContext;

@@ -102,6 +102,7 @@ fn chain_of<'p>(plan: &'p Plan, chain: &mut Vec<&'p Plan>) -> &'p Plan {
         Plan::Filter { input, .. }
         | Plan::Project { input, .. }
         | Plan::Aggregate { input, .. }
+        | Plan::Window { input, .. }
         | Plan::Distinct { input }
         | Plan::Sort { input, .. }
         | Plan::Limit { input, .. } => {
@@ -118,6 +119,7 @@ fn replace(plan: &mut Plan, depth: usize, rows: Plan) {
         Plan::Filter { input, .. }
         | Plan::Project { input, .. }
         | Plan::Aggregate { input, .. }
+        | Plan::Window { input, .. }
         | Plan::Distinct { input }
         | Plan::Sort { input, .. }
         | Plan::Limit { input, .. } => replace(input, depth - 1, rows),

@@ -21,6 +21,11 @@ pub(crate) fn is_aggregate(position: usize) -> bool {
     (AGGREGATE..GROUPING).contains(&position)
 }
 
+/// Whether a column position stands for a GROUPING().
+pub(crate) fn is_grouping(position: usize) -> bool {
+    (GROUPING..super::window::WINDOW).contains(&position)
+}
+
 impl BindContext<'_> {
     /// GROUPING(…).
     pub(crate) fn grouping(&mut self, args: &[ast::Expr]) -> Result<Expr> {
@@ -62,7 +67,8 @@ impl BindContext<'_> {
         Ok(column_expr(AGGREGATE + number, aggregate.ty, ""))
     }
 
-    fn aggregate_call(&mut self, call: &ast::Aggregate) -> Result<Aggregate> {
+    /// The same without its place in the query block.
+    pub(super) fn aggregate_call(&mut self, call: &ast::Aggregate) -> Result<Aggregate> {
         let mut args = call.args.iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>>>()?;
         let increment = self.ctx.div_precision_increment;
         let (function, kind) = match call.kind {

@@ -129,9 +129,7 @@ impl BindContext<'_> {
             )),
             Ast::Values(name) => self.resolve(name),
             Ast::Sequence { .. } => build::call("nextval", Vec::new(), self.ctx),
-            Ast::Window { .. } => {
-                Err(Error::not_supported("window functions; use GROUP BY or a subquery"))
-            }
+            Ast::Window { function, over } => self.windowed(function, over),
             Ast::Grouping(args) => self.grouping(args),
             Ast::MemberOf { .. } | Ast::JsonPath { .. } => {
                 Err(Error::not_supported("JSON; store the fields in columns of their own"))

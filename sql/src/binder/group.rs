@@ -18,7 +18,7 @@
 //! key, when WHERE or an inner join makes it equal to a constant or a decided column, or when a unique
 //! key of its table without NULLs is decided.
 
-use super::aggregate::{AGGREGATE, GROUPING, is_aggregate};
+use super::aggregate::{AGGREGATE, GROUPING, is_aggregate, is_grouping};
 use super::rewrite::same;
 use super::subquery::column_expr;
 use super::{BindContext, Level, Scope};
@@ -134,7 +134,7 @@ impl Grouping {
         if is_aggregate(position) {
             return Ok(column(self.width() + position - AGGREGATE));
         }
-        if position >= GROUPING {
+        if is_grouping(position) {
             if !self.rollup {
                 return Err(Error::invalid_group_use());
             }

@@ -1,8 +1,7 @@
 //! One SELECT: its clauses in the order in which they mean something.
 //!
 //! ```text
-//! FROM ─ WHERE ─ [groups ─ HAVING] ─ output: select list (+ hidden sort keys) ─ [DISTINCT] ─ ORDER BY ─ LIMIT
-//!                                 └ windows belong here: refused
+//! FROM ─ WHERE ─ [groups ─ HAVING] ─ [windows] ─ output: select list (+ hidden sort keys) ─ [DISTINCT] ─ ORDER BY ─ LIMIT
 //! ```
 //!
 //! All clauses are bound over the columns of FROM first (`Clauses`). A stage that makes other rows, as groups are, maps the
@@ -17,6 +16,7 @@ mod group;
 mod list;
 mod output;
 
+use super::window::{self, Windowed};
 use super::{BindContext, BoundColumn, Level};
 use crate::ast::{self, OrderItem};
 use crate::expr::{Expr, ExprKind};
@@ -50,6 +50,7 @@ struct Results {
     items: Vec<Item>,
     having: Vec<Expr>,
     order: Vec<SortKey>,
+    windows: Vec<Windowed>,
 }
 
 impl BindContext<'_> {
@@ -60,15 +61,23 @@ impl BindContext<'_> {
         order_by: &[OrderItem],
         limit: Option<&ast::Limit>,
     ) -> Result<(Plan, Vec<BoundColumn>)> {
-        refuse_unsupported(select)?;
+        window::check_names(&select.windows)?;
         let source = self.bind_from(&select.from, select.options.straight_join)?;
         let level = Level { scope: source.scope, ..Level::default() };
         let (clauses, level) = self.in_level(level, |bind| bind.clauses(select, order_by))?;
         let Clauses { filter, keys, mut results } = clauses;
         let plan = filtered(source.plan, filter);
         let plan = self.group_stage(plan, select, level, keys, &mut results)?;
-        let Results { items, having, order } = results;
-        let plan = filtered(plan, having);
+        let Results { mut items, having, mut order, windows } = results;
+        let mut plan = filtered(plan, having);
+        if !windows.is_empty() {
+            let (windowed, columns) = self.window_stage(plan, windows)?;
+            plan = windowed;
+            let exprs = items.iter_mut().map(|item| &mut item.expr);
+            for expr in exprs.chain(order.iter_mut().map(|key| &mut key.expr)) {
+                *expr = window::with_results(expr, &columns);
+            }
+        }
         let plan = self.output(plan, select.distinct, &items, order, limit)?;
         let columns = items
             .into_iter()
@@ -91,8 +100,13 @@ impl BindContext<'_> {
             filter = self.expr(condition)?.conjuncts();
         }
         self.level()?.clause = "field list";
-        self.level()?.aggregates = Some(Vec::new());
+        let level = self.level()?;
+        level.aggregates = Some(Vec::new());
+        level.windows = Some(Vec::new());
+        level.named_windows = select.windows.clone();
         let items = self.select_list(select)?;
+        // GROUP BY and HAVING come before windows.
+        let windows = self.level()?.take_windows();
         let aliases = items.iter().map(|item| (item.name.clone(), item.expr.clone())).collect();
         self.level()?.aliases = aliases;
         let keys = self.group_by(&select.group_by, &items)?;
@@ -110,18 +124,18 @@ impl BindContext<'_> {
             having = self.expr(condition)?.conjuncts();
             self.level()?.aliases_first = false;
         }
+        if let Some(item) = items.iter().find(|item| {
+            let named = |expr: &Expr| window::has_window(expr);
+            window::has_window(&item.expr) && keys.iter().chain(&having).any(named)
+        }) {
+            return Err(Error::window_alias_misplaced(&item.name));
+        }
+        self.level()?.windows = Some(windows);
         self.level()?.clause = "order clause";
         let order = self.order_by(order_by, &items)?;
-        Ok(Clauses { filter, keys, results: Results { items, having, order } })
+        let windows = self.level()?.take_windows();
+        Ok(Clauses { filter, keys, results: Results { items, having, order, windows } })
     }
-}
-
-/// 1235 for clauses that have no stage yet.
-fn refuse_unsupported(select: &ast::Select) -> Result<()> {
-    if !select.windows.is_empty() {
-        return Err(Error::not_supported("window functions; use GROUP BY or a subquery"));
-    }
-    Ok(())
 }
 
 /// The rows for which all conjuncts are true.

@@ -37,6 +37,38 @@ errors! {
     group_concat_cut(row) = 1260, "HY000", "Row {row} was cut by GROUP_CONCAT()";
     /// Sides of UNION with different widths.
     union_width() = 1222, "21000", "The used SELECT statements have a different number of columns";
+    /// A window that the WINDOW clause does not have.
+    no_such_window(name) = 3579, "HY000", "Window name '{name}' is not defined.";
+    /// Windows that extend each other.
+    circular_windows() = 3580, "HY000", "There is a circularity in the window dependency graph.";
+    /// PARTITION BY in a window that extends another one.
+    window_partitions_again() = 3581, "HY000", "A window which depends on another cannot define partitioning.";
+    /// A window that extends one with a frame.
+    window_inherits_frame(name) = 3582, "HY000", "Window '{name}' has a frame definition, so cannot be referenced by another window.";
+    /// ORDER BY in a window that extends one with ORDER BY.
+    window_orders_again(name, base) = 3583, "HY000", "Window '{name}' cannot inherit '{base}' since both contain an ORDER BY clause.";
+    /// A frame that begins at the partition's end.
+    window_frame_start(name) = 3584, "HY000", "Window '{name}': frame start cannot be UNBOUNDED FOLLOWING.";
+    /// A frame that ends before it begins.
+    window_frame_end(name) = 3585, "HY000", "Window '{name}': frame end cannot be UNBOUNDED PRECEDING.";
+    /// A distance in a frame that is none.
+    window_frame_value(name) = 3586, "HY000", "Window '{name}': frame start or end is negative, NULL or of non-integral type";
+    /// The same, found when it is known.
+    frame_distance() = 3586, "HY000", "Window '<unnamed window>': frame start or end is negative, NULL or of non-integral type";
+    /// RANGE with distances over what has none.
+    window_range_order(name) = 3587, "HY000", "Window '{name}' with RANGE N PRECEDING/FOLLOWING frame requires exactly one ORDER BY expression, of numeric or temporal type";
+    /// A number as distance of dates.
+    window_needs_interval(name) = 3588, "HY000", "Window '{name}' with RANGE frame has ORDER BY expression of datetime type. Only INTERVAL bound value allowed.";
+    /// INTERVAL as distance of numbers.
+    window_needs_number(name) = 3589, "HY000", "Window '{name}' with RANGE frame has ORDER BY expression of numeric type, INTERVAL bound value not allowed.";
+    /// A distance that is not the same for all rows.
+    window_bound_not_constant(name) = 3590, "HY000", "Window '{name}' has a non-constant frame bound.";
+    /// A name that the WINDOW clause has twice.
+    duplicate_window(name) = 3591, "HY000", "Window '{name}' is defined twice.";
+    /// A window function where none may stand.
+    window_function_misplaced(name) = 3593, "HY000", "You cannot use the window function '{name}' in this context.'";
+    /// An alias of one where none may stand.
+    window_alias_misplaced(name) = 3594, "HY000", "You cannot use the alias '{name}' of an expression containing a window function in this context.'";
     /// GROUPING() of something that GROUP BY does not name.
     grouping_of_no_key(place) = 3602, "HY000", "Argument #{place} of GROUPING function is not in GROUP BY";
     /// A query of WITH RECURSIVE that reads itself and is no UNION.

@@ -141,6 +141,36 @@ impl AggregateUDFImpl for Function {
     }
 }
 
+/// An aggregate that tells its value as rows come: that of a window's frame.
+pub(super) struct Running {
+    spec: Spec,
+    group: Group,
+}
+
+impl Running {
+    /// An aggregate of arguments with these types.
+    pub(super) fn new(
+        function: AggregateFunction,
+        args: Vec<SqlType>,
+        ty: SqlType,
+        ctx: &Arc<EvalContext>,
+    ) -> Running {
+        let spec = Spec { function, distinct: false, args, ty, ctx: ctx.clone() };
+        let group = Group::new(&spec);
+        Running { spec, group }
+    }
+
+    /// A row more; COUNT(*) has no arguments.
+    pub(super) fn add(&mut self, args: &[Value]) -> Result<()> {
+        self.group.add_row(args, &self.spec).map(drop)
+    }
+
+    /// The value so far.
+    pub(super) fn value(&self) -> Result<Value> {
+        self.group.clone().finish(&self.spec)
+    }
+}
+
 /// The states of all groups.
 #[derive(Debug)]
 struct Groups {

@@ -16,6 +16,7 @@ mod subquery;
 use super::chain::ChainExec;
 use super::expression::{condition, value};
 use super::scan::{RowsExec, TableScanExec};
+use super::window::WindowExec;
 use super::{Environment, error};
 use crate::binder::subquery::column_expr;
 use crate::expr::Expr;
@@ -125,6 +126,12 @@ impl Builder<'_> {
                 let keys: Vec<Expr> =
                     types.iter().enumerate().map(|(i, ty)| column_expr(i, *ty, "")).collect();
                 self.aggregate(operator, input, &keys, &[]).map(Built::from)
+            }
+            Plan::Window { input, window } => {
+                let types = input.types();
+                let operator = self.plan(input, &none)?.operator;
+                let window = WindowExec::new(operator, types, window, self.environment)?;
+                Ok(Built::from(Arc::new(window) as Operator))
             }
             Plan::Sort { input, keys } => self.sort(input, keys, wish.limit).map(Built::from),
             Plan::Limit { input, offset, count } => {

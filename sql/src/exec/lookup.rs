@@ -101,6 +101,7 @@ pub fn is_small(plan: &Plan, environment: &Environment) -> Result<bool> {
         Plan::Filter { input, .. }
         | Plan::Project { input, .. }
         | Plan::Sort { input, .. }
+        | Plan::Window { input, .. }
         | Plan::Distinct { input } => is_small(input, environment)?,
         Plan::Join(join) => is_small(&join.left, environment)?,
         Plan::Rows { .. } | Plan::Shared { .. } | Plan::Aggregate { .. } | Plan::Union { .. } => {

@@ -61,7 +61,13 @@ pub(super) async fn run(
 ) -> Result<RowSource> {
     let ctx = &env.ctx;
     let lowest = chain.iter().rposition(|node| {
-        matches!(node, Plan::Aggregate { .. } | Plan::Distinct { .. } | Plan::Limit { .. })
+        matches!(
+            node,
+            Plan::Aggregate { .. }
+                | Plan::Distinct { .. }
+                | Plan::Window { .. }
+                | Plan::Limit { .. }
+        )
     });
     let depth = lowest.map_or(0, |at| at + 1);
     let above = lowest.map(|at| chain[at]);
@@ -230,6 +236,7 @@ fn carry(
         | Plan::Shared { .. }
         | Plan::Aggregate { .. }
         | Plan::Distinct { .. }
+        | Plan::Window { .. }
         | Plan::Limit { .. }
         | Plan::Union { .. } => {
             let mut tables = Vec::new();

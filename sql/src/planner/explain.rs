@@ -261,6 +261,10 @@ impl Table<'_> {
                 add(extra, "Using temporary");
                 self.block(input, id, select_type, extra, numbers)?;
             }
+            Plan::Window { input, .. } => {
+                add(extra, "Using temporary");
+                self.block(input, id, select_type, extra, numbers)?;
+            }
             Plan::Limit { input, .. } => {
                 self.limited = true;
                 self.block(input, id, select_type, extra, numbers)?;
@@ -575,6 +579,11 @@ impl Tree<'_> {
                 self.line(depth, &format!("Aggregate{by}: {}", functions.join(", ")));
             }
             Plan::Distinct { .. } => self.line(depth, "Distinct"),
+            Plan::Window { window, .. } => {
+                let calls: Vec<String> =
+                    window.calls.iter().map(|call| format!("{:?}", call.function)).collect();
+                self.line(depth, &format!("Window: {}", calls.join(", ")));
+            }
             Plan::Sort { input, keys } => {
                 let ctx = &self.environment.ctx;
                 let sorted = is_sorted(input, keys, self.limited, &known_conjuncts, ctx)?;

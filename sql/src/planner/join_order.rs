@@ -40,6 +40,9 @@ pub fn order_joins(plan: Plan, subqueries: &mut Subqueries, ctx: &EvalContext) -
         Plan::Distinct { input } => {
             Plan::Distinct { input: Box::new(order_joins(*input, subqueries, ctx)?) }
         }
+        Plan::Window { input, window } => {
+            Plan::Window { input: Box::new(order_joins(*input, subqueries, ctx)?), window }
+        }
         Plan::Sort { input, keys } => {
             Plan::Sort { input: Box::new(order_joins(*input, subqueries, ctx)?), keys }
         }

@@ -117,6 +117,7 @@ fn is_broadcast(plan: &Plan) -> bool {
         | Plan::Shared { .. }
         | Plan::Aggregate { .. }
         | Plan::Distinct { .. }
+        | Plan::Window { .. }
         | Plan::Sort { .. }
         | Plan::Limit { .. }
         | Plan::Union { .. } => false,

@@ -249,6 +249,13 @@ pub enum Plan {
         /// Where rows come from.
         input: Box<Plan>,
     },
+    /// Rows in the order of their partitions, with a column more for each window function.
+    Window {
+        /// Where rows come from: ordered by partition, then by the window's order.
+        input: Box<Plan>,
+        /// What is computed.
+        window: Window,
+    },
     /// Ordered rows.
     Sort {
         /// Where rows come from.
@@ -371,6 +378,114 @@ pub enum AggregateFunction {
     },
 }
 
+/// Window functions over one way of dividing and ordering rows. All it reads are columns of the input.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// Rows with equal values here are one partition.
+    pub partition: Vec<usize>,
+    /// Rows of a partition with equal values here are peers.
+    pub order: Vec<usize>,
+    /// The functions.
+    pub calls: Vec<WindowCall>,
+}
+
+/// A window function.
+#[derive(Clone, Debug)]
+pub struct WindowCall {
+    /// What is computed.
+    pub function: WindowFunction,
+    /// Columns of the arguments.
+    pub args: Vec<usize>,
+    /// The rows that it looks at.
+    pub frame: Frame,
+    /// Type of the result.
+    pub ty: SqlType,
+}
+
+/// Window functions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WindowFunction {
+    /// Number of the row.
+    RowNumber,
+    /// Number of the first peer.
+    Rank,
+    /// Number of the group of peers.
+    DenseRank,
+    /// Share of the other rows that come before the peers.
+    PercentRank,
+    /// Share of the rows that come before or are peers.
+    CumeDist,
+    /// Number of the part, of as many parts as the argument says.
+    Ntile,
+    /// The first argument so many rows before (LAG) or after (LEAD); the third argument where there is no such row.
+    Shift {
+        /// LAG.
+        back: bool,
+    },
+    /// The value of the frame's first row.
+    First,
+    /// The value of the frame's last row.
+    Last,
+    /// The value of the frame's n-th row.
+    Nth,
+    /// An aggregate of the frame.
+    Aggregate(AggregateFunction),
+}
+
+/// The rows around a row that a window function looks at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// Bounds count rows; else they compare the values of the order.
+    pub rows: bool,
+    /// Where it starts; `Unbounded` is the partition's first row.
+    pub start: Bound,
+    /// Where it ends; `Unbounded` is the partition's last row.
+    pub end: Bound,
+    /// RANGE with distances: the column whose values are compared with those of the bounds, and whether it descends.
+    pub key: Option<(usize, bool)>,
+}
+
+/// A bound of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The end of the partition.
+    Unbounded,
+    /// The row, or its peers.
+    Current,
+    /// The column that says how many rows before, or the value of the first or last row that counts.
+    Preceding(usize),
+    /// The same behind.
+    Following(usize),
+}
+
+impl Window {
+    /// Calls `visit` for every column it reads.
+    pub fn columns_mut(&mut self, visit: &mut dyn FnMut(&mut usize)) {
+        self.partition.iter_mut().chain(&mut self.order).for_each(&mut *visit);
+        for call in &mut self.calls {
+            call.args.iter_mut().for_each(&mut *visit);
+            for bound in [&mut call.frame.start, &mut call.frame.end] {
+                match bound {
+                    Bound::Preceding(column) | Bound::Following(column) => visit(column),
+                    Bound::Unbounded | Bound::Current => {}
+                }
+            }
+            if let Some((column, _)) = &mut call.frame.key {
+                visit(column);
+            }
+        }
+    }
+
+    /// The columns it reads.
+    pub fn columns(&self) -> BTreeSet<usize> {
+        let mut columns = BTreeSet::new();
+        self.clone().columns_mut(&mut |column| {
+            columns.insert(*column);
+        });
+        columns
+    }
+}
+
 /// A sort key.
 #[derive(Clone, Debug)]
 pub struct SortKey {
@@ -405,6 +520,11 @@ impl Plan {
                 );
                 types
             }
+            Plan::Window { input, window } => {
+                let mut types = input.types();
+                types.extend(window.calls.iter().map(|call| call.ty));
+                types
+            }
             Plan::Aggregate { keys, aggregates, .. } => keys
                 .iter()
                 .map(|key| key.ty)
@@ -427,6 +547,7 @@ impl Plan {
             | Plan::Limit { input, .. } => input.width(),
             Plan::Project { exprs, .. } => exprs.len(),
             Plan::Join(join) => join.left.width() + join.right.width(),
+            Plan::Window { input, window } => input.width() + window.calls.len(),
             Plan::Aggregate { keys, aggregates, .. } => keys.len() + aggregates.len(),
         }
     }
@@ -438,6 +559,7 @@ impl Plan {
             | Plan::Rows { .. }
             | Plan::Shared { .. }
             | Plan::Union { .. }
+            | Plan::Window { .. }
             | Plan::Distinct { .. } => {}
             Plan::Scan(scan) => scan.conjuncts.iter().for_each(visit),
             Plan::Filter { conjuncts: exprs, .. } | Plan::Project { exprs, .. } => {
@@ -461,6 +583,7 @@ impl Plan {
             | Plan::Project { input, .. }
             | Plan::Aggregate { input, .. }
             | Plan::Distinct { input }
+            | Plan::Window { input, .. }
             | Plan::Sort { input, .. }
             | Plan::Limit { input, .. } => vec![input],
             Plan::Join(join) => vec![&join.left, &join.right],
@@ -476,6 +599,7 @@ impl Plan {
             | Plan::Project { input, .. }
             | Plan::Aggregate { input, .. }
             | Plan::Distinct { input }
+            | Plan::Window { input, .. }
             | Plan::Sort { input, .. }
             | Plan::Limit { input, .. } => vec![input],
             Plan::Join(join) => vec![&mut join.left, &mut join.right],
@@ -512,6 +636,7 @@ impl Plan {
                     .collect(),
             },
             Plan::Distinct { input } => Plan::Distinct { input: below(input) },
+            Plan::Window { input, window } => Plan::Window { input: below(input), window },
             Plan::Sort { input, keys } => Plan::Sort {
                 input: below(input),
                 keys: keys

@@ -77,6 +77,10 @@ fn spread(plan: Plan, subqueries: &Subqueries) -> (Plan, Known) {
             let (input, known) = spread(*input, subqueries);
             (Plan::Limit { input: Box::new(input), offset, count }, known)
         }
+        Plan::Window { input, window } => {
+            let (input, known) = spread(*input, subqueries);
+            (Plan::Window { input: Box::new(input), window }, known)
+        }
         Plan::Union { inputs, types } => {
             let inputs = inputs.into_iter().map(|input| spread(input, subqueries).0).collect();
             (Plan::Union { inputs, types }, none)

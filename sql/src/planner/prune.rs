@@ -130,6 +130,27 @@ fn keep(plan: Plan, needed: &BTreeSet<usize>, subqueries: &mut Subqueries) -> (P
                 .collect();
             (Plan::Sort { input: Box::new(input), keys }, kept)
         }
+        Plan::Window { input, mut window } => {
+            // Functions that nobody reads go; one stays, so that there is a window.
+            let width = input.width();
+            let is_read = |place: usize| needed.contains(&(width + place));
+            let mut read: Vec<usize> = (0..window.calls.len()).filter(|i| is_read(*i)).collect();
+            if read.is_empty() {
+                read.push(0);
+            }
+            let mut place = 0;
+            window.calls.retain(|_| {
+                place += 1;
+                read.contains(&(place - 1))
+            });
+            let mut wanted: BTreeSet<usize> = needed.range(..width).copied().collect();
+            wanted.extend(window.columns());
+            let (input, mut kept) = keep(*input, &wanted, subqueries);
+            let places = Places(&kept);
+            window.columns_mut(&mut |column| *column = places.of(*column));
+            kept.extend(read.into_iter().map(|place| width + place));
+            (Plan::Window { input: Box::new(input), window }, kept)
+        }
         Plan::Limit { input, offset, count } => {
             let (input, kept) = keep(*input, needed, subqueries);
             (Plan::Limit { input: Box::new(input), offset, count }, kept)

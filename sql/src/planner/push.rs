@@ -67,6 +67,11 @@ pub(super) fn push(plan: Plan, conjuncts: Vec<Expr>, subqueries: &Subqueries) ->
             let input = Box::new(push(*input, Vec::new(), subqueries));
             filter(Plan::Limit { input, offset, count }, conjuncts)
         }
+        Plan::Window { input, window } => {
+            // A row that goes would change the windows of the others.
+            let input = Box::new(push(*input, Vec::new(), subqueries));
+            filter(Plan::Window { input, window }, conjuncts)
+        }
         Plan::Union { inputs, types } => {
             let (stay, go) = split(conjuncts, |expr| !subqueries_of(expr).is_empty());
             let inputs =

@@ -70,6 +70,10 @@ impl BindContext<'_> {
             let column = |name: &str| order_error(full, i + 1, name);
             key.expr = grouping.after(&key.expr, self, &column)?;
         }
+        for window in &mut results.windows {
+            let column = |name: &str| grouping_error(full, !grouping_keys(select), 1, name);
+            window.map(&mut |expr| grouping.after(expr, self, &column))?;
+        }
         let order = match select.rollup && results.order.is_empty() {
             true => grouping.rollup_order(self.ctx)?,
             false => Vec::new(),

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// What a group has seen.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Group {
     /// COUNT.
     Count(i64),
