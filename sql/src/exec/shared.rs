@@ -103,14 +103,23 @@ fn as_seed(
     number: u64,
     environment: &Environment,
 ) -> Result<Row> {
+    let ctx = &environment.ctx;
     let fits = |own: &SqlType, ty: &SqlType| own.with_nullable(true) == ty.with_nullable(true);
     let values = row.into_iter().zip(own.iter().zip(types)).zip(names);
-    values
-        .map(|((value, (own, ty)), name)| match fits(own, ty) {
-            true => Ok(value),
-            false => assign(value, ty, name, number, &environment.ctx),
-        })
-        .collect()
+    let seed = |((value, (own, ty)), name): ((Value, (&SqlType, &SqlType)), &String)| {
+        if fits(own, ty) {
+            return Ok(value);
+        }
+        let warnings = ctx.warnings.count();
+        let value = assign(value, ty, name, number, ctx)?;
+        // In strict mode what does not fit is an error here, too, though nothing is stored.
+        match ctx.sql_mode.is_strict() && ctx.warnings.count() > warnings {
+            true if ty.is_string() || ty.is_bytes() => Err(Error::too_long(name, number)),
+            true => Err(Error::out_of_range(name, number)),
+            false => Ok(value),
+        }
+    };
+    values.map(seed).collect()
 }
 
 /// Adds a row, unless it is known and equal rows count once.
