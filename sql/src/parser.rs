@@ -3,10 +3,10 @@
 //! Recursive descent, one function per rule; operators by precedence climbing (`expression`). Nothing
 //! is guessed by looking at text: what a word means is decided by where it stands. What MySQL has and
 //! the grammar only recognises becomes [`Statement::Unsupported`], so that the client reads "doesn't
-//! yet support 'CREATE VIEW'" and not "syntax error".
+//! yet support 'CREATE TRIGGER'" and not "syntax error".
 //!
 //! Files: `expression` and `function` (values), `query`, `select` and `from` (queries), `dml`, `load_data`, `ddl` with
-//! `column`, `partition` and `alter`, `sequence`, `placement`, `show`, `set`, `sets`, `transaction`, `xa`, `account`, `administration`.
+//! `column`, `partition` and `alter`, `sequence`, `view`, `placement`, `show`, `set`, `sets`, `transaction`, `xa`, `account`, `administration`.
 //!
 //! Invariants:
 //! 1. No input makes it panic, loop, or use more stack than `base::limits::PARSE_DEPTH_MAX` levels.
@@ -35,6 +35,7 @@ mod set;
 mod sets;
 mod show;
 mod transaction;
+mod view;
 mod xa;
 
 pub use crate::lexer::ParseMode;

@@ -21,6 +21,7 @@ mod placement;
 mod query;
 mod sequence;
 mod session;
+mod view;
 mod xa;
 
 use crate::ast::{Expr, Query, Statement, TableName};
@@ -184,6 +185,7 @@ impl Printer {
                 self.parenthesised(args, Self::expr);
             }
             Statement::Sequence(sequence) => self.sequence(sequence),
+            Statement::View(view) => self.view(view),
             Statement::Placement(placement) => self.placement(placement),
             Statement::Unsupported(unsupported) => self.text(&unsupported.text),
             Statement::CreateDatabase(_)

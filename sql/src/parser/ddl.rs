@@ -28,15 +28,8 @@ impl Parser<'_> {
                 let what = format!("CREATE {}", self.upper_at(1));
                 Ok(self.unsupported_to_the_end(&what))
             }
-            "DEFINER" | "AGGREGATE" | "OR" | "ALGORITHM" | "SQL" | "VIEW" => {
-                let kinds = ["VIEW", "PROCEDURE", "FUNCTION", "TRIGGER", "EVENT"];
-                let kind = (1..24).find_map(|n| kinds.into_iter().find(|kind| self.is_at(n, kind)));
-                match kind {
-                    Some("VIEW") => Ok(self.unsupported_as("CREATE VIEW")),
-                    Some(kind) => Ok(self.unsupported_to_the_end(&format!("CREATE {kind}"))),
-                    None => Err(self.error_after(1)),
-                }
-            }
+            "AGGREGATE" if self.is_at(2, "FUNCTION") => Ok(self.unsupported_as("CREATE FUNCTION")),
+            "DEFINER" | "OR" | "ALGORITHM" | "SQL" | "VIEW" => self.create_stored(),
             "SERVER" | "TABLESPACE" | "LOGFILE" | "UNDO" | "RESOURCE" => {
                 let what = format!("CREATE {}", self.upper_at(1));
                 Ok(self.unsupported_as(&what))
@@ -80,7 +73,8 @@ impl Parser<'_> {
                 self.at += 2;
                 Ok(Statement::Deallocate(self.identifier()?))
             }
-            "VIEW" | "PROCEDURE" | "FUNCTION" | "TRIGGER" | "EVENT" | "SERVER" | "TABLESPACE"
+            "VIEW" => self.drop_view(),
+            "PROCEDURE" | "FUNCTION" | "TRIGGER" | "EVENT" | "SERVER" | "TABLESPACE"
             | "LOGFILE" | "UNDO" | "SPATIAL" | "RESOURCE" => {
                 let what = format!("DROP {}", self.upper_at(1));
                 Ok(self.unsupported_as(&what))

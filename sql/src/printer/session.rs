@@ -466,7 +466,7 @@ impl Printer {
         }
     }
 
-    fn account(&mut self, account: &AccountName) {
+    pub(super) fn account(&mut self, account: &AccountName) {
         match &account.user {
             Some(user) => {
                 self.string(user);

@@ -148,6 +148,7 @@ impl Session {
             Statement::Revoke(_) => Err(Error::not_supported(
                 "REVOKE: every account has all privileges today; DROP USER removes one",
             )),
+            Statement::View(view) => Err(Error::not_supported(view.name())),
             Statement::Unsupported(unsupported) => Err(Error::not_supported(&unsupported.what)),
 
             Statement::CreateDatabase(_)
