@@ -27,7 +27,7 @@ pub(crate) mod store;
 pub(crate) mod update;
 
 use crate::ast::{self, Statement};
-use crate::catalog::{Catalog, TableDef, information_schema};
+use crate::catalog::{Catalog, TableDef, ViewDef, information_schema};
 use crate::session::Session;
 use crate::session::locking::Locking;
 use crate::session::statement::StatementContext;
@@ -178,21 +178,33 @@ pub(crate) fn find_table(
     if !catalog.has_database(database) {
         return Err(Error::unknown_database(database));
     }
-    let full = format!("{database}.{}", name.name);
-    Err(match catalog.sequence(database, &name.name) {
-        Some(_) => Error::wrong_object(full, "BASE TABLE"),
-        None => Error::no_such_table(full),
-    })
+    Err(catalog.no_table(database, &name.name))
 }
 
-/// The table that a statement changes, whose use is noted: tables of system schemas are refused.
+/// Why a statement cannot change what a view shows.
+fn refuse_view(view: &ViewDef, alias: &str, operation: &str) -> Error {
+    match operation {
+        _ if view.updatable => Error::not_supported(format!(
+            "{operation} through view {}: change the table itself that the view shows",
+            view.qualified_name()
+        )),
+        "UPDATE" | "DELETE" => Error::not_updatable(alias, operation),
+        _ => Error::not_insertable(alias, operation),
+    }
+}
+
+/// The table that a statement changes, whose use is noted: tables of system schemas, and views, are refused.
 pub(crate) fn find_writable(
     name: &ast::TableName,
     alias: Option<&str>,
+    operation: &str,
     session: &Session,
     catalog: &Catalog,
 ) -> Result<Arc<TableDef>> {
     let database = name.database.as_deref().or(session.database.as_deref());
+    if let Some(view) = database.and_then(|database| catalog.view(database, &name.name)) {
+        return Err(refuse_view(view, alias.unwrap_or(&view.name), operation));
+    }
     if let Some(database) = database
         && information_schema::is_schema(database)
     {

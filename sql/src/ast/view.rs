@@ -23,17 +23,6 @@ pub enum ViewStatement {
     },
 }
 
-impl ViewStatement {
-    /// Its first words, as errors name it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            ViewStatement::Create { .. } => "CREATE VIEW",
-            ViewStatement::Alter(_) => "ALTER VIEW",
-            ViewStatement::Drop { .. } => "DROP VIEW",
-        }
-    }
-}
-
 /// What a view is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewDefinition {

@@ -46,7 +46,7 @@ pub(crate) async fn run(
     check: Check,
 ) -> Result<Changes> {
     let ctx = &env.ctx;
-    let table = find_writable(&insert.table, None, session, &env.catalog)?;
+    let table = find_writable(&insert.table, None, "INSERT", session, &env.catalog)?;
     let table = table.select_partitions(&insert.partitions)?;
     let columns = target_columns(insert, &table)?;
     let maker = RowMaker::new(&table, ctx)?;
@@ -201,6 +201,7 @@ impl Widened {
             meta,
             origin: None,
             utc: false,
+            place: 0,
         });
         let columns = Scope { columns: columns.collect(), star: Vec::new() };
         Ok(Some(Widened { query: wide, columns }))

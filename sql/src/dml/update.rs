@@ -64,6 +64,7 @@ impl Target {
     pub(super) async fn bind(
         session: &Session,
         source: &ast::TableSource,
+        operation: &str,
         clauses: (Option<&ast::Expr>, &[ast::OrderItem], Option<&ast::Limit>),
         env: &StatementContext,
         txn: &SharedTransaction,
@@ -71,7 +72,8 @@ impl Target {
         if source.as_of.is_some() {
             return Err(Error::invalid_as_of("only SELECT reads the past, nothing changes it"));
         }
-        let table = find_writable(&source.name, source.alias.as_deref(), session, &env.catalog)?;
+        let alias = source.alias.as_deref();
+        let table = find_writable(&source.name, alias, operation, session, &env.catalog)?;
         let table = table.select_partitions(&source.partitions)?;
         session.check_defined(std::slice::from_ref(&table)).await?;
         let alias = source.alias.clone().unwrap_or_else(|| table.name.clone());
@@ -260,7 +262,7 @@ pub(crate) async fn run(
     let ctx = &env.ctx;
     let source = single(&update.tables, "UPDATE")?;
     let clauses = (update.filter.as_ref(), update.order_by.as_slice(), update.limit.as_ref());
-    let mut target = Target::bind(session, source, clauses, env, txn).await?;
+    let mut target = Target::bind(session, source, "UPDATE", clauses, env, txn).await?;
     let (assignments, mut subqueries) =
         bind_assignments(session, update, &target, env, txn).await?;
     let moving = target.table.partition_columns();

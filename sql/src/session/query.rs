@@ -8,6 +8,7 @@ use super::transaction::SharedTransaction;
 use super::variables::Effect;
 use super::{ColumnMeta, Outcome, RowSource};
 use crate::ast::{self, ExplainTarget, SelectInto, SetItem, SetValue, Statement};
+use crate::binder::view::WITHIN;
 use crate::binder::{self, BindContext, BoundQuery, Scope, Sources};
 use crate::catalog::information_schema::SystemTables;
 use crate::catalog::table_locks::Change;
@@ -75,7 +76,9 @@ impl Session {
     /// 1100 when a query mentions a name of a locked table twice: as in MySQL, each lock is good for one mention.
     fn check_mentioned_once(&self, sources: &Sources) -> Result<()> {
         if self.table_locks.tables_owner().is_some() {
-            let mut names = sources.tables.iter().zip(&sources.names);
+            let names = sources.tables.iter().zip(&sources.names);
+            // Tables of a view were locked with it, as often as it names them.
+            let mut names = names.filter(|(_, name)| !name.contains(WITHIN));
             let twice = |(table, name): (&Arc<TableDef>, &String)| {
                 let same = sources.tables.iter().zip(&sources.names);
                 same.filter(|(t, n)| t.database == table.database && *n == name).count() > 1

@@ -148,7 +148,6 @@ impl Session {
             Statement::Revoke(_) => Err(Error::not_supported(
                 "REVOKE: every account has all privileges today; DROP USER removes one",
             )),
-            Statement::View(view) => Err(Error::not_supported(view.name())),
             Statement::Unsupported(unsupported) => Err(Error::not_supported(&unsupported.what)),
 
             Statement::CreateDatabase(_)
@@ -163,6 +162,7 @@ impl Session {
             | Statement::CreateIndex(_)
             | Statement::DropIndex(_)
             | Statement::Sequence(_)
+            | Statement::View(_)
             | Statement::Placement(_)
             | Statement::Account(_) => {
                 self.commit_open().await?;
