@@ -11,7 +11,7 @@
 //!
 //! Parts: `expression` (values), `query` (SELECT and what it reads), `change` (INSERT, UPDATE, DELETE,
 //! LOAD DATA), `database`, `definition` (tables, of `column`, `key`, `constraint`, `table_options`, `sharding` and `partition`), `alter` (ALTER TABLE),
-//! `sequence` (sequences), `placement` (placement policies), `transaction`, `xa` (transactions of an outside manager), `variable` (SET), `show`,
+//! `sequence` (sequences), `placement` (placement policies), `program` (stored programs), `transaction`, `xa` (transactions of an outside manager), `variable` (SET), `show`,
 //! `view` (views), `account` (accounts, privileges), `administration`, `session` (EXPLAIN, PREPARE, parts of the cluster).
 //!
 //! Not here: parentheses (the tree's shape says them), comments, upper or lower case of keywords.
@@ -28,6 +28,7 @@ mod expression;
 mod key;
 mod partition;
 mod placement;
+mod program;
 mod query;
 mod sequence;
 mod session;
@@ -51,6 +52,7 @@ pub use expression::*;
 pub use key::*;
 pub use partition::*;
 pub use placement::*;
+pub use program::*;
 pub use query::*;
 pub use sequence::*;
 pub use session::*;
@@ -178,6 +180,8 @@ pub enum Statement {
     Sequence(Box<SequenceStatement>),
     /// CREATE, ALTER or DROP VIEW.
     View(Box<ViewStatement>),
+    /// CREATE, ALTER or DROP of procedures, functions, triggers and events; SIGNAL, RESIGNAL, GET DIAGNOSTICS.
+    Program(Box<ProgramStatement>),
     /// CREATE, ALTER or DROP PLACEMENT POLICY, ALTER SET.
     Placement(Box<PlacementStatement>),
 
@@ -310,7 +314,7 @@ pub enum Statement {
 /// A statement that is known by name only: whoever executes it answers error 1235 with `what`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsupported {
-    /// The statement's name in capitals, for example `CREATE TRIGGER`.
+    /// The statement's name in capitals, for example `CREATE SERVER`.
     pub what: String,
     /// Its whole text, trimmed.
     pub text: String,

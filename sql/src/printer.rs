@@ -18,6 +18,7 @@ mod definition;
 mod expression;
 mod partition;
 mod placement;
+mod program;
 mod query;
 mod sequence;
 mod session;
@@ -186,6 +187,7 @@ impl Printer {
             }
             Statement::Sequence(sequence) => self.sequence(sequence),
             Statement::View(view) => self.view(view),
+            Statement::Program(program) => self.program(program),
             Statement::Placement(placement) => self.placement(placement),
             Statement::Unsupported(unsupported) => self.text(&unsupported.text),
             Statement::CreateDatabase(_)

@@ -85,10 +85,9 @@ impl Parser<'_> {
                 };
                 Ok(Statement::AlterRebalance(action))
             }
-            "EVENT" => Ok(self.unsupported_to_the_end("ALTER EVENT")),
-            "DEFINER" | "ALGORITHM" | "SQL" | "VIEW" => self.alter_stored(),
-            "PROCEDURE" | "FUNCTION" | "SERVER" | "TABLESPACE" | "LOGFILE" | "UNDO"
-            | "INSTANCE" | "RESOURCE" => {
+            "DEFINER" | "ALGORITHM" | "SQL" | "VIEW" | "EVENT" => self.alter_stored(),
+            "PROCEDURE" | "FUNCTION" => self.alter_routine(),
+            "SERVER" | "TABLESPACE" | "LOGFILE" | "UNDO" | "INSTANCE" | "RESOURCE" => {
                 let what = format!("ALTER {}", self.upper_at(1));
                 Ok(self.unsupported_as(&what))
             }

@@ -24,12 +24,9 @@ impl Parser<'_> {
             "OR" if self.is_at(2, "REPLACE") && self.is_at(3, "PLACEMENT") => {
                 self.create_placement_policy()
             }
-            "PROCEDURE" | "FUNCTION" | "TRIGGER" | "EVENT" => {
-                let what = format!("CREATE {}", self.upper_at(1));
-                Ok(self.unsupported_to_the_end(&what))
-            }
             "AGGREGATE" if self.is_at(2, "FUNCTION") => Ok(self.unsupported_as("CREATE FUNCTION")),
-            "DEFINER" | "OR" | "ALGORITHM" | "SQL" | "VIEW" => self.create_stored(),
+            "DEFINER" | "OR" | "ALGORITHM" | "SQL" | "VIEW" | "PROCEDURE" | "FUNCTION"
+            | "TRIGGER" | "EVENT" => self.create_stored(),
             "SERVER" | "TABLESPACE" | "LOGFILE" | "UNDO" | "RESOURCE" => {
                 let what = format!("CREATE {}", self.upper_at(1));
                 Ok(self.unsupported_as(&what))
@@ -74,8 +71,8 @@ impl Parser<'_> {
                 Ok(Statement::Deallocate(self.identifier()?))
             }
             "VIEW" => self.drop_view(),
-            "PROCEDURE" | "FUNCTION" | "TRIGGER" | "EVENT" | "SERVER" | "TABLESPACE"
-            | "LOGFILE" | "UNDO" | "SPATIAL" | "RESOURCE" => {
+            "PROCEDURE" | "FUNCTION" | "TRIGGER" | "EVENT" => self.drop_program(),
+            "SERVER" | "TABLESPACE" | "LOGFILE" | "UNDO" | "SPATIAL" | "RESOURCE" => {
                 let what = format!("DROP {}", self.upper_at(1));
                 Ok(self.unsupported_as(&what))
             }

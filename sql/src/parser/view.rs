@@ -39,7 +39,7 @@ impl Parser<'_> {
         if !prefix.is_of_programs() {
             return Err(self.error());
         }
-        self.stored_program("CREATE", &["PROCEDURE", "FUNCTION", "TRIGGER", "EVENT"])
+        self.create_program(prefix.definer)
     }
 
     /// ALTER of a view or an event; ALTER is the next word.
@@ -54,16 +54,7 @@ impl Parser<'_> {
         if !prefix.is_of_programs() {
             return Err(self.error());
         }
-        self.stored_program("ALTER", &["EVENT"])
-    }
-
-    /// One of these kinds of programs, which are only recognised.
-    fn stored_program(&mut self, verb: &str, kinds: &[&str]) -> Result<Statement> {
-        let word = self.upper();
-        match kinds.contains(&word.as_str()) {
-            true => Ok(self.unsupported_to_the_end(&format!("{verb} {word}"))),
-            false => Err(self.error()),
-        }
+        self.alter_event(prefix.definer)
     }
 
     /// DROP VIEW.
@@ -97,7 +88,7 @@ impl Parser<'_> {
     }
 
     /// `SQL SECURITY DEFINER | INVOKER`, when it comes next.
-    fn sql_security(&mut self) -> Result<Option<SqlSecurity>> {
+    pub(super) fn sql_security(&mut self) -> Result<Option<SqlSecurity>> {
         if !self.accept(&["SQL", "SECURITY"]) {
             return Ok(None);
         }

@@ -7,7 +7,7 @@ use super::statement::{StatementContext, is_conflict};
 use super::transaction::SharedTransaction;
 use super::variables::Effect;
 use super::{ColumnMeta, Outcome, RowSource};
-use crate::ast::{self, ExplainTarget, SelectInto, SetItem, SetValue, Statement};
+use crate::ast::{self, ExplainTarget, IntoTarget, SelectInto, SetItem, SetValue, Statement};
 use crate::binder::view::WITHIN;
 use crate::binder::{self, BindContext, BoundQuery, Scope, Sources};
 use crate::catalog::information_schema::SystemTables;
@@ -360,11 +360,16 @@ impl Session {
         width: usize,
         rows: RowSource,
     ) -> Result<Outcome> {
-        let SelectInto::Variables(names) = into else {
+        let SelectInto::Variables(targets) = into else {
             return Err(Error::not_supported(
                 "INTO OUTFILE and INTO DUMPFILE: redirect the client's output to a file",
             ));
         };
+        let names = targets.iter().map(|target| match target {
+            IntoTarget::User(name) => Ok(name),
+            IntoTarget::Local(name) => Err(Error::undeclared_variable(name)),
+        });
+        let names = names.collect::<Result<Vec<&String>>>()?;
         if names.len() != width {
             return Err(Error::wrong_select_into());
         }
@@ -380,7 +385,7 @@ impl Session {
             return Ok(Outcome::done());
         };
         use crate::context::VariableSource;
-        for (name, value) in names.iter().zip(row) {
+        for (name, value) in names.into_iter().zip(row) {
             self.variables.set_user(name, value);
         }
         self.variables.set_row_count(found);
@@ -430,6 +435,8 @@ impl Session {
                     let value = self.set_value(value, &params).await?;
                     self.set_system(*scope, name, value).await?;
                 }
+                // The grammar makes it inside of stored programs only.
+                SetItem::Named { name, .. } => return Err(Error::unknown_variable(name)),
                 SetItem::User { name, value } => {
                     use crate::context::VariableSource;
                     let values = self.evaluate(std::slice::from_ref(value), params.clone()).await?;

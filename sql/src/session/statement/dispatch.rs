@@ -148,6 +148,10 @@ impl Session {
             Statement::Revoke(_) => Err(Error::not_supported(
                 "REVOKE: every account has all privileges today; DROP USER removes one",
             )),
+            Statement::Program(program) => Err(Error::not_supported(format!(
+                "{}: there are no stored programs yet; run their statements from the application",
+                program.name()
+            ))),
             Statement::Unsupported(unsupported) => Err(Error::not_supported(&unsupported.what)),
 
             Statement::CreateDatabase(_)
