@@ -25,9 +25,10 @@ pub(crate) mod row;
 pub(crate) mod sequences;
 pub(crate) mod store;
 pub(crate) mod update;
+pub(crate) mod view;
 
 use crate::ast::{self, Statement};
-use crate::catalog::{Catalog, TableDef, ViewDef, information_schema};
+use crate::catalog::{Catalog, TableDef, information_schema};
 use crate::session::Session;
 use crate::session::locking::Locking;
 use crate::session::statement::StatementContext;
@@ -181,19 +182,8 @@ pub(crate) fn find_table(
     Err(catalog.no_table(database, &name.name))
 }
 
-/// Why a statement cannot change what a view shows.
-fn refuse_view(view: &ViewDef, alias: &str, operation: &str) -> Error {
-    match operation {
-        _ if view.updatable => Error::not_supported(format!(
-            "{operation} through view {}: change the table itself that the view shows",
-            view.qualified_name()
-        )),
-        "UPDATE" | "DELETE" => Error::not_updatable(alias, operation),
-        _ => Error::not_insertable(alias, operation),
-    }
-}
-
-/// The table that a statement changes, whose use is noted: tables of system schemas, and views, are refused.
+/// The table that a statement changes, whose use is noted: tables of system schemas are refused, and views (`view` looks
+/// through them).
 pub(crate) fn find_writable(
     name: &ast::TableName,
     alias: Option<&str>,
@@ -203,7 +193,10 @@ pub(crate) fn find_writable(
 ) -> Result<Arc<TableDef>> {
     let database = name.database.as_deref().or(session.database.as_deref());
     if let Some(view) = database.and_then(|database| catalog.view(database, &name.name)) {
-        return Err(refuse_view(view, alias.unwrap_or(&view.name), operation));
+        return Err(Error::not_supported(format!(
+            "{operation} through view {}: name its table",
+            view.qualified_name()
+        )));
     }
     if let Some(database) = database
         && information_schema::is_schema(database)

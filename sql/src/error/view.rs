@@ -19,6 +19,8 @@ errors! {
     view_invalid(name) = 1356, "HY000", "View '{name}' references invalid table(s) or column(s) or function(s) or definer/invoker of view lack rights to use them";
     /// WITH CHECK OPTION of a view through which nothing can be changed (`db.view`).
     view_check_not_updatable(name) = 1368, "HY000", "CHECK OPTION on non-updatable view '{name}'";
+    /// A row that a view WITH CHECK OPTION would not show (`db.view`).
+    view_check_failed(name) = 1369, "HY000", "CHECK OPTION failed '{name}'";
     /// A definer that is no account (`'user'@'host'`).
     no_such_definer(account) = 1449, "HY000", "The user specified as a definer ({account}) does not exist";
     /// RENAME TABLE of a view into another database.
