@@ -435,7 +435,7 @@ pub enum Declaration {
         /// Their type.
         ty: DataType,
         /// DEFAULT; NULL when it is not said.
-        default: Option<Expr>,
+        default: Option<Box<Expr>>,
     },
     /// `name CONDITION FOR …`.
     Condition {

@@ -155,7 +155,14 @@ impl Scope {
                 && !column.is_row_id()
         });
         let mut own: Vec<usize> = own.collect();
-        own.sort_by_key(|&i| self.columns[i].place);
+        // The columns of a view stand in the rows as its tables have them. Those of each table stand together.
+        own.sort_by(|&a, &b| {
+            let (left, right) = (&self.columns[a], &self.columns[b]);
+            match left.database == right.database {
+                true => left.place.cmp(&right.place),
+                false => a.cmp(&b),
+            }
+        });
         own
     }
 }

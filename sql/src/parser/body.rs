@@ -258,7 +258,10 @@ impl Parser<'_> {
         }
         let names = self.list(Self::identifier)?;
         let ty = self.data_type()?;
-        let default = if self.accept_word("DEFAULT") { Some(self.expr()?) } else { None };
+        let default = match self.accept_word("DEFAULT") {
+            true => Some(Box::new(self.expr()?)),
+            false => None,
+        };
         Ok(Declaration::Variables { names, ty, default })
     }
 

@@ -301,7 +301,7 @@ impl Printer {
         match declaration {
             Declaration::Variables { names, ty, default } => {
                 self.variable_of_type(names, ty);
-                self.optional(" DEFAULT ", default, Self::expr);
+                self.optional(" DEFAULT ", default, |printer, value| printer.expr(value));
             }
             Declaration::Condition { name, value } => {
                 self.name(name);
