@@ -9,7 +9,7 @@
 //!       Scan t
 //! ```
 //!
-//! Inside of a view no name of the statement means anything. A table inside goes by its name behind those of the views around it
+//! Inside of a view no name of the statement means anything: it is bound in a context of its own. A table inside goes by its name behind those of the views around it
 //! ([`WITHIN`]), so that LOCK TABLES of a view is no lock of its tables for others than the view.
 //!
 //! Invariants:
@@ -22,6 +22,7 @@ use super::from::Source;
 use super::{BindContext, BoundColumn, Scope, ScopeColumn, Sources, VirtualTables};
 use crate::ast::{TableSource, ViewAlgorithm};
 use crate::catalog::{Catalog, ColumnDef, TableDef, ViewDef};
+use crate::collation;
 use crate::context::EvalContext;
 use crate::expr::{Expr, ExprKind, build};
 use crate::planner::plan::{Plan, SUBQUERY};
@@ -98,7 +99,7 @@ impl BindContext<'_> {
         })
     }
 
-    /// The query of a view, alone: its columns are those of the tables inside.
+    /// The query of a view, alone: its columns are those of the tables inside. Literals have the collation of who made it.
     fn view_query(&mut self, view: &ViewDef, alias: &str) -> Result<(Plan, Vec<BoundColumn>)> {
         if self.views.open.iter().any(|(open, _)| *open == view.id) {
             return Err(Error::view_recursion(&view.database, &view.name));
@@ -106,10 +107,24 @@ impl BindContext<'_> {
         let query = view::query_of(view)?;
         self.views.seen.insert(view.id);
         self.views.open.push((view.id, alias.to_string()));
-        let outside = std::mem::take(&mut self.stack);
-        let bound = self.query(&query);
-        self.stack = outside;
+        let collation = collation::by_name(&view.connection_collation).map(|known| known.id).ok();
+        let other = collation.filter(|made| *made != self.ctx.connection_collation);
+        let other = other.map(|made| self.ctx.under(made));
+        let ctx = other.as_ref().unwrap_or(self.ctx);
+        let mut inside = BindContext::new(self.catalog.clone(), self.database.clone(), ctx);
+        inside.virtual_tables = self.virtual_tables;
+        inside.depth = self.depth;
+        inside.subqueries = std::mem::take(&mut self.subqueries);
+        inside.sources = std::mem::take(&mut self.sources);
+        inside.views = std::mem::take(&mut self.views);
+        let bound = inside.query(&query);
+        self.subqueries = inside.subqueries;
+        self.sources = inside.sources;
+        self.views = inside.views;
         self.views.open.pop();
+        for warning in other.iter().flat_map(|ctx| ctx.warnings.to_vec()) {
+            self.ctx.warnings.push(warning.level, warning.code, warning.message);
+        }
         match bound {
             Ok((plan, columns)) if columns.len() == view.columns.len() => Ok((plan, columns)),
             Ok(_) => Err(Error::view_invalid(view.qualified_name())),
