@@ -11,8 +11,8 @@
 //!
 //! Parts: `expression` (values), `query` (SELECT and what it reads), `change` (INSERT, UPDATE, DELETE,
 //! LOAD DATA), `database`, `definition` (tables, of `column`, `key`, `constraint`, `table_options`, `sharding` and `partition`), `alter` (ALTER TABLE),
-//! `sequence` (sequences), `placement` (placement policies), `transaction`, `xa` (transactions of an outside manager), `variable` (SET), `show`,
-//! `account` (accounts, privileges), `administration`, `session` (EXPLAIN, PREPARE, parts of the cluster).
+//! `sequence` (sequences), `placement` (placement policies), `program` (stored programs), `transaction`, `xa` (transactions of an outside manager), `variable` (SET), `show`,
+//! `view` (views), `account` (accounts, privileges), `administration`, `session` (EXPLAIN, PREPARE, parts of the cluster).
 //!
 //! Not here: parentheses (the tree's shape says them), comments, upper or lower case of keywords.
 
@@ -28,6 +28,7 @@ mod expression;
 mod key;
 mod partition;
 mod placement;
+mod program;
 mod query;
 mod sequence;
 mod session;
@@ -36,6 +37,7 @@ mod show;
 mod table_options;
 mod transaction;
 mod variable;
+mod view;
 mod xa;
 
 pub use account::*;
@@ -50,6 +52,7 @@ pub use expression::*;
 pub use key::*;
 pub use partition::*;
 pub use placement::*;
+pub use program::*;
 pub use query::*;
 pub use sequence::*;
 pub use session::*;
@@ -58,6 +61,7 @@ pub use show::*;
 pub use table_options::*;
 pub use transaction::*;
 pub use variable::*;
+pub use view::*;
 pub use xa::*;
 
 /// Bytes `start..end` of the statement's text. All spans are equal: where something stands is no part
@@ -174,6 +178,10 @@ pub enum Statement {
     DropIndex(DropIndex),
     /// CREATE, ALTER or DROP SEQUENCE.
     Sequence(Box<SequenceStatement>),
+    /// CREATE, ALTER or DROP VIEW.
+    View(Box<ViewStatement>),
+    /// CREATE, ALTER or DROP of procedures, functions, triggers and events; SIGNAL, RESIGNAL, GET DIAGNOSTICS.
+    Program(Box<ProgramStatement>),
     /// CREATE, ALTER or DROP PLACEMENT POLICY, ALTER SET.
     Placement(Box<PlacementStatement>),
 
@@ -306,7 +314,7 @@ pub enum Statement {
 /// A statement that is known by name only: whoever executes it answers error 1235 with `what`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsupported {
-    /// The statement's name in capitals, for example `CREATE VIEW`.
+    /// The statement's name in capitals, for example `CREATE SERVER`.
     pub what: String,
     /// Its whole text, trimmed.
     pub text: String,

@@ -9,7 +9,7 @@
 //! (`planner::plan::SUBQUERY`), in [`BindContext::subqueries`] their plan. A name that is not found in
 //! its own query is looked for in the enclosing ones; then the subquery gets an *outer value*.
 //!
-//! Reading order: `scope` (what names mean), `expr`, `subquery`, `from`, `select`, `group`, `query`, `with`.
+//! Reading order: `scope` (what names mean), `expr`, `subquery`, `from`, `view`, `select`, `group`, `query`, `with`.
 //!
 //! Invariants:
 //! 1. A bound query holds no AST: it can be kept and run again, also with other parameter values of
@@ -27,6 +27,7 @@ pub mod rewrite;
 pub mod scope;
 pub mod select;
 pub mod subquery;
+pub(crate) mod view;
 pub(crate) mod window;
 mod with;
 
@@ -70,6 +71,8 @@ pub struct BindContext<'a> {
     pub(crate) bindings: usize,
     /// Whether a named query is read somewhere.
     pub(crate) reads_named: bool,
+    /// The views around the place at hand.
+    pub(crate) views: view::Views,
 }
 
 /// Where rows of computed tables come from.
@@ -106,6 +109,7 @@ impl<'a> BindContext<'a> {
             hidden: Vec::new(),
             bindings: 0,
             reads_named: false,
+            views: view::Views::default(),
         }
     }
 
@@ -122,7 +126,7 @@ impl<'a> BindContext<'a> {
 pub struct Sources {
     /// Tables of the catalog.
     pub tables: Vec<Arc<TableDef>>,
-    /// The name that each of them has in the statement.
+    /// The name that each of them has in the statement; inside of views behind theirs (`view`).
     pub names: Vec<String>,
     /// AS OF TIMESTAMP of each table that has it: constants.
     pub points: Vec<Expr>,

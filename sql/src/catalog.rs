@@ -21,7 +21,7 @@
 //!
 //! Definitions with a name in a database, other than tables, are kept alike (`object`).
 //!
-//! Names of databases, tables and sequences are case-sensitive, those of columns and indexes are not.
+//! Names of databases, tables, sequences and views are case-sensitive, those of columns and indexes are not.
 //!
 //! Not here: checks of new definitions (`ddl`), bytes of rows (`table_codec`).
 
@@ -41,7 +41,9 @@ mod record;
 mod sequence;
 pub mod store;
 pub(crate) mod table_locks;
+mod view;
 
+use crate::Error;
 use crate::collation::CollationId;
 use crate::types::SqlType;
 use crate::value::Value;
@@ -58,6 +60,7 @@ pub use information_schema::{VirtualTable, virtual_table};
 pub use layout::{Layout, Rebuild};
 pub use partition::Partitioning;
 pub use sequence::SequenceDef;
+pub use view::ViewDef;
 
 /// Everything that is defined, at one version. Immutable.
 #[derive(Clone, Debug, Default)]
@@ -78,6 +81,8 @@ pub struct Catalog {
     tables_by_rows: BTreeMap<TableId, Arc<TableDef>>,
     /// Sequences.
     sequences: Objects<SequenceDef>,
+    /// Views.
+    views: Objects<ViewDef>,
 }
 
 impl Catalog {
@@ -113,6 +118,7 @@ impl Catalog {
         let tables = self.tables_by_id.values().map(|table| table.at(ts));
         let mut then = Catalog::new(self.version, databases.collect(), tables.collect());
         then.sequences = self.sequences.clone();
+        then.views = self.views.clone();
         Arc::new(then)
     }
 
@@ -120,6 +126,13 @@ impl Catalog {
     pub fn with_sequences(mut self, sequences: Vec<SequenceDef>) -> Catalog {
         let is_known = |sequence: &SequenceDef| self.databases.contains_key(&sequence.database);
         self.sequences = sequences.into_iter().filter(is_known).collect();
+        self
+    }
+
+    /// The catalog with these views. Those whose database is missing are left out.
+    pub fn with_views(mut self, views: Vec<ViewDef>) -> Catalog {
+        let is_known = |view: &ViewDef| self.databases.contains_key(&view.database);
+        self.views = views.into_iter().filter(is_known).collect();
         self
     }
 
@@ -153,9 +166,30 @@ impl Catalog {
         self.sequences.of(database)
     }
 
-    /// Whether a table or a sequence has this name: they share their names.
+    /// A view by the exact names of its database and itself.
+    pub fn view(&self, database: &str, name: &str) -> Option<&Arc<ViewDef>> {
+        self.views.get(database, name)
+    }
+
+    /// The views of a database, by name.
+    pub fn views(&self, database: &str) -> impl Iterator<Item = &Arc<ViewDef>> {
+        self.views.of(database)
+    }
+
+    /// Whether a table, a sequence or a view has this name: they share their names.
     pub fn is_name_taken(&self, database: &str, name: &str) -> bool {
-        self.table(database, name).is_some() || self.sequence(database, name).is_some()
+        self.table(database, name).is_some()
+            || self.sequence(database, name).is_some()
+            || self.view(database, name).is_some()
+    }
+
+    /// Why a name is no table: it names a sequence or a view, or nothing.
+    pub(crate) fn no_table(&self, database: &str, name: &str) -> Error {
+        let full = format!("{database}.{name}");
+        match self.sequence(database, name).is_some() || self.view(database, name).is_some() {
+            true => Error::wrong_object(full, "BASE TABLE"),
+            false => Error::no_such_table(full),
+        }
     }
 
     /// A table by its id, or by one under which its rows stand: that of a partition, or of a layout.

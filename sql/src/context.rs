@@ -387,6 +387,31 @@ impl EvalContext {
         ctx
     }
 
+    /// What binds something under another `collation_connection`; with warnings and a random stream of its own.
+    pub(crate) fn under(&self, connection_collation: CollationId) -> EvalContext {
+        let rng = Rng::seeded(self.now_unix_micros);
+        let mut other = EvalContext::new(self.vars.clone(), self.clock.clone(), rng);
+        other.connection_collation = connection_collation;
+        other.sql_mode = self.sql_mode;
+        other.time_zone = self.time_zone;
+        other.now_unix_micros = self.now_unix_micros;
+        other.div_precision_increment = self.div_precision_increment;
+        other.group_concat_max_len = self.group_concat_max_len;
+        other.max_allowed_packet = self.max_allowed_packet;
+        other.last_insert_id = self.last_insert_id;
+        other.found_rows = self.found_rows;
+        other.row_count = self.row_count;
+        other.connection_id = self.connection_id;
+        other.user.clone_from(&self.user);
+        other.current_user.clone_from(&self.current_user);
+        other.database.clone_from(&self.database);
+        other.version.clone_from(&self.version);
+        other.slots.clone_from(&self.slots);
+        other.strict_dml = self.strict_dml;
+        other.cancel = self.cancel.clone();
+        other
+    }
+
     /// Says that the statement is a query that locks nothing.
     pub(crate) fn read_near(&self) {
         self.near.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Statements that define things: databases, tables, sequences, placement policies, accounts.
+//! Statements that define things: databases, tables, sequences, views, placement policies, accounts.
 //!
 //! ```text
 //! lock its tables ──> check ──> schema change (one transaction on the meta shard) ──> announce to all nodes
@@ -44,6 +44,7 @@ mod rekey;
 mod rekey_steps;
 mod sequence;
 mod table;
+mod view;
 
 use crate::ast::{self, Statement};
 use crate::binder::{self, BindContext, Scope};
@@ -68,6 +69,7 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
         Statement::TruncateTable { name } => drop::truncate(session, name).await,
         Statement::RenameTable(pairs) => drop::rename(session, pairs).await,
         Statement::Sequence(statement) => sequence::run(session, statement).await,
+        Statement::View(statement) => view::run(session, statement).await,
         Statement::Account(account) => account::run(session, account).await,
         Statement::Placement(statement) => placement::run(session, statement).await,
         Statement::AlterDatabase(alter) => placement::alter_database(session, alter).await,

@@ -25,6 +25,7 @@ pub(crate) mod row;
 pub(crate) mod sequences;
 pub(crate) mod store;
 pub(crate) mod update;
+pub(crate) mod view;
 
 use crate::ast::{self, Statement};
 use crate::catalog::{Catalog, TableDef, information_schema};
@@ -178,21 +179,25 @@ pub(crate) fn find_table(
     if !catalog.has_database(database) {
         return Err(Error::unknown_database(database));
     }
-    let full = format!("{database}.{}", name.name);
-    Err(match catalog.sequence(database, &name.name) {
-        Some(_) => Error::wrong_object(full, "BASE TABLE"),
-        None => Error::no_such_table(full),
-    })
+    Err(catalog.no_table(database, &name.name))
 }
 
-/// The table that a statement changes, whose use is noted: tables of system schemas are refused.
+/// The table that a statement changes, whose use is noted: tables of system schemas are refused, and views (`view` looks
+/// through them).
 pub(crate) fn find_writable(
     name: &ast::TableName,
     alias: Option<&str>,
+    operation: &str,
     session: &Session,
     catalog: &Catalog,
 ) -> Result<Arc<TableDef>> {
     let database = name.database.as_deref().or(session.database.as_deref());
+    if let Some(view) = database.and_then(|database| catalog.view(database, &name.name)) {
+        return Err(Error::not_supported(format!(
+            "{operation} through view {}: name its table",
+            view.qualified_name()
+        )));
+    }
     if let Some(database) = database
         && information_schema::is_schema(database)
     {

@@ -16,7 +16,7 @@
 //!
 //! Invariants:
 //! 1. Spans ascend and do not overlap; each lies on character boundaries.
-//! 2. The last token is `Semicolon` or `End`; there is exactly one of them.
+//! 2. The last token is `Semicolon` or `End`; there is exactly one of them, unless the body of a stored program reads on.
 //!
 //! Not here: what tokens mean (`parser`); the text with literals taken out ([`digest`]).
 
@@ -132,20 +132,15 @@ pub struct Token {
 
 /// Tokens of the first statement of `text`, up to and including its semicolon or the end.
 pub fn tokens(text: &str, mode: &ParseMode) -> Vec<Token> {
+    first_tokens(text, mode).1
+}
+
+/// The same, and the lexer that can read on: the body of a stored program has semicolons.
+pub(crate) fn first_tokens<'a>(text: &'a str, mode: &ParseMode) -> (Lexer<'a>, Vec<Token>) {
     let mut lexer = Lexer::new(text, *mode);
     let mut tokens = Vec::with_capacity(text.len().min(1 << 20) / 5 + 4);
-    loop {
-        let token = lexer.next();
-        tokens.push(token);
-        if matches!(token.kind, TokenKind::Semicolon | TokenKind::End | TokenKind::Invalid) {
-            // After an invalid token the parser has to stop in any case; an end keeps invariant 2.
-            if token.kind == TokenKind::Invalid {
-                let end = text.len() as u32;
-                tokens.push(Token { kind: TokenKind::End, span: Span { start: end, end } });
-            }
-            return tokens;
-        }
-    }
+    lexer.statement(&mut tokens);
+    (lexer, tokens)
 }
 
 /// Where the statement after `offset` starts, when there is one: the offset of its first token.
@@ -156,7 +151,7 @@ pub fn rest(text: &str, offset: usize, mode: &ParseMode) -> Option<usize> {
 }
 
 /// Takes tokens off a text.
-struct Lexer<'a> {
+pub(crate) struct Lexer<'a> {
     text: &'a str,
     bytes: &'a [u8],
     position: usize,
@@ -182,6 +177,24 @@ impl<'a> Lexer<'a> {
             after_dot: false,
             after_name: false,
             hint_allowed: false,
+        }
+    }
+
+    /// Adds the tokens up to the next semicolon or the end, which is the last of them.
+    pub(crate) fn statement(&mut self, tokens: &mut Vec<Token>) {
+        loop {
+            let token = self.next();
+            tokens.push(token);
+            match token.kind {
+                // After an invalid token the parser has to stop in any case; an end keeps invariant 2.
+                TokenKind::Invalid => {
+                    let end = self.text.len() as u32;
+                    tokens.push(Token { kind: TokenKind::End, span: Span { start: end, end } });
+                    return;
+                }
+                TokenKind::Semicolon | TokenKind::End => return,
+                _ => {}
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! MySQL's meaning: text in, rows out.
 //!
 //! Reading order: `lexer`, `ast`, `parser`, `printer` (grammar); `types`, `value`, `collation`, `expr`,
-//! `function` (meaning of expressions); `catalog`, `table_codec`, `broadcast` (tables and their bytes); `binder`,
+//! `function` (meaning of expressions); `catalog`, `table_codec`, `broadcast` (tables and their bytes); `view` (the text of views), `binder`,
 //! `access`, `planner`, `exec` (queries); `locking_read`, `dml`, `ddl`, `show`, `index_check`, `sysvar` (statements); `session` (what
 //! the gateway calls); `sets` (parts of the cluster as TDSQL names them); `activity` (what runs and who waits); `silence` (nodes that say nothing); `error` (MySQL's numbers).
 //!
@@ -38,5 +38,6 @@ pub mod sysvar;
 pub mod table_codec;
 pub mod types;
 pub mod value;
+pub(crate) mod view;
 
 pub use error::{Error, Result};

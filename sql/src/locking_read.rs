@@ -58,7 +58,9 @@ pub(crate) async fn run(
     clauses: &[Clause<'_>],
     temp_dir: &Path,
 ) -> Result<RowSource> {
-    let locks = tables::locks_of(query, &bound.plan, clauses)?;
+    let database = env.ctx.database.as_deref();
+    let known = tables::Known { catalog: &env.catalog, database };
+    let locks = tables::locks_of(query, &bound.plan, clauses, known)?;
     let Some(locking) = locks.iter().flatten().next() else {
         return exec::run_query(bound, txn, &env.ctx, temp_dir).await;
     };

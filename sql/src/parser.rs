@@ -3,10 +3,10 @@
 //! Recursive descent, one function per rule; operators by precedence climbing (`expression`). Nothing
 //! is guessed by looking at text: what a word means is decided by where it stands. What MySQL has and
 //! the grammar only recognises becomes [`Statement::Unsupported`], so that the client reads "doesn't
-//! yet support 'CREATE VIEW'" and not "syntax error".
+//! yet support 'CREATE SERVER'" and not "syntax error".
 //!
 //! Files: `expression` and `function` (values), `query`, `select` and `from` (queries), `dml`, `load_data`, `ddl` with
-//! `column`, `partition` and `alter`, `sequence`, `placement`, `show`, `set`, `sets`, `transaction`, `xa`, `account`, `administration`.
+//! `column`, `partition` and `alter`, `sequence`, `view`, `program`, `body` (stored programs), `placement`, `show`, `set`, `sets`, `transaction`, `xa`, `account`, `administration`.
 //!
 //! Invariants:
 //! 1. No input makes it panic, loop, or use more stack than `base::limits::PARSE_DEPTH_MAX` levels.
@@ -19,6 +19,7 @@
 mod account;
 mod administration;
 mod alter;
+mod body;
 mod column;
 mod ddl;
 mod dml;
@@ -28,6 +29,7 @@ mod function;
 mod load_data;
 mod partition;
 mod placement;
+mod program;
 mod query;
 mod select;
 mod sequence;
@@ -35,13 +37,14 @@ mod set;
 mod sets;
 mod show;
 mod transaction;
+mod view;
 mod xa;
 
 pub use crate::lexer::ParseMode;
 
 use crate::ast::{SelectInto, Span, Statement, TableName, Unsupported};
 use crate::error::{Error, Result};
-use crate::lexer::{self, Token, TokenKind};
+use crate::lexer::{self, Lexer, Token, TokenKind};
 use base::limits::{PARSE_DEPTH_MAX, TREE_HEIGHT_MAX};
 
 /// Reads the first statement of `sql`. The number is how many bytes it takes with its semicolon: the
@@ -57,6 +60,20 @@ pub fn parse_one(sql: &str, mode: &ParseMode) -> (Result<Option<Statement>>, usi
     match parser.whole_statement() {
         Ok(statement) => (Ok(statement), parser.consumed),
         Err(error) => (Err(error), sql.len()),
+    }
+}
+
+/// Bytes of the first statement of `sql` with its semicolon. The lexer tells, unless the statement may be a program, whose body
+/// has semicolons. One that cannot be read takes all of the text.
+pub fn statement_length(sql: &str, mode: &ParseMode) -> usize {
+    let tokens = lexer::tokens(sql, mode);
+    let is_first = |word: &str| {
+        let first = tokens.first().filter(|first| first.kind == TokenKind::Reserved);
+        first.is_some_and(|first| first.span.of(sql).eq_ignore_ascii_case(word))
+    };
+    match is_first("CREATE") || is_first("ALTER") {
+        true => parse_one(sql, mode).1,
+        false => tokens.last().map_or(sql.len(), |last| last.span.end as usize),
     }
 }
 
@@ -85,12 +102,18 @@ pub fn rest_after(sql: &str, consumed: usize, mode: &ParseMode) -> Option<usize>
 struct Parser<'a> {
     text: &'a str,
     mode: ParseMode,
+    /// Has read `tokens` and can read on behind their semicolon.
+    lexer: Lexer<'a>,
     tokens: Vec<Token>,
     /// The next token.
     at: usize,
     /// Parameters seen.
     parameters: usize,
     parameters_allowed: bool,
+    /// The token that the statement at hand begins with.
+    start: usize,
+    /// Inside of the body of a stored program.
+    in_program: bool,
     /// Nested rules that are being read.
     depth: usize,
     /// Height of the highest tree read since the enclosing node began.
@@ -107,13 +130,17 @@ impl<'a> Parser<'a> {
         if text.len() >= u32::MAX as usize {
             return Err(Error::too_large("A statement must be smaller than 4 GiB; cut it"));
         }
+        let (lexer, tokens) = lexer::first_tokens(text, mode);
         Ok(Parser {
             text,
             mode: *mode,
-            tokens: lexer::tokens(text, mode),
+            lexer,
+            tokens,
             at: 0,
             parameters: 0,
             parameters_allowed: true,
+            start: 0,
+            in_program: false,
             depth: 0,
             height: 0,
             into: None,
@@ -138,7 +165,10 @@ impl<'a> Parser<'a> {
 
     /// One statement, by its first word.
     fn statement(&mut self) -> Result<Statement> {
-        self.nested(|parser| parser.statement_by_word())
+        let outer = std::mem::replace(&mut self.start, self.at);
+        let statement = self.nested(|parser| parser.statement_by_word());
+        self.start = outer;
+        statement
     }
 
     #[inline(never)]
@@ -180,9 +210,13 @@ impl<'a> Parser<'a> {
             "ANALYZE" | "OPTIMIZE" | "CHECK" | "REPAIR" | "CHECKSUM" => self.table_administration(),
             "PREPARE" | "EXECUTE" | "DEALLOCATE" | "KILL" | "FLUSH" | "LOCK" | "UNLOCK"
             | "HELP" | "ADMIN" => self.server_statement(),
-            "HANDLER" | "SIGNAL" | "RESIGNAL" | "GET" | "INSTALL" | "UNINSTALL" | "PURGE"
-            | "RESET" | "CHANGE" | "STOP" | "CLONE" | "RESTART" | "SHUTDOWN" | "BINLOG"
-            | "CACHE" | "IMPORT" => Ok(self.unsupported(1)),
+            "SIGNAL" => self.signal(),
+            "RESIGNAL" => self.resignal(),
+            "GET" => self.get_diagnostics(),
+            "HANDLER" | "INSTALL" | "UNINSTALL" | "PURGE" | "RESET" | "CHANGE" | "STOP"
+            | "CLONE" | "RESTART" | "SHUTDOWN" | "BINLOG" | "CACHE" | "IMPORT" => {
+                Ok(self.unsupported(1))
+            }
             _ => Err(self.error()),
         }
     }
@@ -363,19 +397,11 @@ impl<'a> Parser<'a> {
     }
 
     fn unsupported_as(&mut self, what: &str) -> Statement {
-        let start = self.tokens.first().map_or(0, |token| token.span.start as usize);
+        let first = self.tokens.get(self.start);
+        let start = first.map_or(0, |token| token.span.start as usize);
         self.at = self.tokens.len() - 1;
         let end = self.token().span.start as usize;
         let text = self.text.get(start..end).unwrap_or("").trim().to_string();
-        Statement::Unsupported(Unsupported { what: what.to_string(), text })
-    }
-
-    /// The same for statements whose body has semicolons: takes all of the text.
-    fn unsupported_to_the_end(&mut self, what: &str) -> Statement {
-        let start = self.tokens.first().map_or(0, |token| token.span.start as usize);
-        self.at = self.tokens.len() - 1;
-        self.consumed = self.text.len();
-        let text = self.text.get(start..).unwrap_or("").trim().to_string();
         Statement::Unsupported(Unsupported { what: what.to_string(), text })
     }
 

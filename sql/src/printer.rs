@@ -18,9 +18,11 @@ mod definition;
 mod expression;
 mod partition;
 mod placement;
+mod program;
 mod query;
 mod sequence;
 mod session;
+mod view;
 mod xa;
 
 use crate::ast::{Expr, Query, Statement, TableName};
@@ -184,6 +186,8 @@ impl Printer {
                 self.parenthesised(args, Self::expr);
             }
             Statement::Sequence(sequence) => self.sequence(sequence),
+            Statement::View(view) => self.view(view),
+            Statement::Program(program) => self.program(program),
             Statement::Placement(placement) => self.placement(placement),
             Statement::Unsupported(unsupported) => self.text(&unsupported.text),
             Statement::CreateDatabase(_)

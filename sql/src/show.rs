@@ -8,11 +8,12 @@
 //!
 //! Reading order: this file (dispatch, filters, warnings), `tables` (what is defined), `server` (what
 //! runs), `jobs` (that change indexes), `rebalance` (how nodes are evened out), `hot` (what shards have to do), `engine_status` (row
-//! locks and transactions as a text), `create_table` (its text), `check`
+//! locks and transactions as a text), `create_table` and `create_view` (their texts), `check`
 //! (whether indexes fit their rows), `proxy` (sets, as TDSQL's proxy tells of them).
 
 mod check;
 mod create_table;
+mod create_view;
 mod engine_status;
 pub(crate) mod hot;
 pub(crate) mod jobs;
@@ -124,6 +125,9 @@ async fn list<'a>(
         }
         Show::CreateUser(_) => {
             return Err(Error::not_supported("SHOW CREATE USER: accounts are in SHOW GRANTS"));
+        }
+        Show::CreateObject { kind, name } if kind == "VIEW" => {
+            (create_view::named(session, name).await?, None)
         }
         Show::CreateObject { kind, name } => {
             return Err(Error::no_such_object(kind, name));
@@ -371,6 +375,15 @@ pub(crate) async fn administration(
     let catalog = session.instance.catalog.current().await?;
     let mut rows = Vec::with_capacity(what.tables.len());
     for name in &what.tables {
+        let database = name.database.as_deref().or(session.database.as_deref());
+        if let Some(view) = database.and_then(|database| catalog.view(database, &name.name)) {
+            // As in MySQL the other tables of the list are worked on.
+            let full = view.qualified_name();
+            let message = Error::wrong_object(&full, "BASE TABLE").message;
+            rows.push(vec![text(&full), text(operation), text("Error"), text(message)]);
+            rows.push(vec![text(&full), text(operation), text("status"), text("Operation failed")]);
+            continue;
+        }
         let table = crate::dml::find_table(name, session.database.as_deref(), &catalog)?;
         session.table_locks.check_table(&table.database, &table.name, what.action == Optimize)?;
         rows.push(vec![text(table.qualified_name()), text(operation), text(kind), text(message)]);

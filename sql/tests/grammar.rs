@@ -10,7 +10,7 @@ use goldenscript::{Command, Context, Runner};
 use proptest::prelude::*;
 use sql::ast::{Expr, QueryBody, SelectItem, Statement};
 use sql::lexer::{ParseMode, digest};
-use sql::parser::{parse_one, parse_prepared, parse_statement, rest_after};
+use sql::parser::{parse_one, parse_prepared, parse_statement, rest_after, statement_length};
 use sql::printer;
 use std::error::Error;
 
@@ -226,7 +226,7 @@ fn on_a_small_stack(body: impl FnOnce() + Send + 'static) {
 #[test]
 fn deep_nesting_is_refused_before_the_stack_ends() {
     on_a_small_stack(|| {
-        let nests: [(&str, &str, &str); 27] = [
+        let nests: [(&str, &str, &str); 29] = [
             ("SELECT ", "(", ")"),
             ("SELECT ", "1+(", ")"),
             ("SELECT ", "-", ""),
@@ -254,6 +254,8 @@ fn deep_nesting_is_refused_before_the_stack_ends() {
             ("SELECT ", "INTERVAL 1 DAY + ", ""),
             ("SELECT * FROM ", "t JOIN (", ") ON 1"),
             ("SELECT * FROM ", "t JOIN ", ""),
+            ("CREATE PROCEDURE p() ", "BEGIN ", "; END"),
+            ("CREATE TRIGGER r BEFORE DELETE ON t FOR EACH ROW ", "IF 1 THEN ", "; END IF"),
         ];
         for (before, open, close) in nests {
             for inner in ["1", "t", "SELECT 1", ""] {
@@ -292,6 +294,28 @@ fn statements_are_taken_one_by_one() {
     assert_eq!(rest_after(sql, at + next + last, &mode), None);
     assert!(parse_statement("SELECT 1; SELECT 2", &mode).is_err());
     assert_eq!(parse_statement(" -- nothing", &mode).unwrap_err().code, 1065);
+}
+
+#[test]
+fn semicolons_inside_of_a_program_end_no_statement() {
+    let mode = ParseMode::default();
+    let program = "CREATE PROCEDURE p() l: BEGIN IF a THEN SELECT ';'; END IF; END l;";
+    let sql = format!("{program} SELECT 2; SELECT 'never ends");
+    let (first, at) = parse_one(&sql, &mode);
+    let printed = "CREATE PROCEDURE `p`() `l`: BEGIN IF `a` THEN SELECT ';'; END IF; END";
+    assert_eq!(first.unwrap().unwrap().to_string(), printed);
+    assert_eq!((at, rest_after(&sql, at, &mode)), (program.len(), Some(program.len())));
+    assert_eq!(statement_length(&sql, &mode), program.len());
+    // One without its end takes all of the text, as does one in a comment that other servers skip.
+    assert_eq!(statement_length("CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2", &mode), 45);
+    let dumped =
+        "/*!50003 CREATE TRIGGER r AFTER INSERT ON t FOR EACH ROW BEGIN DO 1; DO 2; END */";
+    assert_eq!(statement_length(dumped, &mode), dumped.len());
+    let (trigger, at) = parse_one(dumped, &mode);
+    assert_eq!((trigger.unwrap().is_some(), at), (true, dumped.len()));
+    // Others are cut by the lexer, whatever they say.
+    assert_eq!(statement_length("BEGIN; SELECT 1", &mode), 6);
+    assert_eq!(statement_length("SELECT 'x;y' FROM; SELECT 1", &mode), 18);
 }
 
 #[test]

@@ -13,7 +13,6 @@ use futures::StreamExt;
 use mysql_common::constants::CapabilityFlags;
 use sql::Error;
 use sql::lexer::raw::StatementText;
-use sql::lexer::{self, ParseMode};
 use sql::session::{ColumnMeta, OkResult, Outcome, RowSource};
 use sql::value::Row;
 
@@ -220,12 +219,7 @@ impl Connection {
         // Most texts are settled by a look at their end.
         let text_end = text.trim_end_matches([';', ' ', '\n', '\r', '\t']).len();
         text[..text_end].contains(';').then_some(())?;
-        let mode = ParseMode {
-            no_backslash_escapes: self.session.status().no_backslash_escapes,
-            ..ParseMode::default()
-        };
-        let end = lexer::tokens(text, &mode).last()?.span.end as usize;
-        lexer::rest(text, end, &mode)
+        self.session.second_statement(text)
     }
 }
 

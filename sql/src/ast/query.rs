@@ -307,11 +307,20 @@ pub enum LockWait {
     SkipLocked,
 }
 
+/// Where a value goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IntoTarget {
+    /// A user variable, without `@`.
+    User(String),
+    /// A variable of a stored program.
+    Local(String),
+}
+
 /// INTO of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SelectInto {
-    /// User variables, without `@`.
-    Variables(Vec<String>),
+    /// Variables.
+    Variables(Vec<IntoTarget>),
     /// INTO OUTFILE.
     Outfile {
         /// The file.

@@ -14,6 +14,13 @@ pub enum SetItem {
         /// The new value.
         value: SetValue,
     },
+    /// Inside of a stored program `name = value`: a variable of the program, a column of NEW, or a system variable.
+    Named {
+        /// The name as written.
+        name: String,
+        /// The new value.
+        value: SetValue,
+    },
     /// `@name = value`.
     User {
         /// The name without `@`.

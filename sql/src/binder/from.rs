@@ -78,7 +78,7 @@ impl BindContext<'_> {
         if let Some(table) = self.catalog.table(&database, &name.name) {
             let table = &table.select_partitions(&source.partitions)?;
             self.sources.tables.push(table.clone());
-            self.sources.names.push(alias.to_string());
+            self.sources.names.push(self.views.path(alias));
             let scan = Scan {
                 table: table.clone(),
                 alias: alias.to_string(),
@@ -86,6 +86,9 @@ impl BindContext<'_> {
                 conjuncts: Vec::new(),
             };
             return Ok(Source { scope: Scope::of_table(table, alias), plan: Plan::Scan(scan) });
+        }
+        if let Some(view) = self.catalog.view(&database, &name.name).cloned() {
+            return self.view(&view, source);
         }
         if self.catalog.database(&database).is_none()
             && let Some(tables) = self.virtual_tables
@@ -126,11 +129,7 @@ impl BindContext<'_> {
         if !self.catalog.has_database(&database) {
             return Err(Error::unknown_database(&database));
         }
-        let full = format!("{database}.{}", name.name);
-        Err(match self.catalog.sequence(&database, &name.name) {
-            Some(_) => Error::wrong_object(full, "BASE TABLE"),
-            None => Error::no_such_table(full),
-        })
+        Err(self.catalog.no_table(&database, &name.name))
     }
 
     fn derived_table(

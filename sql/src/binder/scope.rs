@@ -39,6 +39,8 @@ pub struct ScopeColumn {
     pub hidden: bool,
     /// The row holds UTC (TIMESTAMP in storage); expressions convert it to the session's zone.
     pub utc: bool,
+    /// Place among the columns of its table.
+    pub place: usize,
 }
 
 impl Scope {
@@ -57,6 +59,7 @@ impl Scope {
                     origin: Some((table.clone(), i)),
                     hidden: column.hidden,
                     utc: column.ty.kind == crate::types::TypeKind::Timestamp,
+                    place: i,
                 }
             })
             .collect();
@@ -69,7 +72,8 @@ impl Scope {
         let star = (0..columns.len()).collect();
         let columns = columns
             .iter()
-            .map(|column| ScopeColumn {
+            .enumerate()
+            .map(|(place, column)| ScopeColumn {
                 database: database.to_string(),
                 table: alias.to_string(),
                 name: column.meta.name.clone(),
@@ -83,6 +87,7 @@ impl Scope {
                 origin: None,
                 hidden: false,
                 utc: false,
+                place,
             })
             .collect();
         Scope { columns, star }
@@ -143,14 +148,22 @@ impl Scope {
 
     /// Positions that `table.*` stands for, in order.
     pub fn table_star(&self, database: Option<&str>, table: &str) -> Vec<usize> {
-        (0..self.columns.len())
-            .filter(|&i| {
-                let column = &self.columns[i];
-                column.table == table
-                    && database.is_none_or(|database| column.database == database)
-                    && !column.is_row_id()
-            })
-            .collect()
+        let own = (0..self.columns.len()).filter(|&i| {
+            let column = &self.columns[i];
+            column.table == table
+                && database.is_none_or(|database| column.database == database)
+                && !column.is_row_id()
+        });
+        let mut own: Vec<usize> = own.collect();
+        // The columns of a view stand in the rows as its tables have them. Those of each table stand together.
+        own.sort_by(|&a, &b| {
+            let (left, right) = (&self.columns[a], &self.columns[b]);
+            match left.database == right.database {
+                true => left.place.cmp(&right.place),
+                false => a.cmp(&b),
+            }
+        });
+        own
     }
 }
 

@@ -140,8 +140,13 @@ impl BindContext<'_> {
 
 /// The rows for which all conjuncts are true.
 fn filtered(plan: Plan, conjuncts: Vec<Expr>) -> Plan {
-    match conjuncts.is_empty() {
-        true => plan,
-        false => Plan::Filter { input: Box::new(plan), conjuncts },
+    match plan {
+        plan if conjuncts.is_empty() => plan,
+        // The condition of a view comes first.
+        Plan::Filter { input, conjuncts: mut all } => {
+            all.extend(conjuncts);
+            Plan::Filter { input, conjuncts: all }
+        }
+        plan => Plan::Filter { input: Box::new(plan), conjuncts },
     }
 }

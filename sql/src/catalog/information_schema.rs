@@ -6,7 +6,7 @@
 //!
 //! Names of these tables and of their schema are read in any case, as MySQL reads them. A table that is
 //! not here is refused (1109), never empty without reason. Tables for things that cannot exist here yet
-//! (views, triggers, routines, …) are rightly empty.
+//! (triggers, routines, …) are rightly empty.
 //!
 //! This file finds a table by its name and knows what tables are made of; each part holds the tables about one kind of thing.
 //!
@@ -26,8 +26,11 @@ mod tables;
 mod triggers;
 mod views;
 
-use super::{Catalog, SequenceDef, TableDef, innodb_trx, performance_schema, precinct_tables};
+use super::{
+    Catalog, SequenceDef, TableDef, ViewDef, innodb_trx, performance_schema, precinct_tables,
+};
 use crate::activity::{Activity, ActivityPart};
+use crate::binder::view::columns_of;
 use crate::binder::{VirtualRows, VirtualTables};
 use crate::collation::CollationId;
 use crate::context::EvalContext;
@@ -39,7 +42,7 @@ use crate::{Error, Result};
 use base::TableId;
 use charsets::{applicability, character_sets, collations};
 use column_statistics::column_statistics;
-use columns::columns;
+use columns::{ColumnsOfView, columns};
 use constraints::{
     check_constraints, key_column_usage, referential_constraints, table_constraints,
 };
@@ -57,7 +60,7 @@ use triggers::triggers;
 use views::views;
 
 pub(crate) use charsets::collation_rows;
-pub(crate) use columns::{column_default, column_extra, column_key, now_text};
+pub(crate) use columns::{column_default, column_extra, column_key, now_text, view_column};
 pub(crate) use indexes::{shown_indexes, statistics_rows};
 pub(super) use server::processlist;
 
@@ -152,6 +155,20 @@ impl SystemTables {
         })
     }
 
+    /// The columns of all views, bound now; those of views whose queries fail are left out, as in MySQL.
+    fn columns_of_views(&self) -> Vec<ColumnsOfView> {
+        let rng = base::Rng::seeded(self.instance.next_seed());
+        let clock = self.instance.config.clock.clone();
+        let ctx = EvalContext::new(self.variables.clone(), clock, rng);
+        // Views over these very tables are bound over empty ones: only columns are asked for.
+        let empty = SystemTables::new(&self.instance, &Arc::default(), &self.variables);
+        let columns = |view: &Arc<ViewDef>| {
+            let columns = columns_of(view, &self.catalog, &ctx, &empty).ok()?;
+            Some((view.clone(), columns))
+        };
+        all_views(&self.catalog).filter_map(columns).collect()
+    }
+
     /// The rows of a table of what runs.
     pub(super) fn running(&self, rows: impl FnOnce(&Activity, &Catalog) -> Vec<Row>) -> Vec<Row> {
         match &self.activity {
@@ -187,6 +204,7 @@ impl VirtualTables for SystemTables {
                 variables(&self.variables, lower == "global_variables")
             }
             "tables" => tables(&self.catalog, &self.numbers()),
+            "columns" => columns(&self.catalog, &self.columns_of_views()),
             _ => virtual_table(database, name, &self.catalog)
                 .ok_or_else(|| Error::unknown_system_table(name))?,
         };
@@ -194,7 +212,8 @@ impl VirtualTables for SystemTables {
     }
 }
 
-/// A table of information_schema that the catalog alone gives; TABLES without AUTO_INCREMENT values.
+/// A table of information_schema that the catalog alone gives; TABLES without AUTO_INCREMENT values, COLUMNS without those of
+/// views.
 pub fn virtual_table(database: &str, name: &str, catalog: &Catalog) -> Option<VirtualTable> {
     if !database.eq_ignore_ascii_case(NAME) {
         return None;
@@ -203,7 +222,7 @@ pub fn virtual_table(database: &str, name: &str, catalog: &Catalog) -> Option<Vi
         "schemata" => schemata(catalog),
         "tables" => tables(catalog, &BTreeMap::new()),
         "sequences" => sequences(catalog),
-        "columns" => columns(catalog),
+        "columns" => columns(catalog, &[]),
         "statistics" => statistics(catalog),
         "key_column_usage" => key_column_usage(catalog),
         "table_constraints" => table_constraints(catalog),
@@ -262,6 +281,10 @@ fn all_tables(catalog: &Catalog) -> impl Iterator<Item = &Arc<TableDef>> {
 
 fn all_sequences(catalog: &Catalog) -> impl Iterator<Item = &Arc<SequenceDef>> {
     catalog.databases().flat_map(|database| catalog.sequences(&database.name))
+}
+
+fn all_views(catalog: &Catalog) -> impl Iterator<Item = &Arc<ViewDef>> {
+    catalog.databases().flat_map(|database| catalog.views(&database.name))
 }
 
 /// A Unix time as DATETIME in UTC.

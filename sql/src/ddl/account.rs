@@ -42,6 +42,25 @@ pub(crate) async fn exists(client: &Arc<dyn ShardClient>, user: &str, host: &str
     Ok(accounts.iter().any(|account| account.user == user && account.host == host))
 }
 
+/// Who a stored object belongs to, user and host, and whether there is such an account. A session whose account is gone by now
+/// goes by what it logged in as.
+pub(super) async fn definer(
+    session: &Session,
+    name: Option<&AccountName>,
+) -> Result<((String, String), bool)> {
+    let mut txn = Transaction::begin(session.instance.config.client.clone(), Mode::Snapshot);
+    let accounts = store::accounts(&mut txn).await?;
+    let (user, host) = match name {
+        Some(name) if name.user.is_some() => name_of(session, &accounts, name)?,
+        _ => match best(accounts.clone(), &session.info.user, &session.info.host) {
+            Some(account) => (account.user, account.host),
+            None => (session.info.user.clone(), session.info.host.clone()),
+        },
+    };
+    let is_known = accounts.iter().any(|account| account.user == user && account.host == host);
+    Ok(((user, host), is_known))
+}
+
 fn best(mut accounts: Vec<Account>, user: &str, host: &str) -> Option<Account> {
     accounts.retain(|account| {
         (account.user == user || account.user.is_empty()) && host_matches(&account.host, host)

@@ -42,7 +42,7 @@ pub(super) async fn create(session: &mut Session, create: &ast::CreateDatabase) 
     Ok(Outcome::Ok(OkResult { affected_rows: 1, ..OkResult::default() }))
 }
 
-/// DROP DATABASE, with all its tables and sequences.
+/// DROP DATABASE, with all its tables, sequences and views.
 pub(super) async fn drop(session: &mut Session, name: &str, if_exists: bool) -> Result<Outcome> {
     check_own(session, name)?;
     let ctx = session.dml_context(Vec::new(), false);
@@ -65,6 +65,11 @@ pub(super) async fn drop(session: &mut Session, name: &str, if_exists: bool) -> 
         let sequences: Vec<_> = change.catalog.sequences(name).cloned().collect();
         for sequence in sequences {
             change.drop_sequence(&sequence, now)?;
+            dropped += 1;
+        }
+        let views: Vec<_> = change.catalog.views(name).cloned().collect();
+        for view in views {
+            change.remove_object(&*view)?;
             dropped += 1;
         }
         change.drop_database(name)?;

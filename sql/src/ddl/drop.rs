@@ -4,7 +4,7 @@
 
 use super::change::{Touched, change};
 use super::{create_table, database_of, existing_database, partition};
-use crate::catalog::{Catalog, TableDef, store};
+use crate::catalog::{Catalog, TableDef, ViewDef, store};
 use crate::session::{Outcome, Session};
 use crate::{Error, Result, ast};
 
@@ -117,19 +117,39 @@ pub(super) async fn rename(
             let original = catalog.table(database, name).map(|table| TableDef::clone(table));
             renamed.or_else(|| original.filter(|o| !now.iter().any(|t| t.id == o.id)))
         };
+        let mut views: Vec<ViewDef> = Vec::new();
+        let find_view = |now: &[ViewDef], catalog: &Catalog, database: &str, name: &str| {
+            let renamed = now.iter().find(|v| v.database == database && v.name == name).cloned();
+            let original = catalog.view(database, name).map(|view| ViewDef::clone(view));
+            renamed.or_else(|| original.filter(|o| !now.iter().any(|v| v.id == o.id)))
+        };
         for ((from_database, from), (to_database, to)) in &renames {
             existing_database(&change.catalog, to_database)?;
-            let Some(mut table) = find(&now, &change.catalog, from_database, from) else {
+            let table = find(&now, &change.catalog, from_database, from);
+            let view = find_view(&views, &change.catalog, from_database, from);
+            if table.is_none() && view.is_none() {
                 let full = format!("{from_database}.{from}");
                 return Err(match change.catalog.sequence(from_database, from) {
                     Some(_) => Error::wrong_object(full, "BASE TABLE"),
                     None => Error::no_such_table(full),
                 });
-            };
+            }
             let is_sequence = change.catalog.sequence(to_database, to).is_some();
-            if is_sequence || find(&now, &change.catalog, to_database, to).is_some() {
+            if is_sequence
+                || find(&now, &change.catalog, to_database, to).is_some()
+                || find_view(&views, &change.catalog, to_database, to).is_some()
+            {
                 return Err(Error::table_exists(to));
             }
+            if let Some(mut view) = view {
+                if from_database != to_database {
+                    return Err(Error::view_changes_database(from_database, to_database));
+                }
+                view.name.clone_from(to);
+                views.retain(|other| other.id != view.id);
+                views.push(view);
+            }
+            let Some(mut table) = table else { continue };
             table.database.clone_from(to_database);
             table.name.clone_from(to);
             now.retain(|other| other.id != table.id);
@@ -137,6 +157,9 @@ pub(super) async fn rename(
         }
         for table in &now {
             change.put_table(table)?;
+        }
+        for view in &views {
+            change.put_object(view)?;
         }
         Ok(true)
     })

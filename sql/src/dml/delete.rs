@@ -22,7 +22,7 @@ pub(crate) async fn run(
         ));
     };
     let clauses = (delete.filter.as_ref(), delete.order_by.as_slice(), delete.limit.as_ref());
-    let mut target = Target::bind(session, source, clauses, env, txn).await?;
+    let mut target = Target::bind(session, source, "DELETE", clauses, env, txn).await?;
     let mut affected = 0;
     let mut matches = target.open(txn, &env.ctx).await?;
     let table = matches.table().clone();

@@ -4,7 +4,8 @@ use super::auto_increment::Numbers;
 use super::bind;
 use super::row::{NewRow, RowMaker};
 use super::store::{Assignment, OnDuplicate, Store};
-use super::{Changes, Check, Info, find_writable};
+use super::view::{self, Checks, Seen};
+use super::{Changes, Check, Info};
 use crate::ast::{self, InsertSource, QueryBody, SelectItem};
 use crate::binder::{Scope, ScopeColumn};
 use crate::catalog::TableDef;
@@ -46,17 +47,24 @@ pub(crate) async fn run(
     check: Check,
 ) -> Result<Changes> {
     let ctx = &env.ctx;
-    let table = find_writable(&insert.table, None, session, &env.catalog)?;
-    let table = table.select_partitions(&insert.partitions)?;
-    let columns = target_columns(insert, &table)?;
+    let partitions = insert.partitions.as_slice();
+    let seen = view::find(&insert.table, None, partitions, "INSERT", session, &env.catalog)?;
+    if seen.is_view() && !insert.on_duplicate.is_empty() {
+        return Err(Error::not_supported(
+            "ON DUPLICATE KEY UPDATE through a view: INSERT into the table itself",
+        ));
+    }
+    let table = seen.table.clone();
+    let columns = target_columns(insert, &seen)?;
+    let checks = seen.conditions(session, env, txn).await?.checks;
     let maker = RowMaker::new(&table, ctx)?;
     let (warnings, mut widened) = (ctx.warnings.count(), None);
-    let on_duplicate = match on_duplicate(session, insert, &table, None, env, txn).await {
+    let on_duplicate = match on_duplicate(session, insert, &seen, None, env, txn).await {
         Err(error) if error.code == UNKNOWN_COLUMN => {
             ctx.warnings.forget_after(warnings);
             widened = Widened::of(session, insert, &table, env).await?;
             let Some(Widened { columns, .. }) = &widened else { return Err(error) };
-            on_duplicate(session, insert, &table, Some(columns), env, txn).await?
+            on_duplicate(session, insert, &seen, Some(columns), env, txn).await?
         }
         other => other?,
     };
@@ -75,7 +83,9 @@ pub(crate) async fn run(
         lifted: None,
     };
     let mut numbers = Numbers::default();
-    let mut source = Source { session, env, txn, maker: &maker, columns: &columns };
+    let (ignore, maker) = (insert.ignore, &maker);
+    let (seen, columns, checks) = (&seen, columns.as_slice(), &checks);
+    let mut source = Source { session, env, txn, maker, seen, columns, checks, ignore };
     let records = match &insert.source {
         InsertSource::Values(rows) => source.values(rows, &mut store, &mut numbers).await?,
         InsertSource::Query(query) => {
@@ -99,14 +109,13 @@ pub(crate) async fn run(
     Ok(changes)
 }
 
-fn target_columns(insert: &ast::Insert, table: &TableDef) -> Result<Vec<usize>> {
-    let all = || table.visible_columns().map(|(position, _)| position).collect();
-    let Some(names) = &insert.columns else { return Ok(all()) };
+fn target_columns(insert: &ast::Insert, seen: &Seen) -> Result<Vec<usize>> {
+    let Some(names) = &insert.columns else { return Ok(seen.columns()) };
     let mut columns = Vec::with_capacity(names.len());
     for name in names {
-        let column = bind::target(name, table, &table.name, "field list")?;
+        let column = seen.column(name)?;
         if columns.contains(&column) {
-            return Err(Error::column_twice(&table.columns[column].name));
+            return Err(Error::column_twice(&seen.table.columns[column].name));
         }
         columns.push(column);
     }
@@ -116,7 +125,7 @@ fn target_columns(insert: &ast::Insert, table: &TableDef) -> Result<Vec<usize>> 
 async fn on_duplicate(
     session: &Session,
     insert: &ast::Insert,
-    table: &Arc<TableDef>,
+    seen: &Seen,
     read: Option<&Scope>,
     env: &StatementContext,
     txn: &SharedTransaction,
@@ -127,8 +136,9 @@ async fn on_duplicate(
     if insert.on_duplicate.is_empty() {
         return Ok(if insert.ignore { OnDuplicate::Ignore } else { OnDuplicate::Error });
     }
+    let table = &seen.table;
     let (alias, names) = match &insert.row_alias {
-        Some(alias) => (alias.name.as_str(), new_names(alias, insert, table)?),
+        Some(alias) => (alias.name.as_str(), new_names(alias, insert, seen)?),
         None => (NEW_ROW, Vec::new()),
     };
     let mut scope = bind::scope_with_new_row(table, alias, &names);
@@ -201,21 +211,23 @@ impl Widened {
             meta,
             origin: None,
             utc: false,
+            place: 0,
         });
         let columns = Scope { columns: columns.collect(), star: Vec::new() };
         Ok(Some(Widened { query: wide, columns }))
     }
 }
 
-fn new_names(alias: &ast::RowAlias, insert: &ast::Insert, table: &TableDef) -> Result<Vec<String>> {
+fn new_names(alias: &ast::RowAlias, insert: &ast::Insert, seen: &Seen) -> Result<Vec<String>> {
     if alias.columns.is_empty() {
         return Ok(Vec::new());
     }
-    let columns = target_columns(insert, table)?;
+    let columns = target_columns(insert, seen)?;
     if columns.len() != alias.columns.len() {
         return Err(Error::wrong_value_count(1));
     }
-    let mut names: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
+    let own = seen.table.columns.iter().map(|column| column.name.clone());
+    let mut names: Vec<String> = own.collect();
     for (column, name) in columns.into_iter().zip(&alias.columns) {
         names[column].clone_from(name);
     }
@@ -228,7 +240,13 @@ struct Source<'a> {
     env: &'a StatementContext,
     txn: &'a SharedTransaction,
     maker: &'a RowMaker,
+    /// The table as the statement sees it.
+    seen: &'a Seen,
     columns: &'a [usize],
+    /// What views ask of new rows.
+    checks: &'a Checks,
+    /// A row that they refuse is left out with a warning.
+    ignore: bool,
 }
 
 impl Source<'_> {
@@ -280,7 +298,10 @@ impl Source<'_> {
                 self.maker.give(&mut row, *column, value, number, strict_null, ctx)?;
             }
             numbers.rows_left = (rows.len() - at) as u64;
-            batch.push(self.session.complete_row(self.maker, row, numbers).await?);
+            let row = self.session.complete_row(self.maker, row, numbers).await?;
+            if self.accepts(&row)? {
+                batch.push(row);
+            }
             if batch.len() == BATCH_ROWS {
                 ctx.check_cancel()?;
                 store.put(&mut *self.txn.lock().await, std::mem::take(&mut batch)).await?;
@@ -293,14 +314,13 @@ impl Source<'_> {
     async fn given(&self, table: &Arc<TableDef>, exprs: &[ast::Expr]) -> Result<Vec<Given>> {
         let ctx = &self.env.ctx;
         let mut given = Vec::with_capacity(exprs.len());
-        let mut scope = None;
         for (expr, column) in exprs.iter().zip(self.columns) {
             given.push(if let Some(value) = bind::literal(expr, ctx) {
                 Given::Value(value)
             } else if bind::is_default(expr, &table.columns[*column].name) {
                 Given::Default
             } else {
-                let scope = scope.get_or_insert_with(|| Scope::of_table(table, &table.name));
+                let scope = self.seen.scope();
                 let (session, env) = (self.session, self.env);
                 let numbered = session.numbered(expr, None, &env.catalog, ctx).await?;
                 let expr = numbered.as_ref().unwrap_or(expr);
@@ -336,7 +356,9 @@ impl Source<'_> {
                 ctx.set_row(records);
                 let read = values.split_off(self.columns.len());
                 let row = self.row_of(values, records, numbers).await?;
-                batch.push(NewRow { read, ..row });
+                if self.accepts(&row)? {
+                    batch.push(NewRow { read, ..row });
+                }
             }
             ctx.check_cancel()?;
             store.put(&mut *self.txn.lock().await, batch).await
@@ -350,6 +372,18 @@ impl Source<'_> {
             }
         }
         Ok(records)
+    }
+
+    /// Whether a row is one that a view would show; 1369 unless such rows are ignored.
+    fn accepts(&self, row: &NewRow) -> Result<bool> {
+        match self.checks.check(&row.values, &self.env.ctx) {
+            Ok(()) => Ok(true),
+            Err(error) if self.ignore => {
+                self.env.ctx.warn(error);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn row_of(&self, values: Row, number: u64, numbers: &mut Numbers) -> Result<NewRow> {

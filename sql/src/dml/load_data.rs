@@ -104,7 +104,7 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
         locking: inside.is_some().then(|| session.exclusive_locking()),
         with: None,
     };
-    let table = find_writable(&load.table, None, session, &env.catalog)?;
+    let table = find_writable(&load.table, None, "LOAD", session, &env.catalog)?;
     let table = table.select_partitions(&load.partitions)?;
     let mut given = vec![false; table.columns.len()];
     let mut targets = Vec::with_capacity(load.fields.len());

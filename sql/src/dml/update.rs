@@ -9,10 +9,10 @@ use super::auto_increment::Numbers;
 use super::bind::{self, RowSubqueries};
 use super::row::RowMaker;
 use super::store::{self, Assignment};
-use super::{Changes, Check, Info, duplicate, find_writable};
+use super::view::{self, Checks, Seen};
+use super::{Changes, Check, Info, duplicate};
 use crate::access::{self, Access, ReadOptions};
 use crate::ast;
-use crate::binder::Scope;
 use crate::catalog::TableDef;
 use crate::context::EvalContext;
 use crate::expr::{self, Expr};
@@ -29,8 +29,10 @@ use std::sync::Arc;
 pub(super) struct Target {
     /// The table.
     pub(super) table: Arc<TableDef>,
-    /// Its name in the statement.
-    pub(super) alias: String,
+    /// What the statement calls it.
+    seen: Seen,
+    /// What views ask of new rows.
+    checks: Checks,
     /// WHERE, cut at its ANDs.
     conjuncts: Vec<Expr>,
     /// Subqueries in it that need the row.
@@ -64,6 +66,7 @@ impl Target {
     pub(super) async fn bind(
         session: &Session,
         source: &ast::TableSource,
+        operation: &str,
         clauses: (Option<&ast::Expr>, &[ast::OrderItem], Option<&ast::Limit>),
         env: &StatementContext,
         txn: &SharedTransaction,
@@ -71,17 +74,19 @@ impl Target {
         if source.as_of.is_some() {
             return Err(Error::invalid_as_of("only SELECT reads the past, nothing changes it"));
         }
-        let table = find_writable(&source.name, source.alias.as_deref(), session, &env.catalog)?;
-        let table = table.select_partitions(&source.partitions)?;
+        let (alias, partitions) = (source.alias.as_deref(), source.partitions.as_slice());
+        let seen = view::find(&source.name, alias, partitions, operation, session, &env.catalog)?;
+        let table = seen.table.clone();
         session.check_defined(std::slice::from_ref(&table)).await?;
-        let alias = source.alias.clone().unwrap_or_else(|| table.name.clone());
-        let scope = Scope::of_table(&table, &alias);
+        let scope = seen.scope();
         let (filter, order_by, limit) = clauses;
         let filter: Vec<&ast::Expr> = filter.into_iter().collect();
-        let bound = bind::row_exprs(session, &filter, &scope, "where clause", env, txn).await?;
-        let conjuncts = bound.exprs.iter().flat_map(Expr::conjuncts).collect();
+        let bound = bind::row_exprs(session, &filter, scope, "where clause", env, txn).await?;
+        let conditions = seen.conditions(session, env, txn).await?;
+        let mut conjuncts = conditions.shown;
+        conjuncts.extend(bound.exprs.iter().flat_map(Expr::conjuncts));
         let list: Vec<&ast::Expr> = order_by.iter().map(|item| &item.expr).collect();
-        let keys = bind::exprs(session, &list, &scope, "order clause", env, txn).await?;
+        let keys = bind::exprs(session, &list, scope, "order clause", env, txn).await?;
         let order = keys.into_iter().zip(order_by.iter().map(|item| item.descending)).collect();
         let limit = match limit {
             None => None,
@@ -92,13 +97,8 @@ impl Target {
             }
         };
         let (subqueries, locking) = (bound.subqueries, env.locking);
-        let gathers = false;
-        Ok(Target { table, alias, conjuncts, subqueries, order, limit, locking, gathers })
-    }
-
-    /// The columns of the table, under the name it has in the statement.
-    pub(super) fn scope(&self) -> Scope {
-        Scope::of_table(&self.table, &self.alias)
+        let (gathers, checks) = (false, conditions.checks);
+        Ok(Target { table, seen, checks, conjuncts, subqueries, order, limit, locking, gathers })
     }
 
     /// Opens the rows that match.
@@ -258,7 +258,7 @@ pub(crate) async fn run(
     let ctx = &env.ctx;
     let source = single(&update.tables, "UPDATE")?;
     let clauses = (update.filter.as_ref(), update.order_by.as_slice(), update.limit.as_ref());
-    let mut target = Target::bind(session, source, clauses, env, txn).await?;
+    let mut target = Target::bind(session, source, "UPDATE", clauses, env, txn).await?;
     let (assignments, mut subqueries) =
         bind_assignments(session, update, &target, env, txn).await?;
     let moving = target.table.partition_columns();
@@ -268,6 +268,7 @@ pub(crate) async fn run(
     };
     target.gathers = moving.iter().any(is_touched);
     let maker = RowMaker::new(&target.table, ctx)?;
+    let checks = std::mem::take(&mut target.checks);
     let (mut matched, mut changed) = (0, 0);
     let mut matches = target.open(txn, ctx).await?;
     let table = matches.table().clone();
@@ -300,6 +301,14 @@ pub(crate) async fn run(
                 continue;
             }
             store::touch(&table, &mut new, &assignments, ctx);
+            match checks.check(&new, ctx) {
+                Ok(()) => {}
+                Err(error) if update.ignore => {
+                    ctx.warn(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
             let mut txn = txn.lock().await;
             let locking = env.locking.as_ref();
             match store::change(&mut txn, &table, &key, (&old, &new), locking, ctx).await {
@@ -337,21 +346,21 @@ async fn bind_assignments(
     env: &StatementContext,
     txn: &SharedTransaction,
 ) -> Result<(Vec<Assignment>, RowSubqueries)> {
-    let scope = target.scope();
     let mut assignments = Vec::with_capacity(update.assignments.len());
     // All values are bound together, so that their subqueries are numbered together.
     let mut given = Vec::new();
     let mut values = Vec::new();
     for assignment in &update.assignments {
         let name = &assignment.column;
-        let column = bind::target(name, &target.table, &target.alias, "field list")?;
+        let column = target.seen.column(name)?;
         if !bind::is_default(&assignment.value, &name.column) {
             given.push(assignments.len());
             values.push(&assignment.value);
         }
         assignments.push(Assignment { column, value: None });
     }
-    let bound = bind::row_exprs(session, &values, &scope, "field list", env, txn).await?;
+    let scope = target.seen.scope();
+    let bound = bind::row_exprs(session, &values, scope, "field list", env, txn).await?;
     for (at, expr) in given.into_iter().zip(bound.exprs) {
         assignments[at].value = Some(expr);
     }

@@ -6,16 +6,17 @@
 //! ```
 //!
 //! The tables of a plan stand in the order of FROM, the sides of a RIGHT JOIN exchanged, so the n-th name belongs to
-//! the n-th table. The tables inside of a derived table go by its name, however deep they stand.
+//! the n-th table. The tables inside of a derived table or a view go by its name, however deep they stand.
 //!
 //! Invariant: a table is locked by one clause at most (3569).
 //!
 //! Not here: tables of subqueries outside of FROM, which are never locked.
 
 use crate::ast::{self, JoinKind, LockStrength, LockWait, QueryBody, TableName, TableRef};
+use crate::catalog::Catalog;
 use crate::planner::plan::Plan;
 use crate::session::locking::{Locking, WriteView};
-use crate::{Error, Result};
+use crate::{Error, Result, view};
 use std::time::Duration;
 use txn::RowLock;
 use txn::command::{LockMode, Patience};
@@ -56,9 +57,10 @@ pub(super) fn locks_of(
     query: &ast::Query,
     plan: &Plan,
     clauses: &[Clause<'_>],
+    known: Known<'_>,
 ) -> Result<Vec<Option<Locking>>> {
     let (mut names, mut tables) = (Vec::new(), Vec::new());
-    names_of_body(&query.body, None, &mut names);
+    names_of_body(&query.body, None, known, &mut names)?;
     tables_of(plan, &mut tables);
     if names.len() != tables.len() {
         return Err(Error::internal("a plan with other tables than its FROM"));
@@ -82,7 +84,7 @@ pub(super) fn locks_of(
         }
         for place in places {
             if locks[place].replace(clause.locking).is_some() {
-                return Err(Error::duplicate_lock_table(names[place]));
+                return Err(Error::duplicate_lock_table(&names[place]));
             }
         }
     }
@@ -112,40 +114,76 @@ pub(super) fn tables_of<'p>(plan: &'p Plan, tables: &mut Vec<&'p Plan>) {
     }
 }
 
-/// Adds what the tables of a query go by, in the order of its plan. `alias` is that of the derived table it stands in.
-fn names_of_body<'q>(body: &'q QueryBody, alias: Option<&'q str>, names: &mut Vec<&'q str>) {
+/// What names in FROM are looked up in.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// The definitions.
+    pub(super) catalog: &'a Catalog,
+    /// The default database.
+    pub(super) database: Option<&'a str>,
+}
+
+/// Adds what the tables of a query go by, in the order of its plan. `alias` is that of the derived table or view it stands in.
+fn names_of_body(
+    body: &QueryBody,
+    alias: Option<&str>,
+    known: Known<'_>,
+    names: &mut Vec<String>,
+) -> Result<()> {
     match body {
         QueryBody::Select(select) => {
-            for table in &select.from {
-                names_of_table(table, alias, names);
-            }
+            select.from.iter().try_for_each(|table| names_of_table(table, alias, known, names))
         }
         QueryBody::SetOperation { left, right, .. } => {
-            names_of_body(left, alias, names);
-            names_of_body(right, alias, names);
+            names_of_body(left, alias, known, names)?;
+            names_of_body(right, alias, known, names)
         }
-        QueryBody::Table(table) => names.push(alias.unwrap_or(&table.name)),
-        QueryBody::Query(query) => names_of_body(&query.body, alias, names),
-        QueryBody::Values(_) => {}
+        QueryBody::Table(table) => {
+            names_of_source(table, alias.unwrap_or(&table.name), known, names)
+        }
+        QueryBody::Query(query) => names_of_body(&query.body, alias, known, names),
+        QueryBody::Values(_) => Ok(()),
     }
 }
 
-fn names_of_table<'q>(table: &'q TableRef, alias: Option<&'q str>, names: &mut Vec<&'q str>) {
+fn names_of_table(
+    table: &TableRef,
+    alias: Option<&str>,
+    known: Known<'_>,
+    names: &mut Vec<String>,
+) -> Result<()> {
     match table {
         TableRef::Table(source) => {
             let own = source.alias.as_deref().unwrap_or(&source.name.name);
-            names.push(alias.unwrap_or(own));
+            names_of_source(&source.name, alias.unwrap_or(own), known, names)
         }
         TableRef::Derived { query, alias: own, .. } => {
-            names_of_body(&query.body, Some(alias.unwrap_or(own)), names);
+            names_of_body(&query.body, Some(alias.unwrap_or(own)), known, names)
         }
         TableRef::Join { kind: JoinKind::Right, left, right, .. } => {
-            names_of_table(right, alias, names);
-            names_of_table(left, alias, names);
+            names_of_table(right, alias, known, names)?;
+            names_of_table(left, alias, known, names)
         }
         TableRef::Join { left, right, .. } => {
-            names_of_table(left, alias, names);
-            names_of_table(right, alias, names);
+            names_of_table(left, alias, known, names)?;
+            names_of_table(right, alias, known, names)
+        }
+    }
+}
+
+/// Adds the name of a table, or that of a view for each table in it.
+fn names_of_source(
+    source: &TableName,
+    name: &str,
+    known: Known<'_>,
+    names: &mut Vec<String>,
+) -> Result<()> {
+    let database = source.database.as_deref().or(known.database);
+    match database.and_then(|database| known.catalog.view(database, &source.name)) {
+        Some(found) => names_of_body(&view::query_of(found)?.body, Some(name), known, names),
+        None => {
+            names.push(name.to_string());
+            Ok(())
         }
     }
 }

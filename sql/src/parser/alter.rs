@@ -85,12 +85,10 @@ impl Parser<'_> {
                 };
                 Ok(Statement::AlterRebalance(action))
             }
-            "EVENT" => Ok(self.unsupported_to_the_end("ALTER EVENT")),
-            "DEFINER" | "ALGORITHM" | "SQL" | "VIEW" | "PROCEDURE" | "FUNCTION" | "SERVER"
-            | "TABLESPACE" | "LOGFILE" | "UNDO" | "INSTANCE" | "RESOURCE" => {
-                let kinds = ["VIEW", "EVENT"];
-                let kind = (1..24).find_map(|n| kinds.into_iter().find(|kind| self.is_at(n, kind)));
-                let what = format!("ALTER {}", kind.unwrap_or(&self.upper_at(1)));
+            "DEFINER" | "ALGORITHM" | "SQL" | "VIEW" | "EVENT" => self.alter_stored(),
+            "PROCEDURE" | "FUNCTION" => self.alter_routine(),
+            "SERVER" | "TABLESPACE" | "LOGFILE" | "UNDO" | "INSTANCE" | "RESOURCE" => {
+                let what = format!("ALTER {}", self.upper_at(1));
                 Ok(self.unsupported_as(&what))
             }
             _ => Err(self.error_after(1)),

@@ -402,7 +402,7 @@ impl Parser<'_> {
     }
 
     /// A type.
-    fn data_type(&mut self) -> Result<DataType> {
+    pub(super) fn data_type(&mut self) -> Result<DataType> {
         use DataTypeKind::*;
         let error = self.error();
         let word = self.upper();

@@ -26,19 +26,9 @@ impl Parser<'_> {
                 self.create_placement_policy()
             }
             "OR" if self.is_at(2, "REPLACE") && self.is_at(3, "SEQUENCE") => self.create_sequence(),
-            "PROCEDURE" | "FUNCTION" | "TRIGGER" | "EVENT" => {
-                let what = format!("CREATE {}", self.upper_at(1));
-                Ok(self.unsupported_to_the_end(&what))
-            }
-            "DEFINER" | "AGGREGATE" | "OR" | "ALGORITHM" | "SQL" | "VIEW" => {
-                let kinds = ["VIEW", "PROCEDURE", "FUNCTION", "TRIGGER", "EVENT"];
-                let kind = (1..24).find_map(|n| kinds.into_iter().find(|kind| self.is_at(n, kind)));
-                match kind {
-                    Some("VIEW") => Ok(self.unsupported_as("CREATE VIEW")),
-                    Some(kind) => Ok(self.unsupported_to_the_end(&format!("CREATE {kind}"))),
-                    None => Err(self.error_after(1)),
-                }
-            }
+            "AGGREGATE" if self.is_at(2, "FUNCTION") => Ok(self.unsupported_as("CREATE FUNCTION")),
+            "DEFINER" | "OR" | "ALGORITHM" | "SQL" | "VIEW" | "PROCEDURE" | "FUNCTION"
+            | "TRIGGER" | "EVENT" => self.create_stored(),
             "SERVER" | "TABLESPACE" | "LOGFILE" | "UNDO" | "RESOURCE" => {
                 let what = format!("CREATE {}", self.upper_at(1));
                 Ok(self.unsupported_as(&what))
@@ -82,8 +72,9 @@ impl Parser<'_> {
                 self.at += 2;
                 Ok(Statement::Deallocate(self.identifier()?))
             }
-            "VIEW" | "PROCEDURE" | "FUNCTION" | "TRIGGER" | "EVENT" | "SERVER" | "TABLESPACE"
-            | "LOGFILE" | "UNDO" | "SPATIAL" | "RESOURCE" => {
+            "VIEW" => self.drop_view(),
+            "PROCEDURE" | "FUNCTION" | "TRIGGER" | "EVENT" => self.drop_program(),
+            "SERVER" | "TABLESPACE" | "LOGFILE" | "UNDO" | "SPATIAL" | "RESOURCE" => {
                 let what = format!("DROP {}", self.upper_at(1));
                 Ok(self.unsupported_as(&what))
             }

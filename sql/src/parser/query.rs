@@ -234,6 +234,12 @@ impl Parser<'_> {
                 Ok(Expr { kind, span: self.span_from(start) })
             }
             TokenKind::Parameter => self.expr(),
+            TokenKind::Word | TokenKind::Quoted if self.in_program => {
+                let start = self.at;
+                let name = crate::ast::ColumnName::bare(self.identifier()?);
+                let kind = crate::ast::ExprKind::Column(name);
+                Ok(Expr { kind, span: self.span_from(start) })
+            }
             _ => Err(self.error()),
         }
     }

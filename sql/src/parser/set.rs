@@ -115,6 +115,9 @@ impl Parser<'_> {
         }
         let name = self.variable_path()?;
         self.assignment_sign()?;
+        if self.in_program && last_scope.is_none() {
+            return Ok(SetItem::Named { name, value: self.set_value()? });
+        }
         Ok(SetItem::System { scope: *last_scope, name, value: self.set_value()? })
     }
 

@@ -311,7 +311,7 @@ impl Printer {
         self.optional(" ", &column.references, Self::reference);
     }
 
-    fn data_type(&mut self, ty: &DataType) {
+    pub(super) fn data_type(&mut self, ty: &DataType) {
         self.text(ty.kind.name());
         if !ty.members.is_empty() {
             self.parenthesised(&ty.members, |printer, member| printer.string(member));

@@ -173,7 +173,7 @@ impl Printer {
 
     fn select_into(&mut self, into: &SelectInto) {
         match into {
-            SelectInto::Variables(names) => self.list(names, |p, name| p.user_variable(name)),
+            SelectInto::Variables(targets) => self.list(targets, Self::into_target),
             SelectInto::Outfile { file, charset, format } => {
                 self.text("OUTFILE ");
                 self.string(file);

@@ -197,18 +197,30 @@ impl Printer {
         });
     }
 
+    /// The sign and the value of an assignment.
+    fn set_value(&mut self, value: &SetValue) {
+        self.text(" = ");
+        match value {
+            SetValue::Default => self.text("DEFAULT"),
+            SetValue::Word(word) if is_value_word(word) => self.text(word),
+            SetValue::Word(word) => self.word(word),
+            SetValue::Expr(expr) => self.expr(expr),
+        }
+    }
+
     fn set_item(&mut self, item: &SetItem) {
         match item {
             SetItem::System { scope, name, value } => {
                 // `@@` keeps the scope of one item from the next.
                 self.system_variable(*scope, name);
-                self.text(" = ");
-                match value {
-                    SetValue::Default => self.text("DEFAULT"),
-                    SetValue::Word(word) if is_value_word(word) => self.text(word),
-                    SetValue::Word(word) => self.word(word),
-                    SetValue::Expr(expr) => self.expr(expr),
+                self.set_value(value);
+            }
+            SetItem::Named { name, value } => {
+                for (place, part) in name.split('.').enumerate() {
+                    self.when(place > 0, ".");
+                    self.name(part);
                 }
+                self.set_value(value);
             }
             SetItem::User { name, value } => {
                 self.user_variable(name);
@@ -469,7 +481,7 @@ impl Printer {
         }
     }
 
-    fn account(&mut self, account: &AccountName) {
+    pub(super) fn account(&mut self, account: &AccountName) {
         match &account.user {
             Some(user) => {
                 self.string(user);

@@ -12,10 +12,9 @@ use super::variables::SessionVariables;
 use super::{ColumnMeta, OkResult, Outcome};
 use crate::context::SqlMode;
 use crate::instance::{Instance, SessionEntry};
-use crate::lexer;
 use crate::lexer::raw::{self, InvalidLiteral, StatementText};
 use crate::value::Value;
-use crate::{Error, Result};
+use crate::{Error, Result, parser};
 use base::{SlotFilter, TableId};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -139,8 +138,13 @@ impl Session {
 
     /// Bytes of the first statement of `sql`, its semicolon included.
     pub fn statement_length(&self, sql: &str) -> usize {
-        let tokens = lexer::tokens(sql, &parse_mode(self.variables.sql_mode()));
-        tokens.last().map_or(sql.len(), |token| token.span.end as usize)
+        parser::statement_length(sql, &parse_mode(self.variables.sql_mode()))
+    }
+
+    /// Where the second statement of `sql` starts, when there is one. Semicolons inside of a stored program's body end none.
+    pub fn second_statement(&self, sql: &str) -> Option<usize> {
+        let mode = parse_mode(self.variables.sql_mode());
+        parser::rest_after(sql, parser::statement_length(sql, &mode), &mode)
     }
 
     /// String literals of the next command that are no text: its statement will be warned of them.

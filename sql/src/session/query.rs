@@ -7,7 +7,8 @@ use super::statement::{StatementContext, is_conflict};
 use super::transaction::SharedTransaction;
 use super::variables::Effect;
 use super::{ColumnMeta, Outcome, RowSource};
-use crate::ast::{self, ExplainTarget, SelectInto, SetItem, SetValue, Statement};
+use crate::ast::{self, ExplainTarget, IntoTarget, SelectInto, SetItem, SetValue, Statement};
+use crate::binder::view::WITHIN;
 use crate::binder::{self, BindContext, BoundQuery, Scope, Sources};
 use crate::catalog::information_schema::SystemTables;
 use crate::catalog::table_locks::Change;
@@ -75,7 +76,9 @@ impl Session {
     /// 1100 when a query mentions a name of a locked table twice: as in MySQL, each lock is good for one mention.
     fn check_mentioned_once(&self, sources: &Sources) -> Result<()> {
         if self.table_locks.tables_owner().is_some() {
-            let mut names = sources.tables.iter().zip(&sources.names);
+            let names = sources.tables.iter().zip(&sources.names);
+            // Tables of a view were locked with it, as often as it names them.
+            let mut names = names.filter(|(_, name)| !name.contains(WITHIN));
             let twice = |(table, name): (&Arc<TableDef>, &String)| {
                 let same = sources.tables.iter().zip(&sources.names);
                 same.filter(|(t, n)| t.database == table.database && *n == name).count() > 1
@@ -357,11 +360,16 @@ impl Session {
         width: usize,
         rows: RowSource,
     ) -> Result<Outcome> {
-        let SelectInto::Variables(names) = into else {
+        let SelectInto::Variables(targets) = into else {
             return Err(Error::not_supported(
                 "INTO OUTFILE and INTO DUMPFILE: redirect the client's output to a file",
             ));
         };
+        let names = targets.iter().map(|target| match target {
+            IntoTarget::User(name) => Ok(name),
+            IntoTarget::Local(name) => Err(Error::undeclared_variable(name)),
+        });
+        let names = names.collect::<Result<Vec<&String>>>()?;
         if names.len() != width {
             return Err(Error::wrong_select_into());
         }
@@ -377,7 +385,7 @@ impl Session {
             return Ok(Outcome::done());
         };
         use crate::context::VariableSource;
-        for (name, value) in names.iter().zip(row) {
+        for (name, value) in names.into_iter().zip(row) {
             self.variables.set_user(name, value);
         }
         self.variables.set_row_count(found);
@@ -427,6 +435,8 @@ impl Session {
                     let value = self.set_value(value, &params).await?;
                     self.set_system(*scope, name, value).await?;
                 }
+                // The grammar makes it inside of stored programs only.
+                SetItem::Named { name, .. } => return Err(Error::unknown_variable(name)),
                 SetItem::User { name, value } => {
                     use crate::context::VariableSource;
                     let values = self.evaluate(std::slice::from_ref(value), params.clone()).await?;

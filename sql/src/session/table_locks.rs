@@ -29,9 +29,10 @@ use super::connection::Session;
 use super::table_uses::EVERYTHING;
 use super::xa;
 use crate::ast;
-use crate::catalog::information_schema;
+use crate::binder::view::{tables_of, written_name};
 use crate::catalog::store::LockChange;
 use crate::catalog::table_locks::{LockHolder, LockSet, Owners, Stage, TableLocks};
+use crate::catalog::{Catalog, ViewDef, information_schema};
 use crate::dml::find_table;
 use crate::instance::{Instance, TableWanted};
 use crate::silence::OwnerState;
@@ -70,6 +71,13 @@ struct LockedName {
     database: String,
     alias: String,
     write: bool,
+}
+
+impl LockedName {
+    /// Whether both are the same name.
+    fn is_as(&self, other: &LockedName) -> bool {
+        self.database == other.database && self.alias == other.alias
+    }
 }
 
 impl SessionLocks {
@@ -135,8 +143,10 @@ impl SessionLocks {
         let Some(tables) = &self.tables else { return Ok(()) };
         let mut names = tables.names.iter();
         match names.find(|name| name.database == database && name.alias == alias) {
-            None => Err(Error::table_not_locked(alias)),
-            Some(name) if write && !name.write => Err(Error::table_locked_for_read(alias)),
+            None => Err(Error::table_not_locked(written_name(alias))),
+            Some(name) if write && !name.write => {
+                Err(Error::table_locked_for_read(written_name(alias)))
+            }
             Some(_) => Ok(()),
         }
     }
@@ -160,13 +170,22 @@ impl Session {
                 let user = format!("'{}'@'{}'", self.info.user, self.info.host);
                 return Err(Error::access_denied_database(user, database));
             }
+            if lock.write {
+                self.table_locks.check_changes()?;
+            }
+            let view = database.and_then(|name| catalog.view(name, &lock.table.name));
+            if let Some(view) = view {
+                let of_view = self.names_of_view(view, lock, &catalog, &mut tables)?;
+                if names.iter().any(|name| name.is_as(&of_view[0])) {
+                    return Err(Error::nonunique_table(&of_view[0].alias));
+                }
+                names.extend(of_view);
+                continue;
+            }
             let table = find_table(&lock.table, self.database.as_deref(), &catalog)?;
             let alias = lock.alias.as_ref().unwrap_or(&table.name);
             if names.iter().any(|name| name.database == table.database && name.alias == *alias) {
                 return Err(Error::nonunique_table(alias));
-            }
-            if lock.write {
-                self.table_locks.check_changes()?;
             }
             let of_database = tables.entry(table.database.clone()).or_default();
             *of_database.entry(table.name.clone()).or_default() |= lock.write;
@@ -180,6 +199,28 @@ impl Session {
         self.table_locks.tables = Some(LockedTables { guard, names });
         self.tell_table_locks();
         Ok(())
+    }
+
+    /// What a view is locked as, its own name first: it is what it reads, by names that only the view uses.
+    fn names_of_view(
+        &mut self,
+        view: &ViewDef,
+        lock: &ast::TableLock,
+        catalog: &Arc<Catalog>,
+        tables: &mut LockSet,
+    ) -> Result<Vec<LockedName>> {
+        let alias = lock.alias.as_ref().unwrap_or(&view.name);
+        let ctx = self.context(Vec::new());
+        let computed = self.virtual_tables(catalog);
+        let write = lock.write;
+        let (database, own) = (view.database.clone(), alias.clone());
+        let mut names = vec![LockedName { database, alias: own, write }];
+        for (table, path) in tables_of(view, alias, catalog, &ctx, &computed)? {
+            let of_database = tables.entry(table.database.clone()).or_default();
+            *of_database.entry(table.name.clone()).or_default() |= write;
+            names.push(LockedName { database: table.database.clone(), alias: path, write });
+        }
+        Ok(names)
     }
 
     /// UNLOCK TABLES.

@@ -5,6 +5,7 @@
 
 use super::{number_column, text, text_column, text_columns};
 use crate::ast::{AdminCheck, TableName};
+use crate::binder::view::columns_of;
 use crate::catalog::TableDef;
 use crate::dml::find_table;
 use crate::index_check::{self, TableReport};
@@ -60,7 +61,7 @@ pub(super) fn columns() -> Vec<ColumnMeta> {
     ]
 }
 
-/// CHECK TABLE: `OK`, or the differences and `Corrupt`; as in MySQL a table that is not there is no error of the statement.
+/// CHECK TABLE: `OK`, or the differences and `Corrupt`, which an invalid view is, too; as in MySQL a table that is not there is no error of the statement.
 pub(super) async fn check_tables(session: &mut Session, names: &[TableName]) -> Result<Outcome> {
     let mut rows: Vec<Row> = Vec::new();
     for name in names {
@@ -71,6 +72,19 @@ pub(super) async fn check_tables(session: &mut Session, names: &[TableName]) -> 
         let line = |kind: &str, message: String| {
             vec![text(&full), text("check"), text(kind), text(message)]
         };
+        let catalog = session.instance.catalog.current().await?;
+        if let Some(view) = catalog.view(database, &name.name) {
+            let ctx = session.context(Vec::new());
+            let computed = session.virtual_tables(&catalog);
+            match columns_of(view, &catalog, &ctx, &computed) {
+                Ok(_) => rows.push(line("status", "OK".to_string())),
+                Err(error) => {
+                    rows.push(line("Error", error.message));
+                    rows.push(line("error", "Corrupt".to_string()));
+                }
+            }
+            continue;
+        }
         let table = match find(session, name).await {
             Ok(table) => table,
             Err(error) if is_of_table(&error) => {

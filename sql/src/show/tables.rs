@@ -1,14 +1,15 @@
 //! SHOW about what is defined: databases, tables, columns, indexes.
 
 use super::create_table::{self, ShardingStyle, quoted};
-use super::{Listing, number_column, text, text_column, text_columns};
+use super::{Listing, create_view, number_column, text, text_column, text_columns};
 use crate::ast::{ShardingClass, TableName};
 use crate::binder::scope::table_column_meta;
+use crate::binder::view::{ViewColumn, columns_of};
 use crate::binder::{VirtualRows, VirtualTables};
 use crate::catalog::information_schema::{
-    self, column_default, column_extra, column_key, moment, statistics_rows,
+    self, column_default, column_extra, column_key, moment, statistics_rows, view_column,
 };
-use crate::catalog::{Catalog, Sharding, TableDef, performance_schema};
+use crate::catalog::{Catalog, ColumnDef, Sharding, TableDef, ViewDef, performance_schema};
 use crate::collation::CollationId;
 use crate::dml::find_table;
 use crate::lexer::OWN_VERSION_NUMBER;
@@ -62,7 +63,8 @@ pub(super) async fn tables(
         false => {
             let tables = catalog.tables(&database).map(|table| (&*table.name, "BASE TABLE"));
             let sequences = catalog.sequences(&database).map(|found| (&*found.name, "SEQUENCE"));
-            let mut names: Vec<_> = tables.chain(sequences).collect();
+            let views = catalog.views(&database).map(|view| (&*view.name, "VIEW"));
+            let mut names: Vec<_> = tables.chain(sequences).chain(views).collect();
             names.sort_unstable();
             names
         }
@@ -98,6 +100,15 @@ pub(super) async fn table_status(session: &mut Session, database: Option<&str>) 
         row.extend([text(table.create_options()), text(&table.comment)]);
         rows.push(row);
     }
+    for view in catalog.views(&database) {
+        let mut row = vec![text(&view.name)];
+        row.extend(vec![Value::Null; 10]);
+        row.push(moment(view.created_unix));
+        row.extend(vec![Value::Null; 5]);
+        row.push(text("VIEW"));
+        rows.push(row);
+    }
+    rows.sort_by(|a, b| a[0].as_text().cmp(&b[0].as_text()));
     let number = |name: &str| number_column(name);
     let date = |name: &str| ColumnMeta::computed(name, SqlType::datetime(0));
     let columns = vec![
@@ -123,9 +134,10 @@ pub(super) async fn table_status(session: &mut Session, database: Option<&str>) 
     Ok(Listing { columns, rows })
 }
 
-/// A stored table, or a computed one of a system schema.
+/// A stored table, a view, or a computed table of a system schema.
 enum Shown {
     Stored(Arc<TableDef>),
+    View(Arc<ViewDef>),
     Computed(VirtualRows),
 }
 
@@ -137,6 +149,9 @@ fn shown(session: &Session, name: &TableName, catalog: &Arc<Catalog>) -> Result<
         && let Some(table) = session.virtual_tables(catalog).table(database, &name.name)?
     {
         return Ok(Shown::Computed(table));
+    }
+    if let Some(view) = database.and_then(|database| catalog.view(database, &name.name)) {
+        return Ok(Shown::View(view.clone()));
     }
     find_table(name, session.database.as_deref(), catalog).map(Shown::Stored)
 }
@@ -157,25 +172,20 @@ pub(super) async fn columns(
         Shown::Stored(table) => table
             .visible_columns()
             .map(|(position, column)| {
-                let default = column_default(column).map_or(Value::Null, text);
-                let null = text(if column.ty.nullable { "YES" } else { "NO" });
-                let key = text(column_key(&table, position));
-                let extra = text(column_extra(column));
-                let mut row = vec![text(&column.name), text(&column.type_text)];
-                if full {
-                    row.push(match column.ty.is_text() {
-                        true => text(column.ty.collation.name()),
-                        false => Value::Null,
-                    });
-                }
-                row.extend([null, key, default, extra]);
-                if full {
-                    row.push(text("select,insert,update,references"));
-                    row.push(text(&column.comment));
-                }
-                row
+                let key = column_key(&table, position);
+                column_row(column, column_default(column), key, full)
             })
             .collect(),
+        Shown::View(view) => {
+            let ctx = session.context(Vec::new());
+            let computed = session.virtual_tables(&catalog);
+            let columns = columns_of(&view, &catalog, &ctx, &computed)?;
+            let row = |column: &ViewColumn| {
+                let (column, default) = view_column(column);
+                column_row(&column, default, "", full)
+            };
+            columns.iter().map(row).collect()
+        }
         Shown::Computed(table) => table
             .columns
             .iter()
@@ -193,6 +203,25 @@ pub(super) async fn columns(
             .collect(),
     };
     Ok(Listing { columns: text_columns(names), rows })
+}
+
+/// A row of SHOW COLUMNS.
+fn column_row(column: &ColumnDef, default: Option<String>, key: &str, full: bool) -> Row {
+    let mut row = vec![text(&column.name), text(&column.type_text)];
+    if full {
+        row.push(match column.ty.is_text() {
+            true => text(column.ty.collation.name()),
+            false => Value::Null,
+        });
+    }
+    let null = text(if column.ty.nullable { "YES" } else { "NO" });
+    let default = default.map_or(Value::Null, text);
+    row.extend([null, text(key), default, text(column_extra(column))]);
+    if full {
+        row.push(text("select,insert,update,references"));
+        row.push(text(&column.comment));
+    }
+    row
 }
 
 fn computed_type(ty: &SqlType) -> String {
@@ -265,7 +294,9 @@ pub(super) async fn create_table(session: &mut Session, name: &TableName) -> Res
         let row = vec![text(&sequence.name), text(sequence.create_text())];
         return Ok(Listing { columns, rows: vec![row] });
     }
-    let (name, statement) = match shown(session, name, &catalog)? {
+    let shown = shown(session, name, &catalog)?;
+    let (name, statement) = match shown {
+        Shown::View(view) => return create_view::listing(session, &view, &catalog),
         Shown::Stored(table) => {
             let next = match table.auto_increment() {
                 Some(_) => Some(session.instance.auto_increment.peek(&table).await?),
@@ -390,6 +421,20 @@ pub(super) async fn field_list(
             .visible_columns()
             .map(|(position, _)| table_column_meta(&table, position, &table.name))
             .collect(),
+        Shown::View(view) => {
+            let ctx = session.context(Vec::new());
+            let computed = session.virtual_tables(&catalog);
+            let columns = columns_of(&view, &catalog, &ctx, &computed)?;
+            let meta = |column: ViewColumn| ColumnMeta {
+                database: view.database.clone(),
+                table: view.name.clone(),
+                org_table: view.name.clone(),
+                org_name: column.name.clone(),
+                flags: ColumnFlags::of_type(&column.ty),
+                ..ColumnMeta::computed(column.name, column.ty)
+            };
+            columns.into_iter().map(meta).collect()
+        }
         Shown::Computed(rows) => rows
             .columns
             .iter()

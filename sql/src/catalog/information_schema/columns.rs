@@ -1,10 +1,12 @@
 //! COLUMNS, and what SHOW COLUMNS prints in the same words.
 
 use super::{VirtualTable, all_tables, long_text, name_type, number, table, text};
-use crate::catalog::{Catalog, ColumnDef, DefaultValue, IndexDef, TableDef};
+use crate::binder::view::ViewColumn;
+use crate::catalog::{Catalog, ColumnDef, DefaultValue, IndexDef, TableDef, ViewDef};
 use crate::collation::CollationId;
-use crate::types::{SqlType, TypeKind};
+use crate::types::{DECIMALS_NOT_FIXED, SqlType, TypeKind};
 use crate::value::{Row, Value};
+use std::sync::Arc;
 
 /// `PRI`, `UNI`, `MUL` or nothing, as SHOW COLUMNS prints it.
 pub(crate) fn column_key(table: &TableDef, column: usize) -> &'static str {
@@ -61,11 +63,75 @@ fn data_type(column: &ColumnDef) -> String {
     column.type_text.split(['(', ' ']).next().unwrap_or("").to_string()
 }
 
-pub(super) fn columns(catalog: &Catalog) -> VirtualTable {
+/// A view and its columns.
+pub(super) type ColumnsOfView = (Arc<ViewDef>, Vec<ViewColumn>);
+
+/// Digits from which on a computed whole number is a BIGINT.
+const BIGINT_DIGITS: u32 = 10;
+
+/// A type as a column would declare it.
+fn type_text(ty: &SqlType) -> String {
+    let name = ty.kind_name().to_ascii_lowercase();
+    let sign = if ty.unsigned && ty.kind != TypeKind::Year { " unsigned" } else { "" };
+    match ty.kind {
+        TypeKind::Null => "binary(0)".to_string(),
+        TypeKind::BigInt if ty.length < BIGINT_DIGITS => format!("int{sign}"),
+        TypeKind::Decimal => format!("decimal({},{}){sign}", ty.length, ty.decimals),
+        TypeKind::Float | TypeKind::Double if ty.decimals < DECIMALS_NOT_FIXED => {
+            format!("{name}({},{}){sign}", ty.length, ty.decimals)
+        }
+        TypeKind::Char | TypeKind::Varchar => format!("{name}({})", ty.length),
+        TypeKind::Time | TypeKind::DateTime | TypeKind::Timestamp if ty.decimals > 0 => {
+            format!("{name}({})", ty.decimals)
+        }
+        _ => format!("{name}{sign}"),
+    }
+}
+
+/// A column of a view as lists show it, and its default: that of the column it shows, as far as a value is left by itself.
+pub(crate) fn view_column(column: &ViewColumn) -> (ColumnDef, Option<String>) {
+    let ty = column.ty;
+    let base = column.base.as_ref();
+    let default = match base {
+        Some(base) if base.auto_increment => Some("0".to_string()),
+        Some(base) => column_default(base),
+        None if ty.nullable => None,
+        None if ty.kind == TypeKind::Decimal => {
+            Some(format!("{:.*}", usize::from(ty.decimals), 0.0))
+        }
+        None if ty.is_numeric() => Some("0".to_string()),
+        None if ty.is_string() => Some(String::new()),
+        None => None,
+    };
+    let shown = ColumnDef {
+        name: column.name.clone(),
+        ty,
+        default: None,
+        auto_increment: false,
+        on_update_now: false,
+        zerofill: base.is_some_and(|base| base.zerofill),
+        comment: base.map(|base| base.comment.clone()).unwrap_or_default(),
+        hidden: false,
+        type_text: base.map_or_else(|| type_text(&ty), |base| base.type_text.clone()),
+        collation_declared: false,
+    };
+    (shown, default)
+}
+
+pub(super) fn columns(catalog: &Catalog, views: &[ColumnsOfView]) -> VirtualTable {
     let mut rows = Vec::new();
     for table in all_tables(catalog) {
         for (position, column) in table.visible_columns() {
-            rows.push(column_row(table, position, column));
+            let own = [text(&table.database), text(&table.name)];
+            let default = column_default(column);
+            rows.push(column_row(own, position, column, default, column_key(table, position)));
+        }
+    }
+    for (view, columns) in views {
+        for (position, column) in columns.iter().enumerate() {
+            let own = [text(&view.database), text(&view.name)];
+            let (column, default) = view_column(column);
+            rows.push(column_row(own, position, &column, default, ""));
         }
     }
     table(
@@ -97,7 +163,13 @@ pub(super) fn columns(catalog: &Catalog) -> VirtualTable {
     )
 }
 
-fn column_row(table: &TableDef, position: usize, column: &ColumnDef) -> Row {
+fn column_row(
+    [database, table]: [Value; 2],
+    position: usize,
+    column: &ColumnDef,
+    default: Option<String>,
+    key: &str,
+) -> Row {
     let ty = &column.ty;
     let or_null = |value: Option<u64>| value.map_or(Value::Null, Value::UInt);
     let length = ty.is_string().then(|| u64::from(ty.length));
@@ -127,11 +199,11 @@ fn column_row(table: &TableDef, position: usize, column: &ColumnDef) -> Row {
     };
     vec![
         text("def"),
-        text(&table.database),
-        text(&table.name),
+        database,
+        table,
         text(&column.name),
         Value::UInt(position as u64 + 1),
-        column_default(column).map_or(Value::Null, text),
+        default.map_or(Value::Null, text),
         text(if ty.nullable { "YES" } else { "NO" }),
         text(data_type(column)),
         or_null(length),
@@ -142,7 +214,7 @@ fn column_row(table: &TableDef, position: usize, column: &ColumnDef) -> Row {
         charset,
         collation,
         text(&column.type_text),
-        text(column_key(table, position)),
+        text(key),
         text(column_extra(column)),
         text("select,insert,update,references"),
         text(&column.comment),

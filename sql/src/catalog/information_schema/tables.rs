@@ -3,7 +3,8 @@
 //! Sizes are not counted: those columns are NULL.
 
 use super::{
-    VirtualTable, all_sequences, all_tables, long_text, moment, name_type, number, table, text,
+    VirtualTable, all_sequences, all_tables, all_views, long_text, moment, name_type, number,
+    table, text,
 };
 use crate::catalog::{Catalog, SequenceDef};
 use crate::collation::CollationId;
@@ -34,7 +35,15 @@ pub(super) fn tables(catalog: &Catalog, numbers: &BTreeMap<TableId, u64>) -> Vir
         row.extend([Value::Null, Value::Null, text(""), text("")]);
         row
     });
-    let rows = tables.chain(sequences).collect();
+    let views = all_views(catalog).map(|view| {
+        let mut row = vec![text("def"), text(&view.database), text(&view.name), text("VIEW")];
+        row.extend(vec![Value::Null; 10]);
+        row.push(moment(view.created_unix));
+        row.extend(vec![Value::Null; 5]);
+        row.push(text("VIEW"));
+        row
+    });
+    let rows = tables.chain(sequences).chain(views).collect();
     self::table(
         &[
             ("TABLE_CATALOG", name_type()),

@@ -148,6 +148,10 @@ impl Session {
             Statement::Revoke(_) => Err(Error::not_supported(
                 "REVOKE: every account has all privileges today; DROP USER removes one",
             )),
+            Statement::Program(program) => Err(Error::not_supported(format!(
+                "{}: there are no stored programs yet; run their statements from the application",
+                program.name()
+            ))),
             Statement::Unsupported(unsupported) => Err(Error::not_supported(&unsupported.what)),
 
             Statement::CreateDatabase(_)
@@ -162,6 +166,7 @@ impl Session {
             | Statement::CreateIndex(_)
             | Statement::DropIndex(_)
             | Statement::Sequence(_)
+            | Statement::View(_)
             | Statement::Placement(_)
             | Statement::Account(_) => {
                 self.commit_open().await?;
