@@ -4,7 +4,7 @@
 
 use super::change::{Touched, change};
 use super::placement::{self, TablePlacement};
-use super::{create_table, database_of, existing_database, partition, sequence};
+use super::{create_table, database_of, deprecated, existing_database, partition, sequence};
 use crate::catalog::{Catalog, TableDef, store};
 use crate::context::EvalContext;
 use crate::session::{Outcome, Session};
@@ -65,6 +65,7 @@ pub(super) async fn create(session: &mut Session, create: &ast::CreateTable) -> 
     })
     .await?;
     if let Some(table) = made {
+        deprecated::warn_of_table(create, &ctx)?;
         placement::warn_of_global(&table.placement, &table.indexes, &ctx);
     }
     Ok(Outcome::done())

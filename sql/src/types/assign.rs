@@ -8,6 +8,7 @@
 //! | any number | text behind the number | 1265 | warning 1265, the number |
 //! | string | too long | 1406 | warning 1265, cut |
 //! | text | bytes that are no UTF-8 | 1366 | warning 1366, what is before them |
+//! | text | characters that the character set lacks | 1366 | warning 1366, question marks |
 //! | date and time | no such moment | 1292 | warning 1264 or 1265, zero date |
 //!
 //! Fraction digits that a column lacks are rounded away with a note (1265) at most. "Strict" is
@@ -436,6 +437,15 @@ impl Target<'_> {
             },
             other => other.to_text(&other.natural_type()).unwrap_or_default(),
         };
+        let collation = self.ty.collation;
+        if collation.bytes_per_char() < 4
+            && let Some(at) = text.find(|c| !collation.has_char(c))
+        {
+            let bad = &text.as_bytes()[at..];
+            let bad: String = bad.iter().take(6).map(|b| format!("\\x{b:02X}")).collect();
+            self.ctx.bad_value(Error::incorrect_value("string", bad, self.column, self.row))?;
+            text = text.chars().map(|c| if collation.has_char(c) { c } else { '?' }).collect();
+        }
         let length = self.ty.length as usize;
         if self.ty.is_blob() {
             // TEXT columns count bytes.
