@@ -16,6 +16,7 @@ pub mod digest;
 pub mod encoding;
 pub mod flow;
 pub mod information;
+pub mod members;
 pub mod network;
 pub mod number_format;
 pub mod numeric;
@@ -137,6 +138,7 @@ static FAMILIES: &[&[Function]] = &[
     encoding::FUNCTIONS,
     flow::FUNCTIONS,
     information::FUNCTIONS,
+    members::FUNCTIONS,
     network::FUNCTIONS,
     number_format::FUNCTIONS,
     numeric::FUNCTIONS,

@@ -31,7 +31,8 @@ pub fn column_type(ty: &SqlType) -> ColumnType {
         TypeKind::Decimal => ColumnType::MYSQL_TYPE_NEWDECIMAL,
         TypeKind::Float => ColumnType::MYSQL_TYPE_FLOAT,
         TypeKind::Double => ColumnType::MYSQL_TYPE_DOUBLE,
-        TypeKind::Char => ColumnType::MYSQL_TYPE_STRING,
+        // Flags tell them apart.
+        TypeKind::Char | TypeKind::Enum | TypeKind::Set => ColumnType::MYSQL_TYPE_STRING,
         TypeKind::Varchar => ColumnType::MYSQL_TYPE_VAR_STRING,
         TypeKind::TinyText | TypeKind::Text | TypeKind::MediumText | TypeKind::LongText => {
             ColumnType::MYSQL_TYPE_BLOB

@@ -8,7 +8,8 @@ use super::{
     ItemValue, ItemValues, SetItem, Sharding, TableDef,
 };
 use crate::collation::{COLLATIONS, CollationId};
-use crate::types::{SqlType, TypeKind};
+use crate::types::members::{ENUM_MEMBERS_MAX, SET_MEMBERS_MAX};
+use crate::types::{Members, SqlType, TypeKind};
 use crate::{Error, Result, table_codec};
 use base::{DatabaseId, IndexId, SLOT_COUNT, Slot, SlotRange, TableId, Timestamp};
 use prost::Message;
@@ -154,6 +155,9 @@ struct ColumnRecord {
     type_text: String,
     #[prost(bool, tag = "16")]
     collation_declared: bool,
+    /// Of ENUM and SET, in the order of their numbers.
+    #[prost(string, repeated, tag = "21")]
+    members: Vec<String>,
 }
 
 /// An index.
@@ -189,27 +193,31 @@ pub(super) struct IndexRecord {
 }
 
 /// Type kinds by their number on disk. Append only.
-const KINDS: [TypeKind; 20] = [
-    TypeKind::Null,
-    TypeKind::TinyInt,
-    TypeKind::SmallInt,
-    TypeKind::MediumInt,
-    TypeKind::Int,
-    TypeKind::BigInt,
-    TypeKind::Decimal,
-    TypeKind::Float,
-    TypeKind::Double,
-    TypeKind::Char,
-    TypeKind::Varchar,
-    TypeKind::TinyText,
-    TypeKind::Text,
-    TypeKind::MediumText,
-    TypeKind::LongText,
-    TypeKind::Date,
-    TypeKind::Time,
-    TypeKind::DateTime,
-    TypeKind::Timestamp,
-    TypeKind::Year,
+const KINDS: [Option<TypeKind>; 23] = [
+    Some(TypeKind::Null),
+    Some(TypeKind::TinyInt),
+    Some(TypeKind::SmallInt),
+    Some(TypeKind::MediumInt),
+    Some(TypeKind::Int),
+    Some(TypeKind::BigInt),
+    Some(TypeKind::Decimal),
+    Some(TypeKind::Float),
+    Some(TypeKind::Double),
+    Some(TypeKind::Char),
+    Some(TypeKind::Varchar),
+    Some(TypeKind::TinyText),
+    Some(TypeKind::Text),
+    Some(TypeKind::MediumText),
+    Some(TypeKind::LongText),
+    Some(TypeKind::Date),
+    Some(TypeKind::Time),
+    Some(TypeKind::DateTime),
+    Some(TypeKind::Timestamp),
+    Some(TypeKind::Year),
+    // 20 is kept for BIT.
+    None,
+    Some(TypeKind::Enum),
+    Some(TypeKind::Set),
 ];
 
 pub(super) fn corrupt(what: impl std::fmt::Display) -> Error {
@@ -486,7 +494,7 @@ fn encode_column(column: &ColumnDef) -> Result<ColumnRecord> {
         Some(DefaultValue::Expression(text)) => (3, text.clone().into_bytes()),
     };
     let ty = &column.ty;
-    let kind = KINDS.iter().position(|kind| *kind == ty.kind);
+    let kind = KINDS.iter().position(|kind| *kind == Some(ty.kind));
     Ok(ColumnRecord {
         name: column.name.clone(),
         kind: kind.ok_or_else(|| Error::internal("a type without a number on disk"))? as u32,
@@ -504,13 +512,28 @@ fn encode_column(column: &ColumnDef) -> Result<ColumnRecord> {
         hidden: column.hidden,
         type_text: column.type_text.clone(),
         collation_declared: column.collation_declared,
+        members: ty.members.map_or_else(Vec::new, |members| members.names().to_vec()),
     })
 }
 
+/// The members of a type, which ENUM and SET have and no other.
+fn decode_members(kind: TypeKind, names: Vec<String>) -> Result<Option<Members>> {
+    let most = match kind {
+        TypeKind::Enum => ENUM_MEMBERS_MAX,
+        TypeKind::Set => SET_MEMBERS_MAX,
+        _ => 0,
+    };
+    match names.len() {
+        0 if most == 0 => Ok(None),
+        count if (1..=most).contains(&count) => Ok(Some(Members::new(names))),
+        count => Err(corrupt(format!("{count} members of a column"))),
+    }
+}
+
 fn decode_column(record: ColumnRecord) -> Result<ColumnDef> {
-    let kind = *KINDS
-        .get(record.kind as usize)
-        .ok_or_else(|| corrupt(format!("type number {}", record.kind)))?;
+    let kind = KINDS.get(record.kind as usize).copied().flatten();
+    let kind = kind.ok_or_else(|| corrupt(format!("type number {}", record.kind)))?;
+    let members = decode_members(kind, record.members)?;
     let ty = SqlType {
         kind,
         unsigned: record.unsigned,
@@ -518,6 +541,7 @@ fn decode_column(record: ColumnRecord) -> Result<ColumnDef> {
         decimals: u8::try_from(record.decimals).map_err(corrupt)?,
         collation: decode_collation(record.collation)?,
         nullable: record.nullable,
+        members,
     };
     let default = match record.default_kind {
         0 => None,
@@ -619,6 +643,48 @@ mod tests {
         let table = decode_table(&record(2, 5).encode_to_vec()).unwrap();
         assert_eq!(table.sharding, Sharding::Broadcast(5));
         assert_eq!(decode_table(&encode_table(&table).unwrap()).unwrap(), table);
+    }
+
+    /// A table `t (a INT NOT NULL PRIMARY KEY)` as it was written before types had members.
+    const BEFORE_MEMBERS: &[u8] = b"\x08\xe8\x07\x1a\x01t\
+        \x22\x0e\x0a\x01a\x10\x04\x20\x0b\x30\x3f\x7a\x03int\
+        \x2a\x0a\x18\x01\x22\x01\x00\x2a\x01\x00\x38\x01\
+        \x30\x01\x48\xff\x01";
+
+    #[test]
+    fn records_without_members_are_read() {
+        let table = decode_table(BEFORE_MEMBERS).unwrap();
+        let column = &table.columns[0];
+        assert_eq!((column.name.as_str(), column.type_text.as_str()), ("a", "int"));
+        assert_eq!(column.ty, SqlType::int().not_null());
+    }
+
+    #[test]
+    fn members_are_kept() {
+        let mut table = decode_table(BEFORE_MEMBERS).unwrap();
+        let members = Members::new(vec!["PG".into(), "it's".into()]);
+        for ty in [
+            SqlType::enumeration(members, CollationId::UTF8MB3_GENERAL_CI),
+            SqlType::set(members, CollationId::DEFAULT),
+        ] {
+            table.columns[0].ty = ty;
+            assert_eq!(decode_table(&encode_table(&table).unwrap()).unwrap(), table);
+        }
+    }
+
+    #[test]
+    fn types_and_members_that_do_not_go_together_are_corrupt() {
+        let column = |kind: u32, members: usize| ColumnRecord {
+            kind,
+            members: (0..members).map(|place| place.to_string()).collect(),
+            collation: u32::from(CollationId::BINARY.0),
+            ..ColumnRecord::default()
+        };
+        for (kind, members) in [(4, 1), (21, 0), (21, 65_536), (22, 65), (20, 0), (23, 0)] {
+            let error = decode_column(column(kind, members)).unwrap_err();
+            assert!(error.message.contains("corrupt catalog record"), "{kind} {members}");
+        }
+        assert!(decode_column(column(22, 64)).is_ok());
     }
 
     #[test]

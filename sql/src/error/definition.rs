@@ -21,6 +21,16 @@ errors! {
     wrong_object(name, kind) = 1347, "HY000", "'{name}' is not {kind}";
     /// A column defined twice.
     duplicate_column(name) = 1060, "42S21", "Duplicate column name '{name}'";
+    /// A SET of more than 64 members.
+    too_many_set_members(column) = 1097, "HY000", "Too many strings for column {column} and SET";
+    /// An ENUM of more than 65,535 members.
+    too_many_enum_members(column) = 3046, "HY000", "Too many enumeration values for column {column}.";
+    /// A member of more than 255 characters.
+    member_too_long(column) = 3505, "HY000", "Too long enumeration/set value for column {column}.";
+    /// A member of ENUM or SET that is equal to another one.
+    duplicate_member(column, member, kind) = 1291, "HY000", "Column '{column}' has duplicated value '{member}' in {kind}";
+    /// A member of SET with a comma, which stands between members.
+    comma_in_set_member(member) = 1367, "22007", "Illegal set '{member}' value found during parsing";
     /// A key defined twice.
     duplicate_key_name(name) = 1061, "42000", "Duplicate key name '{name}'";
     /// An option that only other storage engines have, such as DISABLE KEYS.

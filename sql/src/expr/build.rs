@@ -13,6 +13,7 @@ mod arithmetic;
 mod cast;
 mod comparison;
 mod flow;
+mod members;
 mod time;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use comparison::{
     between, compare, in_list, in_set, is, like, regexp, row_compare, row_in_list,
 };
 pub use flow::{case, coalesce, if_, nullif, unify};
+pub(crate) use members::{is_shown_column, member_text, stored_member};
 pub use time::{date_arithmetic, extract, from_utc, is_from_utc, timestamp_diff, to_utc};
 
 /// A literal of its natural type.

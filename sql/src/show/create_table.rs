@@ -232,7 +232,7 @@ pub(crate) fn string(text: &str) -> String {
 fn column_line(table: &TableDef, column: &ColumnDef, zone: TimeZone) -> String {
     let ty = &column.ty;
     let mut line = format!("  {} {}", quoted(&column.name), column.type_text);
-    if ty.is_text() {
+    if ty.has_charset() {
         let other = ty.collation != table.collation || column.collation_declared;
         if other {
             line.push_str(&format!(" CHARACTER SET {}", ty.collation.charset()));

@@ -163,7 +163,7 @@ pub(super) async fn columns(
                 let extra = text(column_extra(column));
                 let mut row = vec![text(&column.name), text(&column.type_text)];
                 if full {
-                    row.push(match column.ty.is_text() {
+                    row.push(match column.ty.has_charset() {
                         true => text(column.ty.collation.name()),
                         false => Value::Null,
                     });

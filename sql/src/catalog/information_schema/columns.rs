@@ -100,7 +100,7 @@ pub(super) fn columns(catalog: &Catalog) -> VirtualTable {
 fn column_row(table: &TableDef, position: usize, column: &ColumnDef) -> Row {
     let ty = &column.ty;
     let or_null = |value: Option<u64>| value.map_or(Value::Null, Value::UInt);
-    let length = ty.is_string().then(|| u64::from(ty.length));
+    let length = (ty.is_string() || ty.has_members()).then(|| u64::from(ty.length));
     let octets = length.map(|length| {
         let per_char = if ty.is_blob() { 1 } else { u64::from(ty.collation.bytes_per_char()) };
         length * per_char
@@ -120,7 +120,7 @@ fn column_row(table: &TableDef, position: usize, column: &ColumnDef) -> Row {
         _ => None,
     };
     let digits = (ty.is_temporal() && ty.kind != TypeKind::Date).then(|| u64::from(ty.decimals));
-    let (charset, collation) = if ty.is_text() {
+    let (charset, collation) = if ty.has_charset() {
         (text(ty.collation.charset()), text(ty.collation.name()))
     } else {
         (Value::Null, Value::Null)
