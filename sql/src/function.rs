@@ -21,6 +21,7 @@ pub mod network;
 pub mod number_format;
 pub mod numeric;
 pub mod pattern;
+pub mod spatial;
 pub mod string;
 pub mod string_edit;
 pub mod string_search;
@@ -143,6 +144,7 @@ static FAMILIES: &[&[Function]] = &[
     number_format::FUNCTIONS,
     numeric::FUNCTIONS,
     pattern::FUNCTIONS,
+    spatial::FUNCTIONS,
     string::FUNCTIONS,
     string_edit::FUNCTIONS,
     string_search::FUNCTIONS,

@@ -161,7 +161,9 @@ impl ColumnFlags {
             Year => {
                 flags = flags.with(ColumnFlags::NUM).with(ColumnFlags::ZEROFILL);
             }
-            TinyText | Text | MediumText | LongText => flags = flags.with(ColumnFlags::BLOB),
+            TinyText | Text | MediumText | LongText | Geometry => {
+                flags = flags.with(ColumnFlags::BLOB)
+            }
             Date | Time | DateTime | Timestamp | Null => flags = flags.with(ColumnFlags::BINARY),
             Enum => flags = flags.with(ColumnFlags::ENUM),
             Set => flags = flags.with(ColumnFlags::SET),

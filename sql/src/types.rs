@@ -49,6 +49,8 @@ pub enum TypeKind {
     Enum,
     /// SET: a bit for each member. Only of columns, like ENUM.
     Set,
+    /// GEOMETRY and its kinds, of which `decimals` has the number: bytes, see `geometry`.
+    Geometry,
 }
 
 /// A complete type.
@@ -76,6 +78,7 @@ pub mod assign;
 pub mod convert;
 pub mod datetime;
 pub mod decimal;
+pub mod geometry;
 pub mod members;
 pub mod number_text;
 
@@ -143,6 +146,11 @@ impl SqlType {
             length: members.length(true),
             ..SqlType::enumeration(members, collation)
         }
+    }
+
+    /// GEOMETRY, or a kind of it.
+    pub fn geometry(kind: geometry::Kind) -> SqlType {
+        SqlType { decimals: kind as u8, ..SqlType::plain(TypeKind::Geometry, u32::MAX) }
     }
 
     /// Whether this is the type of a column of numbers that stand for texts: ENUM and SET.
@@ -358,6 +366,7 @@ impl SqlType {
                 | TypeKind::Text
                 | TypeKind::MediumText
                 | TypeKind::LongText
+                | TypeKind::Geometry
         )
     }
 
@@ -485,6 +494,7 @@ impl SqlType {
             TypeKind::Year => "YEAR",
             TypeKind::Enum => "ENUM",
             TypeKind::Set => "SET",
+            TypeKind::Geometry => "GEOMETRY",
             TypeKind::Char if self.is_bytes() => "BINARY",
             TypeKind::Varchar if self.is_bytes() => "VARBINARY",
             TypeKind::TinyText if self.is_bytes() => "TINYBLOB",

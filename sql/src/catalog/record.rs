@@ -4,8 +4,8 @@
 use super::layout_record::{self, LayoutsRecord};
 use super::partition::record::{self as partition_record, PartitioningRecord};
 use super::{
-    ColumnDef, DatabaseDef, DefaultValue, Distribution, IndexColumn, IndexDef, IndexState,
-    ItemValue, ItemValues, SetItem, Sharding, TableDef,
+    ColumnDef, DatabaseDef, DeclaredKey, DeclaredKind, DefaultValue, Distribution, IndexColumn,
+    IndexDef, IndexState, ItemValue, ItemValues, SetItem, Sharding, TableDef,
 };
 use crate::collation::{COLLATIONS, CollationId};
 use crate::types::members::{ENUM_MEMBERS_MAX, SET_MEMBERS_MAX};
@@ -74,6 +74,9 @@ pub(super) struct TableRecord {
     /// 0: one above the highest.
     #[prost(uint32, tag = "31")]
     next_index_id: u32,
+    /// FULLTEXT and SPATIAL keys.
+    #[prost(message, repeated, tag = "45")]
+    declared: Vec<IndexRecord>,
     #[prost(uint64, tag = "32")]
     index_version: u64,
     /// Of a table whose sharding key was, or is being, changed.
@@ -190,10 +193,13 @@ pub(super) struct IndexRecord {
     /// Columns that entries carry besides.
     #[prost(uint32, repeated, tag = "12")]
     included: Vec<u32>,
+    /// 0 an index; of a table's declared keys 1 FULLTEXT, 2 SPATIAL.
+    #[prost(uint32, tag = "14")]
+    kind: u32,
 }
 
 /// Type kinds by their number on disk. Append only.
-const KINDS: [Option<TypeKind>; 23] = [
+const KINDS: [Option<TypeKind>; 25] = [
     Some(TypeKind::Null),
     Some(TypeKind::TinyInt),
     Some(TypeKind::SmallInt),
@@ -218,6 +224,9 @@ const KINDS: [Option<TypeKind>; 23] = [
     None,
     Some(TypeKind::Enum),
     Some(TypeKind::Set),
+    // 23 is kept for JSON.
+    None,
+    Some(TypeKind::Geometry),
 ];
 
 pub(super) fn corrupt(what: impl std::fmt::Display) -> Error {
@@ -262,6 +271,7 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         sets,
         distributed_by: table.distributed_by,
         unpublished: table.unpublished.iter().map(encode_index).collect(),
+        declared: table.declared.iter().map(encode_declared).collect(),
         next_index_id: table.next_index_id,
         index_version: table.index_version,
         layouts: layout_record::encode(table),
@@ -448,6 +458,8 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
     let decode = |index| decode_index(index, width);
     let indexes = record.indexes.into_iter().map(decode).collect::<Result<Vec<_>>>()?;
     let unpublished = record.unpublished.into_iter().map(decode).collect::<Result<Vec<_>>>()?;
+    let declared = record.declared.into_iter().map(|key| decode_declared(key, width));
+    let declared = declared.collect::<Result<Vec<_>>>()?;
     if indexes.is_empty() {
         return Err(corrupt(format!("table {} has no index", record.name)));
     }
@@ -459,6 +471,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         columns,
         indexes,
         unpublished,
+        declared,
         next_index_id: record.next_index_id,
         index_version: record.index_version,
         sharding,
@@ -582,7 +595,35 @@ pub(super) fn encode_index(index: &IndexDef) -> IndexRecord {
         },
         public_since: index.public_since.0,
         included: index.included.iter().map(|column| *column as u32).collect(),
+        kind: 0,
     }
+}
+
+fn encode_declared(key: &DeclaredKey) -> IndexRecord {
+    IndexRecord {
+        name: key.name.clone(),
+        columns: key.columns.iter().map(|column| *column as u32).collect(),
+        comment: key.comment.clone(),
+        kind: match key.kind {
+            DeclaredKind::Fulltext => 1,
+            DeclaredKind::Spatial => 2,
+        },
+        ..IndexRecord::default()
+    }
+}
+
+/// The declared key of a table with `width` columns.
+fn decode_declared(record: IndexRecord, width: usize) -> Result<DeclaredKey> {
+    let kind = match record.kind {
+        1 => DeclaredKind::Fulltext,
+        2 => DeclaredKind::Spatial,
+        other => return Err(corrupt(format!("kind {other} of a declared key"))),
+    };
+    let columns: Vec<usize> = record.columns.iter().map(|column| *column as usize).collect();
+    if columns.is_empty() || columns.iter().any(|column| *column >= width) {
+        return Err(corrupt(format!("columns of the key {} of {width} columns", record.name)));
+    }
+    Ok(DeclaredKey { name: record.name, kind, columns, comment: record.comment })
 }
 
 /// The index of a table with `width` columns.
@@ -657,6 +698,7 @@ mod tests {
         let column = &table.columns[0];
         assert_eq!((column.name.as_str(), column.type_text.as_str()), ("a", "int"));
         assert_eq!(column.ty, SqlType::int().not_null());
+        assert!(table.declared.is_empty());
     }
 
     #[test]
@@ -670,6 +712,13 @@ mod tests {
             table.columns[0].ty = ty;
             assert_eq!(decode_table(&encode_table(&table).unwrap()).unwrap(), table);
         }
+        for kind in [DeclaredKind::Fulltext, DeclaredKind::Spatial] {
+            let (name, comment) = ("words".to_string(), "why".to_string());
+            table.declared = vec![DeclaredKey { name, kind, columns: vec![0], comment }];
+            assert_eq!(decode_table(&encode_table(&table).unwrap()).unwrap(), table);
+        }
+        table.declared[0].columns = vec![1];
+        assert!(decode_table(&encode_table(&table).unwrap()).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use crate::ast::{DataType, DataTypeKind};
 use crate::collation::{self, CollationId};
 use crate::show::create_table::string;
+use crate::types::geometry::Kind;
 use crate::types::members::{ENUM_MEMBERS_MAX, MEMBER_CHARS_MAX, SET_MEMBERS_MAX};
 use crate::types::{Members, SqlType};
 use crate::{Error, Result};
@@ -79,12 +80,12 @@ pub(crate) fn resolve(column: &str, ty: &DataType, inherited: CollationId) -> Re
             None | Some(4) => plain(SqlType::year(), "year".into()),
             Some(_) => return Err(Error::invalid_year_width()),
         },
-        Bit | Json | Geometry | Point | LineString | Polygon | MultiPoint | MultiLineString
-        | MultiPolygon | GeometryCollection => {
+        Geometry | Point | LineString | Polygon | MultiPoint | MultiLineString | MultiPolygon
+        | GeometryCollection => geometry(ty)?,
+        Bit | Json => {
             let instead = match ty.kind {
                 Bit => "use TINYINT(1), BIGINT UNSIGNED or BINARY(n)",
-                Json => "use LONGTEXT",
-                _ => "use DOUBLE columns for coordinates",
+                _ => "use LONGTEXT",
             };
             return Err(Error::not_supported(format!("the type {}: {instead}", ty.kind.name())));
         }
@@ -194,6 +195,26 @@ fn declared_collation(ty: &DataType, inherited: CollationId) -> Result<Collation
         return Ok(collation::by_name(&name)?.id);
     }
     Ok(id)
+}
+
+/// GEOMETRY and its kinds.
+fn geometry(ty: &DataType) -> Result<ColumnType> {
+    use DataTypeKind::*;
+    if ty.srid.is_some() {
+        return Err(Error::not_supported("SRID of a column: leave it out, each value has its own"));
+    }
+    let (kind, text) = match ty.kind {
+        Point => (Kind::Point, "point"),
+        LineString => (Kind::LineString, "linestring"),
+        Polygon => (Kind::Polygon, "polygon"),
+        MultiPoint => (Kind::MultiPoint, "multipoint"),
+        MultiLineString => (Kind::MultiLineString, "multilinestring"),
+        MultiPolygon => (Kind::MultiPolygon, "multipolygon"),
+        GeometryCollection => (Kind::Collection, "geomcollection"),
+        _ => (Kind::Any, "geometry"),
+    };
+    let (ty, text) = (SqlType::geometry(kind), text.to_string());
+    Ok(ColumnType { ty, text, collation_declared: false })
 }
 
 /// ENUM and SET.

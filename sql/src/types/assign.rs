@@ -23,7 +23,7 @@ use super::datetime::parse;
 use super::datetime::{Date, DateTime, Time};
 use super::decimal::Decimal;
 use super::number_text::parse_double;
-use super::{DECIMALS_NOT_FIXED, Members, SqlType, TypeKind};
+use super::{DECIMALS_NOT_FIXED, Members, SqlType, TypeKind, geometry};
 use crate::collation::CollationId;
 use crate::context::{EvalContext, SqlMode};
 use crate::value::Value;
@@ -62,6 +62,7 @@ pub fn assign(
         TypeKind::DateTime => Ok(Value::DateTime(target.moment(&value, "datetime")?)),
         TypeKind::Timestamp => target.timestamp(&value),
         TypeKind::Time => target.time(&value),
+        TypeKind::Geometry => target.geometry(value),
         TypeKind::Enum => target.enumeration(&value),
         TypeKind::Set => target.set(&value),
         _ if ty.is_integer() => target.integer(&value),
@@ -390,6 +391,16 @@ impl Target<'_> {
         Ok(Value::Time(parsed.value.round(self.ty.decimals, self.cuts_fraction())))
     }
 
+    /// Bytes that are a place of the column's kind. Others are an error in every mode.
+    fn geometry(&self, value: Value) -> Result<Value> {
+        match value {
+            Value::Bytes(bytes) if geometry::fits(&bytes, self.ty.decimals) => {
+                Ok(Value::Bytes(bytes))
+            }
+            _ => Err(Error::no_geometry()),
+        }
+    }
+
     /// The text of a value, and the number that it is, for a column of members.
     fn member_of(&self, value: &Value) -> Result<(Option<String>, Option<u64>)> {
         Ok(match value {
@@ -501,7 +512,7 @@ impl Target<'_> {
         };
         let collation = self.ty.collation;
         if collation.bytes_per_char() < 4
-            && let Some(at) = text.find(|c| !collation.has_char(c))
+            && let Some(at) = text.find(|c: char| !collation.has_char(c))
         {
             let bad = &text.as_bytes()[at..];
             let bad: String = bad.iter().take(6).map(|b| format!("\\x{b:02X}")).collect();

@@ -31,8 +31,8 @@ impl Members {
     /// The list of these names.
     pub fn new(names: Vec<String>) -> Members {
         let mut known = KNOWN.lock();
-        if let Some(list) = known.get(names.as_slice()) {
-            return Members(*list);
+        if let Some(list) = known.get(names.as_slice()).copied() {
+            return Members(list);
         }
         let list: &'static [String] = Vec::leak(names);
         known.insert(list);
