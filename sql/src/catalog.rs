@@ -236,6 +236,38 @@ pub struct DatabaseDef {
     pub placement: String,
 }
 
+/// What a key would be for that is only declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeclaredKind {
+    /// Search for words.
+    Fulltext,
+    /// Search for places.
+    Spatial,
+}
+
+impl DeclaredKind {
+    /// As SHOW has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            DeclaredKind::Fulltext => "FULLTEXT",
+            DeclaredKind::Spatial => "SPATIAL",
+        }
+    }
+}
+
+/// A key that has no entries: statements that would use it read the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredKey {
+    /// Exact name.
+    pub name: String,
+    /// What it would be for.
+    pub kind: DeclaredKind,
+    /// Positions of its columns.
+    pub columns: Vec<usize>,
+    /// COMMENT.
+    pub comment: String,
+}
+
 /// A table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableDef {
@@ -253,6 +285,8 @@ pub struct TableDef {
     pub indexes: Vec<IndexDef>,
     /// Indexes that are being added or dropped: written as their states say, never read.
     pub unpublished: Vec<IndexDef>,
+    /// FULLTEXT and SPATIAL keys: shown, never written, never read.
+    pub declared: Vec<DeclaredKey>,
     /// Id of the next index; those below were given once. 0 stands for the one after the highest that there is.
     pub next_index_id: u32,
     /// Grows with every change of the state of an index or a layout.

@@ -13,7 +13,12 @@
 //! | `utf8mb4_0900_bin` (309) | the bytes | count |
 //! | `utf8mb4_bin` (46) | the bytes, padded as below | do not count (PAD SPACE) |
 //! | `utf8mb4_general_ci` (45) | one two-byte weight per character, padded | do not count |
+//! | `utf8mb3_bin` (83) | as `utf8mb4_bin` | do not count |
+//! | `utf8mb3_general_ci` (33) | as `utf8mb4_general_ci` | do not count |
 //! | `binary` (63) | the bytes | count |
+//!
+//! Text of `utf8mb3` has only characters of the Basic Multilingual Plane, three bytes at most; storing sees to that
+//! (`types::assign`). `utf8` is its alias, in names of collations too.
 //!
 //! PAD SPACE compares as if the shorter text went on with blanks for ever. As a key, every blank
 //! carries a byte that says how the first other character behind it compares with a blank, and the
@@ -40,6 +45,10 @@ impl CollationId {
     pub const UTF8MB4_BIN: CollationId = CollationId(46);
     /// `utf8mb4_general_ci`
     pub const UTF8MB4_GENERAL_CI: CollationId = CollationId(45);
+    /// `utf8mb3_bin`
+    pub const UTF8MB3_BIN: CollationId = CollationId(83);
+    /// `utf8mb3_general_ci`
+    pub const UTF8MB3_GENERAL_CI: CollationId = CollationId(33);
     /// `utf8mb4_0900_ai_ci`
     pub const UTF8MB4_0900_AI_CI: CollationId = CollationId(255);
     /// `utf8mb4_0900_bin`
@@ -92,6 +101,8 @@ const fn collation(
 /// All collations, by name.
 pub static COLLATIONS: &[Collation] = &[
     collation(CollationId::BINARY, "binary", "binary", true, false, 1),
+    collation(CollationId::UTF8MB3_BIN, "utf8mb3_bin", "utf8mb3", false, true, 1),
+    collation(CollationId::UTF8MB3_GENERAL_CI, "utf8mb3_general_ci", "utf8mb3", true, true, 1),
     collation(CollationId::UTF8MB4_0900_AI_CI, "utf8mb4_0900_ai_ci", "utf8mb4", true, false, 0),
     collation(CollationId::UTF8MB4_0900_BIN, "utf8mb4_0900_bin", "utf8mb4", false, false, 1),
     collation(CollationId::UTF8MB4_BIN, "utf8mb4_bin", "utf8mb4", false, true, 1),
@@ -107,6 +118,12 @@ pub static CHARSETS: &[Charset] = &[
         bytes_per_char: 1,
     },
     Charset {
+        name: "utf8mb3",
+        description: "UTF-8 Unicode",
+        default: CollationId::UTF8MB3_GENERAL_CI,
+        bytes_per_char: 3,
+    },
+    Charset {
         name: "utf8mb4",
         description: "UTF-8 Unicode",
         default: CollationId::UTF8MB4_0900_AI_CI,
@@ -114,19 +131,33 @@ pub static CHARSETS: &[Charset] = &[
     },
 ];
 
-/// The collation of this name, in any case; 1273 when there is none.
+/// The place of `CollationId::DEFAULT` in [`COLLATIONS`].
+const DEFAULT_AT: usize = 3;
+
+/// The collation of this name, in any case, `utf8_` meaning `utf8mb3_`; 1273 when there is none.
 pub fn by_name(name: &str) -> Result<&'static Collation> {
+    let lower = name.to_ascii_lowercase();
+    let full = match lower.strip_prefix("utf8_") {
+        Some(rest) => format!("utf8mb3_{rest}"),
+        None => lower,
+    };
     COLLATIONS
         .iter()
-        .find(|collation| collation.name.eq_ignore_ascii_case(name))
+        .find(|collation| collation.name == full)
         .ok_or_else(|| Error::unknown_collation(name))
 }
 
-/// The character set of this name, in any case; 1115 when there is none.
+/// Whether this is the name by which MySQL calls `utf8mb3` until it means `utf8mb4` by it.
+pub fn is_utf8_alias(charset: &str) -> bool {
+    charset.eq_ignore_ascii_case("utf8")
+}
+
+/// The character set of this name, in any case, `utf8` meaning `utf8mb3`; 1115 when there is none.
 pub fn charset_by_name(name: &str) -> Result<&'static Charset> {
+    let full = if is_utf8_alias(name) { "utf8mb3" } else { name };
     CHARSETS
         .iter()
-        .find(|charset| charset.name.eq_ignore_ascii_case(name))
+        .find(|charset| charset.name.eq_ignore_ascii_case(full))
         .ok_or_else(|| Error::unknown_charset(name))
 }
 
@@ -135,15 +166,17 @@ pub fn charset_by_name(name: &str) -> Result<&'static Charset> {
 ///
 /// Drivers announce a fixed id in the handshake long before they know the server, most often that of
 /// `latin1_swedish_ci` (8), `utf8_general_ci` (33), `utf8mb4_general_ci` (45), `utf8mb4_unicode_ci`
-/// (224) or `utf8mb4_0900_ai_ci` (255). All of Unicode's are served as utf8mb4, with the announced
-/// collation when we have it, else the default one. ASCII (11, 65) is a part of UTF-8; a latin1
+/// (224) or `utf8mb4_0900_ai_ci` (255). All of Unicode's are served with the announced collation when we
+/// have it, else with the default one of utf8mb4. ASCII (11, 65) is a part of UTF-8; a latin1
 /// connection is served as utf8mb4, too, and its bytes beyond ASCII are refused with error 1300
 /// unless they are UTF-8. Id 63 sends bytes.
 pub fn connection_collation(id: u16) -> Option<CollationId> {
     match id {
         63 => Some(CollationId::BINARY),
-        46 | 83 => Some(CollationId::UTF8MB4_BIN),
-        45 | 33 => Some(CollationId::UTF8MB4_GENERAL_CI),
+        46 => Some(CollationId::UTF8MB4_BIN),
+        83 => Some(CollationId::UTF8MB3_BIN),
+        45 => Some(CollationId::UTF8MB4_GENERAL_CI),
+        33 => Some(CollationId::UTF8MB3_GENERAL_CI),
         309 => Some(CollationId::UTF8MB4_0900_BIN),
         // latin1, ascii, utf8mb3, utf8mb4 in their other collations.
         5 | 8 | 15 | 31 | 47 | 48 | 49 | 94 | 11 | 65 => Some(CollationId::DEFAULT),
@@ -162,7 +195,7 @@ pub fn is_latin1(id: u16) -> bool {
 pub fn connection_charset(name: &str) -> Result<CollationId> {
     match name.to_ascii_lowercase().as_str() {
         "utf8mb4" | "ascii" | "latin1" => Ok(CollationId::DEFAULT),
-        "utf8" | "utf8mb3" => Ok(CollationId::UTF8MB4_GENERAL_CI),
+        "utf8" | "utf8mb3" => Ok(CollationId::UTF8MB3_GENERAL_CI),
         "binary" => Ok(CollationId::BINARY),
         _ => Err(Error::unknown_charset(name)),
     }
@@ -171,7 +204,7 @@ pub fn connection_charset(name: &str) -> Result<CollationId> {
 impl CollationId {
     /// What is known of it; the default collation's facts for an id that is not ours.
     pub fn info(self) -> &'static Collation {
-        COLLATIONS.iter().find(|collation| collation.id == self).unwrap_or(&COLLATIONS[1])
+        COLLATIONS.iter().find(|collation| collation.id == self).unwrap_or(&COLLATIONS[DEFAULT_AT])
     }
 
     /// Its name.
@@ -186,7 +219,16 @@ impl CollationId {
 
     /// Most bytes of a character.
     pub fn bytes_per_char(self) -> u32 {
-        if self == CollationId::BINARY { 1 } else { 4 }
+        match self {
+            CollationId::BINARY => 1,
+            CollationId::UTF8MB3_BIN | CollationId::UTF8MB3_GENERAL_CI => 3,
+            _ => 4,
+        }
+    }
+
+    /// Whether its character set has this character.
+    pub fn has_char(self, c: char) -> bool {
+        c.len_utf8() <= self.bytes_per_char() as usize
     }
 
     /// Whether trailing blanks do not count.
@@ -198,7 +240,10 @@ impl CollationId {
     pub fn is_binary_order(self) -> bool {
         matches!(
             self,
-            CollationId::BINARY | CollationId::UTF8MB4_BIN | CollationId::UTF8MB4_0900_BIN
+            CollationId::BINARY
+                | CollationId::UTF8MB4_BIN
+                | CollationId::UTF8MB4_0900_BIN
+                | CollationId::UTF8MB3_BIN
         )
     }
 
@@ -213,8 +258,12 @@ impl CollationId {
     pub fn put_weights(self, text: &str, out: &mut Vec<u8>) {
         match self {
             CollationId::UTF8MB4_0900_AI_CI => uca::put_weights(text, out),
-            CollationId::UTF8MB4_GENERAL_CI => general::put_weights(text, out),
-            CollationId::UTF8MB4_BIN => put_padded(text.bytes().map(u16::from), false, out),
+            CollationId::UTF8MB4_GENERAL_CI | CollationId::UTF8MB3_GENERAL_CI => {
+                general::put_weights(text, out)
+            }
+            CollationId::UTF8MB4_BIN | CollationId::UTF8MB3_BIN => {
+                put_padded(text.bytes().map(u16::from), false, out)
+            }
             _ => out.extend_from_slice(text.as_bytes()),
         }
     }
@@ -225,8 +274,12 @@ impl CollationId {
     pub fn beginning(self, start: &str) -> Vec<u8> {
         match self {
             CollationId::UTF8MB4_0900_AI_CI => uca::beginning(start),
-            CollationId::UTF8MB4_GENERAL_CI => padded_beginning(general::weights_of(start), true),
-            CollationId::UTF8MB4_BIN => padded_beginning(start.bytes().map(u16::from), false),
+            CollationId::UTF8MB4_GENERAL_CI | CollationId::UTF8MB3_GENERAL_CI => {
+                padded_beginning(general::weights_of(start), true)
+            }
+            CollationId::UTF8MB4_BIN | CollationId::UTF8MB3_BIN => {
+                padded_beginning(start.bytes().map(u16::from), false)
+            }
             _ => start.as_bytes().to_vec(),
         }
     }
@@ -253,10 +306,10 @@ impl CollationId {
         }
         match self {
             CollationId::UTF8MB4_0900_AI_CI => uca::compare(a, b),
-            CollationId::UTF8MB4_GENERAL_CI => {
+            CollationId::UTF8MB4_GENERAL_CI | CollationId::UTF8MB3_GENERAL_CI => {
                 compare_padded(general::weights_of(a), general::weights_of(b))
             }
-            CollationId::UTF8MB4_BIN => {
+            CollationId::UTF8MB4_BIN | CollationId::UTF8MB3_BIN => {
                 compare_padded(a.bytes().map(u16::from), b.bytes().map(u16::from))
             }
             _ => a.as_bytes().cmp(b.as_bytes()),
@@ -268,7 +321,9 @@ impl CollationId {
         a == b
             || match self {
                 CollationId::UTF8MB4_0900_AI_CI => uca::same_char(a, b),
-                CollationId::UTF8MB4_GENERAL_CI => general::weight(a) == general::weight(b),
+                CollationId::UTF8MB4_GENERAL_CI | CollationId::UTF8MB3_GENERAL_CI => {
+                    general::weight(a) == general::weight(b)
+                }
                 _ => false,
             }
     }

@@ -30,6 +30,7 @@ mod change;
 mod column_type;
 pub(crate) mod create_table;
 mod database;
+mod deprecated;
 mod drop;
 pub mod future_partitions;
 mod index_fill;

@@ -16,10 +16,12 @@ pub mod digest;
 pub mod encoding;
 pub mod flow;
 pub mod information;
+pub mod members;
 pub mod network;
 pub mod number_format;
 pub mod numeric;
 pub mod pattern;
+pub mod spatial;
 pub mod string;
 pub mod string_edit;
 pub mod string_search;
@@ -137,10 +139,12 @@ static FAMILIES: &[&[Function]] = &[
     encoding::FUNCTIONS,
     flow::FUNCTIONS,
     information::FUNCTIONS,
+    members::FUNCTIONS,
     network::FUNCTIONS,
     number_format::FUNCTIONS,
     numeric::FUNCTIONS,
     pattern::FUNCTIONS,
+    spatial::FUNCTIONS,
     string::FUNCTIONS,
     string_edit::FUNCTIONS,
     string_search::FUNCTIONS,

@@ -115,10 +115,14 @@ impl ColumnFlags {
     pub const ZEROFILL: ColumnFlags = ColumnFlags(64);
     /// Binary collation.
     pub const BINARY: ColumnFlags = ColumnFlags(128);
+    /// ENUM.
+    pub const ENUM: ColumnFlags = ColumnFlags(256);
     /// AUTO_INCREMENT.
     pub const AUTO_INCREMENT: ColumnFlags = ColumnFlags(512);
     /// TIMESTAMP.
     pub const TIMESTAMP: ColumnFlags = ColumnFlags(1024);
+    /// SET.
+    pub const SET: ColumnFlags = ColumnFlags(2048);
     /// NOT NULL without a default.
     pub const NO_DEFAULT_VALUE: ColumnFlags = ColumnFlags(4096);
     /// ON UPDATE CURRENT_TIMESTAMP.
@@ -147,7 +151,7 @@ impl ColumnFlags {
         if !ty.nullable {
             flags = flags.with(ColumnFlags::NOT_NULL);
         }
-        if ty.unsigned || ty.kind == Year {
+        if (ty.unsigned && !ty.has_members()) || ty.kind == Year {
             flags = flags.with(ColumnFlags::UNSIGNED);
         }
         match ty.kind {
@@ -157,8 +161,12 @@ impl ColumnFlags {
             Year => {
                 flags = flags.with(ColumnFlags::NUM).with(ColumnFlags::ZEROFILL);
             }
-            TinyText | Text | MediumText | LongText => flags = flags.with(ColumnFlags::BLOB),
+            TinyText | Text | MediumText | LongText | Geometry => {
+                flags = flags.with(ColumnFlags::BLOB)
+            }
             Date | Time | DateTime | Timestamp | Null => flags = flags.with(ColumnFlags::BINARY),
+            Enum => flags = flags.with(ColumnFlags::ENUM),
+            Set => flags = flags.with(ColumnFlags::SET),
             Char | Varchar => {}
         }
         if ty.kind == Timestamp {

@@ -12,7 +12,7 @@
 //! (whether indexes fit their rows), `proxy` (sets, as TDSQL's proxy tells of them).
 
 mod check;
-mod create_table;
+pub(crate) mod create_table;
 mod create_view;
 mod engine_status;
 pub(crate) mod hot;

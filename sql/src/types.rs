@@ -45,6 +45,12 @@ pub enum TypeKind {
     Timestamp,
     /// A year, 1901–2155 and 0.
     Year,
+    /// ENUM: the number of a member, from 1; 0 for a value that was none. Only of columns: expressions see its text.
+    Enum,
+    /// SET: a bit for each member. Only of columns, like ENUM.
+    Set,
+    /// GEOMETRY and its kinds, of which `decimals` has the number: bytes, see `geometry`.
+    Geometry,
 }
 
 /// A complete type.
@@ -63,6 +69,8 @@ pub struct SqlType {
     pub collation: CollationId,
     /// Whether NULL may occur.
     pub nullable: bool,
+    /// Of ENUM and SET, whose `length` and `collation` are those of their texts.
+    pub members: Option<Members>,
 }
 
 pub mod arrow_form;
@@ -70,10 +78,13 @@ pub mod assign;
 pub mod convert;
 pub mod datetime;
 pub mod decimal;
+pub mod geometry;
+pub mod members;
 pub mod number_text;
 
 pub use arrow_form::{array_value, values_to_array};
 pub use assign::assign;
+pub use members::Members;
 
 /// Digits after the point that mean "not fixed": DOUBLE and FLOAT without (M,D).
 pub const DECIMALS_NOT_FIXED: u8 = 31;
@@ -107,7 +118,57 @@ pub enum Domain {
 impl SqlType {
     fn plain(kind: TypeKind, length: u32) -> SqlType {
         let collation = CollationId::BINARY;
-        SqlType { kind, unsigned: false, length, decimals: 0, collation, nullable: true }
+        SqlType {
+            kind,
+            unsigned: false,
+            length,
+            decimals: 0,
+            collation,
+            nullable: true,
+            members: None,
+        }
+    }
+
+    /// ENUM.
+    pub fn enumeration(members: Members, collation: CollationId) -> SqlType {
+        SqlType {
+            unsigned: true,
+            collation,
+            members: Some(members),
+            ..SqlType::plain(TypeKind::Enum, members.length(false))
+        }
+    }
+
+    /// SET.
+    pub fn set(members: Members, collation: CollationId) -> SqlType {
+        SqlType {
+            kind: TypeKind::Set,
+            length: members.length(true),
+            ..SqlType::enumeration(members, collation)
+        }
+    }
+
+    /// GEOMETRY, or a kind of it.
+    pub fn geometry(kind: geometry::Kind) -> SqlType {
+        SqlType { decimals: kind as u8, ..SqlType::plain(TypeKind::Geometry, u32::MAX) }
+    }
+
+    /// Whether this is the type of a column of numbers that stand for texts: ENUM and SET.
+    pub fn has_members(&self) -> bool {
+        matches!(self.kind, TypeKind::Enum | TypeKind::Set)
+    }
+
+    /// Whether a character set belongs to it: text, ENUM and SET.
+    pub fn has_charset(&self) -> bool {
+        self.is_text() || self.has_members()
+    }
+
+    /// The type of a column's values in expressions: of ENUM and SET that of their texts.
+    pub fn shown(self) -> SqlType {
+        match self.has_members() {
+            true => SqlType::char(self.length, self.collation).with_nullable(self.nullable),
+            false => self,
+        }
     }
 
     /// The type of a bare NULL.
@@ -305,6 +366,7 @@ impl SqlType {
                 | TypeKind::Text
                 | TypeKind::MediumText
                 | TypeKind::LongText
+                | TypeKind::Geometry
         )
     }
 
@@ -345,6 +407,7 @@ impl SqlType {
             TypeKind::Date => Domain::Date,
             TypeKind::Time => Domain::Time,
             TypeKind::DateTime | TypeKind::Timestamp => Domain::DateTime,
+            TypeKind::Enum | TypeKind::Set => Domain::Integer,
             _ if self.is_integer() => Domain::Integer,
             _ if self.is_bytes() => Domain::Bytes,
             _ => Domain::Text,
@@ -429,6 +492,9 @@ impl SqlType {
             TypeKind::DateTime => "DATETIME",
             TypeKind::Timestamp => "TIMESTAMP",
             TypeKind::Year => "YEAR",
+            TypeKind::Enum => "ENUM",
+            TypeKind::Set => "SET",
+            TypeKind::Geometry => "GEOMETRY",
             TypeKind::Char if self.is_bytes() => "BINARY",
             TypeKind::Varchar if self.is_bytes() => "VARBINARY",
             TypeKind::TinyText if self.is_bytes() => "TINYBLOB",

@@ -6,6 +6,7 @@
 //! integers, YEAR        Int (signed) or UInt (unsigned)
 //! DECIMAL               Decimal
 //! FLOAT, DOUBLE         Double          (FLOAT already rounded to 4 bytes)
+//! ENUM, SET             UInt in storage; Text in expressions
 //! strings               Text; Bytes under the binary collation
 //! DATE                  Date
 //! TIME                  Time
@@ -119,7 +120,13 @@ impl Value {
             Value::UInt(value) if ty.kind == TypeKind::Year => {
                 out.extend_from_slice(format!("{value:04}").as_bytes());
             }
-            Value::UInt(value) => number_text::write_u64(*value, out),
+            Value::UInt(value) => match ty.members {
+                Some(members) if ty.kind == TypeKind::Enum => {
+                    out.extend_from_slice(members.of_enum(*value).as_bytes());
+                }
+                Some(members) => out.extend_from_slice(members.of_set(*value).as_bytes()),
+                None => number_text::write_u64(*value, out),
+            },
             Value::Decimal(value) => {
                 let shown = if ty.kind == TypeKind::Decimal {
                     value.round(i32::from(ty.decimals))

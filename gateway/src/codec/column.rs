@@ -31,7 +31,8 @@ pub fn column_type(ty: &SqlType) -> ColumnType {
         TypeKind::Decimal => ColumnType::MYSQL_TYPE_NEWDECIMAL,
         TypeKind::Float => ColumnType::MYSQL_TYPE_FLOAT,
         TypeKind::Double => ColumnType::MYSQL_TYPE_DOUBLE,
-        TypeKind::Char => ColumnType::MYSQL_TYPE_STRING,
+        // Flags tell them apart.
+        TypeKind::Char | TypeKind::Enum | TypeKind::Set => ColumnType::MYSQL_TYPE_STRING,
         TypeKind::Varchar => ColumnType::MYSQL_TYPE_VAR_STRING,
         TypeKind::TinyText | TypeKind::Text | TypeKind::MediumText | TypeKind::LongText => {
             ColumnType::MYSQL_TYPE_BLOB
@@ -40,6 +41,7 @@ pub fn column_type(ty: &SqlType) -> ColumnType {
         TypeKind::Time => ColumnType::MYSQL_TYPE_TIME,
         TypeKind::DateTime => ColumnType::MYSQL_TYPE_DATETIME,
         TypeKind::Timestamp => ColumnType::MYSQL_TYPE_TIMESTAMP,
+        TypeKind::Geometry => ColumnType::MYSQL_TYPE_GEOMETRY,
         TypeKind::Year => ColumnType::MYSQL_TYPE_YEAR,
     }
 }

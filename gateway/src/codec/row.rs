@@ -111,7 +111,10 @@ fn put_binary(out: &mut Vec<u8>, value: &Value, ty: &SqlType) -> Option<()> {
         | TypeKind::TinyText
         | TypeKind::Text
         | TypeKind::MediumText
-        | TypeKind::LongText => match value.as_bytes() {
+        | TypeKind::LongText
+        | TypeKind::Geometry
+        | TypeKind::Enum
+        | TypeKind::Set => match value.as_bytes() {
             Some(bytes) => put_length_bytes(out, bytes),
             None => {
                 let mut text = Vec::with_capacity(24);

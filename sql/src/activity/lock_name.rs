@@ -118,7 +118,7 @@ fn take_value(reader: &mut KeyReader<'_>, ty: &SqlType) -> Result<String> {
         _ if ty.unsigned => reader.take_u64()?.map(Value::UInt),
         _ => reader.take_i64()?.map(Value::Int),
     };
-    let quoted = ty.is_temporal();
+    let quoted = ty.is_temporal() || ty.has_members();
     Ok(match value.and_then(|value| value.to_text(ty)) {
         None => "NULL".to_string(),
         Some(text) if quoted => format!("'{text}'"),

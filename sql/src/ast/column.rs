@@ -74,6 +74,8 @@ pub struct DataType {
     pub binary: bool,
     /// Members of ENUM and SET.
     pub members: Vec<String>,
+    /// SRID of a geometry.
+    pub srid: Option<u32>,
 }
 
 /// Types by name; synonyms are resolved (INTEGER is Int, NUMERIC is Decimal, BOOL is TinyInt(1)).

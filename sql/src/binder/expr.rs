@@ -217,7 +217,12 @@ impl BindContext<'_> {
         let definition = &table.columns[column];
         match &definition.default {
             Some(DefaultValue::Literal(value)) => {
-                Ok(build::literal_typed(value.clone(), definition.ty))
+                let ty = &definition.ty;
+                let value = match ty.has_members() {
+                    true => value.to_text(ty).map_or(Value::Null, Value::Text),
+                    false => value.clone(),
+                };
+                Ok(build::literal_typed(value, ty.shown()))
             }
             Some(DefaultValue::Now) => build::call("now", Vec::new(), self.ctx),
             None if definition.ty.nullable => Ok(build::null()),

@@ -250,9 +250,13 @@ impl BindContext<'_> {
             let right = find_in(scope, left_width..scope.columns.len(), name)?;
             let column = |position: usize| {
                 let column = &scope.columns[position];
-                column_expr(position, column.ty, &column.name)
+                let expr = column_expr(position, column.ty, &column.name);
+                match column.ty.has_members() {
+                    true => build::member_text(expr),
+                    false => Ok(expr),
+                }
             };
-            on.push(build::binary(BinaryOp::Equal, column(left), column(right), self.ctx)?);
+            on.push(build::binary(BinaryOp::Equal, column(left)?, column(right)?, self.ctx)?);
             let (kept, hidden) = if keep_right { (right, left) } else { (left, right) };
             shared.push((left, kept));
             dropped.push(left);

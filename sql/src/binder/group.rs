@@ -260,11 +260,11 @@ fn decided_columns(input: &Plan, scope: &Scope, keys: &[Expr]) -> BTreeSet<usize
     }
 }
 
-/// The position when an expression is a column of FROM, or its conversion from UTC.
+/// The position when an expression is a column of FROM, or what is shown of it.
 fn plain(expr: &Expr) -> Option<usize> {
     match &expr.kind {
         ExprKind::Column(position) if *position < SUBQUERY => Some(*position),
-        ExprKind::Call { args, .. } if crate::expr::build::is_from_utc(expr) => plain(&args[0]),
+        ExprKind::Call { args, .. } if crate::expr::build::is_shown_column(expr) => plain(&args[0]),
         _ => None,
     }
 }

@@ -219,7 +219,7 @@ pub fn table_column_meta(table: &TableDef, position: usize, alias: &str) -> Colu
         org_table: table.name.clone(),
         name: column.name.clone(),
         org_name: column.name.clone(),
-        ty: column.ty,
+        ty: column.ty.shown(),
         flags,
         default,
     }

@@ -19,7 +19,7 @@ mod output;
 use super::window::{self, Windowed};
 use super::{BindContext, BoundColumn, Level};
 use crate::ast::{self, OrderItem};
-use crate::expr::{Expr, ExprKind};
+use crate::expr::{Expr, ExprKind, build};
 use crate::planner::plan::{Plan, SortKey};
 use crate::session::ColumnMeta;
 use crate::{Error, Result};
@@ -132,7 +132,13 @@ impl BindContext<'_> {
         }
         self.level()?.windows = Some(windows);
         self.level()?.clause = "order clause";
-        let order = self.order_by(order_by, &items)?;
+        let mut order = self.order_by(order_by, &items)?;
+        if !select.distinct {
+            // ENUM and SET are ordered by number, where their rows still have it.
+            for key in &mut order {
+                key.expr = build::stored_member(&key.expr).unwrap_or_else(|| key.expr.clone());
+            }
+        }
         let windows = self.level()?.take_windows();
         Ok(Clauses { filter, keys, results: Results { items, having, order, windows } })
     }

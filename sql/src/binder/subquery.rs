@@ -61,11 +61,15 @@ impl BindContext<'_> {
         Ok(None)
     }
 
-    /// The value of a column of FROM; a TIMESTAMP in the session's time zone.
+    /// The value of a column of FROM; a TIMESTAMP in the session's time zone, of an ENUM or SET the text.
     pub(crate) fn scope_column(&self, level: &Level, position: usize) -> Result<Expr> {
         let column = &level.scope.columns[position];
         let expr = column_expr(position, column.ty, &column_name(column));
-        if column.utc { build::from_utc(expr) } else { Ok(expr) }
+        match column.utc {
+            true => build::from_utc(expr),
+            false if column.ty.has_members() => build::member_text(expr),
+            false => Ok(expr),
+        }
     }
 
     /// Binds a query as a subquery of the expression that is being bound: its plan, its columns, and

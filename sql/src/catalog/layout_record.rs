@@ -140,6 +140,7 @@ mod tests {
             columns: Vec::new(),
             indexes: vec![primary],
             unpublished: Vec::new(),
+            declared: Vec::new(),
             next_index_id: 1,
             index_version: 3,
             sharding: Sharding::Hash(Vec::new()),

@@ -4,11 +4,12 @@
 use super::layout_record::{self, LayoutsRecord};
 use super::partition::record::{self as partition_record, PartitioningRecord};
 use super::{
-    ColumnDef, DatabaseDef, DefaultValue, Distribution, IndexColumn, IndexDef, IndexState,
-    ItemValue, ItemValues, SetItem, Sharding, TableDef,
+    ColumnDef, DatabaseDef, DeclaredKey, DeclaredKind, DefaultValue, Distribution, IndexColumn,
+    IndexDef, IndexState, ItemValue, ItemValues, SetItem, Sharding, TableDef,
 };
 use crate::collation::{COLLATIONS, CollationId};
-use crate::types::{SqlType, TypeKind};
+use crate::types::members::{ENUM_MEMBERS_MAX, SET_MEMBERS_MAX};
+use crate::types::{Members, SqlType, TypeKind};
 use crate::{Error, Result, table_codec};
 use base::{DatabaseId, IndexId, SLOT_COUNT, Slot, SlotRange, TableId, Timestamp};
 use prost::Message;
@@ -73,6 +74,9 @@ pub(super) struct TableRecord {
     /// 0: one above the highest.
     #[prost(uint32, tag = "31")]
     next_index_id: u32,
+    /// FULLTEXT and SPATIAL keys.
+    #[prost(message, repeated, tag = "45")]
+    declared: Vec<IndexRecord>,
     #[prost(uint64, tag = "32")]
     index_version: u64,
     /// Of a table whose sharding key was, or is being, changed.
@@ -154,6 +158,9 @@ struct ColumnRecord {
     type_text: String,
     #[prost(bool, tag = "16")]
     collation_declared: bool,
+    /// Of ENUM and SET, in the order of their numbers.
+    #[prost(string, repeated, tag = "21")]
+    members: Vec<String>,
 }
 
 /// An index.
@@ -186,30 +193,40 @@ pub(super) struct IndexRecord {
     /// Columns that entries carry besides.
     #[prost(uint32, repeated, tag = "12")]
     included: Vec<u32>,
+    /// 0 an index; of a table's declared keys 1 FULLTEXT, 2 SPATIAL.
+    #[prost(uint32, tag = "14")]
+    kind: u32,
 }
 
 /// Type kinds by their number on disk. Append only.
-const KINDS: [TypeKind; 20] = [
-    TypeKind::Null,
-    TypeKind::TinyInt,
-    TypeKind::SmallInt,
-    TypeKind::MediumInt,
-    TypeKind::Int,
-    TypeKind::BigInt,
-    TypeKind::Decimal,
-    TypeKind::Float,
-    TypeKind::Double,
-    TypeKind::Char,
-    TypeKind::Varchar,
-    TypeKind::TinyText,
-    TypeKind::Text,
-    TypeKind::MediumText,
-    TypeKind::LongText,
-    TypeKind::Date,
-    TypeKind::Time,
-    TypeKind::DateTime,
-    TypeKind::Timestamp,
-    TypeKind::Year,
+const KINDS: [Option<TypeKind>; 25] = [
+    Some(TypeKind::Null),
+    Some(TypeKind::TinyInt),
+    Some(TypeKind::SmallInt),
+    Some(TypeKind::MediumInt),
+    Some(TypeKind::Int),
+    Some(TypeKind::BigInt),
+    Some(TypeKind::Decimal),
+    Some(TypeKind::Float),
+    Some(TypeKind::Double),
+    Some(TypeKind::Char),
+    Some(TypeKind::Varchar),
+    Some(TypeKind::TinyText),
+    Some(TypeKind::Text),
+    Some(TypeKind::MediumText),
+    Some(TypeKind::LongText),
+    Some(TypeKind::Date),
+    Some(TypeKind::Time),
+    Some(TypeKind::DateTime),
+    Some(TypeKind::Timestamp),
+    Some(TypeKind::Year),
+    // 20 is kept for BIT.
+    None,
+    Some(TypeKind::Enum),
+    Some(TypeKind::Set),
+    // 23 is kept for JSON.
+    None,
+    Some(TypeKind::Geometry),
 ];
 
 pub(super) fn corrupt(what: impl std::fmt::Display) -> Error {
@@ -254,6 +271,7 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         sets,
         distributed_by: table.distributed_by,
         unpublished: table.unpublished.iter().map(encode_index).collect(),
+        declared: table.declared.iter().map(encode_declared).collect(),
         next_index_id: table.next_index_id,
         index_version: table.index_version,
         layouts: layout_record::encode(table),
@@ -440,6 +458,8 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
     let decode = |index| decode_index(index, width);
     let indexes = record.indexes.into_iter().map(decode).collect::<Result<Vec<_>>>()?;
     let unpublished = record.unpublished.into_iter().map(decode).collect::<Result<Vec<_>>>()?;
+    let declared = record.declared.into_iter().map(|key| decode_declared(key, width));
+    let declared = declared.collect::<Result<Vec<_>>>()?;
     if indexes.is_empty() {
         return Err(corrupt(format!("table {} has no index", record.name)));
     }
@@ -451,6 +471,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         columns,
         indexes,
         unpublished,
+        declared,
         next_index_id: record.next_index_id,
         index_version: record.index_version,
         sharding,
@@ -486,7 +507,7 @@ fn encode_column(column: &ColumnDef) -> Result<ColumnRecord> {
         Some(DefaultValue::Expression(text)) => (3, text.clone().into_bytes()),
     };
     let ty = &column.ty;
-    let kind = KINDS.iter().position(|kind| *kind == ty.kind);
+    let kind = KINDS.iter().position(|kind| *kind == Some(ty.kind));
     Ok(ColumnRecord {
         name: column.name.clone(),
         kind: kind.ok_or_else(|| Error::internal("a type without a number on disk"))? as u32,
@@ -504,13 +525,28 @@ fn encode_column(column: &ColumnDef) -> Result<ColumnRecord> {
         hidden: column.hidden,
         type_text: column.type_text.clone(),
         collation_declared: column.collation_declared,
+        members: ty.members.map_or_else(Vec::new, |members| members.names().to_vec()),
     })
 }
 
+/// The members of a type, which ENUM and SET have and no other.
+fn decode_members(kind: TypeKind, names: Vec<String>) -> Result<Option<Members>> {
+    let most = match kind {
+        TypeKind::Enum => ENUM_MEMBERS_MAX,
+        TypeKind::Set => SET_MEMBERS_MAX,
+        _ => 0,
+    };
+    match names.len() {
+        0 if most == 0 => Ok(None),
+        count if (1..=most).contains(&count) => Ok(Some(Members::new(names))),
+        count => Err(corrupt(format!("{count} members of a column"))),
+    }
+}
+
 fn decode_column(record: ColumnRecord) -> Result<ColumnDef> {
-    let kind = *KINDS
-        .get(record.kind as usize)
-        .ok_or_else(|| corrupt(format!("type number {}", record.kind)))?;
+    let kind = KINDS.get(record.kind as usize).copied().flatten();
+    let kind = kind.ok_or_else(|| corrupt(format!("type number {}", record.kind)))?;
+    let members = decode_members(kind, record.members)?;
     let ty = SqlType {
         kind,
         unsigned: record.unsigned,
@@ -518,6 +554,7 @@ fn decode_column(record: ColumnRecord) -> Result<ColumnDef> {
         decimals: u8::try_from(record.decimals).map_err(corrupt)?,
         collation: decode_collation(record.collation)?,
         nullable: record.nullable,
+        members,
     };
     let default = match record.default_kind {
         0 => None,
@@ -558,7 +595,35 @@ pub(super) fn encode_index(index: &IndexDef) -> IndexRecord {
         },
         public_since: index.public_since.0,
         included: index.included.iter().map(|column| *column as u32).collect(),
+        kind: 0,
     }
+}
+
+fn encode_declared(key: &DeclaredKey) -> IndexRecord {
+    IndexRecord {
+        name: key.name.clone(),
+        columns: key.columns.iter().map(|column| *column as u32).collect(),
+        comment: key.comment.clone(),
+        kind: match key.kind {
+            DeclaredKind::Fulltext => 1,
+            DeclaredKind::Spatial => 2,
+        },
+        ..IndexRecord::default()
+    }
+}
+
+/// The declared key of a table with `width` columns.
+fn decode_declared(record: IndexRecord, width: usize) -> Result<DeclaredKey> {
+    let kind = match record.kind {
+        1 => DeclaredKind::Fulltext,
+        2 => DeclaredKind::Spatial,
+        other => return Err(corrupt(format!("kind {other} of a declared key"))),
+    };
+    let columns: Vec<usize> = record.columns.iter().map(|column| *column as usize).collect();
+    if columns.is_empty() || columns.iter().any(|column| *column >= width) {
+        return Err(corrupt(format!("columns of the key {} of {width} columns", record.name)));
+    }
+    Ok(DeclaredKey { name: record.name, kind, columns, comment: record.comment })
 }
 
 /// The index of a table with `width` columns.
@@ -619,6 +684,56 @@ mod tests {
         let table = decode_table(&record(2, 5).encode_to_vec()).unwrap();
         assert_eq!(table.sharding, Sharding::Broadcast(5));
         assert_eq!(decode_table(&encode_table(&table).unwrap()).unwrap(), table);
+    }
+
+    /// A table `t (a INT NOT NULL PRIMARY KEY)` as it was written before types had members.
+    const BEFORE_MEMBERS: &[u8] = b"\x08\xe8\x07\x1a\x01t\
+        \x22\x0e\x0a\x01a\x10\x04\x20\x0b\x30\x3f\x7a\x03int\
+        \x2a\x0a\x18\x01\x22\x01\x00\x2a\x01\x00\x38\x01\
+        \x30\x01\x48\xff\x01";
+
+    #[test]
+    fn records_without_members_are_read() {
+        let table = decode_table(BEFORE_MEMBERS).unwrap();
+        let column = &table.columns[0];
+        assert_eq!((column.name.as_str(), column.type_text.as_str()), ("a", "int"));
+        assert_eq!(column.ty, SqlType::int().not_null());
+        assert!(table.declared.is_empty());
+    }
+
+    #[test]
+    fn members_are_kept() {
+        let mut table = decode_table(BEFORE_MEMBERS).unwrap();
+        let members = Members::new(vec!["PG".into(), "it's".into()]);
+        for ty in [
+            SqlType::enumeration(members, CollationId::UTF8MB3_GENERAL_CI),
+            SqlType::set(members, CollationId::DEFAULT),
+        ] {
+            table.columns[0].ty = ty;
+            assert_eq!(decode_table(&encode_table(&table).unwrap()).unwrap(), table);
+        }
+        for kind in [DeclaredKind::Fulltext, DeclaredKind::Spatial] {
+            let (name, comment) = ("words".to_string(), "why".to_string());
+            table.declared = vec![DeclaredKey { name, kind, columns: vec![0], comment }];
+            assert_eq!(decode_table(&encode_table(&table).unwrap()).unwrap(), table);
+        }
+        table.declared[0].columns = vec![1];
+        assert!(decode_table(&encode_table(&table).unwrap()).is_err());
+    }
+
+    #[test]
+    fn types_and_members_that_do_not_go_together_are_corrupt() {
+        let column = |kind: u32, members: usize| ColumnRecord {
+            kind,
+            members: (0..members).map(|place| place.to_string()).collect(),
+            collation: u32::from(CollationId::BINARY.0),
+            ..ColumnRecord::default()
+        };
+        for (kind, members) in [(4, 1), (21, 0), (21, 65_536), (22, 65), (20, 0), (23, 0)] {
+            let error = decode_column(column(kind, members)).unwrap_err();
+            assert!(error.message.contains("corrupt catalog record"), "{kind} {members}");
+        }
+        assert!(decode_column(column(22, 64)).is_ok());
     }
 
     #[test]

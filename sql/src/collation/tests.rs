@@ -57,6 +57,21 @@ fn unknown_collations_are_refused() {
     assert_eq!(connection_collation(28), None, "gbk");
 }
 
+#[test]
+fn utf8_is_utf8mb3() {
+    assert_eq!(charset_by_name("UTF8").unwrap().name, "utf8mb3");
+    assert_eq!(by_name("utf8_general_ci").unwrap().id, CollationId::UTF8MB3_GENERAL_CI);
+    assert_eq!(by_name("utf8_unicode_ci").unwrap_err().code, 1273);
+    assert!(CollationId::UTF8MB3_BIN.has_char('龍') && !CollationId::UTF8MB3_BIN.has_char('😀'));
+    for (three, four) in
+        [(CollationId::UTF8MB3_GENERAL_CI, GENERAL), (CollationId::UTF8MB3_BIN, BIN)]
+    {
+        assert_eq!(three.weights("Ünder  x "), four.weights("Ünder  x "));
+        assert!(three.same_char('a', 'A') == four.same_char('a', 'A'));
+    }
+    assert_eq!(COLLATIONS[DEFAULT_AT].id, CollationId::DEFAULT);
+}
+
 fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(
         prop::sample::select(vec![

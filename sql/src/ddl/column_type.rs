@@ -4,8 +4,12 @@
 
 use crate::ast::{DataType, DataTypeKind};
 use crate::collation::{self, CollationId};
-use crate::types::SqlType;
+use crate::show::create_table::string;
+use crate::types::geometry::Kind;
+use crate::types::members::{ENUM_MEMBERS_MAX, MEMBER_CHARS_MAX, SET_MEMBERS_MAX};
+use crate::types::{Members, SqlType};
 use crate::{Error, Result};
+use std::collections::BTreeSet;
 
 /// A column's type and what SHOW CREATE TABLE says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +61,7 @@ pub(crate) fn resolve(column: &str, ty: &DataType, inherited: CollationId) -> Re
         Decimal => decimal(column, ty)?,
         Float | Double => floating(column, ty)?,
         Char | Varchar | TinyText | Text | MediumText | LongText => text(column, ty, inherited)?,
+        Enum | Set => members(column, ty, inherited)?,
         Binary | Varbinary | TinyBlob | Blob | MediumBlob | LongBlob => bytes(column, ty)?,
         Date => plain(SqlType::date(), "date".into()),
         Time => {
@@ -75,13 +80,12 @@ pub(crate) fn resolve(column: &str, ty: &DataType, inherited: CollationId) -> Re
             None | Some(4) => plain(SqlType::year(), "year".into()),
             Some(_) => return Err(Error::invalid_year_width()),
         },
-        Bit | Json | Enum | Set | Geometry | Point | LineString | Polygon | MultiPoint
-        | MultiLineString | MultiPolygon | GeometryCollection => {
+        Geometry | Point | LineString | Polygon | MultiPoint | MultiLineString | MultiPolygon
+        | GeometryCollection => geometry(ty)?,
+        Bit | Json => {
             let instead = match ty.kind {
                 Bit => "use TINYINT(1), BIGINT UNSIGNED or BINARY(n)",
-                Json => "use LONGTEXT",
-                Enum | Set => "use VARCHAR",
-                _ => "use DOUBLE columns for coordinates",
+                _ => "use LONGTEXT",
             };
             return Err(Error::not_supported(format!("the type {}: {instead}", ty.kind.name())));
         }
@@ -183,12 +187,79 @@ fn floating(column: &str, ty: &DataType) -> Result<ColumnType> {
     Ok(ColumnType { ty: resolved, text, collation_declared: false })
 }
 
-fn text(column: &str, ty: &DataType, inherited: CollationId) -> Result<ColumnType> {
-    let mut id = choose_collation(ty.charset.as_deref(), ty.collation.as_deref(), inherited)?;
+/// The collation of a column's texts.
+fn declared_collation(ty: &DataType, inherited: CollationId) -> Result<CollationId> {
+    let id = choose_collation(ty.charset.as_deref(), ty.collation.as_deref(), inherited)?;
     if ty.binary && ty.collation.is_none() && id != CollationId::BINARY {
         let name = format!("{}_bin", id.charset());
-        id = collation::by_name(&name)?.id;
+        return Ok(collation::by_name(&name)?.id);
     }
+    Ok(id)
+}
+
+/// GEOMETRY and its kinds.
+fn geometry(ty: &DataType) -> Result<ColumnType> {
+    use DataTypeKind::*;
+    if ty.srid.is_some() {
+        return Err(Error::not_supported("SRID of a column: leave it out, each value has its own"));
+    }
+    let (kind, text) = match ty.kind {
+        Point => (Kind::Point, "point"),
+        LineString => (Kind::LineString, "linestring"),
+        Polygon => (Kind::Polygon, "polygon"),
+        MultiPoint => (Kind::MultiPoint, "multipoint"),
+        MultiLineString => (Kind::MultiLineString, "multilinestring"),
+        MultiPolygon => (Kind::MultiPolygon, "multipolygon"),
+        GeometryCollection => (Kind::Collection, "geomcollection"),
+        _ => (Kind::Any, "geometry"),
+    };
+    let (ty, text) = (SqlType::geometry(kind), text.to_string());
+    Ok(ColumnType { ty, text, collation_declared: false })
+}
+
+/// ENUM and SET.
+fn members(column: &str, ty: &DataType, inherited: CollationId) -> Result<ColumnType> {
+    let is_set = ty.kind == DataTypeKind::Set;
+    let id = declared_collation(ty, inherited)?;
+    if id == CollationId::BINARY {
+        return Err(Error::not_supported(format!(
+            "{} of CHARACTER SET binary: name another character set",
+            ty.kind.name()
+        )));
+    }
+    let trimmed = |name: &String| name.trim_end_matches(' ').to_string();
+    let names: Vec<String> = ty.members.iter().map(trimmed).collect();
+    if is_set && names.len() > SET_MEMBERS_MAX {
+        return Err(Error::too_many_set_members(column));
+    }
+    if names.len() > ENUM_MEMBERS_MAX {
+        return Err(Error::too_many_enum_members(column));
+    }
+    let mut seen = BTreeSet::new();
+    for name in &names {
+        if name.chars().count() > MEMBER_CHARS_MAX {
+            return Err(Error::member_too_long(column));
+        }
+        if is_set && name.contains(',') {
+            return Err(Error::comma_in_set_member(name));
+        }
+        if !seen.insert(id.weights(name)) {
+            return Err(Error::duplicate_member(column, name, ty.kind.name()));
+        }
+    }
+    let shown: Vec<String> = names.iter().map(|name| string(name)).collect();
+    let word = if is_set { "set" } else { "enum" };
+    let members = Members::new(names);
+    let build = if is_set { SqlType::set } else { SqlType::enumeration };
+    Ok(ColumnType {
+        ty: build(members, id),
+        text: format!("{word}({})", shown.join(",")),
+        collation_declared: ty.charset.is_some() || ty.collation.is_some() || ty.binary,
+    })
+}
+
+fn text(column: &str, ty: &DataType, inherited: CollationId) -> Result<ColumnType> {
+    let id = declared_collation(ty, inherited)?;
     if id == CollationId::BINARY {
         // CHARACTER SET binary turns text types into their byte forms, as in MySQL.
         let kind = match ty.kind {

@@ -72,6 +72,7 @@ pub(super) fn define(
         columns: Vec::with_capacity(create.columns.len() + 1),
         indexes: Vec::new(),
         unpublished: Vec::new(),
+        declared: Vec::new(),
         next_index_id: 0,
         index_version: 0,
         sharding: Sharding::Single,

@@ -3,7 +3,7 @@
 //! Not here: ALTER DATABASE (`placement`).
 
 use super::change::{Touched, change};
-use super::{check_own, column_type, create_table, placement};
+use super::{check_own, column_type, create_table, deprecated, placement};
 use crate::catalog::{DatabaseDef, TableDef, store};
 use crate::collation::CollationId;
 use crate::session::{OkResult, Outcome, Session};
@@ -23,6 +23,7 @@ pub(super) async fn create(session: &mut Session, create: &ast::CreateDatabase) 
         return Err(Error::not_supported("ENCRYPTION='Y': encrypt the disk"));
     }
     let ctx = session.dml_context(Vec::new(), false);
+    deprecated::warn_of(options.charset.as_deref(), options.collation.as_deref(), &ctx)?;
     let placement = placement::known(session, options.placement.as_deref().unwrap_or_default())?;
     let id = store::new_database_id(&session.instance.config.client).await?;
     let name = create.name.clone();

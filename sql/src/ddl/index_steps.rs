@@ -220,6 +220,7 @@ pub(super) mod tests {
             columns: Vec::new(),
             indexes: ids.iter().map(|id| index(*id)).collect(),
             unpublished: Vec::new(),
+            declared: Vec::new(),
             next_index_id: 0,
             index_version: 0,
             sharding: Sharding::Single,

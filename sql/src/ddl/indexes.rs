@@ -261,6 +261,11 @@ fn plan(
                 "DROP PRIMARY KEY: create a table without the key and INSERT … SELECT into it",
             ));
         }
+        if left.declared.iter().any(|key| key.name.eq_ignore_ascii_case(name)) {
+            return Err(Error::not_supported(
+                "dropping a FULLTEXT or SPATIAL key: leave it, it has no entries that cost anything",
+            ));
+        }
         let position = position_of(&left, name);
         let position = position.filter(|at| !constraint || left.indexes[*at].unique);
         let position = position.ok_or_else(|| match constraint {

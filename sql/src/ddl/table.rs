@@ -4,8 +4,8 @@
 
 use super::change::{Touched, change};
 use super::placement::{self, TablePlacement};
-use super::{create_table, database_of, existing_database, partition, sequence};
-use crate::catalog::{Catalog, TableDef, store};
+use super::{create_table, database_of, deprecated, existing_database, partition, sequence};
+use crate::catalog::{Catalog, DeclaredKind, TableDef, store};
 use crate::context::EvalContext;
 use crate::session::{Outcome, Session};
 use crate::{Error, Result, ast};
@@ -65,6 +65,10 @@ pub(super) async fn create(session: &mut Session, create: &ast::CreateTable) -> 
     })
     .await?;
     if let Some(table) = made {
+        deprecated::warn_of_table(create, &ctx)?;
+        for key in table.declared.iter().filter(|key| key.kind == DeclaredKind::Spatial) {
+            ctx.warn(Error::unused_spatial_key(&table.columns[key.columns[0]].name));
+        }
         placement::warn_of_global(&table.placement, &table.indexes, &ctx);
     }
     Ok(Outcome::done())

@@ -268,6 +268,8 @@ fn absent_of(column: &ColumnDef, ctx: &EvalContext) -> Result<Absent> {
             }
         }
         None if column.ty.nullable => Absent::Value(Value::Null),
+        // An ENUM has its first member then, without a word.
+        None if column.ty.kind == TypeKind::Enum => Absent::Value(Value::UInt(1)),
         None => Absent::Missing(implicit_default(&column.ty)),
     })
 }

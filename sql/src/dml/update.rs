@@ -87,7 +87,8 @@ impl Target {
         conjuncts.extend(bound.exprs.iter().flat_map(Expr::conjuncts));
         let list: Vec<&ast::Expr> = order_by.iter().map(|item| &item.expr).collect();
         let keys = bind::exprs(session, &list, scope, "order clause", env, txn).await?;
-        let order = keys.into_iter().zip(order_by.iter().map(|item| item.descending)).collect();
+        let keys = keys.into_iter().map(|key| expr::build::stored_member(&key).unwrap_or(key));
+        let order = keys.zip(order_by.iter().map(|item| item.descending)).collect();
         let limit = match limit {
             None => None,
             Some(limit) => {

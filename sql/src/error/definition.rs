@@ -21,6 +21,30 @@ errors! {
     wrong_object(name, kind) = 1347, "HY000", "'{name}' is not {kind}";
     /// A column defined twice.
     duplicate_column(name) = 1060, "42S21", "Duplicate column name '{name}'";
+    /// A SET of more than 64 members.
+    too_many_set_members(column) = 1097, "HY000", "Too many strings for column {column} and SET";
+    /// An ENUM of more than 65,535 members.
+    too_many_enum_members(column) = 3046, "HY000", "Too many enumeration values for column {column}.";
+    /// A member of more than 255 characters.
+    member_too_long(column) = 3505, "HY000", "Too long enumeration/set value for column {column}.";
+    /// A member of ENUM or SET that is equal to another one.
+    duplicate_member(column, member, kind) = 1291, "HY000", "Column '{column}' has duplicated value '{member}' in {kind}";
+    /// A member of SET with a comma, which stands between members.
+    comma_in_set_member(member) = 1367, "22007", "Illegal set '{member}' value found during parsing";
+    /// A column of a FULLTEXT key that is no text.
+    not_fulltext_column(name) = 1283, "HY000", "Column '{name}' cannot be part of FULLTEXT index";
+    /// A column of a SPATIAL key that has no places.
+    not_spatial_column() = 1687, "42000", "A SPATIAL index may only contain a geometrical type column";
+    /// A column of a SPATIAL key that may be NULL.
+    nullable_spatial_column() = 1252, "42000", "All parts of a SPATIAL index must be NOT NULL";
+    /// A SPATIAL key that no query uses.
+    unused_spatial_key(column) = 3674, "HY000", "The spatial index on column '{column}' will not be used by the query optimizer since the column does not have an SRID attribute. Consider adding an SRID attribute to the column.";
+    /// An argument of a function that is no place.
+    invalid_geometry(function) = 3037, "22023", "Invalid GIS data provided to function {function}.";
+    /// A place of another kind than a function takes.
+    unexpected_geometry(wanted, kind, function) = 3516, "22S01", "{wanted} value is a geometry of unexpected type {kind} in {function}.";
+    /// Bytes that are no place, or none of the column's kind.
+    no_geometry() = 1416, "22003", "Cannot get geometry object from data you send to the GEOMETRY field";
     /// A key defined twice.
     duplicate_key_name(name) = 1061, "42000", "Duplicate key name '{name}'";
     /// An option that only other storage engines have, such as DISABLE KEYS.

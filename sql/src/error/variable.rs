@@ -15,6 +15,12 @@ errors! {
     unknown_charset(name) = 1115, "42000", "Unknown character set: '{name}'";
     /// A collation that does not exist.
     unknown_collation(name) = 1273, "HY000", "Unknown collation: '{name}'";
+    /// A name of a character set that will mean another one.
+    utf8_alias() = 3719, "HY000", "'utf8' is currently an alias for the character set UTF8MB3, but will be an alias for UTF8MB4 in a future release. Please consider using UTF8MB4 in order to be unambiguous.";
+    /// A collation of a character set that will go.
+    utf8mb3_collation(name) = 3778, "HY000", "'{name}' is a collation of the deprecated character set UTF8MB3. Please consider using UTF8MB4 with an appropriate collation instead.";
+    /// A word that will go, and the one to use.
+    deprecated(name, instead) = 1287, "HY000", "'{name}' is deprecated and will be removed in a future release. Please use {instead} instead";
     /// A time zone that is not known.
     unknown_time_zone(name) = 1298, "HY000", "Unknown or incorrect time zone: '{name}'";
     /// A session variable where only a global one exists.

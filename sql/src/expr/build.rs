@@ -13,6 +13,7 @@ mod arithmetic;
 mod cast;
 mod comparison;
 mod flow;
+mod members;
 mod time;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use comparison::{
     between, compare, in_list, in_set, is, like, regexp, row_compare, row_in_list,
 };
 pub use flow::{case, coalesce, if_, nullif, unify};
+pub(crate) use members::{is_shown_column, member_text, stored_member};
 pub use time::{date_arithmetic, extract, from_utc, is_from_utc, timestamp_diff, to_utc};
 
 /// A literal of its natural type.
@@ -404,7 +406,7 @@ pub fn char_function(args: Vec<Expr>, charset: Option<&str>, ctx: &EvalContext) 
 /// One collation for all string operands, and how firmly it holds; 1267 when there is none.
 ///
 /// The firmest operand decides. Among equally firm ones, a `_bin` collation wins over another one of
-/// its character set, byte strings win over text, and two explicit or otherwise different collations
+/// its character set, utf8mb4 over utf8mb3, byte strings win over text, and two explicit or otherwise different collations
 /// cannot be reconciled.
 pub fn aggregate_collation(
     operands: &[&Expr],
@@ -422,7 +424,13 @@ pub fn aggregate_collation(
             Some((best, _)) => {
                 let binary = |id: CollationId| id == CollationId::BINARY;
                 let wins = |a: CollationId, b: CollationId| {
-                    binary(a) || (a.is_binary_order() && !b.is_binary_order())
+                    // Of two character sets the one that holds the other's texts.
+                    let holds_more = !binary(b) && a.bytes_per_char() > b.bytes_per_char();
+                    binary(a)
+                        || holds_more
+                        || (a.charset() == b.charset()
+                            && a.is_binary_order()
+                            && !b.is_binary_order())
                 };
                 if firmness != coercibility::EXPLICIT && wins(best, collation) {
                     (best, firmness)

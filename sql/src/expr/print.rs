@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Expr, ExprKind};
+use crate::function::members::MEMBER_TEXT;
 use crate::value::Value;
 
 fn list(f: &mut fmt::Formatter<'_>, args: &[Expr], separator: &str) -> fmt::Result {
@@ -34,6 +35,9 @@ impl fmt::Display for Expr {
                 _ => f.write_str(&value.to_text(&self.ty).unwrap_or_default()),
             },
             ExprKind::Param(_) => f.write_str("?"),
+            ExprKind::Call { function, args, .. } if function.name == MEMBER_TEXT => {
+                write!(f, "{}", args[0])
+            }
             ExprKind::Call { function, args, .. } => {
                 write!(f, "{}(", function.name)?;
                 list(f, args, ",")?;

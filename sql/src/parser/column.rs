@@ -317,7 +317,7 @@ impl Parser<'_> {
             }
             "SRID" => {
                 self.advance();
-                self.number()?;
+                column.ty.srid = Some(self.small_number()?);
             }
             _ => return Ok(false),
         }
@@ -417,6 +417,7 @@ impl Parser<'_> {
             collation: None,
             binary: false,
             members: Vec::new(),
+            srid: None,
         };
         ty.kind = match word.as_str() {
             "TINYINT" | "INT1" => TinyInt,

@@ -506,6 +506,13 @@ fn key_bytes(table: &TableDef, index: usize, columns: usize) -> usize {
             let bytes = match ty.kind {
                 TypeKind::Null => 0,
                 TypeKind::TinyInt | TypeKind::Year => 1,
+                TypeKind::Enum => {
+                    1 + usize::from(ty.members.is_some_and(|m| m.names().len() > 255))
+                }
+                TypeKind::Set => match ty.members.map_or(0, |m| m.names().len()).div_ceil(8) {
+                    5.. => 8,
+                    bytes => bytes,
+                },
                 TypeKind::SmallInt => 2,
                 TypeKind::MediumInt | TypeKind::Date => 3,
                 TypeKind::Int | TypeKind::Float => 4,

@@ -132,7 +132,7 @@ fn is_simple(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Column(column) => *column < SUBQUERY,
         ExprKind::Literal(_) => true,
-        ExprKind::Call { args, .. } => build::is_from_utc(expr) && args.iter().all(is_simple),
+        ExprKind::Call { args, .. } => build::is_shown_column(expr) && args.iter().all(is_simple),
         ExprKind::Cast { arg, .. } => is_simple(arg),
         _ => false,
     }
@@ -163,7 +163,7 @@ fn passes_null(expr: &Expr, first: usize) -> bool {
         ExprKind::Column(column) => (first..SUBQUERY).contains(column),
         ExprKind::Cast { arg, .. } => passes_null(arg, first),
         ExprKind::Arithmetic { args, .. } => args.iter().any(|arg| passes_null(arg, first)),
-        ExprKind::Call { args, .. } => build::is_from_utc(expr) && passes_null(&args[0], first),
+        ExprKind::Call { args, .. } => build::is_shown_column(expr) && passes_null(&args[0], first),
         _ => false,
     }
 }

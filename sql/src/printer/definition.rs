@@ -325,6 +325,9 @@ impl Printer {
         self.when(ty.binary, " BINARY");
         self.optional(" CHARACTER SET ", &ty.charset, |printer, name| printer.word(name));
         self.optional(" COLLATE ", &ty.collation, |printer, name| printer.word(name));
+        if let Some(srid) = ty.srid {
+            self.value(format_args!(" SRID {srid}"));
+        }
     }
 
     fn default_value(&mut self, default: &DefaultValue) {

@@ -54,6 +54,15 @@ pub(crate) fn text(
     for index in shown_indexes(table) {
         lines.push(index_line(table, index));
     }
+    for key in &table.declared {
+        let columns = key.columns.iter().map(|column| quoted(&table.columns[*column].name));
+        let columns = columns.collect::<Vec<_>>().join(",");
+        let mut line = format!("  {} KEY {} ({columns})", key.kind.name(), quoted(&key.name));
+        if !key.comment.is_empty() {
+            line.push_str(&format!(" COMMENT {}", string(&key.comment)));
+        }
+        lines.push(line);
+    }
     out.push_str(&lines.join(",\n"));
     out.push_str("\n) ENGINE=InnoDB");
     // Writing to a String cannot fail.
@@ -232,7 +241,7 @@ pub(crate) fn string(text: &str) -> String {
 fn column_line(table: &TableDef, column: &ColumnDef, zone: TimeZone) -> String {
     let ty = &column.ty;
     let mut line = format!("  {} {}", quoted(&column.name), column.type_text);
-    if ty.is_text() {
+    if ty.has_charset() {
         let other = ty.collation != table.collation || column.collation_declared;
         if other {
             line.push_str(&format!(" CHARACTER SET {}", ty.collation.charset()));
@@ -262,7 +271,9 @@ fn column_line(table: &TableDef, column: &ColumnDef, zone: TimeZone) -> String {
         }
         Some(DefaultValue::Now) => line.push_str(&format!(" DEFAULT {}", now_text(ty))),
         Some(DefaultValue::Expression(text)) => line.push_str(&format!(" DEFAULT ({text})")),
-        None if ty.nullable && !ty.is_blob() => line.push_str(" DEFAULT NULL"),
+        None if ty.nullable && (!ty.is_blob() || ty.kind == TypeKind::Geometry) => {
+            line.push_str(" DEFAULT NULL");
+        }
         None => {}
     }
     if column.on_update_now {

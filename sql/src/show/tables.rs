@@ -209,7 +209,7 @@ pub(super) async fn columns(
 fn column_row(column: &ColumnDef, default: Option<String>, key: &str, full: bool) -> Row {
     let mut row = vec![text(&column.name), text(&column.type_text)];
     if full {
-        row.push(match column.ty.is_text() {
+        row.push(match column.ty.has_charset() {
             true => text(column.ty.collation.name()),
             false => Value::Null,
         });

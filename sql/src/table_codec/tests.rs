@@ -55,6 +55,7 @@ fn table() -> TableDef {
             index(3, false, 1, &[]),
         ],
         unpublished: Vec::new(),
+        declared: Vec::new(),
         next_index_id: 0,
         index_version: 0,
         sharding: Sharding::Hash(vec![0]),

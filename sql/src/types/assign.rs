@@ -6,8 +6,10 @@
 //! | integer, DECIMAL, FLOAT | out of range | 1264 | warning 1264, nearest value |
 //! | integer, DECIMAL | text without a number | 1366 | warning 1366, 0 |
 //! | any number | text behind the number | 1265 | warning 1265, the number |
+//! | ENUM, SET | no member | 1265 | warning 1265, the empty value; of a SET those that are |
 //! | string | too long | 1406 | warning 1265, cut |
 //! | text | bytes that are no UTF-8 | 1366 | warning 1366, what is before them |
+//! | text | characters that the character set lacks | 1366 | warning 1366, question marks |
 //! | date and time | no such moment | 1292 | warning 1264 or 1265, zero date |
 //!
 //! Fraction digits that a column lacks are rounded away with a note (1265) at most. "Strict" is
@@ -21,7 +23,7 @@ use super::datetime::parse;
 use super::datetime::{Date, DateTime, Time};
 use super::decimal::Decimal;
 use super::number_text::parse_double;
-use super::{DECIMALS_NOT_FIXED, SqlType, TypeKind};
+use super::{DECIMALS_NOT_FIXED, Members, SqlType, TypeKind, geometry};
 use crate::collation::CollationId;
 use crate::context::{EvalContext, SqlMode};
 use crate::value::Value;
@@ -60,6 +62,9 @@ pub fn assign(
         TypeKind::DateTime => Ok(Value::DateTime(target.moment(&value, "datetime")?)),
         TypeKind::Timestamp => target.timestamp(&value),
         TypeKind::Time => target.time(&value),
+        TypeKind::Geometry => target.geometry(value),
+        TypeKind::Enum => target.enumeration(&value),
+        TypeKind::Set => target.set(&value),
         _ if ty.is_integer() => target.integer(&value),
         _ if ty.is_bytes() => target.bytes(value),
         _ => target.text(value),
@@ -75,6 +80,7 @@ pub fn implicit_default(ty: &SqlType) -> Value {
         TypeKind::Date => Value::Date(Date::ZERO),
         TypeKind::Time => Value::Time(Time::ZERO),
         TypeKind::DateTime | TypeKind::Timestamp => Value::DateTime(DateTime::ZERO),
+        TypeKind::Enum | TypeKind::Set => Value::UInt(0),
         _ if ty.is_integer() && ty.unsigned => Value::UInt(0),
         _ if ty.is_integer() => Value::Int(0),
         TypeKind::Char if ty.is_bytes() => Value::Bytes(vec![0; ty.length as usize]),
@@ -385,6 +391,74 @@ impl Target<'_> {
         Ok(Value::Time(parsed.value.round(self.ty.decimals, self.cuts_fraction())))
     }
 
+    /// Bytes that are a place of the column's kind. Others are an error in every mode.
+    fn geometry(&self, value: Value) -> Result<Value> {
+        match value {
+            Value::Bytes(bytes) if geometry::fits(&bytes, self.ty.decimals) => {
+                Ok(Value::Bytes(bytes))
+            }
+            _ => Err(Error::no_geometry()),
+        }
+    }
+
+    /// The text of a value, and the number that it is, for a column of members.
+    fn member_of(&self, value: &Value) -> Result<(Option<String>, Option<u64>)> {
+        Ok(match value {
+            Value::Text(_) | Value::Bytes(_) => {
+                let bytes = value.as_bytes().unwrap_or_default();
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                let number = text.trim().parse().ok();
+                (Some(text), number)
+            }
+            Value::Date(_) | Value::Time(_) | Value::DateTime(_) => {
+                (value.to_text(&value.natural_type()), None)
+            }
+            other => {
+                let number = to_decimal(other, self.ctx)?.truncate(0).to_integer();
+                (None, number.and_then(|number| u64::try_from(number).ok()))
+            }
+        })
+    }
+
+    fn enumeration(&self, value: &Value) -> Result<Value> {
+        let members = self.members()?;
+        let (text, number) = self.member_of(value)?;
+        let count = members.names().len() as u64;
+        let found = match &text {
+            // A text that is no member may be a number, as LOAD DATA has them.
+            Some(text) => {
+                members.number(text, self.ty.collation).or(number.filter(|number| *number <= count))
+            }
+            None => number.filter(|number| (1..=count).contains(number)),
+        };
+        if found.is_none() {
+            self.data_truncated()?;
+        }
+        Ok(Value::UInt(found.unwrap_or(0)))
+    }
+
+    fn set(&self, value: &Value) -> Result<Value> {
+        let members = self.members()?;
+        let (text, number) = self.member_of(value)?;
+        let all = members.all_bits();
+        let (bits, is_whole) = match (&text, number) {
+            (Some(text), number) => match (members.bits(text, self.ty.collation), number) {
+                ((_, false), Some(bits)) if bits <= all => (bits, true),
+                (found, _) => found,
+            },
+            (None, Some(bits)) => (bits & all, bits <= all),
+            (None, None) => (0, false),
+        };
+        if !is_whole {
+            self.data_truncated()?;
+        }
+        Ok(Value::UInt(bits))
+    }
+
+    fn members(&self) -> Result<Members> {
+        self.ty.members.ok_or_else(|| Error::internal("an ENUM or SET without members"))
+    }
+
     /// The column's limit of characters (of bytes for byte strings).
     fn too_long(&self) -> Result<()> {
         if self.ctx.strict_dml {
@@ -436,6 +510,15 @@ impl Target<'_> {
             },
             other => other.to_text(&other.natural_type()).unwrap_or_default(),
         };
+        let collation = self.ty.collation;
+        if collation.bytes_per_char() < 4
+            && let Some(at) = text.find(|c: char| !collation.has_char(c))
+        {
+            let bad = &text.as_bytes()[at..];
+            let bad: String = bad.iter().take(6).map(|b| format!("\\x{b:02X}")).collect();
+            self.ctx.bad_value(Error::incorrect_value("string", bad, self.column, self.row))?;
+            text = text.chars().map(|c| if collation.has_char(c) { c } else { '?' }).collect();
+        }
         let length = self.ty.length as usize;
         if self.ty.is_blob() {
             // TEXT columns count bytes.

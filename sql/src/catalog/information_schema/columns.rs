@@ -18,7 +18,9 @@ pub(crate) fn column_key(table: &TableDef, column: usize) -> &'static str {
     let alone = |index: &IndexDef| index.unique && index.columns.len() == 1;
     if declared().filter(first).any(alone) {
         "UNI"
-    } else if declared().any(|index| first(&index)) {
+    } else if declared().any(|index| first(&index))
+        || table.declared.iter().any(|key| key.columns.first() == Some(&column))
+    {
         "MUL"
     } else {
         ""
@@ -172,7 +174,8 @@ fn column_row(
 ) -> Row {
     let ty = &column.ty;
     let or_null = |value: Option<u64>| value.map_or(Value::Null, Value::UInt);
-    let length = ty.is_string().then(|| u64::from(ty.length));
+    let is_text = ty.is_string() && ty.kind != TypeKind::Geometry;
+    let length = (is_text || ty.has_members()).then(|| u64::from(ty.length));
     let octets = length.map(|length| {
         let per_char = if ty.is_blob() { 1 } else { u64::from(ty.collation.bytes_per_char()) };
         length * per_char
@@ -192,7 +195,7 @@ fn column_row(
         _ => None,
     };
     let digits = (ty.is_temporal() && ty.kind != TypeKind::Date).then(|| u64::from(ty.decimals));
-    let (charset, collation) = if ty.is_text() {
+    let (charset, collation) = if ty.has_charset() {
         (text(ty.collation.charset()), text(ty.collation.name()))
     } else {
         (Value::Null, Value::Null)

@@ -3,7 +3,7 @@
 //! Not here: histograms (`column_statistics`).
 
 use super::{VirtualTable, all_tables, long_text, name_type, number, table, text};
-use crate::catalog::{Catalog, IndexDef, TableDef};
+use crate::catalog::{Catalog, DeclaredKind, IndexDef, TableDef};
 use crate::collation::CollationId;
 use crate::types::SqlType;
 use crate::value::{Row, Value};
@@ -32,6 +32,36 @@ pub(crate) fn statistics_rows(table: &TableDef) -> Vec<Row> {
                 text("BTREE"),
                 text(&included),
                 text(&index.comment),
+                text("YES"),
+                Value::Null,
+            ]);
+        }
+    }
+    for key in &table.declared {
+        let (collation, part) = match key.kind {
+            DeclaredKind::Fulltext => (Value::Null, Value::Null),
+            // Of a place a box of 32 bytes would be in the index.
+            DeclaredKind::Spatial => (text("A"), Value::UInt(32)),
+        };
+        for (sequence, column) in key.columns.iter().enumerate() {
+            let column = &table.columns[*column];
+            rows.push(vec![
+                text("def"),
+                text(&table.database),
+                text(&table.name),
+                Value::Int(1),
+                text(&table.database),
+                text(&key.name),
+                Value::UInt(sequence as u64 + 1),
+                text(&column.name),
+                collation.clone(),
+                Value::Null,
+                part.clone(),
+                Value::Null,
+                text(if column.ty.nullable { "YES" } else { "" }),
+                text(key.kind.name()),
+                text(""),
+                text(&key.comment),
                 text("YES"),
                 Value::Null,
             ]);

@@ -10,7 +10,9 @@
 
 use super::check_identifier;
 use super::sharding::{place_unique, refuse_global, refuse_local};
-use crate::catalog::{ColumnDef, IndexColumn, IndexDef, IndexState, TableDef};
+use crate::catalog::{
+    ColumnDef, DeclaredKey, DeclaredKind, IndexColumn, IndexDef, IndexState, TableDef,
+};
 use crate::types::{SqlType, TypeKind};
 use crate::{Error, Result, ast};
 use base::limits::{
@@ -99,15 +101,67 @@ pub(super) fn define_indexes(create: &ast::CreateTable, table: &mut TableDef) ->
         }
     }
     keys.retain(|key| key.kind != ast::KeyKind::Primary);
-    let named = name_keys(keys, table)?;
-    let mut declared: Vec<IndexDef> =
-        named.into_iter().map(|(name, key)| declared_index(name, key)).collect();
+    let mut declared: Vec<IndexDef> = Vec::new();
+    for (name, key) in name_keys(keys, table)? {
+        match declared_kind(key.kind) {
+            Some(kind) => table.declared.push(declared_key(name, kind, &key)),
+            None => declared.push(declared_index(name, key)),
+        }
+    }
+    // MySQL lists FULLTEXT keys last.
+    table.declared.sort_by_key(|key| key.kind == DeclaredKind::Fulltext);
     declared.sort_by_key(|index| rank(index, table));
     for (number, mut index) in declared.into_iter().enumerate() {
         index.id = IndexId(number as u32 + 1);
         table.indexes.push(index);
     }
     Ok(())
+}
+
+/// What a key is that has no entries.
+fn declared_kind(kind: ast::KeyKind) -> Option<DeclaredKind> {
+    match kind {
+        ast::KeyKind::Fulltext => Some(DeclaredKind::Fulltext),
+        ast::KeyKind::Spatial => Some(DeclaredKind::Spatial),
+        ast::KeyKind::Primary | ast::KeyKind::Unique | ast::KeyKind::Plain => None,
+    }
+}
+
+fn declared_key(name: String, kind: DeclaredKind, key: &Key<'_>) -> DeclaredKey {
+    let columns = key.columns.iter().map(|part| part.column).collect();
+    DeclaredKey { name, kind, columns, comment: key.comment.to_string() }
+}
+
+/// Refuses columns that cannot be of such a key.
+fn check_declared(kind: DeclaredKind, key: &Key<'_>, table: &TableDef) -> Result<()> {
+    if key.global || !key.included.is_empty() {
+        return Err(Error::not_supported(format!(
+            "GLOBAL and INCLUDE of a {} key: leave them out, it has no entries",
+            kind.name()
+        )));
+    }
+    for part in &key.columns {
+        let column = &table.columns[part.column];
+        match kind {
+            DeclaredKind::Fulltext if !column.ty.is_text() => {
+                return Err(Error::not_fulltext_column(&column.name));
+            }
+            DeclaredKind::Spatial if column.ty.kind != TypeKind::Geometry => {
+                return Err(Error::not_spatial_column());
+            }
+            DeclaredKind::Spatial if column.ty.nullable => {
+                return Err(Error::nullable_spatial_column());
+            }
+            DeclaredKind::Spatial if key.columns.len() > 1 => {
+                return Err(Error::too_many_key_parts(1));
+            }
+            DeclaredKind::Fulltext | DeclaredKind::Spatial => {}
+        }
+    }
+    match key.columns.len() > INDEX_COLUMNS_MAX {
+        true => Err(Error::too_many_key_parts(INDEX_COLUMNS_MAX)),
+        false => Ok(()),
+    }
 }
 
 fn declared_index(name: String, key: Key<'_>) -> IndexDef {
@@ -144,6 +198,12 @@ pub(in crate::ddl) fn define_added(
             return Err(Error::not_supported(
                 "ADD PRIMARY KEY: create a table with the key and INSERT … SELECT into it",
             ));
+        }
+        if let Some(kind) = declared_kind(definition.kind) {
+            return Err(Error::not_supported(format!(
+                "a {} key of a table that there is: declare it in CREATE TABLE, or leave it out, no query uses it",
+                kind.name()
+            )));
         }
         keys.push(key_of(definition, table)?);
     }
@@ -266,14 +326,8 @@ fn key_prefix(prefix: Option<u32>, column: &ColumnDef) -> Result<Option<u32>> {
 }
 
 fn check_key(key: &Key<'_>, table: &TableDef) -> Result<()> {
-    match key.kind {
-        ast::KeyKind::Fulltext => {
-            return Err(Error::not_supported("FULLTEXT indexes: use LIKE, or a search engine"));
-        }
-        ast::KeyKind::Spatial => {
-            return Err(Error::not_supported("SPATIAL indexes: index the coordinates' columns"));
-        }
-        ast::KeyKind::Primary | ast::KeyKind::Unique | ast::KeyKind::Plain => {}
+    if let Some(kind) = declared_kind(key.kind) {
+        return check_declared(kind, key, table);
     }
     if key.columns.len() > INDEX_COLUMNS_MAX {
         return Err(Error::too_many_key_parts(INDEX_COLUMNS_MAX));
@@ -319,6 +373,7 @@ fn check_comment(name: &str, comment: &str) -> Result<()> {
 /// Names keys that have none after their first column, as MySQL does: `a`, `a_2`, `a_3`.
 fn name_keys<'a>(keys: Vec<Key<'a>>, table: &TableDef) -> Result<Vec<(String, Key<'a>)>> {
     let mut taken: Vec<String> = table.all_indexes().map(|index| index.name.clone()).collect();
+    taken.extend(table.declared.iter().map(|key| key.name.clone()));
     for name in keys.iter().filter_map(|key| key.name) {
         check_identifier(name, |name| Error::wrong_index_name(name))?;
         if name.eq_ignore_ascii_case("PRIMARY") {

@@ -198,8 +198,12 @@ pub fn cast_as(expr: Expr, to: &CastType, ctx: &EvalContext) -> Result<Expr> {
     Ok(fold(cast, ctx))
 }
 
-/// A hexadecimal or bit literal as the number it is in numeric context.
+/// A hexadecimal or bit literal as the number it is in numeric context, and so an ENUM's and a SET's text.
 pub(crate) fn number_of_bytes(expr: &Expr) -> Option<Expr> {
+    if let Some(stored) = super::stored_member(expr) {
+        let ty = SqlType::bigint().unsigned().with_nullable(stored.ty.nullable);
+        return Some(Expr { ty, ..stored });
+    }
     match &expr.kind {
         ExprKind::Literal(Value::Bytes(bytes)) if bytes.len() <= 8 => {
             let number = bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));

@@ -64,7 +64,11 @@ pub(crate) fn in_collation(expr: Expr, collation: CollationId, ctx: &EvalContext
     let firmness = expr.coercibility;
     let widens = expr.ty.is_text() && collation == CollationId::BINARY;
     let factor = if widens { expr.ty.collation.bytes_per_char() } else { 1 };
-    let kind = if expr.ty.is_blob() { expr.ty.kind } else { TypeKind::Varchar };
+    let kind = match expr.ty.kind {
+        TypeKind::Geometry => TypeKind::LongText,
+        kind if expr.ty.is_blob() => kind,
+        _ => TypeKind::Varchar,
+    };
     let length = expr.ty.length.saturating_mul(factor);
     let ty = SqlType { kind, length, collation, ..expr.ty };
     cast_in(expr, ty, CastMode::Convert, ctx).with_coercibility(firmness)
