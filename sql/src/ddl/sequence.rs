@@ -307,7 +307,10 @@ fn altered(old: &SequenceDef, options: &SequenceOptions, next: Option<i64>) -> R
         new.first = new.first.clamp(new.min, new.max);
     }
     new.check()?;
-    check_ends(&new)?;
+    // One that was made before its ends were looked at goes on with them until others are named.
+    if (new.min, new.max) != (old.min, old.max) {
+        check_ends(&new)?;
+    }
     Ok(new)
 }
 

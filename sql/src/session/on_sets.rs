@@ -155,8 +155,7 @@ impl Session {
         let (ty, name) = (&table.columns[column].ty, &table.columns[column].name);
         let ctx = self.dml_context(Vec::new(), false);
         // Rounding would look at another value's rows.
-        let is_between =
-            ty.is_integer() && value.trim().parse::<f64>().is_ok_and(|n| n.fract() != 0.0);
+        let is_between = ty.is_integer() && has_fraction(value);
         if is_between {
             return Err(Error::wrong_arguments(format!(
                 "shardkey: {value} is no value of the column '{name}', whose values are whole numbers"
@@ -187,6 +186,22 @@ fn slot_of_text(text: &str) -> Slot {
         Err(_) => key_bytes(&Value::text(text), &SqlType::varchar(255, CollationId::DEFAULT)),
     };
     Slot::of(&key)
+}
+
+/// Whether a number, as text, is no whole one. Digits are looked at, not a double, which has 53 bits of them.
+fn has_fraction(number: &str) -> bool {
+    let number = number.trim();
+    if number.contains(['e', 'E']) {
+        return number.parse::<f64>().is_ok_and(|number| number.fract() != 0.0);
+    }
+    let digits = number.strip_prefix(['-', '+']).unwrap_or(number);
+    match digits.split_once('.') {
+        Some((whole, rest)) => {
+            let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+            digits(whole) && digits(rest) && rest.bytes().any(|byte| byte != b'0')
+        }
+        None => false,
+    }
 }
 
 /// Whether UPDATE or DELETE stops after some rows.
