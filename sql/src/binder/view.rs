@@ -9,8 +9,9 @@
 //!       Scan t
 //! ```
 //!
-//! Inside of a view no name of the statement means anything: it is bound in a context of its own. A table inside goes by its name behind those of the views around it
-//! ([`WITHIN`]), so that LOCK TABLES of a view is no lock of its tables for others than the view.
+//! Inside of a view no name of the statement means anything: it is bound in a context of its own. A table inside goes by its
+//! name behind those of the views around it ([`WITHIN`]), so that LOCK TABLES of a view is no lock of its tables for others than
+//! the view.
 //!
 //! Invariants:
 //! 1. What fails inside of a view because something it names is gone is 1356, and names the outermost view.
