@@ -45,7 +45,7 @@ lint:
 	scripts/tidy.sh
 
 rust-tests: build
-	cargo test --release --workspace --lib --bins --tests 2>&1 | tee $(CARGO_TARGET_DIR)/test.log
+	cargo test --release --workspace --lib --bins --tests --no-fail-fast 2>&1 | tee $(CARGO_TARGET_DIR)/test.log
 
 clients: build
 	tests/clients/run.sh

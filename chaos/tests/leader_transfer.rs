@@ -57,8 +57,8 @@ fn leaders_move_by_command_under_writes_and_refusals_say_why() {
         code == 0 && out.contains("leader")
     });
     assert!(spread, "{told}");
-    let (code, _, why) = cluster.precinct(1, &["shard", "scatter", "--table", "t.nothing"]);
-    assert!(code != 0 && why.contains("1146"), "{code}: {why}");
+    let (code, _, why) = cluster.precinct(1, &["shard", "scatter", "--table", "nothing.t"]);
+    assert!(code != 0 && why.contains("1049"), "{code}: {why}");
     cluster.kill(3);
     refused(&cluster, "1", "3", "node 3 does not answer");
     cluster.restart(3);
