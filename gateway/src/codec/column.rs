@@ -41,6 +41,7 @@ pub fn column_type(ty: &SqlType) -> ColumnType {
         TypeKind::Time => ColumnType::MYSQL_TYPE_TIME,
         TypeKind::DateTime => ColumnType::MYSQL_TYPE_DATETIME,
         TypeKind::Timestamp => ColumnType::MYSQL_TYPE_TIMESTAMP,
+        TypeKind::Bit => ColumnType::MYSQL_TYPE_BIT,
         TypeKind::Geometry => ColumnType::MYSQL_TYPE_GEOMETRY,
         TypeKind::Year => ColumnType::MYSQL_TYPE_YEAR,
     }

@@ -38,7 +38,7 @@ pub use comparison::{
     between, compare, in_list, in_set, is, like, regexp, row_compare, row_in_list,
 };
 pub use flow::{case, coalesce, if_, nullif, unify};
-pub(crate) use members::{is_shown_column, member_text, stored_member};
+pub(crate) use members::{as_numbers, bits_as_number, is_shown_column, member_text, stored_member};
 pub use time::{date_arithmetic, extract, from_utc, is_from_utc, timestamp_diff, to_utc};
 
 /// A literal of its natural type.
