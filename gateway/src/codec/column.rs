@@ -120,6 +120,25 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_members_bits_and_geometries() {
+        use sql::types::{Members, geometry};
+        let members = Members::new(vec!["ab".into(), "c".into()]);
+        let collation = CollationId::DEFAULT;
+        for ty in [SqlType::enumeration(members, collation), SqlType::set(members, collation)] {
+            assert_eq!(column_type(&ty), ColumnType::MYSQL_TYPE_STRING);
+            let flags = ColumnFlags::of_type(&ty);
+            assert!(flags.contains(ColumnFlags::ENUM) != flags.contains(ColumnFlags::SET));
+            assert!(!flags.contains(ColumnFlags::UNSIGNED));
+        }
+        let shown = read_back(SqlType::enumeration(members, collation).shown());
+        assert_eq!((shown.column_length(), shown.character_set()), (8, 255));
+        assert_eq!(column_type(&SqlType::bit(3)), ColumnType::MYSQL_TYPE_BIT);
+        let place = read_back(SqlType::geometry(geometry::Kind::Point));
+        assert_eq!(place.column_type(), ColumnType::MYSQL_TYPE_GEOMETRY);
+        assert_eq!(place.character_set(), 63);
+    }
+
+    #[test]
     fn text_is_a_blob_of_characters_times_four() {
         let text = read_back(SqlType::text(CollationId::DEFAULT));
         assert_eq!(text.column_type(), ColumnType::MYSQL_TYPE_BLOB);
