@@ -167,7 +167,7 @@ impl ColumnFlags {
             Date | Time | DateTime | Timestamp | Null => flags = flags.with(ColumnFlags::BINARY),
             Enum => flags = flags.with(ColumnFlags::ENUM),
             Set => flags = flags.with(ColumnFlags::SET),
-            Char | Varchar => {}
+            Char | Varchar | Bit => {}
         }
         if ty.kind == Timestamp {
             flags = flags.with(ColumnFlags::TIMESTAMP);

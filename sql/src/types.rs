@@ -49,6 +49,8 @@ pub enum TypeKind {
     Enum,
     /// SET: a bit for each member. Only of columns, like ENUM.
     Set,
+    /// BIT(length): a number below 2^length. Only of columns: expressions see its bytes.
+    Bit,
     /// GEOMETRY and its kinds, of which `decimals` has the number: bytes, see `geometry`.
     Geometry,
 }
@@ -153,6 +155,16 @@ impl SqlType {
         SqlType { decimals: kind as u8, ..SqlType::plain(TypeKind::Geometry, u32::MAX) }
     }
 
+    /// BIT(bits).
+    pub fn bit(bits: u32) -> SqlType {
+        SqlType { unsigned: true, ..SqlType::plain(TypeKind::Bit, bits) }
+    }
+
+    /// Whether a column's values are numbers that expressions see in another form: ENUM, SET and BIT.
+    pub fn is_number_of_another(&self) -> bool {
+        self.has_members() || self.kind == TypeKind::Bit
+    }
+
     /// Whether this is the type of a column of numbers that stand for texts: ENUM and SET.
     pub fn has_members(&self) -> bool {
         matches!(self.kind, TypeKind::Enum | TypeKind::Set)
@@ -163,12 +175,14 @@ impl SqlType {
         self.is_text() || self.has_members()
     }
 
-    /// The type of a column's values in expressions: of ENUM and SET that of their texts.
+    /// The type of a column's values in expressions: of ENUM and SET that of their texts, of BIT that of its bytes.
     pub fn shown(self) -> SqlType {
-        match self.has_members() {
-            true => SqlType::char(self.length, self.collation).with_nullable(self.nullable),
-            false => self,
-        }
+        let shown = match self.kind {
+            TypeKind::Enum | TypeKind::Set => SqlType::char(self.length, self.collation),
+            TypeKind::Bit => SqlType::char(self.length.div_ceil(8), CollationId::BINARY),
+            _ => return self,
+        };
+        shown.with_nullable(self.nullable)
     }
 
     /// The type of a bare NULL.
@@ -407,7 +421,7 @@ impl SqlType {
             TypeKind::Date => Domain::Date,
             TypeKind::Time => Domain::Time,
             TypeKind::DateTime | TypeKind::Timestamp => Domain::DateTime,
-            TypeKind::Enum | TypeKind::Set => Domain::Integer,
+            TypeKind::Enum | TypeKind::Set | TypeKind::Bit => Domain::Integer,
             _ if self.is_integer() => Domain::Integer,
             _ if self.is_bytes() => Domain::Bytes,
             _ => Domain::Text,
@@ -494,6 +508,7 @@ impl SqlType {
             TypeKind::Year => "YEAR",
             TypeKind::Enum => "ENUM",
             TypeKind::Set => "SET",
+            TypeKind::Bit => "BIT",
             TypeKind::Geometry => "GEOMETRY",
             TypeKind::Char if self.is_bytes() => "BINARY",
             TypeKind::Varchar if self.is_bytes() => "VARBINARY",

@@ -7,6 +7,7 @@
 //! DECIMAL               Decimal
 //! FLOAT, DOUBLE         Double          (FLOAT already rounded to 4 bytes)
 //! ENUM, SET             UInt in storage; Text in expressions
+//! BIT                   UInt in storage; Bytes in expressions
 //! strings               Text; Bytes under the binary collation
 //! DATE                  Date
 //! TIME                  Time
@@ -119,6 +120,10 @@ impl Value {
             Value::Int(value) => number_text::write_i64(*value, out),
             Value::UInt(value) if ty.kind == TypeKind::Year => {
                 out.extend_from_slice(format!("{value:04}").as_bytes());
+            }
+            Value::UInt(value) if ty.kind == TypeKind::Bit => {
+                let bytes = (ty.length.div_ceil(8) as usize).min(8);
+                out.extend_from_slice(&value.to_be_bytes()[8 - bytes..]);
             }
             Value::UInt(value) => match ty.members {
                 Some(members) if ty.kind == TypeKind::Enum => {

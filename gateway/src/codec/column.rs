@@ -41,6 +41,7 @@ pub fn column_type(ty: &SqlType) -> ColumnType {
         TypeKind::Time => ColumnType::MYSQL_TYPE_TIME,
         TypeKind::DateTime => ColumnType::MYSQL_TYPE_DATETIME,
         TypeKind::Timestamp => ColumnType::MYSQL_TYPE_TIMESTAMP,
+        TypeKind::Bit => ColumnType::MYSQL_TYPE_BIT,
         TypeKind::Geometry => ColumnType::MYSQL_TYPE_GEOMETRY,
         TypeKind::Year => ColumnType::MYSQL_TYPE_YEAR,
     }
@@ -116,6 +117,25 @@ mod tests {
             out,
             b"\x03def\x01d\x01a\x01t\x01n\x01o\x0c\x3f\x00\x0a\0\0\0\x03\x23\x00\x00\0\0\x017"
         );
+    }
+
+    #[test]
+    fn numbers_of_members_bits_and_geometries() {
+        use sql::types::{Members, geometry};
+        let members = Members::new(vec!["ab".into(), "c".into()]);
+        let collation = CollationId::DEFAULT;
+        for ty in [SqlType::enumeration(members, collation), SqlType::set(members, collation)] {
+            assert_eq!(column_type(&ty), ColumnType::MYSQL_TYPE_STRING);
+            let flags = ColumnFlags::of_type(&ty);
+            assert!(flags.contains(ColumnFlags::ENUM) != flags.contains(ColumnFlags::SET));
+            assert!(!flags.contains(ColumnFlags::UNSIGNED));
+        }
+        let shown = read_back(SqlType::enumeration(members, collation).shown());
+        assert_eq!((shown.column_length(), shown.character_set()), (8, 255));
+        assert_eq!(column_type(&SqlType::bit(3)), ColumnType::MYSQL_TYPE_BIT);
+        let place = read_back(SqlType::geometry(geometry::Kind::Point));
+        assert_eq!(place.column_type(), ColumnType::MYSQL_TYPE_GEOMETRY);
+        assert_eq!(place.character_set(), 63);
     }
 
     #[test]

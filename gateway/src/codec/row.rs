@@ -113,6 +113,7 @@ fn put_binary(out: &mut Vec<u8>, value: &Value, ty: &SqlType) -> Option<()> {
         | TypeKind::MediumText
         | TypeKind::LongText
         | TypeKind::Geometry
+        | TypeKind::Bit
         | TypeKind::Enum
         | TypeKind::Set => match value.as_bytes() {
             Some(bytes) => put_length_bytes(out, bytes),

@@ -115,6 +115,11 @@ fn take_value(reader: &mut KeyReader<'_>, ty: &SqlType) -> Result<String> {
                 .take_bytes()?
                 .map_or_else(|| "NULL".to_string(), |bytes| text_of(&bytes, ty)));
         }
+        // As a number: its bytes are no text.
+        TypeKind::Bit => {
+            let bits = reader.take_u64()?;
+            return Ok(bits.map_or_else(|| "NULL".to_string(), |bits| bits.to_string()));
+        }
         _ if ty.unsigned => reader.take_u64()?.map(Value::UInt),
         _ => reader.take_i64()?.map(Value::Int),
     };

@@ -95,11 +95,20 @@ impl BindContext<'_> {
         if args.len() != 1 && function != AggregateFunction::Count {
             return Err(Error::wrong_parameter_count(name_of(call.kind)));
         }
+        let sums = matches!(function, AggregateFunction::Sum | AggregateFunction::Avg);
+        for arg in &mut args {
+            // ENUM and SET are summed by number, but the least is that of the texts.
+            let has_number = sums && build::stored_member(arg).is_some();
+            *arg = match has_number {
+                true => build::number_of_bytes(arg).unwrap_or_else(|| arg.clone()),
+                false => build::bits_as_number(arg.clone()),
+            };
+        }
         let ty = match args.first() {
             Some(arg) => agg_type(kind, &arg.ty, increment),
             None => SqlType::bigint().not_null(),
         };
-        if matches!(function, AggregateFunction::Sum | AggregateFunction::Avg) {
+        if sums {
             // Anything that is no number is summed as DOUBLE (text), or as its digits (dates).
             let arg = &args[0];
             if !arg.ty.is_numeric() {

@@ -6,6 +6,7 @@ use super::BindContext;
 use crate::ast::{self, BinaryOp, ExprKind as Ast, VariableScope};
 use crate::context::Scope;
 use crate::expr::{CompareOp, Expr, build};
+use crate::function;
 use crate::{Error, Result};
 
 impl BindContext<'_> {
@@ -218,10 +219,7 @@ impl BindContext<'_> {
         match &definition.default {
             Some(DefaultValue::Literal(value)) => {
                 let ty = &definition.ty;
-                let value = match ty.has_members() {
-                    true => value.to_text(ty).map_or(Value::Null, Value::Text),
-                    false => value.clone(),
-                };
+                let value = function::members::shown(value, ty);
                 Ok(build::literal_typed(value, ty.shown()))
             }
             Some(DefaultValue::Now) => build::call("now", Vec::new(), self.ctx),

@@ -251,7 +251,7 @@ impl BindContext<'_> {
             let column = |position: usize| {
                 let column = &scope.columns[position];
                 let expr = column_expr(position, column.ty, &column.name);
-                match column.ty.has_members() {
+                match column.ty.is_number_of_another() {
                     true => build::member_text(expr),
                     false => Ok(expr),
                 }

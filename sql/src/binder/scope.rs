@@ -7,7 +7,7 @@ use super::BoundColumn;
 use crate::ast::ColumnName;
 use crate::catalog::{DefaultValue, TableDef};
 use crate::session::{ColumnFlags, ColumnMeta};
-use crate::types::SqlType;
+use crate::types::{SqlType, TypeKind};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ impl Scope {
                     meta: table_column_meta(table, i, alias),
                     origin: Some((table.clone(), i)),
                     hidden: column.hidden,
-                    utc: column.ty.kind == crate::types::TypeKind::Timestamp,
+                    utc: column.ty.kind == TypeKind::Timestamp,
                     place: i,
                 }
             })
@@ -219,7 +219,10 @@ pub fn table_column_meta(table: &TableDef, position: usize, alias: &str) -> Colu
         org_table: table.name.clone(),
         name: column.name.clone(),
         org_name: column.name.clone(),
-        ty: column.ty.shown(),
+        ty: match column.ty.kind {
+            TypeKind::Bit => column.ty,
+            _ => column.ty.shown(),
+        },
         flags,
         default,
     }

@@ -61,13 +61,13 @@ impl BindContext<'_> {
         Ok(None)
     }
 
-    /// The value of a column of FROM; a TIMESTAMP in the session's time zone, of an ENUM or SET the text.
+    /// The value of a column of FROM; a TIMESTAMP in the session's time zone, of an ENUM or SET the text, of a BIT the bytes.
     pub(crate) fn scope_column(&self, level: &Level, position: usize) -> Result<Expr> {
         let column = &level.scope.columns[position];
         let expr = column_expr(position, column.ty, &column_name(column));
         match column.utc {
             true => build::from_utc(expr),
-            false if column.ty.has_members() => build::member_text(expr),
+            false if column.ty.is_number_of_another() => build::member_text(expr),
             false => Ok(expr),
         }
     }

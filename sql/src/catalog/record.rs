@@ -220,8 +220,7 @@ const KINDS: [Option<TypeKind>; 25] = [
     Some(TypeKind::DateTime),
     Some(TypeKind::Timestamp),
     Some(TypeKind::Year),
-    // 20 is kept for BIT.
-    None,
+    Some(TypeKind::Bit),
     Some(TypeKind::Enum),
     Some(TypeKind::Set),
     // 23 is kept for JSON.
@@ -729,7 +728,7 @@ mod tests {
             collation: u32::from(CollationId::BINARY.0),
             ..ColumnRecord::default()
         };
-        for (kind, members) in [(4, 1), (21, 0), (21, 65_536), (22, 65), (20, 0), (23, 0)] {
+        for (kind, members) in [(4, 1), (21, 0), (21, 65_536), (22, 65), (20, 1), (23, 0)] {
             let error = decode_column(column(kind, members)).unwrap_err();
             assert!(error.message.contains("corrupt catalog record"), "{kind} {members}");
         }

@@ -28,6 +28,8 @@ const CHAR_LENGTH_MAX: u32 = 255;
 const VARBINARY_LENGTH_MAX: u32 = 65_535;
 /// Widest display width of a number.
 const DISPLAY_WIDTH_MAX: u32 = 255;
+/// Most bits of a BIT.
+const BIT_LENGTH_MAX: u32 = 64;
 /// Digits of a second's fraction.
 const FRACTION_DIGITS_MAX: u32 = 6;
 
@@ -82,13 +84,12 @@ pub(crate) fn resolve(column: &str, ty: &DataType, inherited: CollationId) -> Re
         },
         Geometry | Point | LineString | Polygon | MultiPoint | MultiLineString | MultiPolygon
         | GeometryCollection => geometry(ty)?,
-        Bit | Json => {
-            let instead = match ty.kind {
-                Bit => "use TINYINT(1), BIGINT UNSIGNED or BINARY(n)",
-                _ => "use LONGTEXT",
-            };
-            return Err(Error::not_supported(format!("the type {}: {instead}", ty.kind.name())));
-        }
+        Bit => match ty.length.unwrap_or(1) {
+            0 => return Err(Error::invalid_field_size(column)),
+            bits @ 1..=BIT_LENGTH_MAX => plain(SqlType::bit(bits), format!("bit({bits})")),
+            _ => return Err(Error::too_big_display_width(column, BIT_LENGTH_MAX)),
+        },
+        Json => return Err(Error::not_supported("the type JSON: use LONGTEXT")),
     })
 }
 

@@ -21,6 +21,8 @@ errors! {
     wrong_object(name, kind) = 1347, "HY000", "'{name}' is not {kind}";
     /// A column defined twice.
     duplicate_column(name) = 1060, "42S21", "Duplicate column name '{name}'";
+    /// BIT(0).
+    invalid_field_size(name) = 3013, "HY000", "Invalid size for column '{name}'.";
     /// A SET of more than 64 members.
     too_many_set_members(column) = 1097, "HY000", "Too many strings for column {column} and SET";
     /// An ENUM of more than 65,535 members.

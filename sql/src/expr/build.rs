@@ -38,7 +38,7 @@ pub use comparison::{
     between, compare, in_list, in_set, is, like, regexp, row_compare, row_in_list,
 };
 pub use flow::{case, coalesce, if_, nullif, unify};
-pub(crate) use members::{is_shown_column, member_text, stored_member};
+pub(crate) use members::{as_numbers, bits_as_number, is_shown_column, member_text, stored_member};
 pub use time::{date_arithmetic, extract, from_utc, is_from_utc, timestamp_diff, to_utc};
 
 /// A literal of its natural type.
@@ -328,14 +328,16 @@ pub(crate) fn call_function(
 pub fn collate(operand: Expr, name: &str, ctx: &EvalContext) -> Result<Expr> {
     let collation = collation::by_name(name)?;
     let text = if operand.ty.is_string() { operand } else { as_string(operand, ctx) };
-    if text.ty.is_bytes() != (collation.id == CollationId::BINARY) {
-        let charset = text.ty.collation.charset();
+    let charset = text.ty.collation.charset();
+    if charset != collation.charset {
         return Err(Error::collation_charset_mismatch(collation.name, charset));
     }
     let ty = text.ty.with_collation(collation.id);
     let expr = match text.kind {
         // The type of a cast says what it casts to, so it keeps it.
-        ExprKind::Cast { .. } | ExprKind::Param(_) => cast::relabel(text, ty),
+        ExprKind::Cast { .. } | ExprKind::Param(_) | ExprKind::Call { .. } => {
+            cast::relabel(text, ty)
+        }
         _ => Expr { ty, ..text },
     };
     Ok(expr.with_coercibility(coercibility::EXPLICIT))

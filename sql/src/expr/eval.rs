@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{Expr, ExprKind, arithmetic, like};
 use crate::context::EvalContext;
 use crate::function::Call;
+use crate::function::members::MEMBER_TEXT;
 use crate::types::convert;
 use crate::types::{Domain, TypeKind};
 use crate::value::Value;
@@ -34,6 +35,12 @@ impl Expr {
 
     /// MySQL's truth of the value: not zero. `None` is NULL.
     pub fn truth(&self, row: &[Value], ctx: &EvalContext) -> Result<Option<bool>> {
+        if let ExprKind::Call { function, args, .. } = &self.kind
+            && function.name == MEMBER_TEXT
+        {
+            // An ENUM, SET or BIT is true by its number.
+            return args[0].truth(row, ctx);
+        }
         truth_of(&*self.inner(row, ctx)?, ctx)
     }
 

@@ -35,7 +35,7 @@ fn ascii_type(length: u32, ctx: &EvalContext) -> SqlType {
 }
 
 fn hex(mut args: Vec<Expr>, ctx: &EvalContext) -> Result<Bound> {
-    let arg = args.swap_remove(0);
+    let arg = build::bits_as_number(args.swap_remove(0));
     let (arg, length) = if arg.ty.is_numeric() {
         (build::as_integer(arg, ctx), 16)
     } else {

@@ -513,6 +513,7 @@ fn key_bytes(table: &TableDef, index: usize, columns: usize) -> usize {
                     5.. => 8,
                     bytes => bytes,
                 },
+                TypeKind::Bit => length.div_ceil(8),
                 TypeKind::SmallInt => 2,
                 TypeKind::MediumInt | TypeKind::Date => 3,
                 TypeKind::Int | TypeKind::Float => 4,

@@ -264,6 +264,7 @@ fn column_line(table: &TableDef, column: &ColumnDef, zone: TimeZone) -> String {
                 value => value.clone(),
             };
             let text = match &value {
+                Value::UInt(bits) if ty.kind == TypeKind::Bit => format!("b'{bits:b}'"),
                 Value::Bytes(bytes) if std::str::from_utf8(bytes).is_err() => hexadecimal(bytes),
                 value => string(&value.to_text(ty).unwrap_or_default()),
             };

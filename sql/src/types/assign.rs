@@ -7,6 +7,7 @@
 //! | integer, DECIMAL | text without a number | 1366 | warning 1366, 0 |
 //! | any number | text behind the number | 1265 | warning 1265, the number |
 //! | ENUM, SET | no member | 1265 | warning 1265, the empty value; of a SET those that are |
+//! | BIT | more bits | 1406 | warning 1264, all bits |
 //! | string | too long | 1406 | warning 1265, cut |
 //! | text | bytes that are no UTF-8 | 1366 | warning 1366, what is before them |
 //! | text | characters that the character set lacks | 1366 | warning 1366, question marks |
@@ -65,6 +66,7 @@ pub fn assign(
         TypeKind::Geometry => target.geometry(value),
         TypeKind::Enum => target.enumeration(&value),
         TypeKind::Set => target.set(&value),
+        TypeKind::Bit => target.bit(&value),
         _ if ty.is_integer() => target.integer(&value),
         _ if ty.is_bytes() => target.bytes(value),
         _ => target.text(value),
@@ -80,7 +82,7 @@ pub fn implicit_default(ty: &SqlType) -> Value {
         TypeKind::Date => Value::Date(Date::ZERO),
         TypeKind::Time => Value::Time(Time::ZERO),
         TypeKind::DateTime | TypeKind::Timestamp => Value::DateTime(DateTime::ZERO),
-        TypeKind::Enum | TypeKind::Set => Value::UInt(0),
+        TypeKind::Enum | TypeKind::Set | TypeKind::Bit => Value::UInt(0),
         _ if ty.is_integer() && ty.unsigned => Value::UInt(0),
         _ if ty.is_integer() => Value::Int(0),
         TypeKind::Char if ty.is_bytes() => Value::Bytes(vec![0; ty.length as usize]),
@@ -453,6 +455,34 @@ impl Target<'_> {
             self.data_truncated()?;
         }
         Ok(Value::UInt(bits))
+    }
+
+    fn bit(&self, value: &Value) -> Result<Value> {
+        let number = match value {
+            // Bytes are bits, of text too; those before the last eight have to be zero.
+            Value::Text(_) | Value::Bytes(_) => {
+                let bytes = value.as_bytes().unwrap_or_default();
+                let (more, bytes) = bytes.split_at(bytes.len().saturating_sub(8));
+                let number =
+                    bytes.iter().fold(0, |number: u64, byte| number << 8 | u64::from(*byte));
+                more.iter().all(|byte| *byte == 0).then_some(number)
+            }
+            // A negative number has all 64 bits of its two's complement.
+            Value::Int(number) => Some(*number as u64),
+            other => {
+                let number = to_decimal(other, self.ctx)?.round(0).to_integer();
+                number.and_then(|number| u64::try_from(number).ok())
+            }
+        };
+        let most = u64::MAX >> (64 - self.ty.length.clamp(1, 64));
+        if let Some(number) = number.filter(|number| *number <= most) {
+            return Ok(Value::UInt(number));
+        }
+        if self.ctx.strict_dml {
+            return Err(Error::too_long(self.column, self.row));
+        }
+        self.ctx.warn(Error::out_of_range(self.column, self.row));
+        Ok(Value::UInt(most))
     }
 
     fn members(&self) -> Result<Members> {

@@ -54,6 +54,9 @@ pub(crate) fn now_text(ty: &SqlType) -> String {
 pub(crate) fn column_default(column: &ColumnDef) -> Option<String> {
     match &column.default {
         None => None,
+        Some(DefaultValue::Literal(Value::UInt(bits))) if column.ty.kind == TypeKind::Bit => {
+            Some(format!("b'{bits:b}'"))
+        }
         Some(DefaultValue::Literal(value)) => value.to_text(&column.ty),
         Some(DefaultValue::Now) => Some(now_text(&column.ty)),
         Some(DefaultValue::Expression(text)) => Some(text.clone()),
@@ -186,6 +189,7 @@ fn column_row(
         TypeKind::Float => Some(12),
         TypeKind::Double => Some(22),
         TypeKind::Year => None,
+        TypeKind::Bit => Some(u64::from(ty.length)),
         _ if ty.is_numeric() => Some(u64::from(ty.precision())),
         _ => None,
     };

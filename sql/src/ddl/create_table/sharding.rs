@@ -240,6 +240,7 @@ fn define_distribution(
 pub(in crate::ddl) fn check_distribution_type(column: &ColumnDef, clause: &str) -> Result<()> {
     let ty = &column.ty;
     let fits = match ty.domain() {
+        Domain::Integer if ty.kind == TypeKind::Bit => false,
         Domain::Integer | Domain::Decimal | Domain::Text | Domain::Bytes | Domain::Date => true,
         Domain::DateTime => ty.kind == TypeKind::DateTime,
         _ => false,

@@ -7,6 +7,7 @@ use crate::ast::CastType;
 use crate::collation::{self, CollationId};
 use crate::context::EvalContext;
 use crate::expr::{CastMode, Expr, ExprKind, coercibility};
+use crate::function::members::MEMBER_TEXT;
 use crate::types::{DECIMALS_NOT_FIXED, Domain, SqlType, TypeKind, decimal};
 use crate::value::Value;
 use crate::{Error, Result};
@@ -36,6 +37,10 @@ pub(super) fn relabel(expr: Expr, ty: SqlType) -> Expr {
         | ExprKind::SystemVariable { .. }
         | ExprKind::UserVariable { .. }
         | ExprKind::AssignUserVariable { .. } => wrap(expr, ty, CastMode::Convert),
+        // Under another collation it is no more the column whose number counts.
+        ExprKind::Call { function, .. } if function.name == MEMBER_TEXT => {
+            wrap(expr, ty, CastMode::Convert)
+        }
         _ => Expr { ty, ..expr },
     }
 }

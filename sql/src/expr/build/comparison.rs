@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{
-    aggregate_collation, and, as_decimal, as_double, as_integer, as_string, cast_in,
+    aggregate_collation, and, as_decimal, as_double, as_integer, as_numbers, as_string, cast_in,
     escape_character, fold, is_null_literal, literal, literal_typed, not, or,
 };
 use crate::ast;
@@ -26,6 +26,7 @@ const SET_MEMBERS_MIN: usize = 5;
 
 /// `left op right`.
 pub fn compare(op: CompareOp, left: Expr, right: Expr, ctx: &EvalContext) -> Result<Expr> {
+    let (left, right) = as_numbers(Some(op), left, right);
     let (left, right, domain) = meet(left, right, op.symbol(), ctx)?;
     let nullable = op != CompareOp::NullSafeEqual && (left.ty.nullable || right.ty.nullable);
     let ty = SqlType::boolean().with_nullable(nullable);
@@ -39,6 +40,7 @@ fn meet(
     operation: &str,
     ctx: &EvalContext,
 ) -> Result<(Expr, Expr, Domain)> {
+    let (left, right) = as_numbers(None, left, right);
     let (left, right) = (bend(left, &right, ctx)?, right);
     let right = bend(right, &left, ctx)?;
     let mut domain = common_domain(&left.ty, &right.ty);
