@@ -12,7 +12,7 @@ const WORK: Duration = Duration::from_secs(6);
 /// Operations per second of a client: two cores run cluster and clients.
 const RATE: u32 = 20;
 /// Acknowledged operations that each workload must reach.
-const OK_MIN: u64 = 50;
+const OK_MIN: u64 = 20;
 /// MySQL's number for a duplicate key.
 const DUPLICATE_KEY: u16 = 1062;
 /// Longest time that a shard of a healthy cluster may leave the probe without an answer.

@@ -74,6 +74,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
         Fixed("another completion_type; write AND CHAIN or RELEASE in the statement"),
     ),
     v("connect_timeout", Global, Number { min: 2, max: 31536000 }, "10", ReadOnly),
+    v("cte_max_recursion_depth", Both, Number { min: 0, max: 4294967295 }, "1000", Free),
     v("datadir", Global, Text, "", ReadOnly),
     v(
         "default_authentication_plugin",
@@ -98,7 +99,6 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
         "0",
         Fixed("another default_week_format; give WEEK() its mode"),
     ),
-    v("cte_max_recursion_depth", Both, Number { min: 0, max: 4294967295 }, "1000", Free),
     v("disabled_storage_engines", Global, Text, "", ReadOnly),
     v("div_precision_increment", Both, Number { min: 0, max: 30 }, "4", Free),
     v("end_markers_in_json", Both, Flag, "0", Free),
