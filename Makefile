@@ -8,7 +8,7 @@ export PRECINCT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache
 PRECINCT := $(CARGO_TARGET_DIR)/release/precinct
 export PRECINCT_BIN := $(PRECINCT)
 
-.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication bench-shards soak chaos scale sim bugs failover placement calibrate fmt
+.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication bench-shards soak chaos scale sim bugs failover placement calibrate fuzz fmt
 
 help:
 	@echo "make demo         build, start a three-node cluster on this machine, load real data"
@@ -24,6 +24,7 @@ help:
 	@echo "make calibrate    the same plans on six real processes, compared with the simulation"
 	@echo "make failover     the time without a leader: KILLS=100 kills, SHARDS=100 shards"
 	@echo "make sim          the simulation: SEEDS=200 seeds from FIRST=1 on"
+	@echo "make fuzz         libFuzzer on lexer, parser, printer, digest, packets: MINUTES=20 each, TARGETS='parser printer'"
 	@echo "make bugs         the bug bank: the simulation must find every defect put back"
 
 build:
@@ -73,6 +74,10 @@ bugs:
 
 failover: build
 	PRECINCT_KILLS=$(or $(KILLS),100) PRECINCT_SHARDS=$(or $(SHARDS),100) cargo test --release --workspace --test failover -- --nocapture
+
+fuzz:
+	@scripts/setup.sh fuzz
+	scripts/fuzz.sh $(or $(MINUTES),20) $(TARGETS)
 
 placement: build
 	$(PRECINCT) drill placement --scenario $(or $(SCENARIO),all) --nodes $(or $(NODES),1000) --shards $(or $(SHARDS),64000) \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the system packages that are missing: as root by apt-get, else it names the exact command.
-# Usage: scripts/setup.sh build | test | bench
+# Usage: scripts/setup.sh build | test | bench | fuzz
 set -euo pipefail
 
 what=${1:-build}
@@ -41,6 +41,10 @@ if [ "$what" = bench ]; then
   need mariadb mariadb-client
   need sysbench sysbench
   need python3 python3
+fi
+
+if [ "$what" = fuzz ]; then
+  need '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a' libclang-rt-dev
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then

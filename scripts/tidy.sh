@@ -21,7 +21,7 @@ done
 headerless=$(files '*/src/*.rs' '*/src/**/*.rs' | while read -r file; do [ -f "$file" ] && { head -1 "$file" | grep -q '^//!' || echo "$file"; }; done)
 [ -z "$headerless" ] || complain "files without a module header (//!):" $headerless
 # Allowed edges between our crates (docs/ARCHITECTURE.md, table). A new edge needs a decision record.
-edges() { awk '/^\[dependencies\]/{on=1;next} /^\[/{on=0} on' "$1/Cargo.toml" | sed -nE 's/^(base|proto|engine|raft|txn|shard-router|sql|gateway|server|chaos|bench)[.a-z]* *=.*/\1/p' | sort | tr '\n' ' '; }
+edges() { awk '/^\[dependencies\]/{on=1;next} /^\[/{on=0} on' "$1/Cargo.toml" | sed -nE 's/^(base|proto|engine|raft|txn|shard-router|sql|gateway|server|chaos|bench|fuzz)[.a-z]* *=.*/\1/p' | sort | tr '\n' ' '; }
 check_edges() { got=$(edges "$1"); want=$2; for edge in $got; do case " $want " in *" $edge "*) ;; *) complain "$1 may not use $edge (docs/ARCHITECTURE.md)" ;; esac; done; }
 check_edges proto ""
 check_edges base ""
@@ -32,4 +32,5 @@ check_edges shard-router "base"
 check_edges sql "base engine txn"
 check_edges gateway "sql base"
 check_edges chaos "base shard-router"
+check_edges fuzz "sql gateway"
 exit $failed
