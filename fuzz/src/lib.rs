@@ -171,7 +171,7 @@ macro_rules! program {
                 }));
             });
             // SAFETY: libFuzzer gives `size` readable bytes, which nobody changes during the call.
-            let input = match size {
+            let input: &[u8] = match size {
                 0 => &[],
                 _ => unsafe { std::slice::from_raw_parts(data, size) },
             };
