@@ -8,7 +8,7 @@ export PRECINCT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache
 PRECINCT := $(CARGO_TARGET_DIR)/release/precinct
 export PRECINCT_BIN := $(PRECINCT)
 
-.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication bench-shards soak chaos scale sim bugs failover placement calibrate fuzz fmt
+.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication bench-shards soak chaos scale sim bugs failover placement calibrate fuzz tpch tpcds fmt
 
 help:
 	@echo "make demo         build, start a three-node cluster on this machine, load real data"
@@ -25,6 +25,7 @@ help:
 	@echo "make failover     the time without a leader: KILLS=100 kills, SHARDS=100 shards"
 	@echo "make sim          the simulation: SEEDS=200 seeds from FIRST=1 on"
 	@echo "make fuzz         libFuzzer on lexer, parser, printer, digest, packets: MINUTES=20 each, TARGETS='parser printer'"
+	@echo "make tpch         TPC-H's 22 queries beside DuckDB, on one and on eight shards: SCALE=0.01 SHARDS='1 8' QUERIES='1 19'; make tpcds likewise"
 	@echo "make bugs         the bug bank: the simulation must find every defect put back"
 
 build:
@@ -78,6 +79,12 @@ failover: build
 fuzz:
 	@scripts/setup.sh fuzz
 	scripts/fuzz.sh $(or $(MINUTES),20) $(TARGETS)
+
+tpch tpcds: build
+	@scripts/setup.sh test
+	@[ -d $(PRECINCT_CACHE)/tpc ] || python3 -m venv $(PRECINCT_CACHE)/tpc
+	@$(PRECINCT_CACHE)/tpc/bin/pip install -q --disable-pip-version-check -r tests/tpc/requirements.txt
+	$(PRECINCT_CACHE)/tpc/bin/python tests/tpc/run.py $@ --scale $(or $(SCALE),0.01) --shards $(or $(SHARDS),1 8) $(if $(QUERIES),--query $(QUERIES))
 
 placement: build
 	$(PRECINCT) drill placement --scenario $(or $(SCENARIO),all) --nodes $(or $(NODES),1000) --shards $(or $(SHARDS),64000) \

@@ -373,6 +373,11 @@ impl Expr {
         most
     }
 
+    /// Whether it gives the same each time it is computed for a row: no RAND(), no user variable.
+    pub fn is_steady(&self) -> bool {
+        self.volatility() <= Volatility::Statement
+    }
+
     /// Whether the value is the same for every row of the statement: no column, no RAND(), no user
     /// variable. Parameters and NOW() are constant in this sense.
     pub fn is_constant(&self) -> bool {

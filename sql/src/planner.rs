@@ -16,6 +16,7 @@
 //! Not here: operators (`exec`).
 
 pub mod explain;
+pub mod factor;
 pub mod join_order;
 pub mod locality;
 pub mod plan;

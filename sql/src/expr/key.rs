@@ -66,7 +66,7 @@ pub fn weight_array(array: &ArrayRef, ty: &SqlType) -> ArrayRef {
 }
 
 /// Constant members of an IN list.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct ValueSet {
     /// Type of the members.
     ty: Option<SqlType>,

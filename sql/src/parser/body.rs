@@ -347,7 +347,7 @@ impl Parser<'_> {
         let condition = if self.accept_word("CONDITION") { Some(self.expr()?) } else { None };
         let of_condition = condition.is_some();
         let items = self.list(|parser| {
-            let target = parser.into_target()?;
+            let target = parser.select_target()?;
             parser.expect_kind(TokenKind::Equal)?;
             let known = match of_condition {
                 true => parser
@@ -361,7 +361,7 @@ impl Parser<'_> {
     }
 
     /// Where a value goes: a user variable, or one of the program.
-    pub(super) fn into_target(&mut self) -> Result<IntoTarget> {
+    pub(super) fn select_target(&mut self) -> Result<IntoTarget> {
         match self.kind() {
             TokenKind::UserVariable => self.variable_name().map(IntoTarget::User),
             _ => self.identifier().map(IntoTarget::Local),

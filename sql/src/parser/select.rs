@@ -137,6 +137,6 @@ impl Parser<'_> {
         if self.accept_word("DUMPFILE") {
             return Ok(SelectInto::Dumpfile(self.string()?));
         }
-        Ok(SelectInto::Variables(self.list(Self::into_target)?))
+        Ok(SelectInto::Variables(self.list(Self::select_target)?))
     }
 }

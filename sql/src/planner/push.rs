@@ -7,9 +7,10 @@
 //! ```
 //!
 //! A condition with a subquery stays where it is: the operator that computes the subquery's result
-//! stands right below. A LEFT JOIN whose missing rows a condition would throw away anyway becomes an
+//! stands right below. An OR gives away what all its branches demand (`factor`). A LEFT JOIN whose missing rows a condition would throw away anyway becomes an
 //! inner one.
 
+use super::factor::{factor, holds, implied};
 use super::plan::{Join, JoinKind, Plan, SUBQUERY, Subqueries, columns_of, subqueries_of};
 use crate::expr::{CompareOp, Expr, ExprKind, build};
 
@@ -25,14 +26,18 @@ pub(super) fn push(plan: Plan, conjuncts: Vec<Expr>, subqueries: &Subqueries) ->
         Plan::Scan(mut scan) => {
             let (stay, go) = split(conjuncts, |expr| !subqueries_of(expr).is_empty());
             let columns = scan.columns.clone();
-            scan.conjuncts.extend(
-                go.iter()
-                    .map(|expr| expr.map_columns(&|c| if c < SUBQUERY { columns[c] } else { c })),
-            );
+            for expr in &go {
+                let expr = expr.map_columns(&|c| if c < SUBQUERY { columns[c] } else { c });
+                // What an OR implies comes once more whenever conditions are pushed.
+                if !expr.is_steady() || !holds(&scan.conjuncts, &expr) {
+                    scan.conjuncts.push(expr);
+                }
+            }
             filter(Plan::Scan(scan), stay)
         }
         Plan::Filter { input, conjuncts: mut own } => {
             own.extend(conjuncts);
+            let own = factor(own);
             let (stay, go) = split(own, |expr| !subqueries_of(expr).is_empty());
             filter(push(*input, go, subqueries), stay)
         }
@@ -94,17 +99,19 @@ fn push_join(mut join: Join, conjuncts: Vec<Expr>, subqueries: &Subqueries) -> P
     let to_right = |expr: &Expr| expr.map_columns(&|c| if c < SUBQUERY { c - width } else { c });
     let (mut above, rest) = split(conjuncts, |expr| !subqueries_of(expr).is_empty());
     let (left, rest) = split(rest, on_left);
-    let own = std::mem::take(&mut join.on);
+    let own = factor(std::mem::take(&mut join.on));
     let right = match join.kind {
         JoinKind::Inner => {
             let (stay, own) = split(own, |expr| !subqueries_of(expr).is_empty());
             above.extend(stay);
             let (own_left, own) = split(own, on_left);
             let (right, both) = split(own.into_iter().chain(rest).collect(), on_right);
+            let of_left = implied(&both, subqueries, |column| column < width);
+            let of_right = implied(&both, subqueries, |column| column >= width);
             join.on = both;
-            let left = own_left.into_iter().chain(left).collect();
+            let left = own_left.into_iter().chain(left).chain(of_left).collect();
             join.left = push(join.left, left, subqueries);
-            right
+            right.into_iter().chain(of_right).collect()
         }
         JoinKind::Left => {
             above.extend(rest);

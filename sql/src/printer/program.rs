@@ -56,7 +56,7 @@ impl Printer {
                     self.text(" ");
                 }
                 self.list(items, |printer, (target, item)| {
-                    printer.into_target(target);
+                    printer.select_target(target);
                     printer.text(" = ");
                     printer.text(item);
                 });
@@ -64,7 +64,7 @@ impl Printer {
         }
     }
 
-    pub(super) fn into_target(&mut self, target: &IntoTarget) {
+    pub(super) fn select_target(&mut self, target: &IntoTarget) {
         match target {
             IntoTarget::User(name) => self.user_variable(name),
             IntoTarget::Local(name) => self.name(name),

@@ -173,7 +173,7 @@ impl Printer {
 
     fn select_into(&mut self, into: &SelectInto) {
         match into {
-            SelectInto::Variables(targets) => self.list(targets, Self::into_target),
+            SelectInto::Variables(targets) => self.list(targets, Self::select_target),
             SelectInto::Outfile { file, charset, format } => {
                 self.text("OUTFILE ");
                 self.string(file);
