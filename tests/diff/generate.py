@@ -249,7 +249,7 @@ class Generator:
         fitting = [template for template in TEMPLATES if template[0] == kind]
         _, _, text, operands = rng.choices(fitting, [template[1] for template in fitting])[0]
         if kind == "bool" and len(operands) == 2 and operands[0] == operands[1] and rng.random() < MIXED_SHARE:
-            operands = [operands[0], rng.choice(["int", "dec", "str"])]
+            operands = [operands[0], rng.choice(["int", "dec", "str"] if operands[0] not in ("date", "dt") else ["date", "dt"])]
         return Node(kind, text, [self.expression(operand, scope, depth - 1) for operand in operands])
 
     def condition_with_subquery(self, scope, depth):

@@ -3,10 +3,10 @@
 use super::subquery::column_expr;
 use super::{BindContext, rewrite};
 use crate::ast::{self, AggregateKind};
-use crate::collation::CollationId;
-use crate::expr::{Expr, build};
+use crate::expr::{ArithmeticOp, Expr, ExprKind, build};
 use crate::planner::plan::{Aggregate, AggregateFunction};
-use crate::types::{AggKind, SqlType, agg_type};
+use crate::types::decimal::{PRECISION_MAX, SCALE_MAX};
+use crate::types::{AggKind, Domain, SqlType, agg_type};
 use crate::value::Value;
 use crate::{Error, Result};
 
@@ -120,6 +120,7 @@ impl BindContext<'_> {
                 };
                 args[0] = build::cast(arg.clone(), target);
             }
+            args[0] = with_all_digits(args[0].clone());
         }
         let plain = matches!(function, AggregateFunction::Min | AggregateFunction::Max);
         Ok(Aggregate { function, distinct: call.distinct && !plain, args, ty })
@@ -147,20 +148,26 @@ impl BindContext<'_> {
 
     fn group_concat(&mut self, call: &ast::Aggregate, args: Vec<Expr>) -> Result<Aggregate> {
         let ctx = self.ctx;
+        let parts = args.clone();
         let value = match args.len() {
             1 => args.into_iter().next(),
             _ => Some(build::call("concat", args, ctx)?),
         };
         let value = value.ok_or_else(|| Error::wrong_parameter_count("group_concat"))?;
         let collation =
-            if value.ty.is_string() { value.ty.collation } else { CollationId::DEFAULT };
+            if value.ty.is_string() { value.ty.collation } else { ctx.connection_collation };
         let limit = u32::try_from(ctx.group_concat_max_len).unwrap_or(u32::MAX);
         let ty = SqlType::sized_string(limit.max(16_384), collation, true);
         let mut args = vec![if value.ty.is_string() { value } else { build::cast(value, ty) }];
         let mut descending = Vec::new();
         for item in &call.order_by {
             let key = match &item.expr.kind {
-                ast::ExprKind::Literal(ast::Literal::Integer(1)) => args[0].clone(),
+                // The place of an argument, which sorts as what it is, not as its text.
+                ast::ExprKind::Literal(ast::Literal::Integer(place)) => {
+                    let part = usize::try_from(*place).ok().and_then(|place| place.checked_sub(1));
+                    let part = part.and_then(|place| parts.get(place)).cloned();
+                    part.ok_or_else(|| Error::unknown_column(&place.to_string(), "order clause"))?
+                }
                 _ => self.expr(&item.expr)?,
             };
             args.push(key);
@@ -170,6 +177,25 @@ impl BindContext<'_> {
         let function = AggregateFunction::GroupConcat { separator, descending };
         Ok(Aggregate { function, distinct: call.distinct, args, ty })
     }
+}
+
+/// A decimal argument with the digits that a quotient has beyond those it shows: MySQL adds up what it computed, and
+/// rounds the sum. (A quotient's digits are computed in groups of nine: `decimal.c`, `do_div_mod`.)
+fn with_all_digits(arg: Expr) -> Expr {
+    let divides = |part: &Expr| {
+        matches!(
+            part.kind,
+            ExprKind::Arithmetic { op: ArithmeticOp::Divide, domain: Domain::Decimal, .. }
+        )
+    };
+    let integer_digits = arg.ty.precision().saturating_sub(arg.ty.scale().into());
+    let room = u32::from(PRECISION_MAX - SCALE_MAX);
+    if arg.ty.domain() != Domain::Decimal || integer_digits > room || !arg.any(&divides) {
+        return arg;
+    }
+    let ty = SqlType::decimal(PRECISION_MAX.into(), SCALE_MAX);
+    let nullable = arg.ty.nullable;
+    build::cast(arg, ty.with_nullable(nullable))
 }
 
 /// STDDEV_POP and its relatives, over doubles.

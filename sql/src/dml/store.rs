@@ -264,9 +264,13 @@ impl Store<'_> {
                     let removed =
                         remove(txn, &self.table, &hit.row_key, &old, locking, self.ctx).await?;
                     known.overlay.extend(removed.into_iter().map(|key| (key, None)));
-                    self.changes.affected += 1;
-                    self.deleted += 1;
-                    replaced = true;
+                    // MySQL writes over the row where no other unique key can be in the way, and counts an equal one once.
+                    let unique = self.table.indexes.iter().filter(|index| index.unique).count();
+                    if unique > 1 || old != row.values {
+                        self.changes.affected += 1;
+                        self.deleted += 1;
+                        replaced = true;
+                    }
                 }
                 OnDuplicate::Update(assignments) => {
                     check_inside(&self.table, &hit.row_key, self.ctx)?;

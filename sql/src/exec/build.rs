@@ -137,6 +137,11 @@ impl Builder<'_> {
             Plan::Limit { input, offset, count } => {
                 let offset = self.row_count(offset.as_ref())?.unwrap_or(0);
                 let count = self.row_count(count.as_ref())?;
+                if count == Some(0) {
+                    // DataFusion's top-n operator takes one row at least.
+                    let rows = RowsExec::new(input.types(), Arc::default());
+                    return Ok(Built::from(Arc::new(rows) as Operator));
+                }
                 let most = count.map(|count| count.saturating_add(offset));
                 let wish = Wish { limit: smaller(most, wish.limit), order: wish.order.clone() };
                 let built = self.plan(input, &wish)?;

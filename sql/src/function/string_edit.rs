@@ -229,10 +229,18 @@ fn replacing(args: Vec<Expr>, ctx: &EvalContext) -> Result<Bound> {
     Ok(Bound {
         coercibility: Some(firmness),
         ..bound(ty, args, |call| {
-            if call.any_null() {
+            if call.args[0].is_null() || call.args[1].is_null() {
                 return Ok(Value::Null);
             }
-            let (text, from, to) = (call.bytes(0), call.bytes(1), call.bytes(2));
+            let (text, from) = (call.bytes(0), call.bytes(1));
+            if from.is_empty() {
+                // Nothing is looked for, so nobody asks what would take its place.
+                return Ok(call.string(text.to_vec()));
+            }
+            if call.args[2].is_null() {
+                return Ok(Value::Null);
+            }
+            let to = call.bytes(2);
             let mut out = Vec::with_capacity(text.len());
             let mut at = 0;
             while let Some(found) = find(text, from, at) {

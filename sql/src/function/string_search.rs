@@ -5,7 +5,7 @@ use crate::Result;
 use crate::collation::CollationId;
 use crate::context::EvalContext;
 use crate::expr::{Expr, build, compare_values};
-use crate::types::{Domain, SqlType};
+use crate::types::{Domain, SqlType, TypeKind};
 use crate::value::Value;
 
 /// This family.
@@ -110,11 +110,12 @@ fn find_in_set(args: Vec<Expr>, ctx: &EvalContext) -> Result<Bound> {
     }))
 }
 
-/// FIELD(value, …): the place of the value among the others, compared as strings when all are, as
+/// FIELD(value, …): the place of the value among the others, compared as strings when all are (NULL is one), as
 /// integers when all are, else as doubles; 0 when it is not there.
 fn field(args: Vec<Expr>, ctx: &EvalContext) -> Result<Bound> {
     let ty = SqlType::bigint_width(3).not_null();
-    let args = if args.iter().all(|arg| arg.ty.is_string()) {
+    let is_text = |arg: &Expr| arg.ty.is_string() || arg.ty.kind == TypeKind::Null;
+    let args = if args.iter().all(is_text) {
         string_args(args, "field", ctx)?.2
     } else if args.iter().all(|arg| arg.ty.domain() == Domain::Integer) {
         args

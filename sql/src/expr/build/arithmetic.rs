@@ -57,6 +57,10 @@ pub fn unary(op: UnaryOp, operand: Expr, ctx: &EvalContext) -> Result<Expr> {
                     number => Value::Decimal(Decimal::from(number).negate()),
                 }));
             }
+            // The negative of a constant is exact where it does not fit: MySQL computes it as DECIMAL then.
+            if let Some(Value::Int(i64::MIN)) = operand.as_literal() {
+                return Ok(literal(Value::Decimal(Decimal::from(1_u64 << 63))));
+            }
             call("-", vec![operand], ctx)
         }
     }
