@@ -527,8 +527,7 @@ impl Target<'_> {
                 Err(error) => {
                     let valid = error.utf8_error().valid_up_to();
                     let bytes = error.into_bytes();
-                    let bad: String =
-                        bytes[valid..].iter().take(6).map(|b| format!("\\x{b:02X}")).collect();
+                    let bad = printable(&bytes[valid..]);
                     self.ctx.bad_value(Error::incorrect_value(
                         "string",
                         bad,
@@ -544,8 +543,7 @@ impl Target<'_> {
         if collation.bytes_per_char() < 4
             && let Some(at) = text.find(|c: char| !collation.has_char(c))
         {
-            let bad = &text.as_bytes()[at..];
-            let bad: String = bad.iter().take(6).map(|b| format!("\\x{b:02X}")).collect();
+            let bad = printable(&text.as_bytes()[at..]);
             self.ctx.bad_value(Error::incorrect_value("string", bad, self.column, self.row))?;
             text = text.chars().map(|c| if collation.has_char(c) { c } else { '?' }).collect();
         }
@@ -578,6 +576,15 @@ impl Target<'_> {
         }
         Ok(Value::Text(text))
     }
+}
+
+/// The first bytes of what is no text, as error texts show them: what is no ASCII in hexadecimal digits.
+fn printable(bytes: &[u8]) -> String {
+    let shown = |byte: &u8| match byte {
+        0x20..=0x7e => char::from(*byte).to_string(),
+        byte => format!("\\x{byte:02X}"),
+    };
+    bytes.iter().take(6).map(shown).collect()
 }
 
 #[cfg(test)]

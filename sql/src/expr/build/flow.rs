@@ -14,10 +14,8 @@ pub fn unify(
     operation: &str,
     ctx: &EvalContext,
 ) -> Result<(SqlType, u8, Vec<Expr>)> {
-    let mut ty = SqlType::null();
-    for expr in &exprs {
-        ty = ty.unify(expr.ty);
-    }
+    let types = exprs.iter().map(|expr| expr.ty);
+    let mut ty = types.reduce(SqlType::unify).unwrap_or_else(SqlType::null);
     let mut firmness = coercibility::NUMERIC;
     if ty.is_string() {
         let strings: Vec<&Expr> = exprs.iter().filter(|expr| !is_null_literal(expr)).collect();
