@@ -166,7 +166,7 @@ impl BindContext<'_> {
                 ast::ExprKind::Literal(ast::Literal::Integer(place)) => {
                     let part = usize::try_from(*place).ok().and_then(|place| place.checked_sub(1));
                     let part = part.and_then(|place| parts.get(place)).cloned();
-                    part.ok_or_else(|| Error::unknown_column(&place.to_string(), "order clause"))?
+                    part.ok_or_else(|| Error::unknown_column(place.to_string(), "order clause"))?
                 }
                 _ => self.expr(&item.expr)?,
             };
