@@ -65,6 +65,8 @@ def for_mysql(query):
     query = query.strip().rstrip(";")
     query = re.sub(r"\bNULLS\s+FIRST\b", "", query, flags=re.I)
     query = re.sub(r"\bDESC\s+NULLS\s+LAST\b", "DESC", query, flags=re.I)
+    # A blank before its parenthesis makes a function a name (9.2.5).
+    query = re.sub(r"\bCAST\s+\(", "CAST(", query, flags=re.I)
     query = re.sub(r"\bGROUP\s+BY\s+ROLLUP\s*\(([^()]*)\)", r"GROUP BY \1 WITH ROLLUP", query, flags=re.I)
     query = re.sub(r"\bCAST\(([^()]+) AS (?:integer|bigint)\)", r"CAST(\1 AS SIGNED)", query, flags=re.I)
     return query
