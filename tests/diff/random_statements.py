@@ -28,6 +28,8 @@ PORT = 18_400
 ROUND_STATEMENTS = 150
 DEPTH = 3
 SHRINK_STATEMENTS_MAX = 400
+# Relative difference of sums of quotients that have four digits and of those that have nine.
+QUOTIENT_SLACK = 1e-3
 # Errors that depend on the order of evaluation: one engine meets the value, the other one left it out before.
 VALUE_ERRORS = {1690, 1264, 1365, 1411, 1292, 1525, 1366, 22003, 1406, 3020}
 
@@ -42,9 +44,29 @@ def explained(statement, ours, theirs):
         return "MariaDB does not let this place see the column"
     if ours.error == 1055 or theirs.error == 1055:
         return "functional dependence (manual 14.19.3): MariaDB knows less of it"
+    if "FIELD(" in statement and re.search("(LEFT|RIGHT) JOIN", statement) and not ours.error and not theirs.error:
+        return "MariaDB takes FIELD() for NULL when an argument is, and the outer join for an inner one; it is 0 (manual 14.8)"
+    if "/" in statement and not theirs.error and any(re.fullmatch(r"-?9+\.9+", value) for row in theirs.rows or [] for value in row):
+        return "MariaDB cuts a quotient to what its temporary table's column takes"
+    if re.search(r"(SUM|AVG)\(.*/", statement) and nearly_equal(ours, theirs):
+        return "how many digits of a quotient SUM and AVG see depends on MariaDB's plan: those of a temporary table, or all that were computed"
     if theirs.error == 2013 and not ours.error:
         return "MariaDB lost the connection"
     return ""
+
+
+def nearly_equal(ours, theirs):
+    """Whether rows differ in digits of decimals only, behind the third one."""
+    if ours.error or theirs.error or len(ours.rows or []) != len(theirs.rows or []):
+        return False
+    number = lambda text: float(text) if re.fullmatch(r"-?\d+\.\d+", text) else None
+    cut = lambda value: value if number(value) is None else f"{number(value):.2g}"
+    order = lambda rows: sorted(rows or [], key=lambda row: [cut(value) for value in row])
+    for a, b in zip(order(ours.rows), order(theirs.rows)):
+        for x, y in zip(a, b):
+            if x != y and (number(x) is None or number(y) is None or abs(number(x) - number(y)) > QUOTIENT_SLACK * max(1, abs(number(x)))):
+                return False
+    return True
 
 
 class Run:
