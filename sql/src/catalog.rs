@@ -17,7 +17,8 @@
 //! 4. Keys of a partitioned table begin with its partitions' ids, never with its own (`partition`). Those of a table whose
 //!    sharding key was changed begin with an id that came with the change (`layout`).
 //! 5. `TableDef::indexes[0]` is the primary key, or the hidden row id of a table without one.
-//! 6. `TableDef::indexes` can be read: every row has its entries. Those in `unpublished` are only written (`ddl::indexes`).
+//! 6. Each column has a place of its own in stored rows (`columns`), below `TableDef::next_ordinal` and never reused.
+//! 7. `TableDef::indexes` can be read: every row has its entries. Those in `unpublished` are only written (`ddl::indexes`).
 //!
 //! Definitions with a name in a database, other than tables, are kept alike (`object`).
 //!
@@ -26,6 +27,7 @@
 //! Not here: checks of new definitions (`ddl`), bytes of rows (`table_codec`).
 
 pub mod cache;
+mod columns;
 pub mod distribution;
 pub(crate) mod dropped;
 pub(crate) mod index_jobs;
@@ -54,6 +56,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use cache::CatalogCache;
+pub(crate) use columns::NewColumn;
 pub use distribution::{Distribution, ItemValue, ItemValues, SetItem};
 pub use dropped::DroppedTable;
 pub use information_schema::{VirtualTable, virtual_table};
@@ -281,6 +284,8 @@ pub struct TableDef {
     pub name: String,
     /// Columns in order; a hidden row id, when there is one, stands last.
     pub columns: Vec<ColumnDef>,
+    /// Place of the next column in stored rows; all that it has are below.
+    pub next_ordinal: usize,
     /// Indexes; the first one is PRIMARY or the hidden row id.
     pub indexes: Vec<IndexDef>,
     /// Indexes that are being added or dropped: written as their states say, never read.
@@ -550,6 +555,10 @@ pub struct ColumnDef {
     pub type_text: String,
     /// Whether SHOW CREATE TABLE must print the collation although the table has the same.
     pub collation_declared: bool,
+    /// Its place in stored rows, whatever its position among the columns.
+    pub ordinal: usize,
+    /// What rows have that were written before there was the column; `None` for one that is as old as its table.
+    pub absent: Option<Value>,
 }
 
 /// What a column gets when a statement gives it nothing.

@@ -21,7 +21,7 @@
 //! Parts: `change` (how a schema change is made), `database`, `table` (CREATE TABLE, CREATE TABLE … LIKE), `alter`, `drop` (DROP, TRUNCATE,
 //! RENAME), and a file for each other kind of definition.
 //!
-//! Not here: all of ALTER TABLE but indexes, the sharding key, the retention, AUTO_INCREMENT, ENABLE KEYS (which has nothing to do)
+//! Not here: all of ALTER TABLE but columns as long as no row is written anew, indexes, the sharding key, the retention, AUTO_INCREMENT, ENABLE KEYS (which has nothing to do)
 //! and those changes of partitions and ranges that move no row (`partition`, `future_partitions`, `ranges`): refused with 1235.
 
 pub(crate) mod account;

@@ -11,6 +11,7 @@ use crate::collation::{COLLATIONS, CollationId};
 use crate::types::members::{ENUM_MEMBERS_MAX, SET_MEMBERS_MAX};
 use crate::types::{Members, SqlType, TypeKind};
 use crate::{Error, Result, table_codec};
+use base::limits::ROW_PLACES_MAX;
 use base::{DatabaseId, IndexId, SLOT_COUNT, Slot, SlotRange, TableId, Timestamp};
 use prost::Message;
 use std::collections::BTreeSet;
@@ -74,6 +75,9 @@ pub(super) struct TableRecord {
     /// 0: one above the highest.
     #[prost(uint32, tag = "31")]
     next_index_id: u32,
+    /// Place of the next column in stored rows; 0: as many as there are columns.
+    #[prost(uint32, tag = "42")]
+    next_ordinal: u32,
     /// FULLTEXT and SPATIAL keys.
     #[prost(message, repeated, tag = "45")]
     declared: Vec<IndexRecord>,
@@ -158,6 +162,12 @@ struct ColumnRecord {
     type_text: String,
     #[prost(bool, tag = "16")]
     collation_declared: bool,
+    /// Place in stored rows, plus 1; 0: its position.
+    #[prost(uint32, tag = "17")]
+    ordinal: u32,
+    /// What rows have that lack it, as a row of one column.
+    #[prost(bytes = "vec", optional, tag = "24")]
+    absent: Option<Vec<u8>>,
     /// Of ENUM and SET, in the order of their numbers.
     #[prost(string, repeated, tag = "21")]
     members: Vec<String>,
@@ -272,6 +282,7 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         unpublished: table.unpublished.iter().map(encode_index).collect(),
         declared: table.declared.iter().map(encode_declared).collect(),
         next_index_id: table.next_index_id,
+        next_ordinal: table.next_ordinal as u32,
         index_version: table.index_version,
         layouts: layout_record::encode(table),
         partitioning: table.partitioning.as_deref().map(partition_record::encode),
@@ -444,8 +455,15 @@ fn decode_distribution(
 
 pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
     let record = TableRecord::decode(bytes).map_err(corrupt)?;
-    let columns = record.columns.into_iter().map(decode_column).collect::<Result<Vec<_>>>()?;
+    let columns = record.columns.into_iter().enumerate();
+    let columns = columns.map(|(position, column)| decode_column(column, position));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
     let width = columns.len();
+    let next_ordinal = match record.next_ordinal as usize {
+        0 => width,
+        next_ordinal => next_ordinal,
+    };
+    check_ordinals(&columns, next_ordinal)?;
     let sharding = ShardingRecord {
         sharding: record.sharding,
         columns: record.sharding_columns,
@@ -468,6 +486,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         database: record.database,
         name: record.name,
         columns,
+        next_ordinal,
         indexes,
         unpublished,
         declared,
@@ -524,6 +543,11 @@ fn encode_column(column: &ColumnDef) -> Result<ColumnRecord> {
         hidden: column.hidden,
         type_text: column.type_text.clone(),
         collation_declared: column.collation_declared,
+        ordinal: column.ordinal as u32 + 1,
+        absent: column
+            .absent
+            .as_ref()
+            .map(|value| table_codec::encode_values(std::slice::from_ref(value)).to_vec()),
         members: ty.members.map_or_else(Vec::new, |members| members.names().to_vec()),
     })
 }
@@ -542,7 +566,18 @@ fn decode_members(kind: TypeKind, names: Vec<String>) -> Result<Option<Members>>
     }
 }
 
-fn decode_column(record: ColumnRecord) -> Result<ColumnDef> {
+/// Refuses columns that share a place in stored rows, or have one that is still to be given.
+fn check_ordinals(columns: &[ColumnDef], next_ordinal: usize) -> Result<()> {
+    let mut taken = BTreeSet::new();
+    let is_own = |column: &ColumnDef| column.ordinal < next_ordinal && taken.insert(column.ordinal);
+    match columns.iter().all(is_own) && next_ordinal <= ROW_PLACES_MAX {
+        true => Ok(()),
+        false => Err(corrupt("columns without a place of their own in rows")),
+    }
+}
+
+/// The column at a position.
+fn decode_column(record: ColumnRecord, position: usize) -> Result<ColumnDef> {
     let kind = KINDS.get(record.kind as usize).copied().flatten();
     let kind = kind.ok_or_else(|| corrupt(format!("type number {}", record.kind)))?;
     let members = decode_members(kind, record.members)?;
@@ -562,6 +597,7 @@ fn decode_column(record: ColumnRecord) -> Result<ColumnDef> {
         3 => Some(DefaultValue::Expression(String::from_utf8(record.default).map_err(corrupt)?)),
         other => return Err(corrupt(format!("default kind {other}"))),
     };
+    let absent = record.absent.as_deref().map(|bytes| table_codec::decode_value(bytes, &ty));
     Ok(ColumnDef {
         name: record.name,
         ty,
@@ -573,6 +609,8 @@ fn decode_column(record: ColumnRecord) -> Result<ColumnDef> {
         hidden: record.hidden,
         type_text: record.type_text,
         collation_declared: record.collation_declared,
+        ordinal: (record.ordinal as usize).checked_sub(1).unwrap_or(position),
+        absent: absent.transpose()?,
     })
 }
 
@@ -729,10 +767,10 @@ mod tests {
             ..ColumnRecord::default()
         };
         for (kind, members) in [(4, 1), (21, 0), (21, 65_536), (22, 65), (20, 1), (23, 0)] {
-            let error = decode_column(column(kind, members)).unwrap_err();
+            let error = decode_column(column(kind, members), 0).unwrap_err();
             assert!(error.message.contains("corrupt catalog record"), "{kind} {members}");
         }
-        assert!(decode_column(column(22, 64)).is_ok());
+        assert!(decode_column(column(22, 64), 0).is_ok());
     }
 
     #[test]

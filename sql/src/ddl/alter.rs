@@ -1,11 +1,16 @@
 //! ALTER TABLE: who does which change, and those that change a definition in place.
 //!
 //! ```text
-//! changes ──> indexes · rekey · partition · ranges · placement ──> each alone
+//! changes ──> columns, and with them indexes and options (`columns`)
+//!         ├─> indexes · rekey · partition · ranges · placement ──> each alone
 //!         ├─> another name: as RENAME TABLE
-//!         └─> table options in place
+//!         ├─> table options in place
 //!         └─> anything else: 1235
 //! ```
+
+mod column_list;
+mod columns;
+mod kept_type;
 
 use super::change::{Touched, change};
 use super::table::check_retentions;
@@ -15,7 +20,7 @@ use crate::catalog::TableDef;
 use crate::session::{Outcome, Session};
 use crate::{Error, Result};
 
-/// ALTER TABLE: indexes, the sharding key, the placement policy, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, COMMENT, changes of
+/// ALTER TABLE: columns, indexes, the sharding key, the placement policy, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, COMMENT, changes of
 /// partitions or ranges, another name, or nothing to do.
 pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
@@ -25,6 +30,9 @@ pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Res
         return enable_keys(session, &alter.table).await;
     }
     ranges::check_alone(&alter.changes)?;
+    if alter.changes.iter().any(column_list::is_of_columns) {
+        return columns::alter(session, &alter.table, &alter.changes).await;
+    }
     if let Some(changes) = indexes::changes_alone(&alter.changes)? {
         return indexes::alter(session, &alter.table, changes).await;
     }
@@ -50,8 +58,8 @@ pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Res
         // As in MySQL, a new name without a database means the session's.
         return drop::rename(session, &[(alter.table.clone(), to.clone())]).await;
     }
-    let Some(InPlace { retention_s, auto_increment, comment }) = InPlace::of(&alter.changes)?
-    else {
+    let in_place = InPlace::of(&alter.changes)?.filter(|_| !alter.changes.is_empty());
+    let Some(in_place) = in_place else {
         return Err(Error::not_supported(not_in_place(&alter.changes)));
     };
     let default = session.database.clone();
@@ -60,13 +68,7 @@ pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Res
         let table = crate::dml::find_table(&alter.table, default.as_deref(), &change.catalog)?;
         indexes::check_no_rekey(&change.index_jobs, &table)?;
         let mut new = TableDef::clone(&table);
-        new.retention_s = retention_s.unwrap_or(table.retention_s);
-        if table.auto_increment().is_some() {
-            new.auto_increment_start = auto_increment.unwrap_or(table.auto_increment_start);
-        }
-        if let Some(comment) = &comment {
-            new.comment = create_table::comment(&new.name, comment)?;
-        }
+        in_place.apply(&mut new)?;
         if new == *table {
             return Ok(false);
         }
@@ -93,7 +95,7 @@ struct InPlace {
 impl InPlace {
     /// `None` when anything else is to be changed. ENGINE names the one that there is, and FORCE builds anew what is kept in
     /// order all the time: they change nothing.
-    fn of(changes: &[TableChange]) -> Result<Option<InPlace>> {
+    fn of<'a>(changes: impl IntoIterator<Item = &'a TableChange>) -> Result<Option<InPlace>> {
         let mut all = InPlace::default();
         for change in changes {
             let options = match change {
@@ -119,7 +121,19 @@ impl InPlace {
             all.auto_increment = auto_increment.or(all.auto_increment);
             all.comment = options.comment.clone().or(all.comment);
         }
-        Ok(Some(all).filter(|_| !changes.is_empty()))
+        Ok(Some(all))
+    }
+
+    /// Changes a definition.
+    fn apply(&self, table: &mut TableDef) -> Result<()> {
+        table.retention_s = self.retention_s.unwrap_or(table.retention_s);
+        if table.auto_increment().is_some() {
+            table.auto_increment_start = self.auto_increment.unwrap_or(table.auto_increment_start);
+        }
+        if let Some(comment) = &self.comment {
+            table.comment = create_table::comment(&table.name, comment)?;
+        }
+        Ok(())
     }
 }
 

@@ -20,13 +20,13 @@ use crate::context::EvalContext;
 use crate::{Error, Result, ast};
 use base::TableId;
 use base::limits::TABLE_COLUMNS_MAX;
-use columns::{define_column, define_default};
 use constraints::refuse_unsupported;
 use keys::define_indexes;
 use options::{check_engine, printed_options};
 use sharding::define_sharding;
 
-pub(super) use columns::check_auto_increment;
+pub(super) use columns::{check_auto_increment, default_of, define_column, define_default};
+pub(super) use constraints::refuse_column;
 pub(super) use keys::{define_added, rank};
 pub(super) use options::{check_engine_name, comment, retention};
 pub(super) use sharding::{
@@ -70,6 +70,7 @@ pub(super) fn define(
         database: database.name.clone(),
         name: create.name.name.clone(),
         columns: Vec::with_capacity(create.columns.len() + 1),
+        next_ordinal: 0,
         indexes: Vec::new(),
         unpublished: Vec::new(),
         declared: Vec::new(),
@@ -104,6 +105,10 @@ pub(super) fn define(
         table.columns.push(column);
     }
     define_indexes(create, &mut table)?;
+    for (ordinal, column) in table.columns.iter_mut().enumerate() {
+        column.ordinal = ordinal;
+    }
+    table.next_ordinal = table.columns.len();
     check_auto_increment(&table)?;
     for (position, definition) in create.columns.iter().enumerate() {
         let default = define_default(definition, &table.columns[position], ctx)?;

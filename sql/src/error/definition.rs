@@ -131,4 +131,10 @@ errors! {
     key_part_length_zero(name) = 1391, "HY000", "Key part '{name}' length cannot be 0";
     /// CREATE TABLE without columns.
     table_without_columns() = 1113, "42000", "A table must have at least 1 column";
+    /// ALTER TABLE that leaves no column.
+    cant_drop_all_columns() = 1090, "42000", "You can't delete all columns with ALTER TABLE; use DROP TABLE instead";
+    /// Dropping or renaming a column that chooses the partition.
+    needed_by_partitioning(name) = 3855, "HY000", "Column '{name}' has a partitioning function dependency and cannot be dropped or renamed.";
+    /// More columns added and dropped than rows have places for.
+    too_many_row_places(table) = 4092, "HY000", "Maximum row versions reached for table {table}. No more columns can be added or dropped instantly. Please use COPY/INPLACE.";
 }

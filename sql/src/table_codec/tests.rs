@@ -5,7 +5,7 @@ use crate::catalog::{ColumnDef, IndexColumn};
 use crate::collation::CollationId;
 use base::Timestamp;
 
-fn column(name: &str, ty: SqlType) -> ColumnDef {
+fn column(name: &str, ty: SqlType, ordinal: usize) -> ColumnDef {
     ColumnDef {
         name: name.into(),
         ty,
@@ -17,6 +17,8 @@ fn column(name: &str, ty: SqlType) -> ColumnDef {
         hidden: false,
         type_text: String::new(),
         collation_declared: false,
+        ordinal,
+        absent: None,
     }
 }
 
@@ -44,10 +46,11 @@ fn table() -> TableDef {
         database: "d".into(),
         name: "t".into(),
         columns: vec![
-            column("id", SqlType::int().not_null()),
-            column("name", SqlType::varchar(10, CollationId::DEFAULT)),
-            column("age", SqlType::int()),
+            column("id", SqlType::int().not_null(), 0),
+            column("name", SqlType::varchar(10, CollationId::DEFAULT), 1),
+            column("age", SqlType::int(), 2),
         ],
+        next_ordinal: 3,
         indexes: vec![
             index(0, true, 0, &[]),
             index(1, false, 1, &[2]),

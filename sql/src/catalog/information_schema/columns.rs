@@ -119,6 +119,8 @@ pub(crate) fn view_column(column: &ViewColumn) -> (ColumnDef, Option<String>) {
         hidden: false,
         type_text: base.map_or_else(|| type_text(&ty), |base| base.type_text.clone()),
         collation_declared: false,
+        ordinal: 0,
+        absent: None,
     };
     (shown, default)
 }

@@ -21,13 +21,17 @@ pub(super) fn refuse_unsupported(create: &ast::CreateTable) -> Result<()> {
             "CHECK constraints: leave the constraint out and check values in the application",
         );
     }
-    for column in &create.columns {
-        if column.generated.is_some() {
-            return refuse("generated columns: compute the value in the query");
-        }
-        if column.invisible {
-            return refuse("INVISIBLE columns: name the columns you want in SELECT");
-        }
+    create.columns.iter().try_for_each(refuse_column)
+}
+
+/// Refuses a column that no table can have yet.
+pub(in crate::ddl) fn refuse_column(column: &ast::ColumnDefinition) -> Result<()> {
+    let refuse = |what: &str| Err(Error::not_supported(what));
+    if column.generated.is_some() {
+        return refuse("generated columns: compute the value in the query");
+    }
+    if column.invisible {
+        return refuse("INVISIBLE columns: name the columns you want in SELECT");
     }
     Ok(())
 }

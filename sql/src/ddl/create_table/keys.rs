@@ -248,6 +248,9 @@ fn row_id_column() -> ColumnDef {
         hidden: true,
         type_text: "bigint unsigned".to_string(),
         collation_declared: false,
+        // `create_table::define` numbers the columns.
+        ordinal: 0,
+        absent: None,
     }
 }
 

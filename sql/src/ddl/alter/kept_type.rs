@@ -1,0 +1,128 @@
+//! Whether the values that a column has are, byte for byte, values of its new type as well: in rows, and in the keys of indexes.
+//!
+//! | type | may become |
+//! |---|---|
+//! | integers | wider ones of the same sign |
+//! | VARCHAR, VARBINARY, CHAR | longer ones of the same collation |
+//! | TEXT and BLOB | longer ones of the same collation |
+//! | DECIMAL(p, s) | of more digits before the point; in an index, not |
+//! | TIME, DATETIME, TIMESTAMP | with more digits of a second's fraction |
+//! | ENUM, SET | with members added at the end |
+//! | any NOT NULL | NULL |
+//!
+//! Not here: who asks (`column_list`).
+
+use crate::catalog::{ColumnDef, TableDef};
+use crate::types::{SqlType, TypeKind};
+use crate::{Error, Result};
+
+/// Refuses a new definition of a column for which its rows would have to be looked at, or written anew.
+pub(super) fn check(table: &TableDef, position: usize, new: &ColumnDef) -> Result<()> {
+    let old = &table.columns[position];
+    if old.ty.nullable && !new.ty.nullable {
+        return Err(rebuild(&old.name, "NOT NULL"));
+    }
+    let is_key = table.all_indexes().any(|index| {
+        let carried = index.included.contains(&position);
+        carried || index.columns.iter().any(|part| part.column == position)
+    });
+    let by = table.sharding.distribution().map(|by| by.column);
+    let is_key = is_key
+        || by == Some(position)
+        || table.sharding_columns().contains(&position)
+        || table.partition_columns().contains(&position);
+    match keeps_values(&old.ty, &new.ty, is_key) {
+        true => Ok(()),
+        false => Err(rebuild(&old.name, &new.type_text)),
+    }
+}
+
+fn rebuild(column: &str, what: &str) -> Error {
+    Error::not_supported(format!(
+        "changing the column {column} to {what}, which its rows would have to be written anew for: add a column, UPDATE it from the \
+         old one, then drop that and rename the new one"
+    ))
+}
+
+/// How wide an integer is.
+fn width(kind: TypeKind) -> Option<u8> {
+    Some(match kind {
+        TypeKind::TinyInt => 1,
+        TypeKind::SmallInt => 2,
+        TypeKind::MediumInt => 3,
+        TypeKind::Int => 4,
+        TypeKind::BigInt => 8,
+        _ => return None,
+    })
+}
+
+/// How long a text without a length of its own may be.
+fn text_rank(kind: TypeKind) -> Option<u8> {
+    Some(match kind {
+        TypeKind::TinyText => 1,
+        TypeKind::Text => 2,
+        TypeKind::MediumText => 3,
+        TypeKind::LongText => 4,
+        _ => return None,
+    })
+}
+
+/// Whether values of one type are stored as values of another one. NULL is not looked at.
+fn keeps_values(old: &SqlType, new: &SqlType, is_key: bool) -> bool {
+    if (SqlType { nullable: new.nullable, ..*old }) == *new {
+        return true;
+    }
+    if let (Some(from), Some(to)) = (width(old.kind), width(new.kind)) {
+        return from <= to && old.unsigned == new.unsigned;
+    }
+    if let (Some(from), Some(to)) = (text_rank(old.kind), text_rank(new.kind)) {
+        return from <= to && old.collation == new.collation;
+    }
+    if old.kind != new.kind || old.unsigned != new.unsigned || old.collation != new.collation {
+        return false;
+    }
+    match old.kind {
+        TypeKind::Varchar => old.length <= new.length,
+        // Byte strings are filled up to their length.
+        TypeKind::Char => old.is_text() && old.length <= new.length,
+        TypeKind::Decimal => !is_key && old.decimals == new.decimals && old.length <= new.length,
+        TypeKind::Time | TypeKind::DateTime | TypeKind::Timestamp => old.decimals <= new.decimals,
+        TypeKind::Enum | TypeKind::Set => match (old.members, new.members) {
+            (Some(old), Some(new)) => new.names().starts_with(old.names()),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collation::CollationId;
+    use crate::types::Members;
+
+    #[test]
+    fn only_values_that_are_stored_alike_are_kept() {
+        let text = |length| SqlType::varchar(length, CollationId::DEFAULT);
+        let bytes = |length| SqlType::varchar(length, CollationId::BINARY);
+        let members = |names: &[&str]| {
+            let members = Members::new(names.iter().map(ToString::to_string).collect());
+            SqlType::enumeration(members, CollationId::DEFAULT)
+        };
+        let (int, bigint) = (SqlType::int(), SqlType::bigint());
+        for (old, new, is_kept) in [
+            (int, bigint, true),
+            (int.not_null(), bigint, true),
+            (bigint, int, false),
+            (int, bigint.unsigned(), false),
+            (text(10), text(20), true),
+            (text(20), text(10), false),
+            (text(10), bytes(20), false),
+            (text(10), int, false),
+            (members(&["a"]), members(&["a", "b"]), true),
+            (members(&["a", "b"]), members(&["b", "a", "c"]), false),
+        ] {
+            assert_eq!(keeps_values(&old, &new, false), is_kept, "{old:?} to {new:?}");
+        }
+    }
+}
