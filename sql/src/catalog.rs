@@ -40,6 +40,7 @@ pub mod partition;
 pub mod performance_schema;
 mod precinct_tables;
 mod record;
+mod rules;
 mod sequence;
 pub mod store;
 pub(crate) mod table_locks;
@@ -62,6 +63,7 @@ pub use dropped::DroppedTable;
 pub use information_schema::{VirtualTable, virtual_table};
 pub use layout::{Layout, Rebuild};
 pub use partition::Partitioning;
+pub use rules::{CheckDef, Generated, Rule};
 pub use sequence::SequenceDef;
 pub use view::ViewDef;
 
@@ -292,6 +294,8 @@ pub struct TableDef {
     pub unpublished: Vec<IndexDef>,
     /// FULLTEXT and SPATIAL keys: shown, never written, never read.
     pub declared: Vec<DeclaredKey>,
+    /// CHECK constraints, by name.
+    pub checks: Vec<CheckDef>,
     /// Id of the next index; those below were given once. 0 stands for the one after the highest that there is.
     pub next_index_id: u32,
     /// Grows with every change of the state of an index or a layout.
@@ -484,6 +488,11 @@ impl TableDef {
         self.columns.iter().enumerate().filter(|(_, column)| !column.hidden)
     }
 
+    /// The columns that `*` and INSERT without a list mean, with their positions.
+    pub fn shown_columns(&self) -> impl Iterator<Item = (usize, &ColumnDef)> {
+        self.visible_columns().filter(|(_, column)| !column.invisible)
+    }
+
     /// Column positions whose values decide a row's slot.
     pub fn sharding_columns(&self) -> &[usize] {
         match &self.sharding {
@@ -559,6 +568,10 @@ pub struct ColumnDef {
     pub ordinal: usize,
     /// What rows have that were written before there was the column; `None` for one that is as old as its table.
     pub absent: Option<Value>,
+    /// How it is computed from other columns, if it is.
+    pub generated: Option<Generated>,
+    /// INVISIBLE: only statements that name it see it.
+    pub invisible: bool,
 }
 
 /// What a column gets when a statement gives it nothing.

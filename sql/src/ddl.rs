@@ -43,6 +43,7 @@ pub(crate) mod placement;
 mod ranges;
 mod rekey;
 mod rekey_steps;
+mod rule;
 mod sequence;
 mod table;
 mod view;

@@ -291,14 +291,21 @@ fn decode_stored(table: &TableDef, reader: &RowReader<'_>, column: usize) -> Res
     let definition = &table.columns[column];
     match reader.has_column(definition.ordinal) {
         true => decode_column(reader, definition.ordinal, &definition.ty),
-        false => absent_value(table, column).cloned(),
+        false => absent_value(table, reader, column),
     }
 }
 
-/// The value of a column in rows that were written before it was added.
-pub fn absent_value(table: &TableDef, column: usize) -> Result<&Value> {
+/// The value of a column in a row that was written before it was added.
+pub fn absent_value(table: &TableDef, reader: &RowReader<'_>, column: usize) -> Result<Value> {
     let definition = &table.columns[column];
-    definition.absent.as_ref().ok_or_else(|| {
+    if let Some(generated) = &definition.generated {
+        let mut row = vec![Value::Null; table.columns.len()];
+        for other in generated.rule.columns() {
+            row[*other] = decode_stored(table, reader, *other)?;
+        }
+        return table.computed(column, &row);
+    }
+    definition.absent.clone().ok_or_else(|| {
         let table = table.qualified_name();
         Error::storage(format!("a row of {table} lacks column {}", definition.name))
     })

@@ -66,8 +66,17 @@ pub enum TableChange {
     DropPrimaryKey,
     /// DROP KEY or INDEX.
     DropKey(String),
-    /// DROP CONSTRAINT: of a unique key.
+    /// DROP CONSTRAINT: of a unique key or a CHECK.
     DropConstraint(String),
+    /// DROP CHECK.
+    DropCheck(String),
+    /// ALTER CHECK or CONSTRAINT, [NOT] ENFORCED.
+    AlterCheck {
+        /// The constraint.
+        name: String,
+        /// Whether it is enforced.
+        enforced: bool,
+    },
     /// RENAME KEY or INDEX.
     RenameKey {
         /// The old name.

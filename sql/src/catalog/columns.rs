@@ -122,7 +122,7 @@ impl TableDef {
             columns.push(column);
         }
         let declared = self.declared.iter().map(|key| moves.declared(key));
-        let table = Arc::new(TableDef {
+        let table = TableDef {
             columns,
             next_ordinal,
             indexes: moves.indexes(&self.indexes)?,
@@ -131,7 +131,8 @@ impl TableDef {
             sharding: moves.sharding(&self.sharding)?,
             partitioning: None,
             ..self.clone()
-        });
+        };
+        let table = Arc::new(table.with_rules_bound()?);
         let Some(by) = &self.partitioning else { return Ok(Arc::unwrap_or_clone(table)) };
         let method = moves.method(&by.method, &table)?;
         let mut moved = Partitioning::new(method, by.partitions.clone(), &table.columns);

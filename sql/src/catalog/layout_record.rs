@@ -142,6 +142,7 @@ mod tests {
             indexes: vec![primary],
             unpublished: Vec::new(),
             declared: Vec::new(),
+            checks: Vec::new(),
             next_index_id: 1,
             index_version: 3,
             sharding: Sharding::Hash(Vec::new()),
@@ -183,6 +184,8 @@ mod tests {
             collation_declared: false,
             ordinal: 0,
             absent: None,
+            generated: None,
+            invisible: false,
         };
         let table = TableDef { columns: vec![column], next_ordinal: 1, ..table() };
         let (rows, sharding) = (TableId(1007), Sharding::Keys(by));

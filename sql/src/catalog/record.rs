@@ -4,8 +4,9 @@
 use super::layout_record::{self, LayoutsRecord};
 use super::partition::record::{self as partition_record, PartitioningRecord};
 use super::{
-    ColumnDef, DatabaseDef, DeclaredKey, DeclaredKind, DefaultValue, Distribution, IndexColumn,
-    IndexDef, IndexState, ItemValue, ItemValues, SetItem, Sharding, TableDef,
+    CheckDef, ColumnDef, DatabaseDef, DeclaredKey, DeclaredKind, DefaultValue, Distribution,
+    Generated, IndexColumn, IndexDef, IndexState, ItemValue, ItemValues, Rule, SetItem, Sharding,
+    TableDef,
 };
 use crate::collation::{COLLATIONS, CollationId};
 use crate::types::members::{ENUM_MEMBERS_MAX, SET_MEMBERS_MAX};
@@ -75,6 +76,9 @@ pub(super) struct TableRecord {
     /// 0: one above the highest.
     #[prost(uint32, tag = "31")]
     next_index_id: u32,
+    /// CHECK constraints.
+    #[prost(message, repeated, tag = "41")]
+    checks: Vec<CheckRecord>,
     /// Place of the next column in stored rows; 0: as many as there are columns.
     #[prost(uint32, tag = "42")]
     next_ordinal: u32,
@@ -165,12 +169,30 @@ struct ColumnRecord {
     /// Place in stored rows, plus 1; 0: its position.
     #[prost(uint32, tag = "17")]
     ordinal: u32,
+    /// What it is computed from; empty for none.
+    #[prost(string, tag = "18")]
+    generated: String,
+    #[prost(bool, tag = "19")]
+    stored: bool,
+    #[prost(bool, tag = "20")]
+    invisible: bool,
     /// What rows have that lack it, as a row of one column.
     #[prost(bytes = "vec", optional, tag = "24")]
     absent: Option<Vec<u8>>,
     /// Of ENUM and SET, in the order of their numbers.
     #[prost(string, repeated, tag = "21")]
     members: Vec<String>,
+}
+
+/// A CHECK constraint.
+#[derive(Clone, PartialEq, Message)]
+struct CheckRecord {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    text: String,
+    #[prost(bool, tag = "3")]
+    not_enforced: bool,
 }
 
 /// An index.
@@ -282,6 +304,7 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         unpublished: table.unpublished.iter().map(encode_index).collect(),
         declared: table.declared.iter().map(encode_declared).collect(),
         next_index_id: table.next_index_id,
+        checks: table.checks.iter().map(encode_check).collect(),
         next_ordinal: table.next_ordinal as u32,
         index_version: table.index_version,
         layouts: layout_record::encode(table),
@@ -490,6 +513,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         indexes,
         unpublished,
         declared,
+        checks: record.checks.into_iter().map(decode_check).collect(),
         next_index_id: record.next_index_id,
         index_version: record.index_version,
         sharding,
@@ -505,6 +529,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         partitioning: None,
         rebuild: None,
     };
+    let table = table.with_rules_bound()?;
     let table = match record.layouts {
         Some(layouts) => layout_record::decode(layouts, table)?,
         None => table,
@@ -544,6 +569,9 @@ fn encode_column(column: &ColumnDef) -> Result<ColumnRecord> {
         type_text: column.type_text.clone(),
         collation_declared: column.collation_declared,
         ordinal: column.ordinal as u32 + 1,
+        generated: column.generated.as_ref().map_or_else(String::new, |by| by.rule.text.clone()),
+        stored: column.generated.as_ref().is_some_and(|by| by.stored),
+        invisible: column.invisible,
         absent: column
             .absent
             .as_ref()
@@ -611,6 +639,9 @@ fn decode_column(record: ColumnRecord, position: usize) -> Result<ColumnDef> {
         collation_declared: record.collation_declared,
         ordinal: (record.ordinal as usize).checked_sub(1).unwrap_or(position),
         absent: absent.transpose()?,
+        generated: (!record.generated.is_empty())
+            .then(|| Generated { rule: Rule::new(record.generated), stored: record.stored }),
+        invisible: record.invisible,
     })
 }
 
@@ -634,6 +665,19 @@ pub(super) fn encode_index(index: &IndexDef) -> IndexRecord {
         included: index.included.iter().map(|column| *column as u32).collect(),
         kind: 0,
     }
+}
+
+fn encode_check(check: &CheckDef) -> CheckRecord {
+    CheckRecord {
+        name: check.name.clone(),
+        text: check.rule.text.clone(),
+        not_enforced: !check.enforced,
+    }
+}
+
+fn decode_check(record: CheckRecord) -> CheckDef {
+    let CheckRecord { name, text, not_enforced } = record;
+    CheckDef { name, rule: Rule::new(text), enforced: !not_enforced }
 }
 
 fn encode_declared(key: &DeclaredKey) -> IndexRecord {

@@ -11,6 +11,9 @@
 mod column_list;
 mod columns;
 mod kept_type;
+mod row_check;
+
+pub(super) use row_check::RowCheck;
 
 use super::change::{Touched, change};
 use super::table::check_retentions;

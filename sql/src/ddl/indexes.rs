@@ -42,8 +42,6 @@ pub(super) enum IndexChange<'a> {
     Add(&'a KeyDefinition),
     /// DROP, by name.
     Drop(&'a str),
-    /// DROP CONSTRAINT, by name: a unique key only.
-    DropUnique(&'a str),
     /// RENAME, from and to.
     Rename(&'a str, &'a str),
 }
@@ -78,7 +76,6 @@ pub(super) fn changes_alone(changes: &[TableChange]) -> Result<Option<Vec<IndexC
         match change {
             TableChange::AddKey(key) => of_indexes.push(IndexChange::Add(key)),
             TableChange::DropKey(name) => of_indexes.push(IndexChange::Drop(name)),
-            TableChange::DropConstraint(name) => of_indexes.push(IndexChange::DropUnique(name)),
             TableChange::RenameKey { old, new } => of_indexes.push(IndexChange::Rename(old, new)),
             TableChange::Other(text) if is_modifier(text) => {}
             TableChange::EnableKeys(_) => {}
@@ -113,7 +110,6 @@ pub(super) async fn alter(
         match change {
             IndexChange::Add(key) => added.push(key),
             IndexChange::Drop(name) => dropped.push(Dropped { name, constraint: false }),
-            IndexChange::DropUnique(name) => dropped.push(Dropped { name, constraint: true }),
             IndexChange::Rename(old, new) => renamed.push((old, new)),
         }
     }

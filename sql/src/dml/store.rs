@@ -358,6 +358,8 @@ impl Store<'_> {
             return Ok(());
         }
         touch(&self.table, &mut both, assignments, self.ctx);
+        self.table.generate(&mut both, self.ctx)?;
+        self.table.check_row(&both, self.ctx)?;
         let locking = self.locking.as_ref();
         let written = change(txn, &self.table, row_key, (&old, &both), locking, self.ctx).await?;
         known.overlay.extend(written);
@@ -645,6 +647,9 @@ pub(crate) fn apply(
 ) -> Result<()> {
     for assignment in assignments {
         let column = &table.columns[assignment.column];
+        if column.generated.is_some() && assignment.value.is_some() {
+            return Err(Error::value_of_generated(&column.name, &table.name));
+        }
         let value = match &assignment.value {
             Some(expr) => expr.eval(row, ctx)?,
             None => {

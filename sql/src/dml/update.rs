@@ -302,7 +302,8 @@ pub(crate) async fn run(
                 continue;
             }
             store::touch(&table, &mut new, &assignments, ctx);
-            match checks.check(&new, ctx) {
+            table.generate(&mut new, ctx)?;
+            match table.check_row(&new, ctx).and_then(|()| checks.check(&new, ctx)) {
                 Ok(()) => {}
                 Err(error) if update.ignore => {
                     ctx.warn(error);

@@ -54,7 +54,8 @@ impl Decoder {
                     builder.append(&reader, definition.ordinal, &definition.ty)?;
                 } else {
                     // It was added after this row was written.
-                    builder.append_value(table_codec::absent_value(&self.table, column)?)?;
+                    let value = table_codec::absent_value(&self.table, &reader, column)?;
+                    builder.append_value(&value)?;
                 }
             }
         }

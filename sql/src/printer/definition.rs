@@ -515,6 +515,15 @@ impl Printer {
                 self.text("DROP CONSTRAINT ");
                 self.index_name(name);
             }
+            TableChange::DropCheck(name) => {
+                self.text("DROP CHECK ");
+                self.name(name);
+            }
+            TableChange::AlterCheck { name, enforced } => {
+                self.text("ALTER CHECK ");
+                self.name(name);
+                self.text(if *enforced { " ENFORCED" } else { " NOT ENFORCED" });
+            }
             TableChange::RenameKey { old, new } => {
                 self.text("RENAME KEY ");
                 self.index_name(old);

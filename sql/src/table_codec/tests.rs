@@ -19,6 +19,8 @@ fn column(name: &str, ty: SqlType, ordinal: usize) -> ColumnDef {
         collation_declared: false,
         ordinal,
         absent: None,
+        generated: None,
+        invisible: false,
     }
 }
 
@@ -59,6 +61,7 @@ fn table() -> TableDef {
         ],
         unpublished: Vec::new(),
         declared: Vec::new(),
+        checks: Vec::new(),
         next_index_id: 0,
         index_version: 0,
         sharding: Sharding::Hash(vec![0]),

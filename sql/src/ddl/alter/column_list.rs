@@ -11,10 +11,10 @@
 
 use super::kept_type;
 use crate::ast::{self, ColumnPlace, TableChange};
-use crate::catalog::{ColumnDef, DefaultValue, NewColumn, TableDef};
-use crate::context::{EvalContext, SqlMode};
-use crate::ddl::create_table::{self, check_identifier, default_of, define_column, define_default};
-use crate::ddl::{constant_expr, default_ast};
+use crate::catalog::{ColumnDef, DefaultValue, Generated, NewColumn, TableDef};
+use crate::context::EvalContext;
+use crate::ddl::create_table::{check_identifier, default_of, define_column, define_default};
+use crate::ddl::{constant_expr, default_ast, rule};
 use crate::dml::row::now_for;
 use crate::session::sequences;
 use crate::types::assign::implicit_default;
@@ -23,7 +23,7 @@ use crate::value::Value;
 use crate::{Error, Result};
 use base::limits::TABLE_COLUMNS_MAX;
 
-/// Whether a change is one of columns.
+/// Whether a change is one of columns, or of what rows must be.
 pub(super) fn is_of_columns(change: &TableChange) -> bool {
     use TableChange::*;
     matches!(
@@ -34,6 +34,10 @@ pub(super) fn is_of_columns(change: &TableChange) -> bool {
             | DropColumn(_)
             | RenameColumn { .. }
             | AlterDefault { .. }
+            | AddCheck(_)
+            | DropCheck(_)
+            | AlterCheck { .. }
+            | DropConstraint(_)
     )
 }
 
@@ -178,13 +182,53 @@ pub(super) fn changed(
         return Err(unknown(name));
     }
     check_list(&list)?;
+    define_generated(table, &mut list, &changes)?;
     Ok(list)
+}
+
+/// Gives generated columns their rules, over all columns that there will be.
+fn define_generated(table: &TableDef, list: &mut [NewColumn], changes: &Changes<'_>) -> Result<()> {
+    let shape =
+        TableDef { columns: list.iter().map(|new| new.column.clone()).collect(), ..table.clone() };
+    for Defined { definition, .. } in &changes.defined {
+        let is_it = |new: &&mut NewColumn| new.column.name == definition.name;
+        let Some(new) = list.iter_mut().find(is_it) else { continue };
+        let generated = rule::generated(definition, &shape)?;
+        let was = new.was.map(|was| &table.columns[was]);
+        if let Some(was) = was {
+            check_stays_generated(was, generated.as_ref())?;
+        }
+        new.column.generated = generated;
+    }
+    Ok(())
+}
+
+/// Refuses to compute a column of now in another way, or no longer: its values stand in rows.
+fn check_stays_generated(was: &ColumnDef, new: Option<&Generated>) -> Result<()> {
+    let is_virtual = |generated: &Generated| !generated.stored;
+    match (was.generated.as_ref(), new) {
+        (None, None) => Ok(()),
+        (Some(was), Some(new)) if was == new => Ok(()),
+        (Some(was), Some(new)) if was.stored == new.stored => Err(Error::not_supported(
+            "another expression for a generated column: drop it and add it again",
+        )),
+        (was, new) if was.is_some_and(is_virtual) || new.is_some_and(is_virtual) => {
+            Err(Error::not_for_generated("Changing the STORED status"))
+        }
+        (_, _) => Err(Error::not_supported(format!(
+            "making {} a generated column, or none: add another column, drop it and rename that",
+            was.name
+        ))),
+    }
 }
 
 /// Refuses a list that no table has.
 fn check_list(list: &[NewColumn]) -> Result<()> {
     if list.is_empty() {
         return Err(Error::cant_drop_all_columns());
+    }
+    if list.iter().all(|new| new.column.invisible) {
+        return Err(Error::no_visible_column());
     }
     if list.len() > TABLE_COLUMNS_MAX {
         return Err(Error::too_many_columns());
@@ -237,7 +281,6 @@ fn redefined(
 ) -> Result<ColumnDef> {
     let old = &table.columns[position];
     check_renamed(table, position, &definition.name)?;
-    refuse_unsupported(definition)?;
     if definition.primary_key {
         return Err(match table.row_id() {
             None => Error::multiple_primary_key(),
@@ -271,7 +314,6 @@ fn added(
     ctx: &EvalContext,
 ) -> Result<ColumnDef> {
     check_identifier(&definition.name, |name| Error::wrong_column_name(name))?;
-    refuse_unsupported(definition)?;
     if definition.primary_key || definition.auto_increment {
         return Err(Error::not_supported(
             "ADD COLUMN with PRIMARY KEY or AUTO_INCREMENT: create a table with the column and INSERT … SELECT into it",
@@ -279,7 +321,9 @@ fn added(
     }
     let mut column = define_column(definition, table.collation)?;
     column.default = define_default(definition, &column, ctx)?;
-    column.absent = Some(value_of_old_rows(&column, ctx)?);
+    if definition.generated.is_none() {
+        column.absent = Some(value_of_old_rows(&column, ctx)?);
+    }
     Ok(column)
 }
 
@@ -305,27 +349,7 @@ fn value_of_old_rows(column: &ColumnDef, ctx: &EvalContext) -> Result<Value> {
         None if ty.nullable => Value::Null,
         None if ty.kind == TypeKind::Enum => Value::UInt(1),
         None if ty.kind == TypeKind::Geometry => return Err(Error::no_geometry()),
-        None => {
-            let zero = implicit_default(ty);
-            let is_dated = ty.kind == TypeKind::Date || ty.is_datetime();
-            if is_dated && ctx.sql_mode.is_strict() && ctx.sql_mode.contains(SqlMode::NO_ZERO_DATE)
-            {
-                let kind = if ty.is_datetime() { "datetime" } else { "date" };
-                let shown = zero.to_text(ty).unwrap_or_default();
-                return Err(Error::incorrect_datetime(kind, shown, &column.name, 1));
-            }
-            zero
-        }
+        // Whether a date of zeros may be is for `row_check`: not when there are rows.
+        None => implicit_default(ty),
     })
-}
-
-/// Attributes that no column can have yet.
-fn refuse_unsupported(definition: &ast::ColumnDefinition) -> Result<()> {
-    create_table::refuse_column(definition)?;
-    match definition.checks.is_empty() {
-        true => Ok(()),
-        false => Err(Error::not_supported(
-            "CHECK of a column in ALTER TABLE: leave the constraint out and check values in the application",
-        )),
-    }
 }

@@ -2,23 +2,24 @@
 //!
 //! ```text
 //! 1 indexes that are dropped, or lose a column: a job, while the table is used
-//! 2 the definition, with the table to itself for a moment: columns, names of indexes, options
+//! 2 the definition, with the table to itself for a moment: columns, CHECK, options
 //! 3 new indexes: a job, while the table is used                    fails: columns that were added go again
 //! ```
 //!
-//! No row is written: what rows of now have in a new column stands in its definition (`catalog::columns`). The definition changes as it does
+//! No row is written: what rows of now have in a new column stands in its definition (`catalog::columns`). Rows are read when a new
+//! CHECK, or NOT NULL, asks something of them (`row_check`). The definition changes as it does
 //! for RENAME TABLE: transactions that use the table are waited for, and what begins behind the change finds the new columns.
 //!
 //! Not here: which columns come of it (`column_list`).
 
 use super::column_list;
-use super::{InPlace, not_in_place};
+use super::{InPlace, RowCheck, not_in_place};
 use crate::ast::{self, KeyDefinition, TableChange};
-use crate::catalog::{NewColumn, TableDef};
+use crate::catalog::{CheckDef, NewColumn, TableDef};
 use crate::context::EvalContext;
-use crate::ddl::change::{Touched, change};
+use crate::ddl::change::{Before, Touched, change_after};
 use crate::ddl::table::check_retentions;
-use crate::ddl::{create_table, database_of, indexes, sequence};
+use crate::ddl::{create_table, database_of, indexes, rule, sequence};
 use crate::dml::find_table;
 use crate::session::{OkResult, Outcome, Session};
 use crate::{Error, Result};
@@ -36,6 +37,12 @@ struct Parts<'a> {
     dropped: Vec<&'a str>,
     /// The same, as constraints.
     constraints: Vec<&'a str>,
+    /// New constraints, with the column that each is of.
+    checks: Vec<(&'a ast::Check, Option<&'a str>)>,
+    /// Constraints that go.
+    dropped_checks: Vec<&'a str>,
+    /// Constraints that are enforced from now on, or no longer.
+    altered_checks: Vec<(&'a str, bool)>,
     /// What is changed in place.
     in_place: InPlace,
 }
@@ -45,17 +52,31 @@ impl<'a> Parts<'a> {
     fn of(changes: &'a [TableChange], unique: &'a [KeyDefinition]) -> Result<Parts<'a>> {
         let (mut columns, mut gone, mut in_place) = (Vec::new(), Vec::new(), Vec::new());
         let (mut added, mut dropped, mut constraints) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut checks, mut dropped_checks) = (Vec::new(), Vec::new());
+        let mut altered_checks = Vec::new();
         added.extend(unique);
         for change in changes {
             match change {
                 TableChange::AddKey(key) => added.push(key),
                 TableChange::DropKey(name) => dropped.push(name.as_str()),
                 TableChange::DropConstraint(name) => constraints.push(name.as_str()),
+                TableChange::AddCheck(check) => checks.push((check, None)),
+                TableChange::DropCheck(name) => dropped_checks.push(name.as_str()),
+                TableChange::AlterCheck { name, enforced } => {
+                    altered_checks.push((name.as_str(), *enforced));
+                }
                 TableChange::EnableKeys(_) => {}
                 TableChange::Other(text) if indexes::is_modifier(text) => {}
                 change if column_list::is_of_columns(change) => {
-                    if let TableChange::DropColumn(name) = change {
-                        gone.push(name.as_str());
+                    match change {
+                        TableChange::DropColumn(name) => gone.push(name.as_str()),
+                        TableChange::AddColumn { column, .. }
+                        | TableChange::ModifyColumn { column, .. }
+                        | TableChange::ChangeColumn { column, .. } => {
+                            let own = Some(column.name.as_str());
+                            checks.extend(column.checks.iter().map(|check| (check, own)));
+                        }
+                        _ => {}
                     }
                     columns.push(change);
                 }
@@ -70,7 +91,53 @@ impl<'a> Parts<'a> {
                 "ALTER TABLE of columns together with this: say the columns in a statement of their own",
             ));
         };
-        Ok(Parts { columns, gone, added, dropped, constraints, in_place })
+        Ok(Parts {
+            columns,
+            gone,
+            added,
+            dropped,
+            constraints,
+            checks,
+            dropped_checks,
+            altered_checks,
+            in_place,
+        })
+    }
+
+    /// Tells the constraints by their kinds: what is no CHECK of the table is to be a unique key.
+    fn sort_constraints(&mut self, table: &TableDef) {
+        let is_check = |name: &&str| table.checks.iter().any(|check| is_named(check, name));
+        let names = std::mem::take(&mut self.constraints);
+        let (checks, keys): (Vec<&str>, Vec<&str>) = names.into_iter().partition(is_check);
+        self.dropped_checks.extend(checks);
+        self.constraints = keys;
+    }
+
+    /// The constraints that are left of a table's when some columns go and others get names.
+    fn checks_left(&self, table: &TableDef, columns: &[NewColumn]) -> Result<Vec<CheckDef>> {
+        let mut left = table.checks.clone();
+        for name in &self.dropped_checks {
+            let at = left.iter().position(|check| is_named(check, name));
+            left.remove(at.ok_or_else(|| Error::no_such_check(name))?);
+        }
+        for (name, enforced) in &self.altered_checks {
+            let check = left.iter_mut().find(|check| is_named(check, name));
+            check.ok_or_else(|| Error::no_such_check(name))?.enforced = *enforced;
+        }
+        let mut kept = Vec::with_capacity(left.len());
+        for check in left {
+            let read = check.rule.columns();
+            match read.iter().copied().find(|column| !keeps(table, columns, *column)) {
+                None => kept.push(check),
+                // A constraint of one column goes with it.
+                Some(column) if read.len() == 1 && goes(columns, column) => {}
+                Some(column) => {
+                    let column = &table.columns[column].name;
+                    return Err(Error::needed_by_check(&check.name, column));
+                }
+            }
+        }
+        Ok(kept)
     }
 
     /// The table after the second step; its indexes have no columns that go.
@@ -81,17 +148,19 @@ impl<'a> Parts<'a> {
             ));
         }
         let columns = column_list::changed(table, &self.columns, ctx)?;
+        check_read_by_generated(table, &columns)?;
         let mut left = table.clone();
+        left.checks = self.checks_left(table, &columns)?;
         let stays = |column: usize| columns.iter().any(|new| new.was == Some(column));
         for key in &mut left.declared {
             key.columns.retain(|column| stays(*column));
         }
         left.declared.retain(|key| !key.columns.is_empty());
-        let goes = |column: usize| !table.columns[column].hidden && !stays(column);
+        let is_gone = |column: usize| !table.columns[column].hidden && !stays(column);
         let mut used = left.all_indexes().flat_map(|index| {
             index.columns.iter().map(|part| part.column).chain(index.included.iter().copied())
         });
-        if used.any(goes) {
+        if used.any(is_gone) {
             // Somebody has added an index meanwhile.
             return Err(Error::table_changed());
         }
@@ -99,14 +168,49 @@ impl<'a> Parts<'a> {
         if new.next_ordinal > ROW_PLACES_MAX {
             return Err(Error::too_many_row_places(&table.name));
         }
+        for (check, column) in &self.checks {
+            create_table::add_check(&mut new, check, *column)?;
+        }
         self.in_place.apply(&mut new)?;
-        Ok(new)
+        new.with_rules_bound()
     }
 
     /// Whether all that is changed of columns is that some come.
     fn only_adds(&self) -> bool {
         self.columns.iter().all(|change| matches!(change, TableChange::AddColumn { .. }))
     }
+}
+
+/// Whether a constraint has this name.
+fn is_named(check: &CheckDef, name: &str) -> bool {
+    check.name.eq_ignore_ascii_case(name)
+}
+
+/// Whether a column of now goes.
+fn goes(columns: &[NewColumn], column: usize) -> bool {
+    columns.iter().all(|new| new.was != Some(column))
+}
+
+/// Whether a column of now stays, under its name.
+fn keeps(table: &TableDef, columns: &[NewColumn], column: usize) -> bool {
+    let name = &table.columns[column].name;
+    let is_it =
+        |new: &NewColumn| new.was == Some(column) && new.column.name.eq_ignore_ascii_case(name);
+    columns.iter().any(is_it)
+}
+
+/// Refuses to drop or rename a column that a generated one reads, unless that goes, too.
+fn check_read_by_generated(table: &TableDef, columns: &[NewColumn]) -> Result<()> {
+    for (position, column) in table.columns.iter().enumerate() {
+        let Some(generated) = column.generated.as_ref().filter(|_| !goes(columns, position)) else {
+            continue;
+        };
+        let mut read = generated.rule.columns().iter();
+        if let Some(lost) = read.find(|column| !keeps(table, columns, **column)) {
+            return Err(Error::needed_by_generated(&table.columns[*lost].name));
+        }
+    }
+    Ok(())
 }
 
 /// The keys of columns that are declared UNIQUE.
@@ -130,20 +234,21 @@ pub(super) async fn alter(
 ) -> Result<Outcome> {
     let ctx = session.dml_context(Vec::new(), false);
     let unique = unique_keys(changes);
-    let parts = Parts::of(changes, &unique)?;
+    let mut parts = Parts::of(changes, &unique)?;
     let catalog = session.instance.catalog.current().await?;
     let table = find_table(name, session.database.as_deref(), &catalog)?;
+    parts.sort_constraints(&table);
     check(&parts, &table, &ctx)?;
     if !parts.gone.is_empty() || !parts.dropped.is_empty() || !parts.constraints.is_empty() {
         let dropped = (parts.dropped.as_slice(), parts.constraints.as_slice());
         indexes::leave(session, name, dropped, &parts.gone).await?;
     }
-    let before = define(session, name, |table| parts.define(table, &ctx)).await?;
+    let before = define(session, name, &|table| parts.define(table, &ctx), &ctx).await?;
     if !parts.added.is_empty()
         && let Err(error) = indexes::add(session, name, &parts.added).await
     {
         if parts.only_adds() {
-            define(session, name, |table| without_added(table, &before)).await?;
+            define(session, name, &|table| without_added(table, &before), &ctx).await?;
         }
         return Err(error);
     }
@@ -181,14 +286,16 @@ fn check(parts: &Parts<'_>, table: &TableDef, ctx: &EvalContext) -> Result<()> {
 async fn define(
     session: &mut Session,
     name: &ast::TableName,
-    new: impl Fn(&TableDef) -> Result<TableDef>,
+    new: &(dyn Fn(&TableDef) -> Result<TableDef> + Sync),
+    ctx: &EvalContext,
 ) -> Result<TableDef> {
     let database = database_of(session, name)?.to_string();
     let default = session.database.clone();
     loop {
         let (mut busy, mut before) = (None, None);
         let touched = Touched::Tables(vec![(database.as_str(), name.name.as_str())]);
-        change(session, touched, |change| {
+        let rows = RowCheck { name, default: default.clone(), new, ctx };
+        change_after(session, touched, Some(Before::Rows(&rows)), |change| {
             let table = find_table(name, default.as_deref(), &change.catalog)?;
             indexes::check_no_rekey(&change.index_jobs, &table)?;
             busy = indexes::job_of(&change.index_jobs, &table);
@@ -198,6 +305,7 @@ async fn define(
             let new = new(&table)?;
             before = Some(TableDef::clone(&table));
             sequence::check_defaults(&change.catalog, &new)?;
+            rule::check_names(&change.catalog, &new)?;
             check_retentions(&change.catalog, &new)?;
             if new == *table {
                 return Ok(false);
@@ -219,5 +327,6 @@ fn without_added(table: &TableDef, before: &TableDef) -> Result<TableDef> {
     let had = |ordinal: usize| before.columns.iter().any(|column| column.ordinal == ordinal);
     let left = table.visible_columns().filter(|(_, column)| had(column.ordinal));
     let left = left.map(|(at, column)| NewColumn { was: Some(at), column: column.clone() });
-    table.with_columns(left.collect())
+    let checks = before.checks.clone();
+    TableDef { checks, ..table.clone() }.with_columns(left.collect())
 }

@@ -8,7 +8,7 @@
 //! | DECIMAL(p, s) | of more digits before the point; in an index, not |
 //! | TIME, DATETIME, TIMESTAMP | with more digits of a second's fraction |
 //! | ENUM, SET | with members added at the end |
-//! | any NOT NULL | NULL |
+//! | any | NULL for NOT NULL; NOT NULL for NULL, if no row has a NULL (`row_check`) |
 //!
 //! Not here: who asks (`column_list`).
 
@@ -16,12 +16,9 @@ use crate::catalog::{ColumnDef, TableDef};
 use crate::types::{SqlType, TypeKind};
 use crate::{Error, Result};
 
-/// Refuses a new definition of a column for which its rows would have to be looked at, or written anew.
+/// Refuses a new definition of a column for which its rows would have to be written anew.
 pub(super) fn check(table: &TableDef, position: usize, new: &ColumnDef) -> Result<()> {
     let old = &table.columns[position];
-    if old.ty.nullable && !new.ty.nullable {
-        return Err(rebuild(&old.name, "NOT NULL"));
-    }
     let is_key = table.all_indexes().any(|index| {
         let carried = index.included.contains(&position);
         carried || index.columns.iter().any(|part| part.column == position)
