@@ -84,7 +84,7 @@ pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Res
 }
 
 /// What ALTER TABLE changes in place.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 struct InPlace {
     /// RETENTION_SECONDS.
     retention_s: Option<u64>,

@@ -647,8 +647,12 @@ pub(crate) fn apply(
 ) -> Result<()> {
     for assignment in assignments {
         let column = &table.columns[assignment.column];
-        if column.generated.is_some() && assignment.value.is_some() {
-            return Err(Error::value_of_generated(&column.name, &table.name));
+        if column.generated.is_some() {
+            match assignment.value {
+                Some(_) => return Err(Error::value_of_generated(&column.name, &table.name)),
+                // It is computed anyway.
+                None => continue,
+            }
         }
         let value = match &assignment.value {
             Some(expr) => expr.eval(row, ctx)?,

@@ -175,6 +175,15 @@ impl<'a> Parts<'a> {
         new.with_rules_bound()
     }
 
+    /// Whether the definition changes beyond its indexes.
+    fn defines(&self) -> bool {
+        !self.columns.is_empty()
+            || !self.checks.is_empty()
+            || !self.dropped_checks.is_empty()
+            || !self.altered_checks.is_empty()
+            || self.in_place != InPlace::default()
+    }
+
     /// Whether all that is changed of columns is that some come.
     fn only_adds(&self) -> bool {
         self.columns.iter().all(|change| matches!(change, TableChange::AddColumn { .. }))
@@ -243,7 +252,10 @@ pub(super) async fn alter(
         let dropped = (parts.dropped.as_slice(), parts.constraints.as_slice());
         indexes::leave(session, name, dropped, &parts.gone).await?;
     }
-    let before = define(session, name, &|table| parts.define(table, &ctx), &ctx).await?;
+    let before = match parts.defines() {
+        true => define(session, name, &|table| parts.define(table, &ctx), &ctx).await?,
+        false => TableDef::clone(&table),
+    };
     if !parts.added.is_empty()
         && let Err(error) = indexes::add(session, name, &parts.added).await
     {
