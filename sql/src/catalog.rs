@@ -63,6 +63,7 @@ pub use dropped::DroppedTable;
 pub use information_schema::{VirtualTable, virtual_table};
 pub use layout::{Layout, Rebuild};
 pub use partition::Partitioning;
+pub(crate) use rules::converted;
 pub use rules::{CheckDef, Generated, Rule};
 pub use sequence::SequenceDef;
 pub use view::ViewDef;
@@ -568,6 +569,8 @@ pub struct ColumnDef {
     pub ordinal: usize,
     /// What rows have that were written before there was the column; `None` for one that is as old as its table.
     pub absent: Option<Value>,
+    /// What it was before its type changed: rows that lack its place have values of that.
+    pub former: Option<Box<ColumnDef>>,
     /// How it is computed from other columns, if it is.
     pub generated: Option<Generated>,
     /// INVISIBLE: only statements that name it see it.

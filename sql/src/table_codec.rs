@@ -24,7 +24,7 @@
 //! Not here: versions and locks of these keys (`engine::mvcc`), checks of values (`types::assign`), other copies (`broadcast`).
 
 use crate::broadcast;
-use crate::catalog::{IndexDef, IndexState, Sharding, TableDef};
+use crate::catalog::{self, ColumnDef, IndexDef, IndexState, Sharding, TableDef};
 use crate::collation::first_chars;
 use crate::expr::{key_bytes, put_key};
 use crate::types::{SqlType, TypeKind};
@@ -305,10 +305,20 @@ pub fn absent_value(table: &TableDef, reader: &RowReader<'_>, column: usize) -> 
         }
         return table.computed(column, &row);
     }
-    definition.absent.clone().ok_or_else(|| {
+    lacking(definition, reader)?.ok_or_else(|| {
         let table = table.qualified_name();
         Error::storage(format!("a row of {table} lacks column {}", definition.name))
     })
+}
+
+/// What a row has of a column whose place it lacks: a value of what the column was, or the one for old rows.
+fn lacking(column: &ColumnDef, reader: &RowReader<'_>) -> Result<Option<Value>> {
+    let Some(former) = &column.former else { return Ok(column.absent.clone()) };
+    let value = match reader.has_column(former.ordinal) {
+        true => Some(decode_column(reader, former.ordinal, &former.ty)?),
+        false => lacking(former, reader)?,
+    };
+    value.map(|value| catalog::converted(column, former, value)).transpose()
 }
 
 /// One value that [`encode_values`] wrote alone.

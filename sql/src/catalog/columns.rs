@@ -10,10 +10,18 @@
 //! touches a row: what lacks a place was written before the column was there and has the column's `absent` value, and what
 //! has a place of a dropped column is read without it.
 //!
+//! A column whose type changes so that its values are stored in another way gets another place, and keeps what it was (`former`).
+//! A row that lacks the new place has a value in the old one, which is converted whenever it is read. The statement has tried that
+//! for all rows (`ddl::alter::row_check`).
+//!
 //! Not here: which columns a statement makes (`ddl::alter`), how rows are read (`table_codec`).
 
 use super::partition::{PartitionFunction, PartitionMethod, Partitioning};
 use super::{ColumnDef, DeclaredKey, Distribution, IndexColumn, IndexDef, Sharding, TableDef};
+use crate::context::EvalContext;
+use crate::types::assign::implicit_default;
+use crate::types::{SqlType, assign};
+use crate::value::Value;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -22,8 +30,40 @@ use std::sync::Arc;
 pub(crate) struct NewColumn {
     /// Its position before; `None` for one that is new.
     pub(crate) was: Option<usize>,
+    /// Its values are stored in another way: it gets another place, and rows that lack that are converted when they are read.
+    pub(crate) converts: bool,
     /// Its definition. A new one gets its place in rows here.
     pub(crate) column: ColumnDef,
+}
+
+impl NewColumn {
+    /// A column that is stored as it was.
+    pub(crate) fn kept(was: usize, column: ColumnDef) -> NewColumn {
+        NewColumn { was: Some(was), converts: false, column }
+    }
+}
+
+impl ColumnDef {
+    /// How often its type has changed so that values are converted when they are read.
+    pub(crate) fn conversions(&self) -> usize {
+        self.former.as_ref().map_or(0, |former| 1 + former.conversions())
+    }
+
+    /// A value of what it was, as one of what it is.
+    pub(crate) fn convert(&self, value: Value, from: &SqlType, ctx: &EvalContext) -> Result<Value> {
+        let to = &self.ty;
+        if value.is_null() {
+            return Ok(if to.nullable { value } else { implicit_default(to) });
+        }
+        let seen = match &value {
+            Value::Bytes(_) => value,
+            _ if to.is_string() || to.has_members() => {
+                Value::Text(value.to_text(from).unwrap_or_default())
+            }
+            _ => value,
+        };
+        assign(seen, to, &self.name, ctx.row(), ctx)
+    }
 }
 
 /// Where columns are after a change, by their positions before.
@@ -104,15 +144,25 @@ impl TableDef {
             return Err(Error::internal("other columns for a table with two layouts"));
         }
         let hidden = self.columns.iter().enumerate().filter(|(_, column)| column.hidden);
-        let hidden = hidden.map(|(at, column)| NewColumn { was: Some(at), column: column.clone() });
+        let hidden = hidden.map(|(at, column)| NewColumn::kept(at, column.clone()));
         let mut moves = Moves(vec![None; self.columns.len()]);
         let mut next_ordinal = self.next_ordinal;
         let mut columns = Vec::with_capacity(new.len() + 1);
-        for NewColumn { was, mut column } in new.into_iter().chain(hidden) {
-            match was {
-                Some(was) => {
-                    moves.0[was] = Some(columns.len());
-                    column.ordinal = self.columns[was].ordinal;
+        for NewColumn { was, converts, mut column } in new.into_iter().chain(hidden) {
+            let old = was.map(|was| &self.columns[was]);
+            if let Some(was) = was {
+                moves.0[was] = Some(columns.len());
+            }
+            match old {
+                Some(old) if !converts => {
+                    column.ordinal = old.ordinal;
+                    column.absent.clone_from(&old.absent);
+                    column.former.clone_from(&old.former);
+                }
+                Some(old) => {
+                    column.ordinal = next_ordinal;
+                    column.former = Some(Box::new(old.clone()));
+                    next_ordinal += 1;
                 }
                 None => {
                     column.ordinal = next_ordinal;

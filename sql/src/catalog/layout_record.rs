@@ -184,6 +184,7 @@ mod tests {
             collation_declared: false,
             ordinal: 0,
             absent: None,
+            former: None,
             generated: None,
             invisible: false,
         };

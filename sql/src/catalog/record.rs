@@ -179,6 +179,9 @@ struct ColumnRecord {
     /// What rows have that lack it, as a row of one column.
     #[prost(bytes = "vec", optional, tag = "24")]
     absent: Option<Vec<u8>>,
+    /// What it was before its type changed.
+    #[prost(message, optional, boxed, tag = "25")]
+    former: Option<Box<ColumnRecord>>,
     /// Of ENUM and SET, in the order of their numbers.
     #[prost(string, repeated, tag = "21")]
     members: Vec<String>,
@@ -569,6 +572,7 @@ fn encode_column(column: &ColumnDef) -> Result<ColumnRecord> {
         type_text: column.type_text.clone(),
         collation_declared: column.collation_declared,
         ordinal: column.ordinal as u32 + 1,
+        former: column.former.as_deref().map(encode_column).transpose()?.map(Box::new),
         generated: column.generated.as_ref().map_or_else(String::new, |by| by.rule.text.clone()),
         stored: column.generated.as_ref().is_some_and(|by| by.stored),
         invisible: column.invisible,
@@ -625,6 +629,7 @@ fn decode_column(record: ColumnRecord, position: usize) -> Result<ColumnDef> {
         3 => Some(DefaultValue::Expression(String::from_utf8(record.default).map_err(corrupt)?)),
         other => return Err(corrupt(format!("default kind {other}"))),
     };
+    let former = record.former.map(|former| decode_column(*former, position));
     let absent = record.absent.as_deref().map(|bytes| table_codec::decode_value(bytes, &ty));
     Ok(ColumnDef {
         name: record.name,
@@ -639,6 +644,7 @@ fn decode_column(record: ColumnRecord, position: usize) -> Result<ColumnDef> {
         collation_declared: record.collation_declared,
         ordinal: (record.ordinal as usize).checked_sub(1).unwrap_or(position),
         absent: absent.transpose()?,
+        former: former.transpose()?.map(Box::new),
         generated: (!record.generated.is_empty())
             .then(|| Generated { rule: Rule::new(record.generated), stored: record.stored }),
         invisible: record.invisible,
@@ -780,6 +786,26 @@ mod tests {
         assert_eq!((column.name.as_str(), column.type_text.as_str()), ("a", "int"));
         assert_eq!(column.ty, SqlType::int().not_null());
         assert!(table.declared.is_empty());
+        assert_eq!((column.ordinal, table.next_ordinal), (0, 1));
+    }
+
+    #[test]
+    fn places_and_rules_are_kept() {
+        let mut table = decode_table(BEFORE_MEMBERS).unwrap();
+        let former = Some(Box::new(table.columns[0].clone()));
+        let absent = Some(crate::value::Value::Int(3));
+        let rule = Rule::new("(`a` + 1)".into());
+        let generated = Some(Generated { rule, stored: true });
+        let computed =
+            ColumnDef { name: "g".into(), ordinal: 7, generated, ..table.columns[0].clone() };
+        table.columns.push(computed);
+        table.columns[0] = ColumnDef { ordinal: 5, absent, former, ..table.columns[0].clone() };
+        table.next_ordinal = 8;
+        let rule = Rule::new("(`a` > 0)".into());
+        table.checks = vec![CheckDef { name: "c".into(), rule, enforced: false }];
+        assert_eq!(decode_table(&encode_table(&table).unwrap()).unwrap(), table);
+        table.next_ordinal = 7;
+        assert!(decode_table(&encode_table(&table).unwrap()).is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //!
 //! Not here: which expressions may be rules (`ddl::rule`), who applies them (`dml::row`).
 
-use super::TableDef;
+use super::{ColumnDef, TableDef};
 use crate::binder::{self, BindContext, Scope};
 use crate::context::{EvalContext, SqlMode};
 use crate::expr::Expr;
@@ -164,4 +164,9 @@ impl TableDef {
         let value = generated.rule.expr()?.eval(row, &CONTEXT)?;
         assign(value, &definition.ty, &definition.name, 1, &CONTEXT)
     }
+}
+
+/// A value that a row has of what a column was before its type changed, as one of now.
+pub(crate) fn converted(column: &ColumnDef, former: &ColumnDef, value: Value) -> Result<Value> {
+    column.convert(value, &former.ty, &CONTEXT)
 }

@@ -1,7 +1,7 @@
 //! Entries that carry columns, byte for byte.
 
 use super::*;
-use crate::catalog::{ColumnDef, IndexColumn};
+use crate::catalog::IndexColumn;
 use crate::collation::CollationId;
 use base::Timestamp;
 
@@ -19,6 +19,7 @@ fn column(name: &str, ty: SqlType, ordinal: usize) -> ColumnDef {
         collation_declared: false,
         ordinal,
         absent: None,
+        former: None,
         generated: None,
         invisible: false,
     }
@@ -120,4 +121,23 @@ fn an_entry_gives_its_row_back() {
             }
         }
     }
+}
+
+#[test]
+fn columns_keep_their_places() {
+    let mut table = table();
+    let old = vec![Value::Int(1), Value::Text("10".into()), Value::Int(7)];
+    let before = encode_row(&table, &old).unwrap();
+    // `name` becomes a number, `age` goes, `new` comes first.
+    let mut name = column("name", SqlType::int(), 3);
+    name.former = Some(Box::new(table.columns[1].clone()));
+    let mut new = column("new", SqlType::int(), 4);
+    new.absent = Some(Value::Int(5));
+    table.columns = vec![new, table.columns[0].clone(), name];
+    table.next_ordinal = 5;
+    let row = vec![Value::Int(5), Value::Int(1), Value::Int(10)];
+    assert_eq!(decode_all(&table, &before).unwrap(), row);
+    let after = encode_row(&table, &row).unwrap();
+    assert_eq!(decode_all(&table, &after).unwrap(), row);
+    assert_eq!(RowReader::new(&after).unwrap().columns(), 5);
 }

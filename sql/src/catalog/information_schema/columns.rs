@@ -133,6 +133,7 @@ pub(crate) fn view_column(column: &ViewColumn) -> (ColumnDef, Option<String>) {
         collation_declared: false,
         ordinal: 0,
         absent: None,
+        former: None,
         generated: None,
         invisible: false,
     };

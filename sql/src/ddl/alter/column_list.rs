@@ -132,8 +132,8 @@ pub(super) fn changed(
         if let Some(at) = changes.change_of(&column.name) {
             let defined = &mut changes.defined[at];
             defined.is_put = true;
-            let new = redefined(table, position, defined.definition, ctx)?;
-            let new = NewColumn { was: Some(position), column: new };
+            let (column, converts) = redefined(table, position, defined.definition, ctx)?;
+            let new = NewColumn { was: Some(position), converts, column };
             match defined.place {
                 ColumnPlace::Unchanged => list.push(new),
                 ColumnPlace::First | ColumnPlace::After(_) => moved.push((at, new)),
@@ -151,7 +151,7 @@ pub(super) fn changed(
             check_renamed(table, position, new)?;
             column.name = new.to_string();
         }
-        list.push(NewColumn { was: Some(position), column });
+        list.push(NewColumn::kept(position, column));
     }
     if let Some((name, _)) = changes.renamed.first() {
         return Err(unknown(name));
@@ -163,7 +163,10 @@ pub(super) fn changed(
                 Some(moved_at) => moved.remove(moved_at).1,
                 None => continue,
             },
-            None => NewColumn { was: None, column: added(table, defined.definition, ctx)? },
+            None => {
+                let column = added(table, defined.definition, ctx)?;
+                NewColumn { was: None, converts: false, column }
+            }
         };
         let at = match defined.place {
             ColumnPlace::Unchanged => list.len(),
@@ -272,13 +275,13 @@ fn check_renamed(table: &TableDef, column: usize, new: &str) -> Result<()> {
     Ok(())
 }
 
-/// What a column is after MODIFY or CHANGE.
+/// What a column is after MODIFY or CHANGE, and whether its values are converted.
 fn redefined(
     table: &TableDef,
     position: usize,
     definition: &ast::ColumnDefinition,
     ctx: &EvalContext,
-) -> Result<ColumnDef> {
+) -> Result<(ColumnDef, bool)> {
     let old = &table.columns[position];
     check_renamed(table, position, &definition.name)?;
     if definition.primary_key {
@@ -301,10 +304,9 @@ fn redefined(
             "AUTO_INCREMENT for a column that there is: create a table with it and INSERT … SELECT into it",
         ));
     }
-    kept_type::check(table, position, &column)?;
+    let converts = kept_type::converts(table, position, &column)?;
     column.default = define_default(definition, &column, ctx)?;
-    column.absent.clone_from(&old.absent);
-    Ok(column)
+    Ok((column, converts))
 }
 
 /// A new column, with what the rows of now have in it.

@@ -15,7 +15,7 @@
 use super::column_list;
 use super::{InPlace, RowCheck, not_in_place};
 use crate::ast::{self, KeyDefinition, TableChange};
-use crate::catalog::{CheckDef, NewColumn, TableDef};
+use crate::catalog::{CheckDef, IndexColumn, IndexDef, NewColumn, TableDef};
 use crate::context::EvalContext;
 use crate::ddl::change::{Before, Touched, change_after};
 use crate::ddl::table::check_retentions;
@@ -140,6 +140,29 @@ impl<'a> Parts<'a> {
         Ok(kept)
     }
 
+    /// A table behind the first step: without indexes that are dropped, and without columns of indexes that go.
+    fn stripped(&self, table: &TableDef) -> TableDef {
+        let mut left = TableDef { unpublished: Vec::new(), ..table.clone() };
+        let goes = |column: usize| {
+            let name = &table.columns[column].name;
+            self.gone.iter().any(|gone| gone.eq_ignore_ascii_case(name))
+        };
+        let is_dropped = |name: &str| {
+            let mut names = self.dropped.iter().chain(&self.constraints);
+            names.any(|dropped| dropped.eq_ignore_ascii_case(name))
+        };
+        for at in (1..left.indexes.len()).rev() {
+            let index = &mut left.indexes[at];
+            index.columns.retain(|part| !goes(part.column));
+            index.included.retain(|column| !goes(*column));
+            let is_gone = index.columns.is_empty() || is_dropped(&index.name);
+            if is_gone && !index.implicit {
+                left.indexes.remove(at);
+            }
+        }
+        left
+    }
+
     /// The table after the second step; its indexes have no columns that go.
     fn define(&self, table: &TableDef, ctx: &EvalContext) -> Result<TableDef> {
         if table.rebuild.is_some() {
@@ -173,6 +196,44 @@ impl<'a> Parts<'a> {
         }
         self.in_place.apply(&mut new)?;
         new.with_rules_bound()
+    }
+
+    /// The indexes that have a column whose values are stored in another way, as they are afterwards: they are dropped before
+    /// and built anew behind.
+    fn converted_keys(&self, table: &TableDef, ctx: &EvalContext) -> Result<Vec<KeyDefinition>> {
+        let columns = column_list::changed(table, &self.columns, ctx)?;
+        let now = |column: usize| columns.iter().find(|new| new.was == Some(column));
+        let converts = |column: usize| now(column).is_some_and(|new| new.converts);
+        let name = |column: usize| now(column).map(|new| new.column.name.clone());
+        let is_dropped = |index: &IndexDef| {
+            let mut names = self.dropped.iter().chain(&self.constraints);
+            names.any(|name| name.eq_ignore_ascii_case(&index.name))
+        };
+        let mut keys = Vec::new();
+        for index in table.indexes.iter().filter(|index| !index.primary && !index.implicit) {
+            let of_key = index.columns.iter().map(|part| part.column);
+            let mut all = of_key.chain(index.included.iter().copied());
+            if !all.any(converts) || is_dropped(index) {
+                continue;
+            }
+            let part = |part: &IndexColumn| {
+                let target = ast::KeyTarget::Column(name(part.column)?);
+                Some(ast::KeyColumn { target, prefix: part.prefix, descending: false })
+            };
+            let kind = if index.unique { ast::KeyKind::Unique } else { ast::KeyKind::Plain };
+            let comment = Some(index.comment.clone()).filter(|comment| !comment.is_empty());
+            keys.push(KeyDefinition {
+                kind,
+                name: Some(index.name.clone()),
+                global: index.global && !index.unique,
+                local: false,
+                columns: index.columns.iter().filter_map(part).collect(),
+                included: index.included.iter().filter_map(|column| name(*column)).collect(),
+                options: ast::IndexOptions { comment, ..ast::IndexOptions::default() },
+            });
+        }
+        keys.retain(|key| !key.columns.is_empty());
+        Ok(keys)
     }
 
     /// Whether the definition changes beyond its indexes.
@@ -247,14 +308,30 @@ pub(super) async fn alter(
     let catalog = session.instance.catalog.current().await?;
     let table = find_table(name, session.database.as_deref(), &catalog)?;
     parts.sort_constraints(&table);
+    let converted = parts.converted_keys(&table, &ctx)?;
+    parts.added.extend(&converted);
+    parts.dropped.extend(converted.iter().filter_map(|key| key.name.as_deref()));
     check(&parts, &table, &ctx)?;
     if !parts.gone.is_empty() || !parts.dropped.is_empty() || !parts.constraints.is_empty() {
+        // Tried before an index goes; what comes meanwhile is met when the table is locked.
+        let (default, ctx) = (session.database.clone(), &*ctx);
+        let new = &|table: &TableDef| parts.define(&parts.stripped(table), ctx);
+        RowCheck { name, default, new, ctx }.check(&session.instance).await?;
         let dropped = (parts.dropped.as_slice(), parts.constraints.as_slice());
         indexes::leave(session, name, dropped, &parts.gone).await?;
     }
     let before = match parts.defines() {
-        true => define(session, name, &|table| parts.define(table, &ctx), &ctx).await?,
-        false => TableDef::clone(&table),
+        true => define(session, name, &|table| parts.define(table, &ctx), &ctx).await,
+        false => Ok(TableDef::clone(&table)),
+    };
+    let before = match before {
+        Err(error) if !converted.is_empty() => {
+            // As they were: their columns are. What this meets is not what the statement has failed of.
+            let keys: Vec<&KeyDefinition> = converted.iter().collect();
+            let _ = indexes::add(session, name, &keys).await;
+            return Err(error);
+        }
+        before => before?,
     };
     if !parts.added.is_empty()
         && let Err(error) = indexes::add(session, name, &parts.added).await
@@ -270,25 +347,7 @@ pub(super) async fn alter(
 
 /// Finds mistakes before the first step.
 fn check(parts: &Parts<'_>, table: &TableDef, ctx: &EvalContext) -> Result<()> {
-    let mut left = TableDef { unpublished: Vec::new(), ..table.clone() };
-    let goes = |column: usize| {
-        let name = &table.columns[column].name;
-        parts.gone.iter().any(|gone| gone.eq_ignore_ascii_case(name))
-    };
-    let is_dropped = |name: &str| {
-        let mut names = parts.dropped.iter().chain(&parts.constraints);
-        names.any(|dropped| dropped.eq_ignore_ascii_case(name))
-    };
-    for at in (1..left.indexes.len()).rev() {
-        let index = &mut left.indexes[at];
-        index.columns.retain(|part| !goes(part.column));
-        index.included.retain(|column| !goes(*column));
-        let is_gone = index.columns.is_empty() || is_dropped(&index.name);
-        if is_gone && !index.implicit {
-            left.indexes.remove(at);
-        }
-    }
-    let mut new = parts.define(&left, ctx)?;
+    let mut new = parts.define(&parts.stripped(table), ctx)?;
     let added = create_table::define_added(&parts.added, &new)?;
     new.indexes.extend(added);
     create_table::check_auto_increment(&new)
@@ -338,7 +397,7 @@ async fn define(
 fn without_added(table: &TableDef, before: &TableDef) -> Result<TableDef> {
     let had = |ordinal: usize| before.columns.iter().any(|column| column.ordinal == ordinal);
     let left = table.visible_columns().filter(|(_, column)| had(column.ordinal));
-    let left = left.map(|(at, column)| NewColumn { was: Some(at), column: column.clone() });
+    let left = left.map(|(at, column)| NewColumn::kept(at, column.clone()));
     let checks = before.checks.clone();
     TableDef { checks, ..table.clone() }.with_columns(left.collect())
 }

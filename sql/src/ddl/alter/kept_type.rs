@@ -10,14 +10,21 @@
 //! | ENUM, SET | with members added at the end |
 //! | any | NULL for NOT NULL; NOT NULL for NULL, if no row has a NULL (`row_check`) |
 //!
+//! Any other change gives the column another place, and rows are converted when they are read (`catalog::columns`), unless the column
+//! is in a unique key, says where rows stand, or is computed or read by one that is.
+//!
 //! Not here: who asks (`column_list`).
 
-use crate::catalog::{ColumnDef, TableDef};
+use crate::catalog::{ColumnDef, IndexDef, TableDef};
 use crate::types::{SqlType, TypeKind};
 use crate::{Error, Result};
+use base::limits::COLUMN_CONVERSIONS_MAX;
 
-/// Refuses a new definition of a column for which its rows would have to be written anew.
-pub(super) fn check(table: &TableDef, position: usize, new: &ColumnDef) -> Result<()> {
+/// Whether the values of a column are stored in another way under its new definition.
+///
+/// # Errors
+/// 1235 where they cannot be converted when they are read.
+pub(super) fn converts(table: &TableDef, position: usize, new: &ColumnDef) -> Result<bool> {
     let old = &table.columns[position];
     let is_key = table.all_indexes().any(|index| {
         let carried = index.included.contains(&position);
@@ -28,10 +35,40 @@ pub(super) fn check(table: &TableDef, position: usize, new: &ColumnDef) -> Resul
         || by == Some(position)
         || table.sharding_columns().contains(&position)
         || table.partition_columns().contains(&position);
-    match keeps_values(&old.ty, &new.ty, is_key) {
-        true => Ok(()),
-        false => Err(rebuild(&old.name, &new.type_text)),
+    // What an earlier conversion has cut off does not come back.
+    let is_same = (SqlType { nullable: new.ty.nullable, ..old.ty }) == new.ty;
+    if is_same || old.former.is_none() && keeps_values(&old.ty, &new.ty, is_key) {
+        return Ok(false);
     }
+    let is_unique = |index: &IndexDef| {
+        let holds = index.columns.iter().any(|part| part.column == position);
+        index.unique && (holds || index.included.contains(&position))
+    };
+    let places = by == Some(position)
+        || table.sharding_columns().contains(&position)
+        || table.partition_columns().contains(&position);
+    let is_read = |column: &ColumnDef| {
+        let generated = column.generated.as_ref();
+        generated.is_some_and(|generated| generated.rule.columns().contains(&position))
+    };
+    let is_refused = places
+        || table.all_indexes().any(is_unique)
+        || old.generated.is_some()
+        || table.columns.iter().any(is_read)
+        || old.conversions() >= COLUMN_CONVERSIONS_MAX
+        || !is_convertible(&old.ty, &new.ty);
+    match is_refused {
+        true => Err(rebuild(&old.name, &new.type_text)),
+        false => Ok(true),
+    }
+}
+
+/// Whether a value of one type says alone what it is in the other: a moment in time and bits need more.
+fn is_convertible(old: &SqlType, new: &SqlType) -> bool {
+    let needs_more =
+        |kind: TypeKind| matches!(kind, TypeKind::Timestamp | TypeKind::Bit | TypeKind::Geometry);
+    old.kind == new.kind && old.kind != TypeKind::Geometry
+        || !needs_more(old.kind) && !needs_more(new.kind)
 }
 
 fn rebuild(column: &str, what: &str) -> Error {

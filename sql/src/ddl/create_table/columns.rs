@@ -52,6 +52,7 @@ pub(in crate::ddl) fn define_column(
         // Who makes a table of it knows better.
         ordinal: 0,
         absent: None,
+        former: None,
         // `rule` adds it when all columns are known.
         generated: None,
         invisible: definition.invisible,

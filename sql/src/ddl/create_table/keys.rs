@@ -251,6 +251,7 @@ fn row_id_column() -> ColumnDef {
         // `create_table::define` numbers the columns.
         ordinal: 0,
         absent: None,
+        former: None,
         generated: None,
         invisible: false,
     }
