@@ -74,7 +74,7 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
         Statement::View(statement) => view::run(session, statement).await,
         Statement::Account(account) => account::run(session, account).await,
         Statement::Placement(statement) => placement::run(session, statement).await,
-        Statement::AlterDatabase(alter) => placement::alter_database(session, alter).await,
+        Statement::AlterDatabase(alter) => database::alter(session, alter).await,
         Statement::AlterTable(alter) => alter::table(session, alter).await,
         Statement::CreateIndex(create) => indexes::create(session, create).await,
         Statement::DropIndex(drop) => indexes::drop(session, drop).await,

@@ -88,6 +88,13 @@ pub enum TableChange {
     RenameTable(TableName),
     /// Table options.
     Options(TableOptions),
+    /// CONVERT TO CHARACTER SET.
+    ConvertTo {
+        /// The character set; `None` for DEFAULT.
+        charset: Option<String>,
+        /// COLLATE.
+        collation: Option<String>,
+    },
     /// shardkey= and its relatives.
     Sharding(ShardingClause),
     /// ENABLE KEYS; else DISABLE KEYS.
@@ -107,7 +114,7 @@ pub enum TableChange {
     SplitRange(Vec<Expr>),
     /// MERGE RANGES AT (values).
     MergeRanges(Vec<Expr>),
-    /// Anything else that MySQL has (other operations on partitions, CONVERT TO, tablespaces, …): its text.
+    /// Anything else that MySQL has (other operations on partitions, tablespaces, …): its text.
     Other(String),
 }
 

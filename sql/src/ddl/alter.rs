@@ -17,7 +17,9 @@ pub(super) use row_check::RowCheck;
 
 use super::change::{Touched, change};
 use super::table::check_retentions;
-use super::{create_table, database_of, drop, indexes, partition, placement, ranges, rekey};
+use super::{
+    column_type, create_table, database_of, drop, indexes, partition, placement, ranges, rekey,
+};
 use crate::ast::{self, TableChange};
 use crate::catalog::TableDef;
 use crate::session::{Outcome, Session};
@@ -93,6 +95,10 @@ struct InPlace {
     auto_increment: Option<u64>,
     /// COMMENT.
     comment: Option<String>,
+    /// CHARACTER SET of new columns.
+    charset: Option<String>,
+    /// COLLATE of new columns.
+    collation: Option<String>,
 }
 
 impl InPlace {
@@ -112,6 +118,8 @@ impl InPlace {
                 auto_increment,
                 comment: options.comment.clone(),
                 engine: options.engine.clone(),
+                charset: options.charset.clone(),
+                collation: options.collation.clone(),
                 ..ast::TableOptions::default()
             };
             if *options != known {
@@ -123,6 +131,8 @@ impl InPlace {
             }
             all.auto_increment = auto_increment.or(all.auto_increment);
             all.comment = options.comment.clone().or(all.comment);
+            all.charset = options.charset.clone().or(all.charset);
+            all.collation = options.collation.clone().or(all.collation);
         }
         Ok(Some(all))
     }
@@ -133,6 +143,8 @@ impl InPlace {
         if table.auto_increment().is_some() {
             table.auto_increment_start = self.auto_increment.unwrap_or(table.auto_increment_start);
         }
+        let (charset, collation) = (self.charset.as_deref(), self.collation.as_deref());
+        table.collation = column_type::choose_collation(charset, collation, table.collation)?;
         if let Some(comment) = &self.comment {
             table.comment = create_table::comment(&table.name, comment)?;
         }

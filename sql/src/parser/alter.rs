@@ -175,6 +175,18 @@ impl Parser<'_> {
             }
             "ENABLE" if self.accept_word("KEYS") => TableChange::EnableKeys(true),
             "DISABLE" if self.accept_word("KEYS") => TableChange::EnableKeys(false),
+            "CONVERT" if self.accept_word("TO") => {
+                if !self.accept_charset_words() {
+                    return Err(self.error());
+                }
+                let is_default = self.accept_word("DEFAULT");
+                let charset = if is_default { None } else { Some(self.charset_name()?) };
+                let collation = match self.accept_word("COLLATE") {
+                    true => Some(self.charset_name()?),
+                    false => None,
+                };
+                TableChange::ConvertTo { charset, collation }
+            }
             "ALGORITHM" | "LOCK" => {
                 self.modifier_value(&word)?;
                 TableChange::Other(self.text_from(start).to_string())

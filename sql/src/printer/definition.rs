@@ -515,6 +515,11 @@ impl Printer {
                 self.text("DROP CONSTRAINT ");
                 self.index_name(name);
             }
+            TableChange::ConvertTo { charset, collation } => {
+                self.text("CONVERT TO CHARACTER SET ");
+                self.text(charset.as_deref().unwrap_or("DEFAULT"));
+                self.optional(" COLLATE ", collation, |printer, name| printer.text(name));
+            }
             TableChange::DropCheck(name) => {
                 self.text("DROP CHECK ");
                 self.name(name);

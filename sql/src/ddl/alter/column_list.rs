@@ -12,9 +12,10 @@
 use super::kept_type;
 use crate::ast::{self, ColumnPlace, TableChange};
 use crate::catalog::{ColumnDef, DefaultValue, Generated, NewColumn, TableDef};
+use crate::collation::CollationId;
 use crate::context::EvalContext;
 use crate::ddl::create_table::{check_identifier, default_of, define_column, define_default};
-use crate::ddl::{constant_expr, default_ast, rule};
+use crate::ddl::{column_type, constant_expr, default_ast, rule};
 use crate::dml::row::now_for;
 use crate::session::sequences;
 use crate::types::assign::implicit_default;
@@ -34,6 +35,7 @@ pub(super) fn is_of_columns(change: &TableChange) -> bool {
             | DropColumn(_)
             | RenameColumn { .. }
             | AlterDefault { .. }
+            | ConvertTo { .. }
             | AddCheck(_)
             | DropCheck(_)
             | AlterCheck { .. }
@@ -60,11 +62,13 @@ struct Changes<'a> {
     dropped: Vec<&'a str>,
     renamed: Vec<(&'a str, &'a str)>,
     defaults: Vec<(&'a str, Option<&'a ast::DefaultValue>)>,
+    /// CONVERT TO.
+    collation: Option<CollationId>,
 }
 
 impl<'a> Changes<'a> {
-    fn of(changes: &[&'a TableChange]) -> Changes<'a> {
-        let mut all = Changes::default();
+    fn of(changes: &[&'a TableChange], table: &TableDef) -> Result<Changes<'a>> {
+        let mut all = Changes { collation: conversion(changes, table)?, ..Changes::default() };
         for &change in changes {
             let (old, definition, place) = match change {
                 TableChange::AddColumn { column, place } => (None, column, place),
@@ -90,7 +94,7 @@ impl<'a> Changes<'a> {
             };
             all.defined.push(Defined { old, definition, place, is_put: false });
         }
-        all
+        Ok(all)
     }
 
     /// The change of a column of now, as a position in `defined`.
@@ -108,6 +112,34 @@ fn take<'a, T>(list: &mut Vec<(&'a str, T)>, name: &str) -> Option<T> {
     Some(list.remove(at).1)
 }
 
+/// The collation that CONVERT TO gives a table and its texts.
+///
+/// # Errors
+/// 1253; 1235 for what is no character set of texts.
+pub(super) fn conversion(
+    changes: &[&TableChange],
+    table: &TableDef,
+) -> Result<Option<CollationId>> {
+    let mut wanted = None;
+    for change in changes {
+        let TableChange::ConvertTo { charset, collation } = change else { continue };
+        if charset.is_none() && collation.is_none() {
+            return Err(Error::not_supported(
+                "CONVERT TO CHARACTER SET DEFAULT: name the character set",
+            ));
+        }
+        let (charset, collation) = (charset.as_deref(), collation.as_deref());
+        let chosen = column_type::choose_collation(charset, collation, table.collation)?;
+        if chosen == CollationId::BINARY {
+            return Err(Error::not_supported(
+                "CONVERT TO CHARACTER SET binary: MODIFY each column to VARBINARY or BLOB",
+            ));
+        }
+        wanted = Some(chosen);
+    }
+    Ok(wanted)
+}
+
 /// The columns of a table after changes of its columns, a hidden row id aside.
 ///
 /// # Errors
@@ -117,7 +149,7 @@ pub(super) fn changed(
     changes: &[&TableChange],
     ctx: &EvalContext,
 ) -> Result<Vec<NewColumn>> {
-    let mut changes = Changes::of(changes);
+    let mut changes = Changes::of(changes, table)?;
     let unknown = |name: &str| Error::unknown_column(name, &table.name);
     let mut list: Vec<NewColumn> = Vec::with_capacity(table.columns.len() + 1);
     let mut moved: Vec<(usize, NewColumn)> = Vec::new();
@@ -151,7 +183,13 @@ pub(super) fn changed(
             check_renamed(table, position, new)?;
             column.name = new.to_string();
         }
-        list.push(NewColumn::kept(position, column));
+        let mut converts = false;
+        if let Some(collation) = changes.collation.filter(|_| column.ty.has_charset()) {
+            column.ty.collation = collation;
+            column.collation_declared = false;
+            converts = kept_type::converts(table, position, &column)?;
+        }
+        list.push(NewColumn { was: Some(position), converts, column });
     }
     if let Some((name, _)) = changes.renamed.first() {
         return Err(unknown(name));

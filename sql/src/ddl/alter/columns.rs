@@ -19,7 +19,7 @@ use crate::catalog::{CheckDef, IndexColumn, IndexDef, NewColumn, TableDef};
 use crate::context::EvalContext;
 use crate::ddl::change::{Before, Touched, change_after};
 use crate::ddl::table::check_retentions;
-use crate::ddl::{create_table, database_of, indexes, rule, sequence};
+use crate::ddl::{create_table, database_of, deprecated, indexes, rule, sequence};
 use crate::dml::find_table;
 use crate::session::{OkResult, Outcome, Session};
 use crate::{Error, Result};
@@ -194,6 +194,9 @@ impl<'a> Parts<'a> {
         for (check, column) in &self.checks {
             create_table::add_check(&mut new, check, *column)?;
         }
+        if let Some(collation) = column_list::conversion(&self.columns, table)? {
+            new.collation = collation;
+        }
         self.in_place.apply(&mut new)?;
         new.with_rules_bound()
     }
@@ -243,6 +246,23 @@ impl<'a> Parts<'a> {
             || !self.dropped_checks.is_empty()
             || !self.altered_checks.is_empty()
             || self.in_place != InPlace::default()
+    }
+
+    /// Warns of the character sets that the statement names.
+    fn warn(&self, ctx: &EvalContext) -> Result<()> {
+        for change in &self.columns {
+            let (charset, collation) = match change {
+                TableChange::AddColumn { column, .. }
+                | TableChange::ModifyColumn { column, .. }
+                | TableChange::ChangeColumn { column, .. } => {
+                    (&column.ty.charset, &column.ty.collation)
+                }
+                TableChange::ConvertTo { charset, collation } => (charset, collation),
+                _ => continue,
+            };
+            deprecated::warn_of(charset.as_deref(), collation.as_deref(), ctx)?;
+        }
+        Ok(())
     }
 
     /// Whether all that is changed of columns is that some come.
@@ -341,6 +361,7 @@ pub(super) async fn alter(
         }
         return Err(error);
     }
+    parts.warn(&ctx)?;
     let info = format!("Records: 0  Duplicates: 0  Warnings: {}", session.diagnostics.count());
     Ok(Outcome::Ok(OkResult { info, ..OkResult::default() }))
 }
