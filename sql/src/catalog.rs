@@ -643,4 +643,6 @@ pub struct IndexColumn {
     pub column: usize,
     /// Only this many characters (bytes for binary columns) are indexed.
     pub prefix: Option<u32>,
+    /// DESC, which is kept and shown: entries ascend whatever it is, and are walked from either end.
+    pub descending: bool,
 }

@@ -228,6 +228,9 @@ pub(super) struct IndexRecord {
     /// Columns that entries carry besides.
     #[prost(uint32, repeated, tag = "12")]
     included: Vec<u32>,
+    /// Which of `columns` are DESC, by their places there.
+    #[prost(uint32, repeated, tag = "13")]
+    descending: Vec<u32>,
     /// 0 an index; of a table's declared keys 1 FULLTEXT, 2 SPATIAL.
     #[prost(uint32, tag = "14")]
     kind: u32,
@@ -658,6 +661,11 @@ pub(super) fn encode_index(index: &IndexDef) -> IndexRecord {
         unique: index.unique,
         columns: index.columns.iter().map(|c| c.column as u32).collect(),
         prefixes: index.columns.iter().map(|c| c.prefix.unwrap_or(0)).collect(),
+        descending: (0..)
+            .zip(&index.columns)
+            .filter(|(_, c)| c.descending)
+            .map(|(at, _)| at)
+            .collect(),
         global: index.global,
         primary: index.primary,
         implicit: index.implicit,
@@ -722,7 +730,8 @@ pub(super) fn decode_index(record: IndexRecord, width: usize) -> Result<IndexDef
     let mut columns = Vec::with_capacity(record.columns.len());
     for (at, column) in record.columns.iter().enumerate() {
         let prefix = record.prefixes.get(at).copied().filter(|length| *length > 0);
-        columns.push(IndexColumn { column: known(*column)?, prefix });
+        let descending = record.descending.contains(&(at as u32));
+        columns.push(IndexColumn { column: known(*column)?, prefix, descending });
     }
     let included = record.included.iter().map(|column| known(*column)).collect::<Result<_>>()?;
     Ok(IndexDef {

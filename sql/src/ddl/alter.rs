@@ -11,6 +11,7 @@
 mod column_list;
 mod columns;
 mod kept_type;
+mod modifiers;
 mod row_check;
 
 pub(super) use row_check::RowCheck;

@@ -452,28 +452,7 @@ async fn rename(
                 return Ok(false);
             }
             let mut table = TableDef::clone(&table);
-            let mut positions = Vec::with_capacity(pairs.len());
-            for (old, new) in pairs {
-                create_table::check_identifier(new, |name| Error::wrong_index_name(name))?;
-                if new.eq_ignore_ascii_case("PRIMARY") {
-                    return Err(Error::wrong_index_name(new));
-                }
-                let position =
-                    position_of(&table, old).filter(|position| !positions.contains(position));
-                positions
-                    .push(position.ok_or_else(|| Error::key_does_not_exist(old, &table.name))?);
-            }
-            for (position, (_, new)) in positions.iter().zip(pairs) {
-                table.indexes[*position].name = (*new).to_string();
-            }
-            for (position, (_, new)) in positions.iter().zip(pairs) {
-                let is_other = |(at, index): (usize, &IndexDef)| {
-                    at != *position && index.name.eq_ignore_ascii_case(new)
-                };
-                if table.indexes.iter().enumerate().any(is_other) {
-                    return Err(Error::duplicate_key_name(new));
-                }
-            }
+            rename_in(&mut table, pairs)?;
             change.put_table(&table)?;
             Ok(true)
         })
@@ -481,4 +460,32 @@ async fn rename(
         let Some(other) = busy else { return Ok(()) };
         wait_for_other(session, other).await?;
     }
+}
+
+/// Renames indexes in a definition.
+///
+/// # Errors
+/// 1061, 1176, 1280.
+pub(super) fn rename_in(table: &mut TableDef, pairs: &[(&str, &str)]) -> Result<()> {
+    let mut positions = Vec::with_capacity(pairs.len());
+    for (old, new) in pairs {
+        create_table::check_identifier(new, |name| Error::wrong_index_name(name))?;
+        if new.eq_ignore_ascii_case("PRIMARY") {
+            return Err(Error::wrong_index_name(new));
+        }
+        let position = position_of(table, old).filter(|position| !positions.contains(position));
+        positions.push(position.ok_or_else(|| Error::key_does_not_exist(old, &table.name))?);
+    }
+    for (position, (_, new)) in positions.iter().zip(pairs) {
+        table.indexes[*position].name = (*new).to_string();
+    }
+    for (position, (_, new)) in positions.iter().zip(pairs) {
+        let is_other = |(at, index): (usize, &IndexDef)| {
+            at != *position && index.name.eq_ignore_ascii_case(new)
+        };
+        if table.indexes.iter().enumerate().any(is_other) {
+            return Err(Error::duplicate_key_name(new));
+        }
+    }
+    Ok(())
 }

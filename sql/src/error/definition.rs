@@ -147,6 +147,10 @@ errors! {
     generated_of_auto_increment(name) = 3109, "HY000", "Generated column '{name}' cannot refer to auto-increment column.";
     /// A table all of whose columns are INVISIBLE.
     no_visible_column() = 4028, "HY000", "A table must have at least one visible column.";
+    /// ALGORITHM or LOCK that the statement cannot keep to.
+    alter_not_supported(what, instead) = 1845, "0A000", "{what} is not supported for this operation. Try {instead}.";
+    /// The same, with the reason.
+    alter_not_supported_because(what, why, instead) = 1846, "0A000", "{what} is not supported. Reason: {why}. Try {instead}.";
     /// ALTER TABLE that leaves no column.
     cant_drop_all_columns() = 1090, "42000", "You can't delete all columns with ALTER TABLE; use DROP TABLE instead";
     /// Dropping or renaming a column that chooses the partition.

@@ -308,9 +308,10 @@ fn index_line(table: &TableDef, index: &IndexDef) -> String {
     let mut columns = Vec::with_capacity(index.columns.len());
     for part in &index.columns {
         let name = quoted(&table.columns[part.column].name);
+        let order = if part.descending { " DESC" } else { "" };
         columns.push(match part.prefix {
-            Some(length) => format!("{name}({length})"),
-            None => name,
+            Some(length) => format!("{name}({length}){order}"),
+            None => format!("{name}{order}"),
         });
     }
     let columns = columns.join(",");

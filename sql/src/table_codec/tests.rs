@@ -30,7 +30,7 @@ fn index(id: u32, unique: bool, column: usize, included: &[usize]) -> IndexDef {
         id: IndexId(id),
         name: format!("i{id}"),
         unique,
-        columns: vec![IndexColumn { column, prefix: None }],
+        columns: vec![IndexColumn { column, prefix: None, descending: false }],
         included: included.to_vec(),
         global: false,
         primary: id == 0,

@@ -12,10 +12,11 @@
 //!
 //! Not here: which columns come of it (`column_list`).
 
-use super::column_list;
+use super::modifiers::{Cost, Modifiers};
 use super::{InPlace, RowCheck, not_in_place};
+use super::{column_list, kept_type};
 use crate::ast::{self, KeyDefinition, TableChange};
-use crate::catalog::{CheckDef, IndexColumn, IndexDef, NewColumn, TableDef};
+use crate::catalog::{CheckDef, ColumnDef, IndexColumn, IndexDef, NewColumn, TableDef};
 use crate::context::EvalContext;
 use crate::ddl::change::{Before, Touched, change_after};
 use crate::ddl::table::check_retentions;
@@ -43,6 +44,8 @@ struct Parts<'a> {
     dropped_checks: Vec<&'a str>,
     /// Constraints that are enforced from now on, or no longer.
     altered_checks: Vec<(&'a str, bool)>,
+    /// Indexes that get other names.
+    renamed: Vec<(&'a str, &'a str)>,
     /// What is changed in place.
     in_place: InPlace,
 }
@@ -53,12 +56,13 @@ impl<'a> Parts<'a> {
         let (mut columns, mut gone, mut in_place) = (Vec::new(), Vec::new(), Vec::new());
         let (mut added, mut dropped, mut constraints) = (Vec::new(), Vec::new(), Vec::new());
         let (mut checks, mut dropped_checks) = (Vec::new(), Vec::new());
-        let mut altered_checks = Vec::new();
+        let (mut altered_checks, mut renamed) = (Vec::new(), Vec::new());
         added.extend(unique);
         for change in changes {
             match change {
                 TableChange::AddKey(key) => added.push(key),
                 TableChange::DropKey(name) => dropped.push(name.as_str()),
+                TableChange::RenameKey { old, new } => renamed.push((old.as_str(), new.as_str())),
                 TableChange::DropConstraint(name) => constraints.push(name.as_str()),
                 TableChange::AddCheck(check) => checks.push((check, None)),
                 TableChange::DropCheck(name) => dropped_checks.push(name.as_str()),
@@ -100,6 +104,7 @@ impl<'a> Parts<'a> {
             checks,
             dropped_checks,
             altered_checks,
+            renamed,
             in_place,
         })
     }
@@ -188,6 +193,7 @@ impl<'a> Parts<'a> {
             return Err(Error::table_changed());
         }
         let mut new = left.with_columns(columns)?;
+        indexes::rename_in(&mut new, &self.renamed)?;
         if new.next_ordinal > ROW_PLACES_MAX {
             return Err(Error::too_many_row_places(&table.name));
         }
@@ -221,7 +227,8 @@ impl<'a> Parts<'a> {
             }
             let part = |part: &IndexColumn| {
                 let target = ast::KeyTarget::Column(name(part.column)?);
-                Some(ast::KeyColumn { target, prefix: part.prefix, descending: false })
+                let (prefix, descending) = (part.prefix, part.descending);
+                Some(ast::KeyColumn { target, prefix, descending })
             };
             let kind = if index.unique { ast::KeyKind::Unique } else { ast::KeyKind::Plain };
             let comment = Some(index.comment.clone()).filter(|comment| !comment.is_empty());
@@ -239,12 +246,38 @@ impl<'a> Parts<'a> {
         Ok(keys)
     }
 
+    /// What the dearest change costs in MySQL.
+    fn cost(&self, table: &TableDef, ctx: &EvalContext) -> Result<Cost> {
+        let columns = column_list::changed(table, &self.columns, ctx)?;
+        let of_column = |new: &NewColumn| {
+            let stored = |column: &ColumnDef| column.generated.as_ref().is_some_and(|by| by.stored);
+            match new.was.map(|was| &table.columns[was]) {
+                _ if new.converts => Cost::CopyForType,
+                None if stored(&new.column) => Cost::Copy,
+                Some(old) if old.ty.nullable && !new.column.ty.nullable => Cost::InPlace,
+                Some(old) => kept_type::cost(&old.ty, &new.column.ty),
+                None => Cost::Instant,
+            }
+        };
+        let of_columns = columns.iter().map(of_column).max().unwrap_or(Cost::Instant);
+        let changes_keys =
+            !self.added.is_empty() || !self.dropped.is_empty() || !self.constraints.is_empty();
+        let enforces = self.checks.iter().any(|(check, _)| check.enforced)
+            || self.altered_checks.iter().any(|(_, enforced)| *enforced);
+        let converts =
+            self.columns.iter().any(|change| matches!(change, TableChange::ConvertTo { .. }));
+        let of_keys = if changes_keys { Cost::InPlace } else { Cost::Instant };
+        let of_rules = if enforces || converts { Cost::Copy } else { Cost::Instant };
+        Ok(of_columns.max(of_keys).max(of_rules))
+    }
+
     /// Whether the definition changes beyond its indexes.
     fn defines(&self) -> bool {
         !self.columns.is_empty()
             || !self.checks.is_empty()
             || !self.dropped_checks.is_empty()
             || !self.altered_checks.is_empty()
+            || !self.renamed.is_empty()
             || self.in_place != InPlace::default()
     }
 
@@ -332,6 +365,7 @@ pub(super) async fn alter(
     parts.added.extend(&converted);
     parts.dropped.extend(converted.iter().filter_map(|key| key.name.as_deref()));
     check(&parts, &table, &ctx)?;
+    Modifiers::of(changes).check(parts.cost(&table, &ctx)?)?;
     if !parts.gone.is_empty() || !parts.dropped.is_empty() || !parts.constraints.is_empty() {
         // Tried before an index goes; what comes meanwhile is met when the table is locked.
         let (default, ctx) = (session.database.clone(), &*ctx);

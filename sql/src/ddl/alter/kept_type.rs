@@ -15,6 +15,7 @@
 //!
 //! Not here: who asks (`column_list`).
 
+use super::modifiers::Cost;
 use crate::catalog::{ColumnDef, IndexDef, TableDef};
 use crate::types::{SqlType, TypeKind};
 use crate::{Error, Result};
@@ -60,6 +61,21 @@ pub(super) fn converts(table: &TableDef, position: usize, new: &ColumnDef) -> Re
     match is_refused {
         true => Err(rebuild(&old.name, &new.type_text)),
         false => Ok(true),
+    }
+}
+
+/// What MySQL does to change one type into another that keeps values as they are stored.
+pub(super) fn cost(old: &SqlType, new: &SqlType) -> Cost {
+    let same = SqlType { nullable: new.nullable, length: new.length, members: new.members, ..*old };
+    let bytes = |ty: &SqlType| u64::from(ty.length) * u64::from(ty.collation.bytes_per_char());
+    // A length in one byte, or in two.
+    let is_short = |ty: &SqlType| bytes(ty) < 256;
+    match same == *new {
+        true if old.kind == TypeKind::Varchar && old.length != new.length => {
+            if is_short(old) == is_short(new) { Cost::InPlace } else { Cost::CopyForType }
+        }
+        true if old.is_integer() || old.has_members() || old.length == new.length => Cost::Instant,
+        _ => Cost::CopyForType,
     }
 }
 
