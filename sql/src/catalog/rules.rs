@@ -61,7 +61,7 @@ impl Rule {
 
     /// The columns that it reads, ascending.
     pub fn columns(&self) -> &[usize] {
-        self.bound.as_ref().map_or(&[], |bound| &bound.columns)
+        self.bound.as_ref().map_or(&[][..], |bound| bound.columns.as_slice())
     }
 
     fn bind(&mut self, table: &Arc<TableDef>, clause: &'static str) -> Result<()> {

@@ -111,6 +111,7 @@ impl InPlace {
             let options = match change {
                 TableChange::Options(options) => options,
                 TableChange::Other(text) if text.eq_ignore_ascii_case("FORCE") => continue,
+                TableChange::Other(text) if indexes::is_modifier(text) => continue,
                 _ => return Ok(None),
             };
             let (retention_s, auto_increment) = (options.retention_s, options.auto_increment);
