@@ -10,10 +10,12 @@
 
 mod column_list;
 mod columns;
+mod copy;
 mod kept_type;
 mod modifiers;
 mod row_check;
 
+pub(super) use copy::TableCopy;
 pub(super) use row_check::RowCheck;
 
 use super::change::{Touched, change};
@@ -36,6 +38,9 @@ pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Res
         return enable_keys(session, &alter.table).await;
     }
     ranges::check_alone(&alter.changes)?;
+    if alter.changes.iter().any(copy::is_of_primary) {
+        return copy::alter(session, &alter.table, &alter.changes).await;
+    }
     if alter.changes.iter().any(column_list::is_of_columns) {
         return columns::alter(session, &alter.table, &alter.changes).await;
     }

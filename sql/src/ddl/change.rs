@@ -10,7 +10,7 @@
 //!
 //! Not here: what is changed (the callers' `plan`), the transaction itself (`catalog::store`).
 
-use super::alter::RowCheck;
+use super::alter::{RowCheck, TableCopy};
 use super::ranges;
 use crate::catalog::Catalog;
 use crate::catalog::store::SchemaChange;
@@ -107,6 +107,8 @@ pub(super) enum Before<'a> {
     Division(&'a ranges::Division<'a>),
     /// The rows of a table whose columns or constraints change.
     Rows(&'a RowCheck<'a>),
+    /// Rows that are written with the change.
+    Copy(&'a TableCopy<'a>),
 }
 
 impl Before<'_> {
@@ -114,6 +116,14 @@ impl Before<'_> {
         match self {
             Before::Division(division) => division.check_empty(instance).await,
             Before::Rows(rows) => rows.check(instance).await,
+            Before::Copy(_) => Ok(()),
+        }
+    }
+
+    async fn fill(self, change: &mut SchemaChange, instance: &Instance) -> Result<()> {
+        match self {
+            Before::Copy(copy) => copy.fill(change, instance).await,
+            Before::Division(_) | Before::Rows(_) => Ok(()),
         }
     }
 }
@@ -183,6 +193,10 @@ async fn make(
             continue;
         }
         attempt += 1;
+        if let Some(before) = before {
+            let instance = session.instance.clone();
+            before.fill(&mut change, &instance).await?;
+        }
         if !plan(&mut change)? {
             return Ok(None);
         }

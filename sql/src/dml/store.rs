@@ -420,7 +420,7 @@ pub(crate) async fn make_room(
 }
 
 /// Buffers a new row and its entries.
-fn put_new(
+pub(crate) fn put_new(
     txn: &mut Transaction,
     table: &TableDef,
     row_key: Bytes,
