@@ -320,7 +320,6 @@ fn redefined(
     definition: &ast::ColumnDefinition,
     ctx: &EvalContext,
 ) -> Result<(ColumnDef, bool)> {
-    let old = &table.columns[position];
     check_renamed(table, position, &definition.name)?;
     if definition.primary_key {
         return Err(match table.row_id() {
@@ -336,11 +335,6 @@ fn redefined(
             return Err(Error::primary_key_null());
         }
         column.ty.nullable = false;
-    }
-    if column.auto_increment && !old.auto_increment {
-        return Err(Error::not_supported(
-            "AUTO_INCREMENT for a column that there is: create a table with it and INSERT … SELECT into it",
-        ));
     }
     let converts = kept_type::converts(table, position, &column)?;
     column.default = define_default(definition, &column, ctx)?;

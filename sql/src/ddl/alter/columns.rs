@@ -25,6 +25,7 @@ use crate::dml::find_table;
 use crate::session::{OkResult, Outcome, Session};
 use crate::{Error, Result};
 use base::limits::ROW_PLACES_MAX;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The parts of a statement.
 struct Parts<'a> {
@@ -48,6 +49,8 @@ struct Parts<'a> {
     renamed: Vec<(&'a str, &'a str)>,
     /// What is changed in place.
     in_place: InPlace,
+    /// The highest number in a column that becomes AUTO_INCREMENT, when rows have been looked at.
+    highest: AtomicU64,
 }
 
 impl<'a> Parts<'a> {
@@ -106,6 +109,7 @@ impl<'a> Parts<'a> {
             altered_checks,
             renamed,
             in_place,
+            highest: AtomicU64::new(0),
         })
     }
 
@@ -204,6 +208,10 @@ impl<'a> Parts<'a> {
             new.collation = collation;
         }
         self.in_place.apply(&mut new)?;
+        if new.auto_increment().is_some() && table.auto_increment().is_none() {
+            let next = self.highest.load(Ordering::Relaxed).saturating_add(1);
+            new.auto_increment_start = new.auto_increment_start.max(next);
+        }
         new.with_rules_bound()
     }
 
@@ -370,12 +378,16 @@ pub(super) async fn alter(
         // Tried before an index goes; what comes meanwhile is met when the table is locked.
         let (default, ctx) = (session.database.clone(), &*ctx);
         let new = &|table: &TableDef| parts.define(&parts.stripped(table), ctx);
-        RowCheck { name, default, new, ctx }.check(&session.instance).await?;
+        let highest = &parts.highest;
+        RowCheck { name, default, new, highest, ctx }.check(&session.instance).await?;
         let dropped = (parts.dropped.as_slice(), parts.constraints.as_slice());
         indexes::leave(session, name, dropped, &parts.gone).await?;
     }
     let before = match parts.defines() {
-        true => define(session, name, &|table| parts.define(table, &ctx), &ctx).await,
+        true => {
+            let new = &|table: &TableDef| parts.define(table, &ctx);
+            define(session, name, new, &parts.highest, &ctx).await
+        }
         false => Ok(TableDef::clone(&table)),
     };
     let before = match before {
@@ -391,7 +403,8 @@ pub(super) async fn alter(
         && let Err(error) = indexes::add(session, name, &parts.added).await
     {
         if parts.only_adds() {
-            define(session, name, &|table| without_added(table, &before), &ctx).await?;
+            let new = &|table: &TableDef| without_added(table, &before);
+            define(session, name, new, &parts.highest, &ctx).await?;
         }
         return Err(error);
     }
@@ -413,6 +426,7 @@ async fn define(
     session: &mut Session,
     name: &ast::TableName,
     new: &(dyn Fn(&TableDef) -> Result<TableDef> + Sync),
+    highest: &AtomicU64,
     ctx: &EvalContext,
 ) -> Result<TableDef> {
     let database = database_of(session, name)?.to_string();
@@ -420,7 +434,7 @@ async fn define(
     loop {
         let (mut busy, mut before) = (None, None);
         let touched = Touched::Tables(vec![(database.as_str(), name.name.as_str())]);
-        let rows = RowCheck { name, default: default.clone(), new, ctx };
+        let rows = RowCheck { name, default: default.clone(), new, highest, ctx };
         change_after(session, touched, Some(Before::Rows(&rows)), |change| {
             let table = find_table(name, default.as_deref(), &change.catalog)?;
             indexes::check_no_rekey(&change.index_jobs, &table)?;

@@ -16,6 +16,7 @@ use crate::types::assign::implicit_default;
 use crate::value::Value;
 use crate::{Error, Result};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use txn::Transaction;
 use txn::transaction::Mode;
 
@@ -27,6 +28,8 @@ pub(in crate::ddl) struct RowCheck<'a> {
     pub(super) default: Option<Arc<str>>,
     /// Its definition after the change.
     pub(super) new: &'a (dyn Fn(&TableDef) -> Result<TableDef> + Sync),
+    /// The highest number in a column that is AUTO_INCREMENT from now on.
+    pub(super) highest: &'a AtomicU64,
     /// Modes of the statement.
     pub(super) ctx: &'a EvalContext,
 }
@@ -41,6 +44,8 @@ struct Asked {
     places: Vec<Option<usize>>,
     /// New columns whose value for rows that are there is no value of theirs: there must be no row.
     zero_dates: Vec<usize>,
+    /// The column of before that is AUTO_INCREMENT from now on.
+    numbered: Option<usize>,
 }
 
 /// Whether a column is one of before, or what it has become.
@@ -72,7 +77,9 @@ impl Asked {
                 && column.absent == Some(zero)
         };
         let zero_dates = (0..new.columns.len()).filter(is_zero_date).collect();
-        Asked { old, new: TableDef { checks, ..new }, places, zero_dates }
+        let numbered = new.auto_increment().and_then(|column| places[column]);
+        let numbered = numbered.filter(|place| !old.columns[*place].auto_increment);
+        Asked { old, new: TableDef { checks, ..new }, places, zero_dates, numbered }
     }
 
     /// Whether rows may be whatever they are.
@@ -83,7 +90,8 @@ impl Asked {
             let is_filled = was.is_some_and(|was| was.ty.nullable && !column.ty.nullable);
             is_filled || is_converted(&self.old, column)
         };
-        self.new.checks.is_empty() && self.zero_dates.is_empty() && !columns.any(asks)
+        let asks_none = self.numbered.is_none() && self.zero_dates.is_empty();
+        asks_none && self.new.checks.is_empty() && !columns.any(asks)
     }
 
     /// Tries the change with a row of now.
@@ -131,6 +139,20 @@ fn converted(column: &ColumnDef, value: Value, from: &SqlType, ctx: &EvalContext
 }
 
 impl RowCheck<'_> {
+    /// Takes notice of a number that a row has.
+    fn note(&self, number: Option<&Value>) -> Result<()> {
+        let Some(number) = number.and_then(Value::as_integer) else { return Ok(()) };
+        if number == 0 {
+            return Err(Error::not_supported(
+                "AUTO_INCREMENT for a column with 0 in a row, which would get a number: UPDATE that row first",
+            ));
+        }
+        if let Ok(number) = u64::try_from(number) {
+            self.highest.fetch_max(number, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// Refuses a change that rows are in the way of.
     ///
     /// # Errors
@@ -157,6 +179,7 @@ impl RowCheck<'_> {
                 count += 1;
                 self.ctx.set_row(count);
                 asked.check(row, self.ctx)?;
+                self.note(asked.numbered.map(|column| &row[column]))?;
             }
         }
         Ok(())
