@@ -115,15 +115,15 @@ impl Before<'_> {
     async fn check(self, instance: &Instance) -> Result<()> {
         match self {
             Before::Division(division) => division.check_empty(instance).await,
-            Before::Rows(rows) => rows.check(instance).await,
-            Before::Copy(_) => Ok(()),
+            Before::Rows(_) | Before::Copy(_) => Ok(()),
         }
     }
 
     async fn fill(self, change: &mut SchemaChange, instance: &Instance) -> Result<()> {
         match self {
+            Before::Division(_) => Ok(()),
+            Before::Rows(rows) => rows.check(&change.catalog, instance).await,
             Before::Copy(copy) => copy.fill(change, instance).await,
-            Before::Division(_) | Before::Rows(_) => Ok(()),
         }
     }
 }

@@ -379,7 +379,8 @@ pub(super) async fn alter(
         let (default, ctx) = (session.database.clone(), &*ctx);
         let new = &|table: &TableDef| parts.define(&parts.stripped(table), ctx);
         let highest = &parts.highest;
-        RowCheck { name, default, new, highest, ctx }.check(&session.instance).await?;
+        let rows = RowCheck { name, default, new, highest, ctx };
+        rows.check(&catalog, &session.instance).await?;
         let dropped = (parts.dropped.as_slice(), parts.constraints.as_slice());
         indexes::leave(session, name, dropped, &parts.gone).await?;
     }

@@ -7,7 +7,7 @@
 
 use crate::access::{self, ReadOptions};
 use crate::ast;
-use crate::catalog::{CheckDef, ColumnDef, TableDef};
+use crate::catalog::{Catalog, CheckDef, ColumnDef, TableDef};
 use crate::context::{EvalContext, SqlMode};
 use crate::dml::find_table;
 use crate::instance::Instance;
@@ -157,9 +157,8 @@ impl RowCheck<'_> {
     ///
     /// # Errors
     /// 1138, 1292, 3819; 1264, 1265, 1292 or 1366 for a value that the new type does not have.
-    pub(in crate::ddl) async fn check(&self, instance: &Instance) -> Result<()> {
-        let catalog = instance.catalog.current().await?;
-        let table = find_table(self.name, self.default.as_deref(), &catalog)?;
+    pub(in crate::ddl) async fn check(&self, catalog: &Catalog, instance: &Instance) -> Result<()> {
+        let table = find_table(self.name, self.default.as_deref(), catalog)?;
         let new = (self.new)(&table)?;
         let asked = Asked::of(table, new, self.ctx);
         if asked.is_nothing() {
