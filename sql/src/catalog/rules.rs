@@ -54,7 +54,7 @@ impl PartialEq for Rule {
 }
 
 impl Rule {
-    /// A rule that is to be bound by [`TableDef::with_rules_bound`].
+    /// A rule that is bound when its table is (`with_rules_bound`).
     pub fn new(text: String) -> Rule {
         Rule { text, bound: None }
     }
