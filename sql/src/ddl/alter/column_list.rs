@@ -350,7 +350,7 @@ fn added(
     check_identifier(&definition.name, |name| Error::wrong_column_name(name))?;
     if definition.primary_key || definition.auto_increment {
         return Err(Error::not_supported(
-            "ADD COLUMN with PRIMARY KEY or AUTO_INCREMENT: create a table with the column and INSERT … SELECT into it",
+            "ADD COLUMN with PRIMARY KEY or AUTO_INCREMENT together with this: say it in a statement of its own",
         ));
     }
     let mut column = define_column(definition, table.collation)?;
@@ -362,7 +362,7 @@ fn added(
 }
 
 /// What rows have in a new column that were there before it.
-fn value_of_old_rows(column: &ColumnDef, ctx: &EvalContext) -> Result<Value> {
+pub(super) fn value_of_old_rows(column: &ColumnDef, ctx: &EvalContext) -> Result<Value> {
     let ty = &column.ty;
     Ok(match &column.default {
         Some(DefaultValue::Literal(value)) => value.clone(),

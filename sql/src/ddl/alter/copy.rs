@@ -1,4 +1,5 @@
-//! ALTER TABLE that gives a table another primary key, or takes it: the table is made anew, with its rows.
+//! ALTER TABLE that gives a table another primary key, or takes it, or adds a column that numbers its rows: the table is made anew,
+//! with its rows.
 //!
 //! ```text
 //! lock ──> definition of now as CREATE TABLE, with the other key ──> a new id ──> all rows under it ──┐ one transaction with
@@ -11,8 +12,9 @@
 //!
 //! Not here: bigger tables (1235), other changes (`columns`).
 
+use super::column_list;
 use crate::access::{self, ReadOptions};
-use crate::ast::{self, KeyKind, Statement, TableChange};
+use crate::ast::{self, ColumnPlace, KeyKind, Statement, TableChange};
 use crate::catalog::store::{self, SchemaChange};
 use crate::catalog::{ColumnDef, TableDef};
 use crate::context::EvalContext;
@@ -38,6 +40,7 @@ pub(super) fn is_of_primary(change: &TableChange) -> bool {
     match change {
         TableChange::AddKey(key) => key.kind == KeyKind::Primary,
         TableChange::DropPrimaryKey => true,
+        TableChange::AddColumn { column, .. } => column.primary_key || column.auto_increment,
         _ => false,
     }
 }
@@ -52,6 +55,27 @@ pub(in crate::ddl) struct TableCopy<'a> {
     id: TableId,
     ctx: &'a EvalContext,
     outcome: Mutex<Copied>,
+}
+
+/// Where a value of a copied row comes from.
+enum Origin {
+    /// A column of the table.
+    Column(usize),
+    /// The rows are counted, from 1.
+    Number { unsigned: bool },
+    /// All rows have it.
+    Value(Value),
+}
+
+impl Origin {
+    fn value(&self, row: &[Value], number: u64) -> Value {
+        match self {
+            Origin::Column(at) => row[*at].clone(),
+            Origin::Number { unsigned: true } => Value::UInt(number),
+            Origin::Number { unsigned: false } => Value::Int(number as i64),
+            Origin::Value(value) => value.clone(),
+        }
+    }
 }
 
 /// What came of a copy.
@@ -141,13 +165,14 @@ impl TableCopy<'_> {
         self.change_keys(&mut create)?;
         let database = existing_database(&change.catalog, &table.database)?;
         let mut new = create_table::define(&create, database, self.id, None, self.ctx)?;
-        for (position, (_, old)) in table.visible_columns().enumerate() {
+        let visible = new.visible_columns().count();
+        for (ordinal, column) in new.columns.iter_mut().enumerate().take(visible) {
+            let Some(at) = table.column(&column.name) else { continue };
             // Literals of defaults have been values of the column already.
-            let ty = new.columns[position].ty;
-            let (ordinal, generated) = (position, new.columns[position].generated.take());
+            let (ty, generated) = (column.ty, column.generated.take());
             let (absent, former) = (None, None);
-            new.columns[position] =
-                ColumnDef { ty, ordinal, generated, absent, former, ..old.clone() };
+            let old = table.columns[at].clone();
+            *column = ColumnDef { ty, ordinal, generated, absent, former, ..old };
         }
         new.created_unix = table.created_unix;
         new.auto_increment_start = table.auto_increment_start;
@@ -162,6 +187,22 @@ impl TableCopy<'_> {
                 TableChange::DropPrimaryKey => None,
                 TableChange::DropKey(name) => Some(name.as_str()),
                 TableChange::AddKey(_) | TableChange::EnableKeys(_) => continue,
+                TableChange::AddColumn { column, place } => {
+                    let is_it = |name: &str| {
+                        let mut columns = create.columns.iter();
+                        columns.position(|other| other.name.eq_ignore_ascii_case(name))
+                    };
+                    let at = match place {
+                        ColumnPlace::Unchanged => create.columns.len(),
+                        ColumnPlace::First => 0,
+                        ColumnPlace::After(name) => {
+                            let table = &create.name.name;
+                            is_it(name).ok_or_else(|| Error::unknown_column(name, table))? + 1
+                        }
+                    };
+                    create.columns.insert(at, column.clone());
+                    continue;
+                }
                 TableChange::Other(text) if indexes::is_modifier(text) => continue,
                 _ => {
                     return Err(Error::not_supported(
@@ -186,6 +227,19 @@ impl TableCopy<'_> {
         Ok(())
     }
 
+    /// Where the values of the new columns come from, a hidden row id aside.
+    fn origins(&self, table: &TableDef, new: &TableDef) -> Result<Vec<Origin>> {
+        let origin = |(_, column): (usize, &ColumnDef)| -> Result<Origin> {
+            Ok(match table.column(&column.name) {
+                Some(at) => Origin::Column(at),
+                None if column.auto_increment => Origin::Number { unsigned: column.ty.unsigned },
+                None if column.generated.is_some() => Origin::Value(Value::Null),
+                None => Origin::Value(column_list::value_of_old_rows(column, self.ctx)?),
+            })
+        };
+        new.visible_columns().map(origin).collect()
+    }
+
     /// Writes all rows; how many there are.
     async fn copy(
         &self,
@@ -200,13 +254,14 @@ impl TableCopy<'_> {
         let options = ReadOptions { shard, slots, ..ReadOptions::default() };
         let all: Vec<usize> = (0..table.columns.len()).collect();
         let mut rows = access::read(&choice.access, table, &all, options, &mut reading).await?;
-        let visible = new.visible_columns().count();
+        let origins = self.origins(table, new)?;
         let (mut count, mut bytes) = (0, 0);
         while let Some(page) = rows.next_page(&mut reading).await? {
             self.ctx.check_cancel()?;
             for (_, old) in page {
                 count += 1;
-                let mut row: Row = old.into_iter().take(visible).collect();
+                let mut row: Row = origins.iter().map(|origin| origin.value(&old, count)).collect();
+                new.generate(&mut row, self.ctx)?;
                 let is_null =
                     |(value, column): (&Value, &ColumnDef)| value.is_null() && !column.ty.nullable;
                 if row.iter().zip(&new.columns).any(is_null) {

@@ -268,7 +268,7 @@ pub(super) fn key_columns(
             ast::KeyTarget::Column(name) => name,
             ast::KeyTarget::Expression(_) => {
                 return Err(Error::not_supported(
-                    "an index on an expression: store the value in a column and index that",
+                    "an index on an expression: declare a generated column and index that",
                 ));
             }
         };
