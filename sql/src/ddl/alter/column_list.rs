@@ -107,7 +107,7 @@ impl<'a> Changes<'a> {
 }
 
 /// The first of some names that is this one, taken out of them.
-fn take<'a, T>(list: &mut Vec<(&'a str, T)>, name: &str) -> Option<T> {
+fn take<T>(list: &mut Vec<(&str, T)>, name: &str) -> Option<T> {
     let at = list.iter().position(|(other, _)| other.eq_ignore_ascii_case(name))?;
     Some(list.remove(at).1)
 }
