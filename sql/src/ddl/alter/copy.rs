@@ -35,11 +35,15 @@ use std::sync::Arc;
 use txn::Transaction;
 use txn::transaction::Mode;
 
+/// The name of every primary key.
+const PRIMARY: &str = "PRIMARY";
+
 /// Whether a change is one of the primary key.
 pub(super) fn is_of_primary(change: &TableChange) -> bool {
     match change {
         TableChange::AddKey(key) => key.kind == KeyKind::Primary,
         TableChange::DropPrimaryKey => true,
+        TableChange::DropKey(name) => name.eq_ignore_ascii_case(PRIMARY),
         TableChange::AddColumn { column, .. } => column.primary_key || column.auto_increment,
         _ => false,
     }
@@ -185,7 +189,9 @@ impl TableCopy<'_> {
         for change in self.changes {
             let gone = match change {
                 TableChange::DropPrimaryKey => None,
-                TableChange::DropKey(name) => Some(name.as_str()),
+                TableChange::DropKey(name) => {
+                    Some(name.as_str()).filter(|name| !name.eq_ignore_ascii_case(PRIMARY))
+                }
                 TableChange::AddKey(_) | TableChange::EnableKeys(_) => continue,
                 TableChange::AddColumn { column, place } => {
                     let is_it = |name: &str| {
@@ -216,7 +222,7 @@ impl TableCopy<'_> {
                 (Some(_), None) => false,
             };
             let at = create.keys.iter().position(is_it);
-            let missing = || Error::cant_drop(gone.unwrap_or("PRIMARY"));
+            let missing = || Error::cant_drop(gone.unwrap_or(PRIMARY));
             create.keys.remove(at.ok_or_else(missing)?);
         }
         for change in self.changes {
