@@ -17,7 +17,8 @@
 //! 4. Keys of a partitioned table begin with its partitions' ids, never with its own (`partition`). Those of a table whose
 //!    sharding key was changed begin with an id that came with the change (`layout`).
 //! 5. `TableDef::indexes[0]` is the primary key, or the hidden row id of a table without one.
-//! 6. `TableDef::indexes` can be read: every row has its entries. Those in `unpublished` are only written (`ddl::indexes`).
+//! 6. Each column has a place of its own in stored rows (`columns`), below `TableDef::next_ordinal` and never reused.
+//! 7. `TableDef::indexes` can be read: every row has its entries. Those in `unpublished` are only written (`ddl::indexes`).
 //!
 //! Definitions with a name in a database, other than tables, are kept alike (`object`).
 //!
@@ -26,6 +27,7 @@
 //! Not here: checks of new definitions (`ddl`), bytes of rows (`table_codec`).
 
 pub mod cache;
+mod columns;
 pub mod distribution;
 pub(crate) mod dropped;
 pub(crate) mod index_jobs;
@@ -38,6 +40,7 @@ pub mod partition;
 pub mod performance_schema;
 mod precinct_tables;
 mod record;
+mod rules;
 mod sequence;
 pub mod store;
 pub(crate) mod table_locks;
@@ -54,11 +57,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use cache::CatalogCache;
+pub(crate) use columns::NewColumn;
 pub use distribution::{Distribution, ItemValue, ItemValues, SetItem};
 pub use dropped::DroppedTable;
 pub use information_schema::{VirtualTable, virtual_table};
 pub use layout::{Layout, Rebuild};
 pub use partition::Partitioning;
+pub(crate) use rules::converted;
+pub use rules::{CheckDef, Generated, Rule};
 pub use sequence::SequenceDef;
 pub use view::ViewDef;
 
@@ -281,12 +287,16 @@ pub struct TableDef {
     pub name: String,
     /// Columns in order; a hidden row id, when there is one, stands last.
     pub columns: Vec<ColumnDef>,
+    /// Place of the next column in stored rows; all that it has are below.
+    pub next_ordinal: usize,
     /// Indexes; the first one is PRIMARY or the hidden row id.
     pub indexes: Vec<IndexDef>,
     /// Indexes that are being added or dropped: written as their states say, never read.
     pub unpublished: Vec<IndexDef>,
     /// FULLTEXT and SPATIAL keys: shown, never written, never read.
     pub declared: Vec<DeclaredKey>,
+    /// CHECK constraints, by name.
+    pub checks: Vec<CheckDef>,
     /// Id of the next index; those below were given once. 0 stands for the one after the highest that there is.
     pub next_index_id: u32,
     /// Grows with every change of the state of an index or a layout.
@@ -479,6 +489,11 @@ impl TableDef {
         self.columns.iter().enumerate().filter(|(_, column)| !column.hidden)
     }
 
+    /// The columns that `*` and INSERT without a list mean, with their positions.
+    pub fn shown_columns(&self) -> impl Iterator<Item = (usize, &ColumnDef)> {
+        self.visible_columns().filter(|(_, column)| !column.invisible)
+    }
+
     /// Column positions whose values decide a row's slot.
     pub fn sharding_columns(&self) -> &[usize] {
         match &self.sharding {
@@ -550,6 +565,16 @@ pub struct ColumnDef {
     pub type_text: String,
     /// Whether SHOW CREATE TABLE must print the collation although the table has the same.
     pub collation_declared: bool,
+    /// Its place in stored rows, whatever its position among the columns.
+    pub ordinal: usize,
+    /// What rows have that were written before there was the column; `None` for one that is as old as its table.
+    pub absent: Option<Value>,
+    /// What it was before its type changed: rows that lack its place have values of that.
+    pub former: Option<Box<ColumnDef>>,
+    /// How it is computed from other columns, if it is.
+    pub generated: Option<Generated>,
+    /// INVISIBLE: only statements that name it see it.
+    pub invisible: bool,
 }
 
 /// What a column gets when a statement gives it nothing.
@@ -618,4 +643,6 @@ pub struct IndexColumn {
     pub column: usize,
     /// Only this many characters (bytes for binary columns) are indexed.
     pub prefix: Option<u32>,
+    /// DESC, which is kept and shown: entries ascend whatever it is, and are walked from either end.
+    pub descending: bool,
 }

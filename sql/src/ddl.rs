@@ -21,7 +21,7 @@
 //! Parts: `change` (how a schema change is made), `database`, `table` (CREATE TABLE, CREATE TABLE … LIKE), `alter`, `drop` (DROP, TRUNCATE,
 //! RENAME), and a file for each other kind of definition.
 //!
-//! Not here: all of ALTER TABLE but indexes, the sharding key, the retention, AUTO_INCREMENT, ENABLE KEYS (which has nothing to do)
+//! Not here: all of ALTER TABLE but columns as long as no row is written anew, indexes, the sharding key, the retention, AUTO_INCREMENT, ENABLE KEYS (which has nothing to do)
 //! and those changes of partitions and ranges that move no row (`partition`, `future_partitions`, `ranges`): refused with 1235.
 
 pub(crate) mod account;
@@ -43,6 +43,7 @@ pub(crate) mod placement;
 mod ranges;
 mod rekey;
 mod rekey_steps;
+mod rule;
 mod sequence;
 mod table;
 mod view;
@@ -73,7 +74,7 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
         Statement::View(statement) => view::run(session, statement).await,
         Statement::Account(account) => account::run(session, account).await,
         Statement::Placement(statement) => placement::run(session, statement).await,
-        Statement::AlterDatabase(alter) => placement::alter_database(session, alter).await,
+        Statement::AlterDatabase(alter) => database::alter(session, alter).await,
         Statement::AlterTable(alter) => alter::table(session, alter).await,
         Statement::CreateIndex(create) => indexes::create(session, create).await,
         Statement::DropIndex(drop) => indexes::drop(session, drop).await,

@@ -1,7 +1,7 @@
 //! Rows and index entries of a table as engine keys and values.
 //!
 //! ```text
-//! row                table │ 0     │ primary key columns │ slot of the sharding columns → all columns
+//! row                table │ 0     │ primary key columns │ slot of the sharding columns → all columns, by `ColumnDef::ordinal`
 //! local index entry  table │ index │ index columns (│ primary key columns) │ slot of the row → place
 //! global index entry table │ index │ index columns (│ primary key columns) │ slot of the index columns → place
 //! place = offset (2 BE) │ slot of the row (2 BE) (│ length (4 BE) │ carried columns) │ primary key columns, unless the key
@@ -24,7 +24,7 @@
 //! Not here: versions and locks of these keys (`engine::mvcc`), checks of values (`types::assign`), other copies (`broadcast`).
 
 use crate::broadcast;
-use crate::catalog::{DefaultValue, IndexDef, IndexState, Sharding, TableDef};
+use crate::catalog::{self, ColumnDef, IndexDef, IndexState, Sharding, TableDef};
 use crate::collation::first_chars;
 use crate::expr::{key_bytes, put_key};
 use crate::types::{SqlType, TypeKind};
@@ -34,6 +34,7 @@ use base::{IndexId, Slot, TableId};
 use bytes::Bytes;
 use engine::key::{self, HEAD_BYTES, KeyBuilder, SLOT_BYTES};
 use engine::row::{RowReader, RowWriter};
+use std::borrow::Borrow;
 
 /// An index entry of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,7 +181,7 @@ fn slot_of_values<'a>(
     Ok(builder.slot())
 }
 
-/// A row as bytes: every column in order, the hidden row id too.
+/// A row as bytes: every column in its place, the hidden row id too.
 pub fn encode_row(table: &TableDef, row: &[Value]) -> Result<Bytes> {
     if row.len() != table.columns.len() {
         return Err(Error::internal(format!(
@@ -190,13 +191,30 @@ pub fn encode_row(table: &TableDef, row: &[Value]) -> Result<Bytes> {
             table.qualified_name()
         )));
     }
-    Ok(encode_values(row))
+    let in_order = table.columns.iter().enumerate().all(|(at, column)| column.ordinal == at);
+    if in_order && row.len() == table.next_ordinal {
+        return Ok(encode_values(row));
+    }
+    // Columns were dropped, or stand elsewhere than they did: each keeps its place.
+    let mut stored = vec![&NOTHING; table.next_ordinal];
+    for (value, column) in row.iter().zip(&table.columns) {
+        stored[column.ordinal] = value;
+    }
+    Ok(encode_each(&stored))
 }
+
+/// What stands in a row in the place of a column that was dropped.
+static NOTHING: Value = Value::Null;
 
 /// Values as bytes, in the layout of a row.
 pub fn encode_values(values: &[Value]) -> Bytes {
+    encode_each(values)
+}
+
+fn encode_each<V: Borrow<Value>>(values: &[V]) -> Bytes {
     let mut writer = RowWriter::new(values.len());
     for value in values {
+        let value: &Value = value.borrow();
         match value {
             Value::Null => writer.push_null(),
             Value::Int(number) => writer.push_i64(*number),
@@ -271,19 +289,36 @@ pub fn decode_all(table: &TableDef, bytes: &[u8]) -> Result<Vec<Value>> {
 
 fn decode_stored(table: &TableDef, reader: &RowReader<'_>, column: usize) -> Result<Value> {
     let definition = &table.columns[column];
-    if reader.has_column(column) {
-        return decode_column(reader, column, &definition.ty);
+    match reader.has_column(definition.ordinal) {
+        true => decode_column(reader, definition.ordinal, &definition.ty),
+        false => absent_value(table, reader, column),
     }
-    // A column that was added to the table after this row was written.
-    match &definition.default {
-        Some(DefaultValue::Literal(value)) => Ok(value.clone()),
-        None if definition.ty.nullable => Ok(Value::Null),
-        _ => Err(Error::storage(format!(
-            "a row of {} lacks column {}",
-            table.qualified_name(),
-            definition.name
-        ))),
+}
+
+/// The value of a column in a row that was written before it was added.
+pub fn absent_value(table: &TableDef, reader: &RowReader<'_>, column: usize) -> Result<Value> {
+    let definition = &table.columns[column];
+    if let Some(generated) = &definition.generated {
+        let mut row = vec![Value::Null; table.columns.len()];
+        for other in generated.rule.columns() {
+            row[*other] = decode_stored(table, reader, *other)?;
+        }
+        return table.computed(column, &row);
     }
+    lacking(definition, reader)?.ok_or_else(|| {
+        let table = table.qualified_name();
+        Error::storage(format!("a row of {table} lacks column {}", definition.name))
+    })
+}
+
+/// What a row has of a column whose place it lacks: a value of what the column was, or the one for old rows.
+fn lacking(column: &ColumnDef, reader: &RowReader<'_>) -> Result<Option<Value>> {
+    let Some(former) = &column.former else { return Ok(column.absent.clone()) };
+    let value = match reader.has_column(former.ordinal) {
+        true => Some(decode_column(reader, former.ordinal, &former.ty)?),
+        false => lacking(former, reader)?,
+    };
+    value.map(|value| catalog::converted(column, former, value)).transpose()
 }
 
 /// One value that [`encode_values`] wrote alone.
@@ -464,10 +499,14 @@ pub fn carried_row(
     value: &[u8],
 ) -> Result<Bytes> {
     let carried = RowReader::new(Place::of(table, index, value)?.carried)?;
-    let mut row = RowWriter::new(places.len());
-    for place in places {
+    let mut in_row = vec![None; table.next_ordinal];
+    for (place, column) in places.iter().zip(&table.columns) {
+        in_row[column.ordinal] = *place;
+    }
+    let mut row = RowWriter::new(in_row.len());
+    for place in in_row {
         let bytes = match place {
-            Some(place) => carried.column(*place)?,
+            Some(place) => carried.column(place)?,
             None => None,
         };
         match bytes {

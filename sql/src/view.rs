@@ -19,9 +19,10 @@ mod names;
 mod shape;
 mod text;
 
+pub(crate) use expression::is_condition;
 pub(crate) use names::resolve;
 pub(crate) use shape::{is_mergeable, sources};
-pub(crate) use text::{shown, stored};
+pub(crate) use text::{expression as text_of_expression, shown, stored};
 
 use crate::ast::{Query, Statement};
 use crate::catalog::ViewDef;

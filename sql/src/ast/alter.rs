@@ -66,8 +66,17 @@ pub enum TableChange {
     DropPrimaryKey,
     /// DROP KEY or INDEX.
     DropKey(String),
-    /// DROP CONSTRAINT: of a unique key.
+    /// DROP CONSTRAINT: of a unique key or a CHECK.
     DropConstraint(String),
+    /// DROP CHECK.
+    DropCheck(String),
+    /// ALTER CHECK or CONSTRAINT, [NOT] ENFORCED.
+    AlterCheck {
+        /// The constraint.
+        name: String,
+        /// Whether it is enforced.
+        enforced: bool,
+    },
     /// RENAME KEY or INDEX.
     RenameKey {
         /// The old name.
@@ -79,6 +88,13 @@ pub enum TableChange {
     RenameTable(TableName),
     /// Table options.
     Options(TableOptions),
+    /// CONVERT TO CHARACTER SET.
+    ConvertTo {
+        /// The character set; `None` for DEFAULT.
+        charset: Option<String>,
+        /// COLLATE.
+        collation: Option<String>,
+    },
     /// shardkey= and its relatives.
     Sharding(ShardingClause),
     /// ENABLE KEYS; else DISABLE KEYS.
@@ -98,7 +114,7 @@ pub enum TableChange {
     SplitRange(Vec<Expr>),
     /// MERGE RANGES AT (values).
     MergeRanges(Vec<Expr>),
-    /// Anything else that MySQL has (other operations on partitions, CONVERT TO, tablespaces, …): its text.
+    /// Anything else that MySQL has (other operations on partitions, tablespaces, …): its text.
     Other(String),
 }
 

@@ -21,6 +21,22 @@ pub struct KeyDefinition {
     pub options: IndexOptions,
 }
 
+impl KeyDefinition {
+    /// UNIQUE of one column, without a name.
+    pub fn unique(column: &str) -> KeyDefinition {
+        let target = KeyTarget::Column(column.to_string());
+        KeyDefinition {
+            kind: KeyKind::Unique,
+            name: None,
+            global: false,
+            local: false,
+            columns: vec![KeyColumn { target, prefix: None, descending: false }],
+            included: Vec::new(),
+            options: IndexOptions::default(),
+        }
+    }
+}
+
 /// Kinds of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {

@@ -37,6 +37,8 @@ pub struct ScopeColumn {
     pub origin: Option<(Arc<TableDef>, usize)>,
     /// Not found by its bare name: the second one of a USING column.
     pub hidden: bool,
+    /// `table.*` does not stand for it: INVISIBLE, of a table that is named.
+    pub invisible: bool,
     /// The row holds UTC (TIMESTAMP in storage); expressions convert it to the session's zone.
     pub utc: bool,
     /// Place among the columns of its table.
@@ -58,12 +60,13 @@ impl Scope {
                     meta: table_column_meta(table, i, alias),
                     origin: Some((table.clone(), i)),
                     hidden: column.hidden,
+                    invisible: column.invisible,
                     utc: column.ty.kind == TypeKind::Timestamp,
                     place: i,
                 }
             })
             .collect();
-        let star = table.visible_columns().map(|(i, _)| i).collect();
+        let star = table.shown_columns().map(|(i, _)| i).collect();
         Scope { columns, star }
     }
 
@@ -86,6 +89,7 @@ impl Scope {
                 },
                 origin: None,
                 hidden: false,
+                invisible: false,
                 utc: false,
                 place,
             })
@@ -153,6 +157,7 @@ impl Scope {
             column.table == table
                 && database.is_none_or(|database| column.database == database)
                 && !column.is_row_id()
+                && !column.invisible
         });
         let mut own: Vec<usize> = own.collect();
         // The columns of a view stand in the rows as its tables have them. Those of each table stand together.

@@ -185,6 +185,7 @@ fn merged_scope(
         meta: ColumnMeta::computed(String::new(), ty),
         origin,
         hidden: true,
+        invisible: false,
         utc: false,
         place: 0,
     });

@@ -533,7 +533,7 @@ mod tests {
             id: IndexId(7),
             name: "k".into(),
             unique: true,
-            columns: vec![IndexColumn { column: 2, prefix: Some(3) }],
+            columns: vec![IndexColumn { column: 2, prefix: Some(3), descending: true }],
             included: vec![4, 1],
             global: true,
             primary: false,

@@ -138,9 +138,11 @@ mod tests {
             database: "d".into(),
             name: "t".into(),
             columns: Vec::new(),
+            next_ordinal: 0,
             indexes: vec![primary],
             unpublished: Vec::new(),
             declared: Vec::new(),
+            checks: Vec::new(),
             next_index_id: 1,
             index_version: 3,
             sharding: Sharding::Hash(Vec::new()),
@@ -180,8 +182,13 @@ mod tests {
             hidden: false,
             type_text: "int".into(),
             collation_declared: false,
+            ordinal: 0,
+            absent: None,
+            former: None,
+            generated: None,
+            invisible: false,
         };
-        let table = TableDef { columns: vec![column], ..table() };
+        let table = TableDef { columns: vec![column], next_ordinal: 1, ..table() };
         let (rows, sharding) = (TableId(1007), Sharding::Keys(by));
         let layout = Layout { rows, sharding, sharding_declared: true, ..table.layout() };
         table.with_other_layout(&layout, IndexState::WriteOnly, Timestamp::ZERO)

@@ -4,13 +4,15 @@
 use super::layout_record::{self, LayoutsRecord};
 use super::partition::record::{self as partition_record, PartitioningRecord};
 use super::{
-    ColumnDef, DatabaseDef, DeclaredKey, DeclaredKind, DefaultValue, Distribution, IndexColumn,
-    IndexDef, IndexState, ItemValue, ItemValues, SetItem, Sharding, TableDef,
+    CheckDef, ColumnDef, DatabaseDef, DeclaredKey, DeclaredKind, DefaultValue, Distribution,
+    Generated, IndexColumn, IndexDef, IndexState, ItemValue, ItemValues, Rule, SetItem, Sharding,
+    TableDef,
 };
 use crate::collation::{COLLATIONS, CollationId};
 use crate::types::members::{ENUM_MEMBERS_MAX, SET_MEMBERS_MAX};
 use crate::types::{Members, SqlType, TypeKind};
 use crate::{Error, Result, table_codec};
+use base::limits::ROW_PLACES_MAX;
 use base::{DatabaseId, IndexId, SLOT_COUNT, Slot, SlotRange, TableId, Timestamp};
 use prost::Message;
 use std::collections::BTreeSet;
@@ -74,6 +76,12 @@ pub(super) struct TableRecord {
     /// 0: one above the highest.
     #[prost(uint32, tag = "31")]
     next_index_id: u32,
+    /// CHECK constraints.
+    #[prost(message, repeated, tag = "41")]
+    checks: Vec<CheckRecord>,
+    /// Place of the next column in stored rows; 0: as many as there are columns.
+    #[prost(uint32, tag = "42")]
+    next_ordinal: u32,
     /// FULLTEXT and SPATIAL keys.
     #[prost(message, repeated, tag = "45")]
     declared: Vec<IndexRecord>,
@@ -158,9 +166,36 @@ struct ColumnRecord {
     type_text: String,
     #[prost(bool, tag = "16")]
     collation_declared: bool,
+    /// Place in stored rows, plus 1; 0: its position.
+    #[prost(uint32, tag = "17")]
+    ordinal: u32,
+    /// What it is computed from; empty for none.
+    #[prost(string, tag = "18")]
+    generated: String,
+    #[prost(bool, tag = "19")]
+    stored: bool,
+    #[prost(bool, tag = "20")]
+    invisible: bool,
+    /// What rows have that lack it, as a row of one column.
+    #[prost(bytes = "vec", optional, tag = "24")]
+    absent: Option<Vec<u8>>,
+    /// What it was before its type changed.
+    #[prost(message, optional, boxed, tag = "25")]
+    former: Option<Box<ColumnRecord>>,
     /// Of ENUM and SET, in the order of their numbers.
     #[prost(string, repeated, tag = "21")]
     members: Vec<String>,
+}
+
+/// A CHECK constraint.
+#[derive(Clone, PartialEq, Message)]
+struct CheckRecord {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    text: String,
+    #[prost(bool, tag = "3")]
+    not_enforced: bool,
 }
 
 /// An index.
@@ -193,6 +228,9 @@ pub(super) struct IndexRecord {
     /// Columns that entries carry besides.
     #[prost(uint32, repeated, tag = "12")]
     included: Vec<u32>,
+    /// Which of `columns` are DESC, by their places there.
+    #[prost(uint32, repeated, tag = "13")]
+    descending: Vec<u32>,
     /// 0 an index; of a table's declared keys 1 FULLTEXT, 2 SPATIAL.
     #[prost(uint32, tag = "14")]
     kind: u32,
@@ -272,6 +310,8 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         unpublished: table.unpublished.iter().map(encode_index).collect(),
         declared: table.declared.iter().map(encode_declared).collect(),
         next_index_id: table.next_index_id,
+        checks: table.checks.iter().map(encode_check).collect(),
+        next_ordinal: table.next_ordinal as u32,
         index_version: table.index_version,
         layouts: layout_record::encode(table),
         partitioning: table.partitioning.as_deref().map(partition_record::encode),
@@ -444,8 +484,15 @@ fn decode_distribution(
 
 pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
     let record = TableRecord::decode(bytes).map_err(corrupt)?;
-    let columns = record.columns.into_iter().map(decode_column).collect::<Result<Vec<_>>>()?;
+    let columns = record.columns.into_iter().enumerate();
+    let columns = columns.map(|(position, column)| decode_column(column, position));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
     let width = columns.len();
+    let next_ordinal = match record.next_ordinal as usize {
+        0 => width,
+        next_ordinal => next_ordinal,
+    };
+    check_ordinals(&columns, next_ordinal)?;
     let sharding = ShardingRecord {
         sharding: record.sharding,
         columns: record.sharding_columns,
@@ -468,9 +515,11 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         database: record.database,
         name: record.name,
         columns,
+        next_ordinal,
         indexes,
         unpublished,
         declared,
+        checks: record.checks.into_iter().map(decode_check).collect(),
         next_index_id: record.next_index_id,
         index_version: record.index_version,
         sharding,
@@ -486,6 +535,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         partitioning: None,
         rebuild: None,
     };
+    let table = table.with_rules_bound()?;
     let table = match record.layouts {
         Some(layouts) => layout_record::decode(layouts, table)?,
         None => table,
@@ -524,6 +574,15 @@ fn encode_column(column: &ColumnDef) -> Result<ColumnRecord> {
         hidden: column.hidden,
         type_text: column.type_text.clone(),
         collation_declared: column.collation_declared,
+        ordinal: column.ordinal as u32 + 1,
+        former: column.former.as_deref().map(encode_column).transpose()?.map(Box::new),
+        generated: column.generated.as_ref().map_or_else(String::new, |by| by.rule.text.clone()),
+        stored: column.generated.as_ref().is_some_and(|by| by.stored),
+        invisible: column.invisible,
+        absent: column
+            .absent
+            .as_ref()
+            .map(|value| table_codec::encode_values(std::slice::from_ref(value)).to_vec()),
         members: ty.members.map_or_else(Vec::new, |members| members.names().to_vec()),
     })
 }
@@ -542,7 +601,18 @@ fn decode_members(kind: TypeKind, names: Vec<String>) -> Result<Option<Members>>
     }
 }
 
-fn decode_column(record: ColumnRecord) -> Result<ColumnDef> {
+/// Refuses columns that share a place in stored rows, or have one that is still to be given.
+fn check_ordinals(columns: &[ColumnDef], next_ordinal: usize) -> Result<()> {
+    let mut taken = BTreeSet::new();
+    let is_own = |column: &ColumnDef| column.ordinal < next_ordinal && taken.insert(column.ordinal);
+    match columns.iter().all(is_own) && next_ordinal <= ROW_PLACES_MAX {
+        true => Ok(()),
+        false => Err(corrupt("columns without a place of their own in rows")),
+    }
+}
+
+/// The column at a position.
+fn decode_column(record: ColumnRecord, position: usize) -> Result<ColumnDef> {
     let kind = KINDS.get(record.kind as usize).copied().flatten();
     let kind = kind.ok_or_else(|| corrupt(format!("type number {}", record.kind)))?;
     let members = decode_members(kind, record.members)?;
@@ -562,6 +632,8 @@ fn decode_column(record: ColumnRecord) -> Result<ColumnDef> {
         3 => Some(DefaultValue::Expression(String::from_utf8(record.default).map_err(corrupt)?)),
         other => return Err(corrupt(format!("default kind {other}"))),
     };
+    let former = record.former.map(|former| decode_column(*former, position));
+    let absent = record.absent.as_deref().map(|bytes| table_codec::decode_value(bytes, &ty));
     Ok(ColumnDef {
         name: record.name,
         ty,
@@ -573,6 +645,12 @@ fn decode_column(record: ColumnRecord) -> Result<ColumnDef> {
         hidden: record.hidden,
         type_text: record.type_text,
         collation_declared: record.collation_declared,
+        ordinal: (record.ordinal as usize).checked_sub(1).unwrap_or(position),
+        absent: absent.transpose()?,
+        former: former.transpose()?.map(Box::new),
+        generated: (!record.generated.is_empty())
+            .then(|| Generated { rule: Rule::new(record.generated), stored: record.stored }),
+        invisible: record.invisible,
     })
 }
 
@@ -583,6 +661,11 @@ pub(super) fn encode_index(index: &IndexDef) -> IndexRecord {
         unique: index.unique,
         columns: index.columns.iter().map(|c| c.column as u32).collect(),
         prefixes: index.columns.iter().map(|c| c.prefix.unwrap_or(0)).collect(),
+        descending: (0..)
+            .zip(&index.columns)
+            .filter(|(_, c)| c.descending)
+            .map(|(at, _)| at)
+            .collect(),
         global: index.global,
         primary: index.primary,
         implicit: index.implicit,
@@ -596,6 +679,19 @@ pub(super) fn encode_index(index: &IndexDef) -> IndexRecord {
         included: index.included.iter().map(|column| *column as u32).collect(),
         kind: 0,
     }
+}
+
+fn encode_check(check: &CheckDef) -> CheckRecord {
+    CheckRecord {
+        name: check.name.clone(),
+        text: check.rule.text.clone(),
+        not_enforced: !check.enforced,
+    }
+}
+
+fn decode_check(record: CheckRecord) -> CheckDef {
+    let CheckRecord { name, text, not_enforced } = record;
+    CheckDef { name, rule: Rule::new(text), enforced: !not_enforced }
 }
 
 fn encode_declared(key: &DeclaredKey) -> IndexRecord {
@@ -634,7 +730,8 @@ pub(super) fn decode_index(record: IndexRecord, width: usize) -> Result<IndexDef
     let mut columns = Vec::with_capacity(record.columns.len());
     for (at, column) in record.columns.iter().enumerate() {
         let prefix = record.prefixes.get(at).copied().filter(|length| *length > 0);
-        columns.push(IndexColumn { column: known(*column)?, prefix });
+        let descending = record.descending.contains(&(at as u32));
+        columns.push(IndexColumn { column: known(*column)?, prefix, descending });
     }
     let included = record.included.iter().map(|column| known(*column)).collect::<Result<_>>()?;
     Ok(IndexDef {
@@ -698,6 +795,26 @@ mod tests {
         assert_eq!((column.name.as_str(), column.type_text.as_str()), ("a", "int"));
         assert_eq!(column.ty, SqlType::int().not_null());
         assert!(table.declared.is_empty());
+        assert_eq!((column.ordinal, table.next_ordinal), (0, 1));
+    }
+
+    #[test]
+    fn places_and_rules_are_kept() {
+        let mut table = decode_table(BEFORE_MEMBERS).unwrap();
+        let former = Some(Box::new(table.columns[0].clone()));
+        let absent = Some(crate::value::Value::Int(3));
+        let rule = Rule::new("(`a` + 1)".into());
+        let generated = Some(Generated { rule, stored: true });
+        let computed =
+            ColumnDef { name: "g".into(), ordinal: 7, generated, ..table.columns[0].clone() };
+        table.columns.push(computed);
+        table.columns[0] = ColumnDef { ordinal: 5, absent, former, ..table.columns[0].clone() };
+        table.next_ordinal = 8;
+        let rule = Rule::new("(`a` > 0)".into());
+        table.checks = vec![CheckDef { name: "c".into(), rule, enforced: false }];
+        assert_eq!(decode_table(&encode_table(&table).unwrap()).unwrap(), table);
+        table.next_ordinal = 7;
+        assert!(decode_table(&encode_table(&table).unwrap()).is_err());
     }
 
     #[test]
@@ -729,10 +846,10 @@ mod tests {
             ..ColumnRecord::default()
         };
         for (kind, members) in [(4, 1), (21, 0), (21, 65_536), (22, 65), (20, 1), (23, 0)] {
-            let error = decode_column(column(kind, members)).unwrap_err();
+            let error = decode_column(column(kind, members), 0).unwrap_err();
             assert!(error.message.contains("corrupt catalog record"), "{kind} {members}");
         }
-        assert!(decode_column(column(22, 64)).is_ok());
+        assert!(decode_column(column(22, 64), 0).is_ok());
     }
 
     #[test]

@@ -252,6 +252,11 @@ impl SchemaChange {
         self.txn.read_ts().unwrap_or(Timestamp::ZERO)
     }
 
+    /// Its transaction, for rows that come with the change.
+    pub(crate) fn transaction(&mut self) -> &mut Transaction {
+        &mut self.txn
+    }
+
     /// Stores a job that changes indexes, which must still be what was read.
     pub(crate) fn put_index_job(&mut self, job: &IndexJob) -> Result<()> {
         index_jobs::put(&mut self.txn, job)

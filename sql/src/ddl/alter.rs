@@ -1,21 +1,34 @@
 //! ALTER TABLE: who does which change, and those that change a definition in place.
 //!
 //! ```text
-//! changes ──> indexes · rekey · partition · ranges · placement ──> each alone
+//! changes ──> columns, and with them indexes and options (`columns`)
+//!         ├─> indexes · rekey · partition · ranges · placement ──> each alone
 //!         ├─> another name: as RENAME TABLE
-//!         └─> table options in place
+//!         ├─> table options in place
 //!         └─> anything else: 1235
 //! ```
 
+mod column_list;
+mod columns;
+mod copy;
+mod kept_type;
+mod modifiers;
+mod row_check;
+
+pub(super) use copy::TableCopy;
+pub(super) use row_check::RowCheck;
+
 use super::change::{Touched, change};
 use super::table::check_retentions;
-use super::{create_table, database_of, drop, indexes, partition, placement, ranges, rekey};
+use super::{
+    column_type, create_table, database_of, drop, indexes, partition, placement, ranges, rekey,
+};
 use crate::ast::{self, TableChange};
 use crate::catalog::TableDef;
 use crate::session::{Outcome, Session};
 use crate::{Error, Result};
 
-/// ALTER TABLE: indexes, the sharding key, the placement policy, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, COMMENT, changes of
+/// ALTER TABLE: columns, indexes, the sharding key, the placement policy, RETENTION_SECONDS = n, AUTO_INCREMENT = n, AUTO_PARTITION = n, COMMENT, changes of
 /// partitions or ranges, another name, or nothing to do.
 pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
@@ -25,6 +38,12 @@ pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Res
         return enable_keys(session, &alter.table).await;
     }
     ranges::check_alone(&alter.changes)?;
+    if alter.changes.iter().any(copy::is_of_primary) {
+        return copy::alter(session, &alter.table, &alter.changes).await;
+    }
+    if alter.changes.iter().any(column_list::is_of_columns) {
+        return columns::alter(session, &alter.table, &alter.changes).await;
+    }
     if let Some(changes) = indexes::changes_alone(&alter.changes)? {
         return indexes::alter(session, &alter.table, changes).await;
     }
@@ -50,8 +69,8 @@ pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Res
         // As in MySQL, a new name without a database means the session's.
         return drop::rename(session, &[(alter.table.clone(), to.clone())]).await;
     }
-    let Some(InPlace { retention_s, auto_increment, comment }) = InPlace::of(&alter.changes)?
-    else {
+    let in_place = InPlace::of(&alter.changes)?.filter(|_| !alter.changes.is_empty());
+    let Some(in_place) = in_place else {
         return Err(Error::not_supported(not_in_place(&alter.changes)));
     };
     let default = session.database.clone();
@@ -60,13 +79,7 @@ pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Res
         let table = crate::dml::find_table(&alter.table, default.as_deref(), &change.catalog)?;
         indexes::check_no_rekey(&change.index_jobs, &table)?;
         let mut new = TableDef::clone(&table);
-        new.retention_s = retention_s.unwrap_or(table.retention_s);
-        if table.auto_increment().is_some() {
-            new.auto_increment_start = auto_increment.unwrap_or(table.auto_increment_start);
-        }
-        if let Some(comment) = &comment {
-            new.comment = create_table::comment(&new.name, comment)?;
-        }
+        in_place.apply(&mut new)?;
         if new == *table {
             return Ok(false);
         }
@@ -79,7 +92,7 @@ pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Res
 }
 
 /// What ALTER TABLE changes in place.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 struct InPlace {
     /// RETENTION_SECONDS.
     retention_s: Option<u64>,
@@ -88,17 +101,22 @@ struct InPlace {
     auto_increment: Option<u64>,
     /// COMMENT.
     comment: Option<String>,
+    /// CHARACTER SET of new columns.
+    charset: Option<String>,
+    /// COLLATE of new columns.
+    collation: Option<String>,
 }
 
 impl InPlace {
     /// `None` when anything else is to be changed. ENGINE names the one that there is, and FORCE builds anew what is kept in
     /// order all the time: they change nothing.
-    fn of(changes: &[TableChange]) -> Result<Option<InPlace>> {
+    fn of<'a>(changes: impl IntoIterator<Item = &'a TableChange>) -> Result<Option<InPlace>> {
         let mut all = InPlace::default();
         for change in changes {
             let options = match change {
                 TableChange::Options(options) => options,
                 TableChange::Other(text) if text.eq_ignore_ascii_case("FORCE") => continue,
+                TableChange::Other(text) if indexes::is_modifier(text) => continue,
                 _ => return Ok(None),
             };
             let (retention_s, auto_increment) = (options.retention_s, options.auto_increment);
@@ -107,6 +125,8 @@ impl InPlace {
                 auto_increment,
                 comment: options.comment.clone(),
                 engine: options.engine.clone(),
+                charset: options.charset.clone(),
+                collation: options.collation.clone(),
                 ..ast::TableOptions::default()
             };
             if *options != known {
@@ -118,8 +138,24 @@ impl InPlace {
             }
             all.auto_increment = auto_increment.or(all.auto_increment);
             all.comment = options.comment.clone().or(all.comment);
+            all.charset = options.charset.clone().or(all.charset);
+            all.collation = options.collation.clone().or(all.collation);
         }
-        Ok(Some(all).filter(|_| !changes.is_empty()))
+        Ok(Some(all))
+    }
+
+    /// Changes a definition.
+    fn apply(&self, table: &mut TableDef) -> Result<()> {
+        table.retention_s = self.retention_s.unwrap_or(table.retention_s);
+        if table.auto_increment().is_some() {
+            table.auto_increment_start = self.auto_increment.unwrap_or(table.auto_increment_start);
+        }
+        let (charset, collation) = (self.charset.as_deref(), self.collation.as_deref());
+        table.collation = column_type::choose_collation(charset, collation, table.collation)?;
+        if let Some(comment) = &self.comment {
+            table.comment = create_table::comment(&table.name, comment)?;
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@
 //!
 //! Not here: what is changed (the callers' `plan`), the transaction itself (`catalog::store`).
 
+use super::alter::{RowCheck, TableCopy};
 use super::ranges;
 use crate::catalog::Catalog;
 use crate::catalog::store::SchemaChange;
@@ -99,15 +100,43 @@ pub(super) async fn change(
     change_after(session, touched, None, plan).await
 }
 
-/// The same for a change that divides a range of a table: it must be empty above the new bounds while the table is locked.
+/// What is looked at while the tables are locked, before a change is made.
+#[derive(Clone, Copy)]
+pub(super) enum Before<'a> {
+    /// The upper parts of ranges that are divided: they must be empty.
+    Division(&'a ranges::Division<'a>),
+    /// The rows of a table whose columns or constraints change.
+    Rows(&'a RowCheck<'a>),
+    /// Rows that are written with the change.
+    Copy(&'a TableCopy<'a>),
+}
+
+impl Before<'_> {
+    async fn check(self, instance: &Instance) -> Result<()> {
+        match self {
+            Before::Division(division) => division.check_empty(instance).await,
+            Before::Rows(_) | Before::Copy(_) => Ok(()),
+        }
+    }
+
+    async fn fill(self, change: &mut SchemaChange, instance: &Instance) -> Result<()> {
+        match self {
+            Before::Division(_) => Ok(()),
+            Before::Rows(rows) => rows.check(&change.catalog, instance).await,
+            Before::Copy(copy) => copy.fill(change, instance).await,
+        }
+    }
+}
+
+/// The same for a change that asks something of rows.
 pub(super) async fn change_after(
     session: &mut Session,
     touched: Touched<'_>,
-    division: Option<&ranges::Division<'_>>,
+    before: Option<Before<'_>>,
     mut plan: impl FnMut(&mut SchemaChange) -> Result<bool>,
 ) -> Result<()> {
     touched.check_own_locks(&session.table_locks)?;
-    let made = make(session, &touched, division, &mut plan).await;
+    let made = make(session, &touched, before, &mut plan).await;
     session.release_defined().await;
     let Some(version) = made? else { return Ok(()) };
     announce(&session.instance, version).await;
@@ -128,7 +157,7 @@ pub(super) async fn announce(instance: &Instance, version: u64) {
 async fn make(
     session: &mut Session,
     touched: &Touched<'_>,
-    division: Option<&ranges::Division<'_>>,
+    before: Option<Before<'_>>,
     plan: &mut impl FnMut(&mut SchemaChange) -> Result<bool>,
 ) -> Result<Option<u64>> {
     let client = session.instance.config.client.clone();
@@ -136,9 +165,9 @@ async fn make(
     session.lock_to_define(touched.taken(&catalog)).await?;
     let mut attempt = 0;
     loop {
-        if let Some(division) = division {
+        if let Some(before) = before {
             let instance = session.instance.clone();
-            division.check_empty(&instance).await?;
+            before.check(&instance).await?;
         }
         let mut change = SchemaChange::begin(&client).await?;
         let taken = touched.taken(&change.catalog);
@@ -164,6 +193,10 @@ async fn make(
             continue;
         }
         attempt += 1;
+        if let Some(before) = before {
+            let instance = session.instance.clone();
+            before.fill(&mut change, &instance).await?;
+        }
         if !plan(&mut change)? {
             return Ok(None);
         }

@@ -3,7 +3,7 @@
 //! Pure: nothing is read or written here. The order of the steps is the order in which MySQL finds
 //! mistakes: columns, keys, defaults, sharding.
 //!
-//! Parts: `constraints` (what is refused), `options`, `columns`, `keys`, `sharding`.
+//! Parts: `constraints` (CHECK, generated columns, what is refused), `options`, `columns`, `keys`, `sharding`.
 //!
 //! Not here: column types (`column_type`), partitions (`partition`), storing the definition (`table`).
 
@@ -20,13 +20,13 @@ use crate::context::EvalContext;
 use crate::{Error, Result, ast};
 use base::TableId;
 use base::limits::TABLE_COLUMNS_MAX;
-use columns::{define_column, define_default};
-use constraints::refuse_unsupported;
+use constraints::{define_rules, refuse_unsupported};
 use keys::define_indexes;
 use options::{check_engine, printed_options};
 use sharding::define_sharding;
 
-pub(super) use columns::check_auto_increment;
+pub(super) use columns::{check_auto_increment, default_of, define_column, define_default};
+pub(super) use constraints::add_check;
 pub(super) use keys::{define_added, rank};
 pub(super) use options::{check_engine_name, comment, retention};
 pub(super) use sharding::{
@@ -70,9 +70,11 @@ pub(super) fn define(
         database: database.name.clone(),
         name: create.name.name.clone(),
         columns: Vec::with_capacity(create.columns.len() + 1),
+        next_ordinal: 0,
         indexes: Vec::new(),
         unpublished: Vec::new(),
         declared: Vec::new(),
+        checks: Vec::new(),
         next_index_id: 0,
         index_version: 0,
         sharding: Sharding::Single,
@@ -95,6 +97,9 @@ pub(super) fn define(
     if create.columns.len() > TABLE_COLUMNS_MAX {
         return Err(Error::too_many_columns());
     }
+    if create.columns.iter().all(|column| column.invisible) {
+        return Err(Error::no_visible_column());
+    }
     for definition in &create.columns {
         check_identifier(&definition.name, |name| Error::wrong_column_name(name))?;
         if table.column(&definition.name).is_some() {
@@ -104,11 +109,16 @@ pub(super) fn define(
         table.columns.push(column);
     }
     define_indexes(create, &mut table)?;
+    for (ordinal, column) in table.columns.iter_mut().enumerate() {
+        column.ordinal = ordinal;
+    }
+    table.next_ordinal = table.columns.len();
     check_auto_increment(&table)?;
     for (position, definition) in create.columns.iter().enumerate() {
         let default = define_default(definition, &table.columns[position], ctx)?;
         table.columns[position].default = default;
     }
+    define_rules(create, &mut table)?;
     define_sharding(create, &mut table, placement, ctx)?;
-    Ok(table)
+    table.with_rules_bound()
 }

@@ -1,9 +1,9 @@
-//! CREATE DATABASE and DROP DATABASE.
+//! CREATE DATABASE, ALTER DATABASE and DROP DATABASE.
 //!
-//! Not here: ALTER DATABASE (`placement`).
+//! Not here: placement policies (`placement`).
 
 use super::change::{Touched, change};
-use super::{check_own, column_type, create_table, deprecated, placement};
+use super::{check_own, column_type, create_table, deprecated, existing_database, placement};
 use crate::catalog::{DatabaseDef, TableDef, store};
 use crate::collation::CollationId;
 use crate::session::{OkResult, Outcome, Session};
@@ -40,6 +40,38 @@ pub(super) async fn create(session: &mut Session, create: &ast::CreateDatabase) 
         Ok(true)
     })
     .await?;
+    Ok(Outcome::Ok(OkResult { affected_rows: 1, ..OkResult::default() }))
+}
+
+/// ALTER DATABASE: the collation of new tables that name none, or their placement policy.
+pub(super) async fn alter(session: &mut Session, alter: &ast::AlterDatabase) -> Result<Outcome> {
+    let options = &alter.options;
+    if options.placement.is_some() {
+        return placement::alter_database(session, alter).await;
+    }
+    if options.read_only == Some(true) {
+        return Err(Error::not_supported("ALTER DATABASE … READ ONLY = 1: grant SELECT alone"));
+    }
+    if options.encryption.as_deref().is_some_and(|value| value.eq_ignore_ascii_case("y")) {
+        return Err(Error::not_supported("ENCRYPTION='Y': encrypt the disk"));
+    }
+    let ctx = session.dml_context(Vec::new(), false);
+    let name = alter.name.clone().or_else(|| session.database.as_deref().map(String::from));
+    let name = name.ok_or_else(Error::no_database)?;
+    check_own(session, &name)?;
+    let (charset, collation) = (options.charset.as_deref(), options.collation.as_deref());
+    change(session, Touched::NewDatabase, |change| {
+        let old = existing_database(&change.catalog, &name)?;
+        let collation = column_type::choose_collation(charset, collation, old.collation)?;
+        let new = DatabaseDef { collation, ..DatabaseDef::clone(old) };
+        if new == **old {
+            return Ok(false);
+        }
+        change.put_database(&new)?;
+        Ok(true)
+    })
+    .await?;
+    deprecated::warn_of(charset, collation, &ctx)?;
     Ok(Outcome::Ok(OkResult { affected_rows: 1, ..OkResult::default() }))
 }
 

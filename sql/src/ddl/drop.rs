@@ -3,7 +3,7 @@
 //! Invariant: a dropped or truncated table's rows stay under an id that is never used again (`catalog::dropped`).
 
 use super::change::{Touched, change};
-use super::{create_table, database_of, existing_database, partition};
+use super::{create_table, database_of, existing_database, partition, rule};
 use crate::catalog::{Catalog, TableDef, ViewDef, store};
 use crate::session::{Outcome, Session};
 use crate::{Error, Result, ast};
@@ -152,10 +152,12 @@ pub(super) async fn rename(
             let Some(mut table) = table else { continue };
             table.database.clone_from(to_database);
             table.name.clone_from(to);
+            rule::rename(&mut table, from);
             now.retain(|other| other.id != table.id);
             now.push(table);
         }
         for table in &now {
+            rule::check_names(&change.catalog, table)?;
             change.put_table(table)?;
         }
         for view in &views {

@@ -26,8 +26,8 @@ use crate::dml::find_table;
 use crate::instance::Instance;
 use crate::session::{OkResult, Outcome, Session};
 use crate::{Error, Result};
-use base::IndexId;
 use base::limits::{CATALOG_LEASE, INDEX_JOB_LOOK, INDEX_JOB_STATEMENT_CHARS};
+use base::{IndexId, Timestamp};
 use futures::future::{Either, select};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,8 +42,6 @@ pub(super) enum IndexChange<'a> {
     Add(&'a KeyDefinition),
     /// DROP, by name.
     Drop(&'a str),
-    /// DROP CONSTRAINT, by name: a unique key only.
-    DropUnique(&'a str),
     /// RENAME, from and to.
     Rename(&'a str, &'a str),
 }
@@ -78,7 +76,6 @@ pub(super) fn changes_alone(changes: &[TableChange]) -> Result<Option<Vec<IndexC
         match change {
             TableChange::AddKey(key) => of_indexes.push(IndexChange::Add(key)),
             TableChange::DropKey(name) => of_indexes.push(IndexChange::Drop(name)),
-            TableChange::DropConstraint(name) => of_indexes.push(IndexChange::DropUnique(name)),
             TableChange::RenameKey { old, new } => of_indexes.push(IndexChange::Rename(old, new)),
             TableChange::Other(text) if is_modifier(text) => {}
             TableChange::EnableKeys(_) => {}
@@ -97,7 +94,7 @@ pub(super) fn changes_alone(changes: &[TableChange]) -> Result<Option<Vec<IndexC
 }
 
 /// Whether a part of ALTER TABLE only says how: every way here leaves the table in use.
-fn is_modifier(text: &str) -> bool {
+pub(super) fn is_modifier(text: &str) -> bool {
     let word = text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
     ["ALGORITHM", "LOCK"].iter().any(|known| word.eq_ignore_ascii_case(known))
 }
@@ -113,7 +110,6 @@ pub(super) async fn alter(
         match change {
             IndexChange::Add(key) => added.push(key),
             IndexChange::Drop(name) => dropped.push(Dropped { name, constraint: false }),
-            IndexChange::DropUnique(name) => dropped.push(Dropped { name, constraint: true }),
             IndexChange::Rename(old, new) => renamed.push((old, new)),
         }
     }
@@ -138,6 +134,57 @@ pub(super) struct Planned {
     pub(super) dropped: Vec<IndexId>,
     /// The new sharding key or placement policy.
     pub(super) rekey: Option<Rekey>,
+}
+
+/// Adds indexes to a table.
+pub(super) async fn add(
+    session: &mut Session,
+    name: &ast::TableName,
+    added: &[&KeyDefinition],
+) -> Result<()> {
+    run_job(session, name, added, &[]).await
+}
+
+/// Drops indexes of a table, and builds those anew that have columns which go, without them.
+pub(super) async fn leave(
+    session: &mut Session,
+    name: &ast::TableName,
+    (dropped, constraints): (&[&str], &[&str]),
+    gone: &[&str],
+) -> Result<()> {
+    begin(session, name, |table| {
+        let named = dropped.iter().map(|&name| Dropped { name, constraint: false });
+        let of_constraints = constraints.iter().map(|&name| Dropped { name, constraint: true });
+        let named: Vec<Dropped<'_>> = named.chain(of_constraints).collect();
+        let ids = named_ids(&mut table.clone(), &named)?;
+        Ok(Planned::without(table, &ids, gone))
+    })
+    .await
+}
+
+impl Planned {
+    /// The job that drops some indexes and takes columns out of the others; `None` when no index changes.
+    fn without(table: &TableDef, ids: &[IndexId], gone: &[&str]) -> Option<Planned> {
+        let goes = |column: usize| {
+            gone.iter().any(|name| table.columns[column].name.eq_ignore_ascii_case(name))
+        };
+        let (mut added, mut dropped) = (Vec::new(), ids.to_vec());
+        for index in table.indexes.iter().filter(|index| !ids.contains(&index.id)) {
+            let mut left = index.clone();
+            left.columns.retain(|part| !goes(part.column));
+            left.included.retain(|column| !goes(*column));
+            if left == *index {
+                continue;
+            }
+            dropped.push(index.id);
+            if !left.columns.is_empty() {
+                left.id = IndexId(table.free_index_id() + added.len() as u32);
+                left.public_since = Timestamp::ZERO;
+                added.push(left);
+            }
+        }
+        (!dropped.is_empty()).then_some(Planned { added, dropped, rekey: None })
+    }
 }
 
 /// Adds and drops indexes.
@@ -254,6 +301,19 @@ fn plan(
     dropped: &[Dropped<'_>],
 ) -> Result<(Vec<IndexDef>, Vec<IndexId>)> {
     let mut left = table.clone();
+    let ids = named_ids(&mut left, dropped)?;
+    let mut added = create_table::define_added(added, &left)?;
+    for (id, index) in (table.free_index_id()..).zip(&mut added) {
+        index.id = IndexId(id);
+    }
+    left.indexes.extend(added.iter().cloned());
+    create_table::check_auto_increment(&left)?;
+    partition::check_keys(&left)?;
+    Ok((added, ids))
+}
+
+/// The indexes of these names, taken out of a table.
+fn named_ids(left: &mut TableDef, dropped: &[Dropped<'_>]) -> Result<Vec<IndexId>> {
     let mut ids = Vec::with_capacity(dropped.len());
     for Dropped { name, constraint } in dropped {
         if name.eq_ignore_ascii_case("PRIMARY") {
@@ -266,7 +326,7 @@ fn plan(
                 "dropping a FULLTEXT or SPATIAL key: leave it, it has no entries that cost anything",
             ));
         }
-        let position = position_of(&left, name);
+        let position = position_of(left, name);
         let position = position.filter(|at| !constraint || left.indexes[*at].unique);
         let position = position.ok_or_else(|| match constraint {
             true => Error::no_such_constraint(name),
@@ -274,14 +334,7 @@ fn plan(
         })?;
         ids.push(left.indexes.remove(position).id);
     }
-    let mut added = create_table::define_added(added, &left)?;
-    for (id, index) in (table.free_index_id()..).zip(&mut added) {
-        index.id = IndexId(id);
-    }
-    left.indexes.extend(added.iter().cloned());
-    create_table::check_auto_increment(&left)?;
-    partition::check_keys(&left)?;
-    Ok((added, ids))
+    Ok(ids)
 }
 
 /// The declared index of a name, the primary key aside.
@@ -399,28 +452,7 @@ async fn rename(
                 return Ok(false);
             }
             let mut table = TableDef::clone(&table);
-            let mut positions = Vec::with_capacity(pairs.len());
-            for (old, new) in pairs {
-                create_table::check_identifier(new, |name| Error::wrong_index_name(name))?;
-                if new.eq_ignore_ascii_case("PRIMARY") {
-                    return Err(Error::wrong_index_name(new));
-                }
-                let position =
-                    position_of(&table, old).filter(|position| !positions.contains(position));
-                positions
-                    .push(position.ok_or_else(|| Error::key_does_not_exist(old, &table.name))?);
-            }
-            for (position, (_, new)) in positions.iter().zip(pairs) {
-                table.indexes[*position].name = (*new).to_string();
-            }
-            for (position, (_, new)) in positions.iter().zip(pairs) {
-                let is_other = |(at, index): (usize, &IndexDef)| {
-                    at != *position && index.name.eq_ignore_ascii_case(new)
-                };
-                if table.indexes.iter().enumerate().any(is_other) {
-                    return Err(Error::duplicate_key_name(new));
-                }
-            }
+            rename_in(&mut table, pairs)?;
             change.put_table(&table)?;
             Ok(true)
         })
@@ -428,4 +460,32 @@ async fn rename(
         let Some(other) = busy else { return Ok(()) };
         wait_for_other(session, other).await?;
     }
+}
+
+/// Renames indexes in a definition.
+///
+/// # Errors
+/// 1061, 1176, 1280.
+pub(super) fn rename_in(table: &mut TableDef, pairs: &[(&str, &str)]) -> Result<()> {
+    let mut positions = Vec::with_capacity(pairs.len());
+    for (old, new) in pairs {
+        create_table::check_identifier(new, |name| Error::wrong_index_name(name))?;
+        if new.eq_ignore_ascii_case("PRIMARY") {
+            return Err(Error::wrong_index_name(new));
+        }
+        let position = position_of(table, old).filter(|position| !positions.contains(position));
+        positions.push(position.ok_or_else(|| Error::key_does_not_exist(old, &table.name))?);
+    }
+    for (position, (_, new)) in positions.iter().zip(pairs) {
+        table.indexes[*position].name = (*new).to_string();
+    }
+    for (position, (_, new)) in positions.iter().zip(pairs) {
+        let is_other = |(at, index): (usize, &IndexDef)| {
+            at != *position && index.name.eq_ignore_ascii_case(new)
+        };
+        if table.indexes.iter().enumerate().any(is_other) {
+            return Err(Error::duplicate_key_name(new));
+        }
+    }
+    Ok(())
 }

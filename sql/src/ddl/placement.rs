@@ -139,7 +139,7 @@ pub(super) async fn alter_database(
     let only = ast::DatabaseOptions { placement, ..ast::DatabaseOptions::default() };
     let Some(policy) = alter.options.placement.as_deref().filter(|_| alter.options == only) else {
         return Err(Error::not_supported(
-            "ALTER DATABASE but for PLACEMENT POLICY: name the character set in CREATE TABLE",
+            "ALTER DATABASE of PLACEMENT POLICY together with others: say it in a statement of its own",
         ));
     };
     session.dml_context(Vec::new(), false);

@@ -14,7 +14,7 @@
 //!
 //! Not here: where a row's value finds its range (`catalog::distribution`).
 
-use super::change::{Touched, change_after};
+use super::change::{Before, Touched, change_after};
 use super::create_table::{check_distribution_type, distribution_value};
 use super::{database_of, indexes, rekey};
 use crate::access::{self, Access, ReadOptions, term::Range};
@@ -162,7 +162,7 @@ pub(super) async fn split(
     // Looked at before the table is locked: who divides a range that has rows holds up nobody.
     if division.is_free(&instance).await? {
         let touched = Touched::Tables(vec![(database.as_str(), name.name.as_str())]);
-        let made = change_after(session, touched, Some(&division), |change| {
+        let made = change_after(session, touched, Some(Before::Division(&division)), |change| {
             let table = find_table(name, division.default.as_deref(), &change.catalog)?;
             indexes::check_no_rekey(&change.index_jobs, &table)?;
             change.put_table(&division.divide(&table)?)?;

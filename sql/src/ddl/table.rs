@@ -4,7 +4,7 @@
 
 use super::change::{Touched, change};
 use super::placement::{self, TablePlacement};
-use super::{create_table, database_of, deprecated, existing_database, partition, sequence};
+use super::{create_table, database_of, deprecated, existing_database, partition, rule, sequence};
 use crate::catalog::{Catalog, DeclaredKind, TableDef, store};
 use crate::context::EvalContext;
 use crate::session::{Outcome, Session};
@@ -32,6 +32,7 @@ pub(super) async fn create(session: &mut Session, create: &ast::CreateTable) -> 
             None => table,
         };
         sequence::check_defaults(catalog, &table)?;
+        rule::check_names(catalog, &table)?;
         check_retentions(catalog, &table)?;
         Ok(table)
     };
@@ -126,7 +127,7 @@ async fn like(
             return Ok(false);
         }
         wanted = 0;
-        let table = TableDef {
+        let mut table = TableDef {
             database: database.to_string(),
             name: create.name.name.clone(),
             auto_increment_start: 0,
@@ -135,6 +136,8 @@ async fn like(
             index_version: 0,
             ..partition::with_ids(&model, ids)
         };
+        rule::number(&mut table);
+        rule::check_names(catalog, &table)?;
         check_retentions(catalog, &table)?;
         change.put_table(&table)?;
         Ok(true)

@@ -9,6 +9,7 @@ use super::{Changes, Check, Info};
 use crate::ast::{self, InsertSource, QueryBody, SelectItem};
 use crate::binder::{Scope, ScopeColumn};
 use crate::catalog::TableDef;
+use crate::context::EvalContext;
 use crate::expr::Expr;
 use crate::session::RowSource;
 use crate::session::Session;
@@ -210,6 +211,7 @@ impl Widened {
             hidden: table.column(&meta.name).is_some(),
             meta,
             origin: None,
+            invisible: false,
             utc: false,
             place: 0,
         });
@@ -298,7 +300,7 @@ impl Source<'_> {
                 self.maker.give(&mut row, *column, value, number, strict_null, ctx)?;
             }
             numbers.rows_left = (rows.len() - at) as u64;
-            let row = self.session.complete_row(self.maker, row, numbers).await?;
+            let row = self.session.complete_row(self.maker, row, numbers, ctx).await?;
             if self.accepts(&row)? {
                 batch.push(row);
             }
@@ -374,12 +376,14 @@ impl Source<'_> {
         Ok(records)
     }
 
-    /// Whether a row is one that a view would show; 1369 unless such rows are ignored.
+    /// Whether a row is one that CHECK allows and a view would show; 3819 and 1369 unless such rows are ignored.
     fn accepts(&self, row: &NewRow) -> Result<bool> {
-        match self.checks.check(&row.values, &self.env.ctx) {
+        let ctx = &self.env.ctx;
+        let checked = self.maker.check(&row.values, ctx);
+        match checked.and_then(|()| self.checks.check(&row.values, ctx)) {
             Ok(()) => Ok(true),
             Err(error) if self.ignore => {
-                self.env.ctx.warn(error);
+                ctx.warn(error);
                 Ok(false)
             }
             Err(error) => Err(error),
@@ -396,7 +400,7 @@ impl Source<'_> {
         }
         self.maker.prepare(&is_given, self.session, self.env).await?;
         self.maker.fill(&mut row, &is_given, ctx)?;
-        self.session.complete_row(self.maker, row, numbers).await
+        self.session.complete_row(self.maker, row, numbers, ctx).await
     }
 }
 
@@ -407,7 +411,8 @@ impl Session {
         maker: &RowMaker,
         row: Row,
         numbers: &mut Numbers,
+        ctx: &EvalContext,
     ) -> Result<NewRow> {
-        maker.complete(row, &self.instance.auto_increment, numbers).await
+        maker.complete(row, &self.instance.auto_increment, numbers, ctx).await
     }
 }

@@ -109,7 +109,7 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
     let mut given = vec![false; table.columns.len()];
     let mut targets = Vec::with_capacity(load.fields.len());
     if load.fields.is_empty() {
-        for (column, _) in table.visible_columns() {
+        for (column, _) in table.shown_columns() {
             given[column] = true;
             targets.push(Target::Column(column));
         }
@@ -244,7 +244,15 @@ impl Infile {
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH_ROWS));
         let mut rows = Vec::with_capacity(batch.len());
         for row in batch {
-            rows.push(session.complete_row(&self.maker, row, &mut self.numbers).await?);
+            let ctx = &self.env.ctx;
+            let row = session.complete_row(&self.maker, row, &mut self.numbers, ctx).await?;
+            match self.maker.check(&row.values, ctx) {
+                Ok(()) => rows.push(row),
+                Err(error) => {
+                    ctx.warn(error);
+                    self.skipped += 1;
+                }
+            }
         }
         let mut store = Store {
             table: self.table.clone(),

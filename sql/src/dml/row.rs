@@ -110,6 +110,9 @@ impl RowMaker {
         ctx: &EvalContext,
     ) -> Result<()> {
         let definition = &self.table.columns[column];
+        if definition.generated.is_some() {
+            return Err(Error::value_of_generated(&definition.name, &self.table.name));
+        }
         row[column] = if value.is_null() {
             if definition.ty.nullable || Some(column) == self.auto_increment {
                 Value::Null
@@ -181,12 +184,13 @@ impl RowMaker {
         Ok(())
     }
 
-    /// Generates what is to be generated, and takes notice of AUTO_INCREMENT values given by hand.
+    /// Generates what is to be generated, takes notice of AUTO_INCREMENT values given by hand, and computes generated columns.
     pub(crate) async fn complete(
         &self,
         mut row: Row,
         counters: &AutoIncrement,
         numbers: &mut Numbers,
+        ctx: &EvalContext,
     ) -> Result<NewRow> {
         let mut generated = None;
         if let Some(column) = self.auto_increment {
@@ -204,7 +208,16 @@ impl RowMaker {
         {
             row[column] = Value::UInt(counters.next_row_id(&self.table).await?);
         }
+        self.table.generate(&mut row, ctx)?;
         Ok(NewRow { values: row, generated, read: Row::new() })
+    }
+
+    /// Refuses a row of which a CHECK is false.
+    ///
+    /// # Errors
+    /// 3819.
+    pub(crate) fn check(&self, row: &[Value], ctx: &EvalContext) -> Result<()> {
+        self.table.check_row(row, ctx)
     }
 
     /// Gives a row the next AUTO_INCREMENT value.
@@ -256,6 +269,10 @@ fn absent_of(column: &ColumnDef, ctx: &EvalContext) -> Result<Absent> {
     }
     if column.auto_increment {
         return Ok(Absent::Generate);
+    }
+    if column.generated.is_some() {
+        // It is computed when the others have their values.
+        return Ok(Absent::Value(Value::Null));
     }
     Ok(match &column.default {
         Some(DefaultValue::Literal(value)) => Absent::Value(value.clone()),

@@ -362,6 +362,8 @@ impl Store<'_> {
             return Ok(());
         }
         touch(&self.table, &mut both, assignments, self.ctx);
+        self.table.generate(&mut both, self.ctx)?;
+        self.table.check_row(&both, self.ctx)?;
         let locking = self.locking.as_ref();
         let written = change(txn, &self.table, row_key, (&old, &both), locking, self.ctx).await?;
         known.overlay.extend(written);
@@ -422,7 +424,7 @@ pub(crate) async fn make_room(
 }
 
 /// Buffers a new row and its entries.
-fn put_new(
+pub(crate) fn put_new(
     txn: &mut Transaction,
     table: &TableDef,
     row_key: Bytes,
@@ -649,6 +651,13 @@ pub(crate) fn apply(
 ) -> Result<()> {
     for assignment in assignments {
         let column = &table.columns[assignment.column];
+        if column.generated.is_some() {
+            match assignment.value {
+                Some(_) => return Err(Error::value_of_generated(&column.name, &table.name)),
+                // It is computed anyway.
+                None => continue,
+            }
+        }
         let value = match &assignment.value {
             Some(expr) => expr.eval(row, ctx)?,
             None => {

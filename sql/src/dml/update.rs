@@ -265,7 +265,8 @@ pub(crate) async fn run(
     let moving = target.table.partition_columns();
     let is_touched = |column: &usize| {
         let assigned = assignments.iter().any(|assignment| assignment.column == *column);
-        assigned || target.table.columns[*column].on_update_now
+        let column = &target.table.columns[*column];
+        assigned || column.on_update_now || column.generated.is_some()
     };
     target.gathers = moving.iter().any(is_touched);
     let maker = RowMaker::new(&target.table, ctx)?;
@@ -302,7 +303,8 @@ pub(crate) async fn run(
                 continue;
             }
             store::touch(&table, &mut new, &assignments, ctx);
-            match checks.check(&new, ctx) {
+            table.generate(&mut new, ctx)?;
+            match table.check_row(&new, ctx).and_then(|()| checks.check(&new, ctx)) {
                 Ok(()) => {}
                 Err(error) if update.ignore => {
                     ctx.warn(error);

@@ -98,7 +98,7 @@ impl Seen {
     pub(crate) fn columns(&self) -> Vec<usize> {
         match self.is_view() {
             true => self.scope().star.clone(),
-            false => self.table.visible_columns().map(|(position, _)| position).collect(),
+            false => self.table.shown_columns().map(|(position, _)| position).collect(),
         }
     }
 
@@ -230,6 +230,7 @@ fn through(
         column.table = alias.to_string();
         column.name.clone_from(name);
         column.hidden = false;
+        column.invisible = false;
         column.place = place;
         scope.star.push(position);
     }

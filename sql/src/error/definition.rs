@@ -131,4 +131,30 @@ errors! {
     key_part_length_zero(name) = 1391, "HY000", "Key part '{name}' length cannot be 0";
     /// CREATE TABLE without columns.
     table_without_columns() = 1113, "42000", "A table must have at least 1 column";
+    /// What no generated column can have, such as a query.
+    generated_function(name) = 3102, "HY000", "Expression of generated column '{name}' contains a disallowed function.";
+    /// A function in a generated column that is not the same for all time.
+    generated_named_function(name, function) = 3763, "HY000", "Expression of generated column '{name}' contains a disallowed function: {function}.";
+    /// A variable in a generated column.
+    generated_of_variable(name) = 3765, "HY000", "Expression of generated column '{name}' cannot refer to user or system variables.";
+    /// What generated columns cannot be.
+    not_for_generated(what) = 3106, "HY000", "'{what}' is not supported for generated columns.";
+    /// A generated column that reads one behind it.
+    generated_not_prior() = 3107, "HY000", "Generated column can refer only to generated columns defined prior to it.";
+    /// Dropping or renaming a column that a generated one reads.
+    needed_by_generated(name) = 3108, "HY000", "Column '{name}' has a generated column dependency.";
+    /// A generated column of the AUTO_INCREMENT column.
+    generated_of_auto_increment(name) = 3109, "HY000", "Generated column '{name}' cannot refer to auto-increment column.";
+    /// A table all of whose columns are INVISIBLE.
+    no_visible_column() = 4028, "HY000", "A table must have at least one visible column.";
+    /// ALGORITHM or LOCK that the statement cannot keep to.
+    alter_not_supported(what, instead) = 1845, "0A000", "{what} is not supported for this operation. Try {instead}.";
+    /// The same, with the reason.
+    alter_not_supported_because(what, why, instead) = 1846, "0A000", "{what} is not supported. Reason: {why}. Try {instead}.";
+    /// ALTER TABLE that leaves no column.
+    cant_drop_all_columns() = 1090, "42000", "You can't delete all columns with ALTER TABLE; use DROP TABLE instead";
+    /// Dropping or renaming a column that chooses the partition.
+    needed_by_partitioning(name) = 3855, "HY000", "Column '{name}' has a partitioning function dependency and cannot be dropped or renamed.";
+    /// More columns added and dropped than rows have places for.
+    too_many_row_places(table) = 4092, "HY000", "Maximum row versions reached for table {table}. No more columns can be added or dropped instantly. Please use COPY/INPLACE.";
 }

@@ -49,12 +49,13 @@ impl Decoder {
         for row in rows {
             let reader = RowReader::new(&row)?;
             for (builder, &column) in builders.iter_mut().zip(&self.columns) {
-                if reader.has_column(column) {
-                    builder.append(&reader, column, &self.table.columns[column].ty)?;
+                let definition = &self.table.columns[column];
+                if reader.has_column(definition.ordinal) {
+                    builder.append(&reader, definition.ordinal, &definition.ty)?;
                 } else {
-                    // A column that was added after this row was written has its default.
-                    let row = table_codec::decode_row(&self.table, &row, &[column])?;
-                    builder.append_value(&row[column])?;
+                    // It was added after this row was written.
+                    let value = table_codec::absent_value(&self.table, &reader, column)?;
+                    builder.append_value(&value)?;
                 }
             }
         }

@@ -155,7 +155,13 @@ impl Parser<'_> {
                 TableChange::ChangeColumn { old, column, place: self.column_place()? }
             }
             "RENAME" => self.rename_part()?,
-            "ALTER" if !self.is_any(&["INDEX", "CHECK", "CONSTRAINT"]) => {
+            "ALTER" if self.accept_any(&["CHECK", "CONSTRAINT"]).is_some() => {
+                let name = self.identifier()?;
+                let enforced = !self.accept_word("NOT");
+                self.expect_word("ENFORCED")?;
+                TableChange::AlterCheck { name, enforced }
+            }
+            "ALTER" if !self.is_any(&["INDEX"]) => {
                 self.accept_word("COLUMN");
                 let column = self.identifier()?;
                 if self.accept(&["SET", "DEFAULT"]) {
@@ -169,6 +175,18 @@ impl Parser<'_> {
             }
             "ENABLE" if self.accept_word("KEYS") => TableChange::EnableKeys(true),
             "DISABLE" if self.accept_word("KEYS") => TableChange::EnableKeys(false),
+            "CONVERT" if self.accept_word("TO") => {
+                if !self.accept_charset_words() {
+                    return Err(self.error());
+                }
+                let is_default = self.accept_word("DEFAULT");
+                let charset = if is_default { None } else { Some(self.charset_name()?) };
+                let collation = match self.accept_word("COLLATE") {
+                    true => Some(self.charset_name()?),
+                    false => None,
+                };
+                TableChange::ConvertTo { charset, collation }
+            }
             "ALGORITHM" | "LOCK" => {
                 self.modifier_value(&word)?;
                 TableChange::Other(self.text_from(start).to_string())
@@ -254,7 +272,10 @@ impl Parser<'_> {
         if self.accept_word("CONSTRAINT") {
             return Ok(TableChange::DropConstraint(self.index_name()?));
         }
-        if self.is_any(&["FOREIGN", "CHECK"]) {
+        if self.accept_word("CHECK") {
+            return Ok(TableChange::DropCheck(self.identifier()?));
+        }
+        if self.is_any(&["FOREIGN"]) {
             self.at -= 1;
             return self.other_change();
         }

@@ -515,6 +515,20 @@ impl Printer {
                 self.text("DROP CONSTRAINT ");
                 self.index_name(name);
             }
+            TableChange::ConvertTo { charset, collation } => {
+                self.text("CONVERT TO CHARACTER SET ");
+                self.text(charset.as_deref().unwrap_or("DEFAULT"));
+                self.optional(" COLLATE ", collation, |printer, name| printer.text(name));
+            }
+            TableChange::DropCheck(name) => {
+                self.text("DROP CHECK ");
+                self.name(name);
+            }
+            TableChange::AlterCheck { name, enforced } => {
+                self.text("ALTER CHECK ");
+                self.name(name);
+                self.text(if *enforced { " ENFORCED" } else { " NOT ENFORCED" });
+            }
             TableChange::RenameKey { old, new } => {
                 self.text("RENAME KEY ");
                 self.index_name(old);

@@ -6,7 +6,8 @@
 use super::partition;
 use crate::catalog::information_schema::{now_text, shown_indexes};
 use crate::catalog::{
-    ColumnDef, DefaultValue, Distribution, IndexDef, ItemValue, ItemValues, Sharding, TableDef,
+    CheckDef, ColumnDef, DefaultValue, Distribution, IndexDef, ItemValue, ItemValues, Sharding,
+    TableDef,
 };
 use crate::collation::CollationId;
 use crate::lexer::{self, OWN_VERSION_NUMBER};
@@ -63,6 +64,7 @@ pub(crate) fn text(
         }
         lines.push(line);
     }
+    lines.extend(table.checks.iter().map(check_line));
     out.push_str(&lines.join(",\n"));
     out.push_str("\n) ENGINE=InnoDB");
     // Writing to a String cannot fail.
@@ -250,6 +252,10 @@ fn column_line(table: &TableDef, column: &ColumnDef, zone: TimeZone) -> String {
             line.push_str(&format!(" COLLATE {}", ty.collation.name()));
         }
     }
+    if let Some(generated) = &column.generated {
+        let kind = if generated.stored { "STORED" } else { "VIRTUAL" };
+        line.push_str(&format!(" GENERATED ALWAYS AS ({}) {kind}", generated.rule.text));
+    }
     if !ty.nullable {
         line.push_str(" NOT NULL");
     } else if ty.kind == TypeKind::Timestamp {
@@ -272,6 +278,7 @@ fn column_line(table: &TableDef, column: &ColumnDef, zone: TimeZone) -> String {
         }
         Some(DefaultValue::Now) => line.push_str(&format!(" DEFAULT {}", now_text(ty))),
         Some(DefaultValue::Expression(text)) => line.push_str(&format!(" DEFAULT ({text})")),
+        None if column.generated.is_some() => {}
         None if ty.nullable && (!ty.is_blob() || ty.kind == TypeKind::Geometry) => {
             line.push_str(" DEFAULT NULL");
         }
@@ -283,19 +290,28 @@ fn column_line(table: &TableDef, column: &ColumnDef, zone: TimeZone) -> String {
     if column.auto_increment {
         line.push_str(" AUTO_INCREMENT");
     }
+    if column.invisible {
+        line.push_str(" /*!80023 INVISIBLE */");
+    }
     if !column.comment.is_empty() {
         line.push_str(&format!(" COMMENT {}", string(&column.comment)));
     }
     line
 }
 
+fn check_line(check: &CheckDef) -> String {
+    let enforced = if check.enforced { "" } else { " /*!80016 NOT ENFORCED */" };
+    format!("  CONSTRAINT {} CHECK ({}){enforced}", quoted(&check.name), check.rule.text)
+}
+
 fn index_line(table: &TableDef, index: &IndexDef) -> String {
     let mut columns = Vec::with_capacity(index.columns.len());
     for part in &index.columns {
         let name = quoted(&table.columns[part.column].name);
+        let order = if part.descending { " DESC" } else { "" };
         columns.push(match part.prefix {
-            Some(length) => format!("{name}({length})"),
-            None => name,
+            Some(length) => format!("{name}({length}){order}"),
+            None => format!("{name}{order}"),
         });
     }
     let columns = columns.join(",");

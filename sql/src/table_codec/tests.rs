@@ -1,11 +1,11 @@
 //! Entries that carry columns, byte for byte.
 
 use super::*;
-use crate::catalog::{ColumnDef, IndexColumn};
+use crate::catalog::IndexColumn;
 use crate::collation::CollationId;
 use base::Timestamp;
 
-fn column(name: &str, ty: SqlType) -> ColumnDef {
+fn column(name: &str, ty: SqlType, ordinal: usize) -> ColumnDef {
     ColumnDef {
         name: name.into(),
         ty,
@@ -17,6 +17,11 @@ fn column(name: &str, ty: SqlType) -> ColumnDef {
         hidden: false,
         type_text: String::new(),
         collation_declared: false,
+        ordinal,
+        absent: None,
+        former: None,
+        generated: None,
+        invisible: false,
     }
 }
 
@@ -25,7 +30,7 @@ fn index(id: u32, unique: bool, column: usize, included: &[usize]) -> IndexDef {
         id: IndexId(id),
         name: format!("i{id}"),
         unique,
-        columns: vec![IndexColumn { column, prefix: None }],
+        columns: vec![IndexColumn { column, prefix: None, descending: false }],
         included: included.to_vec(),
         global: false,
         primary: id == 0,
@@ -44,10 +49,11 @@ fn table() -> TableDef {
         database: "d".into(),
         name: "t".into(),
         columns: vec![
-            column("id", SqlType::int().not_null()),
-            column("name", SqlType::varchar(10, CollationId::DEFAULT)),
-            column("age", SqlType::int()),
+            column("id", SqlType::int().not_null(), 0),
+            column("name", SqlType::varchar(10, CollationId::DEFAULT), 1),
+            column("age", SqlType::int(), 2),
         ],
+        next_ordinal: 3,
         indexes: vec![
             index(0, true, 0, &[]),
             index(1, false, 1, &[2]),
@@ -56,6 +62,7 @@ fn table() -> TableDef {
         ],
         unpublished: Vec::new(),
         declared: Vec::new(),
+        checks: Vec::new(),
         next_index_id: 0,
         index_version: 0,
         sharding: Sharding::Hash(vec![0]),
@@ -114,4 +121,23 @@ fn an_entry_gives_its_row_back() {
             }
         }
     }
+}
+
+#[test]
+fn columns_keep_their_places() {
+    let mut table = table();
+    let old = vec![Value::Int(1), Value::Text("10".into()), Value::Int(7)];
+    let before = encode_row(&table, &old).unwrap();
+    // `name` becomes a number, `age` goes, `new` comes first.
+    let mut name = column("name", SqlType::int(), 3);
+    name.former = Some(Box::new(table.columns[1].clone()));
+    let mut new = column("new", SqlType::int(), 4);
+    new.absent = Some(Value::Int(5));
+    table.columns = vec![new, table.columns[0].clone(), name];
+    table.next_ordinal = 5;
+    let row = vec![Value::Int(5), Value::Int(1), Value::Int(10)];
+    assert_eq!(decode_all(&table, &before).unwrap(), row);
+    let after = encode_row(&table, &row).unwrap();
+    assert_eq!(decode_all(&table, &after).unwrap(), row);
+    assert_eq!(RowReader::new(&after).unwrap().columns(), 5);
 }

@@ -78,7 +78,7 @@ fn opposite(op: BinaryOp) -> Option<BinaryOp> {
 }
 
 /// Whether an expression is a condition by itself, not a number that is taken as one.
-fn is_condition(expr: &Expr) -> bool {
+pub(crate) fn is_condition(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Binary { op, .. } => {
             op.is_comparison() || matches!(op, BinaryOp::And | BinaryOp::Or | BinaryOp::Xor)

@@ -95,6 +95,8 @@ struct Table {
     is_aliased: bool,
     /// Names of its columns, and whether a bare name passes them over, as the second one of a USING column.
     columns: Vec<(String, bool)>,
+    /// Those that `*` does not stand for.
+    invisible: Vec<usize>,
 }
 
 /// A column of FROM.
@@ -121,7 +123,7 @@ impl Block {
     }
 
     fn of_table(table: Table) -> Block {
-        let star = (0..table.columns.len()).map(|column| Place { table: 0, column }).collect();
+        let star = table.shown().into_iter().map(|column| Place { table: 0, column }).collect();
         Block { tables: vec![table], star, ..Block::default() }
     }
 
@@ -486,12 +488,17 @@ impl Names<'_> {
         let database = source.name.database.as_deref().or(self.database);
         let database = database.ok_or_else(Error::no_database)?.to_string();
         let columns = self.columns_of(&database, &source.name.name)?;
+        let stored = self.catalog.table(&database, &source.name.name);
+        let stored = stored.into_iter().flat_map(|table| table.visible_columns().enumerate());
+        let invisible = stored.filter(|(_, (_, column))| column.invisible);
+        let invisible = invisible.map(|(at, _)| at).collect();
         source.name.database = Some(database.clone());
         Ok(Table {
             database: Some(database),
             name,
             is_aliased: source.alias.is_some(),
             columns: columns.into_iter().map(|column| (column, false)).collect(),
+            invisible,
         })
     }
 
@@ -606,7 +613,13 @@ impl Table {
             name: name.to_string(),
             is_aliased: true,
             columns: columns.into_iter().map(|column| (column, false)).collect(),
+            invisible: Vec::new(),
         }
+    }
+
+    /// The columns that `*` stands for.
+    fn shown(&self) -> Vec<usize> {
+        (0..self.columns.len()).filter(|column| !self.invisible.contains(column)).collect()
     }
 }
 
@@ -618,7 +631,7 @@ impl Block {
         };
         let tables = self.tables.iter().enumerate().filter(|(_, table)| fits(table));
         let columns = |(place, table): (usize, &Table)| {
-            (0..table.columns.len()).map(move |column| Place { table: place, column })
+            table.shown().into_iter().map(move |column| Place { table: place, column })
         };
         tables.flat_map(columns).collect()
     }

@@ -10,8 +10,8 @@
 //! Not here: expressions (`expression`).
 
 use crate::ast::{
-    CommonTable, IndexHint, IndexHintAction, IndexHintPurpose, JoinConstraint, JoinKind, OrderItem,
-    Query, QueryBody, Select, SelectItem, SetOperator, TableName, TableRef, TableSource,
+    CommonTable, Expr, IndexHint, IndexHintAction, IndexHintPurpose, JoinConstraint, JoinKind,
+    OrderItem, Query, QueryBody, Select, SelectItem, SetOperator, TableName, TableRef, TableSource,
 };
 use crate::printer::identifier;
 
@@ -27,6 +27,13 @@ pub(crate) fn shown(query: &Query, database: &str) -> String {
     let mut text = Text::new(Some(database));
     text.query(query);
     if text.names_others { stored(query) } else { text.out }
+}
+
+/// An expression as definitions keep it.
+pub(crate) fn expression(expr: &Expr) -> String {
+    let mut text = Text::new(None);
+    text.expr(expr);
+    text.out
 }
 
 /// Text under construction.

@@ -2,7 +2,7 @@
 
 use super::{VirtualTable, all_tables, long_text, name_type, number, table, text};
 use crate::binder::view::ViewColumn;
-use crate::catalog::{Catalog, ColumnDef, DefaultValue, IndexDef, TableDef, ViewDef};
+use crate::catalog::{Catalog, ColumnDef, DefaultValue, IndexDef, Rule, TableDef, ViewDef};
 use crate::collation::CollationId;
 use crate::types::{DECIMALS_NOT_FIXED, SqlType, TypeKind};
 use crate::value::{Row, Value};
@@ -36,6 +36,13 @@ pub(crate) fn column_extra(column: &ColumnDef) -> String {
     if matches!(column.default, Some(DefaultValue::Now | DefaultValue::Expression(_))) {
         extra.push("DEFAULT_GENERATED".to_string());
     }
+    if let Some(generated) = &column.generated {
+        let kind = if generated.stored { "STORED" } else { "VIRTUAL" };
+        extra.push(format!("{kind} GENERATED"));
+    }
+    if column.invisible {
+        extra.push("INVISIBLE".to_string());
+    }
     if column.on_update_now {
         extra.push(format!("on update {}", now_text(&column.ty)));
     }
@@ -61,6 +68,11 @@ pub(crate) fn column_default(column: &ColumnDef) -> Option<String> {
         Some(DefaultValue::Now) => Some(now_text(&column.ty)),
         Some(DefaultValue::Expression(text)) => Some(text.clone()),
     }
+}
+
+/// An expression as information_schema prints it: with quotes as the data dictionary keeps them.
+pub(super) fn clause(rule: &Rule) -> String {
+    rule.text.replace('\'', "\\'")
 }
 
 /// The type's name without length, as information_schema prints it.
@@ -119,6 +131,11 @@ pub(crate) fn view_column(column: &ViewColumn) -> (ColumnDef, Option<String>) {
         hidden: false,
         type_text: base.map_or_else(|| type_text(&ty), |base| base.type_text.clone()),
         collation_declared: false,
+        ordinal: 0,
+        absent: None,
+        former: None,
+        generated: None,
+        invisible: false,
     };
     (shown, default)
 }
@@ -225,7 +242,7 @@ fn column_row(
         text(column_extra(column)),
         text("select,insert,update,references"),
         text(&column.comment),
-        text(""),
+        text(column.generated.as_ref().map_or_else(String::new, |by| clause(&by.rule))),
         Value::Null,
     ]
 }

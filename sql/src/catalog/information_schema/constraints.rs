@@ -1,7 +1,8 @@
 //! KEY_COLUMN_USAGE, TABLE_CONSTRAINTS, REFERENTIAL_CONSTRAINTS and CHECK_CONSTRAINTS.
 
+use super::columns::clause;
 use super::indexes::shown_indexes;
-use super::{VirtualTable, all_tables, empty, name_type, number, table, text};
+use super::{VirtualTable, all_tables, empty, long_text, name_type, number, table, text};
 use crate::catalog::Catalog;
 use crate::value::Value;
 
@@ -60,6 +61,17 @@ pub(super) fn table_constraints(catalog: &Catalog) -> VirtualTable {
                 text("YES"),
             ]);
         }
+        for check in &table.checks {
+            rows.push(vec![
+                text("def"),
+                text(&table.database),
+                text(&check.name),
+                text(&table.database),
+                text(&table.name),
+                text("CHECK"),
+                text(if check.enforced { "YES" } else { "NO" }),
+            ]);
+        }
     }
     table(
         &[
@@ -84,7 +96,25 @@ pub(super) fn referential_constraints(_: &Catalog) -> VirtualTable {
     )
 }
 
-/// CHECKs: none can be declared.
-pub(super) fn check_constraints(_: &Catalog) -> VirtualTable {
-    empty("CONSTRAINT_CATALOG,CONSTRAINT_SCHEMA,CONSTRAINT_NAME,CHECK_CLAUSE")
+pub(super) fn check_constraints(catalog: &Catalog) -> VirtualTable {
+    let mut rows = Vec::new();
+    for table in all_tables(catalog) {
+        for check in &table.checks {
+            rows.push(vec![
+                text("def"),
+                text(&table.database),
+                text(&check.name),
+                text(clause(&check.rule)),
+            ]);
+        }
+    }
+    table(
+        &[
+            ("CONSTRAINT_CATALOG", name_type()),
+            ("CONSTRAINT_SCHEMA", name_type()),
+            ("CONSTRAINT_NAME", name_type()),
+            ("CHECK_CLAUSE", long_text()),
+        ],
+        rows,
+    )
 }

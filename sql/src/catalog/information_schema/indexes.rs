@@ -24,7 +24,7 @@ pub(crate) fn statistics_rows(table: &TableDef) -> Vec<Row> {
                 text(&index.name),
                 Value::UInt(sequence as u64 + 1),
                 text(&column.name),
-                text("A"),
+                text(if part.descending { "D" } else { "A" }),
                 Value::Null,
                 part.prefix.map_or(Value::Null, |length| Value::UInt(u64::from(length))),
                 Value::Null,

@@ -11,7 +11,7 @@ use crate::ddl::column_type::{self, ColumnType};
 use crate::types::{self, TypeKind};
 use crate::{Error, Result, ast};
 
-pub(super) fn define_column(
+pub(in crate::ddl) fn define_column(
     definition: &ast::ColumnDefinition,
     inherited: CollationId,
 ) -> Result<ColumnDef> {
@@ -49,18 +49,36 @@ pub(super) fn define_column(
         hidden: false,
         type_text: text,
         collation_declared,
+        // Who makes a table of it knows better.
+        ordinal: 0,
+        absent: None,
+        former: None,
+        // `rule` adds it when all columns are known.
+        generated: None,
+        invisible: definition.invisible,
     })
 }
 
-pub(super) fn define_default(
+pub(in crate::ddl) fn define_default(
     definition: &ast::ColumnDefinition,
     column: &ColumnDef,
     ctx: &EvalContext,
 ) -> Result<Option<DefaultValue>> {
-    let invalid = || Error::invalid_default(&definition.name);
+    match &definition.default {
+        Some(default) => default_of(default, column, ctx),
+        None => Ok(None),
+    }
+}
+
+/// What DEFAULT means for a column; `None` for NULL.
+pub(in crate::ddl) fn default_of(
+    default: &ast::DefaultValue,
+    column: &ColumnDef,
+    ctx: &EvalContext,
+) -> Result<Option<DefaultValue>> {
+    let invalid = || Error::invalid_default(&column.name);
     let ty = &column.ty;
-    let Some(default) = &definition.default else { return Ok(None) };
-    if definition.auto_increment {
+    if column.auto_increment {
         return Err(invalid());
     }
     Ok(Some(match default {
@@ -76,10 +94,9 @@ pub(super) fn define_default(
                 return if ty.nullable { Ok(None) } else { Err(invalid()) };
             }
             if ty.is_blob() {
-                return Err(Error::blob_default(&definition.name));
+                return Err(Error::blob_default(&column.name));
             }
-            let value =
-                types::assign(value, ty, &definition.name, 1, ctx).map_err(|_| invalid())?;
+            let value = types::assign(value, ty, &column.name, 1, ctx).map_err(|_| invalid())?;
             DefaultValue::Literal(value)
         }
         ast::DefaultValue::Expression(expr) => {

@@ -1,5 +1,8 @@
-//! Constraints and kinds of tables and columns that cannot be defined yet: refused with 1235 and what to do instead.
+//! CHECK constraints and generated columns; kinds of tables and constraints that cannot be defined yet: refused with 1235 and what
+//! to do instead.
 
+use crate::catalog::{IndexColumn, TableDef};
+use crate::ddl::rule;
 use crate::{Error, Result, ast};
 
 pub(super) fn refuse_unsupported(create: &ast::CreateTable) -> Result<()> {
@@ -15,19 +18,42 @@ pub(super) fn refuse_unsupported(create: &ast::CreateTable) -> Result<()> {
             "FOREIGN KEY: leave the constraint out and check references in the application",
         );
     }
-    let has_check = |column: &ast::ColumnDefinition| !column.checks.is_empty();
-    if !create.checks.is_empty() || create.columns.iter().any(has_check) {
-        return refuse(
-            "CHECK constraints: leave the constraint out and check values in the application",
-        );
+    Ok(())
+}
+
+/// Generated columns and CHECK constraints, when all columns are there.
+pub(super) fn define_rules(create: &ast::CreateTable, table: &mut TableDef) -> Result<()> {
+    for (position, definition) in create.columns.iter().enumerate() {
+        let generated = rule::generated(definition, table)?;
+        table.columns[position].generated = generated;
     }
-    for column in &create.columns {
-        if column.generated.is_some() {
-            return refuse("generated columns: compute the value in the query");
-        }
-        if column.invisible {
-            return refuse("INVISIBLE columns: name the columns you want in SELECT");
+    let of_virtual = |part: &IndexColumn| {
+        let generated = table.columns[part.column].generated.as_ref();
+        generated.is_some_and(|generated| !generated.stored)
+    };
+    if table.primary().columns.iter().any(of_virtual) {
+        return Err(Error::not_for_generated("Defining a virtual generated column as primary key"));
+    }
+    for definition in &create.columns {
+        for check in &definition.checks {
+            add_check(table, check, Some(&definition.name))?;
         }
     }
+    for check in &create.checks {
+        add_check(table, check, None)?;
+    }
+    Ok(())
+}
+
+/// Adds a constraint, that of a column or of the table.
+pub(in crate::ddl) fn add_check(
+    table: &mut TableDef,
+    check: &ast::Check,
+    column: Option<&str>,
+) -> Result<()> {
+    let name = check.name.clone().unwrap_or_else(|| rule::next_name(table));
+    let check = rule::check(check, name, column, table)?;
+    table.checks.push(check);
+    rule::sort(&mut table.checks);
     Ok(())
 }

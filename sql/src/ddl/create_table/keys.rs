@@ -57,7 +57,7 @@ pub(super) fn define_indexes(create: &ast::CreateTable, table: &mut TableDef) ->
         kind,
         name: None,
         global: false,
-        columns: vec![IndexColumn { column: position, prefix: None }],
+        columns: vec![IndexColumn { column: position, prefix: None, descending: false }],
         included: Vec::new(),
         comment: "",
     };
@@ -96,7 +96,8 @@ pub(super) fn define_indexes(create: &ast::CreateTable, table: &mut TableDef) ->
         }
         (None, None) => {
             table.columns.push(row_id_column());
-            let column = IndexColumn { column: table.columns.len() - 1, prefix: None };
+            let column = table.columns.len() - 1;
+            let column = IndexColumn { column, prefix: None, descending: false };
             table.indexes.push(primary_index("", vec![column], String::new()));
         }
     }
@@ -248,6 +249,12 @@ fn row_id_column() -> ColumnDef {
         hidden: true,
         type_text: "bigint unsigned".to_string(),
         collation_declared: false,
+        // `create_table::define` numbers the columns.
+        ordinal: 0,
+        absent: None,
+        former: None,
+        generated: None,
+        invisible: false,
     }
 }
 
@@ -261,7 +268,7 @@ pub(super) fn key_columns(
             ast::KeyTarget::Column(name) => name,
             ast::KeyTarget::Expression(_) => {
                 return Err(Error::not_supported(
-                    "an index on an expression: store the value in a column and index that",
+                    "an index on an expression: declare a generated column and index that",
                 ));
             }
         };
@@ -269,13 +276,8 @@ pub(super) fn key_columns(
         if columns.iter().any(|other| other.column == column) {
             return Err(Error::duplicate_column(name));
         }
-        if part.descending {
-            return Err(Error::not_supported(
-                "a descending index: an ascending one serves ORDER BY … DESC as well",
-            ));
-        }
         let prefix = key_prefix(part.prefix, &table.columns[column])?;
-        columns.push(IndexColumn { column, prefix });
+        columns.push(IndexColumn { column, prefix, descending: part.descending });
     }
     Ok(columns)
 }
