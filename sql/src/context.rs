@@ -16,6 +16,7 @@ use base::{Rng, SharedClock, SlotFilter, SystemClock};
 use parking_lot::Mutex;
 
 use crate::collation::CollationId;
+use crate::function::aes::BlockMode;
 use crate::types::datetime::{DateTime, TimeZone};
 use crate::value::Value;
 use crate::{Error, Result};
@@ -298,6 +299,8 @@ pub struct EvalContext {
     pub group_concat_max_len: u64,
     /// `cte_max_recursion_depth`: rounds of a recursive query of WITH.
     pub cte_max_recursion_depth: u64,
+    /// `block_encryption_mode`, of AES_ENCRYPT and AES_DECRYPT.
+    pub block_encryption_mode: BlockMode,
     /// `max_allowed_packet`, bytes: strings above it become NULL with a warning.
     pub max_allowed_packet: u64,
     /// `collation_connection`: of literals and of numbers turned into text.
@@ -354,6 +357,7 @@ impl EvalContext {
             div_precision_increment: 4,
             group_concat_max_len: 1024,
             cte_max_recursion_depth: 1000,
+            block_encryption_mode: BlockMode::DEFAULT,
             max_allowed_packet: base::limits::PACKET_BYTES_MAX as u64,
             connection_collation: CollationId::DEFAULT,
             last_insert_id: 0,
@@ -397,6 +401,7 @@ impl EvalContext {
         other.now_unix_micros = self.now_unix_micros;
         other.div_precision_increment = self.div_precision_increment;
         other.group_concat_max_len = self.group_concat_max_len;
+        other.block_encryption_mode = self.block_encryption_mode;
         other.max_allowed_packet = self.max_allowed_packet;
         other.last_insert_id = self.last_insert_id;
         other.found_rows = self.found_rows;

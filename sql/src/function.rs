@@ -8,7 +8,9 @@
 //!
 //! Not here: operators (`expr::arithmetic`, `expr::compare`), aggregates (`exec`).
 
+pub mod aes;
 pub mod bit;
+pub mod compress;
 pub mod date;
 pub mod date_arithmetic;
 pub mod date_format;
@@ -25,6 +27,7 @@ pub mod spatial;
 pub mod string;
 pub mod string_edit;
 pub mod string_search;
+pub mod uuid;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -131,7 +134,9 @@ pub(crate) const fn per_row(
 }
 
 static FAMILIES: &[&[Function]] = &[
+    aes::FUNCTIONS,
     bit::FUNCTIONS,
+    compress::FUNCTIONS,
     date::FUNCTIONS,
     date_arithmetic::FUNCTIONS,
     date_format::FUNCTIONS,
@@ -148,6 +153,7 @@ static FAMILIES: &[&[Function]] = &[
     string::FUNCTIONS,
     string_edit::FUNCTIONS,
     string_search::FUNCTIONS,
+    uuid::FUNCTIONS,
 ];
 
 static REGISTRY: LazyLock<BTreeMap<&'static str, &'static Function>> = LazyLock::new(|| {

@@ -49,4 +49,12 @@ errors! {
     datetime_overflow(field) = 1441, "22008", "Datetime function: {field} field overflow";
     /// A regular expression that cannot be read.
     invalid_regexp(what) = 3692, "HY000", "Invalid regular expression: {what}";
+    /// An argument that has no meaning here.
+    option_ignored(option) = 1618, "HY000", "<{option}> option ignored";
+    /// An initialization vector with too few bytes.
+    invalid_vector(function, bytes) = 1882, "HY000", "The initialization vector supplied to {function} is too short. Must be at least {bytes} bytes long";
+    /// Bytes that COMPRESS did not make.
+    corrupt_compressed() = 1259, "HY000", "ZLIB: Input data corrupted";
+    /// A text that would be longer than a packet.
+    too_big_uncompressed(limit) = 1256, "HY000", "Uncompressed data size too large; the maximum size is {limit} (based on max_allowed_packet). The length of uncompressed data may also be corrupted.";
 }

@@ -10,6 +10,7 @@ use crate::ast::IsolationLevel;
 use crate::catalog::Catalog;
 use crate::collation::{self, CollationId};
 use crate::context::{EvalContext, Scope, SqlMode, VariableSource};
+use crate::function::aes::BlockMode;
 use crate::instance::Instance;
 use crate::sysvar::{self, Settable, SystemVariable, VariableScope, plain_text};
 use crate::types::datetime::TimeZone;
@@ -164,6 +165,9 @@ impl SessionVariables {
         ctx.row_count = state.row_count;
         if let Some(Value::UInt(digits)) = state.values.get("div_precision_increment") {
             ctx.div_precision_increment = *digits as u8;
+        }
+        if let Some(Value::Text(name)) = state.values.get("block_encryption_mode") {
+            ctx.block_encryption_mode = BlockMode::of_name(name).unwrap_or(BlockMode::DEFAULT);
         }
         if let Some(Value::UInt(bytes)) = state.values.get("group_concat_max_len") {
             ctx.group_concat_max_len = *bytes;

@@ -5,6 +5,7 @@ use super::Settable::{Fixed, Free, ReadOnly, Special};
 use super::VariableKind::{Choice, Flag, Number, Real, Text};
 use super::VariableScope::{Both, Global, Session};
 use super::{Settable, SystemVariable, VariableKind, VariableScope};
+use crate::function::aes::BlockMode;
 
 const fn v(
     name: &'static str,
@@ -41,13 +42,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
         "FULL",
         Fixed("only full row images; leave binlog_row_image as it is"),
     ),
-    v(
-        "block_encryption_mode",
-        Both,
-        Choice(&["aes-128-ecb"]),
-        "aes-128-ecb",
-        Fixed("other block encryption modes"),
-    ),
+    v("block_encryption_mode", Both, Choice(&BlockMode::NAMES), "aes-128-ecb", Free),
     v(
         "bulk_insert_buffer_size",
         Both,
