@@ -1,5 +1,8 @@
 //! Every limit of a queue, batch, retry and wait, in one place, with the relations between them.
 
+mod functions;
+
+pub use functions::*;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 

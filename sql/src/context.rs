@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::collation::CollationId;
 use crate::function::aes::BlockMode;
+use crate::parser::ParseMode;
 use crate::types::datetime::{DateTime, TimeZone};
 use crate::value::Value;
 use crate::{Error, Result};
@@ -109,6 +110,17 @@ impl SqlMode {
     /// STRICT_TRANS_TABLES or STRICT_ALL_TABLES.
     pub fn is_strict(self) -> bool {
         self.0 & (SqlMode::STRICT_TRANS_TABLES.0 | SqlMode::STRICT_ALL_TABLES.0) != 0
+    }
+
+    /// How texts of statements are read.
+    pub(crate) fn parse_mode(self) -> ParseMode {
+        ParseMode {
+            ansi_quotes: self.contains(SqlMode::ANSI_QUOTES),
+            pipes_as_concat: self.contains(SqlMode::PIPES_AS_CONCAT),
+            no_backslash_escapes: self.contains(SqlMode::NO_BACKSLASH_ESCAPES),
+            high_not_precedence: self.contains(SqlMode::HIGH_NOT_PRECEDENCE),
+            ignore_space: self.contains(SqlMode::IGNORE_SPACE),
+        }
     }
 
     /// Reads the value of `sql_mode`: names with commas between, case-insensitive. ANSI and

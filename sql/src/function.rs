@@ -10,6 +10,7 @@
 
 pub mod aes;
 pub mod bit;
+pub mod bit_text;
 pub mod compress;
 pub mod date;
 pub mod date_arithmetic;
@@ -23,11 +24,13 @@ pub mod network;
 pub mod number_format;
 pub mod numeric;
 pub mod pattern;
+pub mod server;
 pub mod spatial;
 pub mod string;
 pub mod string_edit;
 pub mod string_search;
 pub mod uuid;
+pub mod weight;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -136,6 +139,7 @@ pub(crate) const fn per_row(
 static FAMILIES: &[&[Function]] = &[
     aes::FUNCTIONS,
     bit::FUNCTIONS,
+    bit_text::FUNCTIONS,
     compress::FUNCTIONS,
     date::FUNCTIONS,
     date_arithmetic::FUNCTIONS,
@@ -149,11 +153,13 @@ static FAMILIES: &[&[Function]] = &[
     number_format::FUNCTIONS,
     numeric::FUNCTIONS,
     pattern::FUNCTIONS,
+    server::FUNCTIONS,
     spatial::FUNCTIONS,
     string::FUNCTIONS,
     string_edit::FUNCTIONS,
     string_search::FUNCTIONS,
     uuid::FUNCTIONS,
+    weight::FUNCTIONS,
 ];
 
 static REGISTRY: LazyLock<BTreeMap<&'static str, &'static Function>> = LazyLock::new(|| {

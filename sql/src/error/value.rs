@@ -55,6 +55,8 @@ errors! {
     invalid_vector(function, bytes) = 1882, "HY000", "The initialization vector supplied to {function} is too short. Must be at least {bytes} bytes long";
     /// Bytes that COMPRESS did not make.
     corrupt_compressed() = 1259, "HY000", "ZLIB: Input data corrupted";
+    /// A text that a digest function cannot read as a statement.
+    undigestible(error) = 3676, "HY000", "Could not parse argument to digest function: \"{error}\".";
     /// A text that would be longer than a packet.
     too_big_uncompressed(limit) = 1256, "HY000", "Uncompressed data size too large; the maximum size is {limit} (based on max_allowed_packet). The length of uncompressed data may also be corrupted.";
 }
