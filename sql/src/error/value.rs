@@ -57,6 +57,8 @@ errors! {
     corrupt_compressed() = 1259, "HY000", "ZLIB: Input data corrupted";
     /// A text that a digest function cannot read as a statement.
     undigestible(error) = 3676, "HY000", "Could not parse argument to digest function: \"{error}\".";
+    /// A moment at which clocks were put on.
+    skipped_timestamp(column, row) = 1299, "HY000", "Invalid TIMESTAMP value in column '{column}' at row {row}";
     /// A text that would be longer than a packet.
     too_big_uncompressed(limit) = 1256, "HY000", "Uncompressed data size too large; the maximum size is {limit} (based on max_allowed_packet). The length of uncompressed data may also be corrupted.";
 }
