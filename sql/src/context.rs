@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::collation::CollationId;
 use crate::function::aes::BlockMode;
+use crate::function::locale::{self, Locale};
 use crate::parser::ParseMode;
 use crate::types::datetime::{DateTime, TimeZone};
 use crate::value::Value;
@@ -313,6 +314,10 @@ pub struct EvalContext {
     pub cte_max_recursion_depth: u64,
     /// `block_encryption_mode`, of AES_ENCRYPT and AES_DECRYPT.
     pub block_encryption_mode: BlockMode,
+    /// `lc_time_names`: of months and days.
+    pub time_names: &'static Locale,
+    /// `default_week_format`: what WEEK() counts without a mode.
+    pub default_week_format: u8,
     /// `max_allowed_packet`, bytes: strings above it become NULL with a warning.
     pub max_allowed_packet: u64,
     /// `collation_connection`: of literals and of numbers turned into text.
@@ -370,6 +375,8 @@ impl EvalContext {
             group_concat_max_len: 1024,
             cte_max_recursion_depth: 1000,
             block_encryption_mode: BlockMode::DEFAULT,
+            time_names: locale::english(),
+            default_week_format: 0,
             max_allowed_packet: base::limits::PACKET_BYTES_MAX as u64,
             connection_collation: CollationId::DEFAULT,
             last_insert_id: 0,
@@ -414,6 +421,8 @@ impl EvalContext {
         other.div_precision_increment = self.div_precision_increment;
         other.group_concat_max_len = self.group_concat_max_len;
         other.block_encryption_mode = self.block_encryption_mode;
+        other.time_names = self.time_names;
+        other.default_week_format = self.default_week_format;
         other.max_allowed_packet = self.max_allowed_packet;
         other.last_insert_id = self.last_insert_id;
         other.found_rows = self.found_rows;

@@ -19,6 +19,7 @@ pub mod digest;
 pub mod encoding;
 pub mod flow;
 pub mod information;
+pub mod locale;
 pub mod members;
 pub mod network;
 pub mod number_format;

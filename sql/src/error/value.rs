@@ -59,6 +59,8 @@ errors! {
     undigestible(error) = 3676, "HY000", "Could not parse argument to digest function: \"{error}\".";
     /// A moment at which clocks were put on.
     skipped_timestamp(column, row) = 1299, "HY000", "Invalid TIMESTAMP value in column '{column}' at row {row}";
+    /// A locale that there is not.
+    unknown_locale(name) = 1649, "HY000", "Unknown locale: '{name}'";
     /// A text that would be longer than a packet.
     too_big_uncompressed(limit) = 1256, "HY000", "Uncompressed data size too large; the maximum size is {limit} (based on max_allowed_packet). The length of uncompressed data may also be corrupted.";
 }

@@ -214,6 +214,8 @@ pub(crate) fn fold(expr: Expr, ctx: &EvalContext) -> Expr {
     quiet.time_zone = ctx.time_zone;
     quiet.now_unix_micros = ctx.now_unix_micros;
     quiet.div_precision_increment = ctx.div_precision_increment;
+    quiet.time_names = ctx.time_names;
+    quiet.default_week_format = ctx.default_week_format;
     quiet.max_allowed_packet = ctx.max_allowed_packet;
     quiet.connection_collation = ctx.connection_collation;
     match expr.inner(&[], &quiet) {

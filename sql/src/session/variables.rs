@@ -11,6 +11,7 @@ use crate::catalog::Catalog;
 use crate::collation::{self, CollationId};
 use crate::context::{EvalContext, Scope, SqlMode, VariableSource};
 use crate::function::aes::BlockMode;
+use crate::function::locale;
 use crate::instance::Instance;
 use crate::sysvar::{self, Settable, SystemVariable, VariableScope, plain_text};
 use crate::types::datetime::TimeZone;
@@ -168,6 +169,12 @@ impl SessionVariables {
         }
         if let Some(Value::Text(name)) = state.values.get("block_encryption_mode") {
             ctx.block_encryption_mode = BlockMode::of_name(name).unwrap_or(BlockMode::DEFAULT);
+        }
+        if let Some(Value::Text(name)) = state.values.get("lc_time_names") {
+            ctx.time_names = locale::find(name).unwrap_or_else(locale::english);
+        }
+        if let Some(Value::UInt(mode)) = state.values.get("default_week_format") {
+            ctx.default_week_format = *mode as u8;
         }
         if let Some(Value::UInt(bytes)) = state.values.get("group_concat_max_len") {
             ctx.group_concat_max_len = *bytes;
@@ -364,7 +371,10 @@ impl SessionVariables {
             return Ok(Effect::None);
         }
         let given = plain_text(&value);
-        let (value, moved) = variable.accept(value)?;
+        let (value, moved) = variable.accept(value).map_err(|error| match variable.name {
+            "lc_time_names" => Error::unknown_locale(&given),
+            _ => error,
+        })?;
         if moved {
             ctx.warn(Error::truncated_wrong_value(variable.name, given));
         }

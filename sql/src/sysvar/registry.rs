@@ -6,6 +6,7 @@ use super::VariableKind::{Choice, Flag, Number, Real, Text};
 use super::VariableScope::{Both, Global, Session};
 use super::{Settable, SystemVariable, VariableKind, VariableScope};
 use crate::function::aes::BlockMode;
+use crate::function::locale;
 
 const fn v(
     name: &'static str,
@@ -87,13 +88,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     ),
     v("default_storage_engine", Both, Choice(&["InnoDB"]), "InnoDB", Free),
     v("default_tmp_storage_engine", Both, Choice(&["InnoDB"]), "InnoDB", Free),
-    v(
-        "default_week_format",
-        Both,
-        Number { min: 0, max: 7 },
-        "0",
-        Fixed("another default_week_format; give WEEK() its mode"),
-    ),
+    v("default_week_format", Both, Number { min: 0, max: 7 }, "0", Free),
     v("disabled_storage_engines", Global, Text, "", ReadOnly),
     v("div_precision_increment", Both, Number { min: 0, max: 30 }, "4", Free),
     v("end_markers_in_json", Both, Flag, "0", Free),
@@ -133,7 +128,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     v("join_buffer_size", Both, Number { min: 128, max: 18446744073709551615 }, "262144", Free),
     v("last_insert_id", Session, Number { min: 0, max: 18446744073709551615 }, "0", Special),
     v("lc_messages", Both, Choice(&["en_US"]), "en_US", Free),
-    v("lc_time_names", Both, Choice(&["en_US"]), "en_US", Free),
+    v("lc_time_names", Both, Choice(&locale::NAMES), "en_US", Free),
     v("license", Global, Text, "Apache-2.0", ReadOnly),
     v("local_infile", Global, Flag, "1", ReadOnly),
     v("lock_wait_timeout", Both, Number { min: 1, max: 31536000 }, "31536000", Free),
