@@ -39,6 +39,7 @@ pub mod performance_schema;
 mod precinct_tables;
 mod record;
 mod sequence;
+mod setting;
 pub mod store;
 pub(crate) mod table_locks;
 mod view;
@@ -60,6 +61,7 @@ pub use information_schema::{VirtualTable, virtual_table};
 pub use layout::{Layout, Rebuild};
 pub use partition::Partitioning;
 pub use sequence::SequenceDef;
+pub use setting::{Setting, Settings};
 pub use view::ViewDef;
 
 /// Everything that is defined, at one version. Immutable.
@@ -83,6 +85,8 @@ pub struct Catalog {
     sequences: Objects<SequenceDef>,
     /// Views.
     views: Objects<ViewDef>,
+    /// Global values of variables.
+    settings: Arc<Settings>,
 }
 
 impl Catalog {
@@ -119,6 +123,7 @@ impl Catalog {
         let mut then = Catalog::new(self.version, databases.collect(), tables.collect());
         then.sequences = self.sequences.clone();
         then.views = self.views.clone();
+        then.settings = self.settings.clone();
         Arc::new(then)
     }
 
@@ -134,6 +139,17 @@ impl Catalog {
         let is_known = |view: &ViewDef| self.databases.contains_key(&view.database);
         self.views = views.into_iter().filter(is_known).collect();
         self
+    }
+
+    /// The catalog with these global values of variables.
+    pub fn with_settings(mut self, settings: Settings) -> Catalog {
+        self.settings = Arc::new(settings);
+        self
+    }
+
+    /// Global values of variables that were set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// A database by its exact name. System schemas are not in here.

@@ -44,6 +44,7 @@ mod ranges;
 mod rekey;
 mod rekey_steps;
 mod sequence;
+pub(crate) mod setting;
 mod table;
 mod view;
 

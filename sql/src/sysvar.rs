@@ -2,8 +2,8 @@
 //!
 //! Each variable says its scope, what values it takes, its default, and what SET may do to it. Values
 //! of one session live in `session::variables`; global values are the defaults here, overridden by the
-//! node's configuration (`InstanceConfig::variables`). `SET GLOBAL` and `SET PERSIST` are refused with
-//! 1235 unless they change nothing: a value that only one node knew would be a trap.
+//! node's configuration (`InstanceConfig::variables`), and by what `SET GLOBAL` and `SET PERSIST` have
+//! set for all nodes (`catalog::Setting`).
 //!
 //! A variable that has no effect here is settable only when MySQL's effect is one that cannot be
 //! missed (tuning); where a client would rely on the effect, other values than ours are refused.
@@ -88,6 +88,20 @@ impl SystemVariable {
             }
             VariableKind::Choice(_) | VariableKind::Text => Value::Text(text.to_string()),
         }
+    }
+
+    /// The name under which SET GLOBAL stores it: some variables have two names.
+    pub fn stored_name(&self) -> &'static str {
+        match self.name {
+            "tx_isolation" => "transaction_isolation",
+            "tx_read_only" => "transaction_read_only",
+            name => name,
+        }
+    }
+
+    /// What SET GLOBAL has stored as a value of this variable; `None` is NULL.
+    pub fn value_of_setting(&self, text: Option<&str>) -> Value {
+        text.map_or(Value::Null, |text| self.value_of_text(text))
     }
 
     /// The value as SHOW VARIABLES prints it.
@@ -217,6 +231,11 @@ impl GlobalValues {
             find(name).map(|variable| (variable.name, variable.value_of_text(text)))
         });
         GlobalValues { overrides: known.collect() }
+    }
+
+    /// All of them.
+    pub fn overridden(&self) -> BTreeMap<&'static str, Value> {
+        self.overrides.clone()
     }
 
     /// The global value.

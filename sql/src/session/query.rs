@@ -469,6 +469,9 @@ impl Session {
                     self.enter_changes(Change::New).await?;
                     ddl::account::set_password(self, account.as_ref(), password).await?;
                 }
+                SetItem::ResetPersist { if_exists, name } => {
+                    ddl::setting::reset_persist(self, name.as_deref(), *if_exists).await?;
+                }
                 SetItem::Other(text) => return Err(Error::not_supported(format!("SET {text}"))),
             }
         }
@@ -494,10 +497,17 @@ impl Session {
     ) -> Result<()> {
         let lower = name.to_ascii_lowercase();
         match scope {
-            Some(ast::VariableScope::Global) => return self.variables.set_global(&lower, value),
-            Some(ast::VariableScope::Persist | ast::VariableScope::PersistOnly) => {
+            Some(scope @ (ast::VariableScope::Global | ast::VariableScope::Persist)) => {
+                let ctx = self.context(Vec::new());
+                let persist = scope == ast::VariableScope::Persist;
+                return match self.variables.global_setting(&lower, value, persist, &ctx)? {
+                    Some((name, value)) => ddl::setting::set(self, name, value, persist).await,
+                    None => Ok(()),
+                };
+            }
+            Some(ast::VariableScope::PersistOnly) => {
                 return Err(Error::not_supported(
-                    "SET PERSIST: set the variable in the configuration file of every node",
+                    "SET PERSIST_ONLY: use SET PERSIST, or the configuration file of every node",
                 ));
             }
             Some(ast::VariableScope::Session) | None => {}

@@ -80,6 +80,11 @@ impl TimeZone {
         Ok(TimeZone { rule, system: false })
     }
 
+    /// Whether it is a place, which has a name of its own.
+    pub fn is_place(self) -> bool {
+        matches!(self.rule, Rule::Place(_))
+    }
+
     /// Seconds east of UTC at a second since 1970.
     fn offset_at(self, seconds: i64) -> i64 {
         match self.rule {
