@@ -373,6 +373,7 @@ impl SessionVariables {
             self.state.lock().sql_mode = mode;
             return Ok(Effect::None);
         }
+        let value = self.merged(variable, value, false)?;
         let given = plain_text(&value);
         let (value, moved) =
             variable.accept(value).map_err(|error| accept_error(variable, &given, error))?;
@@ -512,6 +513,7 @@ impl SessionVariables {
                 ))),
             };
         }
+        let given = self.merged(variable, given, true)?;
         let shown = plain_text(&given);
         let (value, moved) = match variable.name {
             "sql_mode" => (Value::Text(sql_mode_of(&given)?.to_string()), false),
@@ -526,6 +528,20 @@ impl SessionVariables {
         }
         let text = (!value.is_null()).then(|| plain_text(&value));
         Ok(Some((variable.stored_name(), Some(text))))
+    }
+
+    /// A new value of `optimizer_switch`: what it is, but for what was given; other values are as given.
+    fn merged(&self, variable: &SystemVariable, given: Value, global: bool) -> Result<Value> {
+        match given {
+            Value::Text(given) if variable.name == "optimizer_switch" => {
+                let now = match global {
+                    true => self.instance.global(variable),
+                    false => self.session_value(variable),
+                };
+                Ok(Value::Text(sysvar::switched(&plain_text(&now), &given)?))
+            }
+            given => Ok(given),
+        }
     }
 
     /// The session's value of a variable that has one.
