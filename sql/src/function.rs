@@ -27,6 +27,7 @@ pub mod numeric;
 pub mod pattern;
 pub mod server;
 pub mod spatial;
+pub mod spatial_relation;
 pub mod string;
 pub mod string_edit;
 pub mod string_search;
@@ -156,6 +157,7 @@ static FAMILIES: &[&[Function]] = &[
     pattern::FUNCTIONS,
     server::FUNCTIONS,
     spatial::FUNCTIONS,
+    spatial_relation::FUNCTIONS,
     string::FUNCTIONS,
     string_edit::FUNCTIONS,
     string_search::FUNCTIONS,

@@ -61,6 +61,12 @@ errors! {
     skipped_timestamp(column, row) = 1299, "HY000", "Invalid TIMESTAMP value in column '{column}' at row {row}";
     /// A locale that there is not.
     unknown_locale(name) = 1649, "HY000", "Unknown locale: '{name}'";
+    /// A place that is not on the globe.
+    longitude_out_of_range(longitude, function) = 3616, "22S02", "Longitude {longitude} is out of range in function {function}. It must be within (-180.000000, 180.000000].";
+    /// A place that is not on the globe.
+    latitude_out_of_range(latitude, function) = 3617, "22S03", "Latitude {latitude} is out of range in function {function}. It must be within [-90.000000, 90.000000].";
+    /// A globe of no size.
+    nonpositive_radius(function) = 3706, "22003", "Invalid radius provided to function {function}: Radius must be greater than zero.";
     /// A text that would be longer than a packet.
     too_big_uncompressed(limit) = 1256, "HY000", "Uncompressed data size too large; the maximum size is {limit} (based on max_allowed_packet). The length of uncompressed data may also be corrupted.";
 }
