@@ -9,6 +9,7 @@
 //! Not here: operators (`expr::arithmetic`, `expr::compare`), aggregates (`exec`).
 
 pub mod aes;
+mod backtrack;
 pub mod bit;
 pub mod bit_text;
 pub mod compress;

@@ -4,3 +4,9 @@
 pub const BENCHMARK_LOOPS_MAX: u64 = 1_000_000;
 /// Pairs of sides that a distance or relation of two geometries looks at.
 pub const GEOMETRY_PAIRS_MAX: usize = 4_000_000;
+/// Steps of a regular expression with look-around or back-references, for one search in one text.
+pub const REGEXP_STEPS_MAX: u64 = 2_000_000;
+/// Ways that such an expression may come back to, at once.
+pub const REGEXP_WAYS_MAX: usize = 50_000;
+/// Instructions of such an expression.
+pub const REGEXP_INSTRUCTIONS_MAX: usize = 20_000;

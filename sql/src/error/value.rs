@@ -67,6 +67,10 @@ errors! {
     latitude_out_of_range(latitude, function) = 3617, "22S03", "Latitude {latitude} is out of range in function {function}. It must be within [-90.000000, 90.000000].";
     /// A globe of no size.
     nonpositive_radius(function) = 3706, "22003", "Invalid radius provided to function {function}: Radius must be greater than zero.";
+    /// A regular expression that takes too many steps.
+    regexp_timeout() = 3699, "HY000", "Timeout exceeded in regular expression match.";
+    /// A regular expression that comes back to too many places.
+    regexp_overflow() = 3698, "HY000", "Overflow in the regular expression backtrack stack.";
     /// A text that would be longer than a packet.
     too_big_uncompressed(limit) = 1256, "HY000", "Uncompressed data size too large; the maximum size is {limit} (based on max_allowed_packet). The length of uncompressed data may also be corrupted.";
 }
