@@ -33,6 +33,7 @@ pub mod string;
 pub mod string_edit;
 pub mod string_search;
 pub mod uuid;
+pub mod vector;
 pub mod weight;
 
 use std::collections::BTreeMap;
@@ -163,6 +164,7 @@ static FAMILIES: &[&[Function]] = &[
     string_edit::FUNCTIONS,
     string_search::FUNCTIONS,
     uuid::FUNCTIONS,
+    vector::FUNCTIONS,
     weight::FUNCTIONS,
 ];
 

@@ -71,6 +71,10 @@ errors! {
     regexp_timeout() = 3699, "HY000", "Timeout exceeded in regular expression match.";
     /// A regular expression that comes back to too many places.
     regexp_overflow() = 3698, "HY000", "Overflow in the regular expression backtrack stack.";
+    /// A text that names no vector.
+    no_vector(text) = 6138, "HY000", "Data cannot be converted to a valid vector: '{text}'";
+    /// A path into XML that cannot be read.
+    xpath_syntax(rest) = 1105, "HY000", "XPATH syntax error: '{rest}'";
     /// A text that would be longer than a packet.
     too_big_uncompressed(limit) = 1256, "HY000", "Uncompressed data size too large; the maximum size is {limit} (based on max_allowed_packet). The length of uncompressed data may also be corrupted.";
 }

@@ -140,7 +140,7 @@ fn scaled(call: &Call<'_>, units: Units) -> Result<Value> {
     let largest = units.iter().find(|(size, _)| *size > 1.0 && number.abs() >= *size);
     let text = match largest {
         Some((size, unit)) if (number / size).abs() >= 100_000.0 => {
-            format!("{} {unit}", scientific(number / size))
+            format!("{} {unit}", scientific(number / size, 2))
         }
         Some((size, unit)) => format!("{:.2} {unit}", number / size),
         // MySQL gives bytes four places and picoseconds three.
@@ -150,9 +150,9 @@ fn scaled(call: &Call<'_>, units: Units) -> Result<Value> {
     Ok(call.string(text.into_bytes()))
 }
 
-/// `%.2e` of C: two digits of the exponent at least.
-fn scientific(number: f64) -> String {
-    let text = format!("{number:.2e}");
+/// `%.2e` of C, or with other digits: two of the exponent at least.
+pub(super) fn scientific(number: f64, digits: usize) -> String {
+    let text = format!("{number:.digits$e}");
     match text.split_once('e') {
         Some((digits, exponent)) => match exponent.strip_prefix('-') {
             Some(exponent) => format!("{digits}e-{exponent:0>2}"),
