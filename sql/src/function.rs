@@ -35,6 +35,7 @@ pub mod string_search;
 pub mod uuid;
 pub mod vector;
 pub mod weight;
+pub mod xml;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -166,6 +167,7 @@ static FAMILIES: &[&[Function]] = &[
     uuid::FUNCTIONS,
     vector::FUNCTIONS,
     weight::FUNCTIONS,
+    xml::FUNCTIONS,
 ];
 
 static REGISTRY: LazyLock<BTreeMap<&'static str, &'static Function>> = LazyLock::new(|| {

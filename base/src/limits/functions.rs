@@ -10,3 +10,7 @@ pub const REGEXP_STEPS_MAX: u64 = 2_000_000;
 pub const REGEXP_WAYS_MAX: usize = 50_000;
 /// Instructions of such an expression.
 pub const REGEXP_INSTRUCTIONS_MAX: usize = 20_000;
+/// Elements of XML in each other, and parts of a path into it.
+pub const XML_DEPTH_MAX: usize = 128;
+/// Nodes that a path into XML looks at.
+pub const XPATH_STEPS_MAX: usize = 20_000_000;
