@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use base::limits::WARNINGS_MAX;
 use base::{Rng, SharedClock, SlotFilter, SystemClock};
@@ -296,6 +297,9 @@ impl Warnings {
     }
 }
 
+/// The end of a statement that may take any time.
+const NO_DEADLINE: u64 = u64::MAX;
+
 /// Everything an evaluation needs besides its row.
 pub struct EvalContext {
     /// `sql_mode`.
@@ -344,6 +348,10 @@ pub struct EvalContext {
     pub params: Vec<Value>,
     /// Slots of the rows that the statement may see and write; `None` for all.
     pub slots: Option<SlotFilter>,
+    /// `max_execution_time`: milliseconds that a query which locks nothing may take; 0 for any time.
+    pub max_execution_millis: u64,
+    /// Monotonic microseconds at which that is over; `u64::MAX` without one.
+    pub(crate) deadline: AtomicU64,
     /// See [`EvalContext::reads_near`].
     pub(crate) near: AtomicBool,
     /// 1-based row of the statement that is worked on, for warnings.
@@ -390,6 +398,8 @@ impl EvalContext {
             version: "8.0.46-PrecinctDB".to_owned(),
             params: Vec::new(),
             slots: None,
+            max_execution_millis: 0,
+            deadline: AtomicU64::new(NO_DEADLINE),
             near: AtomicBool::new(false),
             row_number: AtomicU64::new(1),
             strict_dml: false,
@@ -438,9 +448,14 @@ impl EvalContext {
         other
     }
 
-    /// Says that the statement is a query that locks nothing.
+    /// Says that the statement is a query that locks nothing. Its time begins now.
     pub(crate) fn read_near(&self) {
         self.near.store(true, Ordering::Relaxed);
+        if self.max_execution_millis > 0 {
+            let end = self.clock.monotonic() + Duration::from_millis(self.max_execution_millis);
+            let end = u64::try_from(end.as_micros()).unwrap_or(NO_DEADLINE);
+            self.deadline.store(end, Ordering::Relaxed);
+        }
     }
 
     /// Whether it is one, which may read any copy of a broadcast table: the nearest. Whoever locks or writes reads the copy that
@@ -491,9 +506,16 @@ impl EvalContext {
         self.row_number.store(row, Ordering::Relaxed);
     }
 
-    /// 1317 when the statement was cancelled.
+    /// 1317 when the statement was cancelled, 3024 when its time is over.
     pub fn check_cancel(&self) -> Result<()> {
-        if self.cancel.load(Ordering::Relaxed) { Err(Error::interrupted()) } else { Ok(()) }
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(Error::interrupted());
+        }
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        if deadline != NO_DEADLINE && self.clock.monotonic().as_micros() > u128::from(deadline) {
+            return Err(Error::query_timeout());
+        }
+        Ok(())
     }
 }
 
@@ -520,6 +542,21 @@ mod tests {
         assert_eq!(mode.to_string(), "STRICT_TRANS_TABLES,NO_ZERO_DATE");
         assert_eq!(SqlMode::parse("nonsense").unwrap_err().code, 1231);
         assert!(SqlMode::parse("ANSI").unwrap().contains(SqlMode::ANSI_QUOTES));
+    }
+
+    #[test]
+    fn queries_end_when_their_time_is_over() {
+        let mut ctx = EvalContext::detached(0);
+        ctx.read_near();
+        ctx.check_cancel().unwrap();
+        ctx.max_execution_millis = 1;
+        ctx.check_cancel().unwrap();
+        ctx.read_near();
+        let start = ctx.clock.monotonic();
+        while ctx.clock.monotonic() < start + Duration::from_millis(2) {
+            std::hint::spin_loop();
+        }
+        assert_eq!(ctx.check_cancel().unwrap_err().code, 3024);
     }
 
     #[test]

@@ -460,6 +460,18 @@ impl Session {
                             ));
                         }
                     };
+                    if *scope == Some(ast::VariableScope::Global) {
+                        let level = isolation.map(|level| Value::Text(level.name().to_string()));
+                        let read_only = read_only.map(|only| Value::Int(i64::from(only)));
+                        for (name, value) in
+                            [("transaction_isolation", level), ("transaction_read_only", read_only)]
+                        {
+                            if value.is_some() {
+                                self.set_system(*scope, name, value).await?;
+                            }
+                        }
+                        continue;
+                    }
                     self.set_transaction(*scope, *isolation, read_only, past)?;
                 }
                 SetItem::Password { account, password } => {
@@ -550,8 +562,7 @@ impl Session {
                 Ok(())
             }
             Some(_) => Err(Error::not_supported(
-                "SET GLOBAL TRANSACTION: use SET SESSION TRANSACTION, or set transaction_isolation in \
-                 the configuration file of every node",
+                "SET TRANSACTION of another scope: use SET SESSION or SET GLOBAL TRANSACTION",
             )),
         }
     }

@@ -190,6 +190,9 @@ impl SessionVariables {
         if let Some(Value::UInt(bytes)) = state.own("group_concat_max_len") {
             ctx.group_concat_max_len = *bytes;
         }
+        if let Some(Value::UInt(millis)) = state.own("max_execution_time") {
+            ctx.max_execution_millis = *millis;
+        }
         if let Some(Value::UInt(rounds)) = state.own("cte_max_recursion_depth") {
             ctx.cte_max_recursion_depth = *rounds;
         }

@@ -128,7 +128,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     v("have_profiling", Global, Choice(&["YES", "NO"]), "NO", ReadOnly),
     v("have_query_cache", Global, Choice(&["YES", "NO"]), "NO", ReadOnly),
     v("have_rtree_keys", Global, Choice(&["YES", "NO"]), "NO", ReadOnly),
-    v("have_statement_timeout", Global, Choice(&["YES", "NO"]), "NO", ReadOnly),
+    v("have_statement_timeout", Global, Choice(&["YES", "NO"]), "YES", ReadOnly),
     v("have_symlink", Global, Choice(&["YES", "NO", "DISABLED"]), "DISABLED", ReadOnly),
     v(
         "histogram_generation_max_mem_size",

@@ -28,6 +28,10 @@ const EFFECTS: &[(&str, &str)] = &[
     ("lc_time_names", "the language of DAYNAME, MONTHNAME and DATE_FORMAT"),
     ("lock_wait_timeout", "seconds that a statement waits for a table before error 1205"),
     ("max_allowed_packet", "the longest statement and string; set in the configuration"),
+    (
+        "max_execution_time",
+        "milliseconds of a SELECT that locks nothing before error 3024; looked at between batches of rows",
+    ),
     ("optimizer_switch", "kept as it is set, no effect"),
     ("replica_read", "whether queries are read at followers"),
     ("replica_read_max_lag", "how far behind followers may be, in seconds"),

@@ -161,13 +161,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
         "1024",
         Fixed("another max_error_count; 1024 warnings are kept"),
     ),
-    v(
-        "max_execution_time",
-        Both,
-        Number { min: 0, max: 4294967295 },
-        "0",
-        Fixed("max_execution_time; use KILL QUERY to stop a statement"),
-    ),
+    v("max_execution_time", Both, Number { min: 0, max: 4294967295 }, "0", Free),
     v(
         "max_heap_table_size",
         Both,
