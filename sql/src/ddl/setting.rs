@@ -8,17 +8,19 @@
 
 use super::change::{Touched, change};
 use crate::catalog::Setting;
+use crate::context::EvalContext;
 use crate::session::Session;
 use crate::{Error, Result};
 
-/// Sets a global value, as text; `None` within is NULL, without a value it is DEFAULT.
+/// Sets a global value, as text; `None` within is NULL, without a value it is DEFAULT. The context is the statement's, which has its
+/// warnings.
 pub(crate) async fn set(
     session: &mut Session,
+    ctx: &EvalContext,
     name: &str,
     value: Option<Option<String>>,
     persist: bool,
 ) -> Result<()> {
-    let ctx = session.context(Vec::new());
     let (set_by, set_unix) = (ctx.user.clone(), ctx.now_unix_micros / 1_000_000);
     change(session, Touched::Nothing, |change| {
         match &value {

@@ -102,7 +102,7 @@ fn of_text(text: &[u8]) -> Option<[u8; 16]> {
         _ => return None,
     };
     let mut bytes = [0; 16];
-    let mut digits = 0;
+    let mut digits = 0_usize;
     for (place, letter) in text.iter().enumerate() {
         if dashed && matches!(place, 8 | 13 | 18 | 23) {
             if *letter != b'-' {
@@ -111,7 +111,7 @@ fn of_text(text: &[u8]) -> Option<[u8; 16]> {
             continue;
         }
         let digit = char::from(*letter).to_digit(16)? as u8;
-        bytes[digits / 2] |= if digits % 2 == 0 { digit << 4 } else { digit };
+        bytes[digits / 2] |= if digits.is_multiple_of(2) { digit << 4 } else { digit };
         digits += 1;
     }
     Some(bytes)

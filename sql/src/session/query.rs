@@ -513,7 +513,9 @@ impl Session {
                 let ctx = self.context(Vec::new());
                 let persist = scope == ast::VariableScope::Persist;
                 return match self.variables.global_setting(&lower, value, persist, &ctx)? {
-                    Some((name, value)) => ddl::setting::set(self, name, value, persist).await,
+                    Some((name, value)) => {
+                        ddl::setting::set(self, &ctx, name, value, persist).await
+                    }
                     None => Ok(()),
                 };
             }
