@@ -3,6 +3,9 @@
 mod columns;
 
 pub use columns::*;
+mod functions;
+
+pub use functions::*;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 

@@ -42,6 +42,7 @@ mod precinct_tables;
 mod record;
 mod rules;
 mod sequence;
+mod setting;
 pub mod store;
 pub(crate) mod table_locks;
 mod view;
@@ -66,6 +67,7 @@ pub use partition::Partitioning;
 pub(crate) use rules::converted;
 pub use rules::{CheckDef, Generated, Rule};
 pub use sequence::SequenceDef;
+pub use setting::{Setting, Settings};
 pub use view::ViewDef;
 
 /// Everything that is defined, at one version. Immutable.
@@ -89,6 +91,8 @@ pub struct Catalog {
     sequences: Objects<SequenceDef>,
     /// Views.
     views: Objects<ViewDef>,
+    /// Global values of variables.
+    settings: Arc<Settings>,
 }
 
 impl Catalog {
@@ -125,6 +129,7 @@ impl Catalog {
         let mut then = Catalog::new(self.version, databases.collect(), tables.collect());
         then.sequences = self.sequences.clone();
         then.views = self.views.clone();
+        then.settings = self.settings.clone();
         Arc::new(then)
     }
 
@@ -140,6 +145,17 @@ impl Catalog {
         let is_known = |view: &ViewDef| self.databases.contains_key(&view.database);
         self.views = views.into_iter().filter(is_known).collect();
         self
+    }
+
+    /// The catalog with these global values of variables.
+    pub fn with_settings(mut self, settings: Settings) -> Catalog {
+        self.settings = Arc::new(settings);
+        self
+    }
+
+    /// Global values of variables that were set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// A database by its exact name. System schemas are not in here.

@@ -254,6 +254,23 @@ impl CollationId {
         out
     }
 
+    /// The weights as WEIGHT_STRING shows them: without what a weight key adds for the blanks at the end of a text.
+    pub fn weight_string(self, text: &str) -> Vec<u8> {
+        let point = |c: char| u32::from(c).to_be_bytes();
+        match self {
+            CollationId::UTF8MB4_GENERAL_CI | CollationId::UTF8MB3_GENERAL_CI => {
+                general::weights_of(text).flat_map(u16::to_be_bytes).collect()
+            }
+            CollationId::UTF8MB4_BIN => {
+                text.chars().flat_map(|c| point(c).into_iter().skip(1)).collect()
+            }
+            CollationId::UTF8MB3_BIN => {
+                text.chars().flat_map(|c| point(c).into_iter().skip(2)).collect()
+            }
+            _ => self.weights(text),
+        }
+    }
+
     /// Appends the weight key of a text.
     pub fn put_weights(self, text: &str, out: &mut Vec<u8>) {
         match self {

@@ -10,12 +10,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use base::limits::WARNINGS_MAX;
 use base::{Rng, SharedClock, SlotFilter, SystemClock};
 use parking_lot::Mutex;
 
 use crate::collation::CollationId;
+use crate::function::aes::BlockMode;
+use crate::function::locale::{self, Locale};
+use crate::parser::ParseMode;
 use crate::types::datetime::{DateTime, TimeZone};
 use crate::value::Value;
 use crate::{Error, Result};
@@ -108,6 +112,17 @@ impl SqlMode {
     /// STRICT_TRANS_TABLES or STRICT_ALL_TABLES.
     pub fn is_strict(self) -> bool {
         self.0 & (SqlMode::STRICT_TRANS_TABLES.0 | SqlMode::STRICT_ALL_TABLES.0) != 0
+    }
+
+    /// How texts of statements are read.
+    pub(crate) fn parse_mode(self) -> ParseMode {
+        ParseMode {
+            ansi_quotes: self.contains(SqlMode::ANSI_QUOTES),
+            pipes_as_concat: self.contains(SqlMode::PIPES_AS_CONCAT),
+            no_backslash_escapes: self.contains(SqlMode::NO_BACKSLASH_ESCAPES),
+            high_not_precedence: self.contains(SqlMode::HIGH_NOT_PRECEDENCE),
+            ignore_space: self.contains(SqlMode::IGNORE_SPACE),
+        }
     }
 
     /// Reads the value of `sql_mode`: names with commas between, case-insensitive. ANSI and
@@ -282,6 +297,9 @@ impl Warnings {
     }
 }
 
+/// The end of a statement that may take any time.
+const NO_DEADLINE: u64 = u64::MAX;
+
 /// Everything an evaluation needs besides its row.
 pub struct EvalContext {
     /// `sql_mode`.
@@ -298,6 +316,12 @@ pub struct EvalContext {
     pub group_concat_max_len: u64,
     /// `cte_max_recursion_depth`: rounds of a recursive query of WITH.
     pub cte_max_recursion_depth: u64,
+    /// `block_encryption_mode`, of AES_ENCRYPT and AES_DECRYPT.
+    pub block_encryption_mode: BlockMode,
+    /// `lc_time_names`: of months and days.
+    pub time_names: &'static Locale,
+    /// `default_week_format`: what WEEK() counts without a mode.
+    pub default_week_format: u8,
     /// `max_allowed_packet`, bytes: strings above it become NULL with a warning.
     pub max_allowed_packet: u64,
     /// `collation_connection`: of literals and of numbers turned into text.
@@ -324,6 +348,10 @@ pub struct EvalContext {
     pub params: Vec<Value>,
     /// Slots of the rows that the statement may see and write; `None` for all.
     pub slots: Option<SlotFilter>,
+    /// `max_execution_time`: milliseconds that a query which locks nothing may take; 0 for any time.
+    pub max_execution_millis: u64,
+    /// Monotonic microseconds at which that is over; `u64::MAX` without one.
+    pub(crate) deadline: AtomicU64,
     /// See [`EvalContext::reads_near`].
     pub(crate) near: AtomicBool,
     /// 1-based row of the statement that is worked on, for warnings.
@@ -354,6 +382,9 @@ impl EvalContext {
             div_precision_increment: 4,
             group_concat_max_len: 1024,
             cte_max_recursion_depth: 1000,
+            block_encryption_mode: BlockMode::DEFAULT,
+            time_names: locale::english(),
+            default_week_format: 0,
             max_allowed_packet: base::limits::PACKET_BYTES_MAX as u64,
             connection_collation: CollationId::DEFAULT,
             last_insert_id: 0,
@@ -367,6 +398,8 @@ impl EvalContext {
             version: "8.0.46-PrecinctDB".to_owned(),
             params: Vec::new(),
             slots: None,
+            max_execution_millis: 0,
+            deadline: AtomicU64::new(NO_DEADLINE),
             near: AtomicBool::new(false),
             row_number: AtomicU64::new(1),
             strict_dml: false,
@@ -397,6 +430,9 @@ impl EvalContext {
         other.now_unix_micros = self.now_unix_micros;
         other.div_precision_increment = self.div_precision_increment;
         other.group_concat_max_len = self.group_concat_max_len;
+        other.block_encryption_mode = self.block_encryption_mode;
+        other.time_names = self.time_names;
+        other.default_week_format = self.default_week_format;
         other.max_allowed_packet = self.max_allowed_packet;
         other.last_insert_id = self.last_insert_id;
         other.found_rows = self.found_rows;
@@ -412,9 +448,14 @@ impl EvalContext {
         other
     }
 
-    /// Says that the statement is a query that locks nothing.
+    /// Says that the statement is a query that locks nothing. Its time begins now.
     pub(crate) fn read_near(&self) {
         self.near.store(true, Ordering::Relaxed);
+        if self.max_execution_millis > 0 {
+            let end = self.clock.monotonic() + Duration::from_millis(self.max_execution_millis);
+            let end = u64::try_from(end.as_micros()).unwrap_or(NO_DEADLINE);
+            self.deadline.store(end, Ordering::Relaxed);
+        }
     }
 
     /// Whether it is one, which may read any copy of a broadcast table: the nearest. Whoever locks or writes reads the copy that
@@ -465,9 +506,16 @@ impl EvalContext {
         self.row_number.store(row, Ordering::Relaxed);
     }
 
-    /// 1317 when the statement was cancelled.
+    /// 1317 when the statement was cancelled, 3024 when its time is over.
     pub fn check_cancel(&self) -> Result<()> {
-        if self.cancel.load(Ordering::Relaxed) { Err(Error::interrupted()) } else { Ok(()) }
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(Error::interrupted());
+        }
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        if deadline != NO_DEADLINE && self.clock.monotonic().as_micros() > u128::from(deadline) {
+            return Err(Error::query_timeout());
+        }
+        Ok(())
     }
 }
 
@@ -494,6 +542,21 @@ mod tests {
         assert_eq!(mode.to_string(), "STRICT_TRANS_TABLES,NO_ZERO_DATE");
         assert_eq!(SqlMode::parse("nonsense").unwrap_err().code, 1231);
         assert!(SqlMode::parse("ANSI").unwrap().contains(SqlMode::ANSI_QUOTES));
+    }
+
+    #[test]
+    fn queries_end_when_their_time_is_over() {
+        let mut ctx = EvalContext::detached(0);
+        ctx.read_near();
+        ctx.check_cancel().unwrap();
+        ctx.max_execution_millis = 1;
+        ctx.check_cancel().unwrap();
+        ctx.read_near();
+        let start = ctx.clock.monotonic();
+        while ctx.clock.monotonic() < start + Duration::from_millis(2) {
+            std::hint::spin_loop();
+        }
+        assert_eq!(ctx.check_cancel().unwrap_err().code, 3024);
     }
 
     #[test]

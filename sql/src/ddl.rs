@@ -45,6 +45,7 @@ mod rekey;
 mod rekey_steps;
 mod rule;
 mod sequence;
+pub(crate) mod setting;
 mod table;
 mod view;
 

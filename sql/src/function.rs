@@ -8,7 +8,11 @@
 //!
 //! Not here: operators (`expr::arithmetic`, `expr::compare`), aggregates (`exec`).
 
+pub mod aes;
+mod backtrack;
 pub mod bit;
+pub mod bit_text;
+pub mod compress;
 pub mod date;
 pub mod date_arithmetic;
 pub mod date_format;
@@ -16,15 +20,22 @@ pub mod digest;
 pub mod encoding;
 pub mod flow;
 pub mod information;
+pub mod locale;
 pub mod members;
 pub mod network;
 pub mod number_format;
 pub mod numeric;
 pub mod pattern;
+pub mod server;
 pub mod spatial;
+pub mod spatial_relation;
 pub mod string;
 pub mod string_edit;
 pub mod string_search;
+pub mod uuid;
+pub mod vector;
+pub mod weight;
+pub mod xml;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -131,7 +142,10 @@ pub(crate) const fn per_row(
 }
 
 static FAMILIES: &[&[Function]] = &[
+    aes::FUNCTIONS,
     bit::FUNCTIONS,
+    bit_text::FUNCTIONS,
+    compress::FUNCTIONS,
     date::FUNCTIONS,
     date_arithmetic::FUNCTIONS,
     date_format::FUNCTIONS,
@@ -144,10 +158,16 @@ static FAMILIES: &[&[Function]] = &[
     number_format::FUNCTIONS,
     numeric::FUNCTIONS,
     pattern::FUNCTIONS,
+    server::FUNCTIONS,
     spatial::FUNCTIONS,
+    spatial_relation::FUNCTIONS,
     string::FUNCTIONS,
     string_edit::FUNCTIONS,
     string_search::FUNCTIONS,
+    uuid::FUNCTIONS,
+    vector::FUNCTIONS,
+    weight::FUNCTIONS,
+    xml::FUNCTIONS,
 ];
 
 static REGISTRY: LazyLock<BTreeMap<&'static str, &'static Function>> = LazyLock::new(|| {

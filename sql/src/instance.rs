@@ -20,7 +20,8 @@ use crate::session::token::KeptTokens;
 use crate::session::xa::ReservedXids;
 use crate::session::{Session, SessionInfo};
 use crate::silence::{OwnerState, Silences};
-use crate::sysvar::GlobalValues;
+use crate::sysvar::{self, GlobalValues, SystemVariable};
+use crate::value::Value;
 use crate::{Error, Result, catalog};
 use base::limits::CONNECTION_COUNTER_BITS;
 use base::{NodeId, Rng, ShardEpoch, ShardId, SharedClock, Slot, SlotRange, TableId, Timestamp};
@@ -664,6 +665,26 @@ impl Instance {
     pub async fn bootstrap(&self) -> Result<()> {
         catalog::store::bootstrap(&self.config.client).await?;
         self.catalog.renew().await
+    }
+
+    /// The global value of a variable: what SET GLOBAL has set as far as this node knows, else its configuration's.
+    pub(crate) fn global(&self, variable: &SystemVariable) -> Value {
+        match self.catalog.known().settings().get(variable.stored_name()) {
+            Some(setting) => variable.value_of_setting(setting.value.as_deref()),
+            None => self.globals.get(variable),
+        }
+    }
+
+    /// The global values that differ from the variables' defaults and that sessions begin with.
+    pub(crate) fn begin_values(&self) -> BTreeMap<&'static str, Value> {
+        let mut values = self.globals.overridden();
+        for setting in self.catalog.known().settings().values() {
+            if let Some(variable) = sysvar::find(&setting.name) {
+                let value = variable.value_of_setting(setting.value.as_deref());
+                values.insert(variable.name, value);
+            }
+        }
+        values
     }
 
     /// Renews the catalog's lease; the server calls it every `base::limits::CATALOG_RENEW`.

@@ -213,6 +213,7 @@ impl<'a> Parser<'a> {
             "SIGNAL" => self.signal(),
             "RESIGNAL" => self.resignal(),
             "GET" => self.get_diagnostics(),
+            "RESET" if self.upper_at(1) == "PERSIST" => self.reset_persist(),
             "HANDLER" | "INSTALL" | "UNINSTALL" | "PURGE" | "RESET" | "CHANGE" | "STOP"
             | "CLONE" | "RESTART" | "SHUTDOWN" | "BINLOG" | "CACHE" | "IMPORT" => {
                 Ok(self.unsupported(1))

@@ -2,17 +2,22 @@
 //!
 //! Each variable says its scope, what values it takes, its default, and what SET may do to it. Values
 //! of one session live in `session::variables`; global values are the defaults here, overridden by the
-//! node's configuration (`InstanceConfig::variables`). `SET GLOBAL` and `SET PERSIST` are refused with
-//! 1235 unless they change nothing: a value that only one node knew would be a trap.
+//! node's configuration (`InstanceConfig::variables`), and by what `SET GLOBAL` and `SET PERSIST` have
+//! set for all nodes (`catalog::Setting`).
 //!
 //! A variable that has no effect here is settable only when MySQL's effect is one that cannot be
 //! missed (tuning); where a client would rely on the effect, other values than ours are refused.
 
+mod accepted;
+mod effect;
 mod registry;
+
+pub use effect::effect;
 
 use crate::value::Value;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// Where a variable lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +93,20 @@ impl SystemVariable {
             }
             VariableKind::Choice(_) | VariableKind::Text => Value::Text(text.to_string()),
         }
+    }
+
+    /// The name under which SET GLOBAL stores it: some variables have two names.
+    pub fn stored_name(&self) -> &'static str {
+        match self.name {
+            "tx_isolation" => "transaction_isolation",
+            "tx_read_only" => "transaction_read_only",
+            name => name,
+        }
+    }
+
+    /// What SET GLOBAL has stored as a value of this variable; `None` is NULL.
+    pub fn value_of_setting(&self, text: Option<&str>) -> Value {
+        text.map_or(Value::Null, |text| self.value_of_text(text))
     }
 
     /// The value as SHOW VARIABLES prints it.
@@ -194,13 +213,54 @@ pub fn find(name: &str) -> Option<&'static SystemVariable> {
     } else {
         name
     };
-    let all = registry::VARIABLES;
+    let all = all();
     all.binary_search_by(|variable| variable.name.cmp(name)).ok().map(|at| &all[at])
 }
 
+static ALL: LazyLock<Vec<SystemVariable>> = LazyLock::new(|| {
+    let mut all = [registry::VARIABLES, accepted::VARIABLES].concat();
+    all.sort_by_key(|variable| variable.name);
+    all
+});
+
 /// All variables, by name.
 pub fn all() -> &'static [SystemVariable] {
-    registry::VARIABLES
+    &ALL
+}
+
+/// `optimizer_switch` with some of its switches set: `name=on`, `name=off` and `name=default` with commas between, or `default`
+/// alone; 1231 for another one.
+pub fn switched(now: &str, given: &str) -> Result<String> {
+    let wrong = || Error::wrong_value_for_variable("optimizer_switch", given);
+    let usual = find("optimizer_switch").map_or("", |variable| variable.default);
+    let pairs = |text: &str| -> Vec<(String, String)> {
+        text.split(',').filter_map(|pair| pair.split_once('=')).map(owned).collect()
+    };
+    let (usual, mut switches) = (pairs(usual), pairs(now));
+    for wish in given.split(',').map(str::trim).filter(|wish| !wish.is_empty()) {
+        if wish.eq_ignore_ascii_case("default") {
+            switches.clone_from(&usual);
+            continue;
+        }
+        let (name, value) = wish.split_once('=').map(owned).ok_or_else(wrong)?;
+        let place = usual.iter().position(|(known, _)| *known == name).ok_or_else(wrong)?;
+        let value = match value.as_str() {
+            "on" | "off" => value,
+            "default" => usual[place].1.clone(),
+            _ => return Err(wrong()),
+        };
+        match switches.iter_mut().find(|(known, _)| *known == name) {
+            Some(switch) => switch.1 = value,
+            None => switches.push((name, value)),
+        }
+    }
+    let shown: Vec<String> =
+        switches.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    Ok(shown.join(","))
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.trim().to_ascii_lowercase(), value.trim().to_ascii_lowercase())
 }
 
 /// The global values that the node's configuration overrides.
@@ -219,6 +279,11 @@ impl GlobalValues {
         GlobalValues { overrides: known.collect() }
     }
 
+    /// All of them.
+    pub fn overridden(&self) -> BTreeMap<&'static str, Value> {
+        self.overrides.clone()
+    }
+
     /// The global value.
     pub fn get(&self, variable: &SystemVariable) -> Value {
         match self.overrides.get(variable.name) {
@@ -235,8 +300,22 @@ mod tests {
     #[test]
     fn registry_is_sorted_so_that_names_are_found() {
         assert!(all().windows(2).all(|pair| pair[0].name < pair[1].name));
+        assert!(all().len() >= 350);
         assert_eq!(find("AutoCommit").unwrap().name, "autocommit");
         assert!(find("gtid_binlog_pos").is_none());
+    }
+
+    #[test]
+    fn switches_are_set_one_by_one() {
+        let all = find("optimizer_switch").unwrap().default;
+        assert!(all.starts_with("index_merge=on,") && !all.contains(' '));
+        let one = switched(all, "MRR=off, hash_join=OFF").unwrap();
+        assert!(one.contains(",mrr=off,") && one.contains(",hash_join=off,"));
+        assert_eq!(switched(&one, "default").unwrap(), all);
+        assert_eq!(switched(&one, "mrr=default,hash_join=on").unwrap(), all);
+        for bad in ["mrr", "mrr=maybe", "nothing=on"] {
+            assert_eq!(switched(all, bad).unwrap_err().code, 1231, "{bad}");
+        }
     }
 
     #[test]

@@ -384,7 +384,9 @@ fn moment_of(moment: DateTime, constant: &Constant<'_>, ctx: &EvalContext) -> Co
     if !constant.utc {
         return Converted::Exact(Value::DateTime(moment));
     }
-    match ctx.time_zone.to_utc(moment) {
+    // Where clocks are put on or back, the order of local times is not that of moments.
+    let plain = ctx.time_zone.is_plain(moment);
+    match ctx.time_zone.to_utc(moment).filter(|_| plain) {
         Some(moment) => Converted::Exact(Value::DateTime(moment)),
         None => Converted::Unusable,
     }

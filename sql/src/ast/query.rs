@@ -153,6 +153,12 @@ impl SelectItem {
                 // MySQL drops leading blanks and control characters of a name.
                 first.0.trim_start_matches(|c: char| c <= ' ').to_string()
             }
+            ExprKind::Function { name, args, .. } if name.eq_ignore_ascii_case("name_const") => {
+                match args.first().map(|arg| &arg.kind) {
+                    Some(ExprKind::Literal(Literal::String { value, .. })) => value.clone(),
+                    _ => text.0.trim().to_string(),
+                }
+            }
             ExprKind::Literal(Literal::Null) => "NULL".to_string(),
             ExprKind::Literal(Literal::Bool(value)) => {
                 if *value { "TRUE" } else { "FALSE" }.to_string()

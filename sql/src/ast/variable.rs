@@ -55,6 +55,13 @@ pub enum SetItem {
         /// The new password in clear.
         password: String,
     },
+    /// RESET PERSIST, which stands alone and without SET.
+    ResetPersist {
+        /// IF EXISTS.
+        if_exists: bool,
+        /// The variable; all of them when it is not said.
+        name: Option<String>,
+    },
     /// `SET ROLE …`, `SET DEFAULT ROLE …`, `SET RESOURCE GROUP …`: its text after SET.
     Other(String),
 }

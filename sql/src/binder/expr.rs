@@ -7,6 +7,7 @@ use crate::ast::{self, BinaryOp, ExprKind as Ast, VariableScope};
 use crate::context::Scope;
 use crate::expr::{CompareOp, Expr, build};
 use crate::function;
+use crate::value::Value;
 use crate::{Error, Result};
 
 impl BindContext<'_> {
@@ -135,11 +136,12 @@ impl BindContext<'_> {
             Ast::MemberOf { .. } | Ast::JsonPath { .. } => {
                 Err(Error::not_supported("JSON; store the fields in columns of their own"))
             }
-            Ast::GetFormat { .. } => {
-                Err(Error::not_supported("GET_FORMAT(); write the format string itself"))
+            Ast::GetFormat { kind, operand } => {
+                let kind = build::literal(Value::text(kind));
+                build::call("get_format", vec![kind, self.expr(operand)?], ctx)
             }
-            Ast::WeightString { .. } => {
-                Err(Error::not_supported("WEIGHT_STRING(); compare with COLLATE instead"))
+            Ast::WeightString { operand, as_type } => {
+                build::weight_string(self.expr(operand)?, as_type.as_ref(), ctx)
             }
             Ast::Match { .. } => Err(Error::not_supported("MATCH … AGAINST; use LIKE or REGEXP")),
         }

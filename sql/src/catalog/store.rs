@@ -14,6 +14,7 @@
 //! table 140  (sequence id) → sequence record
 //! table 141  (sequence id, generation) → counter of its values: the next free place (`sequence`)
 //! table 142  (view id)     → view record
+//! table 148  (name)        → global value of a variable (`setting`)
 //! ```
 //!
 //! Every schema change reads the version in its transaction and writes the next one, so two changes
@@ -25,7 +26,9 @@ use super::index_jobs::{self, IndexJob};
 use super::object::{self, Object};
 use super::partition::PartitionDef;
 use super::table_locks::{LockHolder, TableLocks};
-use super::{Catalog, DatabaseDef, SequenceDef, TableDef, ViewDef, dropped, record};
+use super::{
+    Catalog, DatabaseDef, SequenceDef, Setting, TableDef, ViewDef, dropped, record, setting,
+};
 use crate::instance::Account;
 use crate::{Error, Result};
 use base::{DatabaseId, IndexId, KeyRange, Slot, TableId, Timestamp};
@@ -49,6 +52,7 @@ const LOCK_HOLDERS: TableId = TableId(117);
 pub(super) const SEQUENCES: TableId = TableId(140);
 const SEQUENCE_COUNTERS: TableId = TableId(141);
 pub(super) const VIEWS: TableId = TableId(142);
+pub(super) const SETTINGS: TableId = TableId(148);
 
 /// Times a read is tried again because the meta shard changed its leader.
 const READ_ATTEMPTS: u32 = 3;
@@ -185,7 +189,9 @@ async fn load_in(txn: &mut Transaction) -> Result<Catalog> {
     let tables = scan_table(txn, TABLES, |_, value| record::decode_table(value)).await?;
     let sequences = object::all_in::<SequenceDef>(txn).await?;
     let views = object::all_in::<ViewDef>(txn).await?;
-    Ok(Catalog::new(version, databases, tables).with_sequences(sequences).with_views(views))
+    let settings = setting::all_in(txn).await?;
+    let catalog = Catalog::new(version, databases, tables);
+    Ok(catalog.with_sequences(sequences).with_views(views).with_settings(settings))
 }
 
 /// Definitions of tables as a transaction sees them, in the order of the ids; `None` for one that is not there.
@@ -337,6 +343,16 @@ impl SchemaChange {
     /// Removes an object's record.
     pub(crate) fn remove_object<T: Object>(&mut self, object: &T) -> Result<()> {
         Ok(self.txn.delete(object::key::<T>(object.id()), Expect::Any)?)
+    }
+
+    /// Stores a global value of a variable.
+    pub(crate) fn put_setting(&mut self, setting: &Setting) -> Result<()> {
+        Ok(self.txn.put(setting::key(&setting.name), setting.encode(), Expect::Any)?)
+    }
+
+    /// Removes a global value of a variable.
+    pub(crate) fn remove_setting(&mut self, name: &str) -> Result<()> {
+        Ok(self.txn.delete(setting::key(name), Expect::Any)?)
     }
 
     /// Removes a sequence's record and remembers that its counters are to be removed, as those of a table.

@@ -24,6 +24,8 @@ use base::limits::{CATALOG_LEASE, CONFLICT_RETRIES_MAX};
 
 /// What a schema change is about: LOCK TABLES keeps it from that.
 pub(super) enum Touched<'a> {
+    /// No table and no database.
+    Nothing,
     /// A database that is made.
     NewDatabase,
     /// A table that is made, by database and name.
@@ -40,6 +42,7 @@ impl Touched<'_> {
     /// Whether the session's own locks allow it: else 1099, 1100 or 1192.
     pub(super) fn check_own_locks(&self, own: &SessionLocks) -> Result<()> {
         match self {
+            Touched::Nothing => Ok(()),
             Touched::NewDatabase | Touched::Database(_) => own.check_no_tables(),
             Touched::NewTable(database, name) | Touched::Altered(database, name) => {
                 own.check_table(database, name, true)
@@ -54,7 +57,10 @@ impl Touched<'_> {
     /// afterwards.
     fn taken(&self, catalog: &Catalog) -> LockSet {
         let names: Vec<(&str, &str)> = match self {
-            Touched::NewDatabase | Touched::NewTable(..) | Touched::Altered(..) => Vec::new(),
+            Touched::Nothing
+            | Touched::NewDatabase
+            | Touched::NewTable(..)
+            | Touched::Altered(..) => Vec::new(),
             Touched::Database(database) => {
                 catalog.tables(database).map(|table| (*database, table.name.as_str())).collect()
             }
@@ -79,6 +85,7 @@ impl Touched<'_> {
             write: Some(Change::New),
         };
         let all = match self {
+            Touched::Nothing => Vec::new(),
             Touched::NewDatabase => vec![Blocked::Changes(Change::New)],
             Touched::NewTable(database, name) | Touched::Altered(database, name) => {
                 vec![table(&(*database, *name))]

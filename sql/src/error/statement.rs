@@ -13,6 +13,8 @@ errors! {
     not_supported(what) = 1235, "42000", "This version of PrecinctDB doesn't yet support '{what}'";
     /// KILL QUERY or a closed connection.
     interrupted() = 1317, "70100", "Query execution was interrupted";
+    /// A query that took longer than max_execution_time.
+    query_timeout() = 3024, "HY000", "Query execution was interrupted, maximum statement execution time exceeded";
     /// LOAD DATA of a file on the server.
     file_priv() = 1290, "HY000", "The MySQL server is running with the --secure-file-priv option so it cannot execute this statement; use LOAD DATA LOCAL INFILE";
     /// Too many prepared statements.

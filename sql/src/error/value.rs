@@ -49,4 +49,32 @@ errors! {
     datetime_overflow(field) = 1441, "22008", "Datetime function: {field} field overflow";
     /// A regular expression that cannot be read.
     invalid_regexp(what) = 3692, "HY000", "Invalid regular expression: {what}";
+    /// An argument that has no meaning here.
+    option_ignored(option) = 1618, "HY000", "<{option}> option ignored";
+    /// An initialization vector with too few bytes.
+    invalid_vector(function, bytes) = 1882, "HY000", "The initialization vector supplied to {function} is too short. Must be at least {bytes} bytes long";
+    /// Bytes that COMPRESS did not make.
+    corrupt_compressed() = 1259, "HY000", "ZLIB: Input data corrupted";
+    /// A text that a digest function cannot read as a statement.
+    undigestible(error) = 3676, "HY000", "Could not parse argument to digest function: \"{error}\".";
+    /// A moment at which clocks were put on.
+    skipped_timestamp(column, row) = 1299, "HY000", "Invalid TIMESTAMP value in column '{column}' at row {row}";
+    /// A locale that there is not.
+    unknown_locale(name) = 1649, "HY000", "Unknown locale: '{name}'";
+    /// A place that is not on the globe.
+    longitude_out_of_range(longitude, function) = 3616, "22S02", "Longitude {longitude} is out of range in function {function}. It must be within (-180.000000, 180.000000].";
+    /// A place that is not on the globe.
+    latitude_out_of_range(latitude, function) = 3617, "22S03", "Latitude {latitude} is out of range in function {function}. It must be within [-90.000000, 90.000000].";
+    /// A globe of no size.
+    nonpositive_radius(function) = 3706, "22003", "Invalid radius provided to function {function}: Radius must be greater than zero.";
+    /// A regular expression that takes too many steps.
+    regexp_timeout() = 3699, "HY000", "Timeout exceeded in regular expression match.";
+    /// A regular expression that comes back to too many places.
+    regexp_overflow() = 3698, "HY000", "Overflow in the regular expression backtrack stack.";
+    /// A text that names no vector.
+    no_vector(text) = 6138, "HY000", "Data cannot be converted to a valid vector: '{text}'";
+    /// A path into XML that cannot be read.
+    xpath_syntax(rest) = 1105, "HY000", "XPATH syntax error: '{rest}'";
+    /// A text that would be longer than a packet.
+    too_big_uncompressed(limit) = 1256, "HY000", "Uncompressed data size too large; the maximum size is {limit} (based on max_allowed_packet). The length of uncompressed data may also be corrupted.";
 }

@@ -27,6 +27,8 @@ errors! {
     global_variable(name) = 1229, "HY000", "Variable '{name}' is a GLOBAL variable and should be set with SET GLOBAL";
     /// A global variable where only a session one exists.
     session_variable(name) = 1228, "HY000", "Variable '{name}' is a SESSION variable and can't be used with SET GLOBAL";
+    /// RESET PERSIST of a variable that SET PERSIST has not set.
+    not_persisted(name) = 3615, "HY000", "Variable {name} does not exist in persisted config file";
     /// `@@session.x` of a variable that has only a global value.
     variable_scope(name, scope) = 1238, "HY000", "Variable '{name}' is a {scope} variable";
 }

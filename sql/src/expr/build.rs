@@ -214,6 +214,8 @@ pub(crate) fn fold(expr: Expr, ctx: &EvalContext) -> Expr {
     quiet.time_zone = ctx.time_zone;
     quiet.now_unix_micros = ctx.now_unix_micros;
     quiet.div_precision_increment = ctx.div_precision_increment;
+    quiet.time_names = ctx.time_names;
+    quiet.default_week_format = ctx.default_week_format;
     quiet.max_allowed_packet = ctx.max_allowed_packet;
     quiet.connection_collation = ctx.connection_collation;
     match expr.inner(&[], &quiet) {
@@ -403,6 +405,25 @@ pub fn char_function(args: Vec<Expr>, charset: Option<&str>, ctx: &EvalContext) 
         Some(charset) => convert_using(bytes, charset, ctx),
         None => Ok(bytes),
     }
+}
+
+/// `WEIGHT_STRING(operand [AS CHAR(n) | AS BINARY(n)])`.
+pub fn weight_string(
+    operand: Expr,
+    as_type: Option<&ast::CastType>,
+    ctx: &EvalContext,
+) -> Result<Expr> {
+    let (operand, length) = match as_type {
+        None => return call("weight_string", vec![operand], ctx),
+        Some(ast::CastType::Char { length: Some(length), charset: None }) => (operand, *length),
+        Some(ast::CastType::Binary { length: Some(length) }) => {
+            (convert_using(operand, "binary", ctx)?, *length)
+        }
+        Some(_) => {
+            return Err(Error::syntax("AS in WEIGHT_STRING, which takes CHAR(n) and BINARY(n)", 1));
+        }
+    };
+    call("weight_string", vec![operand, literal(Value::Int(i64::from(length)))], ctx)
 }
 
 /// One collation for all string operands, and how firmly it holds; 1267 when there is none.

@@ -288,7 +288,11 @@ pub(super) fn week_of(date: Date, mode: i64) -> (i64, i64) {
 }
 
 fn weeks(call: &Call<'_>, with_year: bool) -> Result<Value> {
-    let mode = if call.args.len() > 1 { call.int(1) } else { 0 };
+    let mode = match call.args.len() {
+        0 | 1 if with_year => 0,
+        0 | 1 => i64::from(call.ctx.default_week_format),
+        _ => call.int(1),
+    };
     if call.any_null() {
         return Ok(Value::Null);
     }

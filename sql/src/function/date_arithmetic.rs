@@ -609,7 +609,7 @@ fn sec_to_time(mut args: Vec<Expr>, ctx: &EvalContext) -> Result<Bound> {
     }))
 }
 
-/// CONVERT_TZ between offsets; NULL for named zones, which are not carried.
+/// CONVERT_TZ; NULL for what is no zone.
 fn convert_tz(args: Vec<Expr>, ctx: &EvalContext) -> Result<Bound> {
     let moment = moment_argument(args[0].clone(), ctx);
     let ty = SqlType::datetime(moment.ty.decimals);

@@ -1,6 +1,7 @@
 //! Dates and times as texts and back: DATE_FORMAT, STR_TO_DATE, UNIX_TIMESTAMP, names.
 
 use super::date::{constant_fraction, moment_argument, moment_value, time_argument, week_of};
+use super::locale::english;
 use super::{Bound, Call, Function, bound, per_statement, pure};
 use crate::context::{EvalContext, SqlMode};
 use crate::expr::{Expr, build};
@@ -43,33 +44,20 @@ pub static FUNCTIONS: &[Function] = &[
     }),
 ];
 
-const DAYS: [&str; 7] =
-    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
 /// DAYNAME and MONTHNAME; the call's name says which.
 fn name(mut args: Vec<Expr>, ctx: &EvalContext) -> Result<Bound> {
     let arg = super::date::day_argument(args.swap_remove(0), ctx);
-    let ty = SqlType::varchar(9, build::text_collation(ctx));
+    let names = ctx.time_names.days.iter().chain(&ctx.time_names.months);
+    let longest = names.map(|name| name.chars().count()).max().unwrap_or_default();
+    let ty = SqlType::varchar(longest as u32, build::text_collation(ctx));
     Ok(bound(ty, vec![arg], |call| {
         let Some(date) = convert::date_of(&call.args[0]) else { return Ok(Value::Null) };
+        let locale = call.ctx.time_names;
         let name = if call.name == "dayname" {
-            (!date.has_zero_part()).then(|| DAYS[date.weekday() as usize])
+            (!date.has_zero_part()).then(|| locale.days[date.weekday() as usize])
         } else {
-            (date.month() as usize).checked_sub(1).and_then(|month| MONTHS.get(month).copied())
+            let month = (date.month() as usize).checked_sub(1);
+            month.and_then(|month| locale.months.get(month).copied())
         };
         Ok(name.map_or(Value::Null, Value::text))
     }))
@@ -88,6 +76,7 @@ fn formatted(call: &Call<'_>, date: Date, time: Time) -> Result<Value> {
     let mut out = String::with_capacity(format.len() * 2);
     let mut chars = format.chars();
     let (hour, minute, second) = (time.hours(), time.minutes(), time.seconds());
+    let locale = call.ctx.time_names;
     let half = if hour % 24 < 12 { "AM" } else { "PM" };
     if time.is_negative() {
         out.push('-');
@@ -104,8 +93,8 @@ fn formatted(call: &Call<'_>, date: Date, time: Time) -> Result<Value> {
                 return Ok(Value::Null);
             }
             'M' | 'b' if date.month() == 0 => return Ok(Value::Null),
-            'a' => out.push_str(&DAYS[date.weekday() as usize][..3]),
-            'b' => out.push_str(&MONTHS[date.month() as usize - 1][..3]),
+            'a' => out.push_str(locale.short_days[date.weekday() as usize]),
+            'b' => out.push_str(locale.short_months[date.month() as usize - 1]),
             'c' => out.push_str(&date.month().to_string()),
             'D' => {
                 let day = date.day();
@@ -126,7 +115,7 @@ fn formatted(call: &Call<'_>, date: Date, time: Time) -> Result<Value> {
             'j' => out.push_str(&format!("{:03}", date.day_of_year())),
             'k' => out.push_str(&hour.to_string()),
             'l' => out.push_str(&hour_of_half(hour % 24).to_string()),
-            'M' => out.push_str(MONTHS[date.month() as usize - 1]),
+            'M' => out.push_str(locale.months[date.month() as usize - 1]),
             'm' => out.push_str(&format!("{:02}", date.month())),
             'p' => out.push_str(half),
             'r' => {
@@ -139,7 +128,7 @@ fn formatted(call: &Call<'_>, date: Date, time: Time) -> Result<Value> {
             'u' => out.push_str(&format!("{:02}", week_of(date, 1).1)),
             'V' => out.push_str(&format!("{:02}", week_of(date, 2).1)),
             'v' => out.push_str(&format!("{:02}", week_of(date, 3).1)),
-            'W' => out.push_str(DAYS[date.weekday() as usize]),
+            'W' => out.push_str(locale.days[date.weekday() as usize]),
             'w' => out.push_str(&((date.weekday() + 1) % 7).to_string()),
             'X' => out.push_str(&format!("{:04}", week_of(date, 2).0)),
             'x' => out.push_str(&format!("{:04}", week_of(date, 3).0)),
@@ -283,13 +272,14 @@ fn read_by_format(text: &str, format: &str) -> Option<(Date, i64, usize)> {
             }
             'j' => day_of_year = Some(take(3)?),
             'M' | 'b' => {
+                let months = &english().months;
                 let (index, used) =
-                    named(rest, &MONTHS, code == 'b').or_else(|| named(rest, &MONTHS, true))?;
+                    named(rest, months, code == 'b').or_else(|| named(rest, months, true))?;
                 month = index + 1;
                 rest = &rest[used..];
             }
             'W' | 'a' => {
-                let (_, used) = named(rest, &DAYS, code == 'a')?;
+                let (_, used) = named(rest, &english().days, code == 'a')?;
                 rest = &rest[used..];
             }
             'w' => {

@@ -1,9 +1,9 @@
-//! MD5, SHA, CRC32, UUID.
+//! MD5, SHA, CRC32.
 
 use aws_lc_rs::digest::{self, Algorithm};
 use md5::Digest;
 
-use super::{Bound, Call, Function, bound, per_row, pure};
+use super::{Bound, Call, Function, bound, pure};
 use crate::context::EvalContext;
 use crate::expr::{Expr, build};
 use crate::types::SqlType;
@@ -30,10 +30,6 @@ pub static FUNCTIONS: &[Function] = &[
             }
             Ok(Value::UInt(u64::from(crc32fast::hash(call.bytes(0)))))
         }))
-    }),
-    per_row("uuid", 0, 0, |args, ctx| {
-        let ty = SqlType::varchar(36, build::text_collation(ctx)).not_null();
-        Ok(bound(ty, args, uuid))
     }),
 ];
 
@@ -72,23 +68,4 @@ fn sha2(call: &Call<'_>) -> Result<Value> {
         }
     };
     hex(call, digest::digest(algorithm, call.bytes(0)).as_ref())
-}
-
-/// A random (version 4) UUID.
-fn uuid(call: &Call<'_>) -> Result<Value> {
-    let (high, low) = {
-        let mut rng = call.ctx.rng.lock();
-        (rng.next_u64(), rng.next_u64())
-    };
-    let high = high & !0xf000 | 0x4000;
-    let low = low & !(0b11 << 62) | 0b10 << 62;
-    let text = format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xffff,
-        low >> 48,
-        low & 0xffff_ffff_ffff
-    );
-    Ok(call.string(text.into_bytes()))
 }

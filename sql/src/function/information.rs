@@ -60,9 +60,6 @@ pub static FUNCTIONS: &[Function] = &[
     per_row("gtid_state", 1, 1, token),
     per_row("nextval", 0, 0, sequence),
     per_row("sleep", 1, 1, sleep),
-    per_row("benchmark", 2, 2, |_, _| {
-        Err(Error::not_supported("BENCHMARK(); measure from a client instead"))
-    }),
 ];
 
 /// Run before the statement where it may stand (`session::user_locks`); an error anywhere else.

@@ -1,15 +1,16 @@
 //! Regular expressions: REGEXP, REGEXP_LIKE, REGEXP_INSTR, REGEXP_SUBSTR, REGEXP_REPLACE.
 //!
-//! The syntax is that of the `regex` crate: MySQL's (ICU's) without look-around and back-references,
-//! which are refused with 3692, because they cannot be matched in linear time. Case counts as the
-//! collation says; a `c` or `i` in the match type overrides it.
+//! The syntax is that of the `regex` crate, which matches in linear time: MySQL's (ICU's) without look-around, back-references
+//! and possessive repetition. Patterns that have these go to `backtrack`, whose steps are limited. Case counts as the collation
+//! says; a `c` or `i` in the match type overrides it.
 
 use std::collections::VecDeque;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 use regex::{Regex, RegexBuilder};
 
+use super::backtrack::{self, Flags, Groups, Program};
 use super::{Call, Function, any_nullable, bound, pure, string_args};
 use crate::context::EvalContext;
 use crate::expr::{Expr, build};
@@ -73,13 +74,52 @@ struct Kept {
     pattern: String,
     ignore_case: bool,
     match_type: String,
-    regex: Regex,
+    matcher: Matcher,
+}
+
+/// A compiled pattern.
+#[derive(Clone)]
+enum Matcher {
+    /// In linear time.
+    Linear(Regex),
+    /// With look-around or back-references.
+    Bounded(Arc<Program>),
+}
+
+impl Matcher {
+    /// The first match that begins at `from` or later.
+    fn find_at(&self, text: &str, from: usize) -> Result<Option<Groups>> {
+        match self {
+            Matcher::Linear(regex) => Ok(regex.captures_at(text, from).map(|found| {
+                let groups = found.iter();
+                groups.map(|group| group.map(|group| (group.start(), group.end()))).collect()
+            })),
+            Matcher::Bounded(program) => program.find_at(text, from),
+        }
+    }
+
+    /// The first `most` matches. None begins where an empty one would follow another directly.
+    fn find_all(&self, text: &str, most: usize) -> Result<Vec<Groups>> {
+        let (mut all, mut from, mut last) = (Vec::new(), 0, None);
+        while all.len() < most && from <= text.len() {
+            let Some(groups) = self.find_at(text, from)? else { break };
+            let Some((start, end)) = groups[0] else { break };
+            let is_empty = start == end;
+            if !(is_empty && last == Some(end)) {
+                last = Some(end);
+                all.push(groups);
+            }
+            let step = text[end..].chars().next().map_or(1, char::len_utf8);
+            from = if is_empty { end + step } else { end };
+        }
+        Ok(all)
+    }
 }
 
 static KEPT: LazyLock<Mutex<VecDeque<Kept>>> = LazyLock::new(|| Mutex::new(VecDeque::new()));
 
 /// The compiled pattern of a call.
-fn compile(call: &Call<'_>) -> Result<Regex> {
+fn compile(call: &Call<'_>) -> Result<Matcher> {
     let pattern = call.text(1);
     let match_type = match call.args.last() {
         Some(Value::Text(text)) if call.args.len() > 2 && call.name == "regexp_like" => {
@@ -107,9 +147,28 @@ fn compile(call: &Call<'_>) -> Result<Regex> {
             && known.match_type == match_type
     });
     if let Some(hit) = hit {
-        return Ok(hit.regex.clone());
+        return Ok(hit.matcher.clone());
     }
-    let regex = RegexBuilder::new(pattern)
+    let matcher = if backtrack::is_needed(pattern) {
+        let flags = Flags { ignore_case, multi_line, dot_newline };
+        Matcher::Bounded(Arc::new(Program::new(pattern, flags)?))
+    } else {
+        linear(pattern, ignore_case, multi_line, dot_newline).map(Matcher::Linear)?
+    };
+    if kept.len() >= KEPT_MAX {
+        kept.pop_back();
+    }
+    kept.push_front(Kept {
+        pattern: pattern.to_owned(),
+        ignore_case,
+        match_type: match_type.to_owned(),
+        matcher: matcher.clone(),
+    });
+    Ok(matcher)
+}
+
+fn linear(pattern: &str, ignore_case: bool, multi_line: bool, dot_newline: bool) -> Result<Regex> {
+    RegexBuilder::new(pattern)
         .case_insensitive(ignore_case)
         .multi_line(multi_line)
         .dot_matches_new_line(dot_newline)
@@ -119,24 +178,18 @@ fn compile(call: &Call<'_>) -> Result<Regex> {
             let text = error.to_string();
             let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
             Error::invalid_regexp(format!("{reason} in '{pattern}'"))
-        })?;
-    if kept.len() >= KEPT_MAX {
-        kept.pop_back();
-    }
-    kept.push_front(Kept {
-        pattern: pattern.to_owned(),
-        ignore_case,
-        match_type: match_type.to_owned(),
-        regex: regex.clone(),
-    });
-    Ok(regex)
+        })
 }
 
 fn like(call: &Call<'_>) -> Result<Value> {
     if call.any_null() {
         return Ok(Value::Null);
     }
-    Ok(Value::boolean(compile(call)?.is_match(call.text(0))))
+    let is_match = match compile(call)? {
+        Matcher::Linear(regex) => regex.is_match(call.text(0)),
+        Matcher::Bounded(program) => program.find_at(call.text(0), 0)?.is_some(),
+    };
+    Ok(Value::boolean(is_match))
 }
 
 /// The text from the character position on, which the argument at `index` says, and the bytes before.
@@ -158,11 +211,11 @@ fn has_integer(call: &Call<'_>, index: usize) -> bool {
 
 /// Start and end, in bytes, of the occurrence that the argument at `index` says (from 1).
 fn occurrence(call: &Call<'_>, at: usize, index: usize) -> Result<Option<(usize, usize)>> {
-    let regex = compile(call)?;
-    let wanted = if has_integer(call, index) { call.int(index).max(1) } else { 1 };
-    let text = call.text(0);
-    let found = regex.find_iter(&text[at..]).nth(wanted as usize - 1);
-    Ok(found.map(|found| (found.start() + at, found.end() + at)))
+    let matcher = compile(call)?;
+    let wanted = if has_integer(call, index) { call.int(index).max(1) as usize } else { 1 };
+    let found = matcher.find_all(&call.text(0)[at..], wanted)?;
+    let whole = found.get(wanted - 1).and_then(|groups| groups[0]);
+    Ok(whole.map(|(start, end)| (start + at, end + at)))
 }
 
 fn instr(call: &Call<'_>) -> Result<Value> {
@@ -193,25 +246,26 @@ fn replace(call: &Call<'_>) -> Result<Value> {
         return Ok(Value::Null);
     }
     let (text, at) = from_position(call, 3)?;
-    let regex = compile(call)?;
+    let matcher = compile(call)?;
     let wanted = if has_integer(call, 4) { call.int(4).max(0) as usize } else { 0 };
     let mut out = text[..at].to_owned();
     let mut done = at;
-    for (number, groups) in regex.captures_iter(&text[at..]).enumerate() {
-        let Some(whole) = groups.get(0) else { continue };
+    let most = if wanted == 0 { usize::MAX } else { wanted };
+    for (number, groups) in matcher.find_all(&text[at..], most)?.iter().enumerate() {
+        let Some((start, end)) = groups[0] else { continue };
         if wanted != 0 && number + 1 != wanted {
             continue;
         }
-        out.push_str(&text[done..at + whole.start()]);
-        expand(&groups, call.text(2), &mut out);
-        done = at + whole.end();
+        out.push_str(&text[done..at + start]);
+        expand(groups, &text[at..], call.text(2), &mut out);
+        done = at + end;
     }
     out.push_str(&text[done..]);
     Ok(Value::Text(out))
 }
 
 /// `$n` is the n-th group, `\x` is x.
-fn expand(groups: &regex::Captures<'_>, template: &str, out: &mut String) {
+fn expand(groups: &[Option<(usize, usize)>], text: &str, template: &str, out: &mut String) {
     let mut chars = template.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
@@ -221,7 +275,8 @@ fn expand(groups: &regex::Captures<'_>, template: &str, out: &mut String) {
                 match digit {
                     Some(digit) => {
                         chars.next();
-                        out.push_str(groups.get(digit as usize).map_or("", |group| group.as_str()));
+                        let group = groups.get(digit as usize).copied().flatten();
+                        out.push_str(group.map_or("", |(start, end)| &text[start..end]));
                     }
                     None => out.push('$'),
                 }

@@ -131,6 +131,91 @@ pub fn literal(kind: TokenKind, source: &str, mode: &ParseMode) -> Option<Litera
     })
 }
 
+/// The text by which MySQL groups statements: `?` for literals, lists of them collapsed, names in backticks, one blank between
+/// tokens. `None` when it cannot be cut into tokens.
+pub fn statement_digest(sql: &str, mode: &ParseMode) -> Option<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for token in super::tokens(sql, mode) {
+        let source = token.span.of(sql);
+        match token.kind {
+            TokenKind::End | TokenKind::Semicolon => break,
+            TokenKind::Invalid => return None,
+            TokenKind::Hint => {}
+            TokenKind::Word => parts.push(format!("`{}`", source.replace('`', "``"))),
+            TokenKind::Quoted => {
+                let name = super::identifier_value(source);
+                parts.push(format!("`{}`", name.replace('`', "``")));
+            }
+            TokenKind::Parameter => put_value(&mut parts),
+            kind if literal(kind, source, mode).is_some() => {
+                if !matches!(kind, TokenKind::String | TokenKind::National) {
+                    drop_signs(&mut parts);
+                }
+                put_value(&mut parts);
+            }
+            TokenKind::Reserved if source.eq_ignore_ascii_case("NULL") => {
+                match parts.last().map(String::as_str) {
+                    Some("IS" | "NOT") => parts.push("NULL".to_string()),
+                    _ => put_value(&mut parts),
+                }
+            }
+            TokenKind::Reserved => parts.push(source.to_ascii_uppercase()),
+            TokenKind::RightParen => {
+                parts.push(source.to_string());
+                collapse_rows(&mut parts);
+            }
+            _ => parts.push(source.to_string()),
+        }
+    }
+    Some(parts.join(" "))
+}
+
+/// Signs that belong to a number go with it.
+fn drop_signs(parts: &mut Vec<String>) {
+    while let [.., before, sign] = parts.as_slice() {
+        let is_operand = before.starts_with(['`', '?', '@', ')']);
+        if !matches!(sign.as_str(), "+" | "-") || is_operand {
+            break;
+        }
+        parts.pop();
+    }
+}
+
+/// A literal: `?`, or `?, ...` when it is one of several.
+fn put_value(parts: &mut Vec<String>) {
+    let goes_on = match parts.as_slice() {
+        [.., values, comma] => comma == "," && matches!(values.as_str(), "?" | "?, ..."),
+        _ => false,
+    };
+    if goes_on {
+        parts.truncate(parts.len() - 2);
+        parts.push("?, ...".to_string());
+    } else {
+        parts.push("?".to_string());
+    }
+}
+
+/// `( ? )` is a row of one value, `( ?, ... )` one of several, and rows of a kind behind each other are one.
+fn collapse_rows(parts: &mut Vec<String>) {
+    let row = match parts.as_slice() {
+        [.., open, values, _] if open == "(" && values == "?" => "(?)",
+        [.., open, values, _] if open == "(" && values == "?, ..." => "(...)",
+        _ => return,
+    };
+    parts.truncate(parts.len() - 3);
+    let many = format!("{row} /* , ... */");
+    let goes_on = match parts.as_slice() {
+        [.., rows, comma] => comma == "," && (rows == row || *rows == many),
+        _ => false,
+    };
+    if goes_on {
+        parts.truncate(parts.len() - 2);
+        parts.push(many);
+    } else {
+        parts.push(row.to_string());
+    }
+}
+
 impl Template {
     /// The text with lists collapsed: `IN (?, ?, ?)` → `IN (...)`, several rows → one.
     pub fn digest_text(&self) -> String {

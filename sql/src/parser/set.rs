@@ -27,6 +27,18 @@ impl Parser<'_> {
         Ok(Statement::Set(items))
     }
 
+    /// `RESET PERSIST [[IF EXISTS] name]`.
+    pub(super) fn reset_persist(&mut self) -> Result<Statement> {
+        self.advance();
+        self.advance();
+        let if_exists = self.accept(&["IF", "EXISTS"]);
+        let name = match if_exists || self.is_identifier() {
+            true => Some(self.identifier()?),
+            false => None,
+        };
+        Ok(Statement::Set(vec![SetItem::ResetPersist { if_exists, name }]))
+    }
+
     /// SET ROLE, SET DEFAULT ROLE, SET RESOURCE GROUP: no assignment follows the word.
     fn is_set_of_something_else(&self) -> bool {
         let assigned = |ahead| {

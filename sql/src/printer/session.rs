@@ -31,7 +31,8 @@ impl Printer {
             Statement::ReleaseSavepoint(name) => self.named("RELEASE SAVEPOINT ", name),
             Statement::Xa(xa) => self.xa(xa),
             Statement::Set(items) => {
-                self.text("SET ");
+                let stands_alone = matches!(items.as_slice(), [SetItem::ResetPersist { .. }]);
+                self.when(!stands_alone, "SET ");
                 self.list(items, Self::set_item);
             }
             Statement::Show(show) => {
@@ -262,6 +263,13 @@ impl Printer {
                 self.optional(" FOR ", account, Self::account);
                 self.text(" = ");
                 self.string(password);
+            }
+            SetItem::ResetPersist { if_exists, name } => {
+                self.text("RESET PERSIST");
+                self.when(*if_exists, " IF EXISTS");
+                if let Some(name) = name {
+                    self.named(" ", name);
+                }
             }
             SetItem::Other(text) => self.text(text),
         }

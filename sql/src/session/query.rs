@@ -460,6 +460,18 @@ impl Session {
                             ));
                         }
                     };
+                    if *scope == Some(ast::VariableScope::Global) {
+                        let level = isolation.map(|level| Value::Text(level.name().to_string()));
+                        let read_only = read_only.map(|only| Value::Int(i64::from(only)));
+                        for (name, value) in
+                            [("transaction_isolation", level), ("transaction_read_only", read_only)]
+                        {
+                            if value.is_some() {
+                                self.set_system(*scope, name, value).await?;
+                            }
+                        }
+                        continue;
+                    }
                     self.set_transaction(*scope, *isolation, read_only, past)?;
                 }
                 SetItem::Password { account, password } => {
@@ -468,6 +480,9 @@ impl Session {
                     self.table_locks.check_no_tables()?;
                     self.enter_changes(Change::New).await?;
                     ddl::account::set_password(self, account.as_ref(), password).await?;
+                }
+                SetItem::ResetPersist { if_exists, name } => {
+                    ddl::setting::reset_persist(self, name.as_deref(), *if_exists).await?;
                 }
                 SetItem::Other(text) => return Err(Error::not_supported(format!("SET {text}"))),
             }
@@ -494,10 +509,19 @@ impl Session {
     ) -> Result<()> {
         let lower = name.to_ascii_lowercase();
         match scope {
-            Some(ast::VariableScope::Global) => return self.variables.set_global(&lower, value),
-            Some(ast::VariableScope::Persist | ast::VariableScope::PersistOnly) => {
+            Some(scope @ (ast::VariableScope::Global | ast::VariableScope::Persist)) => {
+                let ctx = self.context(Vec::new());
+                let persist = scope == ast::VariableScope::Persist;
+                return match self.variables.global_setting(&lower, value, persist, &ctx)? {
+                    Some((name, value)) => {
+                        ddl::setting::set(self, &ctx, name, value, persist).await
+                    }
+                    None => Ok(()),
+                };
+            }
+            Some(ast::VariableScope::PersistOnly) => {
                 return Err(Error::not_supported(
-                    "SET PERSIST: set the variable in the configuration file of every node",
+                    "SET PERSIST_ONLY: use SET PERSIST, or the configuration file of every node",
                 ));
             }
             Some(ast::VariableScope::Session) | None => {}
@@ -540,8 +564,7 @@ impl Session {
                 Ok(())
             }
             Some(_) => Err(Error::not_supported(
-                "SET GLOBAL TRANSACTION: use SET SESSION TRANSACTION, or set transaction_isolation in \
-                 the configuration file of every node",
+                "SET TRANSACTION of another scope: use SET SESSION or SET GLOBAL TRANSACTION",
             )),
         }
     }

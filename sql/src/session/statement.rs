@@ -83,14 +83,7 @@ impl StatementContext {
 
 /// How a mode of reading text follows from sql_mode.
 pub(crate) fn parse_mode(mode: crate::context::SqlMode) -> ParseMode {
-    use crate::context::SqlMode;
-    ParseMode {
-        ansi_quotes: mode.contains(SqlMode::ANSI_QUOTES),
-        pipes_as_concat: mode.contains(SqlMode::PIPES_AS_CONCAT),
-        no_backslash_escapes: mode.contains(SqlMode::NO_BACKSLASH_ESCAPES),
-        high_not_precedence: mode.contains(SqlMode::HIGH_NOT_PRECEDENCE),
-        ignore_space: mode.contains(SqlMode::IGNORE_SPACE),
-    }
+    mode.parse_mode()
 }
 
 impl Session {

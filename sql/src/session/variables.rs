@@ -10,6 +10,8 @@ use crate::ast::IsolationLevel;
 use crate::catalog::Catalog;
 use crate::collation::{self, CollationId};
 use crate::context::{EvalContext, Scope, SqlMode, VariableSource};
+use crate::function::aes::BlockMode;
+use crate::function::locale;
 use crate::instance::Instance;
 use crate::sysvar::{self, Settable, SystemVariable, VariableScope, plain_text};
 use crate::types::datetime::TimeZone;
@@ -30,8 +32,10 @@ pub(crate) struct SessionVariables {
 /// The changing part of [`SessionVariables`].
 #[derive(Debug)]
 struct State {
-    /// Values that differ from the global ones, by name; not those with a field below.
+    /// Values that were set here, by name; not those with a field below.
     values: BTreeMap<&'static str, Value>,
+    /// Global values of when the session began, where they were not the defaults.
+    begun: BTreeMap<&'static str, Value>,
     /// User variables by lower-case name.
     users: BTreeMap<String, Value>,
     /// `sql_mode`.
@@ -101,6 +105,13 @@ fn parse_isolation(name: &str) -> IsolationLevel {
     }
 }
 
+impl State {
+    /// A value that was set here or globally before; `None` for the default.
+    fn own(&self, name: &str) -> Option<&Value> {
+        self.values.get(name).or_else(|| self.begun.get(name))
+    }
+}
+
 impl SessionVariables {
     /// Variables of a new session: the global values.
     pub(crate) fn new(instance: &Arc<Instance>) -> SessionVariables {
@@ -109,16 +120,18 @@ impl SessionVariables {
         let time_zone_name = text("time_zone");
         let time_zone = TimeZone::parse(&time_zone_name).unwrap_or(TimeZone::UTC);
         let isolation = parse_isolation(&text("transaction_isolation"));
-        let autocommit = global_value(instance, "autocommit") != Value::Int(0);
+        let is_on = |name: &str| global_value(instance, name) != Value::Int(0);
+        let (autocommit, read_only) = (is_on("autocommit"), is_on("transaction_read_only"));
         let state = State {
             values: BTreeMap::new(),
+            begun: instance.begin_values(),
             users: BTreeMap::new(),
             sql_mode,
             time_zone_name,
             time_zone,
             autocommit,
             isolation,
-            read_only: false,
+            read_only,
             client_charset: "utf8mb4".into(),
             results_charset: Some("utf8mb4".into()),
             connection_charset: "utf8mb4".into(),
@@ -162,13 +175,25 @@ impl SessionVariables {
         ctx.last_insert_id = state.last_insert_id;
         ctx.found_rows = state.found_rows;
         ctx.row_count = state.row_count;
-        if let Some(Value::UInt(digits)) = state.values.get("div_precision_increment") {
+        if let Some(Value::UInt(digits)) = state.own("div_precision_increment") {
             ctx.div_precision_increment = *digits as u8;
         }
-        if let Some(Value::UInt(bytes)) = state.values.get("group_concat_max_len") {
+        if let Some(Value::Text(name)) = state.own("block_encryption_mode") {
+            ctx.block_encryption_mode = BlockMode::of_name(name).unwrap_or(BlockMode::DEFAULT);
+        }
+        if let Some(Value::Text(name)) = state.own("lc_time_names") {
+            ctx.time_names = locale::find(name).unwrap_or_else(locale::english);
+        }
+        if let Some(Value::UInt(mode)) = state.own("default_week_format") {
+            ctx.default_week_format = *mode as u8;
+        }
+        if let Some(Value::UInt(bytes)) = state.own("group_concat_max_len") {
             ctx.group_concat_max_len = *bytes;
         }
-        if let Some(Value::UInt(rounds)) = state.values.get("cte_max_recursion_depth") {
+        if let Some(Value::UInt(millis)) = state.own("max_execution_time") {
+            ctx.max_execution_millis = *millis;
+        }
+        if let Some(Value::UInt(rounds)) = state.own("cte_max_recursion_depth") {
             ctx.cte_max_recursion_depth = *rounds;
         }
         ctx
@@ -213,7 +238,7 @@ impl SessionVariables {
 
     /// `sql_select_limit`, when it limits anything.
     pub(crate) fn select_limit(&self) -> Option<u64> {
-        match self.state.lock().values.get("sql_select_limit") {
+        match self.state.lock().own("sql_select_limit") {
             Some(Value::UInt(limit)) if *limit != u64::MAX => Some(*limit),
             _ => None,
         }
@@ -341,33 +366,27 @@ impl SessionVariables {
         if variable.scope == VariableScope::Global {
             return Err(Error::global_variable(variable.name));
         }
-        let value = value.unwrap_or_else(|| self.instance.globals.get(variable));
-        if variable.name.starts_with("character_set_") || variable.name.starts_with("collation_") {
+        let value = value.unwrap_or_else(|| self.instance.global(variable));
+        if is_charset(variable.name) {
             self.set_charset_variable(variable, &value)?;
             return Ok(Effect::None);
         }
         if variable.name == "sql_mode" {
-            let mode = match &value {
-                Value::Int(flags) => SqlMode(*flags as u64).expand(),
-                Value::UInt(flags) => SqlMode(*flags).expand(),
-                Value::Text(text) => SqlMode::parse(text)?,
-                other => {
-                    let shown = sysvar::show_wrong(other);
-                    return Err(Error::wrong_value_for_variable("sql_mode", shown));
-                }
-            };
+            let mode = sql_mode_of(&value)?;
             self.state.lock().sql_mode = mode;
             return Ok(Effect::None);
         }
+        let value = self.merged(variable, value, false)?;
         let given = plain_text(&value);
-        let (value, moved) = variable.accept(value)?;
+        let (value, moved) =
+            variable.accept(value).map_err(|error| accept_error(variable, &given, error))?;
         if moved {
             ctx.warn(Error::truncated_wrong_value(variable.name, given));
         }
         match variable.settable {
             Settable::ReadOnly => Err(Error::read_only_variable(variable.name)),
             Settable::Fixed(why) => {
-                if value == self.instance.globals.get(variable) {
+                if value == self.instance.global(variable) {
                     Ok(Effect::None)
                 } else {
                     Err(Error::not_supported(why))
@@ -392,11 +411,10 @@ impl SessionVariables {
                 return Ok(if on && !before { Effect::Commit } else { Effect::None });
             }
             "time_zone" => {
-                let name = plain_text(&value);
-                let zone = TimeZone::parse(&name)?;
+                let name = zone_name(&plain_text(&value))?;
                 let mut state = self.state.lock();
+                state.time_zone = TimeZone::parse(&name)?;
                 state.time_zone_name = name;
-                state.time_zone = zone;
             }
             "transaction_isolation" | "tx_isolation" => {
                 let level = parse_isolation(&plain_text(&value));
@@ -464,29 +482,69 @@ impl SessionVariables {
         Ok(())
     }
 
-    /// SET GLOBAL and SET PERSIST: only a value that is in force already passes.
-    pub(crate) fn set_global(&self, name: &str, value: Option<Value>) -> Result<()> {
+    /// What SET GLOBAL or SET PERSIST is to store: the variable's name and its value as text, without one for DEFAULT. `None` when
+    /// there is nothing to do, because the value is in force already.
+    pub(crate) fn global_setting(
+        &self,
+        name: &str,
+        value: Option<Value>,
+        persist: bool,
+        ctx: &EvalContext,
+    ) -> Result<Option<(&'static str, Option<Option<String>>)>> {
         let variable = sysvar::find(name).ok_or_else(|| Error::unknown_variable(name))?;
         if variable.scope == VariableScope::Session {
             return Err(Error::session_variable(variable.name));
         }
-        let now = self.instance.globals.get(variable);
-        let unchanged = match value {
-            None => true,
-            Some(value) => match variable.accept(value.clone()) {
-                Ok((value, _)) => {
-                    value == now || plain_text(&value).eq_ignore_ascii_case(&plain_text(&now))
-                }
-                Err(_) => plain_text(&value).eq_ignore_ascii_case(&plain_text(&now)),
-            },
+        let now = self.instance.global(variable);
+        let is_now = |value: &Value| {
+            *value == now || plain_text(value).eq_ignore_ascii_case(&plain_text(&now))
         };
-        if unchanged {
-            return Ok(());
+        let stays = matches!(variable.settable, Settable::ReadOnly | Settable::Fixed(_))
+            || is_charset(variable.name);
+        let Some(given) = value else {
+            return Ok((!stays).then_some((variable.stored_name(), None)));
+        };
+        if stays {
+            // Programs set what they need without asking what it is.
+            let same = variable.accept(given.clone()).is_ok_and(|(value, _)| is_now(&value));
+            return match variable.settable {
+                _ if same || is_now(&given) => Ok(None),
+                Settable::Fixed(why) => Err(Error::not_supported(why)),
+                _ => Err(Error::not_supported(format!(
+                    "SET GLOBAL {}: set it in the configuration file of every node",
+                    variable.name
+                ))),
+            };
         }
-        Err(Error::not_supported(format!(
-            "SET GLOBAL {}: use SET SESSION, or set it in the configuration file of every node",
-            variable.name
-        )))
+        let given = self.merged(variable, given, true)?;
+        let shown = plain_text(&given);
+        let (value, moved) = match variable.name {
+            "sql_mode" => (Value::Text(sql_mode_of(&given)?.to_string()), false),
+            "time_zone" => (Value::Text(zone_name(&shown)?), false),
+            _ => variable.accept(given).map_err(|error| accept_error(variable, &shown, error))?,
+        };
+        if moved {
+            ctx.warn(Error::truncated_wrong_value(variable.name, &shown));
+        }
+        if is_now(&value) && !persist {
+            return Ok(None);
+        }
+        let text = (!value.is_null()).then(|| plain_text(&value));
+        Ok(Some((variable.stored_name(), Some(text))))
+    }
+
+    /// A new value of `optimizer_switch`: what it is, but for what was given; other values are as given.
+    fn merged(&self, variable: &SystemVariable, given: Value, global: bool) -> Result<Value> {
+        match given {
+            Value::Text(given) if variable.name == "optimizer_switch" => {
+                let now = match global {
+                    true => self.instance.global(variable),
+                    false => self.session_value(variable),
+                };
+                Ok(Value::Text(sysvar::switched(&plain_text(&now), &given)?))
+            }
+            given => Ok(given),
+        }
     }
 
     /// The session's value of a variable that has one.
@@ -512,9 +570,9 @@ impl SessionVariables {
                 let now = self.instance.config.clock.unix_micros() as f64 / 1e6;
                 Value::Double(state.timestamp.unwrap_or(now))
             }
-            name => match state.values.get(name) {
+            name => match state.own(name) {
                 Some(value) => value.clone(),
-                None => self.instance.globals.get(variable),
+                None => variable.value_of_text(variable.default),
             },
         }
     }
@@ -522,7 +580,7 @@ impl SessionVariables {
     /// The value that SHOW VARIABLES prints.
     pub(crate) fn shown(&self, variable: &SystemVariable, global: bool) -> String {
         let value = if global || variable.scope == VariableScope::Global {
-            self.instance.globals.get(variable)
+            self.instance.global(variable)
         } else {
             self.session_value(variable)
         };
@@ -530,8 +588,37 @@ impl SessionVariables {
     }
 }
 
+/// A variable that names a character set or a collation.
+fn is_charset(name: &str) -> bool {
+    name.starts_with("character_set_") || name.starts_with("collation_")
+}
+
+/// A value of `sql_mode`: names, or their bits.
+fn sql_mode_of(value: &Value) -> Result<SqlMode> {
+    match value {
+        Value::Int(flags) => Ok(SqlMode(*flags as u64).expand()),
+        Value::UInt(flags) => Ok(SqlMode(*flags).expand()),
+        Value::Text(text) => SqlMode::parse(text),
+        other => Err(Error::wrong_value_for_variable("sql_mode", sysvar::show_wrong(other))),
+    }
+}
+
+/// The name of a time zone as `@@time_zone` shows it: of a place as its database spells it.
+fn zone_name(name: &str) -> Result<String> {
+    let zone = TimeZone::parse(name)?;
+    Ok(if zone.is_place() { zone.to_string() } else { name.to_string() })
+}
+
+/// Why a value is not accepted; some variables have an error of their own.
+fn accept_error(variable: &SystemVariable, given: &str, error: Error) -> Error {
+    match variable.name {
+        "lc_time_names" => Error::unknown_locale(given),
+        _ => error,
+    }
+}
+
 fn global_value(instance: &Instance, name: &str) -> Value {
-    sysvar::find(name).map_or(Value::Null, |variable| instance.globals.get(variable))
+    sysvar::find(name).map_or(Value::Null, |variable| instance.global(variable))
 }
 
 fn global_text(instance: &Instance, name: &str) -> String {
@@ -549,7 +636,7 @@ impl VariableSource for SessionVariables {
                 Err(Error::variable_scope(variable.name, "GLOBAL"))
             }
             (Some(Scope::Global), _) | (None, VariableScope::Global) => {
-                Ok(self.instance.globals.get(variable))
+                Ok(self.instance.global(variable))
             }
             (Some(Scope::Session) | None, _) => Ok(self.session_value(variable)),
         }

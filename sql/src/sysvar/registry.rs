@@ -1,12 +1,14 @@
-//! The table of system variables, sorted by name. Names, scopes, ranges and defaults: MySQL 8.0
+//! The system variables that mean something here, sorted by name; MySQL's others are in `accepted`. Names, scopes, ranges and defaults: MySQL 8.0
 //! reference manual, "Server System Variables", except where our value differs and is said plainly.
 
 use super::Settable::{Fixed, Free, ReadOnly, Special};
 use super::VariableKind::{Choice, Flag, Number, Real, Text};
 use super::VariableScope::{Both, Global, Session};
 use super::{Settable, SystemVariable, VariableKind, VariableScope};
+use crate::function::aes::BlockMode;
+use crate::function::locale;
 
-const fn v(
+pub(super) const fn v(
     name: &'static str,
     scope: VariableScope,
     kind: VariableKind,
@@ -16,7 +18,15 @@ const fn v(
     SystemVariable { name, scope, kind, default, settable }
 }
 
-/// Every variable, sorted by name.
+/// The switches of MySQL's optimizer, as its clients expect to see them.
+const OPTIMIZER_SWITCH: &str = "index_merge=on,index_merge_union=on,index_merge_sort_union=on,index_merge_intersection=on,\
+     engine_condition_pushdown=on,index_condition_pushdown=on,mrr=on,mrr_cost_based=on,block_nested_loop=on,\
+     batched_key_access=off,materialization=on,semijoin=on,loosescan=on,firstmatch=on,duplicateweedout=on,\
+     subquery_materialization_cost_based=on,use_index_extensions=on,condition_fanout_filter=on,derived_merge=on,\
+     use_invisible_indexes=off,skip_scan=on,hash_join=on,subquery_to_derived=off,prefer_ordering_index=on,\
+     hypergraph_optimizer=off,derived_condition_pushdown=on,hash_set_operations=on";
+
+/// Every one of them, sorted by name.
 pub(super) const VARIABLES: &[SystemVariable] = &[
     v("auto_increment_increment", Both, Number { min: 1, max: 65535 }, "1", Free),
     v("auto_increment_offset", Both, Number { min: 1, max: 65535 }, "1", Free),
@@ -41,13 +51,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
         "FULL",
         Fixed("only full row images; leave binlog_row_image as it is"),
     ),
-    v(
-        "block_encryption_mode",
-        Both,
-        Choice(&["aes-128-ecb"]),
-        "aes-128-ecb",
-        Fixed("other block encryption modes"),
-    ),
+    v("block_encryption_mode", Both, Choice(&BlockMode::NAMES), "aes-128-ecb", Free),
     v(
         "bulk_insert_buffer_size",
         Both,
@@ -92,13 +96,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     ),
     v("default_storage_engine", Both, Choice(&["InnoDB"]), "InnoDB", Free),
     v("default_tmp_storage_engine", Both, Choice(&["InnoDB"]), "InnoDB", Free),
-    v(
-        "default_week_format",
-        Both,
-        Number { min: 0, max: 7 },
-        "0",
-        Fixed("another default_week_format; give WEEK() its mode"),
-    ),
+    v("default_week_format", Both, Number { min: 0, max: 7 }, "0", Free),
     v("disabled_storage_engines", Global, Text, "", ReadOnly),
     v("div_precision_increment", Both, Number { min: 0, max: 30 }, "4", Free),
     v("end_markers_in_json", Both, Flag, "0", Free),
@@ -138,7 +136,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     v("join_buffer_size", Both, Number { min: 128, max: 18446744073709551615 }, "262144", Free),
     v("last_insert_id", Session, Number { min: 0, max: 18446744073709551615 }, "0", Special),
     v("lc_messages", Both, Choice(&["en_US"]), "en_US", Free),
-    v("lc_time_names", Both, Choice(&["en_US"]), "en_US", Free),
+    v("lc_time_names", Both, Choice(&locale::NAMES), "en_US", Free),
     v("license", Global, Text, "Apache-2.0", ReadOnly),
     v("local_infile", Global, Flag, "1", ReadOnly),
     v("lock_wait_timeout", Both, Number { min: 1, max: 31536000 }, "31536000", Free),
@@ -163,13 +161,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
         "1024",
         Fixed("another max_error_count; 1024 warnings are kept"),
     ),
-    v(
-        "max_execution_time",
-        Both,
-        Number { min: 0, max: 4294967295 },
-        "0",
-        Fixed("max_execution_time; use KILL QUERY to stop a statement"),
-    ),
+    v("max_execution_time", Both, Number { min: 0, max: 4294967295 }, "0", Free),
     v(
         "max_heap_table_size",
         Both,
@@ -201,7 +193,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     v("old_alter_table", Both, Flag, "0", Free),
     v("optimizer_prune_level", Both, Number { min: 0, max: 1 }, "1", Free),
     v("optimizer_search_depth", Both, Number { min: 0, max: 62 }, "62", Free),
-    v("optimizer_switch", Both, Text, "", Free),
+    v("optimizer_switch", Both, Text, OPTIMIZER_SWITCH, Free),
     v("performance_schema", Global, Flag, "0", ReadOnly),
     v("pid_file", Global, Text, "", ReadOnly),
     v("port", Global, Number { min: 0, max: 65535 }, "4000", ReadOnly),

@@ -260,6 +260,16 @@ impl Target<'_> {
         Ok(())
     }
 
+    /// A moment at which clocks were put on: the next one that there is, where that is allowed.
+    fn skipped(&self, value: &Value) -> Result<()> {
+        if self.ctx.strict_dml {
+            let shown = shown_value(value);
+            return Err(Error::incorrect_datetime("datetime", shown, self.column, self.row));
+        }
+        self.ctx.warn(Error::skipped_timestamp(self.column, self.row));
+        Ok(())
+    }
+
     /// Which days may be stored. Outside of strict mode zero dates pass with a warning.
     fn day_mode(&self) -> SqlMode {
         let mode = self.ctx.sql_mode;
@@ -348,7 +358,12 @@ impl Target<'_> {
     fn timestamp(&self, value: &Value) -> Result<Value> {
         let local = self.moment(value, "datetime")?;
         match self.ctx.time_zone.to_utc(local) {
-            Some(utc) => Ok(Value::DateTime(utc)),
+            Some(utc) => {
+                if self.ctx.time_zone.is_skipped(local) && !local.is_zero() {
+                    self.skipped(value)?;
+                }
+                Ok(Value::DateTime(utc))
+            }
             None => {
                 self.no_moment("datetime", value)?;
                 Ok(Value::DateTime(DateTime::ZERO))

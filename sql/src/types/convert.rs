@@ -6,7 +6,7 @@
 //! `assign`.
 
 use super::datetime::parse::{self, DateTimeText};
-use super::datetime::{Date, DateTime, Time};
+use super::datetime::{Date, DateTime, SECOND, Time, TimeZone};
 use super::decimal::Decimal;
 use super::number_text::{self, parse_double, parse_integer};
 use super::{SqlType, TypeKind};
@@ -258,9 +258,9 @@ fn date_mode(mode: CastMode, ctx: &EvalContext) -> SqlMode {
 pub fn in_session_zone(text: &DateTimeText, ctx: &EvalContext) -> DateTime {
     match text.offset_seconds {
         Some(offset) => {
-            let shift = i64::from(ctx.time_zone.offset_seconds() - offset);
-            let micros = text.moment.to_micros() + shift * super::datetime::SECOND;
-            DateTime::from_micros(micros).unwrap_or(text.moment)
+            let utc = TimeZone::UTC.to_unix_micros(text.moment);
+            let local = ctx.time_zone.from_unix_micros(utc - i64::from(offset) * SECOND);
+            if local.is_zero() { text.moment } else { local }
         }
         None => text.moment,
     }

@@ -9,12 +9,14 @@
 //! The packed form can hold what no calendar has and MySQL allows: 0000-00-00, 2020-00-15, and with
 //! ALLOW_INVALID_DATES 2020-02-31. It serves rows, keys, Arrow columns and comparison alike.
 //!
-//! Not here: reading texts (`datetime/parse.rs`), conversions with warnings (`convert`).
+//! Not here: reading texts (`datetime/parse.rs`), time zones (`datetime/zone.rs`), conversions with warnings (`convert`).
 
 pub mod parse;
+pub mod zone;
 
 use crate::context::SqlMode;
-use crate::{Error, Result};
+
+pub use zone::TimeZone;
 
 /// Microseconds of a second.
 pub const SECOND: i64 = 1_000_000;
@@ -376,92 +378,6 @@ impl Time {
             out.push(b'-');
         }
         write_clock(self.hours(), self.minutes(), self.seconds(), self.micro(), digits, out);
-    }
-}
-
-/// An offset from UTC. Named zones are not carried; `SYSTEM` is UTC on every node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TimeZone {
-    /// Seconds east of UTC.
-    offset_seconds: i32,
-    /// Whether it was named SYSTEM.
-    system: bool,
-}
-
-impl TimeZone {
-    /// UTC.
-    pub const UTC: TimeZone = TimeZone { offset_seconds: 0, system: false };
-    /// SYSTEM, which is UTC.
-    pub const SYSTEM: TimeZone = TimeZone { offset_seconds: 0, system: true };
-
-    /// Reads `SYSTEM`, `UTC`, `+08:00`, `-3:30`; named zones are refused with 1298.
-    pub fn parse(text: &str) -> Result<TimeZone> {
-        if text.eq_ignore_ascii_case("SYSTEM") {
-            return Ok(TimeZone::SYSTEM);
-        }
-        if text.eq_ignore_ascii_case("UTC") {
-            return Ok(TimeZone::UTC);
-        }
-        let offset = parse::offset_seconds(text.as_bytes());
-        match offset {
-            Some(offset_seconds) => Ok(TimeZone { offset_seconds, system: false }),
-            None => Err(Error::unknown_time_zone(text)),
-        }
-    }
-
-    /// Seconds east of UTC.
-    pub fn offset_seconds(self) -> i32 {
-        self.offset_seconds
-    }
-
-    /// The moment as people in this zone write it.
-    pub fn from_unix_micros(self, micros: i64) -> DateTime {
-        let local = micros + i64::from(self.offset_seconds) * SECOND;
-        DateTime::from_micros(local + UNIX_EPOCH_DAYS * DAY).unwrap_or(DateTime::ZERO)
-    }
-
-    /// Microseconds since 1970 of a moment written in this zone. Zero parts count as MySQL counts
-    /// them in TO_DAYS.
-    pub fn to_unix_micros(self, local: DateTime) -> i64 {
-        local.to_micros() - UNIX_EPOCH_DAYS * DAY - i64::from(self.offset_seconds) * SECOND
-    }
-
-    /// A stored TIMESTAMP (UTC) in this zone; 0000-00-00 stays.
-    pub fn from_utc(self, stored: DateTime) -> DateTime {
-        if stored.is_zero() || self.offset_seconds == 0 {
-            return stored;
-        }
-        self.from_unix_micros(TimeZone::UTC.to_unix_micros(stored))
-    }
-
-    /// A moment written in this zone as a TIMESTAMP stores it; `None` outside of 1970–2038.
-    pub fn to_utc(self, local: DateTime) -> Option<DateTime> {
-        if local.is_zero() {
-            return Some(local);
-        }
-        let micros = self.unix_micros_within(local, TIMESTAMP_MAX)?;
-        Some(TimeZone::UTC.from_unix_micros(micros))
-    }
-
-    /// Microseconds since 1970 of a moment written in this zone; `None` before the first second, after
-    /// second `last`, and for days that no calendar has.
-    pub fn unix_micros_within(self, local: DateTime, last: i64) -> Option<i64> {
-        if local.date().has_zero_part() {
-            return None;
-        }
-        let micros = self.to_unix_micros(local);
-        (SECOND..(last + 1) * SECOND).contains(&micros).then_some(micros)
-    }
-}
-
-impl std::fmt::Display for TimeZone {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.system {
-            return f.write_str("SYSTEM");
-        }
-        let sign = if self.offset_seconds < 0 { '-' } else { '+' };
-        let minutes = self.offset_seconds.abs() / 60;
-        write!(f, "{sign}{:02}:{:02}", minutes / 60, minutes % 60)
     }
 }
 

@@ -127,9 +127,9 @@ fn zones_shift_timestamps() {
     assert_eq!(zone.from_utc(stored).to_string(), "2020-02-01 04:00:00");
     assert_eq!(zone.to_utc(zone.from_utc(stored)), Some(stored));
     assert_eq!(zone.to_string(), "+08:00");
-    assert_eq!(TimeZone::parse("-13:59").unwrap().offset_seconds(), -50_340);
+    assert_eq!(TimeZone::parse("-13:59").unwrap().to_string(), "-13:59");
     assert_eq!(TimeZone::parse("+14:01").unwrap_err().code, 1298);
-    assert_eq!(TimeZone::parse("Europe/Berlin").unwrap_err().code, 1298);
+    assert_eq!(TimeZone::parse("Europe/Nowhere").unwrap_err().code, 1298);
     let last = DateTime::new(Date::new(2038, 1, 19), 3, 14, 7, 999_999);
     assert!(TimeZone::UTC.to_utc(last).is_some());
     let after = DateTime::new(Date::new(2038, 1, 19), 3, 14, 8, 0);
