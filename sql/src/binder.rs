@@ -299,3 +299,19 @@ pub fn bind_condition(
 ) -> Result<Vec<Expr>> {
     Ok(bind_expr_in(expr, scope, "where clause", bind)?.conjuncts())
 }
+
+/// The joined rows of FROM for which a condition is true, all columns of them as they are stored, and what names mean in
+/// them: what UPDATE and DELETE of several tables start from.
+pub(crate) fn bind_rows(
+    from: &[ast::TableRef],
+    filter: Option<&ast::Expr>,
+    bind: &mut BindContext<'_>,
+) -> Result<(Plan, Scope)> {
+    let source = bind.bind_from(from, false)?;
+    let conjuncts = match filter {
+        Some(filter) => bind_condition(filter, &source.scope, bind)?,
+        None => Vec::new(),
+    };
+    let plan = select::filtered(source.plan, conjuncts);
+    Ok((planner::shared::inline(plan, &bind.subqueries), source.scope))
+}

@@ -408,7 +408,7 @@ pub(crate) async fn make_room(
         other => return Ok(other?),
     };
     let is_conflict = check == Check::Now || changes.settles_duplicates;
-    match &changes.table {
+    match changes.table_of(&key) {
         Some(table) if !is_conflict && !changes.is_generated_key(&key) => {
             let client = txn.client().clone();
             Err(duplicate::describe(&client, table, &key, &changes.rows, ctx).await)
@@ -644,21 +644,28 @@ pub(crate) fn apply(
     ctx: &EvalContext,
 ) -> Result<()> {
     for assignment in assignments {
-        let column = &table.columns[assignment.column];
-        let value = match &assignment.value {
-            Some(expr) => expr.eval(row, ctx)?,
-            None => {
-                row[assignment.column] = defaults.default_for(assignment.column, ctx)?;
-                continue;
-            }
-        };
-        row[assignment.column] = if value.is_null() {
-            if column.ty.nullable { Value::Null } else { null_in(column, false, ctx)? }
-        } else {
-            assign(value, &column.ty, &column.name, ctx.row(), ctx)?
-        };
+        row[assignment.column] = assigned(table, row, assignment, defaults, ctx)?;
     }
     Ok(())
+}
+
+/// The value that an assignment gives its column; the row may be a joined one.
+pub(crate) fn assigned(
+    table: &TableDef,
+    row: &[Value],
+    assignment: &Assignment,
+    defaults: &super::row::RowMaker,
+    ctx: &EvalContext,
+) -> Result<Value> {
+    let column = &table.columns[assignment.column];
+    let Some(expr) = &assignment.value else {
+        return defaults.default_for(assignment.column, ctx);
+    };
+    match expr.eval(row, ctx)? {
+        Value::Null if column.ty.nullable => Ok(Value::Null),
+        Value::Null => null_in(column, false, ctx),
+        value => assign(value, &column.ty, &column.name, ctx.row(), ctx),
+    }
 }
 
 /// ON UPDATE CURRENT_TIMESTAMP of a row that has changed.

@@ -1,4 +1,4 @@
-//! UPDATE of one table.
+//! UPDATE of one table; `multi_update` is for several.
 //!
 //! Rows are found through `access`, checked, and changed page by page; a scan does not see what the
 //! statement writes, so no row is met twice. With ORDER BY, or when rows may change their partition, the rows are gathered
@@ -10,7 +10,7 @@ use super::bind::{self, RowSubqueries};
 use super::row::RowMaker;
 use super::store::{self, Assignment};
 use super::view::{self, Checks, Seen};
-use super::{Changes, Check, Info, duplicate};
+use super::{Changes, Check, Info, duplicate, multi_update};
 use crate::access::{self, Access, ReadOptions};
 use crate::ast;
 use crate::catalog::TableDef;
@@ -45,20 +45,6 @@ pub(super) struct Target {
     locking: Option<Locking>,
     /// Whether all rows are found before the first is changed, because a row may go to a partition that is read later.
     gathers: bool,
-}
-
-/// The one table of a statement; 1235 for joins.
-pub(super) fn single<'a>(
-    tables: &'a [ast::TableRef],
-    statement: &str,
-) -> Result<&'a ast::TableSource> {
-    match tables {
-        [ast::TableRef::Table(source)] => Ok(source),
-        [ast::TableRef::Derived { alias, .. }] => Err(Error::not_updatable(alias, statement)),
-        _ => Err(Error::not_supported(format!(
-            "{statement} of several tables: use one statement per table, with WHERE … IN (SELECT …)"
-        ))),
-    }
 }
 
 impl Target {
@@ -257,7 +243,12 @@ pub(crate) async fn run(
 ) -> Result<Changes> {
     let env = &env.with_named(&update.with);
     let ctx = &env.ctx;
-    let source = single(&update.tables, "UPDATE")?;
+    let [ast::TableRef::Table(source)] = update.tables.as_slice() else {
+        return Box::pin(multi_update::run(session, update, env, txn)).await;
+    };
+    if view::find_join(&source.name, session, &env.catalog)?.is_some() {
+        return Box::pin(multi_update::run(session, update, env, txn)).await;
+    }
     let clauses = (update.filter.as_ref(), update.order_by.as_slice(), update.limit.as_ref());
     let mut target = Target::bind(session, source, "UPDATE", clauses, env, txn).await?;
     let (assignments, mut subqueries) =

@@ -146,6 +146,25 @@ impl Seen {
     }
 }
 
+/// The view that a statement names, when its query joins tables.
+///
+/// # Errors
+/// None but that of a broken catalog.
+pub(crate) fn find_join<'a>(
+    name: &ast::TableName,
+    session: &Session,
+    catalog: &'a Catalog,
+) -> Result<Option<&'a ViewDef>> {
+    let database = name.database.as_deref().or(session.database.as_deref());
+    let Some(view) = database.and_then(|database| catalog.view(database, &name.name)) else {
+        return Ok(None);
+    };
+    let query = view::query_of(view)?;
+    let QueryBody::Select(select) = &query.body else { return Ok(None) };
+    let joins = !matches!(select.from.as_slice(), [TableRef::Table(_)]);
+    Ok((joins && view.updatable && view::is_mergeable(&query)).then_some(&**view))
+}
+
 /// The table that a statement names to change it, perhaps through views. Its use is noted.
 ///
 /// # Errors

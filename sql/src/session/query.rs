@@ -572,8 +572,8 @@ impl Session {
                     delete.filter.as_ref(),
                     &delete.with,
                 )?,
-                ast::DeleteTarget::Multi { .. } => {
-                    return Err(Error::not_supported("DELETE of several tables"));
+                ast::DeleteTarget::Multi { from, .. } => {
+                    query_of_change(from, delete.filter.as_ref(), &delete.with)?
                 }
             },
             _ => return Err(Error::not_supported("EXPLAIN of this statement: explain its SELECT")),

@@ -19,7 +19,6 @@
 
 use super::{StatementContext, is_conflict};
 use crate::ast::{IsolationLevel, Statement};
-use crate::catalog::TableDef;
 use crate::dml::{self, Changes};
 use crate::session::connection::Session;
 use crate::session::locking::{Locking, WriteView};
@@ -143,9 +142,7 @@ impl Session {
             Ok(changes) => {
                 guard.release(savepoint);
                 drop(guard);
-                if let Some(table) = &changes.table {
-                    self.transaction.wrote(table);
-                }
+                changes.tables().for_each(|table| self.transaction.wrote(table));
                 Ok(changes)
             }
             Err(error) => {
@@ -234,12 +231,13 @@ impl Session {
         changes: Changes,
         env: &StatementContext,
     ) -> Result<Changes> {
-        if let Some(table) = &changes.table {
+        if changes.table.is_some() {
             drop(self.instance.catalog.current().await?);
-            if !self.instance.catalog.may_commit(table) {
+            if !changes.tables().all(|table| self.instance.catalog.may_commit(table)) {
                 return Err(Error::deadlock());
             }
-            self.check_forced([table.id]).await?;
+            let written: Vec<_> = changes.tables().map(|table| table.id).collect();
+            self.check_forced(written).await?;
         }
         let (committed, identity) = {
             let mut txn = txn.lock().await;
@@ -248,10 +246,10 @@ impl Session {
         if committed.is_ok() {
             self.count_commit(identity.as_ref());
         }
-        match (committed, &changes.table) {
-            (Ok(_), _) => Ok(changes),
-            (Err(txn::Error::AlreadyExists { key }), Some(table)) => {
-                let table: &Arc<TableDef> = table;
+        match committed {
+            Ok(_) => Ok(changes),
+            Err(txn::Error::AlreadyExists { key }) if changes.table.is_some() => {
+                let Some(table) = changes.table_of(&key) else { return Err(Error::deadlock()) };
                 if changes.is_generated_key(&key) {
                     // Somebody inserted a value by hand that this node would have generated later.
                     self.instance.auto_increment.forget(table.id);
@@ -264,7 +262,7 @@ impl Session {
                 let client = &self.instance.config.client;
                 Err(dml::duplicate::describe(client, table, &key, &changes.rows, &env.ctx).await)
             }
-            (Err(error), _) => Err(self.instance.commit_error(error, identity, None).await),
+            Err(error) => Err(self.instance.commit_error(error, identity, None).await),
         }
     }
 }
