@@ -109,6 +109,43 @@ pub(crate) async fn run(
     Ok(changes)
 }
 
+/// Stores the rows of a query in a table that nobody else knows yet.
+pub(crate) async fn fill(
+    session: &Session,
+    table: &Arc<TableDef>,
+    columns: &[usize],
+    (query, on_duplicate): (&ast::Query, OnDuplicate),
+    env: &StatementContext,
+    txn: &SharedTransaction,
+) -> Result<Changes> {
+    let ctx = &env.ctx;
+    let seen = Seen::own(table.clone(), &table.name);
+    let (maker, checks) = (RowMaker::new(table, ctx)?, Checks::default());
+    let ignore = matches!(on_duplicate, OnDuplicate::Ignore);
+    let mut store = Store {
+        table: table.clone(),
+        ctx,
+        check: Check::AtCommit,
+        locking: None,
+        on_duplicate,
+        defaults: &maker,
+        counters: &session.instance.auto_increment,
+        changes: Changes { table: Some(table.clone()), ..Changes::default() },
+        duplicates: 0,
+        deleted: 0,
+        skipped: 0,
+        lifted: None,
+    };
+    let mut numbers = Numbers::default();
+    let (maker, seen, checks) = (&maker, &seen, &checks);
+    let mut source = Source { session, env, txn, maker, seen, columns, checks, ignore };
+    let records = source.query(query, 0, &mut store, &mut numbers).await?;
+    let Store { mut changes, duplicates, .. } = store;
+    session.instance.auto_increment.settle(table, &mut numbers).await?;
+    changes.info = Info::Records { records, duplicates };
+    Ok(changes)
+}
+
 fn target_columns(insert: &ast::Insert, seen: &Seen) -> Result<Vec<usize>> {
     let Some(names) = &insert.columns else { return Ok(seen.columns()) };
     let mut columns = Vec::with_capacity(names.len());

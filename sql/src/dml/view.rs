@@ -84,7 +84,8 @@ impl Checks {
 }
 
 impl Seen {
-    fn own(table: Arc<TableDef>, alias: &str) -> Seen {
+    /// A table by its own name or an alias.
+    pub(super) fn own(table: Arc<TableDef>, alias: &str) -> Seen {
         let (alias, scope) = (alias.to_string(), OnceLock::new());
         Seen { table, alias, scope, conditions: Vec::new(), view: None }
     }

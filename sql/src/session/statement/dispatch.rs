@@ -154,6 +154,12 @@ impl Session {
             ))),
             Statement::Unsupported(unsupported) => Err(Error::not_supported(&unsupported.what)),
 
+            Statement::CreateTable(create) if create.query.is_some() => {
+                self.commit_open().await?;
+                self.check_writable()?;
+                self.table_locks.check_changes()?;
+                Box::pin(ddl::create_select::run(self, create, params)).await
+            }
             Statement::CreateDatabase(_)
             | Statement::AlterDatabase(_)
             | Statement::DropDatabase { .. }
