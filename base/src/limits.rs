@@ -1,7 +1,10 @@
 //! Every limit of a queue, batch, retry and wait, in one place, with the relations between them.
 
+mod temporary;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
+pub use temporary::*;
 
 /// Largest Raft entry, bytes. Larger transactions are cut into several commands.
 pub const ENTRY_BYTES_MAX: usize = 8 << 20;

@@ -40,7 +40,7 @@ use crate::planner::plan::{Plan, Subqueries};
 use crate::session::ColumnMeta;
 use crate::types::SqlType;
 use crate::{Error, Result};
-use base::Timestamp;
+use base::{TableId, Timestamp};
 use std::sync::Arc;
 
 pub use scope::{Scope, ScopeColumn};
@@ -134,6 +134,8 @@ pub struct Sources {
     pub chosen: Option<Timestamp>,
     /// Whether some table has none.
     pub now: bool,
+    /// Temporary tables, and their names here.
+    pub temporary: Vec<(TableId, String)>,
 }
 
 /// A query that is ready to be planned.

@@ -16,6 +16,7 @@ use base::{Rng, SharedClock, SlotFilter, SystemClock};
 use parking_lot::Mutex;
 
 use crate::collation::CollationId;
+use crate::temporary::TemporaryTables;
 use crate::types::datetime::{DateTime, TimeZone};
 use crate::value::Value;
 use crate::{Error, Result};
@@ -324,6 +325,8 @@ pub struct EvalContext {
     pub params: Vec<Value>,
     /// Slots of the rows that the statement may see and write; `None` for all.
     pub slots: Option<SlotFilter>,
+    /// The session's temporary tables, when it has some.
+    pub(crate) temporary: Option<Arc<TemporaryTables>>,
     /// See [`EvalContext::reads_near`].
     pub(crate) near: AtomicBool,
     /// 1-based row of the statement that is worked on, for warnings.
@@ -367,6 +370,7 @@ impl EvalContext {
             version: "8.0.46-PrecinctDB".to_owned(),
             params: Vec::new(),
             slots: None,
+            temporary: None,
             near: AtomicBool::new(false),
             row_number: AtomicU64::new(1),
             strict_dml: false,

@@ -27,6 +27,7 @@ mod multi_update;
 pub(crate) mod row;
 pub(crate) mod sequences;
 pub(crate) mod store;
+mod temporary;
 pub(crate) mod update;
 pub(crate) mod view;
 
@@ -36,6 +37,7 @@ use crate::session::Session;
 use crate::session::locking::Locking;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
+use crate::temporary::is_temporary;
 use crate::value::Row;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -189,6 +191,11 @@ pub(crate) async fn run(
     }
 }
 
+/// A table whose rows are with the shards, where a commit has to look at it; a temporary one is in memory.
+fn stored_table(table: &Arc<TableDef>) -> Option<Arc<TableDef>> {
+    (!is_temporary(table.id)).then(|| table.clone())
+}
+
 /// The table that a statement names.
 pub(crate) fn find_table(
     name: &ast::TableName,
@@ -214,6 +221,10 @@ pub(crate) fn find_writable(
     session: &Session,
     catalog: &Catalog,
 ) -> Result<Arc<TableDef>> {
+    if let Some(table) = session.temporary_table(name) {
+        session.check_temporary_use()?;
+        return Ok(table);
+    }
     let database = name.database.as_deref().or(session.database.as_deref());
     if let Some(view) = database.and_then(|database| catalog.view(database, &name.name)) {
         return Err(Error::not_supported(format!(

@@ -35,6 +35,7 @@ pub mod statement;
 pub(crate) mod table_gate;
 pub(crate) mod table_locks;
 pub(crate) mod table_uses;
+mod temporary;
 pub(crate) mod token;
 pub mod transaction;
 pub(crate) mod user_locks;

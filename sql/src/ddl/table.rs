@@ -86,11 +86,6 @@ pub(super) async fn create_like(
     session: &mut Session,
     create: &ast::CreateTableLike,
 ) -> Result<Outcome> {
-    if create.temporary {
-        return Err(Error::not_supported(
-            "CREATE TEMPORARY TABLE: use an ordinary table and drop it",
-        ));
-    }
     let ctx = session.dml_context(Vec::new(), false);
     create_table::check_identifier(&create.name.name, |name| Error::wrong_table_name(name))?;
     let database = database_of(session, &create.name)?.to_string();

@@ -30,6 +30,13 @@ pub(crate) async fn run(
     let clauses = (delete.filter.as_ref(), delete.order_by.as_slice(), delete.limit.as_ref());
     let mut target = Target::bind(session, source, "DELETE", clauses, env, txn).await?;
     let mut affected = 0;
+    if let Some(tables) = session.memory_of(&target.table) {
+        let rows = target.rows_in_memory(&tables, &env.ctx).await?;
+        for (key, _) in &rows {
+            tables.delete(target.table.id, key)?;
+        }
+        return Ok(Changes { affected: rows.len() as u64, ..Changes::default() });
+    }
     let mut matches = target.open(txn, &env.ctx).await?;
     let table = matches.table().clone();
     let so_far = Changes { table: Some(table.clone()), ..Changes::default() };

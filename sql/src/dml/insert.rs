@@ -5,7 +5,7 @@ use super::bind;
 use super::row::{NewRow, RowMaker};
 use super::store::{Assignment, OnDuplicate, Store};
 use super::view::{self, Checks, Seen};
-use super::{Changes, Check, Info};
+use super::{Changes, Check, Info, stored_table};
 use crate::ast::{self, InsertSource, QueryBody, SelectItem};
 use crate::binder::{Scope, ScopeColumn};
 use crate::catalog::TableDef;
@@ -14,6 +14,7 @@ use crate::session::RowSource;
 use crate::session::Session;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
+use crate::temporary::is_temporary;
 use crate::value::{Row, Value};
 use crate::{Error, Result};
 use futures::StreamExt;
@@ -76,7 +77,8 @@ pub(crate) async fn run(
         on_duplicate,
         defaults: &maker,
         counters: &session.instance.auto_increment,
-        changes: Changes { table: Some(table.clone()), ..Changes::default() },
+        memory: session.memory_of(&table),
+        changes: Changes { table: stored_table(&table), ..Changes::default() },
         duplicates: 0,
         deleted: 0,
         skipped: 0,
@@ -100,7 +102,9 @@ pub(crate) async fn run(
         || matches!(insert.source, InsertSource::Query(_));
     let Store { mut changes, duplicates, lifted, .. } = store;
     lifted.into_iter().for_each(|value| numbers.lift(value));
-    session.instance.auto_increment.settle(&table, &mut numbers).await?;
+    if !is_temporary(table.id) {
+        session.instance.auto_increment.settle(&table, &mut numbers).await?;
+    }
     changes.explicit_id = numbers.last_given();
     changes.all_generated = changes.first_id.is_some() && numbers.last_given().is_none();
     if several {
@@ -130,7 +134,8 @@ pub(crate) async fn fill(
         on_duplicate,
         defaults: &maker,
         counters: &session.instance.auto_increment,
-        changes: Changes { table: Some(table.clone()), ..Changes::default() },
+        memory: session.memory_of(table),
+        changes: Changes { table: stored_table(table), ..Changes::default() },
         duplicates: 0,
         deleted: 0,
         skipped: 0,
@@ -141,7 +146,9 @@ pub(crate) async fn fill(
     let mut source = Source { session, env, txn, maker, seen, columns, checks, ignore };
     let records = source.query(query, 0, &mut store, &mut numbers).await?;
     let Store { mut changes, duplicates, .. } = store;
-    session.instance.auto_increment.settle(table, &mut numbers).await?;
+    if !is_temporary(table.id) {
+        session.instance.auto_increment.settle(table, &mut numbers).await?;
+    }
     changes.info = Info::Records { records, duplicates };
     Ok(changes)
 }
@@ -381,7 +388,8 @@ impl Source<'_> {
         numbers: &mut Numbers,
     ) -> Result<u64> {
         let ctx = &self.env.ctx;
-        let (columns, rows) = self.session.query_rows(query, self.env, self.txn).await?;
+        let target = store.table.id;
+        let (columns, rows) = self.session.query_rows(query, self.env, self.txn, target).await?;
         if columns.len() != self.columns.len() + read {
             return Err(Error::wrong_value_count(1));
         }
@@ -445,6 +453,11 @@ impl Session {
         row: Row,
         numbers: &mut Numbers,
     ) -> Result<NewRow> {
+        if let Some(tables) = self.memory_of(maker.table()) {
+            let number = maker.asks_for_number(&row).is_none().then(|| maker.given_number(&row));
+            number.flatten().into_iter().for_each(|number| numbers.give(number));
+            return maker.complete_in_memory(row, &tables);
+        }
         maker.complete(row, &self.instance.auto_increment, numbers).await
     }
 }

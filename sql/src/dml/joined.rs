@@ -22,6 +22,7 @@ use crate::planner::plan::{Plan, Subqueries};
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
 use crate::session::{RowStream, Session};
+use crate::temporary::is_temporary;
 use crate::value::{Row, Value};
 use crate::{Error, Result, table_codec, view};
 use base::limits::QUERY_BYTES_MAX;
@@ -113,6 +114,9 @@ impl Joined {
         txn: &SharedTransaction,
     ) -> Result<()> {
         for place in places {
+            if is_temporary(place.table.id) {
+                session.check_temporary_use()?;
+            }
             for (table, path) in self.sources.tables.iter().zip(&self.sources.names) {
                 if table.id == place.table.id && written_name(path) == place.name {
                     session.enter(table, path, true)?;
@@ -171,6 +175,10 @@ impl Place {
         env: &StatementContext,
         txn: &mut txn::Transaction,
     ) -> Result<Vec<Option<Row>>> {
+        if is_temporary(self.table.id) {
+            let tables = env.ctx.temporary.as_ref();
+            return tables.map_or_else(|| Ok(Vec::new()), |tables| tables.get(self.table.id, keys));
+        }
         if let Some(locking) = &env.locking {
             locking.take(txn, keys, &env.ctx).await?;
         }

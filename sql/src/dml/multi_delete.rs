@@ -11,6 +11,7 @@ use crate::catalog::TableDef;
 use crate::session::Session;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
+use crate::temporary::is_temporary;
 use crate::{Error, Result};
 use base::TableId;
 use base::limits::GET_KEYS_MAX;
@@ -68,10 +69,14 @@ pub(super) async fn run(
             let rows = place.rows(keys, env, &mut txn).await?;
             for (key, row) in keys.iter().zip(rows) {
                 let Some(row) = row else { continue };
+                changes.affected += 1;
+                if let Some(tables) = session.memory_of(&place.table) {
+                    tables.delete(place.table.id, key)?;
+                    continue;
+                }
                 let locking = env.locking.as_ref();
                 store::remove(&mut txn, &place.table, key, &row, locking, ctx).await?;
                 store::make_room(&mut txn, &changes, check, ctx).await?;
-                changes.affected += 1;
             }
         }
     }
@@ -82,6 +87,9 @@ pub(super) async fn run(
 pub(super) fn changes_of<'a>(places: impl IntoIterator<Item = &'a Place>) -> Changes {
     let mut tables: Vec<Arc<TableDef>> = Vec::new();
     for place in places {
+        if is_temporary(place.table.id) {
+            continue;
+        }
         if tables.iter().all(|known| known.id != place.table.id) {
             tables.push(place.table.clone());
         }

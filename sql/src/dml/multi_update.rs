@@ -14,12 +14,13 @@ use super::joined::{Budget, Joined, Place, key_columns};
 use super::multi_delete::changes_of;
 use super::row::RowMaker;
 use super::store::{self, Assignment};
-use super::{Changes, Check, Info, duplicate};
+use super::{Changes, Check, Info, duplicate, temporary};
 use crate::ast;
 use crate::context::EvalContext;
 use crate::session::Session;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
+use crate::temporary::is_temporary;
 use crate::value::Value;
 use crate::{Error, Result};
 use base::limits::GET_KEYS_MAX;
@@ -248,8 +249,17 @@ impl Target {
                 }
                 store::touch(&table, &mut new, &self.assignments, ctx);
                 let locking = env.locking.as_ref();
-                match store::change(&mut txn, &table, key, (&old, &new), locking, ctx).await {
-                    Ok(_) => {
+                let done = match session.memory_of(&table) {
+                    Some(tables) => {
+                        temporary::change(&tables, &table, key, (&old, new.clone()), ctx)
+                    }
+                    None => {
+                        let rows = (old.as_slice(), new.as_slice());
+                        store::change(&mut txn, &table, key, rows, locking, ctx).await.map(drop)
+                    }
+                };
+                match done {
+                    Ok(()) => {
                         changed += 1;
                         let assigned = store::assigned_number(&table, &old, &new);
                         assigned.into_iter().for_each(|value| numbers.lift(value));
@@ -266,7 +276,9 @@ impl Target {
                 store::make_room(&mut txn, so_far, check, ctx).await?;
             }
         }
-        session.instance.auto_increment.settle(&table, &mut numbers).await?;
+        if !is_temporary(table.id) {
+            session.instance.auto_increment.settle(&table, &mut numbers).await?;
+        }
         Ok((matched, changed))
     }
 }

@@ -33,6 +33,7 @@ use crate::context::EvalContext;
 use crate::expr::Expr;
 use crate::session::locking::{self, Locking};
 use crate::table_codec::{self, IndexEntry};
+use crate::temporary::TemporaryTables;
 use crate::types::assign;
 use crate::value::{Row, Value};
 use crate::{Error, Result};
@@ -84,6 +85,8 @@ pub(crate) struct Store<'a> {
     pub(crate) defaults: &'a super::row::RowMaker,
     /// AUTO_INCREMENT values of the node.
     pub(crate) counters: &'a AutoIncrement,
+    /// Where the rows are, when the table is a temporary one.
+    pub(crate) memory: Option<Arc<TemporaryTables>>,
     /// Rows stored, replaced, left out.
     pub(crate) changes: Changes,
     /// Rows that met a duplicate.
@@ -125,6 +128,9 @@ impl Known {
 impl Store<'_> {
     /// Stores a batch of complete rows.
     pub(crate) async fn put(&mut self, txn: &mut Transaction, rows: Vec<NewRow>) -> Result<()> {
+        if let Some(tables) = self.memory.clone() {
+            return self.put_in_memory(&tables, rows);
+        }
         if matches!(self.on_duplicate, OnDuplicate::Error) {
             self.put_plain(txn, rows).await?;
         } else {
@@ -298,7 +304,7 @@ impl Store<'_> {
     }
 
     /// Counts a row that was inserted. LAST_INSERT_ID() is the first generated value among those.
-    fn stored(&mut self, generated: Option<u64>) {
+    pub(super) fn stored(&mut self, generated: Option<u64>) {
         self.changes.affected += 1;
         self.changes.some_given |= generated.is_none();
         if self.changes.first_id.is_none() {

@@ -157,7 +157,8 @@ pub(crate) fn find_join<'a>(
     catalog: &'a Catalog,
 ) -> Result<Option<&'a ViewDef>> {
     let database = name.database.as_deref().or(session.database.as_deref());
-    let Some(view) = database.and_then(|database| catalog.view(database, &name.name)) else {
+    let view = database.and_then(|database| catalog.view(database, &name.name));
+    let Some(view) = view.filter(|_| session.temporary_table(name).is_none()) else {
         return Ok(None);
     };
     let query = view::query_of(view)?;
@@ -179,7 +180,8 @@ pub(crate) fn find(
     catalog: &Catalog,
 ) -> Result<Seen> {
     let database = name.database.as_deref().or(session.database.as_deref());
-    let Some(view) = database.and_then(|database| catalog.view(database, &name.name)) else {
+    let view = database.and_then(|database| catalog.view(database, &name.name));
+    let Some(view) = view.filter(|_| session.temporary_table(name).is_none()) else {
         let table = find_writable(name, alias, operation, session, catalog)?;
         let table = table.select_partitions(partitions)?;
         let alias = alias.map_or_else(|| table.name.clone(), str::to_string);

@@ -131,4 +131,10 @@ errors! {
     key_part_length_zero(name) = 1391, "HY000", "Key part '{name}' length cannot be 0";
     /// CREATE TABLE without columns.
     table_without_columns() = 1113, "42000", "A table must have at least 1 column";
+    /// A temporary table that a query names twice.
+    cannot_reopen(name) = 1137, "HY000", "Can't reopen table: '{name}'";
+    /// A temporary table with partitions.
+    partitioned_temporary() = 1562, "HY000", "Cannot create temporary table with partitions";
+    /// A temporary table beyond the memory of its session.
+    table_full(name) = 1114, "HY000", "The table '{name}' is full";
 }

@@ -19,6 +19,7 @@ use crate::locking_read::{self, Clause};
 use crate::point_plan::PointSelect;
 use crate::value::{Row, Value};
 use crate::{Error, Result, ddl, exec, planner};
+use base::TableId;
 use base::limits::CONFLICT_RETRIES_MAX;
 use futures::StreamExt;
 use std::sync::Arc;
@@ -230,15 +231,19 @@ impl Session {
         }
     }
 
-    /// Rows and columns of a query inside another statement.
+    /// Rows and columns of a query inside a statement that writes them to a table.
     pub(crate) async fn query_rows(
         &self,
         query: &ast::Query,
         env: &StatementContext,
         txn: &SharedTransaction,
+        target: TableId,
     ) -> Result<(Vec<ColumnMeta>, RowSource)> {
         binder::query::refuse_inner_locks(query)?;
         let bound = self.bind_to_run(query, env).await?;
+        if let Some((_, name)) = bound.sources.temporary.iter().find(|(id, _)| *id == target) {
+            return Err(Error::cannot_reopen(name));
+        }
         self.check_sources(&bound.sources, txn).await?;
         let temp_dir = &self.instance.config.temp_dir;
         let rows = exec::run_query(&bound, txn, &env.ctx, temp_dir).await?;

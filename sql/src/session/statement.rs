@@ -143,6 +143,7 @@ impl Session {
             &self.entry.cancel,
         );
         ctx.slots = self.part.clone();
+        ctx.temporary = self.visible_temporary();
         let ctx = Arc::new(ctx);
         self.watch(&ctx);
         ctx
@@ -158,6 +159,7 @@ impl Session {
         );
         ctx.strict_dml = ctx.sql_mode.is_strict() && !ignore;
         ctx.slots = self.part.clone();
+        ctx.temporary = self.visible_temporary();
         let ctx = Arc::new(ctx);
         self.watch(&ctx);
         ctx

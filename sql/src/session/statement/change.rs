@@ -40,18 +40,27 @@ impl Session {
         statement: &Statement,
         params: Vec<Value>,
     ) -> Result<Outcome> {
-        self.check_writable()?;
+        if !self.changes_temporary(statement) {
+            self.check_writable()?;
+        }
         let ignore = match statement {
             Statement::Insert(insert) => insert.ignore,
             Statement::Update(update) => update.ignore,
             Statement::Delete(delete) => delete.ignore,
             _ => false,
         };
-        let changes = match self.statement_transaction().await? {
-            Some(txn) => self.change_inside(statement, params, ignore, &txn).await?,
-            None => self.change_alone(statement, params, ignore).await?,
+        let inside = self.statement_transaction().await?;
+        let mark = self.temporary.mark();
+        let changes = match &inside {
+            Some(txn) => self.change_inside(statement, params, ignore, txn).await,
+            None => self.change_alone(statement, params, ignore).await,
         };
-        Ok(self.finish_change(changes))
+        if changes.is_err() {
+            self.temporary.undo_to(mark);
+        } else if inside.is_none() {
+            self.temporary.keep();
+        }
+        Ok(self.finish_change(changes?))
     }
 
     /// The numbers and texts that a change leaves behind.
@@ -81,9 +90,11 @@ impl Session {
         txn: &SharedTransaction,
     ) -> Result<Changes> {
         let mut attempt = 0;
+        let mark = self.temporary.mark();
         txn.lock().await.mark_reads();
         loop {
             attempt += 1;
+            self.temporary.undo_to(mark);
             // Warnings, NOW() and RAND() belong to the attempt that counts.
             let ctx = self.dml_context(params.clone(), ignore);
             let catalog = self.definitions().await?;
@@ -171,10 +182,12 @@ impl Session {
         ignore: bool,
     ) -> Result<Changes> {
         let mut attempt = 0;
+        let mark = self.temporary.mark();
         let mut txn = self.change_transaction();
         let mut locking = None;
         loop {
             attempt += 1;
+            self.temporary.undo_to(mark);
             // Warnings, NOW() and RAND() belong to the attempt that counts.
             let ctx = self.dml_context(params.clone(), ignore);
             let catalog = self.instance.catalog.current().await?;
