@@ -136,7 +136,10 @@ impl State {
     }
 
     fn forget(&mut self, id: TableId) {
-        self.undo.retain(|undo| undo.table != id);
+        // Marks count what is in the list, so nothing leaves it.
+        for undo in self.undo.iter_mut().filter(|undo| undo.table == id) {
+            (undo.row, undo.bytes) = (None, 0);
+        }
         self.tables.remove(&id);
         self.count();
     }

@@ -364,7 +364,8 @@ impl InMemory {
         for assignment in self.assignments.iter().filter(|given| given.value.is_none()) {
             kept[assignment.column] = false;
         }
-        for (key, old) in self.target.rows_in_memory(&self.tables, ctx).await? {
+        let rows = self.target.rows_in_memory(&self.tables, ctx).await?;
+        for (key, old) in rows {
             matched += 1;
             ctx.set_row(matched);
             self.maker.prepare(&kept, session, env).await?;
