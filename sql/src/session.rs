@@ -21,6 +21,7 @@
 
 pub(crate) mod commits;
 pub mod connection;
+mod found_rows;
 pub mod infile;
 pub(crate) mod kill;
 pub(crate) mod locking;

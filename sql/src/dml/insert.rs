@@ -16,7 +16,7 @@ use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
 use crate::temporary::is_temporary;
 use crate::value::{Row, Value};
-use crate::{Error, Result};
+use crate::{Error, Result, printer};
 use futures::StreamExt;
 use std::sync::Arc;
 
@@ -206,6 +206,11 @@ async fn on_duplicate(
                 column: column.clone(),
             }
         });
+        if printer::expr(&value).contains("VALUES(`") {
+            return Err(Error::not_supported(
+                "VALUES() inside of a subquery in ON DUPLICATE KEY UPDATE: name the new row with AS before it",
+            ));
+        }
         let bound = bind::exprs(session, &[&value], &scope, "field list", env, txn).await?;
         assignments.push(Assignment { column, value: bound.into_iter().next() });
     }
