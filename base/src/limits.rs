@@ -6,8 +6,11 @@ pub use columns::*;
 mod functions;
 
 pub use functions::*;
+mod temporary;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
+pub use temporary::*;
 
 /// Largest Raft entry, bytes. Larger transactions are cut into several commands.
 pub const ENTRY_BYTES_MAX: usize = 8 << 20;

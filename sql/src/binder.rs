@@ -40,7 +40,7 @@ use crate::planner::plan::{Plan, Subqueries};
 use crate::session::ColumnMeta;
 use crate::types::SqlType;
 use crate::{Error, Result};
-use base::Timestamp;
+use base::{TableId, Timestamp};
 use std::sync::Arc;
 
 pub use scope::{Scope, ScopeColumn};
@@ -134,6 +134,8 @@ pub struct Sources {
     pub chosen: Option<Timestamp>,
     /// Whether some table has none.
     pub now: bool,
+    /// Temporary tables, and their names here.
+    pub temporary: Vec<(TableId, String)>,
 }
 
 /// A query that is ready to be planned.
@@ -298,4 +300,20 @@ pub fn bind_condition(
     bind: &mut BindContext<'_>,
 ) -> Result<Vec<Expr>> {
     Ok(bind_expr_in(expr, scope, "where clause", bind)?.conjuncts())
+}
+
+/// The joined rows of FROM for which a condition is true, all columns of them as they are stored, and what names mean in
+/// them: what UPDATE and DELETE of several tables start from.
+pub(crate) fn bind_rows(
+    from: &[ast::TableRef],
+    filter: Option<&ast::Expr>,
+    bind: &mut BindContext<'_>,
+) -> Result<(Plan, Scope)> {
+    let source = bind.bind_from(from, false)?;
+    let conjuncts = match filter {
+        Some(filter) => bind_condition(filter, &source.scope, bind)?,
+        None => Vec::new(),
+    };
+    let plan = select::filtered(source.plan, conjuncts);
+    Ok((planner::shared::inline(plan, &bind.subqueries), source.scope))
 }

@@ -20,6 +20,7 @@ use crate::collation::CollationId;
 use crate::function::aes::BlockMode;
 use crate::function::locale::{self, Locale};
 use crate::parser::ParseMode;
+use crate::temporary::TemporaryTables;
 use crate::types::datetime::{DateTime, TimeZone};
 use crate::value::Value;
 use crate::{Error, Result};
@@ -352,6 +353,8 @@ pub struct EvalContext {
     pub max_execution_millis: u64,
     /// Monotonic microseconds at which that is over; `u64::MAX` without one.
     pub(crate) deadline: AtomicU64,
+    /// The session's temporary tables, when it has some.
+    pub(crate) temporary: Option<Arc<TemporaryTables>>,
     /// See [`EvalContext::reads_near`].
     pub(crate) near: AtomicBool,
     /// 1-based row of the statement that is worked on, for warnings.
@@ -400,6 +403,7 @@ impl EvalContext {
             slots: None,
             max_execution_millis: 0,
             deadline: AtomicU64::new(NO_DEADLINE),
+            temporary: None,
             near: AtomicBool::new(false),
             row_number: AtomicU64::new(1),
             strict_dml: false,

@@ -18,7 +18,7 @@
 //! Indexes are added and dropped, and the sharding key is changed, while the table is used: a schema change begins a job, and
 //! the statement waits for it (`indexes`, `rekey`).
 //!
-//! Parts: `change` (how a schema change is made), `database`, `table` (CREATE TABLE, CREATE TABLE … LIKE), `alter`, `drop` (DROP, TRUNCATE,
+//! Parts: `change` (how a schema change is made), `database`, `table` (CREATE TABLE, CREATE TABLE … LIKE), `create_select`, `temporary` (temporary tables), `alter`, `drop` (DROP, TRUNCATE,
 //! RENAME), and a file for each other kind of definition.
 //!
 //! Not here: all of ALTER TABLE but columns as long as no row is written anew, indexes, the sharding key, the retention, AUTO_INCREMENT, ENABLE KEYS (which has nothing to do)
@@ -28,6 +28,7 @@ pub(crate) mod account;
 mod alter;
 mod change;
 mod column_type;
+pub(crate) mod create_select;
 pub(crate) mod create_table;
 mod database;
 mod deprecated;
@@ -47,6 +48,7 @@ mod rule;
 mod sequence;
 pub(crate) mod setting;
 mod table;
+pub(crate) mod temporary;
 mod view;
 
 use crate::ast::{self, Statement};

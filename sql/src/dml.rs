@@ -18,12 +18,16 @@ pub(crate) mod bind;
 pub(crate) mod delete;
 pub(crate) mod duplicate;
 pub(crate) mod insert;
+mod joined;
 pub(crate) mod line_reader;
 pub(crate) mod load_data;
 pub(crate) mod mirror;
+mod multi_delete;
+mod multi_update;
 pub(crate) mod row;
 pub(crate) mod sequences;
 pub(crate) mod store;
+mod temporary;
 pub(crate) mod update;
 pub(crate) mod view;
 
@@ -33,6 +37,7 @@ use crate::session::Session;
 use crate::session::locking::Locking;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
+use crate::temporary::is_temporary;
 use crate::value::Row;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -58,6 +63,8 @@ impl Check {
 pub(crate) struct Changes {
     /// The table.
     pub(crate) table: Option<Arc<TableDef>>,
+    /// The other tables of a statement that changes several.
+    pub(crate) others: Vec<Arc<TableDef>>,
     /// Affected rows as MySQL counts them.
     pub(crate) affected: u64,
     /// Rows that an UPDATE left as they were; they count when the client asks for found rows.
@@ -132,9 +139,27 @@ impl Changes {
         }
     }
 
+    /// All tables that were changed.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<TableDef>> {
+        self.table.iter().chain(&self.others)
+    }
+
+    /// The table that a key belongs to which was written.
+    pub(crate) fn table_of(&self, key: &[u8]) -> Option<&Arc<TableDef>> {
+        let id = engine::key::table_of_key(key).ok();
+        let owns = |table: &&Arc<TableDef>| {
+            let mirror = table.rebuild.as_ref().map(|rebuild| rebuild.mirror.rows);
+            id.is_some_and(|id| mirror == Some(id) || table.key_ids().contains(&id))
+        };
+        match self.others.is_empty() {
+            true => self.table.as_ref(),
+            false => self.tables().find(owns).or(self.table.as_ref()),
+        }
+    }
+
     /// Whether a key was made of values that this node generated.
     pub(crate) fn is_generated_key(&self, key: &[u8]) -> bool {
-        let Some(table) = &self.table else { return false };
+        let Some(table) = self.table_of(key) else { return false };
         let Ok(id) = engine::key::index_of_key(key) else { return false };
         let index = table.all_indexes().find(|index| index.id == id);
         let generated = match table.auto_increment() {
@@ -166,6 +191,11 @@ pub(crate) async fn run(
     }
 }
 
+/// A table whose rows are with the shards, where a commit has to look at it; a temporary one is in memory.
+fn stored_table(table: &Arc<TableDef>) -> Option<Arc<TableDef>> {
+    (!is_temporary(table.id)).then(|| table.clone())
+}
+
 /// The table that a statement names.
 pub(crate) fn find_table(
     name: &ast::TableName,
@@ -191,6 +221,10 @@ pub(crate) fn find_writable(
     session: &Session,
     catalog: &Catalog,
 ) -> Result<Arc<TableDef>> {
+    if let Some(table) = session.temporary_table(name) {
+        session.check_temporary_use()?;
+        return Ok(table);
+    }
     let database = name.database.as_deref().or(session.database.as_deref());
     if let Some(view) = database.and_then(|database| catalog.view(database, &name.name)) {
         return Err(Error::not_supported(format!(

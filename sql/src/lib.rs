@@ -36,6 +36,7 @@ pub mod show;
 pub(crate) mod silence;
 pub mod sysvar;
 pub mod table_codec;
+pub(crate) mod temporary;
 pub mod types;
 pub mod value;
 pub(crate) mod view;

@@ -210,7 +210,7 @@ impl PointSelect {
     pub(crate) fn sources(&self) -> Sources {
         let tables: Vec<_> = self.source.iter().map(|source| source.table.clone()).collect();
         let names = tables.iter().map(|table| table.name.clone()).collect();
-        Sources { tables, names, points: Vec::new(), chosen: None, now: true }
+        Sources { tables, names, now: true, ..Sources::default() }
     }
 
     /// The table that it reads.

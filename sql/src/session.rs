@@ -21,6 +21,7 @@
 
 pub(crate) mod commits;
 pub mod connection;
+mod found_rows;
 pub mod infile;
 pub(crate) mod kill;
 pub(crate) mod locking;
@@ -35,6 +36,7 @@ pub mod statement;
 pub(crate) mod table_gate;
 pub(crate) mod table_locks;
 pub(crate) mod table_uses;
+mod temporary;
 pub(crate) mod token;
 pub mod transaction;
 pub(crate) mod user_locks;

@@ -80,9 +80,9 @@ pub struct Update {
     pub assignments: Vec<Assignment>,
     /// WHERE.
     pub filter: Option<Expr>,
-    /// ORDER BY; only in the single-table form.
+    /// ORDER BY; refused for several tables.
     pub order_by: Vec<OrderItem>,
-    /// LIMIT; only in the single-table form.
+    /// LIMIT; refused for several tables.
     pub limit: Option<Limit>,
 }
 

@@ -129,7 +129,11 @@ impl BindContext<'_> {
             Ast::Default(None) => Err(Error::not_supported(
                 "DEFAULT inside of an expression; write DEFAULT(column) or DEFAULT alone",
             )),
-            Ast::Values(name) => self.resolve(name),
+            // Only ON DUPLICATE KEY UPDATE has a new row, and names its columns before it binds.
+            Ast::Values(name) => {
+                let column = self.resolve(name)?;
+                Ok(build::literal_typed(Value::Null, column.ty))
+            }
             Ast::Sequence { .. } => build::call("nextval", Vec::new(), self.ctx),
             Ast::Window { function, over } => self.windowed(function, over),
             Ast::Grouping(args) => self.grouping(args),

@@ -68,6 +68,9 @@ impl BindContext<'_> {
             .or_else(|| self.database.clone())
             .ok_or_else(Error::no_database)?;
         let alias = source.alias.as_deref().unwrap_or(&name.name);
+        if let Some(found) = self.temporary_source(source, &database, alias)? {
+            return Ok(found);
+        }
         match &source.as_of {
             Some(point) => {
                 let point = self.point(point)?;
@@ -130,6 +133,37 @@ impl BindContext<'_> {
             return Err(Error::unknown_database(&database));
         }
         Err(self.catalog.no_table(&database, &name.name))
+    }
+
+    /// The rows of a temporary table, which stands before others of its name. Views do not see it.
+    fn temporary_source(
+        &mut self,
+        source: &TableSource,
+        database: &str,
+        alias: &str,
+    ) -> Result<Option<Source>> {
+        let Some(tables) = self.ctx.temporary.as_ref().filter(|_| !self.views.is_open()) else {
+            return Ok(None);
+        };
+        let Some(table) = tables.find(database, &source.name.name) else { return Ok(None) };
+        if !source.partitions.is_empty() {
+            return Err(Error::partition_clause_on_plain_table());
+        }
+        if source.as_of.is_some() {
+            return Err(Error::invalid_as_of("a temporary table keeps no past"));
+        }
+        let known = self.sources.temporary.iter().find(|(id, _)| *id == table.id);
+        if let Some((_, first)) = known {
+            return Err(Error::cannot_reopen(first));
+        }
+        self.sources.temporary.push((table.id, alias.to_string()));
+        self.sources.now = true;
+        let plan = Plan::Rows {
+            name: alias.to_string(),
+            types: table.columns.iter().map(|column| column.ty).collect(),
+            rows: tables.page(table.id)?,
+        };
+        Ok(Some(Source { scope: Scope::of_table(&table, alias), plan }))
     }
 
     fn derived_table(

@@ -145,7 +145,7 @@ impl BindContext<'_> {
 }
 
 /// The rows for which all conjuncts are true.
-fn filtered(plan: Plan, conjuncts: Vec<Expr>) -> Plan {
+pub(super) fn filtered(plan: Plan, conjuncts: Vec<Expr>) -> Plan {
     match plan {
         plan if conjuncts.is_empty() => plan,
         // The condition of a view comes first.

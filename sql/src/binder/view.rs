@@ -47,6 +47,11 @@ pub(crate) struct Views {
 }
 
 impl Views {
+    /// Whether a view is being bound.
+    pub(super) fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// What a table goes by: its name behind those of the views around it.
     pub(super) fn path(&self, alias: &str) -> String {
         let mut path = String::new();

@@ -376,6 +376,25 @@ impl SchemaChange {
     }
 }
 
+impl SchemaChange {
+    /// Stores a new table in the transaction that has written its rows, and commits that. The inner error is the commit's.
+    pub(crate) async fn commit_with_rows(
+        self,
+        rows: &mut Transaction,
+        table: &TableDef,
+    ) -> Result<std::result::Result<u64, txn::Error>> {
+        let version = self.catalog.version + 1;
+        let key = version_key();
+        let expect = self.txn.expect_unchanged(&key);
+        rows.put(key, version.to_be_bytes().to_vec(), expect)?;
+        let key = locks_version_key();
+        let expect = self.txn.expect_unchanged(&key);
+        rows.put(key, self.locks.version.to_be_bytes().to_vec(), expect)?;
+        rows.put(table_key(table.id), record::encode_table(table)?, Expect::Any)?;
+        Ok(rows.commit().await.map(|_| version))
+    }
+}
+
 /// A change of the table locks under way.
 pub(crate) struct LockChange {
     txn: Transaction,

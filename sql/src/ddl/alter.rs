@@ -22,6 +22,7 @@ use super::change::{Touched, change};
 use super::table::check_retentions;
 use super::{
     column_type, create_table, database_of, drop, indexes, partition, placement, ranges, rekey,
+    temporary,
 };
 use crate::ast::{self, TableChange};
 use crate::catalog::TableDef;
@@ -32,6 +33,9 @@ use crate::{Error, Result};
 /// partitions or ranges, another name, or nothing to do.
 pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
+    if let Some(table) = session.temporary_table(&alter.table) {
+        return temporary::alter(session, &table, &alter.changes).await;
+    }
     let database = database_of(session, &alter.table)?.to_string();
     let of_keys = |change: &TableChange| matches!(change, TableChange::EnableKeys(_));
     if !alter.changes.is_empty() && alter.changes.iter().all(of_keys) {

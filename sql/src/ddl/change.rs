@@ -12,13 +12,14 @@
 
 use super::alter::{RowCheck, TableCopy};
 use super::ranges;
-use crate::catalog::Catalog;
 use crate::catalog::store::SchemaChange;
 use crate::catalog::table_locks::{Change, LockSet, Owners, TableLocks};
+use crate::catalog::{Catalog, TableDef};
 use crate::instance::Instance;
 use crate::session::Session;
 use crate::session::table_gate::Blocked;
 use crate::session::table_locks::SessionLocks;
+use crate::session::transaction::SharedTransaction;
 use crate::{Error, Result};
 use base::limits::{CATALOG_LEASE, CONFLICT_RETRIES_MAX};
 
@@ -148,6 +149,32 @@ pub(super) async fn change_after(
     let Some(version) = made? else { return Ok(()) };
     announce(&session.instance, version).await;
     Ok(())
+}
+
+/// Makes a new table in the transaction that has written its rows: others see it with all of them. The catalog's new version,
+/// or why the commit failed. `still` looks at the catalog right before.
+pub(super) async fn publish(
+    session: &mut Session,
+    touched: &Touched<'_>,
+    rows: &SharedTransaction,
+    table: &TableDef,
+    still: impl Fn(&Catalog) -> Result<()>,
+) -> Result<std::result::Result<u64, txn::Error>> {
+    let client = session.instance.config.client.clone();
+    loop {
+        let change = SchemaChange::begin(&client).await?;
+        let own = session.table_locks.owners();
+        let has_locked = session.table_locks.tables_owner().is_some();
+        if !has_locked && let Some(blocked) = touched.blocked(&change.locks, own) {
+            drop(change);
+            session.blocked_at(blocked);
+            session.wait_for_tables().await?;
+            session.enter_changes(Change::New).await?;
+            continue;
+        }
+        still(&change.catalog)?;
+        return change.commit_with_rows(&mut *rows.lock().await, table).await;
+    }
 }
 
 /// Waits until every node knows a version of the catalog. The change is made, whatever comes now: an error here would say

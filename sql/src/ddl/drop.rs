@@ -3,7 +3,7 @@
 //! Invariant: a dropped or truncated table's rows stay under an id that is never used again (`catalog::dropped`).
 
 use super::change::{Touched, change};
-use super::{create_table, database_of, existing_database, partition, rule};
+use super::{create_table, database_of, existing_database, partition, rule, temporary};
 use crate::catalog::{Catalog, TableDef, ViewDef, store};
 use crate::session::{Outcome, Session};
 use crate::{Error, Result, ast};
@@ -12,21 +12,25 @@ use crate::{Error, Result, ast};
 pub(super) async fn tables(session: &mut Session, drop: &ast::DropTable) -> Result<Outcome> {
     let ctx = session.dml_context(Vec::new(), false);
     let now = ctx.now_unix_micros / 1_000_000;
-    if drop.temporary {
-        let names = drop.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        if drop.if_exists {
-            ctx.note(Error::unknown_table(names));
-            return Ok(Outcome::done());
-        }
-        return Err(Error::unknown_table(names));
-    }
     let mut names = Vec::with_capacity(drop.names.len());
+    // A temporary table stands before another one of its name, which stays.
+    let mut temporary = Vec::new();
     for name in &drop.names {
+        if let Some(table) = session.temporary_table(name)
+            && !temporary.contains(&table.id)
+        {
+            temporary.push(table.id);
+            continue;
+        }
         let pair = (database_of(session, name)?.to_string(), name.name.clone());
         if names.contains(&pair) {
             return Err(Error::nonunique_table(&pair.1));
         }
         names.push(pair);
+    }
+    if names.is_empty() {
+        temporary.into_iter().for_each(|id| session.temporary.remove(id));
+        return Ok(Outcome::done());
     }
     let mut missing = Vec::new();
     let touched = names.iter().map(|(database, name)| (database.as_str(), name.as_str()));
@@ -54,6 +58,7 @@ pub(super) async fn tables(session: &mut Session, drop: &ast::DropTable) -> Resu
         Ok(!found.is_empty())
     })
     .await?;
+    temporary.into_iter().for_each(|id| session.temporary.remove(id));
     for name in missing {
         ctx.note(Error::unknown_table(name));
     }
@@ -64,6 +69,10 @@ pub(super) async fn tables(session: &mut Session, drop: &ast::DropTable) -> Resu
 pub(super) async fn truncate(session: &mut Session, name: &ast::TableName) -> Result<Outcome> {
     let ctx = session.dml_context(Vec::new(), false);
     let now = ctx.now_unix_micros / 1_000_000;
+    if let Some(table) = session.temporary_table(name) {
+        temporary::truncate(session, &table);
+        return Ok(Outcome::done());
+    }
     let database = database_of(session, name)?.to_string();
     let default = session.database.clone();
     let client = session.instance.config.client.clone();

@@ -17,7 +17,7 @@
 //! Not here: the checks of new keys (`create_table`), changes of the sharding key, which are such jobs as well (`rekey`).
 
 use super::change::{Touched, announce, change};
-use super::{create_table, database_of, index_job, index_steps, partition, placement};
+use super::{create_table, database_of, index_job, index_steps, partition, placement, temporary};
 use crate::ast::{self, KeyDefinition, TableChange};
 use crate::catalog::index_jobs::{self, IndexJob, JobOutcome, Rekey, WalkPosition, Wish};
 use crate::catalog::table_locks::WAITS_FOR_TABLE;
@@ -57,12 +57,18 @@ struct Dropped<'a> {
 /// CREATE INDEX.
 pub(super) async fn create(session: &mut Session, create: &ast::CreateIndex) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
+    if let Some(table) = session.temporary_table(&create.table) {
+        return temporary::add_index(session, &table, &create.key).await;
+    }
     alter(session, &create.table, vec![IndexChange::Add(&create.key)]).await
 }
 
 /// DROP INDEX.
 pub(super) async fn drop(session: &mut Session, drop: &ast::DropIndex) -> Result<Outcome> {
     session.dml_context(Vec::new(), false);
+    if let Some(table) = session.temporary_table(&drop.table) {
+        return temporary::drop_index(session, &table, &drop.name).await;
+    }
     alter(session, &drop.table, vec![IndexChange::Drop(&drop.name)]).await
 }
 

@@ -18,23 +18,8 @@ pub(super) async fn create(session: &mut Session, create: &ast::CreateTable) -> 
     let database = database_of(session, &create.name)?.to_string();
     let partitions = create.partition_by.as_deref().map_or(0, partition::declared_count);
     let ids = store::new_table_ids(&session.instance.config.client, 1 + partitions).await?;
-    let (id, ids) = (ids[0], &ids[1..]);
-    let auto = partition::auto(&create.options)?;
-    let define = |catalog: &Catalog,
-                  placement: Option<&TablePlacement>,
-                  ctx: &EvalContext|
-     -> Result<TableDef> {
-        let database = existing_database(catalog, &database)?;
-        let table = create_table::define(create, database, id, placement, ctx)?;
-        let table = match &create.partition_by {
-            Some(by) => partition::define(by, table, ids, auto, ctx)?,
-            None if auto > 0 => return Err(Error::not_partitioned()),
-            None => table,
-        };
-        sequence::check_defaults(catalog, &table)?;
-        rule::check_names(catalog, &table)?;
-        check_retentions(catalog, &table)?;
-        Ok(table)
+    let define = |catalog: &Catalog, placement: Option<&TablePlacement>, ctx: &EvalContext| {
+        define_new(create, &database, &ids, catalog, placement, ctx)
     };
     let touched = Touched::NewTable(&database, &create.name.name);
     let mut placement = None;
@@ -75,15 +60,33 @@ pub(super) async fn create(session: &mut Session, create: &ast::CreateTable) -> 
     Ok(Outcome::done())
 }
 
+/// The definition of a new table under these ids: its own, then those of its partitions.
+pub(super) fn define_new(
+    create: &ast::CreateTable,
+    database: &str,
+    ids: &[TableId],
+    catalog: &Catalog,
+    placement: Option<&TablePlacement>,
+    ctx: &EvalContext,
+) -> Result<TableDef> {
+    let database = existing_database(catalog, database)?;
+    let auto = partition::auto(&create.options)?;
+    let table = create_table::define(create, database, ids[0], placement, ctx)?;
+    let table = match &create.partition_by {
+        Some(by) => partition::define(by, table, &ids[1..], auto, ctx)?,
+        None if auto > 0 => return Err(Error::not_partitioned()),
+        None => table,
+    };
+    sequence::check_defaults(catalog, &table)?;
+    rule::check_names(catalog, &table)?;
+    check_retentions(catalog, &table)?;
+    Ok(table)
+}
+
 pub(super) async fn create_like(
     session: &mut Session,
     create: &ast::CreateTableLike,
 ) -> Result<Outcome> {
-    if create.temporary {
-        return Err(Error::not_supported(
-            "CREATE TEMPORARY TABLE: use an ordinary table and drop it",
-        ));
-    }
     let ctx = session.dml_context(Vec::new(), false);
     create_table::check_identifier(&create.name.name, |name| Error::wrong_table_name(name))?;
     let database = database_of(session, &create.name)?.to_string();

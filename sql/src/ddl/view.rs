@@ -150,7 +150,10 @@ impl Maker<'_> {
         let query = &*self.wanted.query;
         let mut bind = BindContext::new(catalog.clone(), self.default.clone(), &self.ctx)
             .with_virtual_tables(&self.tables);
-        binder::bind_query(query, &mut bind)?;
+        let bound = binder::bind_query(query, &mut bind)?;
+        if let Some((_, name)) = bound.sources.temporary.first() {
+            return Err(Error::view_of_temporary(name));
+        }
         if old.is_some_and(|old| bind.views.seen.contains(&old.id)) {
             return Err(Error::no_such_table(self.base.qualified_name()));
         }

@@ -197,13 +197,14 @@ pub(crate) fn target(
 }
 
 /// The columns of a table and, behind them, those of the row that was to be inserted, under another
-/// table name. Bare names only mean the first ones.
+/// table name. A bare name means one of the first, or one that only the new row has.
 pub(crate) fn scope_with_new_row(table: &Arc<TableDef>, alias: &str, names: &[String]) -> Scope {
     let mut scope = Scope::of_table(table, &table.name);
     let mut new = Scope::of_table(table, alias);
     for (position, column) in new.columns.iter_mut().enumerate() {
         column.hidden = true;
         if let Some(name) = names.get(position) {
+            column.hidden = table.column(name).is_some();
             column.name.clone_from(name);
         }
     }

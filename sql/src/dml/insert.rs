@@ -5,7 +5,7 @@ use super::bind;
 use super::row::{NewRow, RowMaker};
 use super::store::{Assignment, OnDuplicate, Store};
 use super::view::{self, Checks, Seen};
-use super::{Changes, Check, Info};
+use super::{Changes, Check, Info, stored_table};
 use crate::ast::{self, InsertSource, QueryBody, SelectItem};
 use crate::binder::{Scope, ScopeColumn};
 use crate::catalog::TableDef;
@@ -15,8 +15,9 @@ use crate::session::RowSource;
 use crate::session::Session;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
+use crate::temporary::is_temporary;
 use crate::value::{Row, Value};
-use crate::{Error, Result};
+use crate::{Error, Result, printer};
 use futures::StreamExt;
 use std::sync::Arc;
 
@@ -77,7 +78,8 @@ pub(crate) async fn run(
         on_duplicate,
         defaults: &maker,
         counters: &session.instance.auto_increment,
-        changes: Changes { table: Some(table.clone()), ..Changes::default() },
+        memory: session.memory_of(&table),
+        changes: Changes { table: stored_table(&table), ..Changes::default() },
         duplicates: 0,
         deleted: 0,
         skipped: 0,
@@ -101,12 +103,54 @@ pub(crate) async fn run(
         || matches!(insert.source, InsertSource::Query(_));
     let Store { mut changes, duplicates, lifted, .. } = store;
     lifted.into_iter().for_each(|value| numbers.lift(value));
-    session.instance.auto_increment.settle(&table, &mut numbers).await?;
+    if !is_temporary(table.id) {
+        session.instance.auto_increment.settle(&table, &mut numbers).await?;
+    }
     changes.explicit_id = numbers.last_given();
     changes.all_generated = changes.first_id.is_some() && numbers.last_given().is_none();
     if several {
         changes.info = Info::Records { records, duplicates };
     }
+    Ok(changes)
+}
+
+/// Stores the rows of a query in a table that nobody else knows yet.
+pub(crate) async fn fill(
+    session: &Session,
+    table: &Arc<TableDef>,
+    columns: &[usize],
+    (query, on_duplicate): (&ast::Query, OnDuplicate),
+    env: &StatementContext,
+    txn: &SharedTransaction,
+) -> Result<Changes> {
+    let ctx = &env.ctx;
+    let seen = Seen::own(table.clone(), &table.name);
+    let (maker, checks) = (RowMaker::new(table, ctx)?, Checks::default());
+    let ignore = matches!(on_duplicate, OnDuplicate::Ignore);
+    let mut store = Store {
+        table: table.clone(),
+        ctx,
+        check: Check::AtCommit,
+        locking: None,
+        on_duplicate,
+        defaults: &maker,
+        counters: &session.instance.auto_increment,
+        memory: session.memory_of(table),
+        changes: Changes { table: stored_table(table), ..Changes::default() },
+        duplicates: 0,
+        deleted: 0,
+        skipped: 0,
+        lifted: None,
+    };
+    let mut numbers = Numbers::default();
+    let (maker, seen, checks) = (&maker, &seen, &checks);
+    let mut source = Source { session, env, txn, maker, seen, columns, checks, ignore };
+    let records = source.query(query, 0, &mut store, &mut numbers).await?;
+    let Store { mut changes, duplicates, .. } = store;
+    if !is_temporary(table.id) {
+        session.instance.auto_increment.settle(table, &mut numbers).await?;
+    }
+    changes.info = Info::Records { records, duplicates };
     Ok(changes)
 }
 
@@ -163,6 +207,11 @@ async fn on_duplicate(
                 column: column.clone(),
             }
         });
+        if printer::expr(&value).contains("VALUES(`") {
+            return Err(Error::not_supported(
+                "VALUES() inside of a subquery in ON DUPLICATE KEY UPDATE: name the new row with AS before it",
+            ));
+        }
         let bound = bind::exprs(session, &[&value], &scope, "field list", env, txn).await?;
         assignments.push(Assignment { column, value: bound.into_iter().next() });
     }
@@ -346,7 +395,8 @@ impl Source<'_> {
         numbers: &mut Numbers,
     ) -> Result<u64> {
         let ctx = &self.env.ctx;
-        let (columns, rows) = self.session.query_rows(query, self.env, self.txn).await?;
+        let target = store.table.id;
+        let (columns, rows) = self.session.query_rows(query, self.env, self.txn, target).await?;
         if columns.len() != self.columns.len() + read {
             return Err(Error::wrong_value_count(1));
         }
@@ -413,6 +463,11 @@ impl Session {
         numbers: &mut Numbers,
         ctx: &EvalContext,
     ) -> Result<NewRow> {
+        if let Some(tables) = self.memory_of(maker.table()) {
+            let number = maker.asks_for_number(&row).is_none().then(|| maker.given_number(&row));
+            number.flatten().into_iter().for_each(|number| numbers.give(number));
+            return maker.complete_in_memory(row, &tables);
+        }
         maker.complete(row, &self.instance.auto_increment, numbers, ctx).await
     }
 }

@@ -25,6 +25,7 @@ use crate::context::EvalContext;
 use crate::session::Session;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
+use crate::temporary::is_temporary;
 use crate::types::assign::implicit_default;
 use crate::types::{TypeKind, assign};
 use crate::value::{Row, Value};
@@ -105,6 +106,11 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
         with: None,
     };
     let table = find_writable(&load.table, None, "LOAD", session, &env.catalog)?;
+    if is_temporary(table.id) {
+        return Err(Error::not_supported(
+            "LOAD DATA into a temporary table: load an ordinary one, then INSERT … SELECT",
+        ));
+    }
     let table = table.select_partitions(&load.partitions)?;
     let mut given = vec![false; table.columns.len()];
     let mut targets = Vec::with_capacity(load.fields.len());
@@ -262,6 +268,7 @@ impl Infile {
             on_duplicate: self.on_duplicate.clone(),
             defaults: &self.maker,
             counters: &session.instance.auto_increment,
+            memory: None,
             changes: std::mem::take(&mut self.changes),
             duplicates: self.duplicates,
             deleted: self.deleted,

@@ -93,6 +93,11 @@ impl RowMaker {
         })
     }
 
+    /// The table.
+    pub(super) fn table(&self) -> &Arc<TableDef> {
+        &self.table
+    }
+
     /// The row's length.
     pub(crate) fn width(&self) -> usize {
         self.table.columns.len()
@@ -193,15 +198,13 @@ impl RowMaker {
         ctx: &EvalContext,
     ) -> Result<NewRow> {
         let mut generated = None;
-        if let Some(column) = self.auto_increment {
-            let zero = matches!(row[column], Value::Int(0) | Value::UInt(0));
-            if row[column].is_null() || (zero && self.zero_generates) {
-                generated = Some(self.generate(column, &mut row, counters, numbers).await?);
-            } else if let Some(value) = row[column].as_integer()
-                && let Ok(value) = u64::try_from(value)
-            {
-                numbers.give(value);
-            }
+        if let Some(column) = self.asks_for_number(&row) {
+            generated = Some(self.generate(column, &mut row, counters, numbers).await?);
+        } else if let Some(column) = self.auto_increment
+            && let Some(value) = row[column].as_integer()
+            && let Ok(value) = u64::try_from(value)
+        {
+            numbers.give(value);
         }
         if let Some(column) = self.table.row_id()
             && row[column].is_null()
@@ -229,15 +232,33 @@ impl RowMaker {
         numbers: &mut Numbers,
     ) -> Result<u64> {
         let value = counters.generate(&self.table, self.steps, numbers).await?;
+        row[column] = self.number_for(column, value)?;
+        Ok(value)
+    }
+
+    /// The AUTO_INCREMENT column, when the row asks for a value of it.
+    pub(super) fn asks_for_number(&self, row: &[Value]) -> Option<usize> {
+        self.auto_increment.filter(|column| {
+            let zero = matches!(row[*column], Value::Int(0) | Value::UInt(0));
+            row[*column].is_null() || (zero && self.zero_generates)
+        })
+    }
+
+    /// The AUTO_INCREMENT value that a row was given.
+    pub(super) fn given_number(&self, row: &[Value]) -> Option<u64> {
+        u64::try_from(row[self.auto_increment?].as_integer()?).ok()
+    }
+
+    /// A generated number as a column has it; 1467 when it does not fit.
+    pub(super) fn number_for(&self, column: usize, number: u64) -> Result<Value> {
         let definition = &self.table.columns[column];
-        if i128::from(value) > definition.ty.integer_range().1 {
+        if i128::from(number) > definition.ty.integer_range().1 {
             return Err(Error::auto_increment_failed());
         }
-        row[column] = match definition.ty.unsigned {
-            true => Value::UInt(value),
-            false => Value::Int(value as i64),
-        };
-        Ok(value)
+        Ok(match definition.ty.unsigned {
+            true => Value::UInt(number),
+            false => Value::Int(number as i64),
+        })
     }
 
     /// Gives a row another value when the one that was generated for it is taken by a row that somebody gave it by hand:

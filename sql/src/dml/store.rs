@@ -33,6 +33,7 @@ use crate::context::EvalContext;
 use crate::expr::Expr;
 use crate::session::locking::{self, Locking};
 use crate::table_codec::{self, IndexEntry};
+use crate::temporary::TemporaryTables;
 use crate::types::assign;
 use crate::value::{Row, Value};
 use crate::{Error, Result};
@@ -84,6 +85,8 @@ pub(crate) struct Store<'a> {
     pub(crate) defaults: &'a super::row::RowMaker,
     /// AUTO_INCREMENT values of the node.
     pub(crate) counters: &'a AutoIncrement,
+    /// Where the rows are, when the table is a temporary one.
+    pub(crate) memory: Option<Arc<TemporaryTables>>,
     /// Rows stored, replaced, left out.
     pub(crate) changes: Changes,
     /// Rows that met a duplicate.
@@ -125,6 +128,9 @@ impl Known {
 impl Store<'_> {
     /// Stores a batch of complete rows.
     pub(crate) async fn put(&mut self, txn: &mut Transaction, rows: Vec<NewRow>) -> Result<()> {
+        if let Some(tables) = self.memory.clone() {
+            return self.put_in_memory(&tables, rows);
+        }
         if matches!(self.on_duplicate, OnDuplicate::Error) {
             self.put_plain(txn, rows).await?;
         } else {
@@ -302,7 +308,7 @@ impl Store<'_> {
     }
 
     /// Counts a row that was inserted. LAST_INSERT_ID() is the first generated value among those.
-    fn stored(&mut self, generated: Option<u64>) {
+    pub(super) fn stored(&mut self, generated: Option<u64>) {
         self.changes.affected += 1;
         self.changes.some_given |= generated.is_none();
         if self.changes.first_id.is_none() {
@@ -414,7 +420,7 @@ pub(crate) async fn make_room(
         other => return Ok(other?),
     };
     let is_conflict = check == Check::Now || changes.settles_duplicates;
-    match &changes.table {
+    match changes.table_of(&key) {
         Some(table) if !is_conflict && !changes.is_generated_key(&key) => {
             let client = txn.client().clone();
             Err(duplicate::describe(&client, table, &key, &changes.rows, ctx).await)
@@ -650,28 +656,41 @@ pub(crate) fn apply(
     ctx: &EvalContext,
 ) -> Result<()> {
     for assignment in assignments {
-        let column = &table.columns[assignment.column];
-        if column.generated.is_some() {
-            match assignment.value {
-                Some(_) => return Err(Error::value_of_generated(&column.name, &table.name)),
-                // It is computed anyway.
-                None => continue,
-            }
+        if is_computed(table, assignment)? {
+            continue;
         }
-        let value = match &assignment.value {
-            Some(expr) => expr.eval(row, ctx)?,
-            None => {
-                row[assignment.column] = defaults.default_for(assignment.column, ctx)?;
-                continue;
-            }
-        };
-        row[assignment.column] = if value.is_null() {
-            if column.ty.nullable { Value::Null } else { null_in(column, false, ctx)? }
-        } else {
-            assign(value, &column.ty, &column.name, ctx.row(), ctx)?
-        };
+        row[assignment.column] = assigned(table, row, assignment, defaults, ctx)?;
     }
     Ok(())
+}
+
+/// Whether an assignment is DEFAULT for a generated column, which is computed anyway; any other value is refused.
+pub(crate) fn is_computed(table: &TableDef, assignment: &Assignment) -> Result<bool> {
+    let column = &table.columns[assignment.column];
+    match (&column.generated, &assignment.value) {
+        (None, _) => Ok(false),
+        (Some(_), None) => Ok(true),
+        (Some(_), Some(_)) => Err(Error::value_of_generated(&column.name, &table.name)),
+    }
+}
+
+/// The value that an assignment gives its column; the row may be a joined one.
+pub(crate) fn assigned(
+    table: &TableDef,
+    row: &[Value],
+    assignment: &Assignment,
+    defaults: &super::row::RowMaker,
+    ctx: &EvalContext,
+) -> Result<Value> {
+    let column = &table.columns[assignment.column];
+    let Some(expr) = &assignment.value else {
+        return defaults.default_for(assignment.column, ctx);
+    };
+    match expr.eval(row, ctx)? {
+        Value::Null if column.ty.nullable => Ok(Value::Null),
+        Value::Null => null_in(column, false, ctx),
+        value => assign(value, &column.ty, &column.name, ctx.row(), ctx),
+    }
 }
 
 /// ON UPDATE CURRENT_TIMESTAMP of a row that has changed.

@@ -1,4 +1,4 @@
-//! UPDATE of one table.
+//! UPDATE of one table; `multi_update` is for several.
 //!
 //! Rows are found through `access`, checked, and changed page by page; a scan does not see what the
 //! statement writes, so no row is met twice. With ORDER BY, or when rows may change their partition, the rows are gathered
@@ -10,7 +10,7 @@ use super::bind::{self, RowSubqueries};
 use super::row::RowMaker;
 use super::store::{self, Assignment};
 use super::view::{self, Checks, Seen};
-use super::{Changes, Check, Info, duplicate};
+use super::{Changes, Check, Info, duplicate, multi_update, temporary};
 use crate::access::{self, Access, ReadOptions};
 use crate::ast;
 use crate::catalog::TableDef;
@@ -20,6 +20,7 @@ use crate::session::Session;
 use crate::session::locking::Locking;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
+use crate::temporary::TemporaryTables;
 use crate::value::{Row, Value};
 use crate::{Error, Result};
 use bytes::Bytes;
@@ -45,20 +46,6 @@ pub(super) struct Target {
     locking: Option<Locking>,
     /// Whether all rows are found before the first is changed, because a row may go to a partition that is read later.
     gathers: bool,
-}
-
-/// The one table of a statement; 1235 for joins.
-pub(super) fn single<'a>(
-    tables: &'a [ast::TableRef],
-    statement: &str,
-) -> Result<&'a ast::TableSource> {
-    match tables {
-        [ast::TableRef::Table(source)] => Ok(source),
-        [ast::TableRef::Derived { alias, .. }] => Err(Error::not_updatable(alias, statement)),
-        _ => Err(Error::not_supported(format!(
-            "{statement} of several tables: use one statement per table, with WHERE … IN (SELECT …)"
-        ))),
-    }
 }
 
 impl Target {
@@ -143,6 +130,22 @@ impl Target {
             matches.sorted = Some(matches.target.sort(rows, ctx)?);
         }
         Ok(matches)
+    }
+
+    /// The rows of a temporary table that match, in order.
+    pub(super) async fn rows_in_memory(
+        &mut self,
+        tables: &TemporaryTables,
+        ctx: &EvalContext,
+    ) -> Result<Vec<(Bytes, Row)>> {
+        let mut found = Vec::new();
+        for (key, row) in tables.rows(self.table.id)? {
+            if self.accepts(&row, ctx).await? {
+                found.push((key, row));
+            }
+        }
+        ctx.check_cancel()?;
+        self.sort(found, ctx)
     }
 
     async fn accepts(&mut self, row: &Row, ctx: &EvalContext) -> Result<bool> {
@@ -257,7 +260,12 @@ pub(crate) async fn run(
 ) -> Result<Changes> {
     let env = &env.with_named(&update.with);
     let ctx = &env.ctx;
-    let source = single(&update.tables, "UPDATE")?;
+    let [ast::TableRef::Table(source)] = update.tables.as_slice() else {
+        return Box::pin(multi_update::run(session, update, env, txn)).await;
+    };
+    if view::find_join(&source.name, session, &env.catalog)?.is_some() {
+        return Box::pin(multi_update::run(session, update, env, txn)).await;
+    }
     let clauses = (update.filter.as_ref(), update.order_by.as_slice(), update.limit.as_ref());
     let mut target = Target::bind(session, source, "UPDATE", clauses, env, txn).await?;
     let (assignments, mut subqueries) =
@@ -270,6 +278,10 @@ pub(crate) async fn run(
     };
     target.gathers = moving.iter().any(is_touched);
     let maker = RowMaker::new(&target.table, ctx)?;
+    if let Some(tables) = session.memory_of(&target.table) {
+        let mut memory = InMemory { tables, target, assignments, subqueries, maker };
+        return memory.run(session, update.ignore, env).await;
+    }
     let checks = std::mem::take(&mut target.checks);
     let (mut matched, mut changed) = (0, 0);
     let mut matches = target.open(txn, ctx).await?;
@@ -287,18 +299,7 @@ pub(crate) async fn run(
             matched += 1;
             ctx.set_row(matched);
             maker.prepare(&kept, session, env).await?;
-            let mut new = old.clone();
-            if subqueries.is_empty() {
-                store::apply(&table, &mut new, &assignments, &maker, ctx)?;
-            } else {
-                let mut settled = assignments.clone();
-                for assignment in &mut settled {
-                    if let Some(value) = &mut assignment.value {
-                        *value = subqueries.settle(value, &old).await?;
-                    }
-                }
-                store::apply(&table, &mut new, &settled, &maker, ctx)?;
-            }
+            let mut new = assigned(&old, &assignments, &mut subqueries, &maker, ctx).await?;
             if new == old {
                 continue;
             }
@@ -340,6 +341,75 @@ pub(crate) async fn run(
         info: Info::Matched { matched, changed },
         ..Changes::default()
     })
+}
+
+/// An UPDATE of a temporary table.
+struct InMemory {
+    tables: Arc<TemporaryTables>,
+    target: Target,
+    assignments: Vec<Assignment>,
+    subqueries: RowSubqueries,
+    maker: RowMaker,
+}
+
+impl InMemory {
+    async fn run(
+        &mut self,
+        session: &Session,
+        ignore: bool,
+        env: &StatementContext,
+    ) -> Result<Changes> {
+        let ctx: &EvalContext = &env.ctx;
+        let table = self.target.table.clone();
+        let (mut matched, mut changed) = (0, 0);
+        let mut kept = vec![true; self.maker.width()];
+        for assignment in self.assignments.iter().filter(|given| given.value.is_none()) {
+            kept[assignment.column] = false;
+        }
+        let rows = self.target.rows_in_memory(&self.tables, ctx).await?;
+        for (key, old) in rows {
+            matched += 1;
+            ctx.set_row(matched);
+            self.maker.prepare(&kept, session, env).await?;
+            let InMemory { assignments, subqueries, maker, .. } = self;
+            let mut new = assigned(&old, assignments, subqueries, maker, ctx).await?;
+            if new == old {
+                continue;
+            }
+            store::touch(&table, &mut new, assignments, ctx);
+            match temporary::change(&self.tables, &table, &key, (&old, new), ctx) {
+                Ok(()) => changed += 1,
+                Err(error) if ignore && store::is_ignored(&error) => ctx.warn(error),
+                Err(error) => return Err(error),
+            }
+        }
+        let unchanged = matched - changed;
+        let info = Info::Matched { matched, changed };
+        Ok(Changes { affected: changed, unchanged, info, ..Changes::default() })
+    }
+}
+
+/// A row after the assignments.
+async fn assigned(
+    old: &Row,
+    assignments: &[Assignment],
+    subqueries: &mut RowSubqueries,
+    maker: &RowMaker,
+    ctx: &EvalContext,
+) -> Result<Row> {
+    let mut new = old.clone();
+    if subqueries.is_empty() {
+        store::apply(maker.table(), &mut new, assignments, maker, ctx)?;
+    } else {
+        let mut settled = assignments.to_vec();
+        for assignment in &mut settled {
+            if let Some(value) = &mut assignment.value {
+                *value = subqueries.settle(value, old).await?;
+            }
+        }
+        store::apply(maker.table(), &mut new, &settled, maker, ctx)?;
+    }
+    Ok(new)
 }
 
 async fn bind_assignments(

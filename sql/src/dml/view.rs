@@ -84,7 +84,8 @@ impl Checks {
 }
 
 impl Seen {
-    fn own(table: Arc<TableDef>, alias: &str) -> Seen {
+    /// A table by its own name or an alias.
+    pub(super) fn own(table: Arc<TableDef>, alias: &str) -> Seen {
         let (alias, scope) = (alias.to_string(), OnceLock::new());
         Seen { table, alias, scope, conditions: Vec::new(), view: None }
     }
@@ -146,6 +147,26 @@ impl Seen {
     }
 }
 
+/// The view that a statement names, when its query joins tables.
+///
+/// # Errors
+/// None but that of a broken catalog.
+pub(crate) fn find_join<'a>(
+    name: &ast::TableName,
+    session: &Session,
+    catalog: &'a Catalog,
+) -> Result<Option<&'a ViewDef>> {
+    let database = name.database.as_deref().or(session.database.as_deref());
+    let view = database.and_then(|database| catalog.view(database, &name.name));
+    let Some(view) = view.filter(|_| session.temporary_table(name).is_none()) else {
+        return Ok(None);
+    };
+    let query = view::query_of(view)?;
+    let QueryBody::Select(select) = &query.body else { return Ok(None) };
+    let joins = !matches!(select.from.as_slice(), [TableRef::Table(_)]);
+    Ok((joins && view.updatable && view::is_mergeable(&query)).then_some(&**view))
+}
+
 /// The table that a statement names to change it, perhaps through views. Its use is noted.
 ///
 /// # Errors
@@ -159,7 +180,8 @@ pub(crate) fn find(
     catalog: &Catalog,
 ) -> Result<Seen> {
     let database = name.database.as_deref().or(session.database.as_deref());
-    let Some(view) = database.and_then(|database| catalog.view(database, &name.name)) else {
+    let view = database.and_then(|database| catalog.view(database, &name.name));
+    let Some(view) = view.filter(|_| session.temporary_table(name).is_none()) else {
         let table = find_writable(name, alias, operation, session, catalog)?;
         let table = table.select_partitions(partitions)?;
         let alias = alias.map_or_else(|| table.name.clone(), str::to_string);

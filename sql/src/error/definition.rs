@@ -157,4 +157,10 @@ errors! {
     needed_by_partitioning(name) = 3855, "HY000", "Column '{name}' has a partitioning function dependency and cannot be dropped or renamed.";
     /// More columns added and dropped than rows have places for.
     too_many_row_places(table) = 4092, "HY000", "Maximum row versions reached for table {table}. No more columns can be added or dropped instantly. Please use COPY/INPLACE.";
+    /// A temporary table that a query names twice.
+    cannot_reopen(name) = 1137, "HY000", "Can't reopen table: '{name}'";
+    /// A temporary table with partitions.
+    partitioned_temporary() = 1562, "HY000", "Cannot create temporary table with partitions";
+    /// A temporary table beyond the memory of its session.
+    table_full(name) = 1114, "HY000", "The table '{name}' is full";
 }

@@ -83,4 +83,10 @@ errors! {
     recursive_reads(name) = 3577, "HY000", "In recursive query block of Recursive Common Table Expression '{name}', the recursive table must be referenced only once, and not in any subquery";
     /// A recursive query that does not end.
     recursion_depth(rounds) = 3636, "HY000", "Recursive query aborted after {rounds} iterations. Try increasing @@cte_max_recursion_depth to a larger value.";
+    /// A table that a DELETE of several tables does not read.
+    unknown_delete_target(name) = 1109, "42S02", "Unknown table '{name}' in MULTI DELETE";
+    /// A table whose key is changed under one name while it is changed under another one as well.
+    multi_update_key_conflict(first, second) = 1706, "HY000", "Primary key/partition key update is not allowed since the table is updated both as '{first}' and '{second}'.";
+    /// DELETE from a view that joins tables (`db.view`).
+    delete_from_join_view(name) = 1395, "HY000", "Can not delete from join view '{name}'";
 }

@@ -15,7 +15,11 @@ errors! {
     interrupted() = 1317, "70100", "Query execution was interrupted";
     /// A query that took longer than max_execution_time.
     query_timeout() = 3024, "HY000", "Query execution was interrupted, maximum statement execution time exceeded";
-    /// LOAD DATA of a file on the server.
+    /// A file of the server that is to be written.
+    no_files_of_server() = 1290, "HY000", "The MySQL server is running with the --secure-file-priv option so it cannot execute this statement";
+    /// SQL_CALC_FOUND_ROWS: a warning.
+    deprecated_calc_found_rows() = 1287, "HY000", "SQL_CALC_FOUND_ROWS is deprecated and will be removed in a future release. Consider using two separate queries instead.";
+    /// A file of the server that is to be read.
     file_priv() = 1290, "HY000", "The MySQL server is running with the --secure-file-priv option so it cannot execute this statement; use LOAD DATA LOCAL INFILE";
     /// Too many prepared statements.
     too_many_statements(max) = 1461, "42000", "Can't create more than max_prepared_stmt_count statements (current value: {max})";

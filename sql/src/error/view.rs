@@ -27,4 +27,6 @@ errors! {
     view_changes_database(from, to) = 1450, "HY000", "Changing schema from '{from}' to '{to}' is not allowed.";
     /// A view that is read while it is being read.
     view_recursion(database, name) = 1462, "HY000", "`{database}`.`{name}` contains view recursion";
+    /// A view over a temporary table.
+    view_of_temporary(name) = 1352, "HY000", "View's SELECT refers to a temporary table '{name}'";
 }

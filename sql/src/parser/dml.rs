@@ -135,7 +135,6 @@ impl Parser<'_> {
         self.expect_word("SET")?;
         let assignments = self.list(Self::assignment)?;
         let filter = self.where_clause()?;
-        let single = matches!(tables[..], [crate::ast::TableRef::Table(_)]);
         let mut update = Update {
             with,
             low_priority,
@@ -146,12 +145,11 @@ impl Parser<'_> {
             order_by: Vec::new(),
             limit: None,
         };
-        if single {
-            if self.accept(&["ORDER", "BY"]) {
-                update.order_by = self.list(Self::order_item)?;
-            }
-            update.limit = self.row_limit()?;
+        // MySQL's grammar has them in every form; whoever runs it refuses them for joins.
+        if self.accept(&["ORDER", "BY"]) {
+            update.order_by = self.list(Self::order_item)?;
         }
+        update.limit = self.row_limit()?;
         Ok(Statement::Update(Box::new(update)))
     }
 

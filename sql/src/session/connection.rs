@@ -13,6 +13,7 @@ use super::{ColumnMeta, OkResult, Outcome};
 use crate::context::SqlMode;
 use crate::instance::{Instance, SessionEntry};
 use crate::lexer::raw::{self, InvalidLiteral, StatementText};
+use crate::temporary::TemporaryTables;
 use crate::value::Value;
 use crate::{Error, Result, parser};
 use base::{SlotFilter, TableId};
@@ -81,6 +82,8 @@ pub struct Session {
     pub(crate) table_locks: SessionLocks,
     /// Slots that the statement at hand looks at; `None` for all.
     pub(crate) part: Option<SlotFilter>,
+    /// CREATE TEMPORARY TABLE.
+    pub(crate) temporary: Arc<TemporaryTables>,
     /// What the statement at hand waits for, since it met a locked table.
     pub(crate) blocked: Mutex<Option<Blocked>>,
 }
@@ -114,6 +117,7 @@ impl Session {
             last_values: Mutex::default(),
             table_locks: SessionLocks::default(),
             part: None,
+            temporary: Arc::default(),
             blocked: Mutex::default(),
         }
     }
@@ -237,6 +241,7 @@ impl Session {
         self.settle_uses();
         self.drop_user_locks();
         self.release_all_tables().await;
+        self.temporary.clear();
         self.prepared = PreparedStatements::default();
         self.diagnostics = Default::default();
         self.variables = Arc::new(SessionVariables::new(&self.instance));

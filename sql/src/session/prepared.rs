@@ -248,6 +248,10 @@ impl Session {
     }
 
     fn plan_key(&self, catalog: &Catalog, params: &[Value]) -> Option<PlanKey> {
+        if !self.temporary.is_empty() {
+            // Temporary tables stand before others.
+            return None;
+        }
         Some(PlanKey {
             catalog: catalog.version,
             mode: self.variables.sql_mode(),

@@ -2,6 +2,7 @@
 //! expressions; EXPLAIN.
 
 use super::connection::Session;
+use super::found_rows;
 use super::locking::WriteView;
 use super::statement::{StatementContext, is_conflict};
 use super::transaction::SharedTransaction;
@@ -19,6 +20,7 @@ use crate::locking_read::{self, Clause};
 use crate::point_plan::PointSelect;
 use crate::value::{Row, Value};
 use crate::{Error, Result, ddl, exec, planner};
+use base::TableId;
 use base::limits::CONFLICT_RETRIES_MAX;
 use futures::StreamExt;
 use std::sync::Arc;
@@ -38,6 +40,14 @@ impl Session {
         let query = rewritten.as_ref().unwrap_or(query);
         let numbered = self.run_sequence_calls(query, &params).await?;
         let query = numbered.as_ref().unwrap_or(query);
+        if let Some(SelectInto::Outfile { .. } | SelectInto::Dumpfile(_)) = &query.into {
+            return Err(Error::no_files_of_server());
+        }
+        let whole = found_rows::without_limit(query);
+        let (query, limit) = match &whole {
+            Some((query, limit)) => (query, Some(limit)),
+            None => (query, None),
+        };
         loop {
             let catalog = self.definitions().await?;
             let ctx = self.context(params.clone());
@@ -59,7 +69,7 @@ impl Session {
             }
             let outcome = match PointSelect::of(query, &bound, &env.ctx)? {
                 Some(plan) => self.run_point_select(&plan, &env).await?,
-                None => self.run_bound(query, &bound, &env).await?,
+                None => self.run_bound((query, limit), &bound, &env).await?,
             };
             return Ok(self.using_tables(outcome));
         }
@@ -136,17 +146,15 @@ impl Session {
         binder::bind_query(query, &mut bind)
     }
 
-    /// Runs a bound query.
-    pub(crate) async fn run_bound(
+    /// Runs a bound query. A limit beside it cuts its rows after they were counted.
+    async fn run_bound(
         &mut self,
-        query: &ast::Query,
+        (query, limit): (&ast::Query, Option<&ast::Limit>),
         bound: &BoundQuery,
         env: &StatementContext,
     ) -> Result<Outcome> {
         if bound.calc_found_rows {
-            return Err(Error::not_supported(
-                "SQL_CALC_FOUND_ROWS: run a second query with COUNT(*)",
-            ));
+            env.ctx.warn(Error::deprecated_calc_found_rows());
         }
         let locks = !query.locks.is_empty();
         let past = self.past_transaction(&bound.sources, locks, &env.ctx).await?;
@@ -186,13 +194,22 @@ impl Session {
             }
             other => other?,
         };
-        let rows = self.limited(query, rows);
+        let (rows, found) = match limit {
+            Some(limit) => {
+                let (rows, found) = found_rows::cut(rows, limit, &env.ctx).await?;
+                (RowSource::Ready(rows), Some(found))
+            }
+            None => (self.limited(query, rows), None),
+        };
         self.take_last_insert_id(&env.ctx);
         if let Some(into) = &query.into {
             return self.select_into(into, bound.columns.len(), rows).await;
         }
         self.variables.set_row_count(-1);
         let rows = self.counted(rows);
+        if let Some(found) = found {
+            self.variables.set_found_rows(found);
+        }
         Ok(Outcome::Rows { columns: bound.columns.clone().into(), rows })
     }
 
@@ -230,15 +247,19 @@ impl Session {
         }
     }
 
-    /// Rows and columns of a query inside another statement.
+    /// Rows and columns of a query inside a statement that writes them to a table.
     pub(crate) async fn query_rows(
         &self,
         query: &ast::Query,
         env: &StatementContext,
         txn: &SharedTransaction,
+        target: TableId,
     ) -> Result<(Vec<ColumnMeta>, RowSource)> {
         binder::query::refuse_inner_locks(query)?;
         let bound = self.bind_to_run(query, env).await?;
+        if let Some((_, name)) = bound.sources.temporary.iter().find(|(id, _)| *id == target) {
+            return Err(Error::cannot_reopen(name));
+        }
         self.check_sources(&bound.sources, txn).await?;
         let temp_dir = &self.instance.config.temp_dir;
         let rows = exec::run_query(&bound, txn, &env.ctx, temp_dir).await?;
@@ -360,11 +381,7 @@ impl Session {
         width: usize,
         rows: RowSource,
     ) -> Result<Outcome> {
-        let SelectInto::Variables(targets) = into else {
-            return Err(Error::not_supported(
-                "INTO OUTFILE and INTO DUMPFILE: redirect the client's output to a file",
-            ));
-        };
+        let SelectInto::Variables(targets) = into else { return Err(Error::no_files_of_server()) };
         let names = targets.iter().map(|target| match target {
             IntoTarget::User(name) => Ok(name),
             IntoTarget::Local(name) => Err(Error::undeclared_variable(name)),
@@ -595,8 +612,8 @@ impl Session {
                     delete.filter.as_ref(),
                     &delete.with,
                 )?,
-                ast::DeleteTarget::Multi { .. } => {
-                    return Err(Error::not_supported("DELETE of several tables"));
+                ast::DeleteTarget::Multi { from, .. } => {
+                    query_of_change(from, delete.filter.as_ref(), &delete.with)?
                 }
             },
             _ => return Err(Error::not_supported("EXPLAIN of this statement: explain its SELECT")),

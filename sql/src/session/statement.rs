@@ -136,6 +136,7 @@ impl Session {
             &self.entry.cancel,
         );
         ctx.slots = self.part.clone();
+        ctx.temporary = self.visible_temporary();
         let ctx = Arc::new(ctx);
         self.watch(&ctx);
         ctx
@@ -151,6 +152,7 @@ impl Session {
         );
         ctx.strict_dml = ctx.sql_mode.is_strict() && !ignore;
         ctx.slots = self.part.clone();
+        ctx.temporary = self.visible_temporary();
         let ctx = Arc::new(ctx);
         self.watch(&ctx);
         ctx

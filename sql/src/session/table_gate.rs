@@ -28,6 +28,7 @@ use crate::catalog::TableDef;
 use crate::catalog::table_locks::{
     Change, LockHolder, Owners, TableLocks, WAITS_FOR_CHANGES, WAITS_FOR_COMMITS, WAITS_FOR_TABLE,
 };
+use crate::temporary::is_temporary;
 use crate::{Error, Result};
 use base::TableId;
 use futures::StreamExt;
@@ -105,6 +106,10 @@ impl Session {
     /// point; the marker when somebody else has locked it: the statement is undone, then [`Session::wait_for_tables`], then it
     /// is run again.
     pub(crate) fn enter(&self, table: &TableDef, alias: &str, write: bool) -> Result<()> {
+        if is_temporary(table.id) {
+            // Nobody else knows it.
+            return Ok(());
+        }
         self.table_locks.check_table(&table.database, alias, write)?;
         self.check_layout(table)?;
         let before = self.entry.uses.enter_at(table.id, write, table.index_version);

@@ -28,6 +28,7 @@ use crate::activity::Begun;
 use crate::ast::{AccessMode, Begin, Completion, IsolationLevel, Xid};
 use crate::catalog::table_locks::Change;
 use crate::catalog::{Catalog, TableDef};
+use crate::temporary::UndoAtEnd;
 use crate::value::Value;
 use crate::{Error, Result};
 use base::{TableId, Timestamp};
@@ -69,8 +70,8 @@ pub(crate) struct OpenTransaction {
     pub(crate) read_only: bool,
     /// Its read point, when it reads the past.
     pub(crate) past: Option<Timestamp>,
-    /// Named savepoints, oldest first.
-    savepoints: Vec<(String, Savepoint)>,
+    /// Named savepoints, oldest first, and how many changes of temporary tables there were.
+    savepoints: Vec<(String, Savepoint, usize)>,
     /// The catalog when it began, or an older one.
     pub(super) catalog: Arc<Catalog>,
     /// Tables it has written, as they were then.
@@ -79,6 +80,8 @@ pub(crate) struct OpenTransaction {
     pub(super) gtid: Option<Gtid>,
     /// Tables it has used: LOCK TABLES of others waits for its end.
     _uses: TransactionUse,
+    /// What it has changed in temporary tables goes with it, unless that was kept before.
+    _temporary: UndoAtEnd,
 }
 
 /// What COMMIT AND CHAIN hands on to the next transaction.
@@ -208,6 +211,7 @@ impl Session {
                 written: BTreeMap::new(),
                 gtid: None,
                 _uses: TransactionUse::new(&self.entry.uses),
+                _temporary: UndoAtEnd::new(&self.temporary),
             });
             return;
         }
@@ -239,6 +243,7 @@ impl Session {
             written: BTreeMap::new(),
             gtid: None,
             _uses: TransactionUse::new(&self.entry.uses),
+            _temporary: UndoAtEnd::new(&self.temporary),
         });
     }
 
@@ -302,6 +307,7 @@ impl Session {
         match committed {
             Ok(_) => {
                 self.count_commit(txn.identity());
+                self.temporary.keep();
                 Ok(())
             }
             // The statement saw the key absent, so somebody else added it since: a conflict.
@@ -398,11 +404,12 @@ impl Session {
     /// SAVEPOINT. Outside of a transaction it does nothing, as in MySQL under autocommit.
     pub(crate) async fn savepoint(&mut self, name: &str) -> Result<()> {
         self.statement_transaction().await?;
+        let mark = self.temporary.mark();
         let Some(open) = &mut self.transaction.open else { return Ok(()) };
         // A second savepoint of a name replaces the first; its undo stays until the outer one goes.
-        open.savepoints.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        open.savepoints.retain(|(other, ..)| !other.eq_ignore_ascii_case(name));
         let savepoint = open.txn.lock().await.savepoint();
-        open.savepoints.push((name.to_string(), savepoint));
+        open.savepoints.push((name.to_string(), savepoint, mark));
         Ok(())
     }
 
@@ -410,8 +417,9 @@ impl Session {
     pub(crate) async fn rollback_to(&mut self, name: &str) -> Result<()> {
         let (open, at) = self.find_savepoint(name)?;
         open.savepoints.truncate(at + 1);
-        let savepoint = open.savepoints[at].1;
+        let (_, savepoint, mark) = open.savepoints[at];
         let undone = open.txn.lock().await.rollback_and_unlock_to(savepoint).await;
+        self.temporary.undo_to(mark);
         undone.map_err(|error| {
             let error = Error::from(error);
             self.transaction.lose(&error);
@@ -434,7 +442,7 @@ impl Session {
         let at = open
             .savepoints
             .iter()
-            .position(|(other, _)| other.eq_ignore_ascii_case(name))
+            .position(|(other, ..)| other.eq_ignore_ascii_case(name))
             .ok_or_else(|| Error::no_savepoint(name))?;
         Ok((open, at))
     }

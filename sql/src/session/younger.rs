@@ -22,6 +22,7 @@ use super::transaction::OpenTransaction;
 use crate::ast::IsolationLevel;
 use crate::binder::Sources;
 use crate::catalog::{Catalog, TableDef, store};
+use crate::temporary::is_temporary;
 use crate::{Error, Result};
 use base::TableId;
 use std::sync::Arc;
@@ -75,6 +76,9 @@ impl Session {
 
     /// Whether the open transaction, if it keeps its read point, has begun with a table as it is now.
     pub(crate) fn is_as_at_begin(&self, table: &TableDef) -> bool {
+        if is_temporary(table.id) {
+            return true;
+        }
         let open = self.transaction.open().filter(|open| keeps_read_point(open));
         open.is_none_or(|open| {
             let then = open.catalog.table_by_id(table.id);

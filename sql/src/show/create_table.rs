@@ -240,7 +240,8 @@ pub(crate) fn string(text: &str) -> String {
     out
 }
 
-fn column_line(table: &TableDef, column: &ColumnDef, zone: TimeZone) -> String {
+/// A column as CREATE TABLE has it.
+pub(crate) fn column_line(table: &TableDef, column: &ColumnDef, zone: TimeZone) -> String {
     let ty = &column.ty;
     let mut line = format!("  {} {}", quoted(&column.name), column.type_text);
     if ty.has_charset() {

@@ -14,6 +14,7 @@ use crate::collation::CollationId;
 use crate::dml::find_table;
 use crate::lexer::OWN_VERSION_NUMBER;
 use crate::session::{ColumnFlags, ColumnMeta, Session};
+use crate::temporary::is_temporary;
 use crate::types::SqlType;
 use crate::value::{Row, Value};
 use crate::{Error, Result};
@@ -142,6 +143,9 @@ enum Shown {
 }
 
 fn shown(session: &Session, name: &TableName, catalog: &Arc<Catalog>) -> Result<Shown> {
+    if let Some(table) = session.temporary_table(name) {
+        return Ok(Shown::Stored(table));
+    }
     let database = name.database.as_deref().or(session.database.as_deref());
     if let Some(database) = database
         && information_schema::is_schema(database)
@@ -299,12 +303,18 @@ pub(super) async fn create_table(session: &mut Session, name: &TableName) -> Res
         Shown::View(view) => return create_view::listing(session, &view, &catalog),
         Shown::Stored(table) => {
             let next = match table.auto_increment() {
+                Some(_) if is_temporary(table.id) => Some(session.temporary.peek_number(table.id)?),
                 Some(_) => Some(session.instance.auto_increment.peek(&table).await?),
                 None => None,
             };
             let ctx = session.context(Vec::new());
             let style = ShardingStyle::of(&session.variables.text("tdsql_show_create"));
-            (table.name.clone(), create_table::text(&table, next, ctx.time_zone, style))
+            let text = create_table::text(&table, next, ctx.time_zone, style);
+            let text = match is_temporary(table.id) {
+                true => text.replacen("CREATE TABLE", "CREATE TEMPORARY TABLE", 1),
+                false => text,
+            };
+            (table.name.clone(), text)
         }
         Shown::Computed(table) => {
             let database = name.database.as_deref().or(session.database.as_deref());

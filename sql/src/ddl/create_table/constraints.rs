@@ -7,12 +7,6 @@ use crate::{Error, Result, ast};
 
 pub(super) fn refuse_unsupported(create: &ast::CreateTable) -> Result<()> {
     let refuse = |what: &str| Err(Error::not_supported(what));
-    if create.temporary {
-        return refuse("CREATE TEMPORARY TABLE: use an ordinary table and drop it");
-    }
-    if create.query.is_some() {
-        return refuse("CREATE TABLE … SELECT: create the table, then INSERT … SELECT");
-    }
     if !create.foreign_keys.is_empty() {
         return refuse(
             "FOREIGN KEY: leave the constraint out and check references in the application",

@@ -19,7 +19,6 @@
 
 use super::{StatementContext, is_conflict};
 use crate::ast::{IsolationLevel, Statement};
-use crate::catalog::TableDef;
 use crate::dml::{self, Changes};
 use crate::session::connection::Session;
 use crate::session::locking::{Locking, WriteView};
@@ -41,18 +40,27 @@ impl Session {
         statement: &Statement,
         params: Vec<Value>,
     ) -> Result<Outcome> {
-        self.check_writable()?;
+        if !self.changes_temporary(statement) {
+            self.check_writable()?;
+        }
         let ignore = match statement {
             Statement::Insert(insert) => insert.ignore,
             Statement::Update(update) => update.ignore,
             Statement::Delete(delete) => delete.ignore,
             _ => false,
         };
-        let changes = match self.statement_transaction().await? {
-            Some(txn) => self.change_inside(statement, params, ignore, &txn).await?,
-            None => self.change_alone(statement, params, ignore).await?,
+        let inside = self.statement_transaction().await?;
+        let mark = self.temporary.mark();
+        let changes = match &inside {
+            Some(txn) => self.change_inside(statement, params, ignore, txn).await,
+            None => self.change_alone(statement, params, ignore).await,
         };
-        Ok(self.finish_change(changes))
+        if changes.is_err() {
+            self.temporary.undo_to(mark);
+        } else if inside.is_none() {
+            self.temporary.keep();
+        }
+        Ok(self.finish_change(changes?))
     }
 
     /// The numbers and texts that a change leaves behind.
@@ -82,9 +90,11 @@ impl Session {
         txn: &SharedTransaction,
     ) -> Result<Changes> {
         let mut attempt = 0;
+        let mark = self.temporary.mark();
         txn.lock().await.mark_reads();
         loop {
             attempt += 1;
+            self.temporary.undo_to(mark);
             // Warnings, NOW() and RAND() belong to the attempt that counts.
             let ctx = self.dml_context(params.clone(), ignore);
             let catalog = self.definitions().await?;
@@ -143,9 +153,7 @@ impl Session {
             Ok(changes) => {
                 guard.release(savepoint);
                 drop(guard);
-                if let Some(table) = &changes.table {
-                    self.transaction.wrote(table);
-                }
+                changes.tables().for_each(|table| self.transaction.wrote(table));
                 Ok(changes)
             }
             Err(error) => {
@@ -174,10 +182,12 @@ impl Session {
         ignore: bool,
     ) -> Result<Changes> {
         let mut attempt = 0;
+        let mark = self.temporary.mark();
         let mut txn = self.change_transaction();
         let mut locking = None;
         loop {
             attempt += 1;
+            self.temporary.undo_to(mark);
             // Warnings, NOW() and RAND() belong to the attempt that counts.
             let ctx = self.dml_context(params.clone(), ignore);
             let catalog = self.instance.catalog.current().await?;
@@ -234,12 +244,13 @@ impl Session {
         changes: Changes,
         env: &StatementContext,
     ) -> Result<Changes> {
-        if let Some(table) = &changes.table {
+        if changes.table.is_some() {
             drop(self.instance.catalog.current().await?);
-            if !self.instance.catalog.may_commit(table) {
+            if !changes.tables().all(|table| self.instance.catalog.may_commit(table)) {
                 return Err(Error::deadlock());
             }
-            self.check_forced([table.id]).await?;
+            let written: Vec<_> = changes.tables().map(|table| table.id).collect();
+            self.check_forced(written).await?;
         }
         let (committed, identity) = {
             let mut txn = txn.lock().await;
@@ -248,10 +259,10 @@ impl Session {
         if committed.is_ok() {
             self.count_commit(identity.as_ref());
         }
-        match (committed, &changes.table) {
-            (Ok(_), _) => Ok(changes),
-            (Err(txn::Error::AlreadyExists { key }), Some(table)) => {
-                let table: &Arc<TableDef> = table;
+        match committed {
+            Ok(_) => Ok(changes),
+            Err(txn::Error::AlreadyExists { key }) if changes.table.is_some() => {
+                let Some(table) = changes.table_of(&key) else { return Err(Error::deadlock()) };
                 if changes.is_generated_key(&key) {
                     // Somebody inserted a value by hand that this node would have generated later.
                     self.instance.auto_increment.forget(table.id);
@@ -264,7 +275,7 @@ impl Session {
                 let client = &self.instance.config.client;
                 Err(dml::duplicate::describe(client, table, &key, &changes.rows, &env.ctx).await)
             }
-            (Err(error), _) => Err(self.instance.commit_error(error, identity, None).await),
+            Err(error) => Err(self.instance.commit_error(error, identity, None).await),
         }
     }
 }

@@ -154,6 +154,23 @@ impl Session {
             ))),
             Statement::Unsupported(unsupported) => Err(Error::not_supported(&unsupported.what)),
 
+            Statement::CreateTable(create) if create.temporary => {
+                Box::pin(ddl::temporary::create(self, create, params)).await
+            }
+            Statement::CreateTableLike(create) if create.temporary => {
+                ddl::temporary::create_like(self, create).await?;
+                self.done()
+            }
+            Statement::DropTable(drop) if drop.temporary => {
+                ddl::temporary::drop(self, drop).await?;
+                self.done()
+            }
+            Statement::CreateTable(create) if create.query.is_some() => {
+                self.commit_open().await?;
+                self.check_writable()?;
+                self.table_locks.check_changes()?;
+                Box::pin(ddl::create_select::run(self, create, params)).await
+            }
             Statement::CreateDatabase(_)
             | Statement::AlterDatabase(_)
             | Statement::DropDatabase { .. }
