@@ -195,6 +195,8 @@ fn definition_of(
                 default: zero.or_else(|| column.default.clone()),
                 auto_increment: false,
                 on_update_now: false,
+                generated: None,
+                invisible: false,
                 ..column.clone()
             };
             (ty, column_line(table, &column, ctx.time_zone))

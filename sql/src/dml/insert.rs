@@ -466,7 +466,7 @@ impl Session {
         if let Some(tables) = self.memory_of(maker.table()) {
             let number = maker.asks_for_number(&row).is_none().then(|| maker.given_number(&row));
             number.flatten().into_iter().for_each(|number| numbers.give(number));
-            return maker.complete_in_memory(row, &tables);
+            return maker.complete_in_memory(row, &tables, ctx);
         }
         maker.complete(row, &self.instance.auto_increment, numbers, ctx).await
     }

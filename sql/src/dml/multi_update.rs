@@ -203,6 +203,11 @@ impl Target {
         let mut values = Vec::with_capacity(self.assignments.len());
         for assignment in &self.assignments {
             let table = &self.place.table;
+            if store::is_computed(table, assignment)? {
+                // When the row is changed.
+                values.push(row[self.place.base + assignment.column].clone());
+                continue;
+            }
             let value = match &assignment.value {
                 Some(expr) if bind::has_subquery(expr) => {
                     let value = Some(subqueries.settle(expr, joined).await?);
@@ -248,6 +253,15 @@ impl Target {
                     continue;
                 }
                 store::touch(&table, &mut new, &self.assignments, ctx);
+                table.generate(&mut new, ctx)?;
+                match table.check_row(&new, ctx) {
+                    Ok(()) => {}
+                    Err(error) if ignore => {
+                        ctx.warn(error);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
                 let locking = env.locking.as_ref();
                 let done = match session.memory_of(&table) {
                     Some(tables) => {

@@ -61,6 +61,8 @@ impl Store<'_> {
                         return Ok(());
                     }
                     store::touch(&table, &mut both, assignments, self.ctx);
+                    table.generate(&mut both, self.ctx)?;
+                    table.check_row(&both, self.ctx)?;
                     change(tables, &table, &key, (&old, both), self.ctx)?;
                     self.changes.affected += 2;
                     return Ok(());
@@ -97,6 +99,7 @@ impl RowMaker {
         &self,
         mut row: Row,
         tables: &TemporaryTables,
+        ctx: &EvalContext,
     ) -> Result<NewRow> {
         let id = self.table().id;
         let mut generated = None;
@@ -112,6 +115,7 @@ impl RowMaker {
         {
             row[column] = Value::UInt(tables.next_row_id(id)?);
         }
+        self.table().generate(&mut row, ctx)?;
         Ok(NewRow { values: row, generated, read: Row::new() })
     }
 }

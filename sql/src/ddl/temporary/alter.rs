@@ -147,7 +147,7 @@ fn move_rows(
                 }
             };
         }
-        let row = maker.complete_in_memory(row, tables)?.values;
+        let row = maker.complete_in_memory(row, tables, ctx)?.values;
         if let Some((index, _)) = tables.duplicate_of(made, &row, None)? {
             return Err(duplicate::error(made, index, &row, ctx));
         }
