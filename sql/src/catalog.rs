@@ -38,12 +38,14 @@ pub mod partition;
 pub mod performance_schema;
 mod precinct_tables;
 mod record;
+mod routine;
 mod sequence;
 pub mod store;
 pub(crate) mod table_locks;
 mod view;
 
 use crate::Error;
+use crate::ast::RoutineKind;
 use crate::collation::CollationId;
 use crate::types::SqlType;
 use crate::value::Value;
@@ -59,6 +61,7 @@ pub use dropped::DroppedTable;
 pub use information_schema::{VirtualTable, virtual_table};
 pub use layout::{Layout, Rebuild};
 pub use partition::Partitioning;
+pub use routine::RoutineDef;
 pub use sequence::SequenceDef;
 pub use view::ViewDef;
 
@@ -83,6 +86,8 @@ pub struct Catalog {
     sequences: Objects<SequenceDef>,
     /// Views.
     views: Objects<ViewDef>,
+    /// Procedures and functions.
+    routines: Objects<RoutineDef>,
 }
 
 impl Catalog {
@@ -119,6 +124,7 @@ impl Catalog {
         let mut then = Catalog::new(self.version, databases.collect(), tables.collect());
         then.sequences = self.sequences.clone();
         then.views = self.views.clone();
+        then.routines = self.routines.clone();
         Arc::new(then)
     }
 
@@ -133,6 +139,13 @@ impl Catalog {
     pub fn with_views(mut self, views: Vec<ViewDef>) -> Catalog {
         let is_known = |view: &ViewDef| self.databases.contains_key(&view.database);
         self.views = views.into_iter().filter(is_known).collect();
+        self
+    }
+
+    /// The catalog with these procedures and functions. Those whose database is missing are left out.
+    pub fn with_routines(mut self, routines: Vec<RoutineDef>) -> Catalog {
+        let is_known = |routine: &RoutineDef| self.databases.contains_key(&routine.database);
+        self.routines = routines.into_iter().filter(is_known).collect();
         self
     }
 
@@ -174,6 +187,21 @@ impl Catalog {
     /// The views of a database, by name.
     pub fn views(&self, database: &str) -> impl Iterator<Item = &Arc<ViewDef>> {
         self.views.of(database)
+    }
+
+    /// A procedure or function by the exact name of its database and its own in any case.
+    pub fn routine(
+        &self,
+        database: &str,
+        kind: RoutineKind,
+        name: &str,
+    ) -> Option<&Arc<RoutineDef>> {
+        self.routines.get(database, &routine::key_of(kind, name))
+    }
+
+    /// The functions of a database, by name, and then its procedures.
+    pub fn routines(&self, database: &str) -> impl Iterator<Item = &Arc<RoutineDef>> {
+        self.routines.of(database)
     }
 
     /// Whether a table, a sequence or a view has this name: they share their names.

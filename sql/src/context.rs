@@ -15,6 +15,10 @@ use base::limits::WARNINGS_MAX;
 use base::{Rng, SharedClock, SlotFilter, SystemClock};
 use parking_lot::Mutex;
 
+mod locals;
+
+pub use locals::{Local, Locals};
+
 use crate::collation::CollationId;
 use crate::types::datetime::{DateTime, TimeZone};
 use crate::value::Value;
@@ -322,6 +326,8 @@ pub struct EvalContext {
     pub version: String,
     /// Values of `?` parameters.
     pub params: Vec<Value>,
+    /// Variables of the stored program around the statement; `None` outside of programs.
+    pub locals: Option<Arc<Locals>>,
     /// Slots of the rows that the statement may see and write; `None` for all.
     pub slots: Option<SlotFilter>,
     /// See [`EvalContext::reads_near`].
@@ -366,6 +372,7 @@ impl EvalContext {
             database: None,
             version: "8.0.46-PrecinctDB".to_owned(),
             params: Vec::new(),
+            locals: None,
             slots: None,
             near: AtomicBool::new(false),
             row_number: AtomicU64::new(1),

@@ -27,7 +27,7 @@
 pub(crate) mod account;
 mod alter;
 mod change;
-mod column_type;
+pub(crate) mod column_type;
 pub(crate) mod create_table;
 mod database;
 mod deprecated;
@@ -43,6 +43,7 @@ pub(crate) mod placement;
 mod ranges;
 mod rekey;
 mod rekey_steps;
+mod routine;
 mod sequence;
 mod table;
 mod view;
@@ -71,6 +72,7 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
         Statement::RenameTable(pairs) => drop::rename(session, pairs).await,
         Statement::Sequence(statement) => sequence::run(session, statement).await,
         Statement::View(statement) => view::run(session, statement).await,
+        Statement::Program(statement) => routine::run(session, statement).await,
         Statement::Account(account) => account::run(session, account).await,
         Statement::Placement(statement) => placement::run(session, statement).await,
         Statement::AlterDatabase(alter) => placement::alter_database(session, alter).await,

@@ -14,6 +14,7 @@
 //! table 140  (sequence id) → sequence record
 //! table 141  (sequence id, generation) → counter of its values: the next free place (`sequence`)
 //! table 142  (view id)     → view record
+//! table 143  (routine id)  → procedure or function (`routine`)
 //! ```
 //!
 //! Every schema change reads the version in its transaction and writes the next one, so two changes
@@ -25,7 +26,7 @@ use super::index_jobs::{self, IndexJob};
 use super::object::{self, Object};
 use super::partition::PartitionDef;
 use super::table_locks::{LockHolder, TableLocks};
-use super::{Catalog, DatabaseDef, SequenceDef, TableDef, ViewDef, dropped, record};
+use super::{Catalog, DatabaseDef, RoutineDef, SequenceDef, TableDef, ViewDef, dropped, record};
 use crate::instance::Account;
 use crate::{Error, Result};
 use base::{DatabaseId, IndexId, KeyRange, Slot, TableId, Timestamp};
@@ -49,6 +50,7 @@ const LOCK_HOLDERS: TableId = TableId(117);
 pub(super) const SEQUENCES: TableId = TableId(140);
 const SEQUENCE_COUNTERS: TableId = TableId(141);
 pub(super) const VIEWS: TableId = TableId(142);
+pub(super) const ROUTINES: TableId = TableId(143);
 
 /// Times a read is tried again because the meta shard changed its leader.
 const READ_ATTEMPTS: u32 = 3;
@@ -185,7 +187,9 @@ async fn load_in(txn: &mut Transaction) -> Result<Catalog> {
     let tables = scan_table(txn, TABLES, |_, value| record::decode_table(value)).await?;
     let sequences = object::all_in::<SequenceDef>(txn).await?;
     let views = object::all_in::<ViewDef>(txn).await?;
-    Ok(Catalog::new(version, databases, tables).with_sequences(sequences).with_views(views))
+    let routines = object::all_in::<RoutineDef>(txn).await?;
+    let catalog = Catalog::new(version, databases, tables).with_sequences(sequences);
+    Ok(catalog.with_views(views).with_routines(routines))
 }
 
 /// Definitions of tables as a transaction sees them, in the order of the ids; `None` for one that is not there.

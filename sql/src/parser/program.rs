@@ -6,7 +6,7 @@ use super::Parser;
 use crate::ast::{
     AccountName, Characteristics, CreateRoutine, CreateTrigger, DataUse, EventClauses, EventState,
     Expr, Parameter, ParameterMode, ProgramKind, ProgramStatement, RoutineKind, Schedule,
-    Statement, TriggerEvent, TriggerOrder,
+    SourceText, Statement, TriggerEvent, TriggerOrder,
 };
 use crate::error::Result;
 use crate::lexer::TokenKind;
@@ -36,8 +36,11 @@ impl Parser<'_> {
         }
         self.expect_kind(TokenKind::LeftParen)?;
         let mut parameters = Vec::new();
+        let mut parameters_text = SourceText::default();
         if self.kind() != TokenKind::RightParen {
+            let start = self.at;
             parameters = self.list(|parser| parser.parameter(kind))?;
+            parameters_text = SourceText(self.text_from(start).to_string());
         }
         self.expect_kind(TokenKind::RightParen)?;
         let returns = match kind {
@@ -54,6 +57,7 @@ impl Parser<'_> {
             if_not_exists,
             name,
             parameters,
+            parameters_text,
             returns,
             characteristics,
             body,

@@ -1,5 +1,6 @@
 //! `Session`: the calls a connection makes, one per protocol command.
 
+use super::call::Programs;
 use super::infile::Infile;
 use super::prepared::{Prepared, PreparedStatements};
 use super::replica_read::ReplicaHint;
@@ -81,6 +82,8 @@ pub struct Session {
     pub(crate) table_locks: SessionLocks,
     /// Slots that the statement at hand looks at; `None` for all.
     pub(crate) part: Option<SlotFilter>,
+    /// Stored programs that run.
+    pub(crate) programs: Programs,
     /// What the statement at hand waits for, since it met a locked table.
     pub(crate) blocked: Mutex<Option<Blocked>>,
 }
@@ -114,6 +117,7 @@ impl Session {
             last_values: Mutex::default(),
             table_locks: SessionLocks::default(),
             part: None,
+            programs: Programs::default(),
             blocked: Mutex::default(),
         }
     }

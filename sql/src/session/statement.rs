@@ -12,6 +12,7 @@ mod change;
 mod dispatch;
 
 use super::Outcome;
+use super::call::Programs;
 use super::connection::Session;
 use super::locking::Locking;
 use super::replica_read::hint_of;
@@ -101,6 +102,7 @@ impl Session {
         self.entry.cancel.store(false, Ordering::Release);
         // A statement that was broken off may have left its own.
         self.part = None;
+        self.programs = Programs::default();
         let mut state = self.entry.state.lock();
         let text = sql.unwrap_or("Execute");
         match &mut state.statement {
@@ -143,6 +145,7 @@ impl Session {
             &self.entry.cancel,
         );
         ctx.slots = self.part.clone();
+        ctx.locals = self.programs.locals.clone();
         let ctx = Arc::new(ctx);
         self.watch(&ctx);
         ctx
@@ -158,6 +161,7 @@ impl Session {
         );
         ctx.strict_dml = ctx.sql_mode.is_strict() && !ignore;
         ctx.slots = self.part.clone();
+        ctx.locals = self.programs.locals.clone();
         let ctx = Arc::new(ctx);
         self.watch(&ctx);
         ctx

@@ -264,6 +264,16 @@ impl SessionVariables {
         self.state.lock().row_count = count;
     }
 
+    /// What ROW_COUNT() answers next.
+    pub(crate) fn row_count(&self) -> i64 {
+        self.state.lock().row_count
+    }
+
+    /// The `sql_mode` of a stored program while it runs, and the session's again when it has ended.
+    pub(crate) fn set_sql_mode(&self, mode: SqlMode) {
+        self.state.lock().sql_mode = mode;
+    }
+
     /// FOUND_ROWS() of the next statement.
     pub(crate) fn set_found_rows(&self, count: u64) {
         self.state.lock().found_rows = count;
