@@ -30,7 +30,7 @@ pub struct RoutineDef {
     /// Its name as written.
     pub name: String,
     /// What it is looked up by.
-    key: String,
+    pub(crate) key: String,
     /// Which kind.
     pub kind: RoutineKind,
     /// Its parameters as written, without the parentheses.

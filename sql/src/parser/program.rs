@@ -34,14 +34,17 @@ impl Parser<'_> {
             // A function of a library: CREATE FUNCTION f RETURNS STRING SONAME 'file'.
             return Ok(self.unsupported_as("CREATE FUNCTION"));
         }
+        let open = self.at;
         self.expect_kind(TokenKind::LeftParen)?;
         let mut parameters = Vec::new();
-        let mut parameters_text = SourceText::default();
         if self.kind() != TokenKind::RightParen {
-            let start = self.at;
             parameters = self.list(|parser| parser.parameter(kind))?;
-            parameters_text = SourceText(self.text_from(start).to_string());
         }
+        let between = self.tokens.get(open).zip(self.tokens.get(self.at));
+        let between =
+            between.map(|(open, close)| open.span.end as usize..close.span.start as usize);
+        let text = between.and_then(|between| self.text.get(between)).unwrap_or("");
+        let parameters_text = SourceText(text.to_string());
         self.expect_kind(TokenKind::RightParen)?;
         let returns = match kind {
             RoutineKind::Procedure => None,
