@@ -109,7 +109,7 @@ impl RoutineDef {
             RoutineKind::Function => format!(" RETURNS {}", self.returns),
         };
         let text =
-            format!("CREATE {} r ({}){returns} {}", self.kind.name(), self.parameters, self.body);
+            format!("CREATE {} r ({}\n){returns} {}", self.kind.name(), self.parameters, self.body);
         match parser::parse_statement(&text, &parse_mode(self.sql_mode))? {
             Statement::Program(program) => match *program {
                 ProgramStatement::CreateRoutine(create) => Ok(create),

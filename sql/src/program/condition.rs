@@ -106,7 +106,7 @@ static STATES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 /// 1235 when programs have named too many different ones.
 pub(crate) fn state(name: &str) -> Result<&'static str> {
     let mut states = STATES.lock();
-    if let Some(known) = states.get(name) {
+    if let Some(known) = states.get(name).copied() {
         return Ok(known);
     }
     if states.len() >= SIGNAL_STATES_MAX {

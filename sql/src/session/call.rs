@@ -162,7 +162,7 @@ impl Session {
         let changes_database = database.as_deref() != Some(routine.database.as_str());
         if changes_database {
             let name = routine.database.clone();
-            self.enter_database(Some(&name)).await?;
+            self.enter_database(Some(name.as_str())).await?;
         }
         self.variables.set_sql_mode(routine.sql_mode);
         self.programs.running.push(routine.id);
