@@ -50,6 +50,10 @@ impl Session {
             affected_rows: u64::try_from(row_count).unwrap_or(0),
             ..OkResult::default()
         });
+        if let Err(error) = &end {
+            self.variables.set_row_count(-1);
+            self.diagnostics.fail(error);
+        }
         match (called.results.is_empty(), end) {
             (true, end) => end.map(Outcome::Ok),
             (false, end) => Ok(Outcome::Many { results: called.results, end }),

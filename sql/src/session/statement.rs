@@ -50,6 +50,12 @@ impl Diagnostics {
         self.context.clone()
     }
 
+    /// The statement has ended with an error.
+    pub(crate) fn fail(&mut self, error: &Error) {
+        self.error =
+            Some(Warning { level: Level::Error, code: error.code, message: error.message.clone() });
+    }
+
     /// All that were kept, in order.
     pub(crate) fn list(&self) -> Vec<Warning> {
         let mut list = self.context.as_ref().map_or_else(Vec::new, |ctx| ctx.warnings.to_vec());
@@ -127,11 +133,7 @@ impl Session {
         }
         if let Err(error) = &result {
             self.variables.set_row_count(-1);
-            self.diagnostics.error = Some(Warning {
-                level: Level::Error,
-                code: error.code,
-                message: error.message.clone(),
-            });
+            self.diagnostics.fail(error);
         }
         result
     }
