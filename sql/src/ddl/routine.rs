@@ -41,7 +41,7 @@ async fn create(session: &mut Session, wanted: &CreateRoutine) -> Result<Outcome
     let database = database_of(session, &wanted.name)?.to_string();
     let catalog = session.instance.catalog.current().await?;
     let collation = existing_database(&catalog, &database)?.collation;
-    check::routine(wanted, collation)?;
+    check::routine(wanted, &database, collation)?;
     let (definer, is_known) = account::definer(session, wanted.definer.as_ref()).await?;
     if !is_known {
         ctx.note(Error::no_such_definer(format!("'{}'@'{}'", definer.0, definer.1)));

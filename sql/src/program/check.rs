@@ -15,7 +15,11 @@ use crate::{Error, Result, sysvar};
 ///
 /// # Errors
 /// The first mistake, with MySQL's number.
-pub(crate) fn routine(wanted: &CreateRoutine, collation: CollationId) -> Result<()> {
+pub(crate) fn routine(
+    wanted: &CreateRoutine,
+    database: &str,
+    collation: CollationId,
+) -> Result<()> {
     let mut names = Names::default();
     for parameter in &wanted.parameters {
         declared_type(&parameter.name, &parameter.ty, collation)?;
@@ -33,7 +37,7 @@ pub(crate) fn routine(wanted: &CreateRoutine, collation: CollationId) -> Result<
     };
     check.step(&wanted.body.step)?;
     match check.kind == RoutineKind::Function && !check.returns {
-        true => Err(Error::no_return_in(&wanted.name.name)),
+        true => Err(Error::no_return_in(format!("{database}.{}", wanted.name.name))),
         false => Ok(()),
     }
 }
@@ -306,7 +310,7 @@ mod tests {
         let statement = parser::parse_statement(sql, &parser::ParseMode::default()).unwrap();
         let Statement::Program(program) = statement else { panic!("no program: {sql}") };
         let ProgramStatement::CreateRoutine(create) = *program else { panic!("no routine: {sql}") };
-        routine(&create, CollationId::DEFAULT).map_or_else(|error| error.code, |()| 0)
+        routine(&create, "d", CollationId::DEFAULT).map_or_else(|error| error.code, |()| 0)
     }
 
     #[test]

@@ -107,7 +107,8 @@ impl Call {
             for warning in host.ctx.warnings.to_vec() {
                 environment.ctx.warnings.push(warning.level, warning.code, warning.message);
             }
-            let value = ended.end?.ok_or_else(|| Error::function_without_return(self.name()))?;
+            let value =
+                ended.end?.ok_or_else(|| Error::function_without_return(&self.routine.name))?;
             let returned = format!("{}()", self.routine.name);
             taken(value, &self.returns, &returned, &host.ctx)
         })

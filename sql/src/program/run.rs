@@ -292,7 +292,7 @@ impl<'a> Run<'a> {
             let holds = match operand {
                 None => self.holds(when).await?,
                 Some(_) => {
-                    let left = Expr::new(ExprKind::Column(ColumnName::bare(OPERAND)));
+                    let left = bare(OPERAND);
                     let equal = Expr::new(ExprKind::Binary {
                         op: BinaryOp::Equal,
                         left: Box::new(left),
@@ -374,7 +374,9 @@ impl<'a> Run<'a> {
             SetItem::Named { name, value } if self.frame.has(name) => {
                 let value = match self.settled(value) {
                     SetValue::Default => Value::Null,
-                    SetValue::Word(word) => Value::Text(word),
+                    SetValue::Word(word) if is_value(&word) => Value::Text(word),
+                    // No variable of the program: an unknown column.
+                    SetValue::Word(word) => self.value(&bare(&word)).await?,
                     SetValue::Expr(expr) => self.value(&expr).await?,
                 };
                 let ctx = self.host.context();
@@ -394,9 +396,7 @@ impl<'a> Run<'a> {
     /// A bare word behind `=` is a variable of the program when there is one of this name.
     fn settled(&mut self, value: &SetValue) -> SetValue {
         match value {
-            SetValue::Word(word) if self.frame.has(word) => {
-                SetValue::Expr(Expr::new(ExprKind::Column(ColumnName::bare(word))))
-            }
+            SetValue::Word(word) if self.frame.has(word) => SetValue::Expr(bare(word)),
             other => other.clone(),
         }
     }
@@ -464,6 +464,16 @@ impl<'a> Run<'a> {
         }
         Ok(Flow::Next)
     }
+}
+
+/// A name alone.
+fn bare(name: &str) -> Expr {
+    Expr::new(ExprKind::Column(ColumnName::bare(name)))
+}
+
+/// Words that SET takes as they are.
+fn is_value(word: &str) -> bool {
+    ["ON", "ALL", "BINARY", "ROW", "SYSTEM"].iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 fn bytes_of(rows: &[Row]) -> usize {
