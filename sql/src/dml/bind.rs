@@ -193,6 +193,10 @@ pub(crate) fn literal(expr: &ast::Expr, ctx: &EvalContext) -> Option<Value> {
             _ => None,
         },
         AstKind::Param(position) => ctx.params.get(*position).cloned(),
+        AstKind::Column(name) if name.table.is_none() => {
+            let local = ctx.locals.as_ref()?.find(&name.column)?;
+            Some(local.value.clone())
+        }
         _ => None,
     }
 }

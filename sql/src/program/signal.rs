@@ -55,7 +55,7 @@ impl<'a> Run<'a> {
                     condition.code = number as u16;
                 }
                 _ => {
-                    condition.items.insert(name, value);
+                    condition.items.insert(*name, value);
                 }
             }
         }
