@@ -24,6 +24,11 @@ pub struct Locals {
 }
 
 impl Locals {
+    /// What a view inside of the statement sees.
+    pub fn without_variables(&self) -> Locals {
+        Locals { variables: Vec::new(), functions: self.functions.clone() }
+    }
+
     /// The variable of this name, in any case; the innermost one.
     pub fn find(&self, name: &str) -> Option<&Local> {
         self.variables.iter().rev().find(|local| local.name.eq_ignore_ascii_case(name))
