@@ -4,6 +4,7 @@
 //! uncorrelated   runs once, before its query is planned ──> a constant, an IN list, or kept rows
 //! query of WITH  runs once before what reads it ──> kept rows (`shared`)
 //! correlated     per row: outer values become literals ──> planned, run ──> its value (cached)
+//! function       per row: outer values are its arguments ──> called; once when DETERMINISTIC, of constants
 //! ```
 //!
 //! Invariants:
@@ -44,6 +45,17 @@ pub async fn resolve(
         let mut subquery = (*subqueries[number]).clone();
         subquery.map_enclosing(&mut |expr| replace(expr, &known));
         subquery.rewrite_plans(&|expr| constant(expr, &known));
+        // A DETERMINISTIC function of constants is one: with it an index can be used.
+        if let SubqueryKind::Function(call) = &subquery.kind
+            && call.is_deterministic()
+            && subquery.outer.iter().all(Expr::is_constant)
+        {
+            let args = subquery.outer.iter().map(|expr| expr.eval(&[], &environment.ctx));
+            let args = args.collect::<Result<Vec<Value>>>()?;
+            let value = call.run(args, environment).await?;
+            known.insert(number, literal(call.ty(), value));
+            continue;
+        }
         let is_working = matches!(subquery.kind, SubqueryKind::Working);
         if is_working || !subquery.is_uncorrelated() {
             subqueries[number] = Arc::new(subquery);
@@ -267,7 +279,7 @@ impl Evaluator {
                 ExprKind::Literal(value) => Ok(value),
                 _ => Err(Error::internal("an argument of a function without its value")),
             });
-            return call.run(args.collect::<Result<_>>()?, &self.environment).await;
+            return call.run(args.collect::<Result<Vec<Value>>>()?, &self.environment).await;
         }
         let rows = match &self.subquery.rows {
             Some(rows) => rows.clone(),
