@@ -114,7 +114,8 @@ impl BindContext<'_> {
     ) -> Result<Option<Expr>> {
         let routine = self.catalog.routine(database, RoutineKind::Function, name).cloned();
         let Some(routine) = routine else { return Ok(None) };
-        let running = self.ctx.locals.as_ref().map_or(&[][..], |locals| locals.functions.as_slice());
+        let running =
+            self.ctx.locals.as_ref().map_or(&[][..], |locals| locals.functions.as_slice());
         let call = Call::of(&routine, &self.catalog, running)?;
         if args.len() != call.arguments() {
             return Err(Error::wrong_argument_count(
