@@ -1,15 +1,16 @@
 //! Every limit of a queue, batch, retry and wait, in one place, with the relations between them.
 
 mod columns;
-
-pub use columns::*;
 mod functions;
-
-pub use functions::*;
+mod program;
 mod temporary;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+pub use columns::*;
+pub use functions::*;
+pub use program::*;
 pub use temporary::*;
 
 /// Largest Raft entry, bytes. Larger transactions are cut into several commands.

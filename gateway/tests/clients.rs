@@ -378,6 +378,54 @@ async fn killed_while_it_sleeps_answers_no_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn procedures_send_their_result_sets_one_after_the_other() {
+    let server = Server::start(100).await;
+    let mut conn = server.root().await;
+    conn.query_drop("CREATE DATABASE d").await.unwrap();
+    let create =
+        "CREATE PROCEDURE d.both_of(n INT) BEGIN SELECT n; SELECT 'x' UNION ALL SELECT 'y'; END";
+    conn.query_drop(create).await.unwrap();
+    let mut result = conn.query_iter("CALL d.both_of(7)").await.unwrap();
+    let numbers: Vec<i64> = result.collect().await.unwrap();
+    let words: Vec<String> = result.collect().await.unwrap();
+    result.drop_result().await.unwrap();
+    assert_eq!((numbers, words), (vec![7], vec!["x".to_string(), "y".to_string()]));
+    let mut result = conn.exec_iter("CALL d.both_of(?)", (8,)).await.unwrap();
+    let numbers: Vec<i64> = result.collect().await.unwrap();
+    result.drop_result().await.unwrap();
+    assert_eq!(numbers, [8]);
+    let create = "CREATE PROCEDURE d.fails() BEGIN SELECT 1; SIGNAL SQLSTATE '45000'; END";
+    conn.query_drop(create).await.unwrap();
+    assert_eq!(code(conn.query_drop("CALL d.fails()").await), 1644);
+    let after: Option<i64> = conn.query_first("SELECT 2").await.unwrap();
+    assert_eq!(after, Some(2), "the connection is in step");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_an_endless_loop_of_a_procedure() {
+    let server = Server::start(100).await;
+    let mut root = server.root().await;
+    root.query_drop("CREATE DATABASE d").await.unwrap();
+    let create = "CREATE PROCEDURE d.forever() BEGIN DECLARE i INT DEFAULT 0; \
+                  WHILE TRUE DO SET i = 1 - i; END WHILE; END";
+    root.query_drop(create).await.unwrap();
+    let mut client = RawClient::login(&server);
+    client.command(b"\x03SELECT CONNECTION_ID()");
+    let rows: Vec<BytesMut> = (0..4).map(|_| client.message().unwrap()).collect();
+    let id = String::from_utf8(rows[2][1..].to_vec()).unwrap();
+    client.command(b"\x03CALL d.forever()");
+    let info = format!("SELECT INFO FROM information_schema.PROCESSLIST WHERE ID = {id}");
+    let calls = [Some("CALL d.forever()".to_string())];
+    while root.query::<Option<String>, _>(info.as_str()).await.unwrap() != calls {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    root.query_drop(format!("KILL QUERY {id}")).await.unwrap();
+    assert_eq!(client.message().unwrap()[1..3], 1317_u16.to_le_bytes(), "interrupted");
+    client.command(b"\x03SELECT 1");
+    assert!((0..4).all(|_| client.message().is_some()), "the connection lives");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cursor_gives_its_rows_in_portions() {
     let server = Server::start(100).await;
     let mut client = RawClient::login(&server);

@@ -41,6 +41,7 @@ pub mod performance_schema;
 mod precinct_tables;
 mod record;
 mod rules;
+mod routine;
 mod sequence;
 mod setting;
 pub mod store;
@@ -48,6 +49,7 @@ pub(crate) mod table_locks;
 mod view;
 
 use crate::Error;
+use crate::ast::RoutineKind;
 use crate::collation::CollationId;
 use crate::types::SqlType;
 use crate::value::Value;
@@ -66,6 +68,7 @@ pub use layout::{Layout, Rebuild};
 pub use partition::Partitioning;
 pub(crate) use rules::converted;
 pub use rules::{CheckDef, Generated, Rule};
+pub use routine::RoutineDef;
 pub use sequence::SequenceDef;
 pub use setting::{Setting, Settings};
 pub use view::ViewDef;
@@ -93,6 +96,8 @@ pub struct Catalog {
     views: Objects<ViewDef>,
     /// Global values of variables.
     settings: Arc<Settings>,
+    /// Procedures and functions.
+    routines: Objects<RoutineDef>,
 }
 
 impl Catalog {
@@ -130,6 +135,7 @@ impl Catalog {
         then.sequences = self.sequences.clone();
         then.views = self.views.clone();
         then.settings = self.settings.clone();
+        then.routines = self.routines.clone();
         Arc::new(then)
     }
 
@@ -156,6 +162,13 @@ impl Catalog {
     /// Global values of variables that were set.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The catalog with these procedures and functions. Those whose database is missing are left out.
+    pub fn with_routines(mut self, routines: Vec<RoutineDef>) -> Catalog {
+        let is_known = |routine: &RoutineDef| self.databases.contains_key(&routine.database);
+        self.routines = routines.into_iter().filter(is_known).collect();
+        self
     }
 
     /// A database by its exact name. System schemas are not in here.
@@ -196,6 +209,21 @@ impl Catalog {
     /// The views of a database, by name.
     pub fn views(&self, database: &str) -> impl Iterator<Item = &Arc<ViewDef>> {
         self.views.of(database)
+    }
+
+    /// A procedure or function by the exact name of its database and its own in any case.
+    pub fn routine(
+        &self,
+        database: &str,
+        kind: RoutineKind,
+        name: &str,
+    ) -> Option<&Arc<RoutineDef>> {
+        self.routines.get(database, &routine::key_of(kind, name))
+    }
+
+    /// The functions of a database, by name, and then its procedures.
+    pub fn routines(&self, database: &str) -> impl Iterator<Item = &Arc<RoutineDef>> {
+        self.routines.of(database)
     }
 
     /// Whether a table, a sequence or a view has this name: they share their names.

@@ -16,6 +16,10 @@ use base::limits::WARNINGS_MAX;
 use base::{Rng, SharedClock, SlotFilter, SystemClock};
 use parking_lot::Mutex;
 
+mod locals;
+
+pub use locals::{Local, Locals};
+
 use crate::collation::CollationId;
 use crate::function::aes::BlockMode;
 use crate::function::locale::{self, Locale};
@@ -347,6 +351,8 @@ pub struct EvalContext {
     pub version: String,
     /// Values of `?` parameters.
     pub params: Vec<Value>,
+    /// Variables of the stored program around the statement; `None` outside of programs.
+    pub locals: Option<Arc<Locals>>,
     /// Slots of the rows that the statement may see and write; `None` for all.
     pub slots: Option<SlotFilter>,
     /// `max_execution_time`: milliseconds that a query which locks nothing may take; 0 for any time.
@@ -400,6 +406,7 @@ impl EvalContext {
             database: None,
             version: "8.0.46-PrecinctDB".to_owned(),
             params: Vec::new(),
+            locals: None,
             slots: None,
             max_execution_millis: 0,
             deadline: AtomicU64::new(NO_DEADLINE),

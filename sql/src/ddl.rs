@@ -27,7 +27,7 @@
 pub(crate) mod account;
 mod alter;
 mod change;
-mod column_type;
+pub(crate) mod column_type;
 pub(crate) mod create_select;
 pub(crate) mod create_table;
 mod database;
@@ -44,6 +44,7 @@ pub(crate) mod placement;
 mod ranges;
 mod rekey;
 mod rekey_steps;
+mod routine;
 mod rule;
 mod sequence;
 pub(crate) mod setting;
@@ -75,6 +76,7 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
         Statement::RenameTable(pairs) => drop::rename(session, pairs).await,
         Statement::Sequence(statement) => sequence::run(session, statement).await,
         Statement::View(statement) => view::run(session, statement).await,
+        Statement::Program(statement) => routine::run(session, statement).await,
         Statement::Account(account) => account::run(session, account).await,
         Statement::Placement(statement) => placement::run(session, statement).await,
         Statement::AlterDatabase(alter) => database::alter(session, alter).await,

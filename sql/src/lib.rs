@@ -30,6 +30,7 @@ pub mod placement;
 pub mod planner;
 pub mod point_plan;
 pub mod printer;
+pub(crate) mod program;
 pub mod session;
 pub(crate) mod sets;
 pub mod show;

@@ -19,6 +19,7 @@
 //!
 //! Not here: packets, passwords, Raft.
 
+mod call;
 pub(crate) mod commits;
 pub mod connection;
 mod found_rows;
@@ -240,6 +241,13 @@ pub enum Outcome {
         columns: Arc<[ColumnMeta]>,
         /// Its rows.
         rows: RowSource,
+    },
+    /// What CALL answers: the result sets of the procedure, and then how it ended.
+    Many {
+        /// The result sets, in order.
+        results: Vec<(Arc<[ColumnMeta]>, Vec<Row>)>,
+        /// OK, or the error that ended it.
+        end: Result<OkResult>,
     },
     /// The client is to send this file; `Session::infile_data` and `infile_end` take it.
     LocalInfile {

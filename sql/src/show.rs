@@ -8,7 +8,7 @@
 //!
 //! Reading order: this file (dispatch, filters, warnings), `tables` (what is defined), `server` (what
 //! runs), `jobs` (that change indexes), `rebalance` (how nodes are evened out), `hot` (what shards have to do), `engine_status` (row
-//! locks and transactions as a text), `create_table` and `create_view` (their texts), `check`
+//! locks and transactions as a text), `create_table`, `create_view` and `routine` (their texts), `check`
 //! (whether indexes fit their rows), `proxy` (sets, as TDSQL's proxy tells of them).
 
 mod check;
@@ -21,13 +21,14 @@ pub(crate) mod partition;
 mod placement;
 mod proxy;
 pub(crate) mod rebalance;
+mod routine;
 mod server;
 mod tables;
 
 pub(crate) use check::admin_check;
 pub(crate) use server::{engine_row, process_row};
 
-use crate::ast::{self, Show, ShowFilter, Statement};
+use crate::ast::{self, RoutineKind, Show, ShowFilter, Statement};
 use crate::binder::{BoundColumn, Scope};
 use crate::collation::CollationId;
 use crate::context::Level;
@@ -129,6 +130,12 @@ async fn list<'a>(
         Show::CreateObject { kind, name } if kind == "VIEW" => {
             (create_view::named(session, name).await?, None)
         }
+        Show::CreateObject { kind, name } if kind == "PROCEDURE" => {
+            (routine::create(session, RoutineKind::Procedure, name).await?, None)
+        }
+        Show::CreateObject { kind, name } if kind == "FUNCTION" => {
+            (routine::create(session, RoutineKind::Function, name).await?, None)
+        }
         Show::CreateObject { kind, name } => {
             return Err(Error::no_such_object(kind, name));
         }
@@ -159,13 +166,17 @@ async fn list<'a>(
             ),
             like(filter),
         ),
-        Show::RoutineStatus { filter, .. } => (
-            nothing(
-                "Db,Name,Type,Definer,Modified,Created,Security_type,Comment,character_set_client,\
-                 collation_connection,Database Collation",
-            ),
-            like(filter),
-        ),
+        Show::RoutineStatus { function, filter } => {
+            let kind = if *function { RoutineKind::Function } else { RoutineKind::Procedure };
+            // As in MySQL, LIKE is about the second column.
+            let filter = filter.as_ref().map(|filter| match filter {
+                ShowFilter::Like(pattern) => {
+                    Owned(ShowFilter::Where(self::like("Name", pattern.clone())))
+                }
+                ShowFilter::Where(_) => Borrowed(filter),
+            });
+            (routine::status(session, kind).await?, filter)
+        }
         Show::BinaryLogStatus => {
             (nothing("File,Position,Binlog_Do_DB,Binlog_Ignore_DB,Executed_Gtid_Set"), None)
         }
@@ -303,7 +314,7 @@ pub(crate) async fn columns(
     };
     match outcome {
         Outcome::Rows { columns, .. } => Ok(columns.to_vec()),
-        Outcome::Ok(_) | Outcome::LocalInfile { .. } => Ok(Vec::new()),
+        Outcome::Ok(_) | Outcome::LocalInfile { .. } | Outcome::Many { .. } => Ok(Vec::new()),
     }
 }
 

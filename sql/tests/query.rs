@@ -103,6 +103,12 @@ impl Queries {
                 writeln!(out, "{} rows", ok.affected_rows).expect("a string");
             }
             Outcome::Ok(_) => writeln!(out, "ok").expect("a string"),
+            Outcome::Many { results, end } => {
+                for (columns, rows) in results {
+                    out.push_str(&shown(&columns, &rows, context));
+                }
+                writeln!(out, "{} rows", end?.affected_rows).expect("a string");
+            }
             Outcome::LocalInfile { file_name } => writeln!(out, "{file_name}").expect("a string"),
             Outcome::Rows { columns, rows } => {
                 let rows = self.runtime.block_on(rows.collect())?;

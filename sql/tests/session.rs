@@ -750,6 +750,16 @@ async fn print(out: &mut String, outcome: Outcome, show_columns: bool) {
                 Err(error) => writeln!(out, "{error}").expect("a String takes everything"),
             }
         }
+        Outcome::Many { results, end } => {
+            for (columns, rows) in results {
+                print_rows(out, &columns, rows);
+            }
+            match end {
+                Ok(ok) => writeln!(out, "ok, {} affected", ok.affected_rows),
+                Err(error) => writeln!(out, "{error}"),
+            }
+            .expect("a String takes everything");
+        }
         Outcome::LocalInfile { file_name } => {
             writeln!(out, "wants {file_name}").expect("a String takes everything");
         }

@@ -77,6 +77,29 @@ impl Connection {
                 Ok(true)
             }
             Ok(Outcome::Rows { columns, rows }) => self.rows(&columns, rows, more, form).await,
+            Ok(Outcome::Many { results, end }) => {
+                if !self.capabilities.contains(CapabilityFlags::CLIENT_MULTI_RESULTS) {
+                    self.error(&Error::no_results_here(
+                        "called by a client without CLIENT_MULTI_RESULTS",
+                    ));
+                    return Ok(false);
+                }
+                for (columns, rows) in results {
+                    if !self.rows(&columns, RowSource::Ready(rows), true, form).await? {
+                        return Ok(false);
+                    }
+                }
+                match end {
+                    Ok(ok) => {
+                        self.statement_ok(&ok, more);
+                        Ok(true)
+                    }
+                    Err(error) => {
+                        self.error(&error);
+                        Ok(false)
+                    }
+                }
+            }
             Ok(Outcome::LocalInfile { file_name }) => self.infile(&file_name, more).await,
             Err(error) => {
                 self.error(&error);

@@ -76,6 +76,16 @@ pub enum ProgramStatement {
 }
 
 impl ProgramStatement {
+    /// Whether it is about conditions, and defines nothing.
+    pub fn is_about_conditions(&self) -> bool {
+        matches!(
+            self,
+            ProgramStatement::Signal { .. }
+                | ProgramStatement::Resignal { .. }
+                | ProgramStatement::GetDiagnostics { .. }
+        )
+    }
+
     /// Its first words, as errors name it.
     pub fn name(&self) -> String {
         match self {
@@ -144,6 +154,8 @@ pub struct CreateRoutine {
     pub name: TableName,
     /// Its parameters.
     pub parameters: Vec<Parameter>,
+    /// The same as written, without the parentheses.
+    pub parameters_text: SourceText,
     /// RETURNS; only a function has it.
     pub returns: Option<DataType>,
     /// What it says of itself.

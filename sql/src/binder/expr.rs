@@ -25,7 +25,10 @@ impl BindContext<'_> {
         match &expr.kind {
             Ast::Literal(literal) => build::ast_literal(literal, ctx),
             Ast::Param(number) => Ok(build::param_of_context(*number, ctx)),
-            Ast::Column(name) => self.resolve(name),
+            Ast::Column(name) => match self.local(name) {
+                Some(local) => Ok(local),
+                None => self.resolve(name),
+            },
             Ast::UserVariable(name) => Ok(build::user_variable(name, ctx)),
             Ast::SystemVariable { scope, name } => {
                 let scope = match scope {
@@ -77,8 +80,11 @@ impl BindContext<'_> {
             Ast::Collate { operand, collation } => {
                 build::collate(self.expr(operand)?, collation, ctx)
             }
-            Ast::Function { database: Some(database), name, .. } => {
-                Err(Error::unknown_function(format!("{database}.{name}")))
+            Ast::Function { database: Some(database), name, args } => {
+                match self.stored_function(database, name, args)? {
+                    Some(call) => Ok(call),
+                    None => Err(Error::unknown_function(format!("{database}.{name}"))),
+                }
             }
             // AVG is no reserved name: the grammar reads it as any other function.
             Ast::Function { database: None, name, args } if name.eq_ignore_ascii_case("avg") => {
@@ -99,6 +105,12 @@ impl BindContext<'_> {
                 Ok(super::group::any_value(self.expr(arg)?))
             }
             Ast::Function { database: None, name, args } => {
+                if let Some(database) = self.database.clone()
+                    && function::find(&name.to_ascii_lowercase()).is_none()
+                    && let Some(call) = self.stored_function(&database, name, args)?
+                {
+                    return Ok(call);
+                }
                 let args = self.exprs(args)?;
                 build::call(name, args, ctx)
             }

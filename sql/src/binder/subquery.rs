@@ -8,10 +8,13 @@
 
 use super::scope::display;
 use super::{BindContext, BoundColumn, Entry, Level, rewrite};
-use crate::ast::{self, ColumnName};
+use crate::ast::{self, ColumnName, RoutineKind};
+use crate::exec::subquery::literal;
 use crate::expr::{Expr, ExprKind, build, coercibility};
 use crate::planner::plan::{OUTER, Plan, SUBQUERY, Subquery, SubqueryKind};
+use crate::program::function::Call;
 use crate::types::SqlType;
+use crate::value::Value;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -90,6 +93,47 @@ impl BindContext<'_> {
     fn placeholder(&mut self, subquery: Subquery, ty: SqlType) -> Expr {
         self.subqueries.push(Arc::new(subquery));
         column_expr(SUBQUERY + self.subqueries.len() - 1, ty, "(subquery)")
+    }
+
+    /// The variable of the stored program around the statement that a bare name means: it wins over columns.
+    pub(crate) fn local(&self, name: &ColumnName) -> Option<Expr> {
+        let locals = self.ctx.locals.as_ref().filter(|_| name.table.is_none())?;
+        let local = locals.find(&name.column)?;
+        Some(literal(local.ty, local.value.clone()))
+    }
+
+    /// A call of a stored function; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// 1318 for another number of arguments, 1424 when it is running.
+    pub(crate) fn stored_function(
+        &mut self,
+        database: &str,
+        name: &str,
+        args: &[ast::Expr],
+    ) -> Result<Option<Expr>> {
+        let routine = self.catalog.routine(database, RoutineKind::Function, name).cloned();
+        let Some(routine) = routine else { return Ok(None) };
+        let running =
+            self.ctx.locals.as_ref().map_or(&[][..], |locals| locals.functions.as_slice());
+        let call = Call::of(&routine, &self.catalog, running)?;
+        if args.len() != call.arguments() {
+            return Err(Error::wrong_argument_count(
+                "FUNCTION",
+                call.name(),
+                call.arguments(),
+                args.len(),
+            ));
+        }
+        let mut outer = Vec::with_capacity(args.len());
+        for arg in args {
+            outer.push(self.expr(arg)?);
+        }
+        let ty = call.ty();
+        let result = literal(ty, Value::Null);
+        let plan = Plan::Project { input: Box::new(Plan::OneRow), exprs: vec![result] };
+        let kind = SubqueryKind::Function(Arc::new(call));
+        Ok(Some(self.placeholder(Subquery::new(kind, plan, outer), ty)))
     }
 
     /// `(SELECT …)` as a value.

@@ -114,10 +114,19 @@ impl BindContext<'_> {
         self.views.seen.insert(view.id);
         self.views.open.push((view.id, alias.to_string()));
         let collation = collation::by_name(&view.connection_collation).map(|known| known.id).ok();
-        let other = collation.filter(|made| *made != self.ctx.connection_collation);
-        let other = other.map(|made| self.ctx.under(made));
+        let made = collation.unwrap_or(self.ctx.connection_collation);
+        let is_other = made != self.ctx.connection_collation || self.ctx.locals.is_some();
+        let other = is_other.then(|| {
+            let mut other = self.ctx.under(made);
+            // Variables of a program around the statement are none of the view's.
+            let locals = self.ctx.locals.as_ref();
+            other.locals = locals.map(|locals| Arc::new(locals.without_variables()));
+            other
+        });
         let ctx = other.as_ref().unwrap_or(self.ctx);
-        let mut inside = BindContext::new(self.catalog.clone(), self.database.clone(), ctx);
+        // Stored functions are those of the view's database.
+        let database = Some(view.database.clone());
+        let mut inside = BindContext::new(self.catalog.clone(), database, ctx);
         inside.virtual_tables = self.virtual_tables;
         inside.depth = self.depth;
         inside.bindings = self.bindings;

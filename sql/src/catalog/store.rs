@@ -14,6 +14,7 @@
 //! table 140  (sequence id) → sequence record
 //! table 141  (sequence id, generation) → counter of its values: the next free place (`sequence`)
 //! table 142  (view id)     → view record
+//! table 143  (routine id)  → procedure or function (`routine`)
 //! table 148  (name)        → global value of a variable (`setting`)
 //! ```
 //!
@@ -27,7 +28,8 @@ use super::object::{self, Object};
 use super::partition::PartitionDef;
 use super::table_locks::{LockHolder, TableLocks};
 use super::{
-    Catalog, DatabaseDef, SequenceDef, Setting, TableDef, ViewDef, dropped, record, setting,
+    Catalog, DatabaseDef, RoutineDef, SequenceDef, Setting, TableDef, ViewDef, dropped, record,
+    setting,
 };
 use crate::instance::Account;
 use crate::{Error, Result};
@@ -52,6 +54,7 @@ const LOCK_HOLDERS: TableId = TableId(117);
 pub(super) const SEQUENCES: TableId = TableId(140);
 const SEQUENCE_COUNTERS: TableId = TableId(141);
 pub(super) const VIEWS: TableId = TableId(142);
+pub(super) const ROUTINES: TableId = TableId(143);
 pub(super) const SETTINGS: TableId = TableId(148);
 
 /// Times a read is tried again because the meta shard changed its leader.
@@ -190,8 +193,9 @@ async fn load_in(txn: &mut Transaction) -> Result<Catalog> {
     let sequences = object::all_in::<SequenceDef>(txn).await?;
     let views = object::all_in::<ViewDef>(txn).await?;
     let settings = setting::all_in(txn).await?;
-    let catalog = Catalog::new(version, databases, tables);
-    Ok(catalog.with_sequences(sequences).with_views(views).with_settings(settings))
+    let routines = object::all_in::<RoutineDef>(txn).await?;
+    let catalog = Catalog::new(version, databases, tables).with_sequences(sequences);
+    Ok(catalog.with_views(views).with_settings(settings).with_routines(routines))
 }
 
 /// Definitions of tables as a transaction sees them, in the order of the ids; `None` for one that is not there.

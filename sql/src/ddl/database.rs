@@ -75,7 +75,7 @@ pub(super) async fn alter(session: &mut Session, alter: &ast::AlterDatabase) -> 
     Ok(Outcome::Ok(OkResult { affected_rows: 1, ..OkResult::default() }))
 }
 
-/// DROP DATABASE, with all its tables, sequences and views.
+/// DROP DATABASE, with all its tables, sequences, views and routines.
 pub(super) async fn drop(session: &mut Session, name: &str, if_exists: bool) -> Result<Outcome> {
     check_own(session, name)?;
     let ctx = session.dml_context(Vec::new(), false);
@@ -104,6 +104,10 @@ pub(super) async fn drop(session: &mut Session, name: &str, if_exists: bool) -> 
         for view in views {
             change.remove_object(&*view)?;
             dropped += 1;
+        }
+        let routines: Vec<_> = change.catalog.routines(name).cloned().collect();
+        for routine in routines {
+            change.remove_object(&*routine)?;
         }
         change.drop_database(name)?;
         Ok(true)

@@ -32,12 +32,20 @@ pub(crate) async fn exprs(
     env: &StatementContext,
     txn: &SharedTransaction,
 ) -> Result<Vec<Expr>> {
-    let bound = row_exprs(session, list, scope, clause, env, txn).await?;
-    if bound.subqueries.is_empty() {
-        Ok(bound.exprs)
-    } else {
-        Err(Error::not_supported("a correlated subquery here: SELECT its value first"))
+    let RowExprs { exprs, mut subqueries } =
+        row_exprs(session, list, scope, clause, env, txn).await?;
+    if subqueries.is_empty() {
+        return Ok(exprs);
     }
+    if subqueries.depend_on_row() {
+        return Err(Error::not_supported("a correlated subquery here: SELECT its value first"));
+    }
+    // Functions of constants.
+    let mut settled = Vec::with_capacity(exprs.len());
+    for expr in &exprs {
+        settled.push(subqueries.settle(expr, &[]).await?);
+    }
+    Ok(settled)
 }
 
 /// Expressions and the subqueries in them that have a value of their own for each row.
@@ -59,6 +67,26 @@ impl RowSubqueries {
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.evaluators.is_empty()
+    }
+
+    /// Those that stand in these expressions, which have been resolved.
+    pub(crate) fn of(
+        exprs: &[Expr],
+        subqueries: &Subqueries,
+        environment: &exec::Environment,
+    ) -> Result<RowSubqueries> {
+        let mut evaluators = BTreeMap::new();
+        for number in exprs.iter().flat_map(subqueries_of) {
+            if let Entry::Vacant(entry) = evaluators.entry(number) {
+                entry.insert(Evaluator::new(number, subqueries, environment)?);
+            }
+        }
+        Ok(RowSubqueries { evaluators })
+    }
+
+    /// Whether one of them reads the row.
+    fn depend_on_row(&self) -> bool {
+        self.evaluators.values().any(Evaluator::depends_on_row)
     }
 
     /// The expression for one row: values stand where placeholders stood. The transaction must not be
@@ -115,13 +143,8 @@ pub(crate) async fn row_exprs(
     let temp_dir = &session.instance.config.temp_dir;
     let environment = exec::Environment::new(txn.clone(), env.ctx.clone(), temp_dir).await?;
     let exprs = exec::subquery::resolve_exprs(bound, &mut subqueries, &environment).await?;
-    let mut evaluators = BTreeMap::new();
-    for number in exprs.iter().flat_map(subqueries_of) {
-        if let Entry::Vacant(entry) = evaluators.entry(number) {
-            entry.insert(Evaluator::new(number, &subqueries, &environment)?);
-        }
-    }
-    Ok(RowExprs { exprs, subqueries: RowSubqueries { evaluators } })
+    let subqueries = RowSubqueries::of(&exprs, &subqueries, &environment)?;
+    Ok(RowExprs { exprs, subqueries })
 }
 
 /// Binds expressions and the queries inside them over some computed tables.
@@ -170,6 +193,10 @@ pub(crate) fn literal(expr: &ast::Expr, ctx: &EvalContext) -> Option<Value> {
             _ => None,
         },
         AstKind::Param(position) => ctx.params.get(*position).cloned(),
+        AstKind::Column(name) if name.table.is_none() => {
+            let local = ctx.locals.as_ref()?.find(&name.column)?;
+            Some(local.value.clone())
+        }
         _ => None,
     }
 }

@@ -104,7 +104,7 @@ operator!(
 pub(crate) fn result_type(subqueries: &Subqueries, number: usize) -> SqlType {
     let subquery = &subqueries[number];
     match subquery.kind {
-        SubqueryKind::Scalar => {
+        SubqueryKind::Scalar | SubqueryKind::Function(_) => {
             subquery.plan.types().first().map_or_else(SqlType::null, |ty| ty.with_nullable(true))
         }
         SubqueryKind::Exists

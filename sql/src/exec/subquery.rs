@@ -4,6 +4,7 @@
 //! uncorrelated   runs once, before its query is planned ──> a constant, an IN list, or kept rows
 //! query of WITH  runs once before what reads it ──> kept rows (`shared`)
 //! correlated     per row: outer values become literals ──> planned, run ──> its value (cached)
+//! function       per row: outer values are its arguments ──> called; once when DETERMINISTIC, of constants
 //! ```
 //!
 //! Invariants:
@@ -44,6 +45,17 @@ pub async fn resolve(
         let mut subquery = (*subqueries[number]).clone();
         subquery.map_enclosing(&mut |expr| replace(expr, &known));
         subquery.rewrite_plans(&|expr| constant(expr, &known));
+        // A DETERMINISTIC function of constants is one: with it an index can be used.
+        if let SubqueryKind::Function(call) = &subquery.kind
+            && call.is_deterministic()
+            && subquery.outer.iter().all(Expr::is_constant)
+        {
+            let args = subquery.outer.iter().map(|expr| expr.eval(&[], &environment.ctx));
+            let args = args.collect::<Result<Vec<Value>>>()?;
+            let value = call.run(args, environment).await?;
+            known.insert(number, literal(call.ty(), value));
+            continue;
+        }
         let is_working = matches!(subquery.kind, SubqueryKind::Working);
         if is_working || !subquery.is_uncorrelated() {
             subqueries[number] = Arc::new(subquery);
@@ -82,6 +94,9 @@ pub async fn resolve(
             SubqueryKind::Quantified { .. } | SubqueryKind::Table(_) | SubqueryKind::Working => {
                 subquery.rows = Some(Arc::new(rows));
             }
+            SubqueryKind::Function(_) => {
+                return Err(Error::internal("a function is called for each row"));
+            }
         }
         subqueries[number] = Arc::new(subquery);
     }
@@ -110,9 +125,10 @@ fn rows_wanted(kind: &SubqueryKind) -> usize {
     match kind {
         SubqueryKind::Scalar => 2,
         SubqueryKind::Exists => 1,
-        SubqueryKind::Quantified { .. } | SubqueryKind::Table(_) | SubqueryKind::Working => {
-            usize::MAX
-        }
+        SubqueryKind::Quantified { .. }
+        | SubqueryKind::Table(_)
+        | SubqueryKind::Working
+        | SubqueryKind::Function(_) => usize::MAX,
     }
 }
 
@@ -145,6 +161,7 @@ fn single_value(kind: &SubqueryKind, rows: Vec<Row>) -> Result<Value> {
 
 /// Computes the value of one placeholder for row after row.
 pub struct Evaluator {
+    number: usize,
     subquery: Arc<Subquery>,
     subqueries: Subqueries,
     environment: Environment,
@@ -155,6 +172,8 @@ pub struct Evaluator {
     cacheable: bool,
     /// Members of an uncorrelated IN, when a set can answer it.
     set: Option<(Expr, ValueSet)>,
+    /// What the arguments of a function wait for, where no Apply has computed it before.
+    nested: BTreeMap<usize, Evaluator>,
 }
 
 impl Evaluator {
@@ -170,8 +189,19 @@ impl Evaluator {
             .ok_or_else(|| Error::internal(format!("no subquery {number}")))?;
         let plan = (*subquery.plan).clone();
         let set = membership(&subquery, environment)?;
-        let cacheable = !is_volatile(&plan);
+        let cacheable = match &subquery.kind {
+            SubqueryKind::Function(call) => call.is_deterministic(),
+            _ => !is_volatile(&plan),
+        };
+        let mut nested = BTreeMap::new();
+        if matches!(subquery.kind, SubqueryKind::Function(_)) {
+            for number in subquery.outer.iter().flat_map(subqueries_of) {
+                nested.insert(number, Evaluator::new(number, subqueries, environment)?);
+            }
+        }
         Ok(Evaluator {
+            number,
+            nested,
             subqueries: subqueries.clone(),
             environment: environment.clone(),
             plan,
@@ -180,6 +210,19 @@ impl Evaluator {
             set,
             subquery,
         })
+    }
+
+    /// The type of its value.
+    fn ty(&self) -> SqlType {
+        super::apply::result_type(&self.subqueries, self.number)
+    }
+
+    /// Whether its value is another one for another row of the enclosing query.
+    pub(crate) fn depends_on_row(&self) -> bool {
+        let mut columns = BTreeSet::new();
+        self.subquery.columns(&mut columns);
+        columns.iter().any(|column| *column < SUBQUERY)
+            || self.nested.values().any(Evaluator::depends_on_row)
     }
 
     /// Its value for a row of the enclosing query.
@@ -191,8 +234,16 @@ impl Evaluator {
         }
         let mut key = Vec::new();
         let mut outer = Vec::with_capacity(self.subquery.outer.len());
+        let mut inner = BTreeMap::new();
+        for (number, evaluator) in &mut self.nested {
+            let value = Box::pin(evaluator.value(row)).await?;
+            inner.insert(*number, literal(evaluator.ty(), value));
+        }
         for expr in &self.subquery.outer {
-            let value = expr.eval(row, &ctx)?;
+            let value = match inner.is_empty() {
+                true => expr.eval(row, &ctx)?,
+                false => replace(expr, &inner).eval(row, &ctx)?,
+            };
             key.extend(key_bytes(&value, &expr.ty));
             // Equal keys are not equal texts: 'a' and 'A' may be two different outer values.
             if let Some(text) = value.as_text() {
@@ -223,6 +274,13 @@ impl Evaluator {
 
     async fn run(&self, outer: Vec<Expr>, left: Vec<Value>) -> Result<Value> {
         let ctx = &self.environment.ctx;
+        if let SubqueryKind::Function(call) = &self.subquery.kind {
+            let args = outer.into_iter().map(|expr| match expr.kind {
+                ExprKind::Literal(value) => Ok(value),
+                _ => Err(Error::internal("an argument of a function without its value")),
+            });
+            return call.run(args.collect::<Result<Vec<Value>>>()?, &self.environment).await;
+        }
         let rows = match &self.subquery.rows {
             Some(rows) => rows.clone(),
             None => {
@@ -321,7 +379,9 @@ async fn resolve_new(
         let mut evaluator = Evaluator::new(number, subqueries, environment)?;
         let value = Box::pin(evaluator.value(&[])).await?;
         let ty = match subquery.kind {
-            SubqueryKind::Scalar => subquery.plan.types()[0].with_nullable(true),
+            SubqueryKind::Scalar | SubqueryKind::Function(_) => {
+                subquery.plan.types()[0].with_nullable(true)
+            }
             _ => SqlType::boolean(),
         };
         known.insert(number, literal(ty, value));

@@ -6,7 +6,7 @@
 //! hi mid low …                             the bytes with the swap flag: UUIDs of one maker in order of time
 //! ```
 
-use super::{Bound, Call, Function, bound, per_row, pure};
+use super::{Call, Function, bound, per_row, pure};
 use crate::collation::CollationId;
 use crate::context::EvalContext;
 use crate::expr::{Expr, build};

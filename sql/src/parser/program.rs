@@ -6,7 +6,7 @@ use super::Parser;
 use crate::ast::{
     AccountName, Characteristics, CreateRoutine, CreateTrigger, DataUse, EventClauses, EventState,
     Expr, Parameter, ParameterMode, ProgramKind, ProgramStatement, RoutineKind, Schedule,
-    Statement, TriggerEvent, TriggerOrder,
+    SourceText, Statement, TriggerEvent, TriggerOrder,
 };
 use crate::error::Result;
 use crate::lexer::TokenKind;
@@ -34,11 +34,17 @@ impl Parser<'_> {
             // A function of a library: CREATE FUNCTION f RETURNS STRING SONAME 'file'.
             return Ok(self.unsupported_as("CREATE FUNCTION"));
         }
+        let open = self.at;
         self.expect_kind(TokenKind::LeftParen)?;
         let mut parameters = Vec::new();
         if self.kind() != TokenKind::RightParen {
             parameters = self.list(|parser| parser.parameter(kind))?;
         }
+        let between = self.tokens.get(open).zip(self.tokens.get(self.at));
+        let between =
+            between.map(|(open, close)| open.span.end as usize..close.span.start as usize);
+        let text = between.and_then(|between| self.text.get(between)).unwrap_or("");
+        let parameters_text = SourceText(text.to_string());
         self.expect_kind(TokenKind::RightParen)?;
         let returns = match kind {
             RoutineKind::Procedure => None,
@@ -54,6 +60,7 @@ impl Parser<'_> {
             if_not_exists,
             name,
             parameters,
+            parameters_text,
             returns,
             characteristics,
             body,

@@ -170,7 +170,7 @@ impl Table<'_> {
         for number in numbers {
             let subquery = self.subqueries[number].clone();
             let kind = match subquery.kind {
-                SubqueryKind::Working => continue,
+                SubqueryKind::Working | SubqueryKind::Function(_) => continue,
                 SubqueryKind::Table(_) if !self.shared.insert(number) => continue,
                 SubqueryKind::Table(_) => "DERIVED",
                 _ if subquery.is_uncorrelated() => "SUBQUERY",
@@ -687,7 +687,11 @@ impl Tree<'_> {
         plan.for_each_expr(&mut |expr| numbers.extend(subqueries_of(expr)));
         for number in numbers {
             let subquery = self.subqueries[number].clone();
-            let kind = match subquery.kind {
+            let kind = match &subquery.kind {
+                SubqueryKind::Function(call) => {
+                    self.line(depth, &format!("Function {} (called per row)", call.name()));
+                    continue;
+                }
                 SubqueryKind::Scalar => "value",
                 SubqueryKind::Exists => "exists",
                 SubqueryKind::Quantified { .. } => "in",

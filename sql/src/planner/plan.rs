@@ -22,6 +22,7 @@ use crate::Result;
 use crate::binder::rewrite::{self, Rewrite};
 use crate::catalog::TableDef;
 use crate::expr::{Expr, ExprKind};
+use crate::program::function::Call;
 use crate::types::SqlType;
 use crate::value::Row;
 use std::collections::BTreeSet;
@@ -70,6 +71,8 @@ pub enum SubqueryKind {
     Table(Option<Recursion>),
     /// The rows of a recursive query's last round.
     Working,
+    /// A stored function: the outer values are its arguments, the plan's one column has the type of its result.
+    Function(Arc<Call>),
 }
 
 /// How a recursive query of WITH goes on from its first rows.
@@ -113,9 +116,9 @@ impl Subquery {
         }
     }
 
-    /// Whether it reads nothing of the enclosing query's row, apart from a left side.
+    /// Whether it reads nothing of the enclosing query's row, apart from a left side. A function is called for each row.
     pub fn is_uncorrelated(&self) -> bool {
-        self.outer.is_empty()
+        self.outer.is_empty() && !matches!(self.kind, SubqueryKind::Function(_))
     }
 
     /// Rewrites what it reads of the enclosing query.
@@ -150,7 +153,8 @@ impl Subquery {
             SubqueryKind::Scalar
             | SubqueryKind::Exists
             | SubqueryKind::Table(_)
-            | SubqueryKind::Working => &mut [],
+            | SubqueryKind::Working
+            | SubqueryKind::Function(_) => &mut [],
         };
         self.outer.iter_mut().chain(left)
     }

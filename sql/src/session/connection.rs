@@ -1,5 +1,6 @@
 //! `Session`: the calls a connection makes, one per protocol command.
 
+use super::call::Programs;
 use super::infile::Infile;
 use super::prepared::{Prepared, PreparedStatements};
 use super::replica_read::ReplicaHint;
@@ -84,6 +85,8 @@ pub struct Session {
     pub(crate) part: Option<SlotFilter>,
     /// CREATE TEMPORARY TABLE.
     pub(crate) temporary: Arc<TemporaryTables>,
+    /// Stored programs that run.
+    pub(crate) programs: Programs,
     /// What the statement at hand waits for, since it met a locked table.
     pub(crate) blocked: Mutex<Option<Blocked>>,
 }
@@ -118,6 +121,7 @@ impl Session {
             table_locks: SessionLocks::default(),
             part: None,
             temporary: Arc::default(),
+            programs: Programs::default(),
             blocked: Mutex::default(),
         }
     }

@@ -47,7 +47,9 @@ impl Session {
         };
         match self.finish_change(changes) {
             Outcome::Ok(result) => Ok(result),
-            Outcome::Rows { .. } | Outcome::LocalInfile { .. } => Ok(OkResult::default()),
+            Outcome::Rows { .. } | Outcome::LocalInfile { .. } | Outcome::Many { .. } => {
+                Ok(OkResult::default())
+            }
         }
     }
 

@@ -12,6 +12,7 @@ mod change;
 mod dispatch;
 
 use super::Outcome;
+use super::call::Programs;
 use super::connection::Session;
 use super::locking::Locking;
 use super::replica_read::hint_of;
@@ -47,6 +48,12 @@ impl Diagnostics {
     /// Where the statement leaves its warnings, once it has said so.
     pub(crate) fn current(&self) -> Option<Arc<EvalContext>> {
         self.context.clone()
+    }
+
+    /// The statement has ended with an error.
+    pub(crate) fn fail(&mut self, error: &Error) {
+        self.error =
+            Some(Warning { level: Level::Error, code: error.code, message: error.message.clone() });
     }
 
     /// All that were kept, in order.
@@ -94,6 +101,7 @@ impl Session {
         self.entry.cancel.store(false, Ordering::Release);
         // A statement that was broken off may have left its own.
         self.part = None;
+        self.programs = Programs::default();
         let mut state = self.entry.state.lock();
         let text = sql.unwrap_or("Execute");
         match &mut state.statement {
@@ -118,11 +126,7 @@ impl Session {
         }
         if let Err(error) = &result {
             self.variables.set_row_count(-1);
-            self.diagnostics.error = Some(Warning {
-                level: Level::Error,
-                code: error.code,
-                message: error.message.clone(),
-            });
+            self.diagnostics.fail(error);
         }
         result
     }
@@ -137,6 +141,7 @@ impl Session {
         );
         ctx.slots = self.part.clone();
         ctx.temporary = self.visible_temporary();
+        ctx.locals = self.programs.locals.clone();
         let ctx = Arc::new(ctx);
         self.watch(&ctx);
         ctx
@@ -153,6 +158,7 @@ impl Session {
         ctx.strict_dml = ctx.sql_mode.is_strict() && !ignore;
         ctx.slots = self.part.clone();
         ctx.temporary = self.visible_temporary();
+        ctx.locals = self.programs.locals.clone();
         let ctx = Arc::new(ctx);
         self.watch(&ctx);
         ctx

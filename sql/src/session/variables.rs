@@ -83,6 +83,9 @@ pub(crate) enum Effect {
     Commit,
 }
 
+/// A variable's name, and its new global value as text: `None` for DEFAULT, `Some(None)` for NULL.
+pub(crate) type GlobalSetting = (&'static str, Option<Option<String>>);
+
 /// Character sets in which a client may talk to us, and the name MySQL shows for them.
 fn known_client_charset(name: &str) -> Option<&'static str> {
     const KNOWN: [(&str, &str); 6] = [
@@ -289,6 +292,16 @@ impl SessionVariables {
         self.state.lock().row_count = count;
     }
 
+    /// What ROW_COUNT() answers next.
+    pub(crate) fn row_count(&self) -> i64 {
+        self.state.lock().row_count
+    }
+
+    /// The `sql_mode` of a stored program while it runs, and the session's again when it has ended.
+    pub(crate) fn set_sql_mode(&self, mode: SqlMode) {
+        self.state.lock().sql_mode = mode;
+    }
+
     /// FOUND_ROWS() of the next statement.
     pub(crate) fn set_found_rows(&self, count: u64) {
         self.state.lock().found_rows = count;
@@ -490,7 +503,7 @@ impl SessionVariables {
         value: Option<Value>,
         persist: bool,
         ctx: &EvalContext,
-    ) -> Result<Option<(&'static str, Option<Option<String>>)>> {
+    ) -> Result<Option<GlobalSetting>> {
         let variable = sysvar::find(name).ok_or_else(|| Error::unknown_variable(name))?;
         if variable.scope == VariableScope::Session {
             return Err(Error::session_variable(variable.name));

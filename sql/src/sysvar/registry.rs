@@ -178,6 +178,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     ),
     v("max_prepared_stmt_count", Global, Number { min: 0, max: 4194304 }, "16382", ReadOnly),
     v("max_sort_length", Both, Number { min: 4, max: 8388608 }, "1024", Free),
+    v("max_sp_recursion_depth", Both, Number { min: 0, max: 255 }, "0", Free),
     v("max_user_connections", Both, Number { min: 0, max: 4294967295 }, "0", ReadOnly),
     v(
         "net_buffer_length",

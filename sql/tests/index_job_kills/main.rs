@@ -245,7 +245,7 @@ fn session(node: &Node, connection_id: u32) -> Session {
 async fn run(session: &mut Session, sql: &str) -> sql::Result<Vec<Row>> {
     match session.execute(sql).await.0? {
         Outcome::Rows { rows, .. } => rows.collect().await,
-        Outcome::Ok(_) | Outcome::LocalInfile { .. } => Ok(Vec::new()),
+        Outcome::Ok(_) | Outcome::LocalInfile { .. } | Outcome::Many { .. } => Ok(Vec::new()),
     }
 }
 

@@ -30,7 +30,9 @@ impl BindContext<'_> {
                 SelectItem::Expr { expr, .. } => {
                     let bound = self.expr(expr)?;
                     let meta = match &expr.kind {
-                        Ast::Column(name) => self.column_meta(name)?,
+                        Ast::Column(name) if self.local(name).is_none() => {
+                            self.column_meta(name)?
+                        }
                         _ => None,
                     };
                     let name = item.name().unwrap_or_default();

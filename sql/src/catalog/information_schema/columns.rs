@@ -185,7 +185,7 @@ pub(super) fn columns(catalog: &Catalog, views: &[ColumnsOfView]) -> VirtualTabl
     )
 }
 
-fn column_row(
+pub(super) fn column_row(
     [database, table]: [Value; 2],
     position: usize,
     column: &ColumnDef,

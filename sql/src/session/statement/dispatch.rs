@@ -5,6 +5,7 @@
 use super::Diagnostics;
 use crate::ast::{self, Statement};
 use crate::catalog::table_locks::Change;
+use crate::program::condition::Condition;
 use crate::session::Outcome;
 use crate::session::connection::Session;
 use crate::session::replica_read::only_select;
@@ -30,6 +31,12 @@ impl Session {
         {
             return show::diagnostics(self, statement);
         }
+        let met = match statement {
+            Statement::Program(program) if program.is_about_conditions() => {
+                self.diagnostics.list().iter().map(Condition::of_warning).collect()
+            }
+            _ => Vec::new(),
+        };
         self.diagnostics = Diagnostics::default();
         if self.replica_hint.is_some() && !matches!(statement, Statement::Query(_)) {
             return Err(only_select(statement));
@@ -45,7 +52,10 @@ impl Session {
                 self.evaluate(exprs, params).await?;
                 self.done()
             }
-            Statement::Call { name, .. } => Err(Error::unknown_procedure(name)),
+            Statement::Call { name, args } => self.call_statement(name, args, params).await,
+            Statement::Program(program) if program.is_about_conditions() => {
+                self.signal_statement(statement, met).await
+            }
 
             Statement::Use { database } => {
                 self.use_database(database).await?;
@@ -148,10 +158,6 @@ impl Session {
             Statement::Revoke(_) => Err(Error::not_supported(
                 "REVOKE: every account has all privileges today; DROP USER removes one",
             )),
-            Statement::Program(program) => Err(Error::not_supported(format!(
-                "{}: there are no stored programs yet; run their statements from the application",
-                program.name()
-            ))),
             Statement::Unsupported(unsupported) => Err(Error::not_supported(&unsupported.what)),
 
             Statement::CreateTable(create) if create.temporary => {
@@ -184,6 +190,7 @@ impl Session {
             | Statement::DropIndex(_)
             | Statement::Sequence(_)
             | Statement::View(_)
+            | Statement::Program(_)
             | Statement::Placement(_)
             | Statement::Account(_) => {
                 self.commit_open().await?;
