@@ -363,7 +363,7 @@ fn collect_numbers(plan: &Plan, subqueries: &Subqueries, out: &mut BTreeSet<usiz
 }
 
 /// Whether two runs with the same outer values may differ.
-fn is_volatile(plan: &Plan) -> bool {
+pub(crate) fn is_volatile(plan: &Plan) -> bool {
     let mut volatile = false;
     plan.for_each_expr(&mut |expr| {
         // A constant expression that is not constant for a statement: RAND(), @v.

@@ -70,8 +70,10 @@ impl Builder<'_> {
             JoinKind::Inner => JoinType::Inner,
             // The probe side is the one whose rows all stay.
             JoinKind::Left => JoinType::Right,
+            JoinKind::Semi => JoinType::RightSemi,
+            JoinKind::Anti => JoinType::RightAnti,
         };
-        let output: Option<Vec<usize>> = if build_left {
+        let output: Option<Vec<usize>> = if build_left || !join.kind.shows_right() {
             None
         } else {
             let probe_first = build_width..build_width + left_width;
