@@ -1,7 +1,11 @@
 //! Every limit of a queue, batch, retry and wait, in one place, with the relations between them.
 
+mod planning;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+pub use planning::OR_FACTOR_TERMS_MAX;
 
 /// Largest Raft entry, bytes. Larger transactions are cut into several commands.
 pub const ENTRY_BYTES_MAX: usize = 8 << 20;

@@ -17,6 +17,7 @@
 //! Not here: operators (`exec`).
 
 pub mod explain;
+pub mod factor;
 pub mod join_order;
 pub mod locality;
 pub mod plan;
@@ -35,7 +36,7 @@ pub use explain::explain;
 
 /// The plan with conditions, joins and columns where they are cheapest. May add subqueries.
 pub fn optimise(plan: Plan, subqueries: &mut Subqueries, ctx: &EvalContext) -> Result<Plan> {
-    let plan = unnest::unnest(plan, subqueries, ctx)?;
+    let plan = unnest::unnest(factor::factor(plan), subqueries, ctx)?;
     let plan = push::push_conditions(plan, subqueries);
     let plan = propagate::propagate(plan, subqueries);
     let plan = join_order::order_joins(plan, subqueries, ctx)?;
