@@ -5,6 +5,7 @@
 use super::{Builder, Division, Operator, Wish};
 use crate::exec::error;
 use crate::exec::expression::{condition, weight, weight_type};
+use crate::exec::hash_join::SpillingJoinExec;
 use crate::exec::local::LocalExec;
 use crate::exec::lookup::{self, LookupJoinExec};
 use crate::expr::{CompareOp, Expr, ExprKind};
@@ -97,22 +98,27 @@ impl Builder<'_> {
                 (weight(build, &build_schema, ctx), weight(probe, &probe_schema, ctx))
             })
             .collect();
-        let operator = HashJoinExec::try_new(
-            build,
-            probe,
-            on,
-            filter,
-            &kind,
-            None,
-            match self.division {
-                Some(_) => PartitionMode::Partitioned,
-                None => PartitionMode::CollectLeft,
-            },
-            NullEquality::NullEqualsNothing,
-            false,
-        )
-        .map_err(error::unwrap)?;
-        let operator: Operator = Arc::new(operator);
+        let operator: Operator = match self.division {
+            Some(_) => {
+                let operator = HashJoinExec::try_new(
+                    build,
+                    probe,
+                    on,
+                    filter,
+                    &kind,
+                    None,
+                    PartitionMode::Partitioned,
+                    NullEquality::NullEqualsNothing,
+                    false,
+                );
+                Arc::new(operator.map_err(error::unwrap)?)
+            }
+            None => {
+                let environment = self.environment.clone();
+                let operator = SpillingJoinExec::new(build, probe, on, filter, kind, environment);
+                Arc::new(operator.map_err(error::unwrap)?)
+            }
+        };
         match output {
             Some(columns) => self.pick(operator, &columns),
             None => Ok(operator),
