@@ -33,6 +33,7 @@ pub mod operator;
 pub mod scan;
 mod shared;
 mod spill;
+pub mod stop;
 pub mod subquery;
 pub mod window;
 

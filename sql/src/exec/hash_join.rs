@@ -19,6 +19,7 @@
 use super::Environment;
 use super::error::wrap;
 use super::operator::{operator, properties};
+use super::stop::until_killed;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use base::limits::{JOIN_BUILD_BYTES_MAX, JOIN_ROW_BYTES, JOIN_SPILL_FILES};
@@ -75,7 +76,8 @@ impl SpillingJoinExec {
         let schema = self.schema();
         let opened = self.clone().open(task);
         let batches = stream::once(opened).try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+        let rows = Box::pin(RecordBatchStreamAdapter::new(schema, batches));
+        Ok(until_killed(rows, &self.environment))
     }
 
     /// Reads the build rows and starts the join.

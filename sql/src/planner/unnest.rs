@@ -9,6 +9,11 @@
 //!   Scan a                       ──>      Left join on a.x = b.x
 //!                                           Scan a
 //!                                           Aggregate by b.x: avg(b.y)
+//!
+//! Compute (b.y: b.id = a.x)             Compute b.y
+//!   Scan a                       ──>      Left join on a.x = b.id       at most one row, by a unique key
+//!                                           Scan a
+//!                                           Scan b
 //! ```
 //!
 //! What the subquery asks of the outer row is taken out of its plan and becomes the condition of the join.
@@ -17,7 +22,7 @@
 //! 1. A join has at least one equality that can be the key of a hash table; without one the subquery stays.
 //! 2. A condition that must not be NULL (NOT IN, ALL) is asked with IS TRUE or IS FALSE, so that NULL decides as it does per row.
 //! 3. A value is computed over the joined row, not in the group, so it is computed for the rows for which the subquery would be.
-//!    What is computed for every group cannot fail or warn (`is_calm`).
+//!    What is computed for every group, or every row of the second input, cannot fail or warn (`is_calm`).
 //! 4. Where few outer rows are promised and the subquery could be asked by key, it stays.
 //!
 //! Not here: subqueries that need no outer value (`exec::subquery` runs them once), how joins are run (`exec::build`).
@@ -31,13 +36,14 @@ use super::switch::Switches;
 use crate::Result;
 use crate::access::{self, Access};
 use crate::binder::subquery::column_expr;
+use crate::catalog::IndexDef;
 use crate::context::EvalContext;
 use crate::exec::build::equality;
 use crate::exec::subquery::is_volatile;
 use crate::expr::{ArithmeticOp, Expr, ExprKind, build};
 use crate::types::{Domain, SqlType};
 use crate::value::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The plan with joins in the place of subqueries, where they say the same.
@@ -208,14 +214,14 @@ impl Unnest<'_> {
             }
         };
         let has_key = on.iter().any(|expr| equality(expr, width, self.subqueries).is_some());
-        if !has_key || (is_small && !is_table(&right)) {
+        if !has_key || (is_small && table_of(&right).is_none()) {
             return Ok(None);
         }
         Ok(Some((self.walk(right, false)?, kind, on)))
     }
 
-    /// An input with the values behind its columns that subqueries in expressions have, as far as they are aggregates; the
-    /// expressions over it.
+    /// An input with the values behind its columns that subqueries in expressions have, as far as they are aggregates or columns
+    /// of a row that a unique key finds; the expressions over it.
     fn with_values(
         &self,
         input: Plan,
@@ -229,12 +235,15 @@ impl Unnest<'_> {
         let numbers: BTreeSet<usize> =
             exprs.iter().flat_map(subqueries_of).filter(is_value).collect();
         let is_wanted = self.switches.subquery_to_derived && !limited && !numbers.is_empty();
-        if !is_wanted || self.is_small(&input)? {
+        if !is_wanted {
             return Ok((input, exprs));
         }
+        let is_small = self.is_small(&input)?;
         let mut plan = input;
         for number in numbers {
-            let Some((right, on, value)) = self.groups(&self.subqueries[number], plan.width())
+            let (subquery, width) = (&self.subqueries[number], plan.width());
+            let groups = if is_small { None } else { self.groups(subquery, width) };
+            let Some((right, on, value)) = groups.or_else(|| self.row_by_key(subquery, width))
             else {
                 continue;
             };
@@ -304,6 +313,61 @@ impl Unnest<'_> {
         });
         let aggregates = aggregates.clone();
         Some((Plan::Aggregate { input: Box::new(input), keys, aggregates }, on, value))
+    }
+
+    /// The table of which a subquery takes one row by a unique key, the condition that finds it, and the value over the outer row
+    /// and that one.
+    fn row_by_key(&self, subquery: &Subquery, width: usize) -> Option<(Plan, Vec<Expr>, Expr)> {
+        if !self.is_movable(subquery) {
+            return None;
+        }
+        let Plan::Project { input, exprs } = &*subquery.plan else { return None };
+        let [value] = exprs.as_slice() else { return None };
+        let (right, taken) = self.take_out((**input).clone())?;
+        let scan = table_of(&right)?;
+        if !subqueries_of(value).is_empty() || !is_calm_plan(&right) {
+            return None;
+        }
+        let over = |expr: &Expr| over_pair(expr, width, &subquery.outer);
+        let on: Vec<Expr> = taken.iter().map(over).collect();
+        // Columns of the table that equal something of the outer row, compared as their values are.
+        let mut known: BTreeMap<usize, Expr> = BTreeMap::new();
+        for condition in &on {
+            let ExprKind::Compare { domain, args, .. } = &condition.kind else { continue };
+            if equality(condition, width, self.subqueries).is_none() || *domain == Domain::Double {
+                continue;
+            }
+            for arg in args.iter().filter(|arg| arg.ty.domain() == *domain) {
+                if let ExprKind::Column(column) = arg.kind
+                    && (width..SUBQUERY).contains(&column)
+                {
+                    known.insert(scan.columns[column - width], arg.clone());
+                }
+            }
+        }
+        let is_found = |index: &&IndexDef| {
+            let mut parts = index.columns.iter();
+            let is_unique = index.unique && !index.columns.is_empty();
+            is_unique && parts.all(|c| c.prefix.is_none() && known.contains_key(&c.column))
+        };
+        let index = scan.table.indexes.iter().find(is_found)?;
+        let key = known.get(&index.columns.first()?.column)?;
+        let value = over(value);
+        let ty = value.ty.with_nullable(true);
+        let value = match value.kind {
+            ExprKind::Column(column) if (width..SUBQUERY).contains(&column) => Expr { ty, ..value },
+            _ => {
+                // Without a row it is NULL, whatever it makes of NULL.
+                let key = Expr { ty: key.ty.with_nullable(true), ..key.clone() };
+                let kind = ExprKind::IsNull { arg: Arc::new(key), negated: false };
+                let missing = Expr::new(SqlType::boolean().not_null(), kind);
+                let firmness = value.coercibility;
+                let null = build::literal_typed(Value::Null, ty);
+                let kind = ExprKind::If(Arc::new([missing, null, value]));
+                Expr::new(ty, kind).with_coercibility(firmness)
+            }
+        };
+        Some((right, on, value))
     }
 
     /// Whether a subquery reads nothing of the outer row that is a subquery itself, and gives the same each time.
@@ -496,14 +560,15 @@ fn is_calm_plan(plan: &Plan) -> bool {
     is_calm_here && plan.inputs().into_iter().all(is_calm_plan)
 }
 
-/// Whether a plan is a table, with conditions or without.
-fn is_table(plan: &Plan) -> bool {
+/// The table that a plan is, with conditions or without.
+fn table_of(plan: &Plan) -> Option<&Scan> {
     match plan {
-        Plan::Scan(_) => true,
+        Plan::Scan(scan) => Some(scan),
         Plan::Filter { input, conjuncts } => {
-            conjuncts.iter().all(|expr| subqueries_of(expr).is_empty()) && is_table(input)
+            let is_plain = conjuncts.iter().all(|expr| subqueries_of(expr).is_empty());
+            if is_plain { table_of(input) } else { None }
         }
-        _ => false,
+        _ => None,
     }
 }
 

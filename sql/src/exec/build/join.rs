@@ -8,6 +8,7 @@ use crate::exec::expression::{condition, weight, weight_type};
 use crate::exec::hash_join::SpillingJoinExec;
 use crate::exec::local::LocalExec;
 use crate::exec::lookup::{self, LookupJoinExec};
+use crate::exec::stop::StopExec;
 use crate::expr::{CompareOp, Expr, ExprKind};
 use crate::planner::locality;
 use crate::planner::plan::{Join, JoinKind, SUBQUERY, Subqueries, columns_of, subqueries_of};
@@ -83,7 +84,8 @@ impl Builder<'_> {
         if keys.is_empty() {
             let operator = NestedLoopJoinExec::try_new(build, probe, filter, &kind, None)
                 .map_err(error::unwrap)?;
-            let operator: Operator = Arc::new(operator);
+            let environment = self.environment.clone();
+            let operator: Operator = Arc::new(StopExec::new(Arc::new(operator), environment));
             return match output {
                 Some(columns) => self.pick(operator, &columns),
                 None => Ok(operator),
