@@ -11,6 +11,7 @@ use crate::catalog::Catalog;
 use crate::collation::{self, CollationId};
 use crate::context::{EvalContext, Scope, SqlMode, VariableSource};
 use crate::instance::Instance;
+use crate::planner::switch;
 use crate::sysvar::{self, Settable, SystemVariable, VariableScope, plain_text};
 use crate::types::datetime::TimeZone;
 use crate::value::Value;
@@ -411,6 +412,12 @@ impl SessionVariables {
                     return Err(wrong(&Value::Double(seconds)));
                 }
                 self.state.lock().timestamp = (seconds != 0.0).then_some(seconds);
+            }
+            "optimizer_switch" => {
+                let Value::Text(given) = &value else { return Err(wrong(&value)) };
+                let text = switch::changed(&self.text(variable.name), given)
+                    .map_err(|word| Error::wrong_value_for_variable(variable.name, word))?;
+                self.state.lock().values.insert(variable.name, Value::Text(text));
             }
             "last_insert_id" | "identity" => {
                 let Value::UInt(id) = value else { return Err(wrong(&value)) };

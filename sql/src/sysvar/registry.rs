@@ -201,7 +201,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     v("old_alter_table", Both, Flag, "0", Free),
     v("optimizer_prune_level", Both, Number { min: 0, max: 1 }, "1", Free),
     v("optimizer_search_depth", Both, Number { min: 0, max: 62 }, "62", Free),
-    v("optimizer_switch", Both, Text, "", Free),
+    v("optimizer_switch", Both, Text, crate::planner::switch::DEFAULT, Special),
     v("performance_schema", Global, Flag, "0", ReadOnly),
     v("pid_file", Global, Text, "", ReadOnly),
     v("port", Global, Number { min: 0, max: 65535 }, "4000", ReadOnly),
