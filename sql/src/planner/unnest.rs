@@ -25,7 +25,10 @@
 //!    What is computed for every group, or every row of the second input, cannot fail or warn (`is_calm`).
 //! 4. Where few outer rows are promised and the subquery could be asked by key, it stays.
 //!
-//! Not here: subqueries that need no outer value (`exec::subquery` runs them once), how joins are run (`exec::build`).
+//! A subquery that needs no outer value has run before (`exec::subquery`). What IN has found then, when it is too much for a list,
+//! is the second input of a semi join.
+//!
+//! Not here: how joins are run (`exec::build`).
 
 use super::plan::{
     Aggregate, AggregateFunction, Join, JoinKind, OUTER, Plan, SUBQUERY, Scan, Subqueries,
@@ -35,6 +38,7 @@ use super::push::push_conditions;
 use super::switch::Switches;
 use crate::Result;
 use crate::access::{self, Access};
+use crate::binder::rewrite::rewrite;
 use crate::binder::subquery::column_expr;
 use crate::catalog::IndexDef;
 use crate::context::EvalContext;
@@ -42,13 +46,13 @@ use crate::exec::build::equality;
 use crate::exec::subquery::is_volatile;
 use crate::expr::{ArithmeticOp, Expr, ExprKind, build};
 use crate::types::{Domain, SqlType};
-use crate::value::Value;
+use crate::value::{Row, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The plan with joins in the place of subqueries, where they say the same.
 pub fn unnest(plan: Plan, subqueries: &Subqueries, ctx: &EvalContext) -> Result<Plan> {
-    if !subqueries.iter().any(|subquery| is_candidate(subquery)) {
+    if !subqueries.iter().any(|subquery| is_candidate(subquery) || subquery.rows.is_some()) {
         return Ok(plan);
     }
     Unnest { subqueries, ctx, switches: Switches::of(ctx) }.walk(plan, false)
@@ -152,6 +156,9 @@ impl Unnest<'_> {
         width: usize,
         is_small: bool,
     ) -> Result<Option<(Plan, JoinKind, Vec<Expr>)>> {
+        if let Some(rows) = &subquery.rows {
+            return Ok(self.members(subquery, rows, holds, width));
+        }
         if !self.is_movable(subquery) {
             return Ok(None);
         }
@@ -218,6 +225,40 @@ impl Unnest<'_> {
             return Ok(None);
         }
         Ok(Some((self.walk(right, false)?, kind, on)))
+    }
+
+    /// The same for IN with rows that are there already: they are the second input.
+    fn members(
+        &self,
+        subquery: &Subquery,
+        rows: &Arc<Vec<Row>>,
+        holds: bool,
+        width: usize,
+    ) -> Option<(Plan, JoinKind, Vec<Expr>)> {
+        let SubqueryKind::Quantified { left, condition, equality: true, all: false } =
+            &subquery.kind
+        else {
+            return None;
+        };
+        if left.iter().any(|expr| !subqueries_of(expr).is_empty()) {
+            return None;
+        }
+        let condition = rewrite(condition, &|part| match part.kind {
+            ExprKind::Column(column) => left.get(column).cloned().or_else(|| {
+                let kind = ExprKind::Column(width + column - left.len());
+                Some(Expr { kind, ..part.clone() })
+            }),
+            _ => None,
+        });
+        let kind = match holds {
+            true => JoinKind::Semi,
+            false if is_never_null(&condition) => JoinKind::Anti,
+            false => return None,
+        };
+        let on = condition.conjuncts();
+        let has_key = on.iter().any(|expr| equality(expr, width, self.subqueries).is_some());
+        let (name, types) = ("subquery".to_string(), subquery.plan.types());
+        has_key.then(|| (Plan::Rows { name, types, rows: rows.clone() }, kind, on))
     }
 
     /// An input with the values behind its columns that subqueries in expressions have, as far as they are aggregates or columns
