@@ -5,7 +5,10 @@ mod planning;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-pub use planning::{JOIN_BUILD_BYTES_MAX, JOIN_ROW_BYTES, JOIN_SPILL_FILES, OR_FACTOR_TERMS_MAX};
+pub use planning::{
+    JOIN_BUILD_BYTES_MAX, JOIN_ROW_BYTES, JOIN_SPILL_FILES, OR_FACTOR_TERMS_MAX,
+    SUBQUERY_CACHE_BYTES_MAX,
+};
 
 /// Largest Raft entry, bytes. Larger transactions are cut into several commands.
 pub const ENTRY_BYTES_MAX: usize = 8 << 20;

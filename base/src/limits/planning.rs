@@ -8,3 +8,5 @@ pub const JOIN_BUILD_BYTES_MAX: usize = super::QUERY_BYTES_MAX / 2;
 pub const JOIN_ROW_BYTES: usize = 32;
 /// Files that each input of a hash join beyond its memory is divided into. One of them must fit into memory.
 pub const JOIN_SPILL_FILES: usize = 32;
+/// Bytes of results of a correlated subquery that an operator remembers by the outer values.
+pub const SUBQUERY_CACHE_BYTES_MAX: usize = 32 << 20;

@@ -108,12 +108,9 @@ impl SpillingJoinExec {
         drop(memory);
         let probe = self.probe.execute(0, task.clone())?;
         let probe = self.divide(probe, self.probe.schema(), probe_keys, &task).await?;
-        let pairs: Vec<(Option<Arc<dyn SpillFile>>, Arc<dyn SpillFile>)> = build
-            .files
-            .into_iter()
-            .zip(probe.files)
-            .filter_map(|(build, probe)| Some((build, probe?)))
-            .collect();
+        let files = build.files.into_iter().zip(probe.files);
+        // Numbers without a probe row have no output.
+        let pairs: Vec<_> = files.filter_map(|(build, probe)| Some((build, probe?))).collect();
         let (build_files, probe_files) = (build.manager, probe.manager);
         let out = self.schema();
         let joins = stream::iter(pairs).map(move |(build, probe)| {

@@ -21,6 +21,7 @@ use crate::planner::plan::{
 use crate::types::SqlType;
 use crate::value::{Row, Value};
 use crate::{Error, Result};
+use base::limits::SUBQUERY_CACHE_BYTES_MAX;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -152,6 +153,8 @@ pub struct Evaluator {
     plan: Plan,
     /// Values by the key of what they depend on.
     cache: BTreeMap<Vec<u8>, Value>,
+    /// Bytes of them.
+    cached_bytes: usize,
     cacheable: bool,
     /// Members of an uncorrelated IN, when a set can answer it.
     set: Option<(Expr, ValueSet)>,
@@ -176,6 +179,7 @@ impl Evaluator {
             environment: environment.clone(),
             plan,
             cache: BTreeMap::new(),
+            cached_bytes: 0,
             cacheable,
             set,
             subquery,
@@ -215,7 +219,15 @@ impl Evaluator {
             return Ok(value.clone());
         }
         let value = self.run(outer, left_values).await?;
-        if self.cacheable && self.cache.len() < CACHE_ENTRIES_MAX {
+        let payload = match &value {
+            Value::Text(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        };
+        let bytes = self.cached_bytes + key.len() + payload + std::mem::size_of::<Value>();
+        let fits = self.cache.len() < CACHE_ENTRIES_MAX && bytes <= SUBQUERY_CACHE_BYTES_MAX;
+        if self.cacheable && fits {
+            self.cached_bytes = bytes;
             self.cache.insert(key, value.clone());
         }
         Ok(value)
