@@ -219,12 +219,7 @@ impl Evaluator {
             return Ok(value.clone());
         }
         let value = self.run(outer, left_values).await?;
-        let payload = match &value {
-            Value::Text(text) => text.len(),
-            Value::Bytes(bytes) => bytes.len(),
-            _ => 0,
-        };
-        let bytes = self.cached_bytes + key.len() + payload + std::mem::size_of::<Value>();
+        let bytes = self.cached_bytes + key.len() + value.heap_bytes();
         let fits = self.cache.len() < CACHE_ENTRIES_MAX && bytes <= SUBQUERY_CACHE_BYTES_MAX;
         if self.cacheable && fits {
             self.cached_bytes = bytes;
