@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub use planning::{
     JOIN_BUILD_BYTES_MAX, JOIN_ROW_BYTES, JOIN_SPILL_FILES, OR_FACTOR_TERMS_MAX,
-    SUBQUERY_CACHE_BYTES_MAX,
+    SUBQUERY_CACHE_BYTES_MAX, UNION_PARTS_IN_LINE_MAX,
 };
 
 /// Largest Raft entry, bytes. Larger transactions are cut into several commands.

@@ -10,3 +10,5 @@ pub const JOIN_ROW_BYTES: usize = 32;
 pub const JOIN_SPILL_FILES: usize = 32;
 /// Bytes of results of a correlated subquery that an operator remembers by the outer values.
 pub const SUBQUERY_CACHE_BYTES_MAX: usize = 32 << 20;
+/// Parts of a UNION that are read as a tree leaning to the left; more are paired first.
+pub const UNION_PARTS_IN_LINE_MAX: usize = 64;
