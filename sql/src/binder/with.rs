@@ -307,7 +307,15 @@ fn members_of<'q>(body: &'q QueryBody, all: bool, out: &mut Vec<(&'q QueryBody, 
     match body {
         QueryBody::SetOperation { op: SetOperator::Union, all: right_all, left, right } => {
             members_of(left, all, out);
-            out.push((right, *right_all));
+            match &**right {
+                // Very many parts are paired.
+                QueryBody::SetOperation { op: SetOperator::Union, all: inner, .. }
+                    if inner == right_all =>
+                {
+                    members_of(right, *right_all, out);
+                }
+                _ => out.push((right, *right_all)),
+            }
         }
         QueryBody::Query(query) if is_bare(query) => members_of(&query.body, all, out),
         body => out.push((body, all)),
