@@ -349,7 +349,7 @@ impl Unnest<'_> {
         let first = width + keys.len();
         let value = value.substitute(&|column| match column {
             OUTER.. => subquery.outer.get(column - OUTER).cloned(),
-            SUBQUERY.. => None,
+            SUBQUERY..OUTER => None,
             _ => Some(result_of_group(&aggregates[column], first + column)),
         });
         let aggregates = aggregates.clone();
