@@ -2,6 +2,7 @@
 
 mod columns;
 mod functions;
+mod planning;
 mod program;
 mod temporary;
 
@@ -10,6 +11,10 @@ use std::time::Duration;
 
 pub use columns::*;
 pub use functions::*;
+pub use planning::{
+    JOIN_BUILD_BYTES_MAX, JOIN_ROW_BYTES, JOIN_SPILL_FILES, OR_FACTOR_TERMS_MAX,
+    SUBQUERY_CACHE_BYTES_MAX, UNION_PARTS_IN_LINE_MAX,
+};
 pub use program::*;
 pub use temporary::*;
 

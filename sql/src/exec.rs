@@ -13,8 +13,8 @@
 //! Invariants:
 //! 1. Every operator has one partition, but below a `LocalExec`, where each partition is a range of slots; rows of a plan
 //!    without ORDER BY keep the order of its first input where MySQL's would.
-//! 2. A query's operators share one memory pool of `base::limits::QUERY_BYTES_MAX`; sorts and
-//!    aggregates spill, whatever cannot spill fails with 1038.
+//! 2. A query's operators share one memory pool of `base::limits::QUERY_BYTES_MAX`; sorts, aggregates
+//!    and joins with a key spill, whatever cannot spill fails with 1038.
 //! 3. `ctx.cancel` is looked at before every batch.
 //!
 //! Not here: meaning of expressions (`expr`), access paths (`access`).
@@ -26,12 +26,14 @@ pub mod chain;
 pub mod decode;
 pub mod error;
 pub mod expression;
+pub mod hash_join;
 pub mod local;
 pub mod lookup;
 pub mod operator;
 pub mod scan;
 mod shared;
 mod spill;
+pub mod stop;
 pub mod subquery;
 pub mod window;
 
@@ -371,25 +373,64 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_join_beyond_its_memory_is_1038() {
+    /// A join of two inputs on their first columns, and its texts.
+    fn joined(kind: JoinKind, left: Plan, right: Plan) -> Plan {
         let on = crate::expr::build::binary(
             crate::ast::BinaryOp::Equal,
             column(0),
             column_expr(2, types()[0], ""),
             &EvalContext::detached(0),
         );
-        let join = Plan::Join(Box::new(Join {
-            left: shuffled(),
-            right: shuffled(),
-            kind: JoinKind::Inner,
-            on: vec![on.unwrap()],
-            straight: false,
-        }));
-        let counted = Plan::Project {
-            input: Box::new(join),
-            exprs: vec![column(1), column_expr(3, types()[1], "")],
+        let on = vec![on.unwrap()];
+        let mut exprs = vec![column(1)];
+        if kind.shows_right() {
+            exprs.push(column_expr(3, types()[1], ""));
+        }
+        let join = Plan::Join(Box::new(Join { left, right, kind, on, straight: false }));
+        Plan::Project { input: Box::new(join), exprs }
+    }
+
+    #[test]
+    fn a_join_beyond_its_memory_spills() {
+        let rows = run(joined(JoinKind::Inner, shuffled(), shuffled()), 4 << 20).unwrap();
+        assert_eq!(rows.len() as i64, ROWS);
+        assert!(rows.iter().all(|row| row[0] == row[1]));
+        let texts: BTreeSet<String> =
+            rows.iter().map(|row| row[0].as_text().unwrap().to_string()).collect();
+        assert_eq!(texts.len() as i64, ROWS);
+    }
+
+    #[test]
+    fn outer_semi_and_anti_joins_beyond_their_memory_spill() {
+        // The numbers from 1,000 on.
+        let some = || match shuffled() {
+            Plan::Rows { name, types, rows } => {
+                let few = rows.iter().filter(|row| row[0].as_integer() >= Some(1_000));
+                let rows = Arc::new(few.cloned().collect());
+                Plan::Rows { name, types, rows }
+            }
+            other => other,
         };
-        assert_eq!(run(counted, 4 << 20).unwrap_err().code, 1038);
+        let count = |kind| {
+            let rows = run(joined(kind, shuffled(), some()), 4 << 20).unwrap();
+            (rows.len() as i64, rows.iter().filter(|row| row.iter().any(Value::is_null)).count())
+        };
+        assert_eq!(count(JoinKind::Left), (ROWS, 1_000));
+        assert_eq!(count(JoinKind::Semi), (ROWS - 1_000, 0));
+        assert_eq!(count(JoinKind::Anti), (1_000, 0));
+    }
+
+    #[test]
+    fn a_join_with_too_many_rows_of_one_key_is_1038() {
+        let same = || match shuffled() {
+            Plan::Rows { name, types, rows } => {
+                let one = rows.iter().map(|row| vec![Value::Int(1), row[1].clone()]);
+                let rows = Arc::new(one.collect());
+                Plan::Rows { name, types, rows }
+            }
+            other => other,
+        };
+        let join = joined(JoinKind::Inner, same(), same());
+        assert_eq!(run(join, 4 << 20).unwrap_err().code, 1038);
     }
 }

@@ -1,11 +1,12 @@
 //! The planner: from what a query says to how it is done.
 //!
 //! ```text
-//! BoundQuery ──constants for subqueries that have run (exec)──> push ──> propagate ──> join_order ──> prune ──> exec::build
-//!               conditions move to their tables ┘                 │            │             │
-//!               constants follow equalities ──────────────────────┘            │             │
-//!               joins in a sensible order ─────────────────────────────────────┘             │
-//!               columns that nobody reads disappear ─────────────────────────────────────────┘
+//! BoundQuery ──constants for subqueries that have run (exec)──> unnest ──> push ──> propagate ──> join_order ──> prune ──> exec::build
+//!               subqueries that run per row become joins ┘        │        │            │             │
+//!               conditions move to their tables ──────────────────┘        │            │             │
+//!               constants follow equalities ───────────────────────────────┘            │             │
+//!               joins in a sensible order ──────────────────────────────────────────────┘             │
+//!               columns that nobody reads disappear ──────────────────────────────────────────────────┘
 //! ```
 //!
 //! Rules only: there are no statistics yet. Which index a table is read by is chosen last, when every
@@ -24,6 +25,8 @@ pub mod propagate;
 pub mod prune;
 pub mod push;
 pub mod shared;
+pub mod switch;
+pub mod unnest;
 
 use crate::Result;
 use crate::context::EvalContext;
@@ -33,6 +36,7 @@ pub use explain::explain;
 
 /// The plan with conditions, joins and columns where they are cheapest. May add subqueries.
 pub fn optimise(plan: Plan, subqueries: &mut Subqueries, ctx: &EvalContext) -> Result<Plan> {
+    let plan = unnest::unnest(factor::factor_plan(plan), subqueries, ctx)?;
     let plan = push::push_conditions(plan, subqueries);
     let plan = propagate::propagate(plan, subqueries);
     let plan = join_order::order_joins(plan, subqueries, ctx)?;

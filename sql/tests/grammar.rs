@@ -217,6 +217,21 @@ fn chains_of_thousands_of_conditions_stay_flat() {
     }
 }
 
+#[test]
+fn unions_of_thousands_of_queries_stay_flat() {
+    for op in [" UNION ", " UNION ALL "] {
+        for count in [3, 64, 65, 66, 2_000] {
+            let queries: Vec<String> = (0..count).map(|n| format!("SELECT {n}")).collect();
+            let statement = parse_statement(&queries.join(op), &ParseMode::default()).unwrap();
+            let text = statement.to_string();
+            holds_fix_point(&statement, &text);
+            let places: Vec<usize> =
+                queries.iter().filter_map(|query| text.find(query.as_str())).collect();
+            assert_eq!(places.len(), count);
+        }
+    }
+}
+
 /// Half the stack of a worker: the rest is for whoever called the parser.
 fn on_a_small_stack(body: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(body);

@@ -19,12 +19,9 @@
 use super::from::Source;
 use super::{BindContext, BoundColumn, Entry, Scope};
 use crate::ast::{self, CommonTable, Query, QueryBody, SetOperator, With};
-use crate::planner::plan::{
-    JoinKind, OUTER, Plan, Recursion, SUBQUERY, Subqueries, Subquery, SubqueryKind,
-};
+use crate::planner::plan::{JoinKind, Plan, Recursion, Subquery, SubqueryKind, reads_outer};
 use crate::session::ColumnMeta;
 use crate::{Error, Result};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Times that named queries are bound in a statement: those of an enclosing row are bound wherever they are named.
@@ -310,7 +307,15 @@ fn members_of<'q>(body: &'q QueryBody, all: bool, out: &mut Vec<(&'q QueryBody, 
     match body {
         QueryBody::SetOperation { op: SetOperator::Union, all: right_all, left, right } => {
             members_of(left, all, out);
-            out.push((right, *right_all));
+            match &**right {
+                // Very many parts are paired.
+                QueryBody::SetOperation { op: SetOperator::Union, all: inner, .. }
+                    if inner == right_all =>
+                {
+                    members_of(right, *right_all, out);
+                }
+                _ => out.push((right, *right_all)),
+            }
         }
         QueryBody::Query(query) if is_bare(query) => members_of(&query.body, all, out),
         body => out.push((body, all)),
@@ -374,26 +379,4 @@ fn check_step(plan: &Plan, working: usize, name: &str) -> Result<()> {
 fn reads_number(plan: &Plan, number: usize) -> bool {
     matches!(plan, Plan::Shared { number: other, .. } if *other == number)
         || plan.inputs().into_iter().any(|input| reads_number(input, number))
-}
-
-/// Whether a plan or a subquery in it reads a value of an enclosing query.
-fn reads_outer(plan: &Plan, subqueries: &Subqueries) -> bool {
-    let mut found = false;
-    plan.for_each_expr(&mut |expr| found |= is_outer(expr, subqueries));
-    found || plan.inputs().into_iter().any(|input| reads_outer(input, subqueries))
-}
-
-fn is_outer(expr: &crate::expr::Expr, subqueries: &Subqueries) -> bool {
-    let mut columns = BTreeSet::new();
-    expr.columns(&mut columns);
-    if columns.range(OUTER..).next().is_some() {
-        return true;
-    }
-    columns.range(SUBQUERY..OUTER).any(|column| {
-        let mut found = false;
-        subqueries[column - SUBQUERY].for_each_enclosing(&mut |part| {
-            found |= is_outer(part, subqueries);
-        });
-        found
-    })
 }

@@ -210,6 +210,8 @@ impl PhysicalExpr for Expression {
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> datafusion_common::Result<ColumnarValue> {
+        // A join may look at many pairs before it puts any out.
+        self.ctx.check_cancel().map_err(wrap)?;
         self.array(batch).map(ColumnarValue::Array).map_err(wrap)
     }
 

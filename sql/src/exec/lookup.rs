@@ -200,6 +200,8 @@ pub struct LookupJoinExec {
     types: Vec<SqlType>,
     lookup: Arc<Lookup>,
     environment: Environment,
+    /// Columns of a pair.
+    pairs: SchemaRef,
     properties: Arc<PlanProperties>,
 }
 
@@ -213,8 +215,10 @@ impl LookupJoinExec {
     ) -> LookupJoinExec {
         let mut all = types.clone();
         all.extend(lookup.columns.iter().map(|&column| lookup.table.columns[column].ty));
-        let properties = properties(schema_of(&all));
-        LookupJoinExec { input, types, lookup: Arc::new(lookup), environment, properties }
+        let pairs = schema_of(&all);
+        let output = if lookup.kind.shows_right() { pairs.clone() } else { schema_of(&types) };
+        let properties = properties(output);
+        LookupJoinExec { input, types, lookup: Arc::new(lookup), environment, pairs, properties }
     }
 
     fn describe(&self) -> String {
@@ -234,6 +238,7 @@ impl LookupJoinExec {
             types: self.types.clone(),
             lookup: self.lookup.clone(),
             environment: self.environment.clone(),
+            pairs: self.pairs.clone(),
             schema: schema.clone(),
         };
         let batches = futures::stream::try_unfold(state, |mut state| async move {
@@ -253,6 +258,7 @@ operator!(
             types: this.types.clone(),
             lookup: this.lookup.clone(),
             environment: this.environment.clone(),
+            pairs: this.pairs.clone(),
             properties: this.properties.clone(),
         })),
         None => datafusion_common::internal_err!("a lookup without input"),
@@ -265,6 +271,9 @@ struct LookupState {
     types: Vec<SqlType>,
     lookup: Arc<Lookup>,
     environment: Environment,
+    /// Columns of a pair.
+    pairs: SchemaRef,
+    /// Columns of the output: of a pair, or of a left row.
     schema: SchemaRef,
 }
 
@@ -369,8 +378,12 @@ impl LookupState {
                 *passed &= truth == Some(true);
             }
         }
-        if self.lookup.kind == JoinKind::Inner {
-            return filter_record_batch(&pairs, &BooleanArray::from(passed)).map_err(internal);
+        match self.lookup.kind {
+            JoinKind::Inner => {
+                return filter_record_batch(&pairs, &BooleanArray::from(passed)).map_err(internal);
+            }
+            JoinKind::Semi | JoinKind::Anti => return self.select(left, &left_rows, &passed),
+            JoinKind::Left => {}
         }
         // Left rows in their order: with their partners, or alone.
         let mut rows: Vec<(u32, Option<u32>)> = Vec::with_capacity(left.num_rows());
@@ -391,6 +404,31 @@ impl LookupState {
         self.output(left, &left_rows, right, rows.iter().map(|(_, partner)| *partner))
     }
 
+    /// The left rows of which a pair passed, or those of which none did.
+    fn select(
+        &self,
+        left: &RecordBatch,
+        left_rows: &[u32],
+        passed: &[bool],
+    ) -> Result<RecordBatch> {
+        let mut has_partner = vec![false; left.num_rows()];
+        for (&row, &passed) in left_rows.iter().zip(passed) {
+            has_partner[row as usize] |= passed;
+        }
+        let wanted = self.lookup.kind == JoinKind::Semi;
+        let rows: UInt32Array = (0..left.num_rows() as u32)
+            .filter(|row| has_partner[*row as usize] == wanted)
+            .collect::<Vec<u32>>()
+            .into();
+        let columns = left
+            .columns()
+            .iter()
+            .map(|column| take(column, &rows, None).map_err(internal))
+            .collect::<Result<Vec<ArrayRef>>>()?;
+        batch(self.schema.clone(), columns, rows.len())
+    }
+
+    /// Pairs of rows.
     fn output(
         &self,
         left: &RecordBatch,
@@ -400,7 +438,7 @@ impl LookupState {
     ) -> Result<RecordBatch> {
         let left_rows = UInt32Array::from(left_rows.to_vec());
         let right_rows: UInt32Array = right_rows.collect();
-        let mut columns = Vec::with_capacity(self.schema.fields().len());
+        let mut columns = Vec::with_capacity(self.pairs.fields().len());
         debug_assert_eq!(left.num_columns(), self.types.len());
         for column in left.columns() {
             columns.push(take(column, &left_rows, None).map_err(internal)?);
@@ -408,7 +446,7 @@ impl LookupState {
         for column in right.columns() {
             columns.push(take(column, &right_rows, None).map_err(internal)?);
         }
-        batch(self.schema.clone(), columns, left_rows.len())
+        batch(self.pairs.clone(), columns, left_rows.len())
     }
 }
 

@@ -22,6 +22,7 @@ use crate::planner::plan::{
 use crate::types::SqlType;
 use crate::value::{Row, Value};
 use crate::{Error, Result};
+use base::limits::SUBQUERY_CACHE_BYTES_MAX;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -169,6 +170,8 @@ pub struct Evaluator {
     plan: Plan,
     /// Values by the key of what they depend on.
     cache: BTreeMap<Vec<u8>, Value>,
+    /// Bytes of them.
+    cached_bytes: usize,
     cacheable: bool,
     /// Members of an uncorrelated IN, when a set can answer it.
     set: Option<(Expr, ValueSet)>,
@@ -206,6 +209,7 @@ impl Evaluator {
             environment: environment.clone(),
             plan,
             cache: BTreeMap::new(),
+            cached_bytes: 0,
             cacheable,
             set,
             subquery,
@@ -266,7 +270,10 @@ impl Evaluator {
             return Ok(value.clone());
         }
         let value = self.run(outer, left_values).await?;
-        if self.cacheable && self.cache.len() < CACHE_ENTRIES_MAX {
+        let bytes = self.cached_bytes + key.len() + value.heap_bytes();
+        let fits = self.cache.len() < CACHE_ENTRIES_MAX && bytes <= SUBQUERY_CACHE_BYTES_MAX;
+        if self.cacheable && fits {
+            self.cached_bytes = bytes;
             self.cache.insert(key, value.clone());
         }
         Ok(value)
@@ -423,7 +430,7 @@ fn collect_numbers(plan: &Plan, subqueries: &Subqueries, out: &mut BTreeSet<usiz
 }
 
 /// Whether two runs with the same outer values may differ.
-fn is_volatile(plan: &Plan) -> bool {
+pub(crate) fn is_volatile(plan: &Plan) -> bool {
     let mut volatile = false;
     plan.for_each_expr(&mut |expr| {
         // A constant expression that is not constant for a statement: RAND(), @v.

@@ -11,6 +11,7 @@ use crate::ast::{
 };
 use crate::error::Result;
 use crate::lexer::TokenKind;
+use base::limits::UNION_PARTS_IN_LINE_MAX;
 
 impl Parser<'_> {
     /// Whether a query (not in parentheses) starts here.
@@ -154,13 +155,55 @@ impl Parser<'_> {
     /// Parts joined by UNION and its relatives. INTERSECT binds tighter.
     #[inline(never)]
     fn query_body(&mut self, first: Option<QueryBody>) -> Result<QueryBody> {
-        let mut left = self.intersection(first)?;
+        // Parts of UNIONs that are all ALL, or none is.
+        let mut run = vec![self.intersection(first)?];
+        let mut run_all = false;
         while let Some(word) = self.accept_any(&["UNION", "EXCEPT"]) {
             let op = if word == "UNION" { SetOperator::Union } else { SetOperator::Except };
             let all = self.set_quantifier();
-            let right = Box::new(self.nested(|parser| parser.intersection(None))?);
+            let right = self.nested(|parser| parser.intersection(None))?;
+            let goes_on = op == SetOperator::Union && (run.len() == 1 || all == run_all);
+            if !goes_on {
+                let left = self.united(std::mem::take(&mut run), run_all)?;
+                run.push(left);
+            }
+            if op == SetOperator::Union {
+                run_all = all;
+                run.push(right);
+            } else if let Some(left) = run.pop() {
+                self.higher()?;
+                let (left, right) = (Box::new(left), Box::new(right));
+                run.push(QueryBody::SetOperation { op, all, left, right });
+            }
+        }
+        self.united(run, run_all)
+    }
+
+    /// The UNION of parts, from left to right; very many of them as a balanced tree, which has the same rows in the same order.
+    #[inline(never)]
+    fn united(&mut self, mut parts: Vec<QueryBody>, all: bool) -> Result<QueryBody> {
+        let op = SetOperator::Union;
+        let join = |left, right| {
+            let (left, right) = (Box::new(left), Box::new(right));
+            QueryBody::SetOperation { op, all, left, right }
+        };
+        let is_paired = parts.len() > UNION_PARTS_IN_LINE_MAX;
+        while is_paired && parts.len() > 1 {
             self.higher()?;
-            left = QueryBody::SetOperation { op, all, left: Box::new(left), right };
+            let mut rest = parts.into_iter();
+            parts = Vec::with_capacity(rest.len().div_ceil(2));
+            while let Some(left) = rest.next() {
+                parts.push(match rest.next() {
+                    Some(right) => join(left, right),
+                    None => left,
+                });
+            }
+        }
+        let mut rest = parts.into_iter();
+        let Some(mut left) = rest.next() else { return Err(self.error()) };
+        for right in rest {
+            self.higher()?;
+            left = join(left, right);
         }
         Ok(left)
     }

@@ -230,7 +230,13 @@ impl Table<'_> {
                 let mut own = Extra::new();
                 let local = locality::local_join(join, &self.subqueries, self.environment)?;
                 let local: Option<Cow<'static, str>> = local.map(Cow::from);
+                match join.kind {
+                    JoinKind::Inner | JoinKind::Left => {}
+                    JoinKind::Semi => own.push("FirstMatch".into()),
+                    JoinKind::Anti => own.push("Not exists".into()),
+                }
                 if let Some((scan, mut line)) = self.lookup_line(join)? {
+                    line.extra.append(&mut own);
                     scan.conjuncts.iter().for_each(|expr| numbers.extend(subqueries_of(expr)));
                     line.extra.extend(local);
                     self.push(id, select_type, line);
@@ -626,6 +632,8 @@ impl Tree<'_> {
         let kind = match join.kind {
             JoinKind::Inner => "Inner",
             JoinKind::Left => "Left",
+            JoinKind::Semi => "Semi",
+            JoinKind::Anti => "Anti",
         };
         let mut on = if join.on.is_empty() {
             String::new()

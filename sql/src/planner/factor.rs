@@ -13,8 +13,24 @@
 //!
 //! Only conditions that give the same each time they are computed for a row are touched, and none with a subquery.
 
-use super::plan::{Subqueries, columns_of, subqueries_of};
+use super::plan::{Plan, Subqueries, columns_of, subqueries_of};
+use crate::binder::rewrite::same;
 use crate::expr::{Expr, ExprKind, build};
+use base::limits::OR_FACTOR_TERMS_MAX;
+
+/// The plan with what branches share taken out of every OR that filters or joins.
+pub fn factor_plan(mut plan: Plan) -> Plan {
+    for input in plan.inputs_mut() {
+        let inner = std::mem::replace(input, Plan::OneRow);
+        *input = factor_plan(inner);
+    }
+    match &mut plan {
+        Plan::Filter { conjuncts, .. } => *conjuncts = factor(std::mem::take(conjuncts)),
+        Plan::Join(join) => join.on = factor(std::mem::take(&mut join.on)),
+        _ => {}
+    }
+    plan
+}
 
 /// The conditions, with those that all branches of an OR share as conditions of their own.
 pub fn factor(conjuncts: Vec<Expr>) -> Vec<Expr> {
@@ -66,8 +82,14 @@ pub fn implied(
 /// The parts of each branch of an OR; `None` for every other condition, and for one that may not be moved.
 fn branches_of(conjunct: &Expr) -> Option<Vec<Vec<Expr>>> {
     let ExprKind::Or(args) = &conjunct.kind else { return None };
-    let may_move = conjunct.is_steady() && subqueries_of(conjunct).is_empty();
-    may_move.then(|| args.iter().map(Expr::conjuncts).collect())
+    if args.len() > OR_FACTOR_TERMS_MAX
+        || !conjunct.is_steady()
+        || !subqueries_of(conjunct).is_empty()
+    {
+        return None;
+    }
+    let branches: Vec<Vec<Expr>> = args.iter().map(Expr::conjuncts).collect();
+    branches.iter().all(|branch| branch.len() <= OR_FACTOR_TERMS_MAX).then_some(branches)
 }
 
 /// Whether a condition is among these.
@@ -75,41 +97,38 @@ pub fn holds(conjuncts: &[Expr], wanted: &Expr) -> bool {
     conjuncts.iter().any(|own| same(own, wanted))
 }
 
-/// Whether two expressions certainly compute the same.
-fn same(a: &Expr, b: &Expr) -> bool {
-    let alike = match (&a.kind, &b.kind) {
-        (ExprKind::Column(a), ExprKind::Column(b)) | (ExprKind::Param(a), ExprKind::Param(b)) => {
-            a == b
-        }
-        (ExprKind::Literal(a), ExprKind::Literal(b)) => a == b,
-        (
-            ExprKind::Arithmetic { op: a, domain: of_a, .. },
-            ExprKind::Arithmetic { op: b, domain: of_b, .. },
-        ) => a == b && of_a == of_b,
-        (
-            ExprKind::Compare { op: a, domain: of_a, .. },
-            ExprKind::Compare { op: b, domain: of_b, .. },
-        ) => a == b && of_a == of_b,
-        (ExprKind::And(_), ExprKind::And(_))
-        | (ExprKind::Or(_), ExprKind::Or(_))
-        | (ExprKind::Not(_), ExprKind::Not(_)) => true,
-        (ExprKind::IsNull { negated: a, .. }, ExprKind::IsNull { negated: b, .. }) => a == b,
-        (
-            ExprKind::InList { set: a, negated: of_a, .. },
-            ExprKind::InList { set: b, negated: of_b, .. },
-        ) => a == b && of_a == of_b,
-        (ExprKind::Like { escape: a, .. }, ExprKind::Like { escape: b, .. }) => a == b,
-        (ExprKind::Cast { mode: a, .. }, ExprKind::Cast { mode: b, .. }) => a == b,
-        (ExprKind::Call { function: a, .. }, ExprKind::Call { function: b, .. }) => {
-            std::ptr::eq(*a, *b)
-        }
-        _ => false,
-    };
-    if !alike || a.ty != b.ty {
-        return false;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::binder::subquery::column_expr;
+    use crate::types::SqlType;
+
+    fn column(number: usize) -> Expr {
+        column_expr(number, SqlType::boolean(), "")
     }
-    let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
-    a.operands(&mut |operand| of_a.push(operand.clone()));
-    b.operands(&mut |operand| of_b.push(operand.clone()));
-    of_a.len() == of_b.len() && of_a.iter().zip(&of_b).all(|(a, b)| same(a, b))
+
+    #[test]
+    fn what_all_terms_have_stands_before_the_or() {
+        let term = |other| build::and(vec![column(0), column(other)]);
+        let parts = factor_one(build::or(vec![term(1), term(2)]));
+        let [common, rest] = parts.as_slice() else { panic!("{} parts", parts.len()) };
+        assert!(same(common, &column(0)));
+        assert!(same(rest, &build::or(vec![column(1), column(2)])));
+    }
+
+    #[test]
+    fn a_term_that_is_common_alone_makes_the_or_needless() {
+        let both = build::and(vec![column(0), column(1)]);
+        let parts = factor_one(build::or(vec![column(0), both]));
+        let [common] = parts.as_slice() else { panic!("{} parts", parts.len()) };
+        assert!(same(common, &column(0)));
+    }
+
+    #[test]
+    fn an_or_without_anything_common_stays() {
+        let or = build::or(vec![column(0), column(1)]);
+        let parts = factor_one(or.clone());
+        let [stayed] = parts.as_slice() else { panic!("{} parts", parts.len()) };
+        assert!(same(stayed, &or));
+    }
 }

@@ -209,6 +209,9 @@ fn placements(plan: &Plan, subqueries: &Subqueries) -> Vec<Placement> {
         Plan::Join(join) => {
             let width = join.left.width();
             let mut all = placements(&join.left, subqueries);
+            if !join.kind.shows_right() {
+                return all;
+            }
             let right = placements(&join.right, subqueries);
             let repeats = join.kind == JoinKind::Inner && is_broadcast(&join.left);
             if repeats || right.iter().any(|key| ties_any(join, &all, key, subqueries)) {

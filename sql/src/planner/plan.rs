@@ -198,6 +198,29 @@ pub fn subqueries_of(expr: &Expr) -> BTreeSet<usize> {
     columns.range(SUBQUERY..OUTER).map(|column| column - SUBQUERY).collect()
 }
 
+/// Whether a plan or a subquery in it reads a value of an enclosing query.
+pub fn reads_outer(plan: &Plan, subqueries: &Subqueries) -> bool {
+    let mut found = false;
+    plan.for_each_expr(&mut |expr| found |= is_outer(expr, subqueries));
+    found || plan.inputs().into_iter().any(|input| reads_outer(input, subqueries))
+}
+
+/// Whether an expression or a subquery in it reads a value of an enclosing query.
+pub fn is_outer(expr: &Expr, subqueries: &Subqueries) -> bool {
+    let mut columns = BTreeSet::new();
+    expr.columns(&mut columns);
+    if columns.range(OUTER..).next().is_some() {
+        return true;
+    }
+    columns.range(SUBQUERY..OUTER).any(|column| {
+        let mut found = false;
+        subqueries[column - SUBQUERY].for_each_enclosing(&mut |part| {
+            found |= is_outer(part, subqueries);
+        });
+        found
+    })
+}
+
 /// A node of the logical plan.
 #[derive(Clone, Debug)]
 pub enum Plan {
@@ -330,6 +353,20 @@ pub enum JoinKind {
     Inner,
     /// Pairs, and rows of the left side without a partner, with NULLs on the right.
     Left,
+    /// Rows of the left side that have a partner, once each. The output has no column of the right side.
+    Semi,
+    /// Rows of the left side without a partner. The output has no column of the right side.
+    Anti,
+}
+
+impl JoinKind {
+    /// Whether columns of the right side are in the output.
+    pub fn shows_right(self) -> bool {
+        match self {
+            JoinKind::Inner | JoinKind::Left => true,
+            JoinKind::Semi | JoinKind::Anti => false,
+        }
+    }
 }
 
 /// An aggregate of a group.
@@ -515,6 +552,9 @@ impl Plan {
             Plan::Project { exprs, .. } => exprs.iter().map(|expr| expr.ty).collect(),
             Plan::Join(join) => {
                 let mut types = join.left.types();
+                if !join.kind.shows_right() {
+                    return types;
+                }
                 let nullable = join.kind == JoinKind::Left;
                 types.extend(
                     join.right
@@ -550,6 +590,7 @@ impl Plan {
             | Plan::Sort { input, .. }
             | Plan::Limit { input, .. } => input.width(),
             Plan::Project { exprs, .. } => exprs.len(),
+            Plan::Join(join) if !join.kind.shows_right() => join.left.width(),
             Plan::Join(join) => join.left.width() + join.right.width(),
             Plan::Window { input, window } => input.width() + window.calls.len(),
             Plan::Aggregate { keys, aggregates, .. } => keys.len() + aggregates.len(),

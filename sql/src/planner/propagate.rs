@@ -10,7 +10,7 @@
 //! comparisons go, and where the condition compares in that type's own way (`locality::compares_as`): `varchar = 5` compares
 //! numbers, and texts that are equal under a collation may be different numbers.
 //!
-//! Into the second input of a LEFT JOIN conditions go, out of it none come: its rows may be missing.
+//! Into the second input of a LEFT JOIN or of an anti join conditions go, out of it none come: its rows may be missing.
 
 use super::locality::{compares_as, equal_columns};
 use super::plan::{Join, JoinKind, Plan, SUBQUERY, Subqueries};
@@ -106,7 +106,7 @@ fn spread_join(join: Join, subqueries: &Subqueries) -> (Plan, Known) {
                 (Some(known), None) => {
                     to_right.insert(b, about(known, condition, width + b, b));
                 }
-                (None, Some(known)) if kind == JoinKind::Inner => {
+                (None, Some(known)) if matches!(kind, JoinKind::Inner | JoinKind::Semi) => {
                     to_left.insert(a, about(known, condition, a, a));
                 }
                 _ => {}

@@ -89,6 +89,9 @@ fn keep(plan: Plan, needed: &BTreeSet<usize>, subqueries: &mut Subqueries) -> (P
             kept.extend(right_kept.iter().map(|column| column + width));
             let on = Places(&kept).exprs(&join.on, subqueries);
             let (kind, straight) = (join.kind, join.straight);
+            if !kind.shows_right() {
+                kept.truncate(left.width());
+            }
             (Plan::Join(Box::new(Join { left, right, kind, on, straight })), kept)
         }
         Plan::Aggregate { input, keys, aggregates } => {

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! A condition with a subquery stays where it is: the operator that computes the subquery's result
-//! stands right below. An OR gives away what all its branches demand (`factor`). A LEFT JOIN whose missing rows a condition would throw away anyway becomes an
-//! inner one.
+//! stands right below. An OR gives away what all its branches demand (`factor`). A LEFT JOIN whose missing rows a condition
+//! would throw away anyway becomes an inner one. What a semi join asks of one side goes to that side, what an anti join asks
+//! of its second input, too.
 
 use super::factor::{factor, holds, implied};
 use super::plan::{Join, JoinKind, Plan, SUBQUERY, Subqueries, columns_of, subqueries_of};
@@ -101,6 +102,15 @@ fn push_join(mut join: Join, conjuncts: Vec<Expr>, subqueries: &Subqueries) -> P
     let (left, rest) = split(rest, on_left);
     let own = factor(std::mem::take(&mut join.on));
     let right = match join.kind {
+        JoinKind::Semi => {
+            let (own_left, own) = split(own, on_left);
+            let (right, both) = split(own, on_right);
+            above.extend(rest);
+            join.on = both;
+            let left = own_left.into_iter().chain(left).collect();
+            join.left = push(join.left, left, subqueries);
+            right
+        }
         JoinKind::Inner => {
             let (stay, own) = split(own, |expr| !subqueries_of(expr).is_empty());
             above.extend(stay);
@@ -113,7 +123,7 @@ fn push_join(mut join: Join, conjuncts: Vec<Expr>, subqueries: &Subqueries) -> P
             join.left = push(join.left, left, subqueries);
             right.into_iter().chain(of_right).collect()
         }
-        JoinKind::Left => {
+        JoinKind::Left | JoinKind::Anti => {
             above.extend(rest);
             let (right, both) = split(own, |expr| on_right(expr) && subqueries_of(expr).is_empty());
             join.on = both;

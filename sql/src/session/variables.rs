@@ -13,6 +13,7 @@ use crate::context::{EvalContext, Scope, SqlMode, VariableSource};
 use crate::function::aes::BlockMode;
 use crate::function::locale;
 use crate::instance::Instance;
+use crate::planner::switch;
 use crate::sysvar::{self, Settable, SystemVariable, VariableScope, plain_text};
 use crate::types::datetime::TimeZone;
 use crate::value::Value;
@@ -442,6 +443,12 @@ impl SessionVariables {
                     return Err(wrong(&Value::Double(seconds)));
                 }
                 self.state.lock().timestamp = (seconds != 0.0).then_some(seconds);
+            }
+            "optimizer_switch" => {
+                let Value::Text(given) = &value else { return Err(wrong(&value)) };
+                let text = switch::changed(&self.text(variable.name), given)
+                    .map_err(|word| Error::wrong_value_for_variable(variable.name, word))?;
+                self.state.lock().values.insert(variable.name, Value::Text(text));
             }
             "last_insert_id" | "identity" => {
                 let Value::UInt(id) = value else { return Err(wrong(&value)) };

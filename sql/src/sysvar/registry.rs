@@ -19,12 +19,6 @@ pub(super) const fn v(
 }
 
 /// The switches of MySQL's optimizer, as its clients expect to see them.
-const OPTIMIZER_SWITCH: &str = "index_merge=on,index_merge_union=on,index_merge_sort_union=on,index_merge_intersection=on,\
-     engine_condition_pushdown=on,index_condition_pushdown=on,mrr=on,mrr_cost_based=on,block_nested_loop=on,\
-     batched_key_access=off,materialization=on,semijoin=on,loosescan=on,firstmatch=on,duplicateweedout=on,\
-     subquery_materialization_cost_based=on,use_index_extensions=on,condition_fanout_filter=on,derived_merge=on,\
-     use_invisible_indexes=off,skip_scan=on,hash_join=on,subquery_to_derived=off,prefer_ordering_index=on,\
-     hypergraph_optimizer=off,derived_condition_pushdown=on,hash_set_operations=on";
 
 /// Every one of them, sorted by name.
 pub(super) const VARIABLES: &[SystemVariable] = &[
@@ -194,7 +188,7 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     v("old_alter_table", Both, Flag, "0", Free),
     v("optimizer_prune_level", Both, Number { min: 0, max: 1 }, "1", Free),
     v("optimizer_search_depth", Both, Number { min: 0, max: 62 }, "62", Free),
-    v("optimizer_switch", Both, Text, OPTIMIZER_SWITCH, Free),
+    v("optimizer_switch", Both, Text, crate::planner::switch::DEFAULT, Special),
     v("performance_schema", Global, Flag, "0", ReadOnly),
     v("pid_file", Global, Text, "", ReadOnly),
     v("port", Global, Number { min: 0, max: 65535 }, "4000", ReadOnly),

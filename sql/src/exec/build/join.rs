@@ -5,8 +5,10 @@
 use super::{Builder, Division, Operator, Wish};
 use crate::exec::error;
 use crate::exec::expression::{condition, weight, weight_type};
+use crate::exec::hash_join::SpillingJoinExec;
 use crate::exec::local::LocalExec;
 use crate::exec::lookup::{self, LookupJoinExec};
+use crate::exec::stop::StopExec;
 use crate::expr::{CompareOp, Expr, ExprKind};
 use crate::planner::locality;
 use crate::planner::plan::{Join, JoinKind, SUBQUERY, Subqueries, columns_of, subqueries_of};
@@ -70,8 +72,10 @@ impl Builder<'_> {
             JoinKind::Inner => JoinType::Inner,
             // The probe side is the one whose rows all stay.
             JoinKind::Left => JoinType::Right,
+            JoinKind::Semi => JoinType::RightSemi,
+            JoinKind::Anti => JoinType::RightAnti,
         };
-        let output: Option<Vec<usize>> = if build_left {
+        let output: Option<Vec<usize>> = if build_left || !join.kind.shows_right() {
             None
         } else {
             let probe_first = build_width..build_width + left_width;
@@ -80,7 +84,8 @@ impl Builder<'_> {
         if keys.is_empty() {
             let operator = NestedLoopJoinExec::try_new(build, probe, filter, &kind, None)
                 .map_err(error::unwrap)?;
-            let operator: Operator = Arc::new(operator);
+            let environment = self.environment.clone();
+            let operator: Operator = Arc::new(StopExec::new(Arc::new(operator), environment));
             return match output {
                 Some(columns) => self.pick(operator, &columns),
                 None => Ok(operator),
@@ -95,22 +100,27 @@ impl Builder<'_> {
                 (weight(build, &build_schema, ctx), weight(probe, &probe_schema, ctx))
             })
             .collect();
-        let operator = HashJoinExec::try_new(
-            build,
-            probe,
-            on,
-            filter,
-            &kind,
-            None,
-            match self.division {
-                Some(_) => PartitionMode::Partitioned,
-                None => PartitionMode::CollectLeft,
-            },
-            NullEquality::NullEqualsNothing,
-            false,
-        )
-        .map_err(error::unwrap)?;
-        let operator: Operator = Arc::new(operator);
+        let operator: Operator = match self.division {
+            Some(_) => {
+                let operator = HashJoinExec::try_new(
+                    build,
+                    probe,
+                    on,
+                    filter,
+                    &kind,
+                    None,
+                    PartitionMode::Partitioned,
+                    NullEquality::NullEqualsNothing,
+                    false,
+                );
+                Arc::new(operator.map_err(error::unwrap)?)
+            }
+            None => {
+                let environment = self.environment.clone();
+                let operator = SpillingJoinExec::new(build, probe, on, filter, kind, environment);
+                Arc::new(operator.map_err(error::unwrap)?)
+            }
+        };
         match output {
             Some(columns) => self.pick(operator, &columns),
             None => Ok(operator),
