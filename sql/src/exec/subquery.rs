@@ -3,6 +3,7 @@
 //! ```text
 //! uncorrelated   runs once, before its query is planned ──> a constant, an IN list, or kept rows
 //! query of WITH  runs once before what reads it ──> kept rows (`shared`)
+//! LATERAL        per row of what stands before it, likewise ──> its rows (`lateral`)
 //! correlated     per row: outer values become literals ──> planned, run ──> its value (cached)
 //! ```
 //!
@@ -79,7 +80,10 @@ pub async fn resolve(
                 let list = build::in_list(false, left[0].clone(), values, &environment.ctx)?;
                 known.insert(number, list);
             }
-            SubqueryKind::Quantified { .. } | SubqueryKind::Table(_) | SubqueryKind::Working => {
+            SubqueryKind::Quantified { .. }
+            | SubqueryKind::Table(_)
+            | SubqueryKind::Lateral
+            | SubqueryKind::Working => {
                 subquery.rows = Some(Arc::new(rows));
             }
         }
@@ -110,9 +114,10 @@ fn rows_wanted(kind: &SubqueryKind) -> usize {
     match kind {
         SubqueryKind::Scalar => 2,
         SubqueryKind::Exists => 1,
-        SubqueryKind::Quantified { .. } | SubqueryKind::Table(_) | SubqueryKind::Working => {
-            usize::MAX
-        }
+        SubqueryKind::Quantified { .. }
+        | SubqueryKind::Table(_)
+        | SubqueryKind::Lateral
+        | SubqueryKind::Working => usize::MAX,
     }
 }
 
@@ -153,6 +158,8 @@ pub struct Evaluator {
     /// Values by the key of what they depend on.
     cache: BTreeMap<Vec<u8>, Value>,
     cacheable: bool,
+    /// Key and rows of the row before, of a query in FROM.
+    last: Option<(Vec<u8>, Arc<Vec<Row>>)>,
     /// Members of an uncorrelated IN, when a set can answer it.
     set: Option<(Expr, ValueSet)>,
 }
@@ -177,6 +184,7 @@ impl Evaluator {
             plan,
             cache: BTreeMap::new(),
             cacheable,
+            last: None,
             set,
             subquery,
         })
@@ -189,18 +197,7 @@ impl Evaluator {
             let left = left.eval(row, &ctx)?;
             return Ok(Value::truth(set.contains(&left)));
         }
-        let mut key = Vec::new();
-        let mut outer = Vec::with_capacity(self.subquery.outer.len());
-        for expr in &self.subquery.outer {
-            let value = expr.eval(row, &ctx)?;
-            key.extend(key_bytes(&value, &expr.ty));
-            // Equal keys are not equal texts: 'a' and 'A' may be two different outer values.
-            if let Some(text) = value.as_text() {
-                key.extend(text.as_bytes());
-                key.push(0);
-            }
-            outer.push(literal(expr.ty, value));
-        }
+        let (outer, mut key) = self.outer_values(row)?;
         let mut left_values = Vec::new();
         if let SubqueryKind::Quantified { left, .. } = &self.subquery.kind {
             for expr in left {
@@ -221,18 +218,53 @@ impl Evaluator {
         Ok(value)
     }
 
+    /// The rows for a row of what stands before a query in FROM.
+    pub async fn rows(&mut self, row: &[Value]) -> Result<Arc<Vec<Row>>> {
+        let (outer, key) = self.outer_values(row)?;
+        if self.cacheable
+            && let Some((known, rows)) = &self.last
+            && *known == key
+        {
+            return Ok(rows.clone());
+        }
+        let rows = self.rows_with(&outer).await?;
+        self.last = Some((key, rows.clone()));
+        Ok(rows)
+    }
+
+    /// Outer values as constants, and the key of what they are.
+    fn outer_values(&self, row: &[Value]) -> Result<(Vec<Expr>, Vec<u8>)> {
+        let ctx = &self.environment.ctx;
+        let mut key = Vec::new();
+        let mut outer = Vec::with_capacity(self.subquery.outer.len());
+        for expr in &self.subquery.outer {
+            let value = expr.eval(row, ctx)?;
+            key.extend(key_bytes(&value, &expr.ty));
+            // Equal keys are not equal texts: 'a' and 'A' may be two different outer values.
+            if let Some(text) = value.as_text() {
+                key.extend(text.as_bytes());
+                key.push(0);
+            }
+            outer.push(literal(expr.ty, value));
+        }
+        Ok((outer, key))
+    }
+
+    /// As many rows as are wanted.
+    async fn rows_with(&self, outer: &[Expr]) -> Result<Arc<Vec<Row>>> {
+        if let Some(rows) = &self.subquery.rows {
+            return Ok(rows.clone());
+        }
+        let limit = rows_wanted(&self.subquery.kind);
+        let (plan, mut subqueries) = with_outer(&self.plan, &self.subqueries, outer);
+        // Nested subqueries that only needed these values run once now.
+        let plan = Box::pin(resolve_new(plan, &mut subqueries, &self.environment)).await?;
+        Ok(Arc::new(collect_plan(plan, subqueries, &self.environment, limit).await?))
+    }
+
     async fn run(&self, outer: Vec<Expr>, left: Vec<Value>) -> Result<Value> {
         let ctx = &self.environment.ctx;
-        let rows = match &self.subquery.rows {
-            Some(rows) => rows.clone(),
-            None => {
-                let limit = rows_wanted(&self.subquery.kind);
-                let (plan, mut subqueries) = with_outer(&self.plan, &self.subqueries, &outer);
-                // Nested subqueries that only needed these values run once now.
-                let plan = Box::pin(resolve_new(plan, &mut subqueries, &self.environment)).await?;
-                Arc::new(collect_plan(plan, subqueries, &self.environment, limit).await?)
-            }
-        };
+        let rows = self.rows_with(&outer).await?;
         match &self.subquery.kind {
             SubqueryKind::Quantified { condition, all, .. } => {
                 // ANY is an OR over the rows, ALL an AND; NULL is neither true nor false.
@@ -314,7 +346,7 @@ async fn resolve_new(
         let constant_outer = subquery.outer.iter().all(Expr::is_constant);
         if subquery.rows.is_some()
             || !constant_outer
-            || matches!(subquery.kind, SubqueryKind::Quantified { .. })
+            || matches!(subquery.kind, SubqueryKind::Quantified { .. } | SubqueryKind::Lateral)
         {
             continue;
         }

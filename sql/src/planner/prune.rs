@@ -1,7 +1,7 @@
 //! Takes away columns that nobody reads, so that scans decode and joins carry only what is needed.
 
 use super::plan::{
-    Aggregate, Join, Plan, SUBQUERY, Scan, SortKey, Subqueries, columns_of, move_columns,
+    Aggregate, Join, Lateral, Plan, SUBQUERY, Scan, SortKey, Subqueries, columns_of, move_columns,
 };
 use crate::binder::subquery::column_expr;
 use crate::expr::Expr;
@@ -90,6 +90,19 @@ fn keep(plan: Plan, needed: &BTreeSet<usize>, subqueries: &mut Subqueries) -> (P
             let on = Places(&kept).exprs(&join.on, subqueries);
             let (kind, straight) = (join.kind, join.straight);
             (Plan::Join(Box::new(Join { left, right, kind, on, straight })), kept)
+        }
+        Plan::Lateral(lateral) => {
+            let Lateral { input, call, name, types, kind, on } = *lateral;
+            let width = input.width();
+            let exprs = std::iter::once(&call).chain(&on);
+            let wanted = with_columns(needed, exprs, subqueries);
+            let left: BTreeSet<usize> = wanted.range(..width).copied().collect();
+            let (input, mut kept) = keep(input, &left, subqueries);
+            kept.extend(width..width + types.len());
+            let places = Places(&kept);
+            let call = places.expr(&call, subqueries);
+            let on = places.exprs(&on, subqueries);
+            (Plan::Lateral(Box::new(Lateral { input, call, name, types, kind, on })), kept)
         }
         Plan::Aggregate { input, keys, aggregates } => {
             // All keys stay, they make the groups; aggregates that nobody reads go. Without keys one
