@@ -4,7 +4,7 @@ use super::plan::{
     Aggregate, Join, Lateral, Plan, SUBQUERY, Scan, SortKey, Subqueries, columns_of, move_columns,
 };
 use crate::binder::subquery::column_expr;
-use crate::expr::Expr;
+use crate::expr::{Expr, ExprKind};
 use std::collections::BTreeSet;
 
 /// The same plan with the same output and no column that is not needed for it.
@@ -39,6 +39,11 @@ impl Places<'_> {
     }
 }
 
+/// Whether an expression sets a user variable.
+fn assigns(expr: &Expr) -> bool {
+    expr.any(&|part| matches!(part.kind, ExprKind::AssignUserVariable { .. }))
+}
+
 fn with_columns<'a>(
     needed: &BTreeSet<usize>,
     exprs: impl IntoIterator<Item = &'a Expr>,
@@ -71,7 +76,9 @@ fn keep(plan: Plan, needed: &BTreeSet<usize>, subqueries: &mut Subqueries) -> (P
             (Plan::Filter { input: Box::new(input), conjuncts }, kept)
         }
         Plan::Project { input, exprs } => {
-            let kept: Vec<usize> = needed.iter().copied().collect();
+            // `(SELECT @n := 0) x` is there for what it does, not for its column.
+            let is_kept = |column: &usize| needed.contains(column) || assigns(&exprs[*column]);
+            let kept: Vec<usize> = (0..exprs.len()).filter(is_kept).collect();
             let exprs: Vec<Expr> = kept.iter().map(|&column| exprs[column].clone()).collect();
             let wanted = with_columns(&BTreeSet::new(), &exprs, subqueries);
             let (input, inner) = keep(*input, &wanted, subqueries);
