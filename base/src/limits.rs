@@ -3,6 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+mod query;
+pub use query::*;
+
 /// Largest Raft entry, bytes. Larger transactions are cut into several commands.
 pub const ENTRY_BYTES_MAX: usize = 8 << 20;
 /// Target size of one entry when a big transaction is cut, bytes.

@@ -16,6 +16,7 @@ pub mod digest;
 pub mod encoding;
 pub mod flow;
 pub mod information;
+pub mod json;
 pub mod members;
 pub mod network;
 pub mod number_format;
@@ -139,6 +140,7 @@ static FAMILIES: &[&[Function]] = &[
     encoding::FUNCTIONS,
     flow::FUNCTIONS,
     information::FUNCTIONS,
+    json::FUNCTIONS,
     members::FUNCTIONS,
     network::FUNCTIONS,
     number_format::FUNCTIONS,

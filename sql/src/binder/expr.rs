@@ -7,6 +7,7 @@ use crate::ast::{self, BinaryOp, ExprKind as Ast, VariableScope};
 use crate::context::Scope;
 use crate::expr::{CompareOp, Expr, build};
 use crate::function;
+use crate::value::Value;
 use crate::{Error, Result};
 
 impl BindContext<'_> {
@@ -132,9 +133,17 @@ impl BindContext<'_> {
             Ast::Sequence { .. } => build::call("nextval", Vec::new(), self.ctx),
             Ast::Window { function, over } => self.windowed(function, over),
             Ast::Grouping(args) => self.grouping(args),
-            Ast::MemberOf { .. } | Ast::JsonPath { .. } => {
-                Err(Error::not_supported("JSON; store the fields in columns of their own"))
+            Ast::MemberOf { value, array } => {
+                let args = vec![self.expr(value)?, self.expr(array)?];
+                build::call_function(&function::json::MEMBER_OF, args, self.ctx)
             }
+            Ast::JsonPath { column, path, unquote: true } => {
+                let args = vec![self.resolve(column)?, build::literal(Value::text(path.as_str()))];
+                build::call_function(&function::json::TEXT_AT, args, self.ctx)
+            }
+            Ast::JsonPath { unquote: false, .. } => Err(Error::not_supported(
+                "->, which returns JSON; take the text that is there with ->>",
+            )),
             Ast::GetFormat { .. } => {
                 Err(Error::not_supported("GET_FORMAT(); write the format string itself"))
             }
