@@ -27,7 +27,7 @@ pub mod chain;
 pub mod decode;
 pub mod error;
 pub mod expression;
-mod lateral;
+pub mod lateral;
 pub mod local;
 pub mod lookup;
 pub mod operator;

@@ -247,3 +247,63 @@ pub fn quoted(text: &str) -> String {
     out.push('"');
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::parse::{Fault, parse};
+    use super::path::Path;
+
+    fn found(document: &str, path: &str) -> Vec<String> {
+        let document = parse(document).unwrap();
+        Path::parse(path).unwrap().find(&document).into_iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn documents_are_shown_as_mysql_shows_them() {
+        let shown = [
+            (r#" { "bb" : 1 , "a" : [ ] , "a" : {} } "#, r#"{"a": {}, "bb": 1}"#),
+            ("[1.0, -0, 18446744073709551615, 1e2]", "[1.0, -0.0, 18446744073709551615, 100.0]"),
+            (r#""\u0041\ud83d\ude00\u0001\/""#, "\"A\u{1f600}\\u0001/\""),
+            ("[true,false,null]", "[true, false, null]"),
+        ];
+        for (text, wanted) in shown {
+            assert_eq!(parse(text).unwrap().to_string(), wanted);
+        }
+        let pretty = parse(r#"{"a":[1,{}]}"#).unwrap().pretty();
+        assert_eq!(pretty, "{\n  \"a\": [\n    1,\n    {}\n  ]\n}");
+    }
+
+    #[test]
+    fn a_fault_has_its_place() {
+        let faults = [
+            ("[1, 2", "Missing a comma or ] after an array element.", 5),
+            ("{1: 2}", "Missing a name for object member.", 1),
+            (r#""abc"#, "Missing a closing quotation mark in string.", 4),
+            (r#""\ud800""#, "The surrogate pair in string is invalid.", 1),
+            ("say", "Invalid value.", 0),
+            ("nope", "Invalid value.", 1),
+            ("1 2", "The document root must not be followed by other values.", 2),
+        ];
+        for (text, what, at) in faults {
+            assert_eq!(parse(text).unwrap_err(), Fault::Text(what, at), "{text}");
+        }
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse(&nested(100)).is_ok());
+        assert_eq!(parse(&nested(101)).unwrap_err(), Fault::Deep);
+    }
+
+    #[test]
+    fn paths_find_values_once_and_in_order() {
+        let document = r#"{"a": [1, [2, 3], {"b": 4}], "b": {"b": 5}}"#;
+        assert_eq!(found(document, "$**.b"), [r#"{"b": 5}"#, "4", "5"]);
+        assert_eq!(found(document, "$.a[last-2 to 1]"), ["1", "[2, 3]"]);
+        assert!(found(document, "$.a[5 to last]").is_empty());
+        assert_eq!(found(document, "$.*[0]"), ["1", r#"{"b": 5}"#]);
+        assert_eq!(found(document, "$.a[*][*]"), ["2", "3"]);
+        assert_eq!(found(document, r#"$."b".b"#), ["5"]);
+        let faults = [("", 0), ("x", 1), ("$.", 2), ("$**", 3), ("$[1", 3), ("$[2 to 1]", 8)];
+        for (text, at) in faults {
+            assert_eq!(Path::parse(text).unwrap_err(), at, "{text}");
+        }
+    }
+}

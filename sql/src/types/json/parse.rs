@@ -77,9 +77,13 @@ impl Reader<'_> {
         let words =
             [("null", Json::Null), ("true", Json::Bool(true)), ("false", Json::Bool(false))];
         for (word, value) in words {
-            if self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
-                self.at += word.len();
-                return Ok(value);
+            let rest = &self.text.as_bytes()[self.at..];
+            let same = rest.iter().zip(word.as_bytes()).take_while(|(a, b)| a == b).count();
+            self.at += same;
+            match same {
+                0 => {}
+                _ if same == word.len() => return Ok(value),
+                _ => break,
             }
         }
         Err(self.fault("Invalid value."))
@@ -142,13 +146,12 @@ impl Reader<'_> {
 
     /// A string; the quote that opens it is next.
     fn string(&mut self) -> Read<String> {
-        let open = self.at;
         self.at += 1;
         let mut out = String::new();
         loop {
             let rest = &self.text[self.at..];
             let Some(end) = rest.find(|c: char| c == '"' || c == '\\' || c < ' ') else {
-                self.at = open;
+                self.at = self.text.len();
                 return Err(self.fault("Missing a closing quotation mark in string."));
             };
             out.push_str(&rest[..end]);

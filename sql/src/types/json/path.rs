@@ -142,6 +142,8 @@ impl Reader<'_> {
         let mut legs = Vec::new();
         self.space();
         if !self.accept("$") {
+            // The character that should be one counts as read.
+            self.at += self.rest().chars().next().map_or(0, char::len_utf8);
             return None;
         }
         loop {
