@@ -99,6 +99,10 @@ impl BindContext<'_> {
                 Ok(super::group::any_value(self.expr(arg)?))
             }
             Ast::Function { database: None, name, args } => {
+                if let Some(parts) = text_at(name, args) {
+                    let args = self.exprs(parts)?;
+                    return build::call_function(&function::json::TEXT_AT, args, ctx);
+                }
                 let args = self.exprs(args)?;
                 build::call(name, args, ctx)
             }
@@ -252,4 +256,15 @@ fn compare_op(op: BinaryOp) -> Option<CompareOp> {
         BinaryOp::GreaterEqual => CompareOp::GreaterEqual,
         _ => return None,
     })
+}
+
+/// The document and the path of `JSON_UNQUOTE(JSON_EXTRACT(document, path))`, which is what `->>` says.
+fn text_at<'e>(name: &str, args: &'e [ast::Expr]) -> Option<&'e [ast::Expr]> {
+    let [ast::Expr { kind: Ast::Function { database: None, name: inner, args }, .. }] = args else {
+        return None;
+    };
+    let is_it = name.eq_ignore_ascii_case("json_unquote")
+        && inner.eq_ignore_ascii_case("json_extract")
+        && args.len() == 2;
+    is_it.then_some(args.as_slice())
 }
