@@ -4,6 +4,7 @@ mod columns;
 mod functions;
 mod planning;
 mod program;
+mod query;
 mod temporary;
 
 use std::ops::RangeInclusive;
@@ -16,6 +17,7 @@ pub use planning::{
     SUBQUERY_CACHE_BYTES_MAX, UNION_PARTS_IN_LINE_MAX,
 };
 pub use program::*;
+pub use query::*;
 pub use temporary::*;
 
 /// Largest Raft entry, bytes. Larger transactions are cut into several commands.

@@ -9,7 +9,7 @@
 //! (`planner::plan::SUBQUERY`), in [`BindContext::subqueries`] their plan. A name that is not found in
 //! its own query is looked for in the enclosing ones; then the subquery gets an *outer value*.
 //!
-//! Reading order: `scope` (what names mean), `expr`, `subquery`, `from`, `view`, `select`, `group`, `query`, `with`.
+//! Reading order: `scope` (what names mean), `expr`, `subquery`, `from`, `view`, `select`, `group`, `query`, `with`, `lateral`.
 //!
 //! Invariants:
 //! 1. A bound query holds no AST: it can be kept and run again, also with other parameter values of
@@ -22,6 +22,7 @@ pub mod aggregate;
 pub mod expr;
 pub mod from;
 pub mod group;
+mod lateral;
 pub mod query;
 pub mod rewrite;
 pub mod scope;

@@ -3,7 +3,8 @@
 //! ```text
 //! BoundQuery ─ subqueries that run once ─ planner::optimise ─ build ─> ExecutionPlan ─> pages of rows
 //!                                                               │
-//!   ours: TableScan, Lookup, Local, Apply, Chain, Window, Rows  └ DataFusion's: Filter, Projection, joins,
+//!   ours: TableScan, Lookup, Local, Apply, Lateral, Chain, Window, Rows
+//!                                                               └ DataFusion's: Filter, Projection, joins,
 //!                                                                 Aggregate, Sort, Limit, Union
 //! ```
 //!
@@ -27,6 +28,7 @@ pub mod decode;
 pub mod error;
 pub mod expression;
 pub mod hash_join;
+pub mod lateral;
 pub mod local;
 pub mod lookup;
 pub mod operator;

@@ -20,6 +20,7 @@ pub mod digest;
 pub mod encoding;
 pub mod flow;
 pub mod information;
+pub mod json;
 pub mod locale;
 pub mod members;
 pub mod network;
@@ -153,6 +154,7 @@ static FAMILIES: &[&[Function]] = &[
     encoding::FUNCTIONS,
     flow::FUNCTIONS,
     information::FUNCTIONS,
+    json::FUNCTIONS,
     members::FUNCTIONS,
     network::FUNCTIONS,
     number_format::FUNCTIONS,

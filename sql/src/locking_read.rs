@@ -100,6 +100,7 @@ fn chain_of<'p>(plan: &'p Plan, chain: &mut Vec<&'p Plan>) -> &'p Plan {
         | Plan::Shared { .. }
         | Plan::Scan(_)
         | Plan::Join(_)
+        | Plan::Lateral(_)
         | Plan::Union { .. } => plan,
         Plan::Filter { input, .. }
         | Plan::Project { input, .. }
@@ -130,6 +131,7 @@ fn replace(plan: &mut Plan, depth: usize, rows: Plan) {
         | Plan::Shared { .. }
         | Plan::Scan(_)
         | Plan::Join(_)
+        | Plan::Lateral(_)
         | Plan::Union { .. } => {}
     }
 }

@@ -81,6 +81,7 @@ pub mod convert;
 pub mod datetime;
 pub mod decimal;
 pub mod geometry;
+pub mod json;
 pub mod members;
 pub mod number_text;
 

@@ -105,6 +105,10 @@ impl BindContext<'_> {
                 Ok(super::group::any_value(self.expr(arg)?))
             }
             Ast::Function { database: None, name, args } => {
+                if let Some(parts) = text_at(name, args) {
+                    let args = self.exprs(parts)?;
+                    return build::call_function(&function::json::TEXT_AT, args, ctx);
+                }
                 if let Some(database) = self.database.clone()
                     && function::find(&name.to_ascii_lowercase()).is_none()
                     && let Some(call) = self.stored_function(&database, name, args)?
@@ -149,13 +153,21 @@ impl BindContext<'_> {
             Ast::Sequence { .. } => build::call("nextval", Vec::new(), self.ctx),
             Ast::Window { function, over } => self.windowed(function, over),
             Ast::Grouping(args) => self.grouping(args),
-            Ast::MemberOf { .. } | Ast::JsonPath { .. } => {
-                Err(Error::not_supported("JSON; store the fields in columns of their own"))
+            Ast::MemberOf { value, array } => {
+                let args = vec![self.expr(value)?, self.expr(array)?];
+                build::call_function(&function::json::MEMBER_OF, args, self.ctx)
             }
             Ast::GetFormat { kind, operand } => {
                 let kind = build::literal(Value::text(kind));
                 build::call("get_format", vec![kind, self.expr(operand)?], ctx)
             }
+            Ast::JsonPath { column, path, unquote: true } => {
+                let args = vec![self.resolve(column)?, build::literal(Value::text(path.as_str()))];
+                build::call_function(&function::json::TEXT_AT, args, self.ctx)
+            }
+            Ast::JsonPath { unquote: false, .. } => Err(Error::not_supported(
+                "->, which returns JSON; take the text that is there with ->>",
+            )),
             Ast::WeightString { operand, as_type } => {
                 build::weight_string(self.expr(operand)?, as_type.as_ref(), ctx)
             }
@@ -261,4 +273,15 @@ fn compare_op(op: BinaryOp) -> Option<CompareOp> {
         BinaryOp::GreaterEqual => CompareOp::GreaterEqual,
         _ => return None,
     })
+}
+
+/// The document and the path of `JSON_UNQUOTE(JSON_EXTRACT(document, path))`, which is what `->>` says.
+fn text_at<'e>(name: &str, args: &'e [ast::Expr]) -> Option<&'e [ast::Expr]> {
+    let [ast::Expr { kind: Ast::Function { database: None, name: inner, args }, .. }] = args else {
+        return None;
+    };
+    let is_it = name.eq_ignore_ascii_case("json_unquote")
+        && inner.eq_ignore_ascii_case("json_extract")
+        && args.len() == 2;
+    is_it.then_some(args.as_slice())
 }

@@ -1,7 +1,7 @@
 //! FROM: tables, derived tables and joins become a plan and a scope.
 
 use super::subquery::column_expr;
-use super::{BindContext, BoundColumn, Level, Scope};
+use super::{BindContext, BoundColumn, Level, Scope, lateral};
 use crate::ast::{self, BinaryOp, JoinConstraint, TableRef, TableSource};
 use crate::expr::{Expr, build};
 use crate::planner::plan::{Join, JoinKind, Plan, Scan, move_columns};
@@ -22,10 +22,13 @@ impl BindContext<'_> {
     pub(crate) fn bind_from(&mut self, tables: &[TableRef], straight: bool) -> Result<Source> {
         let mut joined: Option<Source> = None;
         for table in tables {
-            let source = self.table_ref(table, straight)?;
             joined = Some(match joined {
-                None => source,
+                None => self.table_ref(table, straight)?,
+                Some(left) if lateral::reads_before(table) => {
+                    self.join_before(left, table, straight)?
+                }
                 Some(left) => {
+                    let source = self.table_ref(table, straight)?;
                     let kind =
                         if straight { ast::JoinKind::Straight } else { ast::JoinKind::Inner };
                     self.join(left, source, kind, &JoinConstraint::None)?
@@ -35,22 +38,28 @@ impl BindContext<'_> {
         Ok(joined.unwrap_or_else(|| Source { plan: Plan::OneRow, scope: Scope::default() }))
     }
 
-    fn table_ref(&mut self, table: &TableRef, straight: bool) -> Result<Source> {
+    /// A part of FROM that reads nothing of what stands before it.
+    pub(super) fn table_ref(&mut self, table: &TableRef, straight: bool) -> Result<Source> {
         self.deeper(|bind| match table {
             TableRef::Table(source) => bind.table_source(source),
-            TableRef::Derived { lateral: true, .. } => Err(Error::not_supported(
-                "LATERAL derived tables; write a join, or a subquery in the select list",
-            )),
+            TableRef::Derived { lateral: true, .. } => {
+                // The first in FROM has nothing to read.
+                let nothing = Source { plan: Plan::OneRow, scope: Scope::default() };
+                bind.join_lateral(nothing, table, ast::JoinKind::Inner, &JoinConstraint::None)
+            }
             TableRef::Derived { lateral: false, query, alias, columns } => {
                 bind.derived_table(query, alias, columns)
             }
             TableRef::Join { kind, left, right, constraint } => {
                 let left = bind.table_ref(left, straight)?;
-                let right = bind.table_ref(right, straight)?;
                 let kind = match kind {
                     ast::JoinKind::Inner if straight => ast::JoinKind::Straight,
                     kind => *kind,
                 };
+                if lateral::is_lateral(right) {
+                    return bind.join_lateral(left, right, kind, constraint);
+                }
+                let right = bind.table_ref(right, straight)?;
                 bind.join(left, right, kind, constraint)
             }
         })
@@ -174,37 +183,30 @@ impl BindContext<'_> {
     ) -> Result<Source> {
         super::query::refuse_inner_locks(query)?;
         let (plan, mut columns) = self.query(query)?;
-        if !names.is_empty() {
-            if names.len() != columns.len() {
-                return Err(Error::column_list_mismatch());
-            }
-            for (column, name) in columns.iter_mut().zip(names) {
-                column.meta.name.clone_from(name);
-            }
-        }
-        check_names(&columns)?;
+        name_columns(&mut columns, names)?;
         Ok(Source { scope: Scope::of_columns("", alias, &columns), plan })
     }
 
-    fn join(
+    /// What names mean in a join, and its conditions.
+    pub(super) fn joined(
         &mut self,
-        left: Source,
-        right: Source,
+        left: Scope,
+        right: Scope,
         kind: ast::JoinKind,
         constraint: &JoinConstraint,
-    ) -> Result<Source> {
-        for column in &right.scope.columns {
-            if left.scope.has_table(Some(&column.database), &column.table) {
+    ) -> Result<(Scope, Vec<Expr>)> {
+        for column in &right.columns {
+            if left.has_table(Some(&column.database), &column.table) {
                 return Err(Error::nonunique_table(&column.table));
             }
         }
-        let (left_width, right_width) = (left.scope.columns.len(), right.scope.columns.len());
-        let mut scope = left.scope;
-        scope.append(right.scope, kind == ast::JoinKind::Left);
+        let left_width = left.columns.len();
+        let mut scope = left;
+        scope.append(right, kind == ast::JoinKind::Left);
         if kind == ast::JoinKind::Right {
             scope.make_nullable(0..left_width);
         }
-        let mut on = match constraint {
+        let on = match constraint {
             JoinConstraint::None => Vec::new(),
             JoinConstraint::On(condition) => {
                 let level = Level { scope: scope.clone(), clause: "on clause", ..Level::default() };
@@ -228,6 +230,19 @@ impl BindContext<'_> {
                 self.using(&mut scope, left_width, &names, kind == ast::JoinKind::Right)?
             }
         };
+        Ok((scope, on))
+    }
+
+    /// Two parts of FROM, joined.
+    pub(super) fn join(
+        &mut self,
+        left: Source,
+        right: Source,
+        kind: ast::JoinKind,
+        constraint: &JoinConstraint,
+    ) -> Result<Source> {
+        let (left_width, right_width) = (left.scope.columns.len(), right.scope.columns.len());
+        let (scope, mut on) = self.joined(left.scope, right.scope, kind, constraint)?;
         let plan = match kind {
             ast::JoinKind::Inner | ast::JoinKind::Straight => Plan::Join(Box::new(Join {
                 left: left.plan,
@@ -303,6 +318,19 @@ impl BindContext<'_> {
         scope.star = shared.iter().map(|(_, kept)| *kept).chain(rest).collect();
         Ok(on)
     }
+}
+
+/// Gives the columns of a derived table the names of its column list, if it has one.
+pub(super) fn name_columns(columns: &mut [BoundColumn], names: &[String]) -> Result<()> {
+    if !names.is_empty() {
+        if names.len() != columns.len() {
+            return Err(Error::column_list_mismatch());
+        }
+        for (column, name) in columns.iter_mut().zip(names) {
+            column.meta.name.clone_from(name);
+        }
+    }
+    check_names(columns)
 }
 
 /// 1060 when two columns have one name.

@@ -5,7 +5,9 @@ use super::subquery::column_expr;
 use super::{BindContext, BoundColumn, Level, Scope};
 use crate::ast::{self, OrderItem, Query, QueryBody, SetOperator};
 use crate::expr::{Expr, build};
-use crate::planner::plan::{Aggregate, AggregateFunction, Plan, SortKey};
+use crate::planner::plan::{
+    Aggregate, AggregateFunction, Bound, Frame, Plan, SortKey, Window, WindowCall, WindowFunction,
+};
 use crate::session::ColumnMeta;
 use crate::types::SqlType;
 use crate::value::Value;
@@ -84,14 +86,12 @@ impl BindContext<'_> {
                 bind.union(left, right, *all)
             }
             QueryBody::SetOperation { op, all, left, right } => {
-                if *all {
-                    return Err(Error::not_supported(
-                        "INTERSECT ALL and EXCEPT ALL; use INTERSECT or EXCEPT, whose rows are distinct",
-                    ));
-                }
                 let left = bind.body(left)?;
                 let right = bind.body(right)?;
-                bind.compare_rows(left, right, *op)
+                match *all {
+                    true => bind.compare_all_rows(left, right, *op),
+                    false => bind.compare_rows(left, right, *op),
+                }
             }
         })
     }
@@ -184,6 +184,39 @@ impl BindContext<'_> {
         Ok((Plan::Project { input: Box::new(plan), exprs }, columns))
     }
 
+    /// INTERSECT ALL and EXCEPT ALL: equal rows of each side are numbered, and the n-th is compared with the other side's n-th.
+    fn compare_all_rows(
+        &mut self,
+        (left, columns): (Plan, Vec<BoundColumn>),
+        (right, right_columns): (Plan, Vec<BoundColumn>),
+        op: SetOperator,
+    ) -> Result<(Plan, Vec<BoundColumn>)> {
+        if columns.len() != right_columns.len() {
+            return Err(Error::union_width());
+        }
+        // Which rows are equal is a matter of the types that both sides get.
+        let types: Vec<SqlType> =
+            columns.iter().zip(&right_columns).map(|(a, b)| a.ty.unify(b.ty)).collect();
+        let number = SqlType::bigint().unsigned().not_null();
+        let mut columns: Vec<BoundColumn> = columns
+            .into_iter()
+            .zip(&types)
+            .map(|(column, ty)| BoundColumn {
+                meta: ColumnMeta::computed(column.meta.name, *ty),
+                ty: *ty,
+            })
+            .collect();
+        columns.push(BoundColumn { meta: ColumnMeta::computed("", number), ty: number });
+        let left = numbered(self.cast_columns(left, &types)?, &types, number);
+        let right = numbered(self.cast_columns(right, &types)?, &types, number);
+        let (plan, mut columns) =
+            self.compare_rows((left, columns.clone()), (right, columns), op)?;
+        columns.truncate(types.len());
+        let exprs =
+            columns.iter().enumerate().map(|(i, column)| column_expr(i, column.ty, "")).collect();
+        Ok((Plan::Project { input: Box::new(plan), exprs }, columns))
+    }
+
     /// The rows of a plan with columns of these types.
     fn cast_columns(&mut self, plan: Plan, types: &[SqlType]) -> Result<Plan> {
         let before = plan.types();
@@ -262,4 +295,20 @@ impl BindContext<'_> {
         })?;
         Ok(keys)
     }
+}
+
+/// The rows with a number behind each, counted among its equals.
+fn numbered(plan: Plan, types: &[SqlType], number: SqlType) -> Plan {
+    let keys = types
+        .iter()
+        .enumerate()
+        .map(|(i, ty)| SortKey { expr: column_expr(i, *ty, ""), descending: false })
+        .collect();
+    let frame = Frame { rows: true, start: Bound::Unbounded, end: Bound::Unbounded, key: None };
+    let function = WindowFunction::RowNumber;
+    let call = WindowCall { function, args: Vec::new(), frame, ty: number };
+    let partition = (0..types.len()).collect();
+    let window = Window { partition, order: Vec::new(), calls: vec![call] };
+    let input = Plan::Sort { input: Box::new(plan), keys };
+    Plan::Window { input: Box::new(input), window }
 }

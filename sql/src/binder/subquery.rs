@@ -77,7 +77,10 @@ impl BindContext<'_> {
 
     /// Binds a query as a subquery of the expression that is being bound: its plan, its columns, and
     /// the outer values it needs.
-    fn frame(&mut self, query: &ast::Query) -> Result<(Plan, Vec<BoundColumn>, Vec<Expr>)> {
+    pub(super) fn frame(
+        &mut self,
+        query: &ast::Query,
+    ) -> Result<(Plan, Vec<BoundColumn>, Vec<Expr>)> {
         super::query::refuse_inner_locks(query)?;
         self.deeper(|bind| {
             bind.stack.push(Entry::Frame { outer: Vec::new() });

@@ -22,10 +22,8 @@ use crate::ast::{self, CommonTable, Query, QueryBody, SetOperator, With};
 use crate::planner::plan::{JoinKind, Plan, Recursion, Subquery, SubqueryKind, reads_outer};
 use crate::session::ColumnMeta;
 use crate::{Error, Result};
+use base::limits::COMMON_TABLES_MAX;
 use std::sync::Arc;
-
-/// Times that named queries are bound in a statement: those of an enclosing row are bound wherever they are named.
-const BINDINGS_MAX: usize = 1000;
 
 /// A query that has a name here.
 #[derive(Debug)]
@@ -136,9 +134,9 @@ impl BindContext<'_> {
     /// Binds a named query where it is read for the first time, or again.
     fn bind_named(&mut self, place: usize, alias: &str) -> Result<(Plan, Vec<BoundColumn>)> {
         self.bindings += 1;
-        if self.bindings > BINDINGS_MAX {
+        if self.bindings > COMMON_TABLES_MAX {
             return Err(Error::not_supported(format!(
-                "queries of WITH that are read in more than {BINDINGS_MAX} places and depend on the row that encloses them; \
+                "queries of WITH that are read in more than {COMMON_TABLES_MAX} places and depend on the row that encloses them; \
                  join their tables instead"
             )));
         }

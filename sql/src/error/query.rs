@@ -81,6 +81,8 @@ errors! {
     recursive_outer_join(name) = 3576, "HY000", "In recursive query block of Recursive Common Table Expression '{name}', the recursive table must neither be in the right argument of a LEFT JOIN, nor be forced to be non-first with join order hints";
     /// The rows of the round before read twice, or in a subquery.
     recursive_reads(name) = 3577, "HY000", "In recursive query block of Recursive Common Table Expression '{name}', the recursive table must be referenced only once, and not in any subquery";
+    /// A lateral derived table behind RIGHT JOIN.
+    lateral_join_type(name) = 3668, "HY000", "INNER or LEFT JOIN must be used for LATERAL references made by '{name}'";
     /// A recursive query that does not end.
     recursion_depth(rounds) = 3636, "HY000", "Recursive query aborted after {rounds} iterations. Try increasing @@cte_max_recursion_depth to a larger value.";
     /// A table that a DELETE of several tables does not read.

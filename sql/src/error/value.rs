@@ -47,6 +47,22 @@ errors! {
     incorrect_function_value(kind, value, function) = 1411, "HY000", "Incorrect {kind} value: '{value}' for function {function}";
     /// A date function's result outside of the years 0 to 9999.
     datetime_overflow(field) = 1441, "22008", "Datetime function: {field} field overflow";
+    /// A text that is no JSON document.
+    invalid_json_text(argument, function, what, at) = 3141, "22032", "Invalid JSON text in argument {argument} to function {function}: \"{what}\" at position {at}.";
+    /// A text that is no path into a document.
+    invalid_json_path(at) = 3143, "42000", "Invalid JSON path expression. The error is around character position {at}.";
+    /// Bytes where a document is wanted.
+    json_of_binary() = 3144, "22032", "Cannot create a JSON value from a string with CHARACTER SET 'binary'.";
+    /// Neither a text nor a document.
+    json_argument_type(argument, function) = 3146, "22032", "Invalid data type for JSON data in argument {argument} to function {function}; a JSON string or JSON type is required.";
+    /// A path that may mean several values.
+    json_path_wildcard() = 3149, "42000", "In this situation, path expressions may not contain the * and ** tokens or an array range.";
+    /// JSON_QUOTE of something else than a text.
+    incorrect_json_quote_type() = 3064, "HY000", "Incorrect type for argument 1 in function json_quote.";
+    /// Neither 'one' nor 'all'.
+    json_one_or_all(function) = 3154, "42000", "The oneOrAll argument to {function} may take these values: 'one' or 'all'.";
+    /// Too many arrays and objects inside each other.
+    json_too_deep() = 3157, "22032", "The JSON document exceeds the maximum depth.";
     /// A regular expression that cannot be read.
     invalid_regexp(what) = 3692, "HY000", "Invalid regular expression: {what}";
     /// An argument that has no meaning here.

@@ -110,6 +110,7 @@ pub(crate) fn result_type(subqueries: &Subqueries, number: usize) -> SqlType {
         SubqueryKind::Exists
         | SubqueryKind::Quantified { .. }
         | SubqueryKind::Table(_)
+        | SubqueryKind::Lateral
         | SubqueryKind::Working => SqlType::boolean(),
     }
 }

@@ -15,6 +15,7 @@ mod subquery;
 
 use super::chain::ChainExec;
 use super::expression::{condition, value};
+use super::lateral::LateralExec;
 use super::scan::{RowsExec, TableScanExec};
 use super::window::WindowExec;
 use super::{Environment, error};
@@ -115,6 +116,13 @@ impl Builder<'_> {
                 Ok(Built { operator: self.project(operator, &exprs)?, ordered })
             }
             Plan::Join(join) => self.join(join).map(Built::from),
+            Plan::Lateral(lateral) => {
+                let input = self.plan(&lateral.input, &none)?.operator;
+                let lateral = Arc::new((**lateral).clone());
+                let (subqueries, environment) = (self.subqueries.clone(), self.environment.clone());
+                let joined = LateralExec::new(input, lateral, subqueries, environment);
+                Ok(Built::from(Arc::new(joined) as Operator))
+            }
             Plan::Aggregate { input, keys, aggregates } => {
                 let operator = self.plan(input, &none)?.operator;
                 self.aggregate(operator, input, keys, aggregates).map(Built::from)

@@ -104,6 +104,7 @@ pub fn is_small(plan: &Plan, environment: &Environment) -> Result<bool> {
         | Plan::Window { input, .. }
         | Plan::Distinct { input } => is_small(input, environment)?,
         Plan::Join(join) => is_small(&join.left, environment)?,
+        Plan::Lateral(lateral) => is_small(&lateral.input, environment)?,
         Plan::Rows { .. } | Plan::Shared { .. } | Plan::Aggregate { .. } | Plan::Union { .. } => {
             false
         }

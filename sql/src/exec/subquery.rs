@@ -3,6 +3,7 @@
 //! ```text
 //! uncorrelated   runs once, before its query is planned ──> a constant, an IN list, or kept rows
 //! query of WITH  runs once before what reads it ──> kept rows (`shared`)
+//! LATERAL        per row of what stands before it, likewise ──> its rows (`lateral`)
 //! correlated     per row: outer values become literals ──> planned, run ──> its value (cached)
 //! function       per row: outer values are its arguments ──> called; once when DETERMINISTIC, of constants
 //! ```
@@ -92,7 +93,10 @@ pub async fn resolve(
                 let list = build::in_list(false, left[0].clone(), values, &environment.ctx)?;
                 known.insert(number, list);
             }
-            SubqueryKind::Quantified { .. } | SubqueryKind::Table(_) | SubqueryKind::Working => {
+            SubqueryKind::Quantified { .. }
+            | SubqueryKind::Table(_)
+            | SubqueryKind::Lateral
+            | SubqueryKind::Working => {
                 subquery.rows = Some(Arc::new(rows));
             }
             SubqueryKind::Function(_) => {
@@ -128,6 +132,7 @@ fn rows_wanted(kind: &SubqueryKind) -> usize {
         SubqueryKind::Exists => 1,
         SubqueryKind::Quantified { .. }
         | SubqueryKind::Table(_)
+        | SubqueryKind::Lateral
         | SubqueryKind::Working
         | SubqueryKind::Function(_) => usize::MAX,
     }
@@ -173,6 +178,8 @@ pub struct Evaluator {
     /// Bytes of them.
     cached_bytes: usize,
     cacheable: bool,
+    /// Key and rows of the row before, of a query in FROM.
+    last: Option<(Vec<u8>, Arc<Vec<Row>>)>,
     /// Members of an uncorrelated IN, when a set can answer it.
     set: Option<(Expr, ValueSet)>,
     /// What the arguments of a function wait for, where no Apply has computed it before.
@@ -211,6 +218,7 @@ impl Evaluator {
             cache: BTreeMap::new(),
             cached_bytes: 0,
             cacheable,
+            last: None,
             set,
             subquery,
         })
@@ -236,26 +244,7 @@ impl Evaluator {
             let left = left.eval(row, &ctx)?;
             return Ok(Value::truth(set.contains(&left)));
         }
-        let mut key = Vec::new();
-        let mut outer = Vec::with_capacity(self.subquery.outer.len());
-        let mut inner = BTreeMap::new();
-        for (number, evaluator) in &mut self.nested {
-            let value = Box::pin(evaluator.value(row)).await?;
-            inner.insert(*number, literal(evaluator.ty(), value));
-        }
-        for expr in &self.subquery.outer {
-            let value = match inner.is_empty() {
-                true => expr.eval(row, &ctx)?,
-                false => replace(expr, &inner).eval(row, &ctx)?,
-            };
-            key.extend(key_bytes(&value, &expr.ty));
-            // Equal keys are not equal texts: 'a' and 'A' may be two different outer values.
-            if let Some(text) = value.as_text() {
-                key.extend(text.as_bytes());
-                key.push(0);
-            }
-            outer.push(literal(expr.ty, value));
-        }
+        let (outer, mut key) = self.outer_values(row).await?;
         let mut left_values = Vec::new();
         if let SubqueryKind::Quantified { left, .. } = &self.subquery.kind {
             for expr in left {
@@ -279,6 +268,58 @@ impl Evaluator {
         Ok(value)
     }
 
+    /// The rows for a row of what stands before a query in FROM.
+    pub async fn rows(&mut self, row: &[Value]) -> Result<Arc<Vec<Row>>> {
+        let (outer, key) = self.outer_values(row).await?;
+        if self.cacheable
+            && let Some((known, rows)) = &self.last
+            && *known == key
+        {
+            return Ok(rows.clone());
+        }
+        let rows = self.rows_with(&outer).await?;
+        self.last = Some((key, rows.clone()));
+        Ok(rows)
+    }
+
+    /// Outer values as constants, and the key of what they are.
+    async fn outer_values(&mut self, row: &[Value]) -> Result<(Vec<Expr>, Vec<u8>)> {
+        let ctx = self.environment.ctx.clone();
+        let mut key = Vec::new();
+        let mut outer = Vec::with_capacity(self.subquery.outer.len());
+        let mut inner = BTreeMap::new();
+        for (number, evaluator) in &mut self.nested {
+            let value = Box::pin(evaluator.value(row)).await?;
+            inner.insert(*number, literal(evaluator.ty(), value));
+        }
+        for expr in &self.subquery.outer {
+            let value = match inner.is_empty() {
+                true => expr.eval(row, &ctx)?,
+                false => replace(expr, &inner).eval(row, &ctx)?,
+            };
+            key.extend(key_bytes(&value, &expr.ty));
+            // Equal keys are not equal texts: 'a' and 'A' may be two different outer values.
+            if let Some(text) = value.as_text() {
+                key.extend(text.as_bytes());
+                key.push(0);
+            }
+            outer.push(literal(expr.ty, value));
+        }
+        Ok((outer, key))
+    }
+
+    /// As many rows as are wanted.
+    async fn rows_with(&self, outer: &[Expr]) -> Result<Arc<Vec<Row>>> {
+        if let Some(rows) = &self.subquery.rows {
+            return Ok(rows.clone());
+        }
+        let limit = rows_wanted(&self.subquery.kind);
+        let (plan, mut subqueries) = with_outer(&self.plan, &self.subqueries, outer);
+        // Nested subqueries that only needed these values run once now.
+        let plan = Box::pin(resolve_new(plan, &mut subqueries, &self.environment)).await?;
+        Ok(Arc::new(collect_plan(plan, subqueries, &self.environment, limit).await?))
+    }
+
     async fn run(&self, outer: Vec<Expr>, left: Vec<Value>) -> Result<Value> {
         let ctx = &self.environment.ctx;
         if let SubqueryKind::Function(call) = &self.subquery.kind {
@@ -288,16 +329,7 @@ impl Evaluator {
             });
             return call.run(args.collect::<Result<Vec<Value>>>()?, &self.environment).await;
         }
-        let rows = match &self.subquery.rows {
-            Some(rows) => rows.clone(),
-            None => {
-                let limit = rows_wanted(&self.subquery.kind);
-                let (plan, mut subqueries) = with_outer(&self.plan, &self.subqueries, &outer);
-                // Nested subqueries that only needed these values run once now.
-                let plan = Box::pin(resolve_new(plan, &mut subqueries, &self.environment)).await?;
-                Arc::new(collect_plan(plan, subqueries, &self.environment, limit).await?)
-            }
-        };
+        let rows = self.rows_with(&outer).await?;
         match &self.subquery.kind {
             SubqueryKind::Quantified { condition, all, .. } => {
                 // ANY is an OR over the rows, ALL an AND; NULL is neither true nor false.
@@ -379,7 +411,7 @@ async fn resolve_new(
         let constant_outer = subquery.outer.iter().all(Expr::is_constant);
         if subquery.rows.is_some()
             || !constant_outer
-            || matches!(subquery.kind, SubqueryKind::Quantified { .. })
+            || matches!(subquery.kind, SubqueryKind::Quantified { .. } | SubqueryKind::Lateral)
         {
             continue;
         }

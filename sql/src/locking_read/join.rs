@@ -234,6 +234,7 @@ fn carry(
         Plan::OneRow
         | Plan::Rows { .. }
         | Plan::Shared { .. }
+        | Plan::Lateral(_)
         | Plan::Aggregate { .. }
         | Plan::Distinct { .. }
         | Plan::Window { .. }

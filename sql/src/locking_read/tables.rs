@@ -157,6 +157,9 @@ fn names_of_table(
             let own = source.alias.as_deref().unwrap_or(&source.name.name);
             names_of_source(&source.name, alias.unwrap_or(own), known, names)
         }
+        TableRef::Derived { lateral: true, .. } => Err(Error::not_supported(
+            "FOR UPDATE and FOR SHARE beside LATERAL: lock the rows of each table with a SELECT of its own",
+        )),
         TableRef::Derived { query, alias: own, .. } => {
             names_of_body(&query.body, Some(alias.unwrap_or(own)), known, names)
         }

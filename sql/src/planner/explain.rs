@@ -173,6 +173,8 @@ impl Table<'_> {
                 SubqueryKind::Working | SubqueryKind::Function(_) => continue,
                 SubqueryKind::Table(_) if !self.shared.insert(number) => continue,
                 SubqueryKind::Table(_) => "DERIVED",
+                SubqueryKind::Lateral if subquery.is_uncorrelated() => "DERIVED",
+                SubqueryKind::Lateral => "DEPENDENT DERIVED",
                 _ if subquery.is_uncorrelated() => "SUBQUERY",
                 _ => "DEPENDENT SUBQUERY",
             };
@@ -245,6 +247,12 @@ impl Table<'_> {
                     own.extend(local);
                     self.block(&join.right, id, select_type, &mut own, numbers)?;
                 }
+            }
+            Plan::Lateral(lateral) => {
+                self.block(&lateral.input, id, select_type, extra, numbers)?;
+                let table = Some(lateral.name.clone());
+                let line = Line { table, access: Some("ALL"), ..Line::default() };
+                self.push(id, select_type, line);
             }
             Plan::Filter { input, .. } => {
                 add(extra, "Using where");
@@ -576,6 +584,16 @@ impl Tree<'_> {
                 self.line(depth, &format!("Compute: {}", list(exprs, ", ")));
             }
             Plan::Join(join) => return self.join(join, depth),
+            Plan::Lateral(lateral) => {
+                let mut text = match lateral.kind {
+                    JoinKind::Inner => format!("Inner lateral join with {}", lateral.name),
+                    JoinKind::Left => format!("Left lateral join with {}", lateral.name),
+                };
+                if !lateral.on.is_empty() {
+                    let _ = write!(text, ": {}", list(&lateral.on, " and "));
+                }
+                self.line(depth, &text);
+            }
             Plan::Aggregate { keys, aggregates, .. } => {
                 let functions: Vec<String> = aggregates
                     .iter()
@@ -703,7 +721,7 @@ impl Tree<'_> {
                 SubqueryKind::Scalar => "value",
                 SubqueryKind::Exists => "exists",
                 SubqueryKind::Quantified { .. } => "in",
-                SubqueryKind::Table(_) | SubqueryKind::Working => "rows",
+                SubqueryKind::Table(_) | SubqueryKind::Lateral | SubqueryKind::Working => "rows",
             };
             let when = if subquery.is_uncorrelated() { "run once" } else { "run per row" };
             self.line(depth, &format!("Subquery ({kind}, {when})"));

@@ -7,7 +7,7 @@
 //!
 //! STRAIGHT_JOIN and LEFT JOIN keep their places.
 
-use super::plan::{Join, JoinKind, Plan, SUBQUERY, Subqueries, columns_of, move_columns};
+use super::plan::{Join, JoinKind, Lateral, Plan, SUBQUERY, Subqueries, columns_of, move_columns};
 use crate::Result;
 use crate::access::{self, Access};
 use crate::binder::subquery::column_expr;
@@ -25,6 +25,10 @@ pub fn order_joins(plan: Plan, subqueries: &mut Subqueries, ctx: &EvalContext) -
             join.left = order_joins(join.left, subqueries, ctx)?;
             join.right = order_joins(join.right, subqueries, ctx)?;
             Plan::Join(join)
+        }
+        Plan::Lateral(lateral) => {
+            let input = order_joins(lateral.input, subqueries, ctx)?;
+            Plan::Lateral(Box::new(Lateral { input, ..*lateral }))
         }
         Plan::Filter { input, conjuncts } => {
             Plan::Filter { input: Box::new(order_joins(*input, subqueries, ctx)?), conjuncts }

@@ -115,6 +115,7 @@ fn is_broadcast(plan: &Plan) -> bool {
         Plan::OneRow
         | Plan::Rows { .. }
         | Plan::Shared { .. }
+        | Plan::Lateral(_)
         | Plan::Aggregate { .. }
         | Plan::Distinct { .. }
         | Plan::Window { .. }

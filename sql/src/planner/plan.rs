@@ -69,6 +69,8 @@ pub enum SubqueryKind {
     },
     /// Rows that [`Plan::Shared`] reads: a query of WITH; with how it goes on when it is recursive.
     Table(Option<Recursion>),
+    /// Rows that [`Plan::Lateral`] joins to the row that it reads.
+    Lateral,
     /// The rows of a recursive query's last round.
     Working,
     /// A stored function: the outer values are its arguments, the plan's one column has the type of its result.
@@ -153,6 +155,7 @@ impl Subquery {
             SubqueryKind::Scalar
             | SubqueryKind::Exists
             | SubqueryKind::Table(_)
+            | SubqueryKind::Lateral
             | SubqueryKind::Working
             | SubqueryKind::Function(_) => &mut [],
         };
@@ -262,6 +265,8 @@ pub enum Plan {
     },
     /// Pairs of rows.
     Join(Box<Join>),
+    /// Pairs of a row and the rows of a query that reads that row.
+    Lateral(Box<Lateral>),
     /// Groups.
     Aggregate {
         /// Where rows come from.
@@ -344,6 +349,23 @@ pub struct Join {
     pub on: Vec<Expr>,
     /// STRAIGHT_JOIN: the order is the author's.
     pub straight: bool,
+}
+
+/// Rows, and a query that has other rows for each of them.
+#[derive(Clone, Debug)]
+pub struct Lateral {
+    /// What the query reads; its columns come first.
+    pub input: Plan,
+    /// The query: the placeholder of its subquery.
+    pub call: Expr,
+    /// The name that the query has.
+    pub name: String,
+    /// Types of the query's columns.
+    pub types: Vec<SqlType>,
+    /// What happens to rows of the input without a partner.
+    pub kind: JoinKind,
+    /// Conditions over the columns of both, without subqueries.
+    pub on: Vec<Expr>,
 }
 
 /// Which rows a join keeps.
@@ -564,6 +586,11 @@ impl Plan {
                 );
                 types
             }
+            Plan::Lateral(lateral) => {
+                let mut types = lateral.input.types();
+                types.extend(&lateral.types);
+                types
+            }
             Plan::Window { input, window } => {
                 let mut types = input.types();
                 types.extend(window.calls.iter().map(|call| call.ty));
@@ -592,6 +619,7 @@ impl Plan {
             Plan::Project { exprs, .. } => exprs.len(),
             Plan::Join(join) if !join.kind.shows_right() => join.left.width(),
             Plan::Join(join) => join.left.width() + join.right.width(),
+            Plan::Lateral(lateral) => lateral.input.width() + lateral.types.len(),
             Plan::Window { input, window } => input.width() + window.calls.len(),
             Plan::Aggregate { keys, aggregates, .. } => keys.len() + aggregates.len(),
         }
@@ -611,6 +639,9 @@ impl Plan {
                 exprs.iter().for_each(visit);
             }
             Plan::Join(join) => join.on.iter().for_each(visit),
+            Plan::Lateral(lateral) => {
+                std::iter::once(&lateral.call).chain(&lateral.on).for_each(visit);
+            }
             Plan::Aggregate { keys, aggregates, .. } => {
                 keys.iter().for_each(&mut *visit);
                 aggregates.iter().flat_map(|aggregate| &aggregate.args).for_each(visit);
@@ -632,6 +663,7 @@ impl Plan {
             | Plan::Sort { input, .. }
             | Plan::Limit { input, .. } => vec![input],
             Plan::Join(join) => vec![&join.left, &join.right],
+            Plan::Lateral(lateral) => vec![&lateral.input],
             Plan::Union { inputs, .. } => inputs.iter().collect(),
         }
     }
@@ -648,6 +680,7 @@ impl Plan {
             | Plan::Sort { input, .. }
             | Plan::Limit { input, .. } => vec![input],
             Plan::Join(join) => vec![&mut join.left, &mut join.right],
+            Plan::Lateral(lateral) => vec![&mut lateral.input],
             Plan::Union { inputs, .. } => inputs.iter_mut().collect(),
         }
     }
@@ -671,6 +704,12 @@ impl Plan {
                 right: join.right.rewrite(f),
                 on: exprs(join.on),
                 ..*join
+            })),
+            Plan::Lateral(lateral) => Plan::Lateral(Box::new(Lateral {
+                input: lateral.input.rewrite(f),
+                call: rewrite::rewrite(&lateral.call, f),
+                on: exprs(lateral.on),
+                ..*lateral
             })),
             Plan::Aggregate { input, keys, aggregates } => Plan::Aggregate {
                 input: below(input),

@@ -13,7 +13,7 @@
 //! Into the second input of a LEFT JOIN or of an anti join conditions go, out of it none come: its rows may be missing.
 
 use super::locality::{compares_as, equal_columns};
-use super::plan::{Join, JoinKind, Plan, SUBQUERY, Subqueries};
+use super::plan::{Join, JoinKind, Lateral, Plan, SUBQUERY, Subqueries};
 use super::push::push;
 use crate::exec::plain_column;
 use crate::expr::{CompareOp, Expr, ExprKind};
@@ -61,6 +61,10 @@ fn spread(plan: Plan, subqueries: &Subqueries) -> (Plan, Known) {
             (Plan::Project { input: Box::new(input), exprs }, known)
         }
         Plan::Join(join) => spread_join(*join, subqueries),
+        Plan::Lateral(lateral) => {
+            let (input, known) = spread(lateral.input, subqueries);
+            (Plan::Lateral(Box::new(Lateral { input, ..*lateral })), known)
+        }
         Plan::Aggregate { input, keys, aggregates } => {
             let input = Box::new(spread(*input, subqueries).0);
             (Plan::Aggregate { input, keys, aggregates }, none)

@@ -1,10 +1,10 @@
 //! Takes away columns that nobody reads, so that scans decode and joins carry only what is needed.
 
 use super::plan::{
-    Aggregate, Join, Plan, SUBQUERY, Scan, SortKey, Subqueries, columns_of, move_columns,
+    Aggregate, Join, Lateral, Plan, SUBQUERY, Scan, SortKey, Subqueries, columns_of, move_columns,
 };
 use crate::binder::subquery::column_expr;
-use crate::expr::Expr;
+use crate::expr::{Expr, ExprKind};
 use std::collections::BTreeSet;
 
 /// The same plan with the same output and no column that is not needed for it.
@@ -39,6 +39,11 @@ impl Places<'_> {
     }
 }
 
+/// Whether an expression sets a user variable.
+fn assigns(expr: &Expr) -> bool {
+    expr.any(&|part| matches!(part.kind, ExprKind::AssignUserVariable { .. }))
+}
+
 fn with_columns<'a>(
     needed: &BTreeSet<usize>,
     exprs: impl IntoIterator<Item = &'a Expr>,
@@ -71,7 +76,9 @@ fn keep(plan: Plan, needed: &BTreeSet<usize>, subqueries: &mut Subqueries) -> (P
             (Plan::Filter { input: Box::new(input), conjuncts }, kept)
         }
         Plan::Project { input, exprs } => {
-            let kept: Vec<usize> = needed.iter().copied().collect();
+            // `(SELECT @n := 0) x` is there for what it does, not for its column.
+            let is_kept = |column: &usize| needed.contains(column) || assigns(&exprs[*column]);
+            let kept: Vec<usize> = (0..exprs.len()).filter(is_kept).collect();
             let exprs: Vec<Expr> = kept.iter().map(|&column| exprs[column].clone()).collect();
             let wanted = with_columns(&BTreeSet::new(), &exprs, subqueries);
             let (input, inner) = keep(*input, &wanted, subqueries);
@@ -93,6 +100,19 @@ fn keep(plan: Plan, needed: &BTreeSet<usize>, subqueries: &mut Subqueries) -> (P
                 kept.truncate(left.width());
             }
             (Plan::Join(Box::new(Join { left, right, kind, on, straight })), kept)
+        }
+        Plan::Lateral(lateral) => {
+            let Lateral { input, call, name, types, kind, on } = *lateral;
+            let width = input.width();
+            let exprs = std::iter::once(&call).chain(&on);
+            let wanted = with_columns(needed, exprs, subqueries);
+            let left: BTreeSet<usize> = wanted.range(..width).copied().collect();
+            let (input, mut kept) = keep(input, &left, subqueries);
+            kept.extend(width..width + types.len());
+            let places = Places(&kept);
+            let call = places.expr(&call, subqueries);
+            let on = places.exprs(&on, subqueries);
+            (Plan::Lateral(Box::new(Lateral { input, call, name, types, kind, on })), kept)
         }
         Plan::Aggregate { input, keys, aggregates } => {
             // All keys stay, they make the groups; aggregates that nobody reads go. Without keys one

@@ -12,7 +12,7 @@
 //! of its second input, too.
 
 use super::factor::{factor, holds, implied};
-use super::plan::{Join, JoinKind, Plan, SUBQUERY, Subqueries, columns_of, subqueries_of};
+use super::plan::{Join, JoinKind, Lateral, Plan, SUBQUERY, Subqueries, columns_of, subqueries_of};
 use crate::expr::{CompareOp, Expr, ExprKind, build};
 
 /// The plan with every condition as deep as it can stand.
@@ -52,6 +52,15 @@ pub(super) fn push(plan: Plan, conjuncts: Vec<Expr>, subqueries: &Subqueries) ->
             filter(Plan::Project { input, exprs }, stay)
         }
         Plan::Join(join) => push_join(*join, conjuncts, subqueries),
+        Plan::Lateral(lateral) => {
+            let width = lateral.input.width();
+            let (go, stay) = split(conjuncts, |expr| {
+                subqueries_of(expr).is_empty()
+                    && columns_of(expr, subqueries).iter().all(|&column| column < width)
+            });
+            let input = push(lateral.input, go, subqueries);
+            filter(Plan::Lateral(Box::new(Lateral { input, ..*lateral })), stay)
+        }
         Plan::Aggregate { input, keys, aggregates } => {
             let (go, stay) = split(conjuncts, |expr| {
                 let columns = columns_of(expr, subqueries);

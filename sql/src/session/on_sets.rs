@@ -216,7 +216,7 @@ fn has_limit(statement: &Statement) -> bool {
 /// The table that a statement names first.
 fn first_table(statement: &Statement) -> Option<&TableName> {
     match statement {
-        Statement::Query(query) => first_of_body(&query.body),
+        Statement::Query(query) => first_of_query(query),
         Statement::Insert(insert) => Some(&insert.table),
         Statement::Update(update) => update.tables.first().and_then(first_of_from),
         Statement::Delete(delete) => match &delete.target {
@@ -228,20 +228,31 @@ fn first_table(statement: &Statement) -> Option<&TableName> {
     }
 }
 
+/// A name of WITH stands for the table that its own query names first, which may be a name before it.
+fn first_of_query(query: &ast::Query) -> Option<&TableName> {
+    let mut name = first_of_body(&query.body)?;
+    for table in query.with.iter().flat_map(|with| &with.tables).rev() {
+        if name.database.is_none() && table.name == name.name {
+            name = first_of_body(&table.query.body)?;
+        }
+    }
+    Some(name)
+}
+
 fn first_of_body(body: &QueryBody) -> Option<&TableName> {
     match body {
         QueryBody::Select(select) => select.from.first().and_then(first_of_from),
         QueryBody::SetOperation { left, .. } => first_of_body(left),
         QueryBody::Values(_) => None,
         QueryBody::Table(name) => Some(name),
-        QueryBody::Query(query) => first_of_body(&query.body),
+        QueryBody::Query(query) => first_of_query(query),
     }
 }
 
 fn first_of_from(table: &TableRef) -> Option<&TableName> {
     match table {
         TableRef::Table(source) => Some(&source.name),
-        TableRef::Derived { query, .. } => first_of_body(&query.body),
+        TableRef::Derived { query, .. } => first_of_query(query),
         TableRef::Join { left, .. } => first_of_from(left),
     }
 }

@@ -312,8 +312,7 @@ impl Names<'_> {
     ) -> Result<Vec<String>> {
         let mut block = Block::default();
         for table in &mut select.from {
-            let next = self.table_ref(table)?;
-            block.append(next);
+            block = self.beside(block, table)?.0;
         }
         let (columns, _) = self.within(block, |names| names.clauses(select, order_by, naming))?;
         Ok(columns)
@@ -428,22 +427,36 @@ impl Names<'_> {
         Ok(columns)
     }
 
+    /// A part of FROM behind what stands before it, which a lateral derived table reads; and how many tables stand before it.
+    fn beside(&mut self, before: Block, table: &mut TableRef) -> Result<(Block, usize)> {
+        let count = before.tables.len();
+        let (next, mut block) = match table {
+            TableRef::Derived { lateral: true, .. } => {
+                self.within(before, |names| names.table_ref(table))?
+            }
+            table => (self.table_ref(table)?, before),
+        };
+        block.append(next);
+        Ok((block, count))
+    }
+
     fn table_ref(&mut self, table: &mut TableRef) -> Result<Block> {
         match table {
             TableRef::Table(source) => self.table_source(source).map(Block::of_table),
-            TableRef::Derived { lateral: true, .. } => Err(Error::not_supported(
-                "LATERAL in a view: write a join, or a subquery in the select list",
-            )),
-            TableRef::Derived { lateral: false, query, alias, columns } => {
+            // A lateral one finds what stands before it among the blocks.
+            TableRef::Derived { query, alias, columns, .. } => {
                 let own = self.query(query, Naming::All)?;
                 let columns = if columns.is_empty() { own } else { columns.clone() };
                 Ok(Block::of_table(Table::unstored(alias, columns)))
             }
             TableRef::Join { kind, left, right, constraint } => {
-                let mut block = self.table_ref(left)?;
-                let left_tables = block.tables.len();
-                let other = self.table_ref(right)?;
-                block.append(other);
+                if *kind == JoinKind::Right
+                    && let TableRef::Derived { lateral: true, alias, .. } = &**right
+                {
+                    return Err(Error::lateral_join_type(alias));
+                }
+                let block = self.table_ref(left)?;
+                let (mut block, left_tables) = self.beside(block, right)?;
                 let is_right = *kind == JoinKind::Right;
                 let shared = match &*constraint {
                     JoinConstraint::Using(names) => names.clone(),
