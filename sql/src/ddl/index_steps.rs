@@ -218,6 +218,8 @@ pub(super) mod tests {
             database: "d".into(),
             name: "t".into(),
             columns: Vec::new(),
+            next_ordinal: 0,
+            checks: Vec::new(),
             indexes: ids.iter().map(|id| index(*id)).collect(),
             unpublished: Vec::new(),
             declared: Vec::new(),

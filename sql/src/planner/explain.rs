@@ -588,6 +588,9 @@ impl Tree<'_> {
                 let mut text = match lateral.kind {
                     JoinKind::Inner => format!("Inner lateral join with {}", lateral.name),
                     JoinKind::Left => format!("Left lateral join with {}", lateral.name),
+                    JoinKind::Semi | JoinKind::Anti => {
+                        return Err(Error::internal("a semi join with a lateral query"));
+                    }
                 };
                 if !lateral.on.is_empty() {
                     let _ = write!(text, ": {}", list(&lateral.on, " and "));

@@ -62,7 +62,10 @@ pub fn unnest(plan: Plan, subqueries: &Subqueries, ctx: &EvalContext) -> Result<
 fn is_candidate(subquery: &Subquery) -> bool {
     let is_value = match subquery.kind {
         SubqueryKind::Scalar | SubqueryKind::Exists | SubqueryKind::Quantified { .. } => true,
-        SubqueryKind::Table(_) | SubqueryKind::Working => false,
+        SubqueryKind::Table(_)
+        | SubqueryKind::Lateral
+        | SubqueryKind::Working
+        | SubqueryKind::Function(_) => false,
     };
     is_value && !subquery.is_uncorrelated() && subquery.rows.is_none()
 }
@@ -216,9 +219,11 @@ impl Unnest<'_> {
                     }
                 }
             }
-            SubqueryKind::Scalar | SubqueryKind::Table(_) | SubqueryKind::Working => {
-                return Ok(None);
-            }
+            SubqueryKind::Scalar
+            | SubqueryKind::Table(_)
+            | SubqueryKind::Lateral
+            | SubqueryKind::Working
+            | SubqueryKind::Function(_) => return Ok(None),
         };
         let has_key = on.iter().any(|expr| equality(expr, width, self.subqueries).is_some());
         if !has_key || (is_small && table_of(&right).is_none()) {
@@ -481,6 +486,7 @@ impl Unnest<'_> {
                 self.starts_small(&join.left)?
                     || (join.kind == JoinKind::Inner && self.starts_small(&join.right)?)
             }
+            Plan::Lateral(lateral) => self.starts_small(&lateral.input)?,
             Plan::Rows { .. }
             | Plan::Shared { .. }
             | Plan::Aggregate { .. }

@@ -18,8 +18,6 @@ pub(super) const fn v(
     SystemVariable { name, scope, kind, default, settable }
 }
 
-/// The switches of MySQL's optimizer, as its clients expect to see them.
-
 /// Every one of them, sorted by name.
 pub(super) const VARIABLES: &[SystemVariable] = &[
     v("auto_increment_increment", Both, Number { min: 1, max: 65535 }, "1", Free),

@@ -171,7 +171,8 @@ impl PartialEq for Json {
             (Json::Double(a), Json::Double(b)) => a == b,
             (Json::Double(double), number) | (number, Json::Double(double)) => {
                 // An integer that a double says exactly is below 2^70.
-                let whole = (double.fract() == 0.0 && double.abs() < 1e21).then(|| *double as i128);
+                let whole =
+                    (double.fract() == 0.0 && double.abs() < 1e21).then_some(*double as i128);
                 whole.is_some() && number.integer() == whole
             }
             (a, b) => a.integer().is_some() && a.integer() == b.integer(),

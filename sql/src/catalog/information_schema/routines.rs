@@ -120,6 +120,11 @@ fn described(ty: &DataType, routine: &RoutineDef) -> Vec<Value> {
         hidden: false,
         type_text: resolved.text,
         collation_declared: false,
+        ordinal: 0,
+        absent: None,
+        former: None,
+        generated: None,
+        invisible: false,
     };
     let row = column_row([Value::Null, Value::Null], 0, &column, None, "");
     row.into_iter().skip(TYPE_COLUMNS.start).take(TYPE_COLUMNS.len()).collect()
