@@ -177,7 +177,10 @@ impl Object for RoutineDef {
         &self.database
     }
 
-    #[allow(clippy::misnamed_getters, reason = "procedures and functions of one name are two objects")]
+    #[allow(
+        clippy::misnamed_getters,
+        reason = "procedures and functions of one name are two objects"
+    )]
     fn name(&self) -> &str {
         &self.key
     }
