@@ -8,7 +8,7 @@ export PRECINCT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache
 PRECINCT := $(CARGO_TARGET_DIR)/release/precinct
 export PRECINCT_BIN := $(PRECINCT)
 
-.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication bench-shards soak chaos scale sim bugs failover placement calibrate fuzz diff tpch tpcds fmt
+.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication bench-shards bench-sql soak chaos scale sim bugs failover placement calibrate fuzz diff tpch tpcds fmt
 
 help:
 	@echo "make demo         build, start a three-node cluster on this machine, load real data"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench-micro  criterion benchmarks: codec, point get, log append"
 	@echo "make bench-replication  the log beside a bare fdatasync loop, replicated writes, timestamps, idle replicas"
 	@echo "make bench-shards what many shards, splits, leader moves and replica moves cost, each figure beside its bar: BENCH_FLAGS='--nodes 1 --mib 256'"
+	@echo "make bench-sql    parsing, TPC-H and big scans beside MariaDB, each figure beside its bar: SCALE=1 BENCH_FLAGS='--parts parse scan'"
 	@echo "make soak         the chaos test and the simulation for longer"
 	@echo "make chaos        random faults on real processes, histories judged: MINUTES=5 NODES=3 WORKLOAD=append,bank SEED=…"
 	@echo "make scale        three nodes become six and three again under sysbench and kills: MINUTES=30 SEED=…"
@@ -76,6 +77,16 @@ bugs:
 
 failover: build
 	PRECINCT_KILLS=$(or $(KILLS),100) PRECINCT_SHARDS=$(or $(SHARDS),100) cargo test --release --workspace --test failover -- --nocapture
+
+bench-sql:
+	@scripts/setup.sh build
+	@scripts/setup.sh bench
+	cargo build --release --workspace --bins
+	cargo bench --profile release --workspace --bench sql 2>&1 | tee $(CARGO_TARGET_DIR)/bench-sql.log
+	@[ -d $(PRECINCT_CACHE)/tpc ] || python3 -m venv $(PRECINCT_CACHE)/tpc
+	@$(PRECINCT_CACHE)/tpc/bin/pip install -q --disable-pip-version-check -r tests/tpc/requirements.txt
+	$(PRECINCT_CACHE)/tpc/bin/python bench/sql.py --precinct $(PRECINCT) --scale $(or $(SCALE),1) --criterion $(CARGO_TARGET_DIR)/criterion \
+	  --log $(CARGO_TARGET_DIR)/bench-sql.log $(BENCH_FLAGS)
 
 fuzz:
 	@scripts/setup.sh fuzz
