@@ -42,10 +42,15 @@ impl Store<'_> {
                     return Ok(());
                 }
                 OnDuplicate::Replace => {
+                    let old = tables.get(table.id, std::slice::from_ref(&key))?.pop().flatten();
                     tables.delete(table.id, &key)?;
-                    self.changes.affected += 1;
-                    self.deleted += 1;
-                    replaced = true;
+                    // As for other tables: an equal row is written over and counts once.
+                    let unique = table.indexes.iter().filter(|index| index.unique).count();
+                    if unique > 1 || old.as_ref() != Some(&row.values) {
+                        self.changes.affected += 1;
+                        self.deleted += 1;
+                        replaced = true;
+                    }
                 }
                 OnDuplicate::Update(assignments) => {
                     self.duplicates += 1;
