@@ -16,7 +16,7 @@
 //!
 //! Not here: operators (`exec`).
 
-mod estimate;
+pub(crate) mod estimate;
 pub mod explain;
 pub mod factor;
 pub mod join_order;

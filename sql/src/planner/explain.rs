@@ -6,8 +6,8 @@
 //! Where rows are is told beside what MySQL tells: "one shard" of a table of which one shard has all that is read, "local join on
 //! …" of a table whose rows are joined within their shards, "2 of 8 ranges" of a table that is sharded by ranges of keys.
 
-use super::{estimate, locality};
 use super::plan::{Join, JoinKind, Plan, Scan, Subqueries, SubqueryKind, subqueries_of};
+use super::{estimate, locality};
 use crate::access::{self, Access, Choice};
 use crate::binder::BoundQuery;
 use crate::catalog::{Sharding, TableDef};
