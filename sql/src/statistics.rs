@@ -64,7 +64,8 @@ struct Count {
 
 impl Count {
     fn of(table: &TableDef) -> Count {
-        let sketches = |columns: usize| (0..columns).map(|_| Sketch::default()).collect();
+        let sketches =
+            |columns: usize| -> Vec<Sketch> { (0..columns).map(|_| Sketch::default()).collect() };
         Count {
             rows: 0,
             indexes: table.indexes.iter().map(|index| sketches(index.columns.len())).collect(),
