@@ -5,6 +5,7 @@ mod functions;
 mod planning;
 mod program;
 mod query;
+mod statistics;
 mod temporary;
 
 use std::ops::RangeInclusive;
@@ -18,6 +19,7 @@ pub use planning::{
 };
 pub use program::*;
 pub use query::*;
+pub use statistics::*;
 pub use temporary::*;
 
 /// Largest Raft entry, bytes. Larger transactions are cut into several commands.

@@ -20,7 +20,10 @@
 //! 3. An index of first characters has bounds only where each character has one weight. Elsewhere equal texts may begin
 //!    differently (`ß` is `ss`, `s` is neither): a known value is looked up under every beginning that an equal text can have.
 //!
-//! Not here: statistics. There are none yet, so sizes of tables play no part.
+//! Where ANALYZE TABLE has counted the table with all indexes that could be used, the fewest rows by its figures win instead, unless
+//! keys or a whole unique index are known. A range counts as a third of what it divides.
+//!
+//! Not here: how rows are counted (`crate::statistics`).
 
 mod prune;
 pub mod read;
@@ -28,7 +31,7 @@ pub mod term;
 
 use crate::Result;
 use crate::broadcast;
-use crate::catalog::{IndexDef, TableDef};
+use crate::catalog::{IndexDef, TableDef, TableStatistics};
 use crate::context::EvalContext;
 use crate::expr::Expr;
 use crate::table_codec;
@@ -36,6 +39,7 @@ use crate::value::Value;
 use base::key_range::prefix_end;
 use base::{KeyRange, Slot, SlotFilter, SlotRange, TableId};
 use bytes::Bytes;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use term::{Range, Terms};
 
@@ -43,6 +47,8 @@ pub use read::{ReadOptions, RowReader, read};
 
 /// Most points of an IN list (or a product of several) that are looked up one by one.
 const POINTS_MAX: usize = 4096;
+/// What part of rows a range is taken for: one of so many.
+const RANGE_PART: u64 = 3;
 
 /// How rows of a table are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +146,8 @@ pub struct Choice {
     pub possible: Vec<usize>,
     /// Positions of the partitions that can hold such rows; `None` for a table without partitions.
     pub partitions: Option<Vec<usize>>,
+    /// Rows that are read, as the table's statistics let expect; `None` without any.
+    pub rows: Option<u64>,
 }
 
 /// The ids under which rows stand that satisfy all conjuncts: the table's own, or those of partitions.
@@ -212,6 +220,7 @@ fn plan_of(
         fixed,
         known_columns: 0,
         possible: Vec::new(),
+        rows: None,
         partitions,
     };
     if choice.shard.is_none()
@@ -227,20 +236,33 @@ fn plan_of(
     if choice.access == Access::Nothing {
         return Ok(choice);
     }
-    let mut best: Option<(Score, Candidate)> = None;
+    let known = ctx.statistics.get(&table.id);
+    let mut candidates: Vec<(Score, Option<u64>, Candidate)> = Vec::new();
     for (position, index) in table.indexes.iter().enumerate() {
         let Some(candidate) = candidate(table, &ids, position, terms)? else { continue };
         choice.possible.push(position);
         let carries = columns.is_some_and(|columns| carries(table, &candidate.access, columns));
         let score = candidate.score(index, carries);
-        if best.as_ref().is_none_or(|(before, _)| score > *before) {
-            best = Some((score, candidate));
+        let rows = known.and_then(|known| candidate.rows(index, known));
+        candidates.push((score, rows, candidate));
+    }
+    // Without figures for all of them there is nothing to compare.
+    let compares = candidates.iter().all(|(_, rows, _)| rows.is_some());
+    let mut best: Option<(Preference, Option<u64>, Candidate)> = None;
+    for (score, rows, candidate) in candidates {
+        let preference = (score.0, Reverse(rows.filter(|_| compares)), score);
+        if best.as_ref().is_none_or(|(before, ..)| preference > *before) {
+            best = Some((preference, rows, candidate));
         }
     }
-    if let Some((_, candidate)) = best {
-        choice.covered = candidate.covered;
-        choice.known_columns = candidate.known_columns;
-        choice.access = candidate.access;
+    match best {
+        Some((_, rows, candidate)) => {
+            choice.rows = rows;
+            choice.covered = candidate.covered;
+            choice.known_columns = candidate.known_columns;
+            choice.access = candidate.access;
+        }
+        None => choice.rows = known.map(|known| rows_of_partitions(table, ids.len(), known)),
     }
     if let (Access::Rows(keys), Some(slots)) = (&mut choice.access, &choice.slots) {
         // Rows that the statement may not see are not locked either.
@@ -265,15 +287,42 @@ fn ids_of(table: &TableDef, partitions: Option<&[usize]>) -> Vec<TableId> {
 /// Order of preference; the larger wins, the first index wins a tie.
 type Score = (u8, usize, bool, bool, bool, bool);
 
+/// The same where rows are estimated: before the rules below the first one, fewer rows win.
+type Preference = (u8, Reverse<Option<u64>>, Score);
+
+/// Rows of so many partitions of a table, as if all had as many.
+fn rows_of_partitions(table: &TableDef, partitions: usize, known: &TableStatistics) -> u64 {
+    let all = table.partitioning.as_ref().map_or(1, |by| by.partitions.len().max(1));
+    known.rows.saturating_mul(partitions as u64).div_ceil(all as u64)
+}
+
 /// What one index offers.
 struct Candidate {
     access: Access,
     covered: BTreeSet<usize>,
     known_columns: usize,
+    /// Runs of known values.
+    points: usize,
     has_range: bool,
 }
 
 impl Candidate {
+    /// Rows that are read; `None` when the index was not counted.
+    fn rows(&self, index: &IndexDef, known: &TableStatistics) -> Option<u64> {
+        match &self.access {
+            Access::Nothing => return Some(0),
+            Access::Rows(keys) => return Some(keys.len() as u64),
+            _ => {}
+        }
+        let per_point = match self.known_columns {
+            0 => known.rows,
+            columns => known.rows.div_ceil(known.distinct(index, columns)?.max(1)),
+        };
+        let rows = per_point.saturating_mul(self.points as u64).min(known.rows);
+        let part = if self.has_range { RANGE_PART } else { 1 };
+        Some(rows.div_ceil(part).max(1))
+    }
+
     fn score(&self, index: &IndexDef, carries: bool) -> Score {
         let whole = index.unique && self.known_columns == index.columns.len();
         let rank = match &self.access {
@@ -357,10 +406,11 @@ fn candidate(
             }
             (false, false) => Access::IndexRange { index: position, ranges },
         };
-        return Ok(Some(Candidate { access, covered, known_columns, has_range: true }));
+        return Ok(Some(Candidate { access, covered, known_columns, points: 1, has_range: true }));
     }
     let access = points(table, ids, position, &combinations)?;
-    Ok(Some(Candidate { access, covered, known_columns, has_range: false }))
+    let points = combinations.len();
+    Ok(Some(Candidate { access, covered, known_columns, points, has_range: false }))
 }
 
 fn points(

@@ -44,6 +44,7 @@ mod rules;
 mod routine;
 mod sequence;
 mod setting;
+mod statistics;
 pub mod store;
 pub(crate) mod table_locks;
 mod view;
@@ -71,6 +72,7 @@ pub use rules::{CheckDef, Generated, Rule};
 pub use routine::RoutineDef;
 pub use sequence::SequenceDef;
 pub use setting::{Setting, Settings};
+pub use statistics::{AllStatistics, ColumnStatistics, IndexStatistics, TableStatistics};
 pub use view::ViewDef;
 
 /// Everything that is defined, at one version. Immutable.
@@ -98,6 +100,8 @@ pub struct Catalog {
     settings: Arc<Settings>,
     /// Procedures and functions.
     routines: Objects<RoutineDef>,
+    /// What ANALYZE TABLE has found.
+    statistics: Arc<AllStatistics>,
 }
 
 impl Catalog {
@@ -136,6 +140,7 @@ impl Catalog {
         then.views = self.views.clone();
         then.settings = self.settings.clone();
         then.routines = self.routines.clone();
+        then.statistics = self.statistics.clone();
         Arc::new(then)
     }
 
@@ -162,6 +167,17 @@ impl Catalog {
     /// Global values of variables that were set.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The catalog with these statistics about its tables.
+    pub fn with_statistics(mut self, statistics: AllStatistics) -> Catalog {
+        self.statistics = Arc::new(statistics);
+        self
+    }
+
+    /// What ANALYZE TABLE has found, by the tables' ids.
+    pub fn statistics(&self) -> &Arc<AllStatistics> {
+        &self.statistics
     }
 
     /// The catalog with these procedures and functions. Those whose database is missing are left out.

@@ -20,6 +20,7 @@ mod locals;
 
 pub use locals::{Local, Locals};
 
+use crate::catalog::AllStatistics;
 use crate::collation::CollationId;
 use crate::function::aes::BlockMode;
 use crate::function::locale::{self, Locale};
@@ -349,6 +350,8 @@ pub struct EvalContext {
     pub database: Option<String>,
     /// VERSION().
     pub version: String,
+    /// What ANALYZE TABLE has found, for the planner; empty outside of sessions.
+    pub statistics: Arc<AllStatistics>,
     /// Values of `?` parameters.
     pub params: Vec<Value>,
     /// Variables of the stored program around the statement; `None` outside of programs.
@@ -405,6 +408,7 @@ impl EvalContext {
             current_user: String::new(),
             database: None,
             version: "8.0.46-PrecinctDB".to_owned(),
+            statistics: Arc::default(),
             params: Vec::new(),
             locals: None,
             slots: None,
@@ -453,6 +457,7 @@ impl EvalContext {
         other.current_user.clone_from(&self.current_user);
         other.database.clone_from(&self.database);
         other.version.clone_from(&self.version);
+        other.statistics = self.statistics.clone();
         other.slots.clone_from(&self.slots);
         other.strict_dml = self.strict_dml;
         other.cancel = self.cancel.clone();

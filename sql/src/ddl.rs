@@ -48,6 +48,7 @@ mod routine;
 mod rule;
 mod sequence;
 pub(crate) mod setting;
+pub(crate) mod statistics;
 mod table;
 pub(crate) mod temporary;
 mod view;

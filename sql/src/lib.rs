@@ -35,6 +35,7 @@ pub mod session;
 pub(crate) mod sets;
 pub mod show;
 pub(crate) mod silence;
+pub(crate) mod statistics;
 pub mod sysvar;
 pub mod table_codec;
 pub(crate) mod temporary;

@@ -9,13 +9,14 @@
 //!               columns that nobody reads disappear ──────────────────────────────────────────────────┘
 //! ```
 //!
-//! Rules only: there are no statistics yet. Which index a table is read by is chosen last, when every
+//! Rules decide, and where ANALYZE TABLE has counted tables its figures (`estimate`). Which index a table is read by is chosen last, when every
 //! constant is known (`access`).
 //!
 //! Which joins stay within shards follows from the result (`locality`).
 //!
 //! Not here: operators (`exec`).
 
+pub(crate) mod estimate;
 pub mod explain;
 pub mod factor;
 pub mod join_order;

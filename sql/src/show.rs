@@ -383,6 +383,11 @@ pub(crate) async fn administration(
             )));
         }
     };
+    if what.action == Analyze && !what.options.is_empty() {
+        return Err(Error::not_supported(
+            "ANALYZE TABLE with UPDATE or DROP HISTOGRAM: distinct values of all columns are counted without it",
+        ));
+    }
     let catalog = session.instance.catalog.current().await?;
     let mut rows = Vec::with_capacity(what.tables.len());
     for name in &what.tables {
@@ -397,6 +402,9 @@ pub(crate) async fn administration(
         }
         let table = crate::dml::find_table(name, session.database.as_deref(), &catalog)?;
         session.table_locks.check_table(&table.database, &table.name, what.action == Optimize)?;
+        if what.action == Analyze {
+            crate::ddl::statistics::analyze(session, &table).await?;
+        }
         rows.push(vec![text(table.qualified_name()), text(operation), text(kind), text(message)]);
     }
     let columns = text_columns("Table,Op,Msg_type,Msg_text");

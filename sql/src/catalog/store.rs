@@ -15,6 +15,7 @@
 //! table 141  (sequence id, generation) → counter of its values: the next free place (`sequence`)
 //! table 142  (view id)     → view record
 //! table 143  (routine id)  → procedure or function (`routine`)
+//! table 146  (table id)    → what ANALYZE TABLE has found (`statistics`)
 //! table 148  (name)        → global value of a variable (`setting`)
 //! ```
 //!
@@ -28,8 +29,8 @@ use super::object::{self, Object};
 use super::partition::PartitionDef;
 use super::table_locks::{LockHolder, TableLocks};
 use super::{
-    Catalog, DatabaseDef, RoutineDef, SequenceDef, Setting, TableDef, ViewDef, dropped, record,
-    setting,
+    Catalog, DatabaseDef, RoutineDef, SequenceDef, Setting, TableDef, TableStatistics, ViewDef,
+    dropped, record, setting, statistics,
 };
 use crate::instance::Account;
 use crate::{Error, Result};
@@ -55,6 +56,7 @@ pub(super) const SEQUENCES: TableId = TableId(140);
 const SEQUENCE_COUNTERS: TableId = TableId(141);
 pub(super) const VIEWS: TableId = TableId(142);
 pub(super) const ROUTINES: TableId = TableId(143);
+pub(super) const STATISTICS: TableId = TableId(146);
 pub(super) const SETTINGS: TableId = TableId(148);
 
 /// Times a read is tried again because the meta shard changed its leader.
@@ -194,8 +196,10 @@ async fn load_in(txn: &mut Transaction) -> Result<Catalog> {
     let views = object::all_in::<ViewDef>(txn).await?;
     let settings = setting::all_in(txn).await?;
     let routines = object::all_in::<RoutineDef>(txn).await?;
+    let statistics = statistics::all_in(txn).await?;
     let catalog = Catalog::new(version, databases, tables).with_sequences(sequences);
-    Ok(catalog.with_views(views).with_settings(settings).with_routines(routines))
+    let catalog = catalog.with_views(views).with_settings(settings).with_routines(routines);
+    Ok(catalog.with_statistics(statistics))
 }
 
 /// Definitions of tables as a transaction sees them, in the order of the ids; `None` for one that is not there.
@@ -302,6 +306,9 @@ impl SchemaChange {
     /// Removes a table's record and remembers that its rows are to be removed.
     pub(crate) fn drop_table(&mut self, table: &TableDef, now_unix: u64) -> Result<()> {
         self.txn.delete(table_key(table.id), Expect::Any)?;
+        if self.catalog.statistics().contains_key(&table.id) {
+            self.txn.delete(statistics::key(table.id), Expect::Any)?;
+        }
         self.drop_rows(table.id, table.qualified_name(), now_unix)?;
         if table.partitioning.is_none() {
             for id in table.stored_ids().into_iter().filter(|id| *id != table.id) {
@@ -357,6 +364,11 @@ impl SchemaChange {
     /// Removes a global value of a variable.
     pub(crate) fn remove_setting(&mut self, name: &str) -> Result<()> {
         Ok(self.txn.delete(setting::key(name), Expect::Any)?)
+    }
+
+    /// Stores what ANALYZE TABLE has found in a table.
+    pub(crate) fn put_statistics(&mut self, found: &TableStatistics) -> Result<()> {
+        Ok(self.txn.put(statistics::key(found.table), found.encode(), Expect::Any)?)
     }
 
     /// Removes a sequence's record and remembers that its counters are to be removed, as those of a table.

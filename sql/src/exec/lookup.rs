@@ -16,6 +16,7 @@ use super::operator::{batch, operator, properties, schema_of, stream};
 use crate::access::{self, Access, PlacedRange, ReadOptions};
 use crate::catalog::TableDef;
 use crate::expr::{Expr, ExprKind, key_bytes};
+use crate::planner::estimate;
 use crate::planner::plan::{Join, JoinKind, Plan, SUBQUERY, Scan, Subqueries};
 use crate::types::{Domain, SqlType, array_value};
 use crate::value::Value;
@@ -25,6 +26,7 @@ use arrow::compute::{concat_batches, filter_record_batch, take};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use base::TableId;
+use base::limits::LOOKUP_LEFT_ROWS_MAX;
 use bytes::Bytes;
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_plan::{ExecutionPlan, PlanProperties};
@@ -97,6 +99,8 @@ pub fn is_small(plan: &Plan, environment: &Environment) -> Result<bool> {
             // A range bounded on one side may be most of the table.
             matches!(choice.access, Access::Nothing | Access::Rows(_) | Access::Index { .. })
                 || choice.known_columns > 0
+                || estimate::of_choice(&scan.table, &scan.conjuncts, &choice, &environment.ctx)
+                    .is_some_and(|rows| rows <= f64::from(LOOKUP_LEFT_ROWS_MAX))
         }
         Plan::Filter { input, .. }
         | Plan::Project { input, .. }

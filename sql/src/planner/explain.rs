@@ -1,13 +1,13 @@
 //! EXPLAIN: what the planner decided, in MySQL's columns or as a tree.
 //!
 //! Subqueries do not run for it, so what depends on their results is shown as it is before they run.
-//! `rows` is known for lookups by key only; there are no statistics to guess the rest from.
+//! `rows` is known for lookups by key; else ANALYZE TABLE's figures tell it, and `filtered` (`estimate`). NULL and 100.00 without them.
 //!
 //! Where rows are is told beside what MySQL tells: "one shard" of a table of which one shard has all that is read, "local join on
 //! …" of a table whose rows are joined within their shards, "2 of 8 ranges" of a table that is sharded by ranges of keys.
 
-use super::locality;
 use super::plan::{Join, JoinKind, Plan, Scan, Subqueries, SubqueryKind, subqueries_of};
+use super::{estimate, locality};
 use crate::access::{self, Access, Choice};
 use crate::binder::BoundQuery;
 use crate::catalog::{Sharding, TableDef};
@@ -139,6 +139,8 @@ struct Line {
     key_bytes: Option<usize>,
     reference: Option<String>,
     rows: Option<u64>,
+    /// Which part of these rows is expected to be kept; all of them without statistics.
+    filtered: Option<f64>,
     extra: Extra,
     /// Slots that it is read from, of a stored table.
     slots: Option<Vec<SlotRange>>,
@@ -224,7 +226,10 @@ impl Table<'_> {
             }
             Plan::Scan(scan) => {
                 let chosen = chosen(scan, self.holds_rows, &self.environment.ctx)?;
-                let line = scan_line(scan, std::mem::take(extra), &chosen);
+                let mut line = scan_line(scan, std::mem::take(extra), &chosen);
+                let known = known_conjuncts(scan);
+                let ctx = &self.environment.ctx;
+                line.filtered = estimate::kept(&scan.table, &known, &chosen.0, ctx);
                 self.push(id, select_type, line);
             }
             Plan::Join(join) => {
@@ -319,7 +324,10 @@ impl Table<'_> {
             key: Some(definition.name.clone()),
             key_bytes: Some(key_bytes(&scan.table, index, columns)),
             reference: Some(vec!["func"; columns].join(",")),
-            rows: whole.then_some(1),
+            rows: match whole {
+                true => Some(1),
+                false => estimate::per_key(&scan.table, definition, columns, &self.environment.ctx),
+            },
             extra,
             slots: Some(table_slots(&scan.table)),
         };
@@ -330,7 +338,10 @@ impl Table<'_> {
         let text = |text: Option<String>| text.map_or(Value::Null, Value::text);
         let list = |list: &[String]| (!list.is_empty()).then(|| list.join(","));
         let extra = (!line.extra.is_empty()).then(|| line.extra.join("; "));
-        let filtered = if line.table.is_some() { Value::Double(100.0) } else { Value::Null };
+        let filtered = match line.table {
+            Some(_) => Value::Double(line.filtered.map_or(100.0, |kept| kept * 100.0)),
+            None => Value::Null,
+        };
         let mut row = vec![
             Value::UInt(id),
             Value::text(select_type),
@@ -473,6 +484,7 @@ fn scan_line(scan: &Scan, mut extra: Extra, (choice, carried): &(Choice, bool)) 
             line.access = Some(if point { "ref" } else { "range" });
         }
     }
+    line.rows = line.rows.or(choice.rows);
     if let Some((index, columns)) = used_key(choice) {
         line.key = Some(name(index));
         line.key_bytes = Some(key_bytes(table, index, columns));

@@ -5,8 +5,12 @@
 //! ties to what is joined already, in the order in which they were written. So `FROM a, b, c WHERE
 //! a.x = c.x AND b.y = c.y` never builds the product of `a` and `b`.
 //!
+//! Where the rows of all inputs can be estimated (`estimate`), it starts with the input that has the fewest, and goes on with the tied
+//! input that has the fewest rows for each row so far.
+//!
 //! STRAIGHT_JOIN and LEFT JOIN keep their places.
 
+use super::estimate;
 use super::plan::{Join, JoinKind, Lateral, Plan, SUBQUERY, Subqueries, columns_of, move_columns};
 use crate::Result;
 use crate::access::{self, Access};
@@ -70,6 +74,8 @@ struct Input {
     /// Position of its first column in the run as written.
     first: usize,
     width: usize,
+    /// How many rows it has, if statistics tell.
+    rows: Option<f64>,
 }
 
 fn order(join: Join, subqueries: &mut Subqueries, ctx: &EvalContext) -> Result<Plan> {
@@ -77,14 +83,11 @@ fn order(join: Join, subqueries: &mut Subqueries, ctx: &EvalContext) -> Result<P
     let mut conditions = Vec::new();
     flatten(Plan::Join(Box::new(join)), 0, &mut inputs, &mut conditions, subqueries, ctx)?;
     let types: Vec<_> = inputs.iter().flat_map(|input: &Input| input.plan.types()).collect();
-    let mut start = 0;
-    let mut best = rank(&inputs[0].plan, ctx)?;
-    for (i, input) in inputs.iter().enumerate().skip(1) {
-        let rank = rank(&input.plan, ctx)?;
-        if rank > best {
-            (start, best) = (i, rank);
-        }
-    }
+    let sizes: Option<Vec<f64>> = inputs.iter().map(|input| input.rows).collect();
+    let start = match &sizes {
+        Some(sizes) => least(sizes.iter().copied().enumerate()).unwrap_or(0),
+        None => best_ranked(&inputs, ctx)?,
+    };
     let first = inputs.remove(start);
     // For each column of the rows so far: its position in the run as written.
     let mut columns: Vec<usize> = (first.first..first.first + first.width).collect();
@@ -94,7 +97,15 @@ fn order(join: Join, subqueries: &mut Subqueries, ctx: &EvalContext) -> Result<P
         let tied = |input: &Input| {
             conditions.iter().any(|condition| ties(condition, &joined, input, subqueries))
         };
-        let next = inputs.iter().position(tied).unwrap_or(0);
+        let next = match sizes {
+            Some(_) => {
+                let of = |input: &Input| growth(input, &conditions, &joined, subqueries, ctx);
+                let tied = inputs.iter().enumerate().filter(|(_, input)| tied(input));
+                least(tied.map(|(place, input)| (place, of(input))))
+            }
+            None => inputs.iter().position(tied),
+        };
+        let next = next.unwrap_or(0);
         let next = inputs.remove(next);
         columns.extend(next.first..next.first + next.width);
         let reachable: BTreeSet<usize> = columns.iter().copied().collect();
@@ -147,10 +158,56 @@ fn flatten(
         plan => {
             let plan = order_joins(plan, subqueries, ctx)?;
             let width = plan.width();
-            inputs.push(Input { plan, first, width });
+            let rows = estimate::rows(&plan, ctx)?;
+            inputs.push(Input { plan, first, width, rows });
             Ok(())
         }
     }
+}
+
+/// The place of the smallest number, the first one of equals.
+fn least(numbers: impl Iterator<Item = (usize, f64)>) -> Option<usize> {
+    let smaller =
+        |best: (usize, f64), next: (usize, f64)| if next.1 < best.1 { next } else { best };
+    numbers.reduce(smaller).map(|(place, _)| place)
+}
+
+/// The input with the best access path, the first one of equals.
+fn best_ranked(inputs: &[Input], ctx: &EvalContext) -> Result<usize> {
+    let mut start = 0;
+    let mut best = rank(&inputs[0].plan, ctx)?;
+    for (place, input) in inputs.iter().enumerate().skip(1) {
+        let rank = rank(&input.plan, ctx)?;
+        if rank > best {
+            (start, best) = (place, rank);
+        }
+    }
+    Ok(start)
+}
+
+/// Rows of an input for each row that is joined already: those with one value in a column that an equality ties.
+fn growth(
+    input: &Input,
+    conditions: &[Expr],
+    joined: &BTreeSet<usize>,
+    subqueries: &Subqueries,
+    ctx: &EvalContext,
+) -> f64 {
+    let rows = input.rows.unwrap_or(f64::MAX);
+    let Plan::Scan(scan) = &input.plan else { return rows };
+    let tied = conditions.iter().filter(|condition| ties(condition, joined, input, subqueries));
+    let mut least = rows;
+    for condition in tied {
+        let ExprKind::Compare { args, .. } = &condition.kind else { continue };
+        for arg in args.iter() {
+            let ExprKind::Column(column) = arg.kind else { continue };
+            let Some(column) = column.checked_sub(input.first) else { continue };
+            if let Some(distinct) = estimate::distinct(scan, column, ctx) {
+                least = least.min(rows / distinct.max(1) as f64);
+            }
+        }
+    }
+    least
 }
 
 /// Whether an equality ties an input to rows that are joined already.

@@ -167,6 +167,7 @@ impl SessionVariables {
         ctx.connection_id = u64::from(session.connection_id);
         ctx.database = database.map(str::to_string);
         ctx.version.clone_from(&config.version);
+        ctx.statistics = self.instance.catalog.known().statistics().clone();
         ctx.params = params;
         ctx.cancel = cancel.clone();
         let state = self.state.lock();

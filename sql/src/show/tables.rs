@@ -93,8 +93,10 @@ pub(super) async fn table_status(session: &mut Session, database: Option<&str>) 
     for table in found {
         let next = next.get(&table.id).map_or(Value::Null, |next| Value::UInt(*next));
         let mut row = vec![text(&table.name), text("InnoDB"), Value::UInt(10), text("Dynamic")];
-        // Sizes are not counted.
-        row.extend(vec![Value::Null; 6]);
+        let known = catalog.statistics().get(&table.id);
+        row.push(known.map_or(Value::Null, |known| Value::UInt(known.rows)));
+        // Bytes are not counted.
+        row.extend(vec![Value::Null; 5]);
         row.push(next);
         row.extend([moment(table.created_unix), Value::Null, Value::Null]);
         row.extend([text(table.collation.name()), Value::Null]);
@@ -244,7 +246,8 @@ pub(super) async fn indexes(session: &mut Session, name: &TableName) -> Result<L
     let catalog = session.instance.catalog.current().await?;
     let rows = match shown(session, name, &catalog)? {
         Shown::Stored(table) => {
-            statistics_rows(&table).into_iter().map(without_schema_columns).collect()
+            let known = catalog.statistics().get(&table.id);
+            statistics_rows(&table, known).into_iter().map(without_schema_columns).collect()
         }
         _ => Vec::new(),
     };

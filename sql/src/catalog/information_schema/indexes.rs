@@ -3,18 +3,20 @@
 //! Not here: histograms (`column_statistics`).
 
 use super::{VirtualTable, all_tables, long_text, name_type, number, table, text};
-use crate::catalog::{Catalog, DeclaredKind, IndexDef, TableDef};
+use crate::catalog::{Catalog, DeclaredKind, IndexDef, TableDef, TableStatistics};
 use crate::collation::CollationId;
 use crate::types::SqlType;
 use crate::value::{Row, Value};
+use std::sync::Arc;
 
-/// The rows of STATISTICS for one table: one per column of each index.
-pub(crate) fn statistics_rows(table: &TableDef) -> Vec<Row> {
+/// The rows of STATISTICS for one table: one per column of each index. Cardinality is what ANALYZE TABLE has found.
+pub(crate) fn statistics_rows(table: &TableDef, known: Option<&TableStatistics>) -> Vec<Row> {
     let mut rows = Vec::new();
     for index in shown_indexes(table) {
         let included = included_text(table, index);
         for (sequence, part) in index.columns.iter().enumerate() {
             let column = &table.columns[part.column];
+            let distinct = known.and_then(|known| known.distinct(index, sequence + 1));
             rows.push(vec![
                 text("def"),
                 text(&table.database),
@@ -25,7 +27,7 @@ pub(crate) fn statistics_rows(table: &TableDef) -> Vec<Row> {
                 Value::UInt(sequence as u64 + 1),
                 text(&column.name),
                 text(if part.descending { "D" } else { "A" }),
-                Value::Null,
+                distinct.map_or(Value::Null, Value::UInt),
                 part.prefix.map_or(Value::Null, |length| Value::UInt(u64::from(length))),
                 Value::Null,
                 text(if column.ty.nullable { "YES" } else { "" }),
@@ -80,7 +82,8 @@ fn included_text(table: &TableDef, index: &IndexDef) -> String {
 }
 
 pub(super) fn statistics(catalog: &Catalog) -> VirtualTable {
-    let rows = all_tables(catalog).flat_map(|table| statistics_rows(table)).collect();
+    let rows = |table: &Arc<TableDef>| statistics_rows(table, catalog.statistics().get(&table.id));
+    let rows = all_tables(catalog).flat_map(rows).collect();
     table(
         &[
             ("TABLE_CATALOG", name_type()),

@@ -1,6 +1,6 @@
 //! TABLES, PARTITIONS and SEQUENCES.
 //!
-//! Sizes are not counted: those columns are NULL.
+//! Bytes are not counted: those columns are NULL. TABLE_ROWS is what ANALYZE TABLE has found, else NULL, too.
 
 use super::{
     VirtualTable, all_sequences, all_tables, all_views, long_text, moment, name_type, number,
@@ -20,8 +20,10 @@ pub(super) fn tables(catalog: &Catalog, numbers: &BTreeMap<TableId, u64>) -> Vir
         let number = numbers.get(&table.id).map_or(Value::Null, |next| Value::UInt(*next));
         let mut row = vec![text("def"), text(&table.database), text(&table.name)];
         row.extend([text("BASE TABLE"), text("InnoDB"), Value::UInt(10), text("Dynamic")]);
-        // Sizes are not counted.
-        row.extend(vec![Value::Null; 6]);
+        let rows = catalog.statistics().get(&table.id);
+        row.push(rows.map_or(Value::Null, |known| Value::UInt(known.rows)));
+        // Bytes are not counted.
+        row.extend(vec![Value::Null; 5]);
         row.extend([number, moment(table.created_unix), Value::Null, Value::Null]);
         row.extend([text(table.collation.name()), Value::Null]);
         row.extend([text(table.create_options()), text(&table.comment)]);

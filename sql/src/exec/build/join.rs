@@ -10,8 +10,8 @@ use crate::exec::local::LocalExec;
 use crate::exec::lookup::{self, LookupJoinExec};
 use crate::exec::stop::StopExec;
 use crate::expr::{CompareOp, Expr, ExprKind};
-use crate::planner::locality;
 use crate::planner::plan::{Join, JoinKind, SUBQUERY, Subqueries, columns_of, subqueries_of};
+use crate::planner::{estimate, locality};
 use crate::types::{Domain, SqlType};
 use crate::{Error, Result};
 use arrow::datatypes::{Field, Schema};
@@ -57,8 +57,7 @@ impl Builder<'_> {
         }
         // The second input is built into memory and the first one streams, so that rows keep its
         // order; the other way round when the first one promises to be small.
-        let build_left =
-            join.kind == JoinKind::Inner && lookup::is_small(&join.left, self.environment)?;
+        let build_left = join.kind == JoinKind::Inner && self.is_left_smaller(join)?;
         let (build, probe, build_width) =
             if build_left { (left, right, left_width) } else { (right, left, right_width) };
         let side = |column: usize| {
@@ -124,6 +123,16 @@ impl Builder<'_> {
         match output {
             Some(columns) => self.pick(operator, &columns),
             None => Ok(operator),
+        }
+    }
+
+    /// Whether the first input is built into memory: it is expected to have fewer rows than the second, or, when nothing is known of
+    /// them, it promises to be small.
+    fn is_left_smaller(&self, join: &Join) -> Result<bool> {
+        let ctx = &self.environment.ctx;
+        match (estimate::rows(&join.left, ctx)?, estimate::rows(&join.right, ctx)?) {
+            (Some(left), Some(right)) => Ok(left < right),
+            _ => lookup::is_small(&join.left, self.environment),
         }
     }
 
