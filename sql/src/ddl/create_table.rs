@@ -75,6 +75,7 @@ pub(super) fn define(
         unpublished: Vec::new(),
         declared: Vec::new(),
         checks: Vec::new(),
+        foreign_keys: Vec::new(),
         next_index_id: 0,
         index_version: 0,
         sharding: Sharding::Single,
