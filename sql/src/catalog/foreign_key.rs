@@ -103,6 +103,41 @@ impl ForeignKeyDef {
         self.parent_columns.iter().any(|column| column.eq_ignore_ascii_case(name))
     }
 
+    /// As SHOW CREATE TABLE of its child prints it.
+    pub fn clause(&self, child: &TableDef) -> String {
+        let list = |names: &[String]| {
+            let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+            names.join(", ")
+        };
+        let (columns, parent_columns) = (list(&self.columns), list(&self.parent_columns));
+        let mut parent = quoted(&self.parent);
+        if self.parent_database != child.database {
+            parent = format!("{}.{parent}", quoted(&self.parent_database));
+        }
+        let mut clause = format!(
+            "CONSTRAINT {} FOREIGN KEY ({columns}) REFERENCES {parent} ({parent_columns})",
+            quoted(&self.name)
+        );
+        for (event, action) in [("DELETE", self.on_delete), ("UPDATE", self.on_update)] {
+            if action != ReferenceAction::NoAction {
+                clause.push_str(&format!(" ON {event} {}", action.name()));
+            }
+        }
+        clause
+    }
+
+    /// The same with its table, as errors name it.
+    pub fn full_clause(&self, child: &TableDef) -> String {
+        let (database, table) = (quoted(&child.database), quoted(&child.name));
+        format!("{database}.{table}, {}", self.clause(child))
+    }
+
+    /// Its table and name, as TRUNCATE names it.
+    pub fn full_name(&self, child: &TableDef) -> String {
+        let (database, table) = (quoted(&child.database), quoted(&child.name));
+        format!("{database}.{table}, CONSTRAINT {}", quoted(&self.name))
+    }
+
     /// The positions of its columns in the child; `None` when the child lacks one.
     pub fn columns_in(&self, child: &TableDef) -> Option<Vec<usize>> {
         self.columns.iter().map(|column| child.column(column)).collect()
@@ -112,6 +147,10 @@ impl ForeignKeyDef {
     pub fn columns_in_parent(&self, parent: &TableDef) -> Option<Vec<usize>> {
         self.parent_columns.iter().map(|column| parent.column(column)).collect()
     }
+}
+
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
 }
 
 /// Whether an index begins with whole columns.
