@@ -1,6 +1,7 @@
 //! Every limit of a queue, batch, retry and wait, in one place, with the relations between them.
 
 mod columns;
+mod foreign_keys;
 mod functions;
 mod planning;
 mod program;
@@ -12,6 +13,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub use columns::*;
+pub use foreign_keys::*;
 pub use functions::*;
 pub use planning::{
     JOIN_BUILD_BYTES_MAX, JOIN_ROW_BYTES, JOIN_SPILL_FILES, OR_FACTOR_TERMS_MAX,

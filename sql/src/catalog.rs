@@ -30,6 +30,7 @@ pub mod cache;
 mod columns;
 pub mod distribution;
 pub(crate) mod dropped;
+pub(crate) mod foreign_key;
 pub(crate) mod index_jobs;
 pub mod information_schema;
 mod innodb_trx;
@@ -64,6 +65,7 @@ pub use cache::CatalogCache;
 pub(crate) use columns::NewColumn;
 pub use distribution::{Distribution, ItemValue, ItemValues, SetItem};
 pub use dropped::DroppedTable;
+pub use foreign_key::{ForeignKeyDef, ReferenceAction};
 pub use information_schema::{VirtualTable, virtual_table};
 pub use layout::{Layout, Rebuild};
 pub use partition::Partitioning;
@@ -86,6 +88,8 @@ pub struct Catalog {
     databases: BTreeMap<String, Arc<DatabaseDef>>,
     /// Tables by exact database name, then exact table name.
     tables: BTreeMap<String, BTreeMap<String, Arc<TableDef>>>,
+    /// Those with foreign keys, by their parents as `tables` has them.
+    children: BTreeMap<String, BTreeMap<String, Vec<Arc<TableDef>>>>,
     /// The same tables by id.
     tables_by_id: BTreeMap<TableId, Arc<TableDef>>,
     /// Since when the youngest index, or layout of a table that has another one, can be read.
@@ -118,6 +122,7 @@ impl Catalog {
                 let since = since.chain(table.rebuild.iter().map(|rebuild| rebuild.since));
                 catalog.newest_index = since.fold(catalog.newest_index, Timestamp::max);
                 let table = Arc::new(table);
+                catalog.add_child(&table);
                 catalog.tables_by_id.insert(table.id, table.clone());
                 let ids = table.stored_ids().into_iter().filter(|id| *id != table.id);
                 catalog.tables_by_rows.extend(ids.map(|id| (id, table.clone())));
@@ -357,6 +362,8 @@ pub struct TableDef {
     pub declared: Vec<DeclaredKey>,
     /// CHECK constraints, by name.
     pub checks: Vec<CheckDef>,
+    /// Foreign keys, by name.
+    pub foreign_keys: Vec<ForeignKeyDef>,
     /// Id of the next index; those below were given once. 0 stands for the one after the highest that there is.
     pub next_index_id: u32,
     /// Grows with every change of the state of an index or a layout.

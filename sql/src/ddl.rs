@@ -33,6 +33,7 @@ pub(crate) mod create_table;
 mod database;
 mod deprecated;
 mod drop;
+mod foreign_key;
 pub mod future_partitions;
 mod index_fill;
 pub(crate) mod index_job;

@@ -24,6 +24,7 @@ pub(crate) mod load_data;
 pub(crate) mod mirror;
 mod multi_delete;
 mod multi_update;
+pub(crate) mod reference;
 pub(crate) mod row;
 pub(crate) mod sequences;
 pub(crate) mod store;

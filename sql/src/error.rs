@@ -10,6 +10,7 @@ mod account;
 mod cluster;
 mod constraint;
 mod definition;
+mod foreign_key;
 mod grammar;
 mod partition;
 mod program;

@@ -109,6 +109,10 @@ pub struct CommitOutcome {
     pub commit_ts: Timestamp,
 }
 
+/// Where reads were before a look at the newest point.
+#[must_use = "reads stay at the newest point until `look_back`"]
+pub struct NewestLook(Option<Arc<ReadPoint>>);
+
 /// A transaction.
 pub struct Transaction {
     /// The way to shards.
@@ -290,6 +294,22 @@ impl Transaction {
         self.newest = Some(self.client.read_points().hold(ts));
         self.tell(Progress::begins);
         Ok(())
+    }
+
+    /// Reads at the newest point until [`Transaction::look_back`]: a look at what others have committed, between other reads.
+    ///
+    /// # Errors
+    /// As for a read.
+    pub async fn look_at_newest(&mut self) -> Result<NewestLook> {
+        let ts = self.client.timestamp().await?;
+        let point = self.client.read_points().hold(ts);
+        self.tell(Progress::begins);
+        Ok(NewestLook(self.newest.replace(point)))
+    }
+
+    /// Ends a look: reads are where they were before.
+    pub fn look_back(&mut self, look: NewestLook) {
+        self.newest = look.0;
     }
 
     /// Ends [`Transaction::read_newest`].

@@ -60,6 +60,8 @@ pub enum TableChange {
     AddKey(KeyDefinition),
     /// ADD FOREIGN KEY.
     AddForeignKey(ForeignKey),
+    /// DROP FOREIGN KEY.
+    DropForeignKey(String),
     /// ADD CHECK.
     AddCheck(Check),
     /// DROP PRIMARY KEY.

@@ -143,6 +143,7 @@ mod tests {
             unpublished: Vec::new(),
             declared: Vec::new(),
             checks: Vec::new(),
+            foreign_keys: Vec::new(),
             next_index_id: 1,
             index_version: 3,
             sharding: Sharding::Hash(Vec::new()),

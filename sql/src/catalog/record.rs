@@ -1,6 +1,7 @@
 //! Bytes of catalog records: protobuf messages, so that later versions add fields and old ones skip
 //! them. Field numbers are never reused. `docs/formats.md`, "Catalog", lists them.
 
+use super::foreign_key::{self, ForeignKeyRecord};
 use super::layout_record::{self, LayoutsRecord};
 use super::partition::record::{self as partition_record, PartitioningRecord};
 use super::{
@@ -76,6 +77,8 @@ pub(super) struct TableRecord {
     /// 0: one above the highest.
     #[prost(uint32, tag = "31")]
     next_index_id: u32,
+    #[prost(message, repeated, tag = "40")]
+    foreign_keys: Vec<ForeignKeyRecord>,
     /// CHECK constraints.
     #[prost(message, repeated, tag = "41")]
     checks: Vec<CheckRecord>,
@@ -310,6 +313,7 @@ pub(super) fn encode_table(table: &TableDef) -> Result<Vec<u8>> {
         unpublished: table.unpublished.iter().map(encode_index).collect(),
         declared: table.declared.iter().map(encode_declared).collect(),
         next_index_id: table.next_index_id,
+        foreign_keys: table.foreign_keys.iter().map(foreign_key::encode).collect(),
         checks: table.checks.iter().map(encode_check).collect(),
         next_ordinal: table.next_ordinal as u32,
         index_version: table.index_version,
@@ -509,6 +513,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
     if indexes.is_empty() {
         return Err(corrupt(format!("table {} has no index", record.name)));
     }
+    let foreign_keys = record.foreign_keys.into_iter().map(foreign_key::decode);
     let table = TableDef {
         id: TableId(record.id),
         rows: TableId(record.id),
@@ -520,6 +525,7 @@ pub(super) fn decode_table(bytes: &[u8]) -> Result<TableDef> {
         unpublished,
         declared,
         checks: record.checks.into_iter().map(decode_check).collect(),
+        foreign_keys: foreign_keys.collect::<Result<_>>()?,
         next_index_id: record.next_index_id,
         index_version: record.index_version,
         sharding,

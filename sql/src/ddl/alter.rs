@@ -21,8 +21,8 @@ pub(super) use row_check::RowCheck;
 use super::change::{Touched, change};
 use super::table::check_retentions;
 use super::{
-    column_type, create_table, database_of, drop, indexes, partition, placement, ranges, rekey,
-    temporary,
+    column_type, create_table, database_of, drop, foreign_key, indexes, partition, placement,
+    ranges, rekey, temporary,
 };
 use crate::ast::{self, TableChange};
 use crate::catalog::TableDef;
@@ -37,6 +37,13 @@ pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Res
         return temporary::alter(session, &table, &alter.changes).await;
     }
     let database = database_of(session, &alter.table)?.to_string();
+    let catalog = session.instance.catalog.current().await?;
+    if let Some(table) = catalog.table(&database, &alter.table.name) {
+        foreign_key::check_alter(&catalog, table, &alter.changes)?;
+        if let Some(names) = foreign_key::dropped_alone(table, &alter.changes) {
+            return drop_foreign_keys(session, &alter.table, &names).await;
+        }
+    }
     let of_keys = |change: &TableChange| matches!(change, TableChange::EnableKeys(_));
     if !alter.changes.is_empty() && alter.changes.iter().all(of_keys) {
         return enable_keys(session, &alter.table).await;
@@ -88,6 +95,28 @@ pub(super) async fn table(session: &mut Session, alter: &ast::AlterTable) -> Res
             return Ok(false);
         }
         check_retentions(&change.catalog, &new)?;
+        change.put_table(&new)?;
+        Ok(true)
+    })
+    .await?;
+    Ok(Outcome::done())
+}
+
+/// DROP FOREIGN KEY. Indexes stay, as in MySQL.
+async fn drop_foreign_keys(
+    session: &mut Session,
+    name: &ast::TableName,
+    dropped: &[&str],
+) -> Result<Outcome> {
+    let database = database_of(session, name)?.to_string();
+    let default = session.database.clone();
+    let touched = Touched::Tables(vec![(database.as_str(), name.name.as_str())]);
+    change(session, touched, |change| {
+        let table = crate::dml::find_table(name, default.as_deref(), &change.catalog)?;
+        let mut new = TableDef::clone(&table);
+        for name in dropped {
+            foreign_key::drop(&mut new, name)?;
+        }
         change.put_table(&new)?;
         Ok(true)
     })

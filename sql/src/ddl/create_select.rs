@@ -67,6 +67,11 @@ async fn once(
     let Some(select) = &create.query else {
         return Err(Error::internal("CREATE TABLE … SELECT without its query"));
     };
+    if !create.foreign_keys.is_empty() {
+        return Err(Error::not_supported(
+            "CREATE TABLE … SELECT with FOREIGN KEY: create the table, then INSERT … SELECT into it",
+        ));
+    }
     session.enter_changes(Change::New).await?;
     let database = database_of(session, &create.name)?.to_string();
     let touched = Touched::NewTable(&database, &create.name.name);

@@ -3,7 +3,7 @@
 //! Pure: nothing is read or written here. The order of the steps is the order in which MySQL finds
 //! mistakes: columns, keys, defaults, sharding.
 //!
-//! Parts: `constraints` (CHECK, generated columns, what is refused), `options`, `columns`, `keys`, `sharding`.
+//! Parts: `constraints` (CHECK, generated columns), `options`, `columns`, `keys`, `sharding`.
 //!
 //! Not here: column types (`column_type`), partitions (`partition`), storing the definition (`table`).
 
@@ -13,14 +13,14 @@ mod keys;
 mod options;
 mod sharding;
 
-use super::column_type;
 use super::placement::TablePlacement;
+use super::{column_type, foreign_key};
 use crate::catalog::{DatabaseDef, Sharding, TableDef};
 use crate::context::EvalContext;
 use crate::{Error, Result, ast};
 use base::TableId;
 use base::limits::TABLE_COLUMNS_MAX;
-use constraints::{define_rules, refuse_unsupported};
+use constraints::define_rules;
 use keys::define_indexes;
 use options::{check_engine, printed_options};
 use sharding::define_sharding;
@@ -55,7 +55,7 @@ pub(super) fn define(
     placement: Option<&TablePlacement>,
     ctx: &EvalContext,
 ) -> Result<TableDef> {
-    refuse_unsupported(create)?;
+    let create = &*foreign_key::with_keys(create);
     check_identifier(&create.name.name, |name| Error::wrong_table_name(name))?;
     check_engine(&create.options)?;
     let options = &create.options;
@@ -75,6 +75,7 @@ pub(super) fn define(
         unpublished: Vec::new(),
         declared: Vec::new(),
         checks: Vec::new(),
+        foreign_keys: Vec::new(),
         next_index_id: 0,
         index_version: 0,
         sharding: Sharding::Single,
@@ -119,6 +120,7 @@ pub(super) fn define(
         table.columns[position].default = default;
     }
     define_rules(create, &mut table)?;
+    foreign_key::define_all(create, &mut table)?;
     define_sharding(create, &mut table, placement, ctx)?;
     table.with_rules_bound()
 }

@@ -91,6 +91,10 @@ pub(super) async fn drop(session: &mut Session, name: &str, if_exists: bool) -> 
             return Ok(false);
         }
         let tables: Vec<Arc<TableDef>> = change.catalog.tables(name).cloned().collect();
+        for table in &tables {
+            let is_dropped = |other: &TableDef| other.database == name;
+            foreign_key::check_drop(&change.catalog, table, is_dropped, &ctx)?;
+        }
         for table in tables {
             change.drop_table(&table, now)?;
             dropped += 1;

@@ -3,7 +3,9 @@
 //! Invariant: a dropped or truncated table's rows stay under an id that is never used again (`catalog::dropped`).
 
 use super::change::{Touched, change};
-use super::{create_table, database_of, existing_database, partition, rule, temporary};
+use super::{
+    create_table, database_of, existing_database, foreign_key, partition, rule, temporary,
+};
 use crate::catalog::{Catalog, TableDef, ViewDef, store};
 use crate::session::{Outcome, Session};
 use crate::{Error, Result, ast};
@@ -53,6 +55,10 @@ pub(super) async fn tables(session: &mut Session, drop: &ast::DropTable) -> Resu
             return Err(Error::unknown_table(missing.join(",")));
         }
         for table in &found {
+            let is_dropped = |other: &TableDef| found.iter().any(|table| table.id == other.id);
+            foreign_key::check_drop(&change.catalog, table, is_dropped, &ctx)?;
+        }
+        for table in &found {
             change.drop_table(table, now)?;
         }
         Ok(!found.is_empty())
@@ -89,6 +95,7 @@ pub(super) async fn truncate(session: &mut Session, name: &ast::TableName) -> Re
                 return Ok(false);
             }
             wanted = 0;
+            foreign_key::check_truncate(&change.catalog, &table, &ctx)?;
             change.drop_table(&table, now)?;
             // A new id is an empty table, and AUTO_INCREMENT begins again.
             let empty = partition::with_ids(&table, &ids);
@@ -162,8 +169,19 @@ pub(super) async fn rename(
             table.database.clone_from(to_database);
             table.name.clone_from(to);
             rule::rename(&mut table, from);
+            let (old, new) =
+                ((from_database.as_str(), from.as_str()), (to_database.as_str(), to.as_str()));
+            foreign_key::rename(&mut table, old);
             now.retain(|other| other.id != table.id);
             now.push(table);
+            for child in change.catalog.children(old.0, old.1) {
+                if now.iter().all(|known| known.id != child.id) {
+                    now.push(TableDef::clone(child));
+                }
+            }
+            for key in now.iter_mut().flat_map(|table| &mut table.foreign_keys) {
+                foreign_key::rename_parent(key, old, new);
+            }
         }
         for table in &now {
             rule::check_names(&change.catalog, table)?;

@@ -220,6 +220,7 @@ pub(super) mod tests {
             columns: Vec::new(),
             next_ordinal: 0,
             checks: Vec::new(),
+            foreign_keys: Vec::new(),
             indexes: ids.iter().map(|id| index(*id)).collect(),
             unpublished: Vec::new(),
             declared: Vec::new(),

@@ -17,7 +17,9 @@
 //! Not here: the checks of new keys (`create_table`), changes of the sharding key, which are such jobs as well (`rekey`).
 
 use super::change::{Touched, announce, change};
-use super::{create_table, database_of, index_job, index_steps, partition, placement, temporary};
+use super::{
+    create_table, database_of, foreign_key, index_job, index_steps, partition, placement, temporary,
+};
 use crate::ast::{self, KeyDefinition, TableChange};
 use crate::catalog::index_jobs::{self, IndexJob, JobOutcome, Rekey, WalkPosition, Wish};
 use crate::catalog::table_locks::WAITS_FOR_TABLE;
@@ -68,6 +70,11 @@ pub(super) async fn drop(session: &mut Session, drop: &ast::DropIndex) -> Result
     session.dml_context(Vec::new(), false);
     if let Some(table) = session.temporary_table(&drop.table) {
         return temporary::drop_index(session, &table, &drop.name).await;
+    }
+    let catalog = session.instance.catalog.current().await?;
+    let database = database_of(session, &drop.table)?;
+    if let Some(table) = catalog.table(database, &drop.table.name) {
+        foreign_key::check_index_goes(&catalog, table, &drop.name)?;
     }
     alter(session, &drop.table, vec![IndexChange::Drop(&drop.name)]).await
 }

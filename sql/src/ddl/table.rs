@@ -4,10 +4,14 @@
 
 use super::change::{Touched, change};
 use super::placement::{self, TablePlacement};
-use super::{create_table, database_of, deprecated, existing_database, partition, rule, sequence};
+use super::{
+    create_table, database_of, deprecated, existing_database, foreign_key, partition, rule,
+    sequence,
+};
 use crate::catalog::{Catalog, DeclaredKind, TableDef, store};
 use crate::context::EvalContext;
 use crate::session::{Outcome, Session};
+use crate::temporary::is_temporary;
 use crate::{Error, Result, ast};
 use base::TableId;
 use base::limits::TABLE_RETENTIONS_MAX;
@@ -79,6 +83,9 @@ pub(super) fn define_new(
     };
     sequence::check_defaults(catalog, &table)?;
     rule::check_names(catalog, &table)?;
+    if !is_temporary(table.id) {
+        foreign_key::check(catalog, &table, ctx)?;
+    }
     check_retentions(catalog, &table)?;
     Ok(table)
 }
@@ -136,10 +143,13 @@ async fn like(
             auto_increment_start: 0,
             created_unix: ctx.now_unix_micros / 1_000_000,
             unpublished: Vec::new(),
+            // As in MySQL.
+            foreign_keys: Vec::new(),
             index_version: 0,
             ..partition::with_ids(&model, ids)
         };
         rule::number(&mut table);
+        foreign_key::check(catalog, &table, ctx)?;
         rule::check_names(catalog, &table)?;
         check_retentions(catalog, &table)?;
         change.put_table(&table)?;

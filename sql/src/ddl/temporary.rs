@@ -205,6 +205,9 @@ fn define(
     catalog: &Catalog,
     ctx: &EvalContext,
 ) -> Result<TableDef> {
+    if !create.foreign_keys.is_empty() {
+        return Err(Error::cannot_add_foreign_key());
+    }
     let id = session.temporary.new_id()?;
     Ok(in_memory(define_new(create, database, &[id], catalog, None, ctx)?, id))
 }
@@ -220,6 +223,7 @@ fn in_memory(mut table: TableDef, id: TableId) -> TableDef {
         sharding_declared: false,
         distributed_by: false,
         unpublished: Vec::new(),
+        foreign_keys: Vec::new(),
         index_version: 0,
         retention_s: 0,
         placement: String::new(),

@@ -1,5 +1,6 @@
 //! DELETE from one table; `multi_delete` is for several.
 
+use super::reference::{self, References};
 use super::update::Target;
 use super::{Changes, Check, multi_delete, store, view};
 use crate::ast::{self, DeleteTarget};
@@ -20,7 +21,7 @@ pub(crate) async fn run(
         DeleteTarget::Single(source) => source,
         DeleteTarget::Multi { targets, from } => {
             let names = (targets.as_slice(), from.as_slice());
-            let filter = delete.filter.as_ref();
+            let filter = (delete.filter.as_ref(), delete.ignore);
             return Box::pin(multi_delete::run(session, names, filter, env, txn)).await;
         }
     };
@@ -37,17 +38,26 @@ pub(crate) async fn run(
         }
         return Ok(Changes { affected: rows.len() as u64, ..Changes::default() });
     }
+    let references = References::of(&target.table, env)?;
+    let references = references.as_ref();
     let mut matches = target.open(txn, &env.ctx).await?;
     let table = matches.table().clone();
-    let so_far = Changes { table: Some(table.clone()), ..Changes::default() };
+    let others = references.map_or_else(Vec::new, References::others);
+    let so_far = Changes { table: Some(table.clone()), others, ..Changes::default() };
     let check = Check::of(env.locking.as_ref());
     while let Some(rows) = matches.next().await? {
         let mut txn = txn.lock().await;
         for (key, row) in rows {
-            store::remove(&mut txn, &table, &key, &row, env.locking.as_ref(), &env.ctx).await?;
-            store::make_room(&mut txn, &so_far, check, &env.ctx).await?;
-            affected += 1;
+            let (locking, ctx) = (env.locking.as_ref(), &*env.ctx);
+            let removed =
+                reference::remove_row(references, &mut txn, &table, &key, &row, locking, ctx).await;
+            match removed {
+                Ok(removed) => affected += u64::from(removed),
+                Err(error) if delete.ignore && store::is_ignored(&error) => ctx.warn(error),
+                Err(error) => return Err(error),
+            }
+            store::make_room(&mut txn, &so_far, check, ctx).await?;
         }
     }
-    Ok(Changes { table: Some(table), affected, ..Changes::default() })
+    Ok(Changes { affected, ..so_far })
 }

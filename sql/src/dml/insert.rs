@@ -2,6 +2,7 @@
 
 use super::auto_increment::Numbers;
 use super::bind;
+use super::reference::References;
 use super::row::{NewRow, RowMaker};
 use super::store::{Assignment, OnDuplicate, Store};
 use super::view::{self, Checks, Seen};
@@ -70,8 +71,17 @@ pub(crate) async fn run(
         }
         other => other?,
     };
+    let references = References::of(&table, env)?;
+    let references = references.as_ref();
+    let others = match &on_duplicate {
+        OnDuplicate::Replace | OnDuplicate::Update(_) => {
+            references.map_or_else(Vec::new, References::others)
+        }
+        OnDuplicate::Error | OnDuplicate::Ignore => Vec::new(),
+    };
     let mut store = Store {
         table: table.clone(),
+        references,
         ctx,
         check,
         locking: env.locking,
@@ -79,7 +89,7 @@ pub(crate) async fn run(
         defaults: &maker,
         counters: &session.instance.auto_increment,
         memory: session.memory_of(&table),
-        changes: Changes { table: stored_table(&table), ..Changes::default() },
+        changes: Changes { table: stored_table(&table), others, ..Changes::default() },
         duplicates: 0,
         deleted: 0,
         skipped: 0,
@@ -129,6 +139,8 @@ pub(crate) async fn fill(
     let ignore = matches!(on_duplicate, OnDuplicate::Ignore);
     let mut store = Store {
         table: table.clone(),
+        // Nobody knows the table, and it has no foreign keys (`ddl::create_select`).
+        references: None,
         ctx,
         check: Check::AtCommit,
         locking: None,

@@ -14,6 +14,7 @@
 
 use super::auto_increment::Numbers;
 use super::line_reader::{Field, LineReader};
+use super::reference::{self, References};
 use super::row::{RowMaker, null_in};
 use super::store::{self, Assignment, OnDuplicate, Store};
 use super::{Changes, Check, Info, bind, find_writable};
@@ -59,6 +60,8 @@ pub(crate) struct Infile {
     given: Vec<bool>,
     assignments: Vec<Assignment>,
     on_duplicate: OnDuplicate,
+    /// Foreign keys of the table and to it, when they are checked.
+    references: Option<References>,
     check: Check,
     /// No column has a value yet.
     nothing_given: Vec<bool>,
@@ -99,7 +102,7 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
     // LOCAL behaves as IGNORE.
     let ctx = session.dml_context(Vec::new(), true);
     let catalog = session.instance.catalog.current().await?;
-    let env = StatementContext {
+    let mut env = StatementContext {
         catalog,
         ctx,
         locking: inside.is_some().then(|| session.exclusive_locking()),
@@ -144,14 +147,20 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
         };
         assignments.push(Assignment { column, value });
     }
+    let is_bound = reference::is_bound(&table, &env.catalog);
+    if is_bound && env.locking.is_none() {
+        env.locking = Some(session.exclusive_locking());
+    }
+    let references = References::of(&table, &env)?;
     let has_unique = table.row_id().is_none() || table.all_indexes().skip(1).any(|i| i.unique);
     let on_duplicate = match load.duplicates {
         // Without a unique key nothing can be a duplicate, and no lookup is needed. Rows that fit no partition are left out.
-        _ if !has_unique && table.partitioning.is_none() => OnDuplicate::Error,
+        _ if !has_unique && table.partitioning.is_none() && !is_bound => OnDuplicate::Error,
         LoadDuplicates::Replace => OnDuplicate::Replace,
         LoadDuplicates::Ignore | LoadDuplicates::Default => OnDuplicate::Ignore,
     };
     let maker = RowMaker::new(&table, &env.ctx)?;
+    let others = references.as_ref().map_or_else(Vec::new, References::others);
     // Nothing can fail any more: a savepoint that is made is also released.
     let savepoint = match &inside {
         Some(txn) => Some(txn.lock().await.savepoint()),
@@ -160,7 +169,8 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
     Ok(Infile {
         nothing_given: vec![false; maker.width()],
         maker,
-        changes: Changes { table: Some(table.clone()), ..Changes::default() },
+        changes: Changes { table: Some(table.clone()), others, ..Changes::default() },
+        references,
         env,
         txn,
         savepoint,
@@ -262,6 +272,7 @@ impl Infile {
         }
         let mut store = Store {
             table: self.table.clone(),
+            references: self.references.as_ref(),
             ctx: &self.env.ctx,
             check: self.check,
             locking: self.env.locking,

@@ -4,6 +4,7 @@
 //! those of `b`.
 
 use super::joined::{Budget, Joined, Place, sources_of};
+use super::reference::{self, References};
 use super::{Changes, Check, store};
 use crate::ast::{self, TableName, TableRef};
 use crate::binder::ScopeColumn;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 pub(super) async fn run(
     session: &Session,
     (targets, from): (&[TableName], &[TableRef]),
-    filter: Option<&ast::Expr>,
+    (filter, ignore): (Option<&ast::Expr>, bool),
     env: &StatementContext,
     txn: &SharedTransaction,
 ) -> Result<Changes> {
@@ -38,6 +39,8 @@ pub(super) async fn run(
         }
         places.push(place);
     }
+    let references = places.iter().map(|place| References::of(&place.table, env));
+    let references: Vec<Option<References>> = references.collect::<Result<_>>()?;
     let all: Vec<&Place> = places.iter().collect();
     joined.enter(session, &all, txn).await?;
     let needed: BTreeSet<usize> = places.iter().flat_map(Place::key_columns).collect();
@@ -60,22 +63,30 @@ pub(super) async fn run(
     }
     drop(pages);
     drop(known);
-    let mut changes = changes_of(&places);
+    let mut changes = changes_of(&places, &references);
     let check = Check::of(env.locking.as_ref());
-    for (place, keys) in places.iter().zip(doomed) {
+    for ((place, references), keys) in places.iter().zip(&references).zip(doomed) {
         for keys in keys.chunks(GET_KEYS_MAX) {
             ctx.check_cancel()?;
             let mut txn = txn.lock().await;
             let rows = place.rows(keys, env, &mut txn).await?;
             for (key, row) in keys.iter().zip(rows) {
                 let Some(row) = row else { continue };
-                changes.affected += 1;
                 if let Some(tables) = session.memory_of(&place.table) {
                     tables.delete(place.table.id, key)?;
+                    changes.affected += 1;
                     continue;
                 }
                 let locking = env.locking.as_ref();
-                store::remove(&mut txn, &place.table, key, &row, locking, ctx).await?;
+                let (references, table) = (references.as_ref(), &*place.table);
+                let removed =
+                    reference::remove_row(references, &mut txn, table, key, &row, locking, ctx)
+                        .await;
+                match removed {
+                    Ok(removed) => changes.affected += u64::from(removed),
+                    Err(error) if ignore && store::is_ignored(&error) => ctx.warn(error),
+                    Err(error) => return Err(error),
+                }
                 store::make_room(&mut txn, &changes, check, ctx).await?;
             }
         }
@@ -84,7 +95,10 @@ pub(super) async fn run(
 }
 
 /// The changes of a statement that has changed nothing so far.
-pub(super) fn changes_of<'a>(places: impl IntoIterator<Item = &'a Place>) -> Changes {
+pub(super) fn changes_of<'a>(
+    places: impl IntoIterator<Item = &'a Place>,
+    references: &[Option<References>],
+) -> Changes {
     let mut tables: Vec<Arc<TableDef>> = Vec::new();
     for place in places {
         if is_temporary(place.table.id) {
@@ -92,6 +106,11 @@ pub(super) fn changes_of<'a>(places: impl IntoIterator<Item = &'a Place>) -> Cha
         }
         if tables.iter().all(|known| known.id != place.table.id) {
             tables.push(place.table.clone());
+        }
+    }
+    for other in references.iter().flatten().flat_map(References::others) {
+        if tables.iter().all(|known| known.id != other.id) {
+            tables.push(other);
         }
     }
     let mut tables = tables.into_iter();

@@ -12,6 +12,7 @@ use super::auto_increment::Numbers;
 use super::bind::{self, RowSubqueries};
 use super::joined::{Budget, Joined, Place, key_columns};
 use super::multi_delete::changes_of;
+use super::reference::{self, References};
 use super::row::RowMaker;
 use super::store::{self, Assignment};
 use super::{Changes, Check, Info, duplicate, temporary};
@@ -58,6 +59,8 @@ pub(super) async fn run(
     }
     let joined = Joined::bind(session, &update.tables, update.filter.as_ref(), env).await?;
     let mut targets = targets_of(update, &joined, env)?;
+    let references = targets.iter().map(|target| References::of(&target.place.table, env));
+    let references: Vec<Option<References>> = references.collect::<Result<_>>()?;
     check_keys(&targets)?;
     let places: Vec<&Place> = targets.iter().map(|target| &target.place).collect();
     joined.enter(session, &places, txn).await?;
@@ -83,10 +86,11 @@ pub(super) async fn run(
         }
     }
     drop(pages);
-    let mut changes = changes_of(targets.iter().map(|target| &target.place));
+    let mut changes = changes_of(targets.iter().map(|target| &target.place), &references);
     let (mut matched, mut changed) = (0, 0);
-    for target in targets {
-        let (found, different) = target.change(update.ignore, &changes, session, env, txn).await?;
+    for (target, references) in targets.into_iter().zip(&references) {
+        let how = (update.ignore, references.as_ref());
+        let (found, different) = target.change(how, &changes, session, env, txn).await?;
         matched += found;
         changed += different;
     }
@@ -225,7 +229,7 @@ impl Target {
     /// Changes the rows; how many there were, and how many became different.
     async fn change(
         mut self,
-        ignore: bool,
+        (ignore, references): (bool, Option<&References>),
         so_far: &Changes,
         session: &Session,
         env: &StatementContext,
@@ -269,7 +273,9 @@ impl Target {
                     }
                     None => {
                         let rows = (old.as_slice(), new.as_slice());
-                        store::change(&mut txn, &table, key, rows, locking, ctx).await.map(drop)
+                        reference::change_row(references, &mut txn, &table, key, rows, locking, ctx)
+                            .await
+                            .map(drop)
                     }
                 };
                 match done {

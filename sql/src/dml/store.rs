@@ -24,8 +24,9 @@
 //! before it.
 
 use super::auto_increment::AutoIncrement;
+use super::reference::{Parents, References};
 use super::row::{NewRow, null_in};
-use super::{Changes, Check, duplicate, mirror};
+use super::{Changes, Check, duplicate, mirror, reference};
 use crate::access::read::is_inside;
 use crate::broadcast;
 use crate::catalog::{IndexState, TableDef};
@@ -87,6 +88,8 @@ pub(crate) struct Store<'a> {
     pub(crate) counters: &'a AutoIncrement,
     /// Where the rows are, when the table is a temporary one.
     pub(crate) memory: Option<Arc<TemporaryTables>>,
+    /// Its foreign keys and those to it, when they are checked.
+    pub(crate) references: Option<&'a References>,
     /// Rows stored, replaced, left out.
     pub(crate) changes: Changes,
     /// Rows that met a duplicate.
@@ -125,7 +128,7 @@ impl Known {
     }
 }
 
-impl Store<'_> {
+impl<'a> Store<'a> {
     /// Stores a batch of complete rows.
     pub(crate) async fn put(&mut self, txn: &mut Transaction, rows: Vec<NewRow>) -> Result<()> {
         if let Some(tables) = self.memory.clone() {
@@ -179,7 +182,9 @@ impl Store<'_> {
                 return Err(duplicate::error(&self.table, index, &rows[at].values, self.ctx));
             }
         }
+        let parents = self.parents(txn, rows.iter()).await?;
         for (row, (row_key, entries)) in rows.into_iter().zip(encoded) {
+            parents.as_ref().map_or(Ok(()), |parents| parents.check(txn, &row.values))?;
             put_new(txn, &self.table, row_key, entries, &row.values, self.ctx)?;
             self.stored(row.generated);
             if self.changes.rows.len() < ROWS_KEPT {
@@ -187,6 +192,17 @@ impl Store<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Locks the parents of new rows, if they have some.
+    async fn parents<'r>(
+        &self,
+        txn: &mut Transaction,
+        rows: impl Iterator<Item = &'r NewRow>,
+    ) -> Result<Option<Parents<'a>>> {
+        let Some(references) = self.references else { return Ok(None) };
+        let rows = rows.map(|row| row.values.as_slice());
+        references.parents(txn, rows, self.ctx).await.map(Some)
     }
 
     async fn put_checked(&mut self, txn: &mut Transaction, rows: Vec<NewRow>) -> Result<()> {
@@ -216,6 +232,10 @@ impl Store<'_> {
         known.fetched.extend(keys.into_iter().zip(found));
         for (row, row_key, entries) in encoded {
             self.put_one(txn, &mut known, row, row_key, entries).await?;
+            if self.references.is_some() {
+                // Cascades may have changed what was fetched.
+                known = Known::default();
+            }
         }
         Ok(())
     }
@@ -270,6 +290,10 @@ impl Store<'_> {
                     let removed =
                         remove(txn, &self.table, &hit.row_key, &old, locking, self.ctx).await?;
                     known.overlay.extend(removed.into_iter().map(|key| (key, None)));
+                    if let Some(references) = self.references {
+                        references.removed(txn, &old, self.ctx).await?;
+                        *known = Known::default();
+                    }
                     // MySQL writes over the row where no other unique key can be in the way, and counts an equal one once.
                     let unique = self.table.indexes.iter().filter(|index| index.unique).count();
                     if unique > 1 || old != row.values {
@@ -292,6 +316,17 @@ impl Store<'_> {
             }
         }
         self.duplicates += u64::from(replaced);
+        if let Some(parents) = self.parents(txn, std::iter::once(&row)).await? {
+            match parents.check(txn, &row.values) {
+                Err(error) if self.leaves_out(&error) => {
+                    self.ctx.warn(error);
+                    self.duplicates += 1;
+                    self.skipped += 1;
+                    return Ok(());
+                }
+                checked => checked?,
+            }
+        }
         let NewRow { values: row, generated, .. } = row;
         known.overlay.insert(row_key.clone(), Some(table_codec::encode_row(&self.table, &row)?));
         for entry in &entries {
@@ -371,7 +406,10 @@ impl Store<'_> {
         self.table.generate(&mut both, self.ctx)?;
         self.table.check_row(&both, self.ctx)?;
         let locking = self.locking.as_ref();
-        let written = change(txn, &self.table, row_key, (&old, &both), locking, self.ctx).await?;
+        let rows = (old.as_slice(), both.as_slice());
+        let (references, table) = (self.references, &*self.table);
+        let written =
+            reference::change_row(references, txn, table, row_key, rows, locking, self.ctx).await?;
         known.overlay.extend(written);
         self.lifted = self.lifted.max(assigned_number(&self.table, &old, &both));
         self.changes.affected += 2;
@@ -399,9 +437,9 @@ fn check_inside(table: &TableDef, key: &[u8], ctx: &EvalContext) -> Result<()> {
 }
 
 /// Whether IGNORE makes a warning of an error: a duplicate key, no set or partition for the row, or one that the statement has
-/// not named.
+/// not named, a parent that is not there, or children that are.
 pub(crate) fn is_ignored(error: &Error) -> bool {
-    matches!(error.code, 1062 | 1526 | 1748)
+    matches!(error.code, 1062 | 1526 | 1748 | 1451 | 1452)
 }
 
 /// Lets a transaction send its writes when they are too many for memory. `changes` are the statement's so far.

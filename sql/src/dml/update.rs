@@ -7,6 +7,7 @@
 
 use super::auto_increment::Numbers;
 use super::bind::{self, RowSubqueries};
+use super::reference::{self, References};
 use super::row::RowMaker;
 use super::store::{self, Assignment};
 use super::view::{self, Checks, Seen};
@@ -282,11 +283,14 @@ pub(crate) async fn run(
         let mut memory = InMemory { tables, target, assignments, subqueries, maker };
         return memory.run(session, update.ignore, env).await;
     }
+    let references = References::of(&target.table, env)?;
     let checks = std::mem::take(&mut target.checks);
     let (mut matched, mut changed) = (0, 0);
     let mut matches = target.open(txn, ctx).await?;
     let table = matches.table().clone();
-    let so_far = Changes { table: Some(table.clone()), ..Changes::default() };
+    let references = references.as_ref();
+    let others = references.map_or_else(Vec::new, References::others);
+    let so_far = Changes { table: Some(table.clone()), others, ..Changes::default() };
     let check = Check::of(env.locking.as_ref());
     let mut numbers = Numbers::default();
     // Columns that keep their value or get one that is no default.
@@ -315,7 +319,10 @@ pub(crate) async fn run(
             }
             let mut txn = txn.lock().await;
             let locking = env.locking.as_ref();
-            match store::change(&mut txn, &table, &key, (&old, &new), locking, ctx).await {
+            let rows = (old.as_slice(), new.as_slice());
+            match reference::change_row(references, &mut txn, &table, &key, rows, locking, ctx)
+                .await
+            {
                 Ok(_) => {
                     changed += 1;
                     let assigned = store::assigned_number(&table, &old, &new);
@@ -335,11 +342,10 @@ pub(crate) async fn run(
     }
     session.instance.auto_increment.settle(&table, &mut numbers).await?;
     Ok(Changes {
-        table: Some(table),
         affected: changed,
         unchanged: matched - changed,
         info: Info::Matched { matched, changed },
-        ..Changes::default()
+        ..so_far
     })
 }
 

@@ -275,9 +275,9 @@ impl Parser<'_> {
         if self.accept_word("CHECK") {
             return Ok(TableChange::DropCheck(self.identifier()?));
         }
-        if self.is_any(&["FOREIGN"]) {
-            self.at -= 1;
-            return self.other_change();
+        if self.accept_word("FOREIGN") {
+            self.expect_word("KEY")?;
+            return Ok(TableChange::DropForeignKey(self.identifier()?));
         }
         self.accept_word("COLUMN");
         let column = self.identifier()?;

@@ -502,6 +502,10 @@ impl Printer {
                 self.text("ADD ");
                 self.foreign_key(key);
             }
+            TableChange::DropForeignKey(name) => {
+                self.text("DROP FOREIGN KEY ");
+                self.name(name);
+            }
             TableChange::AddCheck(check) => {
                 self.text("ADD ");
                 self.check(check);

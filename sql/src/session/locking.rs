@@ -172,6 +172,7 @@ pub(crate) fn exists(txn: &Transaction, key: &[u8], outcome: LockedKey) -> bool 
 /// The codes of the markers below; no client ever sees them.
 const STALE: u16 = u16::MAX;
 const WAITED: u16 = u16::MAX - 1;
+const MUST_LOCK: u16 = u16::MAX - 2;
 
 impl Error {
     /// A row has changed between the look and the lock, or was waited for: the statement is run again.
@@ -180,7 +181,18 @@ impl Error {
         Error { code: if changed { STALE } else { WAITED }, sqlstate: "HY000", message }
     }
 
+    /// A statement that locks nothing has met rows which it must lock: it is run again, locking.
+    pub(crate) fn must_lock() -> Error {
+        let message = "the statement must lock what it looks at".into();
+        Error { code: MUST_LOCK, sqlstate: "HY000", message }
+    }
+
     /// Whether it is that marker.
+    pub(crate) fn is_must_lock(&self) -> bool {
+        self.code == MUST_LOCK
+    }
+
+    /// Whether it is the stale marker.
     pub(crate) fn is_stale(&self) -> bool {
         matches!(self.code, STALE | WAITED)
     }

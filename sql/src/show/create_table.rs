@@ -64,6 +64,7 @@ pub(crate) fn text(
         }
         lines.push(line);
     }
+    lines.extend(table.foreign_keys.iter().map(|key| format!("  {}", key.clause(table))));
     lines.extend(table.checks.iter().map(check_line));
     out.push_str(&lines.join(",\n"));
     out.push_str("\n) ENGINE=InnoDB");

@@ -63,6 +63,7 @@ fn table() -> TableDef {
         unpublished: Vec::new(),
         declared: Vec::new(),
         checks: Vec::new(),
+        foreign_keys: Vec::new(),
         next_index_id: 0,
         index_version: 0,
         sharding: Sharding::Hash(vec![0]),

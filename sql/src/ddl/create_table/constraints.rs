@@ -1,19 +1,8 @@
-//! CHECK constraints and generated columns; kinds of tables and constraints that cannot be defined yet: refused with 1235 and what
-//! to do instead.
+//! CHECK constraints and generated columns.
 
 use crate::catalog::{IndexColumn, TableDef};
 use crate::ddl::rule;
 use crate::{Error, Result, ast};
-
-pub(super) fn refuse_unsupported(create: &ast::CreateTable) -> Result<()> {
-    let refuse = |what: &str| Err(Error::not_supported(what));
-    if !create.foreign_keys.is_empty() {
-        return refuse(
-            "FOREIGN KEY: leave the constraint out and check references in the application",
-        );
-    }
-    Ok(())
-}
 
 /// Generated columns and CHECK constraints, when all columns are there.
 pub(super) fn define_rules(create: &ast::CreateTable, table: &mut TableDef) -> Result<()> {

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! An autocommit statement locks nothing at first: most meet nobody, and the shard checks what they have read when
-//! they commit. One that met somebody stands in line like the others.
+//! they commit. One that met somebody stands in line like the others, and one whose rows have foreign keys from the start.
 //!
 //! Not here: what a statement changes (`dml`).
 
@@ -213,6 +213,10 @@ impl Session {
                         txn = self.change_transaction();
                         locking = Some(Locking::exclusive(WriteView::Fresh, self.lock_wait()));
                     }
+                }
+                Err(error) if error.is_must_lock() && locking.is_none() => {
+                    txn = self.change_transaction();
+                    locking = Some(Locking::exclusive(WriteView::Fresh, self.lock_wait()));
                 }
                 Err(error) if is_conflict(&error) && attempt < CONFLICT_RETRIES_MAX => {
                     self.entry.uses.leave();
