@@ -3,7 +3,9 @@
 //! Not here: placement policies (`placement`).
 
 use super::change::{Touched, change};
-use super::{check_own, column_type, create_table, deprecated, existing_database, placement};
+use super::{
+    check_own, column_type, create_table, deprecated, existing_database, foreign_key, placement,
+};
 use crate::catalog::{DatabaseDef, TableDef, store};
 use crate::collation::CollationId;
 use crate::session::{OkResult, Outcome, Session};

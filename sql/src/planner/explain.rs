@@ -328,6 +328,7 @@ impl Table<'_> {
                 true => Some(1),
                 false => estimate::per_key(&scan.table, definition, columns, &self.environment.ctx),
             },
+            filtered: None,
             extra,
             slots: Some(table_slots(&scan.table)),
         };
