@@ -48,6 +48,7 @@ mod setting;
 mod statistics;
 pub mod store;
 pub(crate) mod table_locks;
+mod trigger;
 mod view;
 
 use crate::Error;
@@ -75,6 +76,7 @@ pub use routine::RoutineDef;
 pub use sequence::SequenceDef;
 pub use setting::{Setting, Settings};
 pub use statistics::{AllStatistics, ColumnStatistics, IndexStatistics, TableStatistics};
+pub use trigger::TriggerDef;
 pub use view::ViewDef;
 
 /// Everything that is defined, at one version. Immutable.
@@ -104,6 +106,10 @@ pub struct Catalog {
     settings: Arc<Settings>,
     /// Procedures and functions.
     routines: Objects<RoutineDef>,
+    /// Triggers.
+    triggers: Objects<TriggerDef>,
+    /// The same by their tables.
+    triggers_by_table: trigger::ByTable,
     /// What ANALYZE TABLE has found.
     statistics: Arc<AllStatistics>,
 }
@@ -145,6 +151,8 @@ impl Catalog {
         then.views = self.views.clone();
         then.settings = self.settings.clone();
         then.routines = self.routines.clone();
+        then.triggers = self.triggers.clone();
+        then.triggers_by_table = self.triggers_by_table.clone();
         then.statistics = self.statistics.clone();
         Arc::new(then)
     }
@@ -189,6 +197,15 @@ impl Catalog {
     pub fn with_routines(mut self, routines: Vec<RoutineDef>) -> Catalog {
         let is_known = |routine: &RoutineDef| self.databases.contains_key(&routine.database);
         self.routines = routines.into_iter().filter(is_known).collect();
+        self
+    }
+
+    /// The catalog with these triggers. Those whose table is missing are left out.
+    pub fn with_triggers(mut self, triggers: Vec<TriggerDef>) -> Catalog {
+        let is_known = |trigger: &TriggerDef| self.table(&trigger.database, &trigger.table).is_some();
+        self.triggers = triggers.into_iter().filter(is_known).collect();
+        let all = self.databases.keys().flat_map(|database| self.triggers.of(database));
+        self.triggers_by_table = trigger::ByTable::of(all);
         self
     }
 
@@ -245,6 +262,21 @@ impl Catalog {
     /// The functions of a database, by name, and then its procedures.
     pub fn routines(&self, database: &str) -> impl Iterator<Item = &Arc<RoutineDef>> {
         self.routines.of(database)
+    }
+
+    /// A trigger by the exact names of its database and itself.
+    pub fn trigger(&self, database: &str, name: &str) -> Option<&Arc<TriggerDef>> {
+        self.triggers.get(database, name)
+    }
+
+    /// The triggers of a database, by name.
+    pub fn triggers(&self, database: &str) -> impl Iterator<Item = &Arc<TriggerDef>> {
+        self.triggers.of(database)
+    }
+
+    /// The triggers of a table, in the order in which they run.
+    pub fn triggers_of(&self, database: &str, table: &str) -> &[Arc<TriggerDef>] {
+        self.triggers_by_table.get(database, table)
     }
 
     /// Whether a table, a sequence or a view has this name: they share their names.

@@ -52,6 +52,7 @@ pub(crate) mod setting;
 pub(crate) mod statistics;
 mod table;
 pub(crate) mod temporary;
+mod trigger;
 mod view;
 
 use crate::ast::{self, Statement};

@@ -29,6 +29,7 @@ pub(crate) mod row;
 pub(crate) mod sequences;
 pub(crate) mod store;
 mod temporary;
+pub(crate) mod trigger;
 pub(crate) mod update;
 pub(crate) mod view;
 
@@ -226,7 +227,8 @@ pub(crate) fn find_writable(
         session.check_temporary_use()?;
         return Ok(table);
     }
-    let database = name.database.as_deref().or(session.database.as_deref());
+    let default = session.default_database();
+    let database = name.database.as_deref().or(default.as_deref());
     if let Some(view) = database.and_then(|database| catalog.view(database, &name.name)) {
         return Err(Error::not_supported(format!(
             "{operation} through view {}: name its table",
@@ -239,7 +241,7 @@ pub(crate) fn find_writable(
         let user = format!("'{}'@'{}'", session.info.user, session.info.host);
         return Err(Error::access_denied_database(user, database));
     }
-    let table = find_table(name, session.database.as_deref(), catalog)?;
+    let table = find_table(name, default.as_deref(), catalog)?;
     session.enter(&table, alias.unwrap_or(&table.name), true)?;
     Ok(table)
 }

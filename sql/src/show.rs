@@ -24,6 +24,7 @@ pub(crate) mod rebalance;
 mod routine;
 mod server;
 mod tables;
+mod trigger;
 
 pub(crate) use check::admin_check;
 pub(crate) use server::{engine_row, process_row};
@@ -136,6 +137,9 @@ async fn list<'a>(
         Show::CreateObject { kind, name } if kind == "FUNCTION" => {
             (routine::create(session, RoutineKind::Function, name).await?, None)
         }
+        Show::CreateObject { kind, name } if kind == "TRIGGER" => {
+            (trigger::create(session, name).await?, None)
+        }
         Show::CreateObject { kind, name } => {
             return Err(Error::no_such_object(kind, name));
         }
@@ -152,13 +156,16 @@ async fn list<'a>(
         Show::Plugins => (nothing("Name,Status,Type,Library,License"), None),
         Show::Privileges => (nothing("Privilege,Context,Comment"), None),
         Show::Grants { account, .. } => (server::grants(session, account.as_ref()).await?, None),
-        Show::Triggers { filter, .. } => (
-            nothing(
-                "Trigger,Event,Table,Statement,Timing,Created,sql_mode,Definer,character_set_client,\
-                 collation_connection,Database Collation",
-            ),
-            like(filter),
-        ),
+        Show::Triggers { database, filter } => {
+            // As in MySQL, LIKE is about the table.
+            let filter = filter.as_ref().map(|filter| match filter {
+                ShowFilter::Like(pattern) => {
+                    Owned(ShowFilter::Where(self::like("Table", pattern.clone())))
+                }
+                ShowFilter::Where(_) => Borrowed(filter),
+            });
+            (trigger::list(session, database.as_deref()).await?, filter)
+        }
         Show::Events { filter, .. } => (
             nothing(
                 "Db,Name,Definer,Time zone,Type,Execute at,Interval value,Interval field,Starts,Ends,\

@@ -1,7 +1,7 @@
 //! Stored programs: procedures, functions, triggers, events, what their bodies say, and the statements about conditions.
 
 use super::{
-    AccountName, DataType, Expr, IntervalUnit, IntoTarget, Query, SourceText, SqlSecurity,
+    AccountName, DataType, Expr, IntervalUnit, IntoTarget, Query, SetItem, SourceText, SqlSecurity,
     Statement, TableName,
 };
 
@@ -498,4 +498,44 @@ pub enum SignalCondition {
     State(String),
     /// A condition by its name.
     Name(String),
+}
+
+impl Step {
+    /// The names that SET gives values here and inside, without those of `@` and `@@`.
+    pub(crate) fn assigned_names<'a>(&'a self, names: &mut Vec<&'a str>) {
+        let all = |steps: &'a [Step], names: &mut Vec<&'a str>| {
+            steps.iter().for_each(|step| step.assigned_names(names));
+        };
+        match self {
+            Step::Statement(statement) => {
+                if let Statement::Set(items) = &**statement {
+                    names.extend(items.iter().filter_map(|item| match item {
+                        SetItem::Named { name, .. } => Some(name.as_str()),
+                        _ => None,
+                    }));
+                }
+            }
+            Step::Block { declarations, steps, .. } => {
+                for declaration in declarations {
+                    if let Declaration::Handler { step, .. } = declaration {
+                        step.assigned_names(names);
+                    }
+                }
+                all(steps, names);
+            }
+            Step::If { branches, otherwise } | Step::Case { branches, otherwise, .. } => {
+                branches.iter().for_each(|(_, steps)| all(steps, names));
+                otherwise.iter().for_each(|steps| all(steps, names));
+            }
+            Step::Loop { steps, .. } | Step::While { steps, .. } | Step::Repeat { steps, .. } => {
+                all(steps, names);
+            }
+            Step::Leave(_)
+            | Step::Iterate(_)
+            | Step::Return(_)
+            | Step::Open(_)
+            | Step::Fetch { .. }
+            | Step::Close(_) => {}
+        }
+    }
 }

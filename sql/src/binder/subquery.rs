@@ -98,10 +98,14 @@ impl BindContext<'_> {
         column_expr(SUBQUERY + self.subqueries.len() - 1, ty, "(subquery)")
     }
 
-    /// The variable of the stored program around the statement that a bare name means: it wins over columns.
+    /// The variable of the stored program around the statement that a bare name means, or a column of NEW or OLD of the trigger
+    /// around it: they win over columns.
     pub(crate) fn local(&self, name: &ColumnName) -> Option<Expr> {
-        let locals = self.ctx.locals.as_ref().filter(|_| name.table.is_none())?;
-        let local = locals.find(&name.column)?;
+        let locals = self.ctx.locals.as_ref().filter(|_| name.database.is_none())?;
+        let local = match &name.table {
+            None => locals.find(&name.column)?,
+            Some(row) => locals.find_row(row, &name.column)?,
+        };
         Some(literal(local.ty, local.value.clone()))
     }
 

@@ -56,6 +56,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tables::{partitions, sequences, tables};
+pub(crate) use triggers::created;
 use triggers::triggers;
 use views::views;
 

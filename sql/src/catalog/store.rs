@@ -15,6 +15,7 @@
 //! table 141  (sequence id, generation) → counter of its values: the next free place (`sequence`)
 //! table 142  (view id)     → view record
 //! table 143  (routine id)  → procedure or function (`routine`)
+//! table 144  (trigger id)  → trigger (`trigger`)
 //! table 146  (table id)    → what ANALYZE TABLE has found (`statistics`)
 //! table 148  (name)        → global value of a variable (`setting`)
 //! ```
@@ -29,8 +30,8 @@ use super::object::{self, Object};
 use super::partition::PartitionDef;
 use super::table_locks::{LockHolder, TableLocks};
 use super::{
-    Catalog, DatabaseDef, RoutineDef, SequenceDef, Setting, TableDef, TableStatistics, ViewDef,
-    dropped, record, setting, statistics,
+    Catalog, DatabaseDef, RoutineDef, SequenceDef, Setting, TableDef, TableStatistics, TriggerDef,
+    ViewDef, dropped, record, setting, statistics,
 };
 use crate::instance::Account;
 use crate::{Error, Result};
@@ -56,6 +57,7 @@ pub(super) const SEQUENCES: TableId = TableId(140);
 const SEQUENCE_COUNTERS: TableId = TableId(141);
 pub(super) const VIEWS: TableId = TableId(142);
 pub(super) const ROUTINES: TableId = TableId(143);
+pub(super) const TRIGGERS: TableId = TableId(144);
 pub(super) const STATISTICS: TableId = TableId(146);
 pub(super) const SETTINGS: TableId = TableId(148);
 
@@ -196,10 +198,11 @@ async fn load_in(txn: &mut Transaction) -> Result<Catalog> {
     let views = object::all_in::<ViewDef>(txn).await?;
     let settings = setting::all_in(txn).await?;
     let routines = object::all_in::<RoutineDef>(txn).await?;
+    let triggers = object::all_in::<TriggerDef>(txn).await?;
     let statistics = statistics::all_in(txn).await?;
     let catalog = Catalog::new(version, databases, tables).with_sequences(sequences);
     let catalog = catalog.with_views(views).with_settings(settings).with_routines(routines);
-    Ok(catalog.with_statistics(statistics))
+    Ok(catalog.with_triggers(triggers).with_statistics(statistics))
 }
 
 /// Definitions of tables as a transaction sees them, in the order of the ids; `None` for one that is not there.

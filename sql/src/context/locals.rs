@@ -14,6 +14,11 @@ pub struct Local {
     pub value: Value,
 }
 
+/// Whether a name means a row of a trigger.
+pub fn is_row(name: &str) -> bool {
+    name.eq_ignore_ascii_case("new") || name.eq_ignore_ascii_case("old")
+}
+
 /// What a statement inside of a stored program sees.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Locals {
@@ -27,6 +32,19 @@ impl Locals {
     /// What a view inside of the statement sees.
     pub fn without_variables(&self) -> Locals {
         Locals { variables: Vec::new(), functions: self.functions.clone() }
+    }
+
+    /// What a name means that may stand with `NEW.` or `OLD.` before it; the rows of a trigger are variables of such names.
+    pub fn find_row(&self, row: &str, column: &str) -> Option<&Local> {
+        if !is_row(row) {
+            return None;
+        }
+        self.variables.iter().rev().find(|local| {
+            let parts = local.name.split_once('.');
+            parts.is_some_and(|(known, name)| {
+                known.eq_ignore_ascii_case(row) && name.eq_ignore_ascii_case(column)
+            })
+        })
     }
 
     /// The variable of this name, in any case; the innermost one.
@@ -50,5 +68,18 @@ mod tests {
             Locals { variables: vec![local("a", 1), local("A", 2)], functions: Vec::new() };
         assert_eq!(locals.find("a").map(|local| local.value.clone()), Some(Value::Int(2)));
         assert_eq!(locals.find("b"), None);
+    }
+
+    #[test]
+    fn the_rows_of_a_trigger_are_found_by_both_names() {
+        let new = Local {
+            name: "NEW.Total".into(),
+            ty: SqlType::bigint(),
+            value: Value::Int(7),
+        };
+        let locals = Locals { variables: vec![new], functions: Vec::new() };
+        assert_eq!(locals.find_row("new", "total").map(|l| l.value.clone()), Some(Value::Int(7)));
+        assert_eq!(locals.find_row("old", "total"), None);
+        assert_eq!(locals.find_row("t", "total"), None);
     }
 }

@@ -5,6 +5,7 @@
 use super::change::{Touched, change};
 use super::{
     check_own, column_type, create_table, deprecated, existing_database, foreign_key, placement,
+    trigger,
 };
 use crate::catalog::{DatabaseDef, TableDef, store};
 use crate::collation::CollationId;
@@ -77,7 +78,7 @@ pub(super) async fn alter(session: &mut Session, alter: &ast::AlterDatabase) -> 
     Ok(Outcome::Ok(OkResult { affected_rows: 1, ..OkResult::default() }))
 }
 
-/// DROP DATABASE, with all its tables, sequences, views and routines.
+/// DROP DATABASE, with all its tables and their triggers, sequences, views and routines.
 pub(super) async fn drop(session: &mut Session, name: &str, if_exists: bool) -> Result<Outcome> {
     check_own(session, name)?;
     let ctx = session.dml_context(Vec::new(), false);
@@ -99,6 +100,7 @@ pub(super) async fn drop(session: &mut Session, name: &str, if_exists: bool) -> 
         }
         for table in tables {
             change.drop_table(&table, now)?;
+            trigger::drop_of(change, &table)?;
             dropped += 1;
         }
         let sequences: Vec<_> = change.catalog.sequences(name).cloned().collect();

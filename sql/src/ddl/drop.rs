@@ -4,7 +4,7 @@
 
 use super::change::{Touched, change};
 use super::{
-    create_table, database_of, existing_database, foreign_key, partition, rule, temporary,
+    create_table, database_of, existing_database, foreign_key, partition, rule, temporary, trigger,
 };
 use crate::catalog::{Catalog, TableDef, ViewDef, store};
 use crate::session::{Outcome, Session};
@@ -60,6 +60,7 @@ pub(super) async fn tables(session: &mut Session, drop: &ast::DropTable) -> Resu
         }
         for table in &found {
             change.drop_table(table, now)?;
+            trigger::drop_of(change, table)?;
         }
         Ok(!found.is_empty())
     })
@@ -186,6 +187,9 @@ pub(super) async fn rename(
         for table in &now {
             rule::check_names(&change.catalog, table)?;
             change.put_table(table)?;
+            if let Some(old) = change.catalog.table_by_id(table.id).cloned() {
+                trigger::rename(change, &old, table)?;
+            }
         }
         for view in &views {
             change.put_object(view)?;

@@ -3,10 +3,10 @@
 //! What MySQL refuses when a routine is made is checked over its tree (`program::check`). Names of tables, columns and other
 //! routines in its body are looked up when it runs: as in MySQL, they may come later.
 //!
-//! Not here: triggers and events, which answer 1235; what routines do (`crate::program`).
+//! Not here: triggers (`trigger`); events, which answer 1235; what routines do (`crate::program`).
 
 use super::change::{Touched, change};
-use super::{account, column_type, create_table, database_of, existing_database};
+use super::{account, column_type, create_table, database_of, existing_database, trigger};
 use crate::ast::{
     Characteristics, CreateRoutine, DataUse, ProgramKind, ProgramStatement, RoutineKind,
     SqlSecurity, TableName,
@@ -27,8 +27,12 @@ pub(super) async fn run(session: &mut Session, statement: &ProgramStatement) -> 
         ProgramStatement::Drop { kind: ProgramKind::Routine(kind), if_exists, name } => {
             drop_one(session, *kind, *if_exists, name).await
         }
+        ProgramStatement::CreateTrigger(wanted) => trigger::create(session, wanted).await,
+        ProgramStatement::Drop { kind: ProgramKind::Trigger, if_exists, name } => {
+            trigger::drop_one(session, *if_exists, name).await
+        }
         other => Err(Error::not_supported(format!(
-            "{}: there are no triggers and events yet; run their statements from the application",
+            "{}: there are no events yet; run their statements from the application",
             other.name()
         ))),
     }

@@ -156,7 +156,7 @@ fn over(
     env: &StatementContext,
     tables: &SystemTables,
 ) -> Result<(Vec<Expr>, Subqueries, Sources)> {
-    let database = session.database.as_deref().map(str::to_string);
+    let database = session.default_database().as_deref().map(str::to_string);
     let mut bind =
         BindContext::new(env.catalog.clone(), database, &env.ctx).with_virtual_tables(tables);
     bind.enter_with(env.with.as_ref())?;

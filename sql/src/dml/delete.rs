@@ -1,9 +1,10 @@
 //! DELETE from one table; `multi_delete` is for several.
 
 use super::reference::{self, References};
+use super::trigger::Triggers;
 use super::update::Target;
 use super::{Changes, Check, multi_delete, store, view};
-use crate::ast::{self, DeleteTarget};
+use crate::ast::{self, DeleteTarget, TriggerEvent};
 use crate::session::Session;
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
@@ -40,24 +41,40 @@ pub(crate) async fn run(
     }
     let references = References::of(&target.table, env)?;
     let references = references.as_ref();
+    let events = &[TriggerEvent::Delete];
+    let triggers = Triggers::of(&target.table, events, session, env, txn).await?;
+    let triggers = triggers.as_ref();
     let mut matches = target.open(txn, &env.ctx).await?;
     let table = matches.table().clone();
     let others = references.map_or_else(Vec::new, References::others);
-    let so_far = Changes { table: Some(table.clone()), others, ..Changes::default() };
+    let mut so_far = Changes { table: Some(table.clone()), others, ..Changes::default() };
     let check = Check::of(env.locking.as_ref());
     while let Some(rows) = matches.next().await? {
-        let mut txn = txn.lock().await;
         for (key, row) in rows {
-            let (locking, ctx) = (env.locking.as_ref(), &*env.ctx);
-            let removed =
-                reference::remove_row(references, &mut txn, &table, &key, &row, locking, ctx).await;
-            match removed {
-                Ok(removed) => affected += u64::from(removed),
-                Err(error) if delete.ignore && store::is_ignored(&error) => ctx.warn(error),
-                Err(error) => return Err(error),
+            if let Some(triggers) = triggers {
+                triggers.before_delete(&row).await?;
             }
-            store::make_room(&mut txn, &so_far, check, ctx).await?;
+            let (locking, ctx) = (env.locking.as_ref(), &*env.ctx);
+            let mut guard = txn.lock().await;
+            let removed =
+                reference::remove_row(references, &mut guard, &table, &key, &row, locking, ctx)
+                    .await;
+            let removed = match removed {
+                Ok(removed) => removed,
+                Err(error) if delete.ignore && store::is_ignored(&error) => {
+                    ctx.warn(error);
+                    false
+                }
+                Err(error) => return Err(error),
+            };
+            affected += u64::from(removed);
+            store::make_room(&mut guard, &so_far, check, ctx).await?;
+            drop(guard);
+            if let Some(triggers) = triggers.filter(|_| removed) {
+                triggers.after_delete(&row).await?;
+            }
         }
     }
+    so_far.others.extend(triggers.map_or_else(Vec::new, Triggers::others));
     Ok(Changes { affected, ..so_far })
 }

@@ -5,9 +5,10 @@ use super::bind;
 use super::reference::References;
 use super::row::{NewRow, RowMaker};
 use super::store::{Assignment, OnDuplicate, Store};
+use super::trigger::Triggers;
 use super::view::{self, Checks, Seen};
 use super::{Changes, Check, Info, stored_table};
-use crate::ast::{self, InsertSource, QueryBody, SelectItem};
+use crate::ast::{self, InsertSource, QueryBody, SelectItem, TriggerEvent};
 use crate::binder::{Scope, ScopeColumn};
 use crate::catalog::TableDef;
 use crate::context::EvalContext;
@@ -60,7 +61,15 @@ pub(crate) async fn run(
     let table = seen.table.clone();
     let columns = target_columns(insert, &seen)?;
     let checks = seen.conditions(session, env, txn).await?.checks;
-    let maker = RowMaker::new(&table, ctx)?;
+    let events = match (insert.replace, insert.on_duplicate.is_empty()) {
+        (true, _) => &[TriggerEvent::Insert, TriggerEvent::Delete][..],
+        (false, false) => &[TriggerEvent::Insert, TriggerEvent::Update],
+        (false, true) => &[TriggerEvent::Insert],
+    };
+    let triggers = Triggers::of(&table, events, session, env, txn).await?;
+    let triggers = triggers.as_ref();
+    let deferred = triggers.map_or_else(Vec::new, Triggers::assigned_columns);
+    let maker = RowMaker::new(&table, ctx)?.deferring(deferred);
     let (warnings, mut widened) = (ctx.warnings.count(), None);
     let on_duplicate = match on_duplicate(session, insert, &seen, None, env, txn).await {
         Err(error) if error.code == UNKNOWN_COLUMN => {
@@ -82,6 +91,7 @@ pub(crate) async fn run(
     let mut store = Store {
         table: table.clone(),
         references,
+        triggers,
         ctx,
         check,
         locking: env.locking,
@@ -98,7 +108,7 @@ pub(crate) async fn run(
     let mut numbers = Numbers::default();
     let (ignore, maker) = (insert.ignore, &maker);
     let (seen, columns, checks) = (&seen, columns.as_slice(), &checks);
-    let mut source = Source { session, env, txn, maker, seen, columns, checks, ignore };
+    let mut source = Source { session, env, txn, maker, seen, columns, checks, triggers, ignore };
     let records = match &insert.source {
         InsertSource::Values(rows) => source.values(rows, &mut store, &mut numbers).await?,
         InsertSource::Query(query) => {
@@ -116,6 +126,7 @@ pub(crate) async fn run(
     if !is_temporary(table.id) {
         session.instance.auto_increment.settle(&table, &mut numbers).await?;
     }
+    changes.others.extend(triggers.map_or_else(Vec::new, Triggers::others));
     changes.explicit_id = numbers.last_given();
     changes.all_generated = changes.first_id.is_some() && numbers.last_given().is_none();
     if several {
@@ -141,6 +152,7 @@ pub(crate) async fn fill(
         table: table.clone(),
         // Nobody knows the table, and it has no foreign keys (`ddl::create_select`).
         references: None,
+        triggers: None,
         ctx,
         check: Check::AtCommit,
         locking: None,
@@ -155,8 +167,8 @@ pub(crate) async fn fill(
         lifted: None,
     };
     let mut numbers = Numbers::default();
-    let (maker, seen, checks) = (&maker, &seen, &checks);
-    let mut source = Source { session, env, txn, maker, seen, columns, checks, ignore };
+    let (maker, seen, checks, triggers) = (&maker, &seen, &checks, None);
+    let mut source = Source { session, env, txn, maker, seen, columns, checks, triggers, ignore };
     let records = source.query(query, 0, &mut store, &mut numbers).await?;
     let Store { mut changes, duplicates, .. } = store;
     if !is_temporary(table.id) {
@@ -308,6 +320,8 @@ struct Source<'a> {
     columns: &'a [usize],
     /// What views ask of new rows.
     checks: &'a Checks,
+    /// What is done before a row is stored.
+    triggers: Option<&'a Triggers<'a>>,
     /// A row that they refuse is left out with a warning.
     ignore: bool,
 }
@@ -361,17 +375,25 @@ impl Source<'_> {
                 self.maker.give(&mut row, *column, value, number, strict_null, ctx)?;
             }
             numbers.rows_left = (rows.len() - at) as u64;
-            let row = self.session.complete_row(self.maker, row, numbers, ctx).await?;
+            let mut row = self.session.complete_row(self.maker, row, numbers, ctx).await?;
+            if let Some(triggers) = self.triggers {
+                triggers.before_insert(&mut row, strict_null).await?;
+            }
             if self.accepts(&row)? {
                 batch.push(row);
             }
-            if batch.len() == BATCH_ROWS {
+            if batch.len() >= self.batch_rows() {
                 ctx.check_cancel()?;
-                store.put(&mut *self.txn.lock().await, std::mem::take(&mut batch)).await?;
+                store.put(self.txn, std::mem::take(&mut batch)).await?;
             }
         }
-        store.put(&mut *self.txn.lock().await, batch).await?;
+        store.put(self.txn, batch).await?;
         Ok(rows.len() as u64)
+    }
+
+    /// Rows that are stored together. The triggers of a row run when those before it are stored.
+    fn batch_rows(&self) -> usize {
+        if self.triggers.is_some() { 1 } else { BATCH_ROWS }
     }
 
     async fn given(&self, table: &Arc<TableDef>, exprs: &[ast::Expr]) -> Result<Vec<Given>> {
@@ -419,13 +441,20 @@ impl Source<'_> {
                 records += 1;
                 ctx.set_row(records);
                 let read = values.split_off(self.columns.len());
-                let row = self.row_of(values, records, numbers).await?;
+                let mut row = self.row_of(values, records, numbers).await?;
+                if let Some(triggers) = self.triggers {
+                    triggers.before_insert(&mut row, false).await?;
+                }
                 if self.accepts(&row)? {
                     batch.push(NewRow { read, ..row });
                 }
+                if batch.len() >= self.batch_rows() {
+                    ctx.check_cancel()?;
+                    store.put(self.txn, std::mem::take(&mut batch)).await?;
+                }
             }
             ctx.check_cancel()?;
-            store.put(&mut *self.txn.lock().await, batch).await
+            store.put(self.txn, batch).await
         };
         match rows {
             RowSource::Ready(rows) => take(rows, store).await?,

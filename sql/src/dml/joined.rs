@@ -225,7 +225,7 @@ fn over(
     env: &StatementContext,
     tables: &SystemTables,
 ) -> Result<Joined> {
-    let database = session.database.as_deref().map(str::to_string);
+    let database = session.default_database().as_deref().map(str::to_string);
     let mut bind =
         BindContext::new(env.catalog.clone(), database, &env.ctx).with_virtual_tables(tables);
     bind.enter_with(env.with.as_ref())?;

@@ -17,8 +17,9 @@ use super::line_reader::{Field, LineReader};
 use super::reference::{self, References};
 use super::row::{RowMaker, null_in};
 use super::store::{self, Assignment, OnDuplicate, Store};
+use super::trigger::{self, Triggers};
 use super::{Changes, Check, Info, bind, find_writable};
-use crate::ast::{self, LoadDuplicates, LoadField};
+use crate::ast::{self, LoadDuplicates, LoadField, TriggerEvent};
 use crate::binder::Scope;
 use crate::catalog::TableDef;
 use crate::collation;
@@ -62,6 +63,8 @@ pub(crate) struct Infile {
     on_duplicate: OnDuplicate,
     /// Foreign keys of the table and to it, when they are checked.
     references: Option<References>,
+    /// On what triggers wait that may run.
+    events: &'static [TriggerEvent],
     check: Check,
     /// No column has a value yet.
     nothing_given: Vec<bool>,
@@ -148,7 +151,8 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
         assignments.push(Assignment { column, value });
     }
     let is_bound = reference::is_bound(&table, &env.catalog);
-    if is_bound && env.locking.is_none() {
+    let fires = trigger::has_some(&table, events_of(load.duplicates), &env);
+    if (is_bound || fires) && env.locking.is_none() {
         env.locking = Some(session.exclusive_locking());
     }
     let references = References::of(&table, &env)?;
@@ -159,7 +163,11 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
         LoadDuplicates::Replace => OnDuplicate::Replace,
         LoadDuplicates::Ignore | LoadDuplicates::Default => OnDuplicate::Ignore,
     };
-    let maker = RowMaker::new(&table, &env.ctx)?;
+    let mut maker = RowMaker::new(&table, &env.ctx)?;
+    let events = events_of(load.duplicates);
+    if let Some(triggers) = Triggers::of(&table, events, session, &env, &txn).await? {
+        maker = maker.deferring(triggers.assigned_columns());
+    }
     let others = references.as_ref().map_or_else(Vec::new, References::others);
     // Nothing can fail any more: a savepoint that is made is also released.
     let savepoint = match &inside {
@@ -180,6 +188,7 @@ pub(crate) async fn begin(session: &mut Session, load: &ast::LoadData) -> Result
         given,
         assignments,
         on_duplicate,
+        events,
         check,
         batch: Vec::with_capacity(BATCH_ROWS),
         numbers: Numbers::default(),
@@ -258,19 +267,12 @@ impl Infile {
     async fn store(&mut self, session: &Session) -> Result<()> {
         self.env.ctx.check_cancel()?;
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH_ROWS));
-        let mut rows = Vec::with_capacity(batch.len());
-        for row in batch {
-            let ctx = &self.env.ctx;
-            let row = session.complete_row(&self.maker, row, &mut self.numbers, ctx).await?;
-            match self.maker.check(&row.values, ctx) {
-                Ok(()) => rows.push(row),
-                Err(error) => {
-                    ctx.warn(error);
-                    self.skipped += 1;
-                }
-            }
-        }
+        let ctx = &self.env.ctx;
+        let (env, txn) = (&self.env, &self.txn);
+        let triggers = Triggers::of(&self.table, self.events, session, env, txn).await?;
+        let triggers = triggers.as_ref();
         let mut store = Store {
+            triggers,
             table: self.table.clone(),
             references: self.references.as_ref(),
             ctx: &self.env.ctx,
@@ -287,11 +289,42 @@ impl Infile {
             // Nothing is assigned to rows that exist.
             lifted: None,
         };
-        let result = store.put(&mut *self.txn.lock().await, rows).await;
-        let Store { changes, duplicates, deleted, skipped, .. } = store;
+        let mut rows = Vec::with_capacity(batch.len());
+        for row in batch {
+            let mut row = session.complete_row(&self.maker, row, &mut self.numbers, ctx).await?;
+            if let Some(triggers) = triggers {
+                triggers.before_insert(&mut row, false).await?;
+            }
+            match self.maker.check(&row.values, ctx) {
+                Ok(()) => rows.push(row),
+                Err(error) => {
+                    ctx.warn(error);
+                    store.skipped += 1;
+                }
+            }
+            if triggers.is_some() {
+                // The triggers of a row run when those before it are stored.
+                store.put(txn, std::mem::take(&mut rows)).await?;
+            }
+        }
+        let result = store.put(txn, rows).await;
+        let Store { mut changes, duplicates, deleted, skipped, .. } = store;
+        for table in triggers.map_or_else(Vec::new, Triggers::others) {
+            if changes.others.iter().all(|known| known.id != table.id) {
+                changes.others.push(table);
+            }
+        }
         self.changes = changes;
         (self.duplicates, self.deleted, self.skipped) = (duplicates, deleted, skipped);
         result
+    }
+}
+
+/// On what triggers of LOAD DATA wait.
+fn events_of(duplicates: LoadDuplicates) -> &'static [TriggerEvent] {
+    match duplicates {
+        LoadDuplicates::Replace => &[TriggerEvent::Insert, TriggerEvent::Delete],
+        LoadDuplicates::Ignore | LoadDuplicates::Default => &[TriggerEvent::Insert],
     }
 }
 

@@ -5,8 +5,9 @@
 
 use super::joined::{Budget, Joined, Place, sources_of};
 use super::reference::{self, References};
+use super::trigger::Triggers;
 use super::{Changes, Check, store};
-use crate::ast::{self, TableName, TableRef};
+use crate::ast::{self, TableName, TableRef, TriggerEvent};
 use crate::binder::ScopeColumn;
 use crate::catalog::TableDef;
 use crate::session::Session;
@@ -66,10 +67,12 @@ pub(super) async fn run(
     let mut changes = changes_of(&places, &references);
     let check = Check::of(env.locking.as_ref());
     for ((place, references), keys) in places.iter().zip(&references).zip(doomed) {
+        let events = &[TriggerEvent::Delete];
+        let triggers = Triggers::of(&place.table, events, session, env, txn).await?;
+        let triggers = triggers.as_ref();
         for keys in keys.chunks(GET_KEYS_MAX) {
             ctx.check_cancel()?;
-            let mut txn = txn.lock().await;
-            let rows = place.rows(keys, env, &mut txn).await?;
+            let rows = place.rows(keys, env, &mut *txn.lock().await).await?;
             for (key, row) in keys.iter().zip(rows) {
                 let Some(row) = row else { continue };
                 if let Some(tables) = session.memory_of(&place.table) {
@@ -77,19 +80,32 @@ pub(super) async fn run(
                     changes.affected += 1;
                     continue;
                 }
+                if let Some(triggers) = triggers {
+                    triggers.before_delete(&row).await?;
+                }
                 let locking = env.locking.as_ref();
                 let (references, table) = (references.as_ref(), &*place.table);
+                let mut guard = txn.lock().await;
                 let removed =
-                    reference::remove_row(references, &mut txn, table, key, &row, locking, ctx)
+                    reference::remove_row(references, &mut guard, table, key, &row, locking, ctx)
                         .await;
-                match removed {
-                    Ok(removed) => changes.affected += u64::from(removed),
-                    Err(error) if ignore && store::is_ignored(&error) => ctx.warn(error),
+                let removed = match removed {
+                    Ok(removed) => removed,
+                    Err(error) if ignore && store::is_ignored(&error) => {
+                        ctx.warn(error);
+                        false
+                    }
                     Err(error) => return Err(error),
+                };
+                changes.affected += u64::from(removed);
+                store::make_room(&mut guard, &changes, check, ctx).await?;
+                drop(guard);
+                if let Some(triggers) = triggers.filter(|_| removed) {
+                    triggers.after_delete(&row).await?;
                 }
-                store::make_room(&mut txn, &changes, check, ctx).await?;
             }
         }
+        changes.others.extend(triggers.map_or_else(Vec::new, Triggers::others));
     }
     Ok(changes)
 }
@@ -137,7 +153,8 @@ fn place_of(
         if source.alias.as_ref().unwrap_or(&source.name.name) != &target.name {
             continue;
         }
-        let database = source.name.database.as_deref().or(session.database.as_deref());
+        let default = session.default_database();
+        let database = source.name.database.as_deref().or(default.as_deref());
         let view = database.and_then(|database| env.catalog.view(database, &source.name.name));
         if let Some(view) = view {
             return Err(Error::not_supported(format!(

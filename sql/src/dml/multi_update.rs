@@ -15,8 +15,9 @@ use super::multi_delete::changes_of;
 use super::reference::{self, References};
 use super::row::RowMaker;
 use super::store::{self, Assignment};
+use super::trigger::Triggers;
 use super::{Changes, Check, Info, duplicate, temporary};
-use crate::ast;
+use crate::ast::{self, TriggerEvent};
 use crate::context::EvalContext;
 use crate::session::Session;
 use crate::session::statement::StatementContext;
@@ -90,7 +91,7 @@ pub(super) async fn run(
     let (mut matched, mut changed) = (0, 0);
     for (target, references) in targets.into_iter().zip(&references) {
         let how = (update.ignore, references.as_ref());
-        let (found, different) = target.change(how, &changes, session, env, txn).await?;
+        let (found, different) = target.change(how, &mut changes, session, env, txn).await?;
         matched += found;
         changed += different;
     }
@@ -230,7 +231,7 @@ impl Target {
     async fn change(
         mut self,
         (ignore, references): (bool, Option<&References>),
-        so_far: &Changes,
+        so_far: &mut Changes,
         session: &Session,
         env: &StatementContext,
         txn: &SharedTransaction,
@@ -238,13 +239,15 @@ impl Target {
         let ctx: &EvalContext = &env.ctx;
         let table = self.place.table.clone();
         let check = Check::of(env.locking.as_ref());
+        let events = &[TriggerEvent::Update];
+        let triggers = Triggers::of(&table, events, session, env, txn).await?;
+        let triggers = triggers.as_ref();
         let mut numbers = Numbers::default();
         let (mut matched, mut changed) = (0, 0);
         let order = std::mem::take(&mut self.order);
         for keys in order.chunks(GET_KEYS_MAX) {
             ctx.check_cancel()?;
-            let mut txn = txn.lock().await;
-            let rows = self.place.rows(keys, env, &mut txn).await?;
+            let rows = self.place.rows(keys, env, &mut *txn.lock().await).await?;
             for (key, old) in keys.iter().zip(rows) {
                 let (Some(old), Some(values)) = (old, self.rows.remove(key)) else { continue };
                 matched += 1;
@@ -253,11 +256,19 @@ impl Target {
                 for (assignment, value) in self.assignments.iter().zip(values) {
                     new[assignment.column] = value;
                 }
+                if new != old {
+                    store::touch(&table, &mut new, &self.assignments, ctx);
+                    table.generate(&mut new, ctx)?;
+                }
+                if let Some(triggers) = triggers {
+                    triggers.before_update(&old, &mut new).await?;
+                }
                 if new == old {
+                    if let Some(triggers) = triggers {
+                        triggers.after_update(&old, &new).await?;
+                    }
                     continue;
                 }
-                store::touch(&table, &mut new, &self.assignments, ctx);
-                table.generate(&mut new, ctx)?;
                 match table.check_row(&new, ctx) {
                     Ok(()) => {}
                     Err(error) if ignore => {
@@ -267,19 +278,23 @@ impl Target {
                     Err(error) => return Err(error),
                 }
                 let locking = env.locking.as_ref();
+                let mut guard = txn.lock().await;
+                let mut is_changed = false;
                 let done = match session.memory_of(&table) {
                     Some(tables) => {
                         temporary::change(&tables, &table, key, (&old, new.clone()), ctx)
                     }
                     None => {
                         let rows = (old.as_slice(), new.as_slice());
-                        reference::change_row(references, &mut txn, &table, key, rows, locking, ctx)
+                        let (txn, table) = (&mut guard, &table);
+                        reference::change_row(references, txn, table, key, rows, locking, ctx)
                             .await
                             .map(drop)
                     }
                 };
                 match done {
                     Ok(()) => {
+                        is_changed = true;
                         changed += 1;
                         let assigned = store::assigned_number(&table, &old, &new);
                         assigned.into_iter().for_each(|value| numbers.lift(value));
@@ -293,9 +308,14 @@ impl Target {
                     }
                     Err(error) => return Err(error),
                 }
-                store::make_room(&mut txn, so_far, check, ctx).await?;
+                store::make_room(&mut guard, so_far, check, ctx).await?;
+                drop(guard);
+                if let Some(triggers) = triggers.filter(|_| is_changed) {
+                    triggers.after_update(&old, &new).await?;
+                }
             }
         }
+        so_far.others.extend(triggers.map_or_else(Vec::new, Triggers::others));
         if !is_temporary(table.id) {
             session.instance.auto_increment.settle(&table, &mut numbers).await?;
         }

@@ -55,6 +55,8 @@ pub(crate) struct RowMaker {
     zero_generates: bool,
     /// Which values are generated.
     steps: Steps,
+    /// Columns that triggers give values before a row is stored: NULL may stand there until then. Empty without such.
+    deferred: Vec<bool>,
 }
 
 /// A complete row, ready to be stored.
@@ -89,8 +91,20 @@ impl RowMaker {
             auto_increment,
             steps: if auto_increment.is_some() { Steps::of(ctx) } else { Steps::ONE },
             zero_generates: !ctx.sql_mode.contains(SqlMode::NO_AUTO_VALUE_ON_ZERO),
+            deferred: Vec::new(),
             table: table.clone(),
         })
+    }
+
+    /// The same where triggers give these columns values.
+    #[must_use]
+    pub(crate) fn deferring(mut self, deferred: Vec<bool>) -> RowMaker {
+        self.deferred = deferred;
+        self
+    }
+
+    fn is_deferred(&self, column: usize) -> bool {
+        self.deferred.get(column).copied().unwrap_or(false)
     }
 
     /// The table.
@@ -119,7 +133,8 @@ impl RowMaker {
             return Err(Error::value_of_generated(&definition.name, &self.table.name));
         }
         row[column] = if value.is_null() {
-            if definition.ty.nullable || Some(column) == self.auto_increment {
+            let may_be_null = definition.ty.nullable || self.is_deferred(column);
+            if may_be_null || Some(column) == self.auto_increment {
                 Value::Null
             } else {
                 null_in(definition, strict_null, ctx)?
@@ -143,6 +158,7 @@ impl RowMaker {
                 )),
             },
             Absent::Generate | Absent::RowId => Ok(Value::Null),
+            Absent::Missing(_) if self.is_deferred(column) => Ok(Value::Null),
             Absent::Missing(zero) => {
                 ctx.bad_value(Error::no_default(&definition.name))?;
                 Ok(zero.clone())

@@ -26,6 +26,7 @@
 use super::auto_increment::AutoIncrement;
 use super::reference::{Parents, References};
 use super::row::{NewRow, null_in};
+use super::trigger::Triggers;
 use super::{Changes, Check, duplicate, mirror, reference};
 use crate::access::read::is_inside;
 use crate::broadcast;
@@ -33,6 +34,7 @@ use crate::catalog::{IndexState, TableDef};
 use crate::context::EvalContext;
 use crate::expr::Expr;
 use crate::session::locking::{self, Locking};
+use crate::session::transaction::SharedTransaction;
 use crate::table_codec::{self, IndexEntry};
 use crate::temporary::TemporaryTables;
 use crate::types::assign;
@@ -90,6 +92,8 @@ pub(crate) struct Store<'a> {
     pub(crate) memory: Option<Arc<TemporaryTables>>,
     /// Its foreign keys and those to it, when they are checked.
     pub(crate) references: Option<&'a References>,
+    /// What is done before and after rows are replaced and changed, and after they are inserted.
+    pub(crate) triggers: Option<&'a Triggers<'a>>,
     /// Rows stored, replaced, left out.
     pub(crate) changes: Changes,
     /// Rows that met a duplicate.
@@ -130,18 +134,18 @@ impl Known {
 
 impl<'a> Store<'a> {
     /// Stores a batch of complete rows.
-    pub(crate) async fn put(&mut self, txn: &mut Transaction, rows: Vec<NewRow>) -> Result<()> {
+    pub(crate) async fn put(&mut self, txn: &SharedTransaction, rows: Vec<NewRow>) -> Result<()> {
         if let Some(tables) = self.memory.clone() {
             return self.put_in_memory(&tables, rows);
         }
-        if matches!(self.on_duplicate, OnDuplicate::Error) {
-            self.put_plain(txn, rows).await?;
+        if matches!(self.on_duplicate, OnDuplicate::Error) && self.triggers.is_none() {
+            self.put_plain(&mut *txn.lock().await, rows).await?;
         } else {
             self.put_checked(txn, rows).await?;
         }
         // Between two batches: within one, a row that meets the same key again must find it here.
         self.changes.all_generated = self.changes.first_id.is_some() && !self.changes.some_given;
-        make_room(txn, &self.changes, self.check, self.ctx).await
+        make_room(&mut *txn.lock().await, &self.changes, self.check, self.ctx).await
     }
 
     async fn put_plain(&mut self, txn: &mut Transaction, rows: Vec<NewRow>) -> Result<()> {
@@ -205,8 +209,8 @@ impl<'a> Store<'a> {
         references.parents(txn, rows, self.ctx).await.map(Some)
     }
 
-    async fn put_checked(&mut self, txn: &mut Transaction, rows: Vec<NewRow>) -> Result<()> {
-        self.changes.settles_duplicates = true;
+    async fn put_checked(&mut self, txn: &SharedTransaction, rows: Vec<NewRow>) -> Result<()> {
+        self.changes.settles_duplicates = !matches!(self.on_duplicate, OnDuplicate::Error);
         let mut known = Known::default();
         let mut keys = Vec::new();
         let mut encoded = Vec::with_capacity(rows.len());
@@ -225,14 +229,16 @@ impl<'a> Store<'a> {
             keys.extend(entries.iter().filter(|e| e.unique).map(|e| e.key.clone()));
             encoded.push((row, row_key, entries));
         }
+        let mut guard = txn.lock().await;
         if let Some(locking) = &self.locking {
-            locking.take(txn, &keys, self.ctx).await?;
+            locking.take(&mut guard, &keys, self.ctx).await?;
         }
-        let found = txn.multi_get(&keys).await?;
+        let found = guard.multi_get(&keys).await?;
+        drop(guard);
         known.fetched.extend(keys.into_iter().zip(found));
         for (row, row_key, entries) in encoded {
             self.put_one(txn, &mut known, row, row_key, entries).await?;
-            if self.references.is_some() {
+            if self.references.is_some() || self.triggers.is_some() {
                 // Cascades may have changed what was fetched.
                 known = Known::default();
             }
@@ -247,14 +253,15 @@ impl<'a> Store<'a> {
 
     async fn put_one(
         &mut self,
-        txn: &mut Transaction,
+        shared: &SharedTransaction,
         known: &mut Known,
         mut row: NewRow,
         mut row_key: Bytes,
         mut entries: Vec<IndexEntry>,
     ) -> Result<()> {
         let mut replaced = false;
-        while let Some(hit) = self.find_hit(txn, known, &row_key, &entries).await? {
+        let mut guard = shared.lock().await;
+        while let Some(hit) = self.find_hit(&mut guard, known, &row_key, &entries).await? {
             if self.defaults.generate_again(hit.index, &mut row, self.counters).await? {
                 row_key = new_row_key(&self.table, &row.values, self.ctx)?;
                 entries = table_codec::new_entries(&self.table, &row.values)?;
@@ -262,7 +269,7 @@ impl<'a> Store<'a> {
                     let unique = entries.iter().filter(|entry| entry.unique);
                     let mut keys: Vec<Bytes> = unique.map(|entry| entry.key.clone()).collect();
                     keys.push(row_key.clone());
-                    locking.take(txn, &keys, self.ctx).await?;
+                    locking.take(&mut guard, &keys, self.ctx).await?;
                 }
                 continue;
             }
@@ -271,7 +278,8 @@ impl<'a> Store<'a> {
                 return Err(duplicate::error(&self.table, hit.index, &row.values, self.ctx));
             }
             if let Some(locking) = &self.locking {
-                locking.take(txn, std::slice::from_ref(&hit.row_key), self.ctx).await?;
+                let key = std::slice::from_ref(&hit.row_key);
+                locking.take(&mut guard, key, self.ctx).await?;
             }
             match &self.on_duplicate {
                 OnDuplicate::Error => {
@@ -285,14 +293,25 @@ impl<'a> Store<'a> {
                 }
                 OnDuplicate::Replace => {
                     check_inside(&self.table, &hit.row_key, self.ctx)?;
-                    let old = self.old_row(txn, known, &hit.row_key).await?;
+                    let old = self.old_row(&mut guard, known, &hit.row_key).await?;
+                    if let Some(triggers) = self.triggers {
+                        drop(guard);
+                        triggers.before_delete(&old).await?;
+                        guard = shared.lock().await;
+                    }
+                    let (table, row_key) = (&*self.table, &hit.row_key);
                     let locking = self.locking.as_ref();
                     let removed =
-                        remove(txn, &self.table, &hit.row_key, &old, locking, self.ctx).await?;
+                        remove(&mut guard, table, row_key, &old, locking, self.ctx).await?;
                     known.overlay.extend(removed.into_iter().map(|key| (key, None)));
                     if let Some(references) = self.references {
-                        references.removed(txn, &old, self.ctx).await?;
+                        references.removed(&mut guard, &old, self.ctx).await?;
                         *known = Known::default();
+                    }
+                    if let Some(triggers) = self.triggers {
+                        drop(guard);
+                        triggers.after_delete(&old).await?;
+                        guard = shared.lock().await;
                     }
                     // MySQL writes over the row where no other unique key can be in the way, and counts an equal one once.
                     let unique = self.table.indexes.iter().filter(|index| index.unique).count();
@@ -304,20 +323,21 @@ impl<'a> Store<'a> {
                 }
                 OnDuplicate::Update(assignments) => {
                     check_inside(&self.table, &hit.row_key, self.ctx)?;
-                    let old = self.old_row(txn, known, &hit.row_key).await?;
+                    let old = self.old_row(&mut guard, known, &hit.row_key).await?;
+                    drop(guard);
                     let assignments = assignments.clone();
                     self.duplicates += 1;
                     let NewRow { values: mut new, read, .. } = row;
                     new.extend(read);
                     return self
-                        .update_old(txn, known, &hit.row_key, old, &new, &assignments)
+                        .update_old(shared, known, &hit.row_key, old, &new, &assignments)
                         .await;
                 }
             }
         }
         self.duplicates += u64::from(replaced);
-        if let Some(parents) = self.parents(txn, std::iter::once(&row)).await? {
-            match parents.check(txn, &row.values) {
+        if let Some(parents) = self.parents(&mut guard, std::iter::once(&row)).await? {
+            match parents.check(&guard, &row.values) {
                 Err(error) if self.leaves_out(&error) => {
                     self.ctx.warn(error);
                     self.duplicates += 1;
@@ -332,9 +352,13 @@ impl<'a> Store<'a> {
         for entry in &entries {
             known.overlay.insert(entry.key.clone(), Some(entry.value.clone()));
         }
-        put_new(txn, &self.table, row_key, entries, &row, self.ctx)?;
+        put_new(&mut guard, &self.table, row_key, entries, &row, self.ctx)?;
+        drop(guard);
         self.stored(generated);
-        Ok(())
+        match self.triggers {
+            Some(triggers) => triggers.after_insert(&row).await,
+            None => Ok(()),
+        }
     }
 
     /// Whether an index is read: one that is being added is not.
@@ -386,7 +410,7 @@ impl<'a> Store<'a> {
 
     async fn update_old(
         &mut self,
-        txn: &mut Transaction,
+        txn: &SharedTransaction,
         known: &mut Known,
         row_key: &Bytes,
         old: Row,
@@ -398,22 +422,36 @@ impl<'a> Store<'a> {
         both.extend(new.iter().cloned());
         apply(&self.table, &mut both, assignments, self.defaults, self.ctx)?;
         both.truncate(width);
+        if both != old {
+            touch(&self.table, &mut both, assignments, self.ctx);
+            self.table.generate(&mut both, self.ctx)?;
+        }
+        if let Some(triggers) = self.triggers {
+            triggers.before_update(&old, &mut both).await?;
+        }
         if both == old {
             self.changes.unchanged += 1;
-            return Ok(());
+            return match self.triggers {
+                Some(triggers) => triggers.after_update(&old, &both).await,
+                None => Ok(()),
+            };
         }
-        touch(&self.table, &mut both, assignments, self.ctx);
-        self.table.generate(&mut both, self.ctx)?;
         self.table.check_row(&both, self.ctx)?;
         let locking = self.locking.as_ref();
         let rows = (old.as_slice(), both.as_slice());
         let (references, table) = (self.references, &*self.table);
+        let mut guard = txn.lock().await;
         let written =
-            reference::change_row(references, txn, table, row_key, rows, locking, self.ctx).await?;
+            reference::change_row(references, &mut guard, table, row_key, rows, locking, self.ctx)
+                .await?;
+        drop(guard);
         known.overlay.extend(written);
         self.lifted = self.lifted.max(assigned_number(&self.table, &old, &both));
         self.changes.affected += 2;
-        Ok(())
+        match self.triggers {
+            Some(triggers) => triggers.after_update(&old, &both).await,
+            None => Ok(()),
+        }
     }
 }
 

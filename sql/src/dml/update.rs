@@ -10,10 +10,11 @@ use super::bind::{self, RowSubqueries};
 use super::reference::{self, References};
 use super::row::RowMaker;
 use super::store::{self, Assignment};
+use super::trigger::Triggers;
 use super::view::{self, Checks, Seen};
 use super::{Changes, Check, Info, duplicate, multi_update, temporary};
 use crate::access::{self, Access, ReadOptions};
-use crate::ast;
+use crate::ast::{self, TriggerEvent};
 use crate::catalog::TableDef;
 use crate::context::EvalContext;
 use crate::expr::{self, Expr};
@@ -277,7 +278,11 @@ pub(crate) async fn run(
         let column = &target.table.columns[*column];
         assigned || column.on_update_now || column.generated.is_some()
     };
-    target.gathers = moving.iter().any(is_touched);
+    let events = &[TriggerEvent::Update];
+    let triggers = Triggers::of(&target.table, events, session, env, txn).await?;
+    // A trigger may change any column.
+    target.gathers = moving.iter().any(is_touched) || triggers.is_some();
+    let triggers = triggers.as_ref();
     let maker = RowMaker::new(&target.table, ctx)?;
     if let Some(tables) = session.memory_of(&target.table) {
         let mut memory = InMemory { tables, target, assignments, subqueries, maker };
@@ -304,11 +309,19 @@ pub(crate) async fn run(
             ctx.set_row(matched);
             maker.prepare(&kept, session, env).await?;
             let mut new = assigned(&old, &assignments, &mut subqueries, &maker, ctx).await?;
+            if new != old {
+                store::touch(&table, &mut new, &assignments, ctx);
+                table.generate(&mut new, ctx)?;
+            }
+            if let Some(triggers) = triggers {
+                triggers.before_update(&old, &mut new).await?;
+            }
             if new == old {
+                if let Some(triggers) = triggers {
+                    triggers.after_update(&old, &new).await?;
+                }
                 continue;
             }
-            store::touch(&table, &mut new, &assignments, ctx);
-            table.generate(&mut new, ctx)?;
             match table.check_row(&new, ctx).and_then(|()| checks.check(&new, ctx)) {
                 Ok(()) => {}
                 Err(error) if update.ignore => {
@@ -317,13 +330,15 @@ pub(crate) async fn run(
                 }
                 Err(error) => return Err(error),
             }
-            let mut txn = txn.lock().await;
+            let mut guard = txn.lock().await;
             let locking = env.locking.as_ref();
             let rows = (old.as_slice(), new.as_slice());
-            match reference::change_row(references, &mut txn, &table, &key, rows, locking, ctx)
+            let mut is_changed = false;
+            match reference::change_row(references, &mut guard, &table, &key, rows, locking, ctx)
                 .await
             {
                 Ok(_) => {
+                    is_changed = true;
                     changed += 1;
                     let assigned = store::assigned_number(&table, &old, &new);
                     assigned.into_iter().for_each(|value| numbers.lift(value));
@@ -337,9 +352,15 @@ pub(crate) async fn run(
                 }
                 Err(error) => return Err(error),
             }
-            store::make_room(&mut txn, &so_far, check, ctx).await?;
+            store::make_room(&mut guard, &so_far, check, ctx).await?;
+            drop(guard);
+            if let Some(triggers) = triggers.filter(|_| is_changed) {
+                triggers.after_update(&old, &new).await?;
+            }
         }
     }
+    let mut so_far = so_far;
+    so_far.others.extend(triggers.map_or_else(Vec::new, Triggers::others));
     session.instance.auto_increment.settle(&table, &mut numbers).await?;
     Ok(Changes {
         affected: changed,

@@ -156,7 +156,8 @@ pub(crate) fn find_join<'a>(
     session: &Session,
     catalog: &'a Catalog,
 ) -> Result<Option<&'a ViewDef>> {
-    let database = name.database.as_deref().or(session.database.as_deref());
+    let default = session.default_database();
+    let database = name.database.as_deref().or(default.as_deref());
     let view = database.and_then(|database| catalog.view(database, &name.name));
     let Some(view) = view.filter(|_| session.temporary_table(name).is_none()) else {
         return Ok(None);
@@ -179,7 +180,8 @@ pub(crate) fn find(
     session: &Session,
     catalog: &Catalog,
 ) -> Result<Seen> {
-    let database = name.database.as_deref().or(session.database.as_deref());
+    let default = session.default_database();
+    let database = name.database.as_deref().or(default.as_deref());
     let view = database.and_then(|database| catalog.view(database, &name.name));
     let Some(view) = view.filter(|_| session.temporary_table(name).is_none()) else {
         let table = find_writable(name, alias, operation, session, catalog)?;

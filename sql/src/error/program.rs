@@ -13,6 +13,22 @@ errors! {
     no_rows() = 1329, "02000", "No data - zero rows fetched, selected, or processed";
     /// SHOW CREATE of a view, routine, trigger or event.
     no_such_object(kind, name) = 1305, "42000", "{kind} {name} does not exist";
+    /// CREATE TRIGGER of a name that is taken.
+    trigger_exists() = 1359, "HY000", "Trigger already exists";
+    /// A trigger that does not exist.
+    no_such_trigger() = 1360, "HY000", "Trigger does not exist";
+    /// A trigger of what has no rows of its own, or of rows that only one session has.
+    trigger_on_no_table(name) = 1361, "HY000", "Trigger's '{name}' is view, temporary table or system table";
+    /// SET of a row that a trigger cannot change.
+    cannot_change_row(row, time) = 1362, "HY000", "Updating of {row} row is not allowed in {time}trigger";
+    /// NEW in a trigger on DELETE, OLD in one on INSERT.
+    no_such_row(row, event) = 1363, "HY000", "There is no {row} row in on {event} trigger";
+    /// A trigger in another database than its table.
+    trigger_in_wrong_schema() = 1435, "HY000", "Trigger in wrong schema";
+    /// A trigger changes rows of the table whose rows it runs for.
+    table_in_use(name) = 1442, "HY000", "Can't update table '{name}' in stored function/trigger because it is already used by statement which invoked this stored function/trigger.";
+    /// FOLLOWS or PRECEDES a trigger that is not there.
+    no_referenced_trigger(name) = 3011, "HY000", "Referenced trigger '{name}' for the given action time and event type does not exist.";
     /// CALL of a procedure that does not exist.
     unknown_procedure(name) = 1305, "42000", "PROCEDURE {name} does not exist";
     /// A name after INTO that no stored program declares.

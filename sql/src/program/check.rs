@@ -1,14 +1,18 @@
-//! What CREATE PROCEDURE and CREATE FUNCTION refuse: names that nothing declares or that are declared twice, labels, and
+//! What CREATE PROCEDURE, CREATE FUNCTION and CREATE TRIGGER refuse: names that nothing declares or that are declared twice, labels, and
 //! statements that cannot stand there.
 //!
 //! Not here: the order of declarations, which the grammar knows, and names of tables, columns and routines: they may come later.
 
 use super::frame::declared_type;
 use crate::ast::{
-    CreateRoutine, Declaration, HandlerCondition, IntoTarget, ProgramStatement, Query, RoutineKind,
-    SelectInto, SetItem, SignalCondition, Statement, Step,
+    CreateRoutine, CreateTrigger, Declaration, HandlerCondition, IntoTarget, ProgramStatement,
+    Query, RoutineKind, SelectInto, SetItem, SignalCondition, Statement, Step, TriggerEvent,
 };
+use crate::catalog::TableDef;
 use crate::collation::CollationId;
+use crate::context::SqlMode;
+use crate::lexer::{self, Token, TokenKind};
+use crate::session::statement::parse_mode;
 use crate::{Error, Result, sysvar};
 
 /// Checks a routine in a database of this collation.
@@ -30,6 +34,7 @@ pub(crate) fn routine(
     }
     let mut check = Check {
         kind: wanted.kind(),
+        trigger: None,
         collation,
         scopes: vec![names],
         labels: Vec::new(),
@@ -39,6 +44,54 @@ pub(crate) fn routine(
     match check.kind == RoutineKind::Function && !check.returns {
         true => Err(Error::no_return_in(format!("{database}.{}", wanted.name.name))),
         false => Ok(()),
+    }
+}
+
+/// Checks a trigger of a table, in a database of this collation.
+///
+/// # Errors
+/// The first mistake, with MySQL's number.
+pub(crate) fn trigger(
+    wanted: &CreateTrigger,
+    table: &TableDef,
+    collation: CollationId,
+    mode: SqlMode,
+) -> Result<()> {
+    let mut check = Check {
+        // What a function may not do, a trigger may not do either.
+        kind: RoutineKind::Function,
+        trigger: Some((wanted, table)),
+        collation,
+        scopes: vec![Names::default()],
+        labels: Vec::new(),
+        returns: false,
+    };
+    check.step(&wanted.body.step)?;
+    for (row, column) in rows_named(&wanted.body.text.0, mode) {
+        check.row_column(&row, &column)?;
+    }
+    Ok(())
+}
+
+/// The columns of NEW and OLD that a text names: `NEW.a` is (`NEW`, `a`).
+fn rows_named(text: &str, mode: SqlMode) -> Vec<(String, String)> {
+    let parse_mode = parse_mode(mode);
+    let (mut found, mut offset) = (Vec::new(), 0);
+    loop {
+        let part = &text[offset..];
+        let tokens = lexer::tokens(part, &parse_mode);
+        let source = |token: &Token| token.span.of(part);
+        for three in tokens.windows(3) {
+            let is_row = matches!(three[0].kind, TokenKind::Word | TokenKind::Reserved);
+            let row = source(&three[0]).to_ascii_uppercase();
+            if is_row && matches!(row.as_str(), "NEW" | "OLD") && three[1].kind == TokenKind::Dot {
+                found.push((row, lexer::identifier_value(source(&three[2]))));
+            }
+        }
+        match tokens.last() {
+            Some(end) if end.kind == TokenKind::Semicolon => offset += end.span.end as usize,
+            _ => return found,
+        }
     }
 }
 
@@ -57,6 +110,8 @@ fn has(names: &[&str], name: &str) -> bool {
 
 struct Check<'a> {
     kind: RoutineKind,
+    /// The trigger and its table.
+    trigger: Option<(&'a CreateTrigger, &'a TableDef)>,
     collation: CollationId,
     scopes: Vec<Names<'a>>,
     /// Labels around, and whether they are loops' ones.
@@ -100,7 +155,7 @@ impl<'a> Check<'a> {
                     false => Err(Error::no_such_label("ITERATE", name)),
                 }
             }
-            Step::Return(_) if self.kind == RoutineKind::Procedure => {
+            Step::Return(_) if self.kind == RoutineKind::Procedure || self.trigger.is_some() => {
                 Err(Error::return_outside_function())
             }
             Step::Return(_) => {
@@ -220,6 +275,7 @@ impl<'a> Check<'a> {
         match statement {
             Statement::Query(query) => self.query(query),
             Statement::Set(items) => items.iter().try_for_each(|item| match item {
+                SetItem::Named { name, .. } if self.sets_row(name) => self.set_row(name),
                 SetItem::Named { name, .. }
                     if self.variable(name).is_err()
                         && sysvar::find(&name.to_ascii_lowercase()).is_none() =>
@@ -236,7 +292,7 @@ impl<'a> Check<'a> {
             Statement::Show(_) | Statement::Describe { .. } | Statement::Explain(_)
                 if in_function =>
             {
-                Err(Error::rows_from("function"))
+                Err(self.rows())
             }
             Statement::Prepare { .. } | Statement::Execute { .. } | Statement::Deallocate(_)
                 if in_function =>
@@ -265,13 +321,53 @@ impl<'a> Check<'a> {
         }
     }
 
+    fn rows(&self) -> Error {
+        Error::rows_from(if self.trigger.is_some() { "trigger" } else { "function" })
+    }
+
+    /// Whether an assignment means a column of NEW or OLD.
+    fn sets_row(&self, name: &str) -> bool {
+        let row = name.split_once('.').map(|(row, _)| row);
+        self.trigger.is_some() && row.is_some_and(|row| same(row, "NEW") || same(row, "OLD"))
+    }
+
+    fn set_row(&self, name: &str) -> Result<()> {
+        let (Some((trigger, _)), Some((row, column))) = (self.trigger, name.split_once('.')) else {
+            return Ok(());
+        };
+        let row = row.to_ascii_uppercase();
+        self.row_column(&row, column)?;
+        match (row.as_str(), trigger.after) {
+            ("NEW", false) => Ok(()),
+            ("NEW", true) => Err(Error::cannot_change_row(row, "after ")),
+            _ => Err(Error::cannot_change_row(row, "")),
+        }
+    }
+
+    /// Checks that there is such a row, with such a column.
+    fn row_column(&self, row: &str, column: &str) -> Result<()> {
+        let Some((trigger, table)) = self.trigger else { return Ok(()) };
+        let is_there = match trigger.event {
+            TriggerEvent::Insert => row == "NEW",
+            TriggerEvent::Update => true,
+            TriggerEvent::Delete => row == "OLD",
+        };
+        if !is_there {
+            return Err(Error::no_such_row(row, trigger.event.name()));
+        }
+        match table.column(column) {
+            Some(_) => Ok(()),
+            None => Err(Error::unknown_column(column, row)),
+        }
+    }
+
     fn query(&self, query: &Query) -> Result<()> {
         match &query.into {
             Some(SelectInto::Variables(targets)) => {
                 targets.iter().try_for_each(|target| self.target(target))
             }
             Some(_) => Ok(()),
-            None if self.kind == RoutineKind::Function => Err(Error::rows_from("function")),
+            None if self.kind == RoutineKind::Function => Err(self.rows()),
             None => Ok(()),
         }
     }

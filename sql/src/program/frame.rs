@@ -31,6 +31,11 @@ impl Variable {
         })
     }
 
+    /// A column of NEW or OLD with its value as expressions see it.
+    pub(super) fn column(name: String, ty: &SqlType, value: Value) -> Variable {
+        Variable { name, declared: in_session(ty.with_nullable(true)), value }
+    }
+
     /// A variable of the interpreter itself, of the type that its value has.
     pub(super) fn hidden(name: &str, value: Value) -> Variable {
         Variable {
@@ -47,11 +52,15 @@ pub(crate) fn declared_type(
     ty: &ast::DataType,
     collation: CollationId,
 ) -> Result<SqlType> {
-    let ty = column_type::resolve(name, ty, collation)?.ty.with_nullable(true);
-    Ok(match ty.kind {
+    Ok(in_session(column_type::resolve(name, ty, collation)?.ty.with_nullable(true)))
+}
+
+/// The type of a variable for values of a type of columns.
+fn in_session(ty: SqlType) -> SqlType {
+    match ty.kind {
         TypeKind::Timestamp => SqlType::datetime(ty.decimals),
         _ => ty,
-    })
+    }
 }
 
 /// The value of a variable of this type, as expressions see it.

@@ -13,6 +13,7 @@ use crate::ast::{
     SelectInto, SetItem, SetValue, Statement, Step,
 };
 use crate::collation::CollationId;
+use crate::types::SqlType;
 use crate::types::convert::to_double;
 use crate::value::{Row, Value};
 use crate::{Error, Result};
@@ -117,6 +118,11 @@ impl<'a> Run<'a> {
         self.frame.declare(Variable::new(&parameter.name, &parameter.ty, self.collation)?);
         let ctx = self.host.context();
         self.frame.set(&parameter.name, value, &ctx)
+    }
+
+    /// Declares a column of NEW or OLD: `NEW.a`, what its table's column takes, its value as expressions see it.
+    pub(crate) fn row_column(&mut self, name: String, ty: &SqlType, value: Value) {
+        self.frame.declare(Variable::column(name, ty, value));
     }
 
     /// Runs it to its end. `names` are the parameters whose values are asked for.

@@ -12,7 +12,7 @@
 use super::Outcome;
 use super::connection::Session;
 use crate::ast::{Expr, ExprKind, ParameterMode, Query, RoutineKind, Statement, Step, TableName};
-use crate::catalog::RoutineDef;
+use crate::catalog::{RoutineDef, TableDef};
 use crate::collation;
 use crate::context::{EvalContext, Locals, VariableSource};
 use crate::program::condition::Condition;
@@ -24,6 +24,7 @@ use crate::{Error, Result};
 use base::TableId;
 use base::limits::PROGRAM_CALLS_MAX;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -34,6 +35,39 @@ pub(crate) struct Programs {
     pub(crate) locals: Option<Arc<Locals>>,
     /// The procedures that run, the innermost last.
     running: Vec<TableId>,
+    /// The triggers that run: their databases and the tables whose rows they run for, the innermost last.
+    firing: Mutex<Vec<(String, TableId)>>,
+}
+
+/// A trigger that runs; it is over when this is dropped.
+pub(crate) struct Firing<'a>(&'a Mutex<Vec<(String, TableId)>>);
+
+impl Drop for Firing<'_> {
+    fn drop(&mut self) {
+        self.0.lock().pop();
+    }
+}
+
+impl Session {
+    /// Says that a trigger of a table runs: names of its statements mean things in this database.
+    pub(crate) fn fire(&self, database: &str, table: TableId) -> Firing<'_> {
+        self.programs.firing.lock().push((database.to_string(), table));
+        Firing(&self.programs.firing)
+    }
+
+    /// The database of names that say none: the session's, or that of the trigger that runs.
+    pub(crate) fn default_database(&self) -> Option<Arc<str>> {
+        let firing = self.programs.firing.lock().last().map(|(database, _)| database.as_str().into());
+        firing.or_else(|| self.database.clone())
+    }
+
+    /// 1442 when a trigger of this table runs.
+    pub(crate) fn check_not_firing(&self, table: &TableDef) -> Result<()> {
+        match self.programs.firing.lock().iter().any(|(_, id)| *id == table.id) {
+            true => Err(Error::table_in_use(&table.name)),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Session {

@@ -140,7 +140,7 @@ impl Session {
         env: &StatementContext,
         tables: &SystemTables,
     ) -> Result<BoundQuery> {
-        let database = self.database.as_deref().map(str::to_string);
+        let database = self.default_database().as_deref().map(str::to_string);
         let mut bind =
             BindContext::new(env.catalog.clone(), database, &env.ctx).with_virtual_tables(tables);
         binder::bind_query(query, &mut bind)

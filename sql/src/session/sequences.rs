@@ -163,7 +163,8 @@ impl Session {
         database: Option<&str>,
         catalog: &Catalog,
     ) -> Result<Arc<SequenceDef>> {
-        let database = name.database.as_deref().or(database).or(self.database.as_deref());
+        let default = self.default_database();
+        let database = name.database.as_deref().or(database).or(default.as_deref());
         let database = database.ok_or_else(Error::no_database)?;
         if let Some(sequence) = catalog.sequence(database, &name.name) {
             return Ok(sequence.clone());

@@ -110,6 +110,9 @@ impl Session {
             // Nobody else knows it.
             return Ok(());
         }
+        if write {
+            self.check_not_firing(table)?;
+        }
         self.table_locks.check_table(&table.database, alias, write)?;
         self.check_layout(table)?;
         let before = self.entry.uses.enter_at(table.id, write, table.index_version);

@@ -17,7 +17,11 @@ impl Session {
 
     /// The temporary table that a name means.
     pub(crate) fn temporary_table(&self, name: &TableName) -> Option<Arc<TableDef>> {
-        let database = name.database.as_deref().or(self.database.as_deref())?;
+        if self.temporary.is_empty() {
+            return None;
+        }
+        let default = self.default_database();
+        let database = name.database.as_deref().or(default.as_deref())?;
         self.temporary.find(database, &name.name)
     }
 
