@@ -8,7 +8,7 @@ export PRECINCT_CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache
 PRECINCT := $(CARGO_TARGET_DIR)/release/precinct
 export PRECINCT_BIN := $(PRECINCT)
 
-.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication bench-shards bench-sql soak chaos scale sim bugs failover placement calibrate fuzz diff tpch tpcds fmt
+.PHONY: help demo build test lint rust-tests clients tutorial bench-quick bench-micro bench-replication bench-shards bench-sql soak chaos scale sim bugs failover placement calibrate fuzz diff sakila tpch tpcds fmt
 
 help:
 	@echo "make demo         build, start a three-node cluster on this machine, load real data"
@@ -26,6 +26,7 @@ help:
 	@echo "make failover     the time without a leader: KILLS=100 kills, SHARDS=100 shards"
 	@echo "make sim          the simulation: SEEDS=200 seeds from FIRST=1 on"
 	@echo "make fuzz         libFuzzer on lexer, parser, printer, digest, packets: MINUTES=20 each, TARGETS='parser printer'"
+	@echo "make sakila       the Sakila dump beside MariaDB: tables, views, programs, triggers, foreign keys; SAKILA=folder of the dump"
 	@echo "make diff         the golden scripts' statements beside MariaDB; RANDOM=100000 as many random ones, SEED=1"
 	@echo "make tpch         TPC-H's 22 queries beside DuckDB, on one and on eight shards: SCALE=0.01 SHARDS='1 8' QUERIES='1 19'; make tpcds likewise"
 	@echo "make bugs         the bug bank: the simulation must find every defect put back"
@@ -98,6 +99,13 @@ diff: build
 	@[ -d $(PRECINCT_CACHE)/diff ] || python3 -m venv $(PRECINCT_CACHE)/diff
 	@$(PRECINCT_CACHE)/diff/bin/pip install -q --disable-pip-version-check -r tests/diff/requirements.txt
 	$(PRECINCT_CACHE)/diff/bin/python $(if $(RANDOM),tests/diff/random_statements.py $(RANDOM) --seed $(or $(SEED),1),tests/diff/scripts.py $(SCRIPTS))
+
+sakila: build
+	@scripts/setup.sh test
+	@scripts/setup.sh bench
+	@[ -d $(PRECINCT_CACHE)/diff ] || python3 -m venv $(PRECINCT_CACHE)/diff
+	@$(PRECINCT_CACHE)/diff/bin/pip install -q --disable-pip-version-check -r tests/diff/requirements.txt
+	$(PRECINCT_CACHE)/diff/bin/python tests/sakila/run.py --precinct $(PRECINCT) --sakila $(or $(SAKILA),../shared/data/sakila)
 
 tpch tpcds: build
 	@scripts/setup.sh test
