@@ -22,6 +22,8 @@ from engines import Servers, difference  # noqa: E402
 
 PORT = 18_700
 LOAD_SECONDS_MAX = 300
+# MySQL has a number of its own for it (8.4 manual, "Server Error Message Reference", 3730).
+OWN_ERRORS = {(3730, 1451)}
 # Both sessions live then: what is "last month" and "now" is known.
 THEN = "2005-08-15 12:00:00"
 
@@ -53,7 +55,7 @@ TRIGGERS = [
     "SELECT rental_date, return_date FROM rental WHERE rental_id > 16049",
     "INSERT INTO payment (customer_id, staff_id, rental_id, amount, payment_date) VALUES (1, 1, 1, 9.99, '1999-01-01')",
     "SELECT amount, payment_date FROM payment WHERE payment_id > 16049",
-    "SHOW TRIGGERS WHERE `Trigger` LIKE '%film'",
+    "SELECT TRIGGER_NAME, EVENT_MANIPULATION, EVENT_OBJECT_TABLE, ACTION_ORDER, ACTION_STATEMENT, ACTION_TIMING FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = 'sakila' ORDER BY 1",
 ]  # fmt: skip
 
 FOREIGN = [
@@ -90,8 +92,11 @@ class Comparison:
     def same(self, statement, theirs=None):
         ours, theirs = self.servers.ours.ask(statement), self.servers.theirs.ask(theirs or statement)
         self.asked += 1
+        for answer in (ours, theirs):
+            # The order within GROUP_CONCAT is nobody's promise.
+            answer.rows = answer.rows and [tuple(", ".join(sorted(value.split(", "))) for value in row) for row in answer.rows]
         what = difference(ours, theirs)
-        if what:
+        if what and (ours.error, theirs.error) not in OWN_ERRORS:
             self.wrong(statement, f"{what}\n--- ours\n{ours}\n--- MariaDB\n{theirs}")
         return ours
 
@@ -135,6 +140,8 @@ def main():
             engine.ask("USE sakila")
             engine.ask(f"SET timestamp = UNIX_TIMESTAMP('{THEN}')")
 
+        # MariaDB does not know that the columns of a table depend on its primary key.
+        servers.theirs.ask("SET sql_mode = REPLACE(@@sql_mode, 'ONLY_FULL_GROUP_BY,', '')")
         tables, rows = [], 0
         listed = servers.theirs.ask("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'sakila' AND TABLE_TYPE = 'BASE TABLE' ORDER BY 1")
         for (table,) in listed.rows:
