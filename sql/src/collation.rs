@@ -32,6 +32,7 @@ mod uca;
 
 use std::cmp::Ordering;
 
+use crate::types::json;
 use crate::{Error, Result};
 
 /// MySQL's number of a collation.
@@ -53,6 +54,9 @@ impl CollationId {
     pub const UTF8MB4_0900_AI_CI: CollationId = CollationId(255);
     /// `utf8mb4_0900_bin`
     pub const UTF8MB4_0900_BIN: CollationId = CollationId(309);
+    /// Of JSON documents: to everybody else it is `utf8mb4_bin`, but documents are ordered as documents (`types::json::order`).
+    /// The number is none of MySQL's.
+    pub const JSON: CollationId = CollationId(u16::MAX);
     /// What texts have when nothing else is said.
     pub const DEFAULT: CollationId = CollationId::UTF8MB4_0900_AI_CI;
 }
@@ -204,7 +208,13 @@ pub fn connection_charset(name: &str) -> Result<CollationId> {
 impl CollationId {
     /// What is known of it; the default collation's facts for an id that is not ours.
     pub fn info(self) -> &'static Collation {
-        COLLATIONS.iter().find(|collation| collation.id == self).unwrap_or(&COLLATIONS[DEFAULT_AT])
+        let id = self.of_text();
+        COLLATIONS.iter().find(|collation| collation.id == id).unwrap_or(&COLLATIONS[DEFAULT_AT])
+    }
+
+    /// The collation of the texts that it orders: of documents that of their text.
+    pub fn of_text(self) -> CollationId {
+        if self == CollationId::JSON { CollationId::UTF8MB4_BIN } else { self }
     }
 
     /// Its name.
@@ -244,6 +254,7 @@ impl CollationId {
                 | CollationId::UTF8MB4_BIN
                 | CollationId::UTF8MB4_0900_BIN
                 | CollationId::UTF8MB3_BIN
+                | CollationId::JSON
         )
     }
 
@@ -281,6 +292,7 @@ impl CollationId {
             CollationId::UTF8MB4_BIN | CollationId::UTF8MB3_BIN => {
                 put_padded(text.bytes().map(u16::from), false, out)
             }
+            CollationId::JSON => json::order::put_weights(text, out),
             _ => out.extend_from_slice(text.as_bytes()),
         }
     }
@@ -297,6 +309,8 @@ impl CollationId {
             CollationId::UTF8MB4_BIN | CollationId::UTF8MB3_BIN => {
                 padded_beginning(start.bytes().map(u16::from), false)
             }
+            // Nothing is known of the order of texts that begin alike.
+            CollationId::JSON => Vec::new(),
             _ => start.as_bytes().to_vec(),
         }
     }
@@ -329,6 +343,7 @@ impl CollationId {
             CollationId::UTF8MB4_BIN | CollationId::UTF8MB3_BIN => {
                 compare_padded(a.bytes().map(u16::from), b.bytes().map(u16::from))
             }
+            CollationId::JSON => self.weights(a).cmp(&self.weights(b)),
             _ => a.as_bytes().cmp(b.as_bytes()),
         }
     }

@@ -51,6 +51,8 @@ pub enum TypeKind {
     Set,
     /// BIT(length): a number below 2^length. Only of columns: expressions see its bytes.
     Bit,
+    /// JSON: the document's text as it is shown, under a collation that orders documents.
+    Json,
     /// GEOMETRY and its kinds, of which `decimals` has the number: bytes, see `geometry`.
     Geometry,
 }
@@ -156,6 +158,11 @@ impl SqlType {
         SqlType { decimals: kind as u8, ..SqlType::plain(TypeKind::Geometry, u32::MAX) }
     }
 
+    /// JSON.
+    pub fn json() -> SqlType {
+        SqlType { collation: CollationId::JSON, ..SqlType::plain(TypeKind::Json, u32::MAX) }
+    }
+
     /// BIT(bits).
     pub fn bit(bits: u32) -> SqlType {
         SqlType { unsigned: true, ..SqlType::plain(TypeKind::Bit, bits) }
@@ -173,7 +180,7 @@ impl SqlType {
 
     /// Whether a character set belongs to it: text, ENUM and SET.
     pub fn has_charset(&self) -> bool {
-        self.is_text() || self.has_members()
+        (self.is_text() && self.kind != TypeKind::Json) || self.has_members()
     }
 
     /// The type of a column's values in expressions: of ENUM and SET that of their texts, of BIT that of its bytes.
@@ -381,6 +388,7 @@ impl SqlType {
                 | TypeKind::Text
                 | TypeKind::MediumText
                 | TypeKind::LongText
+                | TypeKind::Json
                 | TypeKind::Geometry
         )
     }
@@ -510,6 +518,7 @@ impl SqlType {
             TypeKind::Enum => "ENUM",
             TypeKind::Set => "SET",
             TypeKind::Bit => "BIT",
+            TypeKind::Json => "JSON",
             TypeKind::Geometry => "GEOMETRY",
             TypeKind::Char if self.is_bytes() => "BINARY",
             TypeKind::Varchar if self.is_bytes() => "VARBINARY",
@@ -560,9 +569,9 @@ impl SqlType {
         let collation = if a.is_bytes() || b.is_bytes() {
             CollationId::BINARY
         } else if a.is_text() {
-            a.collation
+            a.collation.of_text()
         } else if b.is_text() {
-            b.collation
+            b.collation.of_text()
         } else {
             CollationId::DEFAULT
         };

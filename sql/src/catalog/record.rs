@@ -264,8 +264,7 @@ const KINDS: [Option<TypeKind>; 25] = [
     Some(TypeKind::Bit),
     Some(TypeKind::Enum),
     Some(TypeKind::Set),
-    // 23 is kept for JSON.
-    None,
+    Some(TypeKind::Json),
     Some(TypeKind::Geometry),
 ];
 

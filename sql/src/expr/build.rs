@@ -438,7 +438,7 @@ pub fn aggregate_collation(
 ) -> Result<(CollationId, u8)> {
     let mut found: Option<(CollationId, u8)> = None;
     for expr in operands.iter().filter(|expr| expr.ty.is_string()) {
-        let (collation, firmness) = (expr.ty.collation, expr.coercibility);
+        let (collation, firmness) = (expr.ty.collation.of_text(), expr.coercibility);
         found = Some(match found {
             None => (collation, firmness),
             Some((best, best_firmness)) if best == collation => (best, best_firmness.min(firmness)),

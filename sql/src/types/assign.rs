@@ -64,6 +64,7 @@ pub fn assign(
         TypeKind::Timestamp => target.timestamp(&value),
         TypeKind::Time => target.time(&value),
         TypeKind::Geometry => target.geometry(value),
+        TypeKind::Json => target.document(&value),
         TypeKind::Enum => target.enumeration(&value),
         TypeKind::Set => target.set(&value),
         TypeKind::Bit => target.bit(&value),
@@ -87,6 +88,7 @@ pub fn implicit_default(ty: &SqlType) -> Value {
         _ if ty.is_integer() => Value::Int(0),
         TypeKind::Char if ty.is_bytes() => Value::Bytes(vec![0; ty.length as usize]),
         _ if ty.is_bytes() => Value::Bytes(Vec::new()),
+        TypeKind::Json => Value::text("null"),
         _ => Value::Text(String::new()),
     }
 }
@@ -409,6 +411,25 @@ impl Target<'_> {
     }
 
     /// Bytes that are a place of the column's kind. Others are an error in every mode.
+    /// The document that a text is, as it is shown.
+    fn document(&self, value: &Value) -> Result<Value> {
+        let text = match value {
+            Value::Text(text) => text,
+            Value::Bytes(_) => return Err(Error::json_of_binary()),
+            _ => {
+                let what = "not a JSON text, may need CAST";
+                return Err(Error::invalid_json_value(what, 0, self.column));
+            }
+        };
+        match json::parse::parse(text) {
+            Ok(document) => Ok(Value::Text(document.to_string())),
+            Err(json::parse::Fault::Text(what, at)) => {
+                Err(Error::invalid_json_value(what, at, self.column))
+            }
+            Err(json::parse::Fault::Deep) => Err(Error::json_too_deep()),
+        }
+    }
+
     fn geometry(&self, value: Value) -> Result<Value> {
         match value {
             Value::Bytes(bytes) if geometry::fits(&bytes, self.ty.decimals) => {

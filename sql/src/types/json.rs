@@ -9,10 +9,12 @@
 //! 1. Members of an object are in MySQL's order: shorter names first, names of one length by their bytes; each name once.
 //! 2. No document is deeper than `base::limits::JSON_DEPTH_MAX`, so that walking one needs little stack.
 //!
-//! Not here: the column type, which is not there yet; functions (`function::json`).
+//! Parts: `parse`, `path`, `change` (documents with other parts), `order` (weights). Not here: functions (`function::json`).
 //!
 //! Reference: MySQL 8.4 manual, 13.5 "The JSON Data Type".
 
+pub mod change;
+pub mod order;
 pub mod parse;
 pub mod path;
 

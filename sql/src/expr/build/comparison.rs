@@ -14,6 +14,7 @@ use crate::ast;
 use crate::collation::CollationId;
 use crate::context::{EvalContext, SqlMode};
 use crate::expr::compare::common_domain;
+use crate::function::json;
 use crate::expr::{CastMode, CompareOp, Expr, ExprKind, ValueSet};
 use crate::types::datetime::parse;
 use crate::types::decimal::Decimal;
@@ -41,6 +42,11 @@ fn meet(
     ctx: &EvalContext,
 ) -> Result<(Expr, Expr, Domain)> {
     let (left, right) = as_numbers(None, left, right);
+    if left.ty.kind == TypeKind::Json || right.ty.kind == TypeKind::Json {
+        // A document is compared with documents: anything else becomes one.
+        let (left, right) = (json::as_document(left), json::as_document(right));
+        return Ok((fold(left, ctx), fold(right, ctx), Domain::Text));
+    }
     let (left, right) = (bend(left, &right, ctx)?, right);
     let right = bend(right, &left, ctx)?;
     let mut domain = common_domain(&left.ty, &right.ty);
@@ -67,7 +73,7 @@ pub(crate) fn in_collation(expr: Expr, collation: CollationId, ctx: &EvalContext
     let widens = expr.ty.is_text() && collation == CollationId::BINARY;
     let factor = if widens { expr.ty.collation.bytes_per_char() } else { 1 };
     let kind = match expr.ty.kind {
-        TypeKind::Geometry => TypeKind::LongText,
+        TypeKind::Geometry | TypeKind::Json => TypeKind::LongText,
         kind if expr.ty.is_blob() => kind,
         _ => TypeKind::Varchar,
     };

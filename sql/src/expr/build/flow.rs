@@ -17,7 +17,7 @@ pub fn unify(
     let types = exprs.iter().map(|expr| expr.ty);
     let mut ty = types.reduce(SqlType::unify).unwrap_or_else(SqlType::null);
     let mut firmness = coercibility::NUMERIC;
-    if ty.is_string() {
+    if ty.is_string() && ty.kind != TypeKind::Json {
         let strings: Vec<&Expr> = exprs.iter().filter(|expr| !is_null_literal(expr)).collect();
         let (collation, best) = aggregate_collation(&strings, operation, ctx)?;
         firmness = best;
