@@ -41,8 +41,8 @@ pub mod partition;
 pub mod performance_schema;
 mod precinct_tables;
 mod record;
-mod rules;
 mod routine;
+mod rules;
 mod sequence;
 mod setting;
 mod statistics;
@@ -70,9 +70,9 @@ pub use foreign_key::{ForeignKeyDef, ReferenceAction};
 pub use information_schema::{VirtualTable, virtual_table};
 pub use layout::{Layout, Rebuild};
 pub use partition::Partitioning;
+pub use routine::RoutineDef;
 pub(crate) use rules::converted;
 pub use rules::{CheckDef, Generated, Rule};
-pub use routine::RoutineDef;
 pub use sequence::SequenceDef;
 pub use setting::{Setting, Settings};
 pub use statistics::{AllStatistics, ColumnStatistics, IndexStatistics, TableStatistics};
@@ -202,7 +202,8 @@ impl Catalog {
 
     /// The catalog with these triggers. Those whose table is missing are left out.
     pub fn with_triggers(mut self, triggers: Vec<TriggerDef>) -> Catalog {
-        let is_known = |trigger: &TriggerDef| self.table(&trigger.database, &trigger.table).is_some();
+        let is_known =
+            |trigger: &TriggerDef| self.table(&trigger.database, &trigger.table).is_some();
         self.triggers = triggers.into_iter().filter(is_known).collect();
         let all = self.databases.keys().flat_map(|database| self.triggers.of(database));
         self.triggers_by_table = trigger::ByTable::of(all);

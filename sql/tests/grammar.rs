@@ -276,8 +276,19 @@ fn deep_nesting_is_refused_before_the_stack_ends() {
             for inner in ["1", "t", "SELECT 1", ""] {
                 let deep = 100_000;
                 let sql = format!("{before}{}{inner}{}", open.repeat(deep), close.repeat(deep));
-                let code = parse_one(&sql, &ParseMode::default()).0.unwrap_err().code;
-                assert!(code == 1436 || code == 1064, "{before}{open}{inner}: {code}");
+                match parse_one(&sql, &ParseMode::default()).0 {
+                    Ok(statement) => {
+                        // A chain of UNIONs is no deep tree, however long it is.
+                        assert!(
+                            open.ends_with("UNION ") && close.is_empty(),
+                            "{before}{open}{inner}"
+                        );
+                        drop(statement);
+                    }
+                    Err(sql::Error { code, .. }) => {
+                        assert!(code == 1436 || code == 1064, "{before}{open}{inner}: {code}");
+                    }
+                }
                 // Just below the limits everything fits into the stack, dropping and printing included.
                 for deep in [20, 60, 100, 160, 250] {
                     let sql = format!("{before}{}{inner}{}", open.repeat(deep), close.repeat(deep));

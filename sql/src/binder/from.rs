@@ -196,7 +196,9 @@ impl BindContext<'_> {
         constraint: &JoinConstraint,
     ) -> Result<(Scope, Vec<Expr>)> {
         for column in &right.columns {
-            if left.has_table(Some(&column.database), &column.table) {
+            // What is no table of a database has the name alone.
+            let database = Some(column.database.as_str()).filter(|name| !name.is_empty());
+            if left.has_table(database, &column.table) || left.has_table(Some(""), &column.table) {
                 return Err(Error::nonunique_table(&column.table));
             }
         }

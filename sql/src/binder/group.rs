@@ -59,7 +59,11 @@ impl Grouping {
         full: bool,
     ) -> Grouping {
         let scope = &level.scope;
-        let decided = if full { decided_columns(input, scope, &keys) } else { BTreeSet::new() };
+        // In the totals of ROLLUP keys are NULL, and decide nothing.
+        let decided = match full && !rollup {
+            true => decided_columns(input, scope, &keys),
+            false => BTreeSet::new(),
+        };
         let aggregates = level.aggregates.take().unwrap_or_default();
         let groupings = std::mem::take(&mut level.groupings);
         Grouping { keys, rollup, groupings, aggregates, decided }

@@ -71,8 +71,7 @@ impl TriggerDef {
             self.event.name(),
             self.body
         );
-        let corrupt =
-            || Error::storage(format!("corrupt trigger {}.{}", self.database, self.name));
+        let corrupt = || Error::storage(format!("corrupt trigger {}.{}", self.database, self.name));
         match parser::parse_statement(&text, &parse_mode(self.sql_mode))? {
             Statement::Program(program) => match *program {
                 ProgramStatement::CreateTrigger(create) => Ok(create.body),

@@ -72,11 +72,7 @@ mod tests {
 
     #[test]
     fn the_rows_of_a_trigger_are_found_by_both_names() {
-        let new = Local {
-            name: "NEW.Total".into(),
-            ty: SqlType::bigint(),
-            value: Value::Int(7),
-        };
+        let new = Local { name: "NEW.Total".into(), ty: SqlType::bigint(), value: Value::Int(7) };
         let locals = Locals { variables: vec![new], functions: Vec::new() };
         assert_eq!(locals.find_row("new", "total").map(|l| l.value.clone()), Some(Value::Int(7)));
         assert_eq!(locals.find_row("old", "total"), None);

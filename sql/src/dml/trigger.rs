@@ -19,7 +19,9 @@
 
 use super::row::{NewRow, null_in};
 use super::{Check, bind};
-use crate::ast::{self, ColumnName, ExprKind, ProgramBody, Query, SetItem, Statement, TriggerEvent};
+use crate::ast::{
+    self, ColumnName, ExprKind, ProgramBody, Query, SetItem, Statement, TriggerEvent,
+};
 use crate::binder::Scope;
 use crate::catalog::{TableDef, TriggerDef};
 use crate::collation::{self, CollationId};
@@ -27,10 +29,10 @@ use crate::context::{EvalContext, Locals};
 use crate::expr::Expr;
 use crate::program::run::Run;
 use crate::program::{Called, Host, ResultSet};
+use crate::session::Session;
 use crate::session::locking::{Locking, WriteView};
 use crate::session::statement::StatementContext;
 use crate::session::transaction::SharedTransaction;
-use crate::session::Session;
 use crate::temporary::is_temporary;
 use crate::types::assign;
 use crate::value::{Row, Value};
@@ -135,7 +137,8 @@ impl<'a> Triggers<'a> {
             let mut names = Vec::new();
             trigger.body.step.assigned_names(&mut names);
             for name in names {
-                let column = name.split_once('.').filter(|(row, _)| row.eq_ignore_ascii_case("new"));
+                let column =
+                    name.split_once('.').filter(|(row, _)| row.eq_ignore_ascii_case("new"));
                 if let Some(column) = column.and_then(|(_, name)| self.table.column(name)) {
                     assigned[column] = true;
                 }
@@ -153,11 +156,7 @@ impl<'a> Triggers<'a> {
     ///
     /// # Errors
     /// What a body fails with; 1048 for a column that has got no value.
-    pub(crate) async fn before_insert(
-        &self,
-        row: &mut NewRow,
-        strict_null: bool,
-    ) -> Result<()> {
+    pub(crate) async fn before_insert(&self, row: &mut NewRow, strict_null: bool) -> Result<()> {
         if !self.has(false, TriggerEvent::Insert) {
             return Ok(());
         }
@@ -269,7 +268,8 @@ impl<'a> Triggers<'a> {
         let outer: &EvalContext = &self.env.ctx;
         let definition = &trigger.definition;
         let _inside = self.session.fire(&definition.database, self.table.id);
-        let running = outer.locals.as_ref().map_or_else(Vec::new, |locals| locals.functions.clone());
+        let running =
+            outer.locals.as_ref().map_or_else(Vec::new, |locals| locals.functions.clone());
         let ctx = Arc::new(self.context(trigger, Arc::default(), false));
         let mut host = TriggerHost { triggers: self, trigger, ctx, failed: None };
         let mut run = Run::new(&mut host, trigger.collation, running, Vec::new());
@@ -366,8 +366,7 @@ impl TriggerHost<'_, '_> {
         let env = self.environment(locals, false);
         let (session, txn) = (self.triggers.session, self.triggers.txn);
         let list: Vec<&ast::Expr> = exprs.iter().collect();
-        let bound =
-            bind::exprs(session, &list, &Scope::default(), "field list", &env, txn).await?;
+        let bound = bind::exprs(session, &list, &Scope::default(), "field list", &env, txn).await?;
         bound.iter().map(|expr| expr.eval(&[], &env.ctx)).collect()
     }
 

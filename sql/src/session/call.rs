@@ -57,7 +57,8 @@ impl Session {
 
     /// The database of names that say none: the session's, or that of the trigger that runs.
     pub(crate) fn default_database(&self) -> Option<Arc<str>> {
-        let firing = self.programs.firing.lock().last().map(|(database, _)| database.as_str().into());
+        let firing =
+            self.programs.firing.lock().last().map(|(database, _)| database.as_str().into());
         firing.or_else(|| self.database.clone())
     }
 

@@ -445,7 +445,6 @@ pub(super) const VARIABLES: &[SystemVariable] = &[
     v("max_points_in_geometry", Both, Number { min: 3, max: 1048576 }, "65536", Free),
     v("max_relay_log_size", Global, Number { min: 0, max: 1073741824 }, "0", Free),
     v("max_seeks_for_key", Both, Number { min: 1, max: u64::MAX }, "18446744073709551615", Free),
-    v("max_sp_recursion_depth", Both, Number { min: 0, max: 255 }, "0", Free),
     v(
         "max_write_lock_count",
         Global,

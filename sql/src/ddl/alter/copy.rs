@@ -227,6 +227,9 @@ impl TableCopy<'_> {
         }
         for change in self.changes {
             if let TableChange::AddKey(key) = change {
+                if key.kind == KeyKind::Primary {
+                    take_nulls(create, key);
+                }
                 create.keys.push(key.clone());
             }
         }
@@ -294,5 +297,25 @@ impl TableCopy<'_> {
             }
         }
         Ok(count)
+    }
+}
+
+/// The columns of a primary key lose the NULL that they had as default: they are NOT NULL with the key.
+fn take_nulls(create: &mut ast::CreateTable, key: &ast::KeyDefinition) {
+    let is_part = |name: &str| {
+        key.columns.iter().any(|part| match &part.target {
+            ast::KeyTarget::Column(column) => column.eq_ignore_ascii_case(name),
+            ast::KeyTarget::Expression(_) => false,
+        })
+    };
+    let is_null = |default: &ast::DefaultValue| match default {
+        ast::DefaultValue::Literal(expr) => {
+            matches!(expr.kind, ast::ExprKind::Literal(ast::Literal::Null))
+        }
+        _ => false,
+    };
+    for column in create.columns.iter_mut().filter(|column| is_part(&column.name)) {
+        column.nullable = column.nullable.filter(|nullable| !nullable);
+        column.default = column.default.take().filter(|default| !is_null(default));
     }
 }
