@@ -21,6 +21,7 @@ pub mod encoding;
 pub mod flow;
 pub mod information;
 pub mod json;
+pub mod json_document;
 pub mod locale;
 pub mod members;
 pub mod network;
@@ -155,6 +156,7 @@ static FAMILIES: &[&[Function]] = &[
     flow::FUNCTIONS,
     information::FUNCTIONS,
     json::FUNCTIONS,
+    json_document::FUNCTIONS,
     members::FUNCTIONS,
     network::FUNCTIONS,
     number_format::FUNCTIONS,

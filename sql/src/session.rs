@@ -167,6 +167,7 @@ impl ColumnFlags {
             TinyText | Text | MediumText | LongText | Geometry => {
                 flags = flags.with(ColumnFlags::BLOB)
             }
+            Json => flags = flags.with(ColumnFlags::BLOB).with(ColumnFlags::BINARY),
             Date | Time | DateTime | Timestamp | Null => flags = flags.with(ColumnFlags::BINARY),
             Enum => flags = flags.with(ColumnFlags::ENUM),
             Set => flags = flags.with(ColumnFlags::SET),

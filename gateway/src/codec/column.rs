@@ -42,6 +42,7 @@ pub fn column_type(ty: &SqlType) -> ColumnType {
         TypeKind::DateTime => ColumnType::MYSQL_TYPE_DATETIME,
         TypeKind::Timestamp => ColumnType::MYSQL_TYPE_TIMESTAMP,
         TypeKind::Bit => ColumnType::MYSQL_TYPE_BIT,
+        TypeKind::Json => ColumnType::MYSQL_TYPE_JSON,
         TypeKind::Geometry => ColumnType::MYSQL_TYPE_GEOMETRY,
         TypeKind::Year => ColumnType::MYSQL_TYPE_YEAR,
     }
@@ -55,7 +56,8 @@ pub fn put_column(out: &mut Vec<u8>, column: &ColumnMeta) {
         put_length_bytes(out, name.as_bytes());
     }
     put_length(out, FIXED_BYTES);
-    let collation = if column.ty.is_text() { TEXT_COLLATION } else { BINARY_COLLATION };
+    let is_text = column.ty.is_text() && column.ty.kind != TypeKind::Json;
+    let collation = if is_text { TEXT_COLLATION } else { BINARY_COLLATION };
     out.extend_from_slice(&collation.to_le_bytes());
     out.extend_from_slice(&length_bytes(&column.ty).to_le_bytes());
     out.push(column_type(&column.ty) as u8);

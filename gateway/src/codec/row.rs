@@ -112,6 +112,7 @@ fn put_binary(out: &mut Vec<u8>, value: &Value, ty: &SqlType) -> Option<()> {
         | TypeKind::Text
         | TypeKind::MediumText
         | TypeKind::LongText
+        | TypeKind::Json
         | TypeKind::Geometry
         | TypeKind::Bit
         | TypeKind::Enum

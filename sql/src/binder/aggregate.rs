@@ -4,6 +4,7 @@ use super::subquery::column_expr;
 use super::{BindContext, rewrite};
 use crate::ast::{self, AggregateKind};
 use crate::expr::{ArithmeticOp, Expr, ExprKind, build};
+use crate::function::json_document;
 use crate::planner::plan::{Aggregate, AggregateFunction};
 use crate::types::decimal::{PRECISION_MAX, SCALE_MAX};
 use crate::types::{AggKind, Domain, SqlType, agg_type};
@@ -85,6 +86,9 @@ impl BindContext<'_> {
             AggregateKind::StdDevSamp => return deviation(true, true, call, args),
             AggregateKind::VarPop => return deviation(false, false, call, args),
             AggregateKind::VarSamp => return deviation(true, false, call, args),
+            AggregateKind::JsonArrayAgg | AggregateKind::JsonObjectAgg => {
+                return self.of_documents(call, args);
+            }
             other => {
                 return Err(Error::not_supported(format!(
                     "{}(); compute it from COUNT, SUM and AVG, or in the client",
@@ -144,6 +148,22 @@ impl BindContext<'_> {
         }
         let ty = SqlType::bigint().unsigned().not_null();
         Ok(Aggregate { function, distinct: false, args: vec![bits], ty })
+    }
+
+    /// JSON_ARRAYAGG, JSON_OBJECTAGG.
+    fn of_documents(&mut self, call: &ast::Aggregate, args: Vec<Expr>) -> Result<Aggregate> {
+        let object = call.kind == AggregateKind::JsonObjectAgg;
+        if args.len() != if object { 2 } else { 1 } {
+            return Err(Error::wrong_parameter_count(name_of(call.kind)));
+        }
+        let last = args.len() - 1;
+        let args = args.into_iter().enumerate().map(|(place, arg)| match place == last {
+            true => json_document::as_document(arg, self.ctx),
+            false => Ok(build::as_string(arg, self.ctx)),
+        });
+        let args = args.collect::<Result<_>>()?;
+        let function = AggregateFunction::Json { object };
+        Ok(Aggregate { function, distinct: false, args, ty: SqlType::json() })
     }
 
     fn group_concat(&mut self, call: &ast::Aggregate, args: Vec<Expr>) -> Result<Aggregate> {

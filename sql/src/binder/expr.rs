@@ -115,7 +115,10 @@ impl BindContext<'_> {
                 {
                     return Ok(call);
                 }
-                let args = self.exprs(args)?;
+                let args = match name.to_ascii_lowercase().starts_with("json_") {
+                    true => self.json_arguments(args)?,
+                    false => self.exprs(args)?,
+                };
                 build::call(name, args, ctx)
             }
             Ast::Aggregate(call) => self.aggregate(call),
@@ -165,14 +168,24 @@ impl BindContext<'_> {
                 let args = vec![self.resolve(column)?, build::literal(Value::text(path.as_str()))];
                 build::call_function(&function::json::TEXT_AT, args, self.ctx)
             }
-            Ast::JsonPath { unquote: false, .. } => Err(Error::not_supported(
-                "->, which returns JSON; take the text that is there with ->>",
-            )),
+            Ast::JsonPath { column, path, unquote: false } => {
+                let args = vec![self.resolve(column)?, build::literal(Value::text(path.as_str()))];
+                build::call_function(&function::json_document::EXTRACT, args, self.ctx)
+            }
             Ast::WeightString { operand, as_type } => {
                 build::weight_string(self.expr(operand)?, as_type.as_ref(), ctx)
             }
             Ast::Match { .. } => Err(Error::not_supported("MATCH … AGAINST; use LIKE or REGEXP")),
         }
+    }
+
+    /// Arguments of a JSON function, to which TRUE and FALSE are no numbers.
+    fn json_arguments(&mut self, args: &[ast::Expr]) -> Result<Vec<Expr>> {
+        let bound = args.iter().map(|arg| match arg.kind {
+            Ast::Literal(ast::Literal::Bool(truth)) => Ok(function::json_document::boolean(truth)),
+            _ => self.expr(arg),
+        });
+        bound.collect()
     }
 
     /// Chains of AND and OR are walked without recursion: programs write them thousands long.

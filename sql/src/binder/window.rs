@@ -248,7 +248,13 @@ impl BindContext<'_> {
         &mut self,
         call: &ast::Aggregate,
     ) -> Result<(WindowFunction, Vec<Expr>, SqlType)> {
-        if call.distinct || call.kind == ast::AggregateKind::GroupConcat {
+        let gathers = matches!(
+            call.kind,
+            ast::AggregateKind::GroupConcat
+                | ast::AggregateKind::JsonArrayAgg
+                | ast::AggregateKind::JsonObjectAgg
+        );
+        if call.distinct || gathers {
             return Err(Error::not_supported(format!(
                 "{}{} as a window function: join with a grouped query instead",
                 call.kind.name(),

@@ -89,7 +89,7 @@ pub(crate) fn resolve(column: &str, ty: &DataType, inherited: CollationId) -> Re
             bits @ 1..=BIT_LENGTH_MAX => plain(SqlType::bit(bits), format!("bit({bits})")),
             _ => return Err(Error::too_big_display_width(column, BIT_LENGTH_MAX)),
         },
-        Json => return Err(Error::not_supported("the type JSON: use LONGTEXT")),
+        Json => plain(SqlType::json(), "json".into()),
     })
 }
 

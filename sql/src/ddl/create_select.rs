@@ -276,6 +276,7 @@ fn type_text(meta: &ColumnMeta) -> String {
         TypeKind::Timestamp => fraction("timestamp", ty),
         TypeKind::Year => "year".into(),
         TypeKind::Bit => format!("bit({})", ty.length),
+        TypeKind::Json => "json".into(),
         TypeKind::Geometry => "geometry".into(),
     };
     match ty.unsigned && ty.is_numeric() && ty.kind != TypeKind::Year {

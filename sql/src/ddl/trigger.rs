@@ -30,7 +30,7 @@ pub(super) async fn create(session: &mut Session, wanted: &CreateTrigger) -> Res
         return Err(Error::trigger_in_wrong_schema());
     }
     if information_schema::is_schema(&database) {
-        return Err(Error::trigger_on_no_table(&table.1));
+        return Err(Error::trigger_on_system_table());
     }
     let catalog = session.instance.catalog.current().await?;
     let collation = existing_database(&catalog, &database)?.collation;
@@ -68,7 +68,9 @@ pub(super) async fn create(session: &mut Session, wanted: &CreateTrigger) -> Res
         }
         let Some(of) = change.catalog.table(&table.0, &table.1) else {
             return Err(match change.catalog.is_name_taken(&table.0, &table.1) {
-                true => Error::trigger_on_no_table(&table.1),
+                true => {
+                    Error::wrong_object(format!("{}.{}", table.0, table.1), "BASE TABLE")
+                }
                 false => Error::no_such_table(format!("{}.{}", table.0, table.1)),
             });
         };

@@ -19,6 +19,8 @@ errors! {
     no_such_trigger() = 1360, "HY000", "Trigger does not exist";
     /// A trigger of what has no rows of its own, or of rows that only one session has.
     trigger_on_no_table(name) = 1361, "HY000", "Trigger's '{name}' is view, temporary table or system table";
+    /// A trigger of a table of a system schema.
+    trigger_on_system_table() = 1465, "HY000", "Triggers can not be created on system tables";
     /// SET of a row that a trigger cannot change.
     cannot_change_row(row, time) = 1362, "HY000", "Updating of {row} row is not allowed in {time}trigger";
     /// NEW in a trigger on DELETE, OLD in one on INSERT.

@@ -3,6 +3,18 @@
 use super::{Error, errors};
 
 errors! {
+    /// A text that is no document, for a column of type JSON.
+    invalid_json_value(what, at, column) = 3140, "22032", "Invalid JSON text: \"{what}\" at position {at} in value for column '{column}'.";
+    /// A name of a member that is NULL.
+    json_null_name() = 3158, "22032", "JSON documents may not contain NULL member names.";
+    /// A path to what cannot be removed.
+    json_vacuous_path() = 3153, "42000", "The path expression '$' is not allowed in this context.";
+    /// JSON_ARRAY_INSERT at what is no element of an array.
+    json_path_of_no_cell() = 3165, "42000", "A path expression is not a path to a cell in an array.";
+    /// JSON_SEARCH with an escape that is no character.
+    json_escape() = 1210, "HY000", "Incorrect arguments to ESCAPE";
+    /// A key over a JSON column.
+    json_used_as_key(column) = 3152, "42000", "JSON column '{column}' supports indexing only via generated columns on a specified JSON path.";
     /// A number outside its column's range, and the row it stands in.
     out_of_range(column, row) = 1264, "22003", "Out of range value for column '{column}' at row {row}";
     /// A string longer than its column.

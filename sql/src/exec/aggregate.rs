@@ -101,6 +101,8 @@ impl AggregateUDFImpl for Function {
             AggregateFunction::BitOr => "mysql_bit_or",
             AggregateFunction::BitXor => "mysql_bit_xor",
             AggregateFunction::Deviation { .. } => "mysql_deviation",
+            AggregateFunction::Json { object: false } => "mysql_json_arrayagg",
+            AggregateFunction::Json { object: true } => "mysql_json_objectagg",
             AggregateFunction::GroupConcat { .. } => "mysql_group_concat",
         }
     }

@@ -1,10 +1,8 @@
-//! JSON: what a document that is a text holds.
+//! JSON: what a document holds.
 //!
-//! There are the functions whose result is no document: they answer of a text what MySQL answers. Those that return a
-//! document need its type, which is not there yet: a document and a text of the same letters mean different things to
-//! comparisons and to other functions.
+//! There are the functions whose result is no document. A text is read as a document, a value of type JSON is one.
 //!
-//! Not here: documents themselves (`types::json`), `->>` and MEMBER OF as syntax (`binder::expr`).
+//! Not here: functions that return documents (`json_document`), documents themselves (`types::json`), `->>` and MEMBER OF as syntax (`binder::expr`).
 //!
 //! Reference: MySQL 8.4 manual, 14.17 "JSON Functions".
 
@@ -39,20 +37,6 @@ pub static FUNCTIONS: &[Function] = &[
     pure("json_unquote", 1, 1, unquote),
     pure("json_pretty", 1, 1, pretty),
     pure("json_value", 2, 2, value),
-    pure("json_array", 0, MANY, returns_document),
-    pure("json_array_append", 0, MANY, returns_document),
-    pure("json_array_insert", 0, MANY, returns_document),
-    pure("json_extract", 0, MANY, returns_document),
-    pure("json_insert", 0, MANY, returns_document),
-    pure("json_keys", 0, MANY, returns_document),
-    pure("json_merge", 0, MANY, returns_document),
-    pure("json_merge_patch", 0, MANY, returns_document),
-    pure("json_merge_preserve", 0, MANY, returns_document),
-    pure("json_object", 0, MANY, returns_document),
-    pure("json_remove", 0, MANY, returns_document),
-    pure("json_replace", 0, MANY, returns_document),
-    pure("json_search", 0, MANY, returns_document),
-    pure("json_set", 0, MANY, returns_document),
 ];
 
 /// `column ->> path`.
@@ -60,12 +44,6 @@ pub static TEXT_AT: Function = pure("json_unquote", 2, 2, text_at);
 
 /// `value MEMBER OF (array)`.
 pub static MEMBER_OF: Function = pure("member of", 2, 2, member_of);
-
-fn returns_document(_: Vec<Expr>, _: &EvalContext) -> Result<Bound> {
-    Err(Error::not_supported(
-        "functions that return JSON; take what is in a document with JSON_VALUE() or ->>, which return text",
-    ))
-}
 
 /// Arguments as documents: the first `documents` of them must be texts, the others become strings.
 fn texts(args: Vec<Expr>, ctx: &EvalContext, name: &str, documents: usize) -> Result<Vec<Expr>> {
@@ -93,11 +71,11 @@ fn number(
 }
 
 /// The document that an argument is.
-fn document(call: &Call<'_>, place: usize) -> Result<Json> {
+pub(super) fn document(call: &Call<'_>, place: usize) -> Result<Json> {
     parse(call.text(place)).map_err(|fault| error_of(fault, place, call.name))
 }
 
-fn error_of(fault: Fault, place: usize, name: &str) -> Error {
+pub(super) fn error_of(fault: Fault, place: usize, name: &str) -> Error {
     match fault {
         Fault::Text(what, at) => Error::invalid_json_text(place + 1, name, what, at),
         Fault::Deep => Error::json_too_deep(),
@@ -105,14 +83,14 @@ fn error_of(fault: Fault, place: usize, name: &str) -> Error {
 }
 
 /// The path that an argument is.
-fn path(call: &Call<'_>, place: usize) -> Result<Path> {
+pub(super) fn path(call: &Call<'_>, place: usize) -> Result<Path> {
     // A path that is no text is none from its start on.
     let text = call.args.get(place).and_then(Value::as_text).unwrap_or_default();
     Path::parse(text).map_err(Error::invalid_json_path)
 }
 
 /// The path that an argument is, where it must mean one value at most.
-fn single_path(call: &Call<'_>, place: usize) -> Result<Path> {
+pub(super) fn single_path(call: &Call<'_>, place: usize) -> Result<Path> {
     match path(call, place)? {
         path if path.is_multiple() => Err(Error::json_path_wildcard()),
         path => Ok(path),

@@ -432,6 +432,11 @@ pub enum AggregateFunction {
         /// The standard deviation; else its square, the variance.
         root: bool,
     },
+    /// A document of all values: an array, or an object whose names come first.
+    Json {
+        /// An object.
+        object: bool,
+    },
     /// Values as text, one after the other.
     GroupConcat {
         /// Text between two values.

@@ -551,6 +551,7 @@ fn is_null_of_nothing(function: &AggregateFunction) -> bool {
         | AggregateFunction::Max
         | AggregateFunction::First
         | AggregateFunction::Deviation { .. }
+        | AggregateFunction::Json { .. }
         | AggregateFunction::GroupConcat { .. } => true,
         AggregateFunction::BitAnd | AggregateFunction::BitOr | AggregateFunction::BitXor => false,
     }

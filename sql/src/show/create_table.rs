@@ -281,7 +281,9 @@ pub(crate) fn column_line(table: &TableDef, column: &ColumnDef, zone: TimeZone) 
         Some(DefaultValue::Now) => line.push_str(&format!(" DEFAULT {}", now_text(ty))),
         Some(DefaultValue::Expression(text)) => line.push_str(&format!(" DEFAULT ({text})")),
         None if column.generated.is_some() => {}
-        None if ty.nullable && (!ty.is_blob() || ty.kind == TypeKind::Geometry) => {
+        None if ty.nullable
+            && (!ty.is_blob() || matches!(ty.kind, TypeKind::Geometry | TypeKind::Json)) =>
+        {
             line.push_str(" DEFAULT NULL");
         }
         None => {}

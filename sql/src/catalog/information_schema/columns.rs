@@ -194,7 +194,7 @@ pub(super) fn column_row(
 ) -> Row {
     let ty = &column.ty;
     let or_null = |value: Option<u64>| value.map_or(Value::Null, Value::UInt);
-    let is_text = ty.is_string() && ty.kind != TypeKind::Geometry;
+    let is_text = ty.is_string() && !matches!(ty.kind, TypeKind::Geometry | TypeKind::Json);
     let length = (is_text || ty.has_members()).then(|| u64::from(ty.length));
     let octets = length.map(|length| {
         let per_char = if ty.is_blob() { 1 } else { u64::from(ty.collation.bytes_per_char()) };

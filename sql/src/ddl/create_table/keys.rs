@@ -337,6 +337,9 @@ fn check_key(key: &Key<'_>, table: &TableDef) -> Result<()> {
     let mut bytes = 0;
     for part in &key.columns {
         let column = &table.columns[part.column];
+        if column.ty.kind == TypeKind::Json {
+            return Err(Error::json_used_as_key(&column.name));
+        }
         if column.ty.is_blob() && part.prefix.is_none() {
             return Err(Error::blob_key_without_length(&column.name));
         }

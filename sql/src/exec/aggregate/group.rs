@@ -3,6 +3,8 @@
 use super::Spec;
 use crate::expr::{compare, key_bytes};
 use crate::planner::plan::AggregateFunction;
+use crate::types::json::Json;
+use crate::types::json::parse::parse;
 use crate::types::{Domain, SqlType};
 use crate::value::{Decimal, Value};
 use crate::{Error, Result};
@@ -71,7 +73,9 @@ impl Group {
             AggregateFunction::Deviation { .. } => {
                 Group::Moments { count: 0, mean: 0.0, squares: 0.0 }
             }
-            AggregateFunction::GroupConcat { .. } => Group::Pieces(Vec::new()),
+            AggregateFunction::GroupConcat { .. } | AggregateFunction::Json { .. } => {
+                Group::Pieces(Vec::new())
+            }
         }
     }
 
@@ -124,6 +128,8 @@ impl Group {
         let is_first = matches!(self, Group::Value(_, Pick::First));
         let counted = match &spec.function {
             AggregateFunction::GroupConcat { .. } => &row[..1],
+            // NULL is a value of a document.
+            AggregateFunction::Json { .. } => &row[..0],
             _ => row,
         };
         if !is_first && counted.iter().any(Value::is_null) {
@@ -331,7 +337,10 @@ impl Group {
                 }
                 plain.finish(spec)
             }
-            Group::Pieces(pieces) => Ok(concatenate(pieces, spec)),
+            Group::Pieces(pieces) => match spec.function {
+                AggregateFunction::Json { object } => document(pieces, object),
+                _ => Ok(concatenate(pieces, spec)),
+            },
         }
     }
 }
@@ -342,6 +351,36 @@ fn join_bits(a: u64, b: u64, function: &AggregateFunction) -> u64 {
         AggregateFunction::BitXor => a ^ b,
         _ => a | b,
     }
+}
+
+/// The document of JSON_ARRAYAGG and JSON_OBJECTAGG: NULL of no rows.
+///
+/// # Errors
+/// 3158 for a member without a name.
+fn document(pieces: Vec<Vec<Value>>, object: bool) -> Result<Value> {
+    if pieces.is_empty() {
+        return Ok(Value::Null);
+    }
+    let json = |value: Option<&Value>| match value.and_then(Value::as_text) {
+        Some(text) => parse(text).map_err(|_| Error::internal("a document that is none")),
+        None => Ok(Json::Null),
+    };
+    let document = match object {
+        false => {
+            let elements = pieces.iter().map(|piece| json(piece.first()));
+            Json::Array(elements.collect::<Result<_>>()?)
+        }
+        true => {
+            let mut members = Vec::with_capacity(pieces.len());
+            for piece in &pieces {
+                let name = piece.first().and_then(Value::as_text);
+                let name = name.ok_or_else(Error::json_null_name)?;
+                members.push((name.to_string(), json(piece.get(1))?));
+            }
+            Json::object(members)
+        }
+    };
+    Ok(Value::Text(document.to_string()))
 }
 
 /// GROUP_CONCAT's text, cut at `group_concat_max_len` bytes with a warning.

@@ -7,6 +7,7 @@ use crate::ast::CastType;
 use crate::collation::{self, CollationId};
 use crate::context::EvalContext;
 use crate::expr::{CastMode, Expr, ExprKind, coercibility};
+use crate::function::json_document::{self, as_scalar};
 use crate::function::members::MEMBER_TEXT;
 use crate::types::{DECIMALS_NOT_FIXED, Domain, SqlType, TypeKind, decimal};
 use crate::value::Value;
@@ -98,7 +99,7 @@ pub(crate) fn cast_in(expr: Expr, ty: SqlType, mode: CastMode, ctx: &EvalContext
 /// As a 64-bit integer of either sign; integers stay as they are. Here and in the other numeric casts
 /// a hexadecimal or bit literal is the number it spells.
 pub fn as_integer(expr: Expr, ctx: &EvalContext) -> Expr {
-    let expr = number_of_bytes(&expr).unwrap_or(expr);
+    let expr = as_scalar(number_of_bytes(&expr).unwrap_or(expr), ctx);
     if expr.ty.is_integer() {
         return expr;
     }
@@ -107,7 +108,7 @@ pub fn as_integer(expr: Expr, ctx: &EvalContext) -> Expr {
 
 /// As a decimal that holds all digits of integers and decimals.
 pub fn as_decimal(expr: Expr, ctx: &EvalContext) -> Expr {
-    let expr = number_of_bytes(&expr).unwrap_or(expr);
+    let expr = as_scalar(number_of_bytes(&expr).unwrap_or(expr), ctx);
     if expr.ty.kind == TypeKind::Decimal {
         return expr;
     }
@@ -121,7 +122,7 @@ pub fn as_decimal(expr: Expr, ctx: &EvalContext) -> Expr {
 
 /// As a double; FLOAT stays as it is.
 pub fn as_double(expr: Expr, ctx: &EvalContext) -> Expr {
-    let expr = number_of_bytes(&expr).unwrap_or(expr);
+    let expr = as_scalar(number_of_bytes(&expr).unwrap_or(expr), ctx);
     if expr.ty.is_floating() {
         return expr;
     }
@@ -151,7 +152,7 @@ pub fn cast_as(expr: Expr, to: &CastType, ctx: &EvalContext) -> Result<Expr> {
         CastType::Unsigned => SqlType::bigint().unsigned(),
         CastType::Char { length, charset } => {
             let collation = match charset {
-                None if expr.ty.is_text() => expr.ty.collation,
+                None if expr.ty.is_text() => expr.ty.collation.of_text(),
                 None => text_collation(ctx),
                 Some(name) => cast_charset(name)?,
             };
@@ -184,12 +185,12 @@ pub fn cast_as(expr: Expr, to: &CastType, ctx: &EvalContext) -> Result<Expr> {
         CastType::Float => SqlType::float(),
         CastType::Double => SqlType::double(),
         CastType::Year => SqlType::year(),
+        CastType::Json if expr.ty.kind == TypeKind::Json => return Ok(expr),
         CastType::Json => {
-            return Err(Error::not_supported(
-                "CAST(… AS JSON); keep JSON documents in TEXT columns",
-            ));
+            return super::call_function(&json_document::PARSED, vec![expr], ctx);
         }
     };
+    let expr = if ty.is_string() { expr } else { as_scalar(expr, ctx) };
     let numeric_literal = number_of_bytes(&expr);
     let expr = match numeric_literal {
         Some(number) if ty.is_numeric() => number,

@@ -14,7 +14,7 @@ use crate::ast;
 use crate::collation::CollationId;
 use crate::context::{EvalContext, SqlMode};
 use crate::expr::compare::common_domain;
-use crate::function::json;
+use crate::function::json_document::as_document;
 use crate::expr::{CastMode, CompareOp, Expr, ExprKind, ValueSet};
 use crate::types::datetime::parse;
 use crate::types::decimal::Decimal;
@@ -44,8 +44,8 @@ fn meet(
     let (left, right) = as_numbers(None, left, right);
     if left.ty.kind == TypeKind::Json || right.ty.kind == TypeKind::Json {
         // A document is compared with documents: anything else becomes one.
-        let (left, right) = (json::as_document(left), json::as_document(right));
-        return Ok((fold(left, ctx), fold(right, ctx), Domain::Text));
+        let (left, right) = (as_document(left, ctx)?, as_document(right, ctx)?);
+        return Ok((left, right, Domain::Text));
     }
     let (left, right) = (bend(left, &right, ctx)?, right);
     let right = bend(right, &left, ctx)?;

@@ -10,12 +10,12 @@ use std::collections::BTreeSet;
 /// Where values stand in a document.
 #[derive(Clone, Debug)]
 pub struct Path {
-    legs: Vec<Leg>,
+    pub(super) legs: Vec<Leg>,
 }
 
 /// A step of a path.
 #[derive(Clone, Debug)]
-enum Leg {
+pub(super) enum Leg {
     /// `.name`.
     Member(String),
     /// `.*`.
@@ -32,7 +32,7 @@ enum Leg {
 
 /// A place in an array.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+pub(super) enum Place {
     /// From 0.
     First(usize),
     /// `last`, or so many before it.
@@ -41,7 +41,7 @@ enum Place {
 
 impl Place {
     /// The place in an array that is so long, which may be behind its end; `None` before its start.
-    fn of(self, length: usize) -> Option<usize> {
+    pub(super) fn of(self, length: usize) -> Option<usize> {
         match self {
             Place::First(place) => Some(place),
             Place::Last(back) => length.checked_sub(back + 1),
@@ -57,6 +57,11 @@ impl Path {
             Some(legs) => Ok(Path { legs }),
             None => Err(text.get(..reader.at).map_or(0, |read| read.chars().count())),
         }
+    }
+
+    /// Whether it is `$`, the document itself.
+    pub fn is_root(&self) -> bool {
+        self.legs.is_empty()
     }
 
     /// Whether it may mean several values.
