@@ -85,7 +85,11 @@ fn rows_named(text: &str, mode: SqlMode) -> Vec<(String, String)> {
             let is_row = matches!(three[0].kind, TokenKind::Word | TokenKind::Reserved);
             let row = source(&three[0]).to_ascii_uppercase();
             if is_row && matches!(row.as_str(), "NEW" | "OLD") && three[1].kind == TokenKind::Dot {
-                found.push((row, lexer::identifier_value(source(&three[2]))));
+                let name = source(&three[2]);
+                found.push(match three[2].kind {
+                    TokenKind::Quoted => (row, lexer::identifier_value(name)),
+                    _ => (row, name.to_string()),
+                });
             }
         }
         match tokens.last() {
