@@ -89,12 +89,6 @@ impl BindContext<'_> {
             AggregateKind::JsonArrayAgg | AggregateKind::JsonObjectAgg => {
                 return self.of_documents(call, args);
             }
-            other => {
-                return Err(Error::not_supported(format!(
-                    "{}(); compute it from COUNT, SUM and AVG, or in the client",
-                    name_of(other)
-                )));
-            }
         };
         if args.len() != 1 && function != AggregateFunction::Count {
             return Err(Error::wrong_parameter_count(name_of(call.kind)));

@@ -24,7 +24,7 @@ use super::datetime::parse;
 use super::datetime::{Date, DateTime, Time};
 use super::decimal::Decimal;
 use super::number_text::parse_double;
-use super::{DECIMALS_NOT_FIXED, Members, SqlType, TypeKind, geometry};
+use super::{DECIMALS_NOT_FIXED, Members, SqlType, TypeKind, geometry, json};
 use crate::collation::CollationId;
 use crate::context::{EvalContext, SqlMode};
 use crate::value::Value;

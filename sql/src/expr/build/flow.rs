@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{aggregate_collation, cast_in, compare, fold, is_null_literal, null};
 use crate::context::EvalContext;
 use crate::expr::{CastMode, CompareOp, Expr, ExprKind, coercibility};
-use crate::types::SqlType;
+use crate::types::{SqlType, TypeKind};
 use crate::{Error, Result};
 
 /// One type for all results, and the results cast to it: of CASE, COALESCE, UNION columns.
