@@ -105,6 +105,7 @@ pub(crate) fn commits(statement: &Statement) -> bool {
         statement,
         Statement::Begin(_)
             | Statement::Commit(_)
+            | Statement::Rollback(_)
             | Statement::CreateTable(_)
             | Statement::CreateTableLike(_)
             | Statement::AlterTable(_)
