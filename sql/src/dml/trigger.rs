@@ -17,16 +17,19 @@
 //!
 //! Not here: definitions (`catalog::trigger`, `ddl::trigger`), the interpreter (`crate::program`).
 
+mod call;
+
 use super::row::{NewRow, null_in};
 use super::{Check, bind};
 use crate::ast::{
     self, ColumnName, ExprKind, ProgramBody, Query, SetItem, Statement, TriggerEvent,
 };
 use crate::binder::Scope;
-use crate::catalog::{TableDef, TriggerDef};
+use crate::catalog::{RoutineDef, TableDef, TriggerDef};
 use crate::collation::{self, CollationId};
 use crate::context::{EvalContext, Locals};
 use crate::expr::Expr;
+use crate::program::check;
 use crate::program::run::Run;
 use crate::program::{Called, Host, ResultSet};
 use crate::session::Session;
@@ -271,7 +274,8 @@ impl<'a> Triggers<'a> {
         let running =
             outer.locals.as_ref().map_or_else(Vec::new, |locals| locals.functions.clone());
         let ctx = Arc::new(self.context(trigger, Arc::default(), false));
-        let mut host = TriggerHost { triggers: self, trigger, ctx, failed: None };
+        let mut host =
+            TriggerHost { triggers: self, trigger, ctx, failed: None, procedures: Vec::new() };
         let mut run = Run::new(&mut host, trigger.collation, running, Vec::new());
         let (mut names, mut before) = (Vec::new(), Vec::new());
         for ((position, column), shown) in self.table.visible_columns().zip(&self.shown) {
@@ -329,6 +333,8 @@ struct TriggerHost<'a, 'b> {
     ctx: Arc<EvalContext>,
     /// What ends the statement that fires, whatever the body says to it.
     failed: Option<Error>,
+    /// The procedures that it has called and that run, the innermost last.
+    procedures: Vec<Arc<RoutineDef>>,
 }
 
 impl TriggerHost<'_, '_> {
@@ -336,7 +342,13 @@ impl TriggerHost<'_, '_> {
     /// that fires reads.
     fn environment(&mut self, locals: Arc<Locals>, ignore: bool) -> StatementContext {
         let outer = self.triggers.env;
-        self.ctx = Arc::new(self.triggers.context(self.trigger, locals, ignore));
+        let mut ctx = self.triggers.context(self.trigger, locals, ignore);
+        if let Some(procedure) = self.procedures.last() {
+            ctx.sql_mode = procedure.sql_mode;
+            ctx.database = Some(procedure.database.clone());
+            ctx.strict_dml = ctx.sql_mode.is_strict() && !ignore;
+        }
+        self.ctx = Arc::new(ctx);
         let newest = |locking: Locking| Locking { view: WriteView::Newest, ..locking };
         StatementContext {
             catalog: outer.catalog.clone(),
@@ -434,9 +446,12 @@ impl TriggerHost<'_, '_> {
                     self.ctx.vars.set_user(name, value);
                 }
             }
+            // CREATE TRIGGER refuses them in its own body; these stand in a procedure that it calls.
+            Statement::Query(_) => return Err(Error::rows_from("trigger")),
+            other if check::commits(other) => return Err(Error::commit_in_function()),
             _ => {
                 return Err(Error::not_supported(
-                    "a statement in a trigger that is no INSERT, UPDATE, DELETE, SET and no query with INTO; run it from the application",
+                    "a statement in a trigger, or in a procedure that it calls, that is no INSERT, UPDATE, DELETE, SET and no query with INTO; run it from the application",
                 ));
             }
         }
@@ -480,13 +495,11 @@ impl Host for TriggerHost<'_, '_> {
 
     fn call<'s>(
         &'s mut self,
-        _: &'s ast::TableName,
-        _: &'s [ast::Expr],
-        _: Arc<Locals>,
+        name: &'s ast::TableName,
+        args: &'s [ast::Expr],
+        locals: Arc<Locals>,
     ) -> BoxFuture<'s, Result<Called>> {
-        Box::pin(async {
-            Err(Error::not_supported("CALL in a trigger; write the procedure's statements there"))
-        })
+        Box::pin(self.call_procedure(name, args, locals))
     }
 
     fn context(&mut self) -> Arc<EvalContext> {

@@ -99,6 +99,28 @@ fn rows_named(text: &str, mode: SqlMode) -> Vec<(String, String)> {
     }
 }
 
+/// Whether a statement commits or ends the transaction around it.
+pub(crate) fn commits(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::Begin(_)
+            | Statement::Commit(_)
+            | Statement::Rollback(_)
+            | Statement::CreateTable(_)
+            | Statement::CreateTableLike(_)
+            | Statement::AlterTable(_)
+            | Statement::DropTable(_)
+            | Statement::TruncateTable { .. }
+            | Statement::RenameTable(_)
+            | Statement::CreateIndex(_)
+            | Statement::DropIndex(_)
+            | Statement::View(_)
+            | Statement::CreateDatabase(_)
+            | Statement::DropDatabase { .. }
+            | Statement::Account(_)
+    )
+}
+
 /// What a block declares.
 #[derive(Default)]
 struct Names<'a> {
@@ -303,24 +325,7 @@ impl<'a> Check<'a> {
             {
                 Err(Error::dynamic_in_function())
             }
-            Statement::Begin(_)
-            | Statement::Commit(_)
-            | Statement::CreateTable(_)
-            | Statement::CreateTableLike(_)
-            | Statement::AlterTable(_)
-            | Statement::DropTable(_)
-            | Statement::TruncateTable { .. }
-            | Statement::RenameTable(_)
-            | Statement::CreateIndex(_)
-            | Statement::DropIndex(_)
-            | Statement::View(_)
-            | Statement::CreateDatabase(_)
-            | Statement::DropDatabase { .. }
-            | Statement::Account(_)
-                if in_function =>
-            {
-                Err(Error::commit_in_function())
-            }
+            _ if in_function && commits(statement) => Err(Error::commit_in_function()),
             _ => Ok(()),
         }
     }

@@ -114,7 +114,7 @@ impl Session {
                 let (expected, got) = (tree.parameters.len(), args.len());
                 return Err(Error::wrong_argument_count("PROCEDURE", full, expected, got));
             }
-            self.check_calls(&routine)?;
+            self.check_calls(&routine, &[])?;
             let mut values = Vec::with_capacity(args.len());
             let mut targets = Vec::new();
             let mut names = Vec::new();
@@ -160,9 +160,14 @@ impl Session {
         }
     }
 
-    /// 1456 when a procedure is called from within itself too often.
-    fn check_calls(&self, routine: &RoutineDef) -> Result<()> {
-        let running = &self.programs.running;
+    /// 1456 when a procedure is called from within itself too often. `inner` run in a trigger, inside of the session's.
+    pub(crate) fn check_calls(
+        &self,
+        routine: &RoutineDef,
+        inner: &[Arc<RoutineDef>],
+    ) -> Result<()> {
+        let mut running = self.programs.running.clone();
+        running.extend(inner.iter().map(|procedure| procedure.id));
         let depth = running.iter().filter(|id| **id == routine.id).count() as u64;
         let limit = self.variables.number("max_sp_recursion_depth");
         if depth > limit {
