@@ -68,9 +68,7 @@ pub(super) async fn create(session: &mut Session, wanted: &CreateTrigger) -> Res
         }
         let Some(of) = change.catalog.table(&table.0, &table.1) else {
             return Err(match change.catalog.is_name_taken(&table.0, &table.1) {
-                true => {
-                    Error::wrong_object(format!("{}.{}", table.0, table.1), "BASE TABLE")
-                }
+                true => Error::wrong_object(format!("{}.{}", table.0, table.1), "BASE TABLE"),
                 false => Error::no_such_table(format!("{}.{}", table.0, table.1)),
             });
         };

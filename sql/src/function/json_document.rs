@@ -106,7 +106,10 @@ pub(crate) fn as_scalar(expr: Expr, ctx: &EvalContext) -> Expr {
 
 /// The literal `true` or `false` in an argument of a JSON function.
 pub(crate) fn boolean(truth: bool) -> Expr {
-    build::literal_typed(Value::text(if truth { "true" } else { "false" }), SqlType::json().not_null())
+    build::literal_typed(
+        Value::text(if truth { "true" } else { "false" }),
+        SqlType::json().not_null(),
+    )
 }
 
 fn text_of(json: &Json) -> Value {
@@ -142,8 +145,7 @@ fn in_pairs(args: Vec<Expr>, ctx: &EvalContext, name: &'static str, eval: Eval) 
 
 /// Arguments that are all documents.
 fn documents(args: Vec<Expr>, _: &EvalContext, name: &str, eval: Eval) -> Result<Bound> {
-    let args =
-        args.into_iter().enumerate().map(|(place, arg)| document_argument(arg, place, name));
+    let args = args.into_iter().enumerate().map(|(place, arg)| document_argument(arg, place, name));
     Ok(bound(SqlType::json(), args.collect::<Result<_>>()?, eval))
 }
 
@@ -168,9 +170,7 @@ fn json_of(call: &Call<'_>, place: usize) -> Result<Json> {
         Value::Text(text) => Json::Text(text.clone()),
         Value::Int(number) if is_condition(expr) => Json::Bool(*number != 0),
         Value::Int(number) => Json::Int(*number),
-        Value::UInt(number) => {
-            i64::try_from(*number).map_or(Json::UInt(*number), Json::Int)
-        }
+        Value::UInt(number) => i64::try_from(*number).map_or(Json::UInt(*number), Json::Int),
         Value::Double(number) => Json::Double(*number),
         Value::Decimal(_) => {
             let text = value.to_text(&expr.ty).unwrap_or_default();
@@ -292,7 +292,8 @@ fn search(call: &Call<'_>) -> Result<Value> {
     let pattern = Pattern::new(call.text(2), escape, CollationId::UTF8MB4_BIN);
     let mut roots = Vec::new();
     for place in 4..call.args.len() {
-        roots.extend(path(call, place)?.find(&document).into_iter().map(std::ptr::from_ref::<Json>));
+        roots
+            .extend(path(call, place)?.find(&document).into_iter().map(std::ptr::from_ref::<Json>));
     }
     let mut walk = Search { pattern, roots, found: Vec::new() };
     let everywhere = call.args.len() <= 4;

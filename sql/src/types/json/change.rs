@@ -35,8 +35,8 @@ pub fn set(document: &mut Json, path: &Path, value: Json, writes: Writes) {
     match (last, parent) {
         (Leg::Member(name), Json::Object(members)) => {
             let wanted = (name.len(), name.as_str());
-            let found = members
-                .binary_search_by(|(known, _)| (known.len(), known.as_str()).cmp(&wanted));
+            let found =
+                members.binary_search_by(|(known, _)| (known.len(), known.as_str()).cmp(&wanted));
             match found {
                 Ok(place) if writes != Writes::New => members[place].1 = value,
                 Err(place) if writes != Writes::Old => members.insert(place, (name.clone(), value)),
@@ -212,7 +212,8 @@ mod tests {
         assert_eq!(changed(document, |d| remove(d, &path("$.b"))), r#"{"a": [1, 2]}"#);
         let appended = changed(document, |d| append(d, &path("$.b"), Json::Null));
         assert_eq!(appended, r#"{"a": [1, 2], "b": [3, null]}"#);
-        let inserted = changed(document, |d| assert!(insert_before(d, &path("$.a[1]"), Json::Null)));
+        let inserted =
+            changed(document, |d| assert!(insert_before(d, &path("$.a[1]"), Json::Null)));
         assert_eq!(inserted, r#"{"a": [1, null, 2], "b": 3}"#);
         assert!(!insert_before(&mut json("1"), &path("$.a"), Json::Null));
     }
