@@ -568,7 +568,7 @@ fn encode_column(column: &ColumnDef) -> Result<ColumnRecord> {
         unsigned: ty.unsigned,
         length: ty.length,
         decimals: u32::from(ty.decimals),
-        collation: u32::from(ty.collation.0),
+        collation: u32::from(ty.collation.of_text().0),
         nullable: ty.nullable,
         default_kind,
         default,
@@ -626,7 +626,10 @@ fn decode_column(record: ColumnRecord, position: usize) -> Result<ColumnDef> {
         unsigned: record.unsigned,
         length: record.length,
         decimals: u8::try_from(record.decimals).map_err(corrupt)?,
-        collation: decode_collation(record.collation)?,
+        collation: match kind {
+            TypeKind::Json => CollationId::JSON,
+            _ => decode_collation(record.collation)?,
+        },
         nullable: record.nullable,
         members,
     };
