@@ -183,7 +183,15 @@ impl BindContext<'_> {
     fn json_arguments(&mut self, args: &[ast::Expr]) -> Result<Vec<Expr>> {
         let bound = args.iter().map(|arg| match arg.kind {
             Ast::Literal(ast::Literal::Bool(truth)) => Ok(function::json_document::boolean(truth)),
-            _ => self.expr(arg),
+            _ => {
+                let bound = self.expr(arg)?;
+                // Of constants only the number is left.
+                let known = bound.as_literal().and_then(Value::as_integer);
+                Ok(match known.filter(|_| is_condition(arg)) {
+                    Some(truth) => function::json_document::boolean(truth != 0),
+                    None => bound,
+                })
+            }
         });
         bound.collect()
     }
@@ -286,6 +294,28 @@ fn compare_op(op: BinaryOp) -> Option<CompareOp> {
         BinaryOp::GreaterEqual => CompareOp::GreaterEqual,
         _ => return None,
     })
+}
+
+/// Whether an expression says true or false.
+fn is_condition(expr: &ast::Expr) -> bool {
+    match &expr.kind {
+        Ast::Binary { op, .. } => matches!(
+            op,
+            BinaryOp::Or
+                | BinaryOp::Xor
+                | BinaryOp::And
+                | BinaryOp::Equal
+                | BinaryOp::NullSafeEqual
+                | BinaryOp::NotEqual
+                | BinaryOp::Less
+                | BinaryOp::LessEqual
+                | BinaryOp::Greater
+                | BinaryOp::GreaterEqual
+        ),
+        Ast::Unary { op, .. } => *op == ast::UnaryOp::Not,
+        Ast::Between { .. } | Ast::InList { .. } | Ast::Like { .. } | Ast::Is { .. } => true,
+        _ => false,
+    }
 }
 
 /// The document and the path of `JSON_UNQUOTE(JSON_EXTRACT(document, path))`, which is what `->>` says.

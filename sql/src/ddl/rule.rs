@@ -107,6 +107,9 @@ impl Owner<'_> {
 
     /// Refuses a part of the expression, and gives names of columns as they were declared.
     fn settle(self, part: &mut Expr, table: &TableDef) -> Result<()> {
+        if let ExprKind::JsonPath { column, path, unquote } = &part.kind {
+            part.kind = spelled_out(column, path, *unquote);
+        }
         match &mut part.kind {
             ExprKind::Column(name) => {
                 let is_own = name.table.as_ref().is_none_or(|named| *named == table.name);
@@ -148,7 +151,6 @@ impl Owner<'_> {
             | ExprKind::Sequence { .. }
             | ExprKind::Values(_)
             | ExprKind::Default(_)
-            | ExprKind::JsonPath { .. }
             | ExprKind::Match { .. } => return Err(self.function()),
             _ => {}
         }
@@ -169,6 +171,27 @@ impl Owner<'_> {
             Some(error) => Err(error),
             None => Ok(view::text_of_expression(&expr)),
         }
+    }
+}
+
+/// `column -> path` and `column ->> path` as MySQL keeps them: by the names of their functions.
+fn spelled_out(column: &ast::ColumnName, path: &str, unquote: bool) -> ExprKind {
+    let call = |name: &str, args: Vec<Expr>| ExprKind::Function {
+        database: None,
+        name: name.to_string(),
+        args,
+    };
+    let literal = Literal::String {
+        value: path.to_string(),
+        charset: None,
+        first: ast::SourceText::default(),
+    };
+    let args =
+        vec![Expr::new(ExprKind::Column(column.clone())), Expr::new(ExprKind::Literal(literal))];
+    let extract = call("json_extract", args);
+    match unquote {
+        true => call("json_unquote", vec![Expr::new(extract)]),
+        false => extract,
     }
 }
 

@@ -114,7 +114,12 @@ pub(super) async fn alter(
         let outcome = *copy.outcome.lock();
         match outcome {
             Copied::Busy(job) => indexes::wait_for_other(session, job).await?,
-            Copied::Rows(affected_rows) => {
+            Copied::Rows(count) => {
+                // MySQL counts the rows that it copies: those of a table that only loses its key.
+                let drops = |change: &TableChange| matches!(change, TableChange::DropPrimaryKey);
+                let gives = |change: &TableChange| is_of_primary(change) && !drops(change);
+                let counted = changes.iter().any(drops) && !changes.iter().any(gives);
+                let affected_rows = if counted { count } else { 0 };
                 let warnings = session.diagnostics.count();
                 let info = format!("Records: {affected_rows}  Duplicates: 0  Warnings: {warnings}");
                 return Ok(Outcome::Ok(OkResult { affected_rows, info, ..OkResult::default() }));
