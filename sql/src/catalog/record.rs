@@ -853,7 +853,8 @@ mod tests {
             collation: u32::from(CollationId::BINARY.0),
             ..ColumnRecord::default()
         };
-        for (kind, members) in [(4, 1), (21, 0), (21, 65_536), (22, 65), (20, 1), (23, 0)] {
+        for (kind, members) in [(4, 1), (21, 0), (21, 65_536), (22, 65), (20, 1), (23, 1), (25, 0)]
+        {
             let error = decode_column(column(kind, members), 0).unwrap_err();
             assert!(error.message.contains("corrupt catalog record"), "{kind} {members}");
         }

@@ -199,6 +199,10 @@ impl Display for Json {
             Json::Bool(truth) => write!(f, "{truth}"),
             Json::Int(number) => write!(f, "{number}"),
             Json::UInt(number) => write!(f, "{number}"),
+            // Texts of doubles outside documents have no sign of zero.
+            Json::Double(number) if *number == 0.0 && number.is_sign_negative() => {
+                f.write_str("-0.0")
+            }
             Json::Double(number) => {
                 let text = number_text::double_text(*number);
                 f.write_str(&text)?;
