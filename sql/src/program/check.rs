@@ -345,11 +345,13 @@ impl<'a> Check<'a> {
             return Ok(());
         };
         let row = row.to_ascii_uppercase();
+        if row == "OLD" {
+            return Err(Error::cannot_change_row(row, ""));
+        }
         self.row_column(&row, column)?;
-        match (row.as_str(), trigger.after) {
-            ("NEW", false) => Ok(()),
-            ("NEW", true) => Err(Error::cannot_change_row(row, "after ")),
-            _ => Err(Error::cannot_change_row(row, "")),
+        match trigger.after {
+            false => Ok(()),
+            true => Err(Error::cannot_change_row(row, "after ")),
         }
     }
 
