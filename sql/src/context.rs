@@ -26,6 +26,7 @@ use crate::function::aes::BlockMode;
 use crate::function::locale::{self, Locale};
 use crate::parser::ParseMode;
 use crate::temporary::TemporaryTables;
+use crate::types::SqlType;
 use crate::types::datetime::{DateTime, TimeZone};
 use crate::value::Value;
 use crate::{Error, Result};
@@ -222,6 +223,16 @@ impl VariableSource for NoVariables {
     fn set_user(&self, _: &str, _: Value) {}
 }
 
+/// Types of user variables that a statement assigns numbers to which their present type does not hold:
+/// `@sum := @sum + price` after `SET @sum = 0`.
+#[derive(Debug, Default)]
+pub(crate) struct UserTypes {
+    /// By name, in small letters.
+    pub(crate) by_name: BTreeMap<String, SqlType>,
+    /// Whether one was found since [`EvalContext::found_user_types`] was asked.
+    pub(crate) is_new: bool,
+}
+
 /// How bad a warning is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
@@ -375,6 +386,8 @@ pub struct EvalContext {
     pub warnings: Warnings,
     /// System and user variables.
     pub vars: Arc<dyn VariableSource>,
+    /// Types of the user variables that the statement assigns to.
+    pub(crate) user_types: Mutex<UserTypes>,
     /// Set by KILL QUERY or a lost connection.
     pub cancel: Arc<AtomicBool>,
     /// RAND() and UUID().
@@ -420,10 +433,17 @@ impl EvalContext {
             strict_dml: false,
             warnings: Warnings::default(),
             vars,
+            user_types: Mutex::default(),
             cancel: Arc::new(AtomicBool::new(false)),
             rng: Mutex::new(rng),
             seeded: Mutex::new(BTreeMap::new()),
         }
+    }
+
+    /// Whether binding has found assignments that give variables other types than they were bound with:
+    /// the statement is bound once more.
+    pub(crate) fn found_user_types(&self) -> bool {
+        std::mem::take(&mut self.user_types.lock().is_new)
     }
 
     /// A context without session, with a seeded random stream and a given NOW(): tests, and folding

@@ -41,7 +41,7 @@ impl BindContext<'_> {
                 };
                 build::system_variable(scope, name, ctx)
             }
-            Ast::Assign { name, value } => Ok(build::assign(name, self.expr(value)?)),
+            Ast::Assign { name, value } => Ok(build::assign(name, self.expr(value)?, ctx)),
             Ast::Unary { op, operand } => build::unary(*op, self.expr(operand)?, ctx),
             Ast::Binary { op, left, right } => self.binary(*op, left, right),
             Ast::Between { negated, operand, low, high } => {

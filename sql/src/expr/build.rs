@@ -25,7 +25,7 @@ use crate::context::{EvalContext, NoVariables, Scope, SqlMode};
 use crate::function::{self, Volatility};
 use crate::types::datetime::parse;
 use crate::types::decimal::Decimal;
-use crate::types::{SqlType, TypeKind};
+use crate::types::{Domain, SqlType, TypeKind};
 use crate::value::Value;
 use crate::{Error, Result};
 
@@ -357,10 +357,18 @@ pub fn system_variable(scope: Option<Scope>, name: &str, ctx: &EvalContext) -> R
     Ok(Expr::new(ty.with_nullable(true), kind))
 }
 
-/// `@name`, typed by its present value.
+/// `@name`, typed by its present value, or by what the statement assigns to it.
 pub fn user_variable(name: &str, ctx: &EvalContext) -> Expr {
     let name = name.to_lowercase();
-    let ty = match ctx.vars.user(&name) {
+    let ty = user_type(&name, ctx);
+    Expr::new(ty, ExprKind::UserVariable { name: Arc::from(name) })
+}
+
+fn user_type(name: &str, ctx: &EvalContext) -> SqlType {
+    if let Some(ty) = ctx.user_types.lock().by_name.get(name) {
+        return ty.clone();
+    }
+    let ty = match ctx.vars.user(name) {
         Value::Null | Value::Text(_) => SqlType::mediumtext(text_collation(ctx)),
         Value::Bytes(_) => SqlType::mediumtext(CollationId::BINARY),
         Value::Int(_) => SqlType::bigint(),
@@ -368,17 +376,34 @@ pub fn user_variable(name: &str, ctx: &EvalContext) -> Expr {
         Value::Decimal(number) => SqlType::decimal(65, number.scale()),
         value => value.natural_type(),
     };
-    let kind = ExprKind::UserVariable { name: Arc::from(name) };
-    Expr::new(ty.with_nullable(true), kind)
+    ty.with_nullable(true)
 }
 
-/// `@name := value`.
-pub fn assign(name: &str, value: Expr) -> Expr {
-    let kind = ExprKind::AssignUserVariable {
-        name: Arc::from(name.to_lowercase()),
-        value: Arc::new(value.clone()),
+/// The type of a variable that holds numbers of both types; `None` when the first is that already.
+fn wider_number(present: &SqlType, assigned: &SqlType) -> Option<SqlType> {
+    let holds_all = match (present.domain(), assigned.domain()) {
+        (Domain::Integer | Domain::Decimal, Domain::Double) => SqlType::double(),
+        (Domain::Integer, Domain::Decimal) => SqlType::decimal(65, assigned.decimals),
+        (Domain::Decimal, Domain::Decimal) if present.decimals < assigned.decimals => {
+            SqlType::decimal(65, assigned.decimals)
+        }
+        _ => return None,
     };
-    Expr::new(value.ty, kind)
+    Some(holds_all.with_nullable(true))
+}
+
+/// `@name := value`. A number that the type of `@name` does not hold gives it another one, see
+/// [`EvalContext::found_user_types`].
+pub fn assign(name: &str, value: Expr, ctx: &EvalContext) -> Expr {
+    let name = name.to_lowercase();
+    if let Some(ty) = wider_number(&user_type(&name, ctx), &value.ty) {
+        let mut types = ctx.user_types.lock();
+        types.by_name.insert(name.clone(), ty);
+        types.is_new = true;
+    }
+    let ty = value.ty.clone();
+    let kind = ExprKind::AssignUserVariable { name: Arc::from(name), value: Arc::new(value) };
+    Expr::new(ty, kind)
 }
 
 /// `TRIM([side] [what] FROM operand)`.

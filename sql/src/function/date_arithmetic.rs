@@ -499,6 +499,13 @@ fn add_time(args: Vec<Expr>, ctx: &EvalContext, eval: Eval) -> Result<Bound> {
     Ok(bound(ty, vec![base, time], eval))
 }
 
+/// A time that is a text: with all digits of its fraction or with none.
+fn text_of(call: &Call<'_>, micro: u32, write: impl FnOnce(u8, &mut Vec<u8>)) -> Value {
+    let mut text = Vec::new();
+    write(if micro == 0 { 0 } else { 6 }, &mut text);
+    call.string(text)
+}
+
 fn shift(call: &Call<'_>, sign: i64) -> Result<Value> {
     let Value::Time(by) = &call.args[1] else { return Ok(Value::Null) };
     let by = by.micros() * sign;
@@ -509,11 +516,14 @@ fn shift(call: &Call<'_>, sign: i64) -> Result<Value> {
         Value::Time(time) => Value::Time(Time::from_micros(time.micros() + by)),
         Value::Text(text) => match parse::datetime(text, SqlMode::NO_ZERO_IN_DATE) {
             Some(parsed) if parsed.has_time && text.contains('-') => moved(parsed.moment)
-                .map_or(Value::Null, |m| call.string(m.to_string().into_bytes())),
+                .map_or(Value::Null, |m| {
+                    text_of(call, m.micro(), |digits, out| m.write_text(digits, out))
+                }),
             _ => match convert::to_time(&call.args[0], call.ctx)? {
                 Some(time) => {
                     let sum = Time::from_micros(time.micros() + by);
-                    call.string(sum.to_string().into_bytes())
+                    let micro = sum.micros() % 1_000_000;
+                    text_of(call, micro as u32, |digits, out| sum.write_text(digits, out))
                 }
                 None => Value::Null,
             },

@@ -87,7 +87,7 @@ fn unhex(mut args: Vec<Expr>, ctx: &EvalContext) -> Result<Bound> {
 }
 
 fn in_base(mut args: Vec<Expr>, ctx: &EvalContext, eval: super::Eval) -> Result<Bound> {
-    let arg = args.swap_remove(0);
+    let arg = build::bits_as_number(args.swap_remove(0));
     let arg =
         if arg.ty.is_numeric() { build::as_integer(arg, ctx) } else { build::as_string(arg, ctx) };
     let ty = ascii_type(64, ctx).with_nullable(arg.ty.nullable);
@@ -128,7 +128,7 @@ fn digits(mut number: u64, base: u32) -> String {
 
 /// CONV(number, from, to): a negative base reads or writes signed numbers.
 fn conv(args: Vec<Expr>, ctx: &EvalContext) -> Result<Bound> {
-    let number = build::as_string(args[0].clone(), ctx);
+    let number = build::as_string(build::bits_as_number(args[0].clone()), ctx);
     let from = build::as_integer(args[1].clone(), ctx);
     let to = build::as_integer(args[2].clone(), ctx);
     Ok(bound(ascii_type(64, ctx), vec![number, from, to], |call| {

@@ -141,9 +141,18 @@ impl Session {
         tables: &SystemTables,
     ) -> Result<BoundQuery> {
         let database = self.default_database().as_deref().map(str::to_string);
-        let mut bind =
-            BindContext::new(env.catalog.clone(), database, &env.ctx).with_virtual_tables(tables);
-        binder::bind_query(query, &mut bind)
+        let warnings = env.ctx.warnings.count();
+        let bind_once = || {
+            let mut bind = BindContext::new(env.catalog.clone(), database.clone(), &env.ctx)
+                .with_virtual_tables(tables);
+            binder::bind_query(query, &mut bind)
+        };
+        let bound = bind_once()?;
+        if !env.ctx.found_user_types() {
+            return Ok(bound);
+        }
+        env.ctx.warnings.forget_after(warnings);
+        bind_once()
     }
 
     /// Runs a bound query. A limit beside it cuts its rows after they were counted.
