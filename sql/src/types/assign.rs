@@ -253,8 +253,13 @@ impl Target<'_> {
             let shown = shown_value(value);
             return Err(Error::incorrect_datetime(kind, shown, self.column, self.row));
         }
-        let has_digits = value.as_bytes().is_none_or(|text| text.iter().any(u8::is_ascii_digit));
-        ctx.warn(if has_digits {
+        // 02-31 and 25:61 are out of range; month 13 and words are no date at all.
+        let has_parts = value.as_bytes().is_none_or(|bytes| match std::str::from_utf8(bytes) {
+            Ok(_) if kind == "time" => bytes.iter().any(u8::is_ascii_digit),
+            Ok(text) => parse::datetime(text, SqlMode::ALLOW_INVALID_DATES).is_some(),
+            Err(_) => false,
+        });
+        ctx.warn(if has_parts {
             Error::out_of_range(self.column, self.row)
         } else {
             Error::data_truncated(self.column, self.row)
