@@ -46,6 +46,8 @@ def explained(statement, ours, theirs):
         return "functional dependence (manual 14.19.3): MariaDB knows less of it"
     if "FIELD(" in statement and re.search("(LEFT|RIGHT) JOIN", statement) and not ours.error and not theirs.error:
         return "MariaDB takes FIELD() for NULL when an argument is, and the outer join for an inner one; it is 0 (manual 14.8)"
+    if "REPLACE(" in statement and re.search("(LEFT|RIGHT) JOIN", statement) and not ours.error and not theirs.error:
+        return "MariaDB takes the outer join for an inner one, as if REPLACE() were NULL when its last argument is; it is not where nothing is looked for"
     if "/" in statement and not theirs.error and any(re.fullmatch(r"-?9+\.9+", value) for row in theirs.rows or [] for value in row):
         return "MariaDB cuts a quotient to what its temporary table's column takes"
     if re.search(r"(SUM|AVG)\(.*/", statement) and nearly_equal(ours, theirs):
