@@ -52,6 +52,10 @@ def explained(statement, ours, theirs):
         return "MariaDB cuts a quotient to what its temporary table's column takes"
     if re.search(r"(SUM|AVG)\(.*/", statement) and nearly_equal(ours, theirs):
         return "how many digits of a quotient SUM and AVG see depends on MariaDB's plan: those of a temporary table, or all that were computed"
+    if re.search("(FIRST|LAST|NTH)_VALUE", statement) and " JOIN " in statement and not ours.error and not theirs.error:
+        return "rows that a join repeats are peers in the window's order: which is the first or last of them is open (manual 14.20.2)"
+    if re.search(r"(\w+\.\w+) = (\w+\.\w+)\b.*(\2 <=> \1|\1 <=> \2)\b", statement):
+        return "MariaDB reads a = b AND a <=> b over an index as a <=> b"
     if theirs.error == 2013 and not ours.error:
         return "MariaDB lost the connection"
     return ""

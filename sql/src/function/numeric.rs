@@ -176,7 +176,9 @@ fn whole(mut args: Vec<Expr>, ctx: &EvalContext, eval: super::Eval) -> Result<Bo
         },
         Domain::Decimal => {
             let digits = arg.ty.length - u32::from(arg.ty.decimals).min(arg.ty.length) + 1;
-            if digits <= 18 { SqlType::bigint_width(digits) } else { SqlType::decimal(digits, 0) }
+            // One more for the sign: FLOOR(-0.5) is -1.
+            let width = digits + 1;
+            if digits <= 18 { SqlType::bigint_width(width) } else { SqlType::decimal(digits, 0) }
         }
         _ => SqlType::double_fixed(0),
     };
