@@ -27,7 +27,7 @@ class Engine:
 
     def connect(self, database=None):
         return pymysql.connect(**self.where, user="root", charset="utf8mb4", autocommit=True, database=database, local_infile=True,
-                               read_timeout=STATEMENT_SECONDS_MAX, conv={}, init_command=f"SET sql_mode = '{SQL_MODE}', time_zone = '+00:00', collation_connection = utf8mb4_general_ci")  # fmt: skip
+                               read_timeout=STATEMENT_SECONDS_MAX, conv={}, init_command=f"SET sql_mode = '{SQL_MODE}', time_zone = '+00:00', collation_connection = utf8mb4_general_ci, group_concat_max_len = 1024")  # fmt: skip
 
     def fresh(self):
         """A new session in an empty database."""

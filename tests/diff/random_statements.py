@@ -42,7 +42,7 @@ def explained(statement, ours, theirs):
         return "MariaDB has no such syntax"
     if theirs.error in (1054, 1109) and not ours.error:
         return "MariaDB does not let this place see the column"
-    if ours.error == 1055 or theirs.error == 1055:
+    if ours.error in (1055, 1140) or theirs.error == 1055:
         return "functional dependence (manual 14.19.3): MariaDB knows less of it"
     if "FIELD(" in statement and re.search("(LEFT|RIGHT) JOIN", statement) and not ours.error and not theirs.error:
         return "MariaDB takes FIELD() for NULL when an argument is, and the outer join for an inner one; it is 0 (manual 14.8)"
@@ -52,7 +52,11 @@ def explained(statement, ours, theirs):
         return "MariaDB cuts a quotient to what its temporary table's column takes"
     if re.search(r"(SUM|AVG)\(.*/", statement) and nearly_equal(ours, theirs):
         return "how many digits of a quotient SUM and AVG see depends on MariaDB's plan: those of a temporary table, or all that were computed"
-    if re.search("(FIRST|LAST|NTH)_VALUE", statement) and " JOIN " in statement and not ours.error and not theirs.error:
+    if re.search(r"([<>=]|IN|BETWEEN) \(.* / | / .*\) ([<>=]|IN|BETWEEN)", statement) and not ours.error and not theirs.error:
+        return "MariaDB compares a quotient by the digits it shows, MySQL by all that were computed"
+    if re.search(r"CAST\(.* DIV .* AS CHAR\)", statement) and not ours.error and not theirs.error:
+        return "MariaDB cuts the text of a DIV by -1"
+    if re.search("(FIRST|LAST|NTH)_VALUE|ROW_NUMBER|LAG|LEAD|NTILE", statement) and " JOIN " in statement and not ours.error and not theirs.error:
         return "rows that a join repeats are peers in the window's order: which is the first or last of them is open (manual 14.20.2)"
     if re.search(r"(\w+\.\w+) = (\w+\.\w+)\b.*(\2 <=> \1|\1 <=> \2)\b", statement):
         return "MariaDB reads a = b AND a <=> b over an index as a <=> b"
@@ -70,7 +74,7 @@ def nearly_equal(ours, theirs):
     order = lambda rows: sorted(rows or [], key=lambda row: [cut(value) for value in row])
     for a, b in zip(order(ours.rows), order(theirs.rows)):
         for x, y in zip(a, b):
-            if x != y and (number(x) is None or number(y) is None or abs(number(x) - number(y)) > QUOTIENT_SLACK * max(1, abs(number(x)))):
+            if x.lower() != y.lower() and (number(x) is None or number(y) is None or abs(number(x) - number(y)) > QUOTIENT_SLACK * max(1, abs(number(x)))):
                 return False
     return True
 
