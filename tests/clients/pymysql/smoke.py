@@ -65,7 +65,12 @@ fails(1062, lambda: cursor.execute("INSERT INTO t (id) VALUES (1)"))
 fails(1064, lambda: cursor.execute("SELECT FROM WHERE"))
 # Without MULTI_STATEMENTS a second statement is a mistake, a semicolon in the body of a program is none.
 fails(1064, lambda: cursor.execute("SELECT 1; SELECT 2"))
-fails(1235, lambda: cursor.execute("CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END;"))
+cursor.execute("CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END;")
+cursor.execute("CALL p()")
+assert cursor.fetchall() == ((1,),) and cursor.nextset() and cursor.fetchall() == ((2,),)
+# Behind the results stands the answer to CALL itself.
+assert cursor.nextset() and not cursor.nextset()
+cursor.execute("DROP PROCEDURE p")
 fails(1064, lambda: cursor.execute("CREATE PROCEDURE p() BEGIN SELECT 1; END; SELECT 2"))
 fails(1045, lambda: connect(user="app", password="wrong"))
 fails(1045, lambda: connect(user="nobody", password="x"))
