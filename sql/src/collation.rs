@@ -13,6 +13,9 @@
 //! | `utf8mb4_0900_bin` (309) | the bytes | count |
 //! | `utf8mb4_bin` (46) | the bytes, padded as below | do not count (PAD SPACE) |
 //! | `utf8mb4_general_ci` (45) | one two-byte weight per character, padded | do not count |
+//! | `utf8mb4_unicode_ci` (224) | UCA 4.0.0 primary weights, padded | do not count |
+//! | `utf8mb4_unicode_520_ci` (246) | UCA 5.2.0 primary weights, padded | do not count |
+//! | `utf8mb3_unicode_ci` (192), `utf8mb3_unicode_520_ci` (214) | as those of `utf8mb4` | do not count |
 //! | `utf8mb3_bin` (83) | as `utf8mb4_bin` | do not count |
 //! | `utf8mb3_general_ci` (33) | as `utf8mb4_general_ci` | do not count |
 //! | `binary` (63) | the bytes | count |
@@ -29,6 +32,7 @@
 
 pub mod general;
 mod uca;
+mod uca_legacy;
 
 use std::cmp::Ordering;
 
@@ -50,6 +54,14 @@ impl CollationId {
     pub const UTF8MB3_BIN: CollationId = CollationId(83);
     /// `utf8mb3_general_ci`
     pub const UTF8MB3_GENERAL_CI: CollationId = CollationId(33);
+    /// `utf8mb4_unicode_ci`
+    pub const UTF8MB4_UNICODE_CI: CollationId = CollationId(224);
+    /// `utf8mb4_unicode_520_ci`
+    pub const UTF8MB4_UNICODE_520_CI: CollationId = CollationId(246);
+    /// `utf8mb3_unicode_ci`
+    pub const UTF8MB3_UNICODE_CI: CollationId = CollationId(192);
+    /// `utf8mb3_unicode_520_ci`
+    pub const UTF8MB3_UNICODE_520_CI: CollationId = CollationId(214);
     /// `utf8mb4_0900_ai_ci`
     pub const UTF8MB4_0900_AI_CI: CollationId = CollationId(255);
     /// `utf8mb4_0900_bin`
@@ -107,10 +119,28 @@ pub static COLLATIONS: &[Collation] = &[
     collation(CollationId::BINARY, "binary", "binary", true, false, 1),
     collation(CollationId::UTF8MB3_BIN, "utf8mb3_bin", "utf8mb3", false, true, 1),
     collation(CollationId::UTF8MB3_GENERAL_CI, "utf8mb3_general_ci", "utf8mb3", true, true, 1),
+    collation(
+        CollationId::UTF8MB3_UNICODE_520_CI,
+        "utf8mb3_unicode_520_ci",
+        "utf8mb3",
+        false,
+        true,
+        8,
+    ),
+    collation(CollationId::UTF8MB3_UNICODE_CI, "utf8mb3_unicode_ci", "utf8mb3", false, true, 8),
     collation(CollationId::UTF8MB4_0900_AI_CI, "utf8mb4_0900_ai_ci", "utf8mb4", true, false, 0),
     collation(CollationId::UTF8MB4_0900_BIN, "utf8mb4_0900_bin", "utf8mb4", false, false, 1),
     collation(CollationId::UTF8MB4_BIN, "utf8mb4_bin", "utf8mb4", false, true, 1),
     collation(CollationId::UTF8MB4_GENERAL_CI, "utf8mb4_general_ci", "utf8mb4", false, true, 1),
+    collation(
+        CollationId::UTF8MB4_UNICODE_520_CI,
+        "utf8mb4_unicode_520_ci",
+        "utf8mb4",
+        false,
+        true,
+        8,
+    ),
+    collation(CollationId::UTF8MB4_UNICODE_CI, "utf8mb4_unicode_ci", "utf8mb4", false, true, 8),
 ];
 
 /// All character sets, by name.
@@ -136,7 +166,7 @@ pub static CHARSETS: &[Charset] = &[
 ];
 
 /// The place of `CollationId::DEFAULT` in [`COLLATIONS`].
-const DEFAULT_AT: usize = 3;
+const DEFAULT_AT: usize = 5;
 
 /// The collation of this name, in any case, `utf8_` meaning `utf8mb3_`; 1273 when there is none.
 pub fn by_name(name: &str) -> Result<&'static Collation> {
@@ -182,6 +212,10 @@ pub fn connection_collation(id: u16) -> Option<CollationId> {
         45 => Some(CollationId::UTF8MB4_GENERAL_CI),
         33 => Some(CollationId::UTF8MB3_GENERAL_CI),
         309 => Some(CollationId::UTF8MB4_0900_BIN),
+        224 => Some(CollationId::UTF8MB4_UNICODE_CI),
+        246 => Some(CollationId::UTF8MB4_UNICODE_520_CI),
+        192 => Some(CollationId::UTF8MB3_UNICODE_CI),
+        214 => Some(CollationId::UTF8MB3_UNICODE_520_CI),
         // latin1, ascii, utf8mb3, utf8mb4 in their other collations.
         5 | 8 | 15 | 31 | 47 | 48 | 49 | 94 | 11 | 65 => Some(CollationId::DEFAULT),
         76 | 192..=215 | 223 | 224..=247 | 255..=323 => Some(CollationId::DEFAULT),
@@ -231,7 +265,10 @@ impl CollationId {
     pub fn bytes_per_char(self) -> u32 {
         match self {
             CollationId::BINARY => 1,
-            CollationId::UTF8MB3_BIN | CollationId::UTF8MB3_GENERAL_CI => 3,
+            CollationId::UTF8MB3_BIN
+            | CollationId::UTF8MB3_GENERAL_CI
+            | CollationId::UTF8MB3_UNICODE_CI
+            | CollationId::UTF8MB3_UNICODE_520_CI => 3,
             _ => 4,
         }
     }
@@ -258,6 +295,19 @@ impl CollationId {
         )
     }
 
+    /// The older version of Unicode's algorithm that it follows, if it does.
+    fn legacy(self) -> Option<&'static uca_legacy::Version> {
+        match self {
+            CollationId::UTF8MB4_UNICODE_CI | CollationId::UTF8MB3_UNICODE_CI => {
+                Some(uca_legacy::v0400())
+            }
+            CollationId::UTF8MB4_UNICODE_520_CI | CollationId::UTF8MB3_UNICODE_520_CI => {
+                Some(uca_legacy::v0520())
+            }
+            _ => None,
+        }
+    }
+
     /// The weight key of a text.
     pub fn weights(self, text: &str) -> Vec<u8> {
         let mut out = Vec::with_capacity(text.len() * 2 + 2);
@@ -278,7 +328,12 @@ impl CollationId {
             CollationId::UTF8MB3_BIN => {
                 text.chars().flat_map(|c| point(c).into_iter().skip(2)).collect()
             }
-            _ => self.weights(text),
+            _ => match self.legacy() {
+                Some(version) => {
+                    version.weights_of(text).into_iter().flat_map(u16::to_be_bytes).collect()
+                }
+                None => self.weights(text),
+            },
         }
     }
 
@@ -293,7 +348,10 @@ impl CollationId {
                 put_padded(text.bytes().map(u16::from), false, out)
             }
             CollationId::JSON => json::order::put_weights(text, out),
-            _ => out.extend_from_slice(text.as_bytes()),
+            _ => match self.legacy() {
+                Some(version) => version.put_weights(text, out),
+                None => out.extend_from_slice(text.as_bytes()),
+            },
         }
     }
 
@@ -304,20 +362,23 @@ impl CollationId {
         match self {
             CollationId::UTF8MB4_0900_AI_CI => uca::beginning(start),
             CollationId::UTF8MB4_GENERAL_CI | CollationId::UTF8MB3_GENERAL_CI => {
-                padded_beginning(general::weights_of(start), true)
+                padded_beginning(BLANK, general::weights_of(start), true)
             }
             CollationId::UTF8MB4_BIN | CollationId::UTF8MB3_BIN => {
-                padded_beginning(start.bytes().map(u16::from), false)
+                padded_beginning(BLANK, start.bytes().map(u16::from), false)
             }
             // Nothing is known of the order of texts that begin alike.
             CollationId::JSON => Vec::new(),
-            _ => start.as_bytes().to_vec(),
+            _ => match self.legacy() {
+                Some(version) => version.beginning(start),
+                None => start.as_bytes().to_vec(),
+            },
         }
     }
 
     /// Whether the first characters of two texts are ordered as the texts are, or are equal: each character has one weight.
     pub fn cuts_evenly(self) -> bool {
-        self != CollationId::UTF8MB4_0900_AI_CI
+        self != CollationId::UTF8MB4_0900_AI_CI && self.legacy().is_none()
     }
 
     /// The weight keys that the first `length` characters can have of a text that is equal to this one: all that there
@@ -327,7 +388,10 @@ impl CollationId {
         if self.cuts_evenly() {
             return vec![self.weights(first_chars(text, length))];
         }
-        uca::cut_weights(text, length as usize)
+        match self.legacy() {
+            Some(version) => version.cut_weights(text, length as usize),
+            None => uca::cut_weights(text, length as usize),
+        }
     }
 
     /// Compares two texts.
@@ -344,7 +408,10 @@ impl CollationId {
                 compare_padded(a.bytes().map(u16::from), b.bytes().map(u16::from))
             }
             CollationId::JSON => self.weights(a).cmp(&self.weights(b)),
-            _ => a.as_bytes().cmp(b.as_bytes()),
+            _ => match self.legacy() {
+                Some(version) => version.compare(a, b),
+                None => a.as_bytes().cmp(b.as_bytes()),
+            },
         }
     }
 
@@ -356,7 +423,7 @@ impl CollationId {
                 CollationId::UTF8MB4_GENERAL_CI | CollationId::UTF8MB3_GENERAL_CI => {
                     general::weight(a) == general::weight(b)
                 }
-                _ => false,
+                _ => self.legacy().is_some_and(|version| version.same_char(a, b)),
             }
     }
 }
@@ -367,7 +434,7 @@ pub(crate) fn first_chars(text: &str, length: u32) -> &str {
     &text[..end]
 }
 
-/// The weight of a blank in every padded collation.
+/// The weight of a blank in padded collations, but for those of `uca_legacy`.
 const BLANK: u16 = 0x20;
 
 /// Appends weights so that byte order is padded order; see the module's header.
@@ -375,7 +442,17 @@ const BLANK: u16 = 0x20;
 /// Behind each blank stands 1, 2 or 3: the first weight behind the run of blanks is below a blank,
 /// there is none, it is above. The text ends with a blank and 2.
 pub(crate) fn put_padded(
-    weights: impl DoubleEndedIterator<Item = u16> + Clone,
+    weights: impl DoubleEndedIterator<Item = u16>,
+    wide: bool,
+    out: &mut Vec<u8>,
+) {
+    put_padded_with(BLANK, weights, wide, out);
+}
+
+/// The same where a blank has another weight.
+fn put_padded_with(
+    blank: u16,
+    weights: impl DoubleEndedIterator<Item = u16>,
     wide: bool,
     out: &mut Vec<u8>,
 ) {
@@ -395,17 +472,17 @@ pub(crate) fn put_padded(
     let mut follows = END;
     let mut trailing = true;
     put(u16::from(END));
-    put(BLANK);
+    put(blank);
     for weight in weights.rev() {
-        if weight == BLANK {
+        if weight == blank {
             if trailing {
                 continue;
             }
             put(u16::from(follows));
-            put(BLANK);
+            put(blank);
         } else {
             trailing = false;
-            follows = if weight < BLANK { BELOW } else { ABOVE };
+            follows = if weight < blank { BELOW } else { ABOVE };
             put(weight);
         }
     }
@@ -414,9 +491,13 @@ pub(crate) fn put_padded(
 
 /// What padded keys have in common whose weights begin with these: without the blanks at the end, since it is not known what
 /// follows them, and without the blank that ends a text.
-fn padded_beginning(weights: impl DoubleEndedIterator<Item = u16> + Clone, wide: bool) -> Vec<u8> {
+fn padded_beginning(
+    blank: u16,
+    weights: impl DoubleEndedIterator<Item = u16>,
+    wide: bool,
+) -> Vec<u8> {
     let mut out = Vec::new();
-    put_padded(weights, wide, &mut out);
+    put_padded_with(blank, weights, wide, &mut out);
     let end = if wide { 4 } else { 2 };
     out.truncate(out.len() - end);
     out
@@ -424,13 +505,22 @@ fn padded_beginning(weights: impl DoubleEndedIterator<Item = u16> + Clone, wide:
 
 /// Compares as if the shorter side went on with blanks.
 pub(crate) fn compare_padded(
+    a: impl Iterator<Item = u16>,
+    b: impl Iterator<Item = u16>,
+) -> Ordering {
+    compare_padded_with(BLANK, a, b)
+}
+
+/// The same where a blank has another weight.
+fn compare_padded_with(
+    blank: u16,
     mut a: impl Iterator<Item = u16>,
     mut b: impl Iterator<Item = u16>,
 ) -> Ordering {
     loop {
         let (x, y) = match (a.next(), b.next()) {
             (None, None) => return Ordering::Equal,
-            (x, y) => (x.unwrap_or(BLANK), y.unwrap_or(BLANK)),
+            (x, y) => (x.unwrap_or(blank), y.unwrap_or(blank)),
         };
         if x != y {
             return x.cmp(&y);

@@ -50,10 +50,11 @@ fn trailing_blanks_do_not_count_under_pad_space() {
 
 #[test]
 fn unknown_collations_are_refused() {
-    assert_eq!(by_name("utf8mb4_unicode_ci").unwrap_err().code, 1273);
+    assert_eq!(by_name("utf8mb4_czech_ci").unwrap_err().code, 1273);
     assert_eq!(by_name("UTF8MB4_BIN").unwrap().id, BIN);
     assert_eq!(charset_by_name("gbk").unwrap_err().code, 1115);
-    assert_eq!(connection_collation(224), Some(CollationId::DEFAULT));
+    assert_eq!(connection_collation(224), Some(CollationId::UTF8MB4_UNICODE_CI));
+    assert_eq!(connection_collation(234), Some(CollationId::DEFAULT), "utf8mb4_czech_ci");
     assert_eq!(connection_collation(28), None, "gbk");
 }
 
@@ -61,7 +62,7 @@ fn unknown_collations_are_refused() {
 fn utf8_is_utf8mb3() {
     assert_eq!(charset_by_name("UTF8").unwrap().name, "utf8mb3");
     assert_eq!(by_name("utf8_general_ci").unwrap().id, CollationId::UTF8MB3_GENERAL_CI);
-    assert_eq!(by_name("utf8_unicode_ci").unwrap_err().code, 1273);
+    assert_eq!(by_name("utf8_unicode_ci").unwrap().id, CollationId::UTF8MB3_UNICODE_CI);
     assert!(CollationId::UTF8MB3_BIN.has_char('龍') && !CollationId::UTF8MB3_BIN.has_char('😀'));
     for (three, four) in
         [(CollationId::UTF8MB3_GENERAL_CI, GENERAL), (CollationId::UTF8MB3_BIN, BIN)]
@@ -148,7 +149,9 @@ proptest! {
 fn keys_of_texts_begin_as_their_first_characters_say() {
     let chars =
         ['a', 'Á', 'b', ' ', '\t', '\0', 'ß', '\u{301}', 'и', '\u{306}', 'เ', 'ก', '가', '😀'];
-    for collation in [AI_CI, BIN, GENERAL, CollationId::UTF8MB4_0900_BIN] {
+    let legacy = [CollationId::UTF8MB4_UNICODE_CI, CollationId::UTF8MB4_UNICODE_520_CI];
+    let others = [AI_CI, BIN, GENERAL, CollationId::UTF8MB4_0900_BIN];
+    for collation in others.into_iter().chain(legacy) {
         for first in chars {
             for second in chars {
                 let beginning = collation.beginning(&format!("{first}{second}"));

@@ -22,7 +22,8 @@ const EXPANSION: u16 = 0x8000;
 /// Most weights of a character, and of a contraction.
 const WEIGHTS_MAX: usize = 18;
 
-struct Table {
+/// Weights by code point.
+pub(super) struct Table {
     /// Page of each block of 256 code points.
     index: Vec<u16>,
     /// Cells, 256 per page.
@@ -37,9 +38,12 @@ struct Table {
     ascii: [u16; 128],
 }
 
-static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    // The file is part of the binary; `table_is_complete` checks its shape.
-    let mut words = BYTES.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+// The file is part of the binary; `table_is_complete` checks its shape.
+static TABLE: LazyLock<Table> = LazyLock::new(|| read(BYTES));
+
+/// Reads a table as `sql/tools/make_uca.py` draws it.
+pub(super) fn read(bytes: &[u8]) -> Table {
+    let mut words = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
     let mut next = || words.next().unwrap_or(NO_ENTRY);
     let (_, _) = (next(), next());
     let (pages, word_count, contraction_count, _) = (next(), next(), next(), next());
@@ -59,7 +63,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         *weight = cells[usize::from(index[0]) * 256 + point];
     }
     Table { index, cells, words: expansion, contractions, starts, ascii }
-});
+}
 
 /// Weights of the characters that start contractions. ASCII starts none (`Table::walk`).
 static STARTS: LazyLock<BTreeSet<Vec<u16>>> = LazyLock::new(|| {
@@ -116,14 +120,22 @@ impl Table {
 
     /// Gives the weights of one character to `put`.
     fn put_char(&self, point: u32, put: &mut impl FnMut(u16)) {
+        if !self.put_entry(point, put) {
+            self.put_missing(point, put);
+        }
+    }
+
+    /// Gives the weights that the table has for a character to `put`; false when it has none.
+    pub(super) fn put_entry(&self, point: u32, put: &mut impl FnMut(u16)) -> bool {
         match self.cell(point) {
             0 => {}
-            NO_ENTRY => self.put_missing(point, put),
+            NO_ENTRY => return false,
             cell if cell >= EXPANSION => {
                 self.expansion(usize::from(cell - EXPANSION)).iter().for_each(|w| put(*w));
             }
             weight => put(weight),
         }
+        true
     }
 
     fn put_missing(&self, point: u32, put: &mut impl FnMut(u16)) {
