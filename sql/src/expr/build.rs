@@ -366,7 +366,7 @@ pub fn user_variable(name: &str, ctx: &EvalContext) -> Expr {
 
 fn user_type(name: &str, ctx: &EvalContext) -> SqlType {
     if let Some(ty) = ctx.user_types.lock().by_name.get(name) {
-        return ty.clone();
+        return *ty;
     }
     let ty = match ctx.vars.user(name) {
         Value::Null | Value::Text(_) => SqlType::mediumtext(text_collation(ctx)),
@@ -401,7 +401,7 @@ pub fn assign(name: &str, value: Expr, ctx: &EvalContext) -> Expr {
         types.by_name.insert(name.clone(), ty);
         types.is_new = true;
     }
-    let ty = value.ty.clone();
+    let ty = value.ty;
     let kind = ExprKind::AssignUserVariable { name: Arc::from(name), value: Arc::new(value) };
     Expr::new(ty, kind)
 }
