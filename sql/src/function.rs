@@ -24,6 +24,7 @@ pub mod json;
 pub mod json_document;
 pub mod locale;
 pub mod members;
+pub(crate) mod narrow;
 pub mod network;
 pub mod number_format;
 pub mod numeric;
@@ -158,6 +159,7 @@ static FAMILIES: &[&[Function]] = &[
     json::FUNCTIONS,
     json_document::FUNCTIONS,
     members::FUNCTIONS,
+    narrow::FUNCTIONS,
     network::FUNCTIONS,
     number_format::FUNCTIONS,
     numeric::FUNCTIONS,

@@ -9,6 +9,7 @@ use crate::context::EvalContext;
 use crate::expr::{CastMode, Expr, ExprKind, coercibility};
 use crate::function::json_document::{self, as_scalar};
 use crate::function::members::MEMBER_TEXT;
+use crate::function::narrow;
 use crate::types::{DECIMALS_NOT_FIXED, Domain, SqlType, TypeKind, decimal};
 use crate::value::Value;
 use crate::{Error, Result};
@@ -156,7 +157,12 @@ pub fn cast_as(expr: Expr, to: &CastType, ctx: &EvalContext) -> Result<Expr> {
                 None => text_collation(ctx),
                 Some(name) => cast_charset(name)?,
             };
-            string_type(&expr, *length, collation, ctx)
+            let ty = string_type(&expr, *length, collation, ctx);
+            if let Some(name) = charset.as_deref().and_then(narrow::name_of) {
+                let text = wrap(as_string(expr, ctx), ty, CastMode::Convert);
+                return Ok(fold(super::call(name, vec![text], ctx)?, ctx));
+            }
+            ty
         }
         CastType::Binary { length } => {
             if let Some(length) = length {
@@ -249,5 +255,10 @@ pub fn convert_using(expr: Expr, charset: &str, ctx: &EvalContext) -> Result<Exp
     let collation = cast_charset(charset)?;
     let text = as_string(expr, ctx);
     let ty = string_type(&text, None, collation, ctx);
-    Ok(fold(wrap(text, ty, CastMode::Convert).with_coercibility(coercibility::IMPLICIT), ctx))
+    let text = wrap(text, ty, CastMode::Convert);
+    let text = match narrow::name_of(charset) {
+        Some(name) => super::call(name, vec![text], ctx)?,
+        None => text,
+    };
+    Ok(fold(text.with_coercibility(coercibility::IMPLICIT), ctx))
 }
