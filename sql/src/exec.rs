@@ -31,6 +31,7 @@ pub mod hash_join;
 pub mod lateral;
 pub mod local;
 pub mod lookup;
+pub mod measure;
 pub mod operator;
 pub mod scan;
 mod shared;
@@ -59,6 +60,7 @@ use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use futures::future::BoxFuture;
+use measure::Meter;
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -226,6 +228,22 @@ fn start_plan(
     let plan = planner::optimise(plan, subqueries, &environment.ctx)?;
     let operators = build::build(&plan, subqueries, environment)?;
     environment.start(&operators)
+}
+
+/// Runs an optimised plan whose subqueries that run once have run, and forgets its rows: how its operators did.
+pub(crate) async fn measure_plan(
+    plan: &Plan,
+    subqueries: &Subqueries,
+    environment: &Environment,
+) -> Result<Meter> {
+    let meter = Meter::default();
+    let operators = build::build_measured(plan, subqueries, environment, &meter)?;
+    let mut batches = environment.start(&operators)?;
+    while let Some(batch) = batches.next().await {
+        environment.ctx.check_cancel()?;
+        batch.map_err(error::unwrap)?;
+    }
+    Ok(meter)
 }
 
 /// All rows of a plan whose subqueries that run once have run; at most `limit` of them.

@@ -33,7 +33,7 @@ use crate::Result;
 use crate::context::EvalContext;
 use plan::{Plan, Subqueries};
 
-pub use explain::explain;
+pub use explain::{explain, explain_analyze};
 
 /// The plan with conditions, joins and columns where they are cheapest. May add subqueries.
 pub fn optimise(plan: Plan, subqueries: &mut Subqueries, ctx: &EvalContext) -> Result<Plan> {

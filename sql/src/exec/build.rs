@@ -16,6 +16,7 @@ mod subquery;
 use super::chain::ChainExec;
 use super::expression::{condition, value};
 use super::lateral::LateralExec;
+use super::measure::Meter;
 use super::scan::{RowsExec, TableScanExec};
 use super::window::WindowExec;
 use super::{Environment, error};
@@ -51,7 +52,18 @@ struct Wish {
 
 /// The operators of an optimised plan.
 pub fn build(plan: &Plan, subqueries: &Subqueries, environment: &Environment) -> Result<Operator> {
-    let builder = Builder { subqueries, environment, division: None };
+    let builder = Builder { subqueries, environment, division: None, meter: None };
+    builder.plan(plan, &Wish::default()).map(|built| built.operator)
+}
+
+/// The same, measured.
+pub(crate) fn build_measured(
+    plan: &Plan,
+    subqueries: &Subqueries,
+    environment: &Environment,
+    meter: &Meter,
+) -> Result<Operator> {
+    let builder = Builder { subqueries, environment, division: None, meter: Some(meter) };
     builder.plan(plan, &Wish::default()).map(|built| built.operator)
 }
 
@@ -60,6 +72,8 @@ struct Builder<'a> {
     environment: &'a Environment,
     /// Inside of a local join: into which partitions.
     division: Option<&'a Division>,
+    /// What measures the operators, for EXPLAIN ANALYZE.
+    meter: Option<&'a Meter>,
 }
 
 /// The partitions of a local join.
@@ -84,6 +98,17 @@ impl From<Operator> for Built {
 
 impl Builder<'_> {
     fn plan(&self, plan: &Plan, wish: &Wish) -> Result<Built> {
+        let built = self.node(plan, wish)?;
+        Ok(match self.meter {
+            Some(meter) => Built {
+                operator: meter.measured(plan, built.operator, self.environment),
+                ordered: built.ordered,
+            },
+            None => built,
+        })
+    }
+
+    fn node(&self, plan: &Plan, wish: &Wish) -> Result<Built> {
         let none = Wish::default();
         match plan {
             Plan::OneRow => Ok(Built::from(Arc::new(RowsExec::new(

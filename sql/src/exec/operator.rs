@@ -10,7 +10,9 @@ use datafusion_execution::SendableRecordBatchStream;
 use datafusion_physical_expr::EquivalenceProperties;
 use datafusion_physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion_physical_plan::{Partitioning, PlanProperties};
+use datafusion_physical_plan::{
+    ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+};
 use futures::Stream;
 use futures::TryStreamExt;
 use std::sync::Arc;
@@ -36,6 +38,16 @@ pub fn divided_properties(schema: SchemaRef, partitions: usize) -> Arc<PlanPrope
     Arc::new(PlanProperties::new(
         EquivalenceProperties::new(schema),
         Partitioning::UnknownPartitioning(partitions),
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    ))
+}
+
+/// The properties of an operator that gives the rows of its input in their order and partitions.
+pub fn properties_of(input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
+    Arc::new(PlanProperties::new(
+        input.equivalence_properties().clone(),
+        input.output_partitioning().clone(),
         EmissionType::Incremental,
         Boundedness::Bounded,
     ))

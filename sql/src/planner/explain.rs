@@ -14,7 +14,8 @@ use crate::catalog::{Sharding, TableDef};
 use crate::collation::CollationId;
 use crate::context::EvalContext;
 use crate::exec::build::is_sorted;
-use crate::exec::{Environment, lookup};
+use crate::exec::measure::{Figures, Meter};
+use crate::exec::{self, Environment, lookup, subquery};
 use crate::expr::Expr;
 use crate::session::ColumnMeta;
 use crate::sets::{self, Sets};
@@ -26,6 +27,7 @@ use engine::key::slot_of_key;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// What `Extra` says of a table.
 type Extra = Vec<Cow<'static, str>>;
@@ -71,17 +73,44 @@ pub async fn explain(
         "TREE" => {
             let text = String::new();
             let shared = BTreeSet::new();
+            let meter = None;
             let mut tree =
-                Tree { subqueries, environment, text, limited: false, holds_rows, shared };
+                Tree { subqueries, environment, text, limited: false, holds_rows, shared, meter };
             tree.node(&plan, 0)?;
-            let text = SqlType::longtext(CollationId::DEFAULT);
-            let columns = vec![ColumnMeta::computed("EXPLAIN", text)];
-            Ok((columns, vec![vec![Value::text(tree.text)]]))
+            Ok(one_text(tree.text))
         }
         other => Err(Error::not_supported(format!(
             "EXPLAIN FORMAT={other}; use FORMAT=TRADITIONAL, FORMAT=TREE or FORMAT=TDSQL"
         ))),
     }
+}
+
+/// EXPLAIN ANALYZE of a query: runs it, forgets its rows, and shows the tree with what each operator did.
+pub async fn explain_analyze(
+    bound: &BoundQuery,
+    environment: &Environment,
+) -> Result<(Vec<ColumnMeta>, Vec<Row>)> {
+    let mut subqueries = bound.subqueries.clone();
+    let plan = subquery::resolve(bound.plan.clone(), &mut subqueries, environment).await?;
+    let plan = super::optimise(plan, &mut subqueries, &environment.ctx)?;
+    let meter = exec::measure_plan(&plan, &subqueries, environment).await?;
+    let mut tree = Tree {
+        subqueries,
+        environment,
+        text: String::new(),
+        limited: false,
+        holds_rows: false,
+        shared: BTreeSet::new(),
+        meter: Some(meter),
+    };
+    tree.node(&plan, 0)?;
+    Ok(one_text(tree.text))
+}
+
+/// A result of one text.
+fn one_text(text: String) -> (Vec<ColumnMeta>, Vec<Row>) {
+    let ty = SqlType::longtext(CollationId::DEFAULT);
+    (vec![ColumnMeta::computed("EXPLAIN", ty)], vec![vec![Value::text(text)]])
 }
 
 fn table_columns() -> Vec<ColumnMeta> {
@@ -568,6 +597,8 @@ struct Tree<'a> {
     holds_rows: bool,
     /// Queries of WITH that have been shown.
     shared: BTreeSet<usize>,
+    /// What the operators did, of a plan that has run.
+    meter: Option<Meter>,
 }
 
 impl Tree<'_> {
@@ -576,7 +607,33 @@ impl Tree<'_> {
         let _ = writeln!(self.text, "{:indent$}-> {text}", "", indent = depth * 4);
     }
 
+    /// Writes what the operator of a node did behind its line, which begins at `start` of the text.
+    fn actual(&mut self, plan: &Plan, start: usize) -> Result<()> {
+        let Some(meter) = &self.meter else { return Ok(()) };
+        let mut actual = match meter.figures(plan) {
+            Some(figures) if figures.loops > 0 => figures_text(&figures),
+            Some(_) => " (never executed)".to_string(),
+            None => return Ok(()),
+        };
+        if let Plan::Scan(scan) = plan {
+            let (choice, _) = chosen(scan, self.holds_rows, &self.environment.ctx)?;
+            let slots = SlotFilter::new(access_slots(&scan.table, &choice));
+            let shards = self.environment.slots_by_shard()?;
+            let read = shards.iter().filter(|shard| slots.meets(**shard)).count();
+            let _ = write!(actual, " (shards={read})");
+        }
+        let end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
+        self.text.insert_str(end, &actual);
+        Ok(())
+    }
+
     fn node(&mut self, plan: &Plan, depth: usize) -> Result<()> {
+        let start = self.text.len();
+        self.describe(plan, depth)?;
+        self.actual(plan, start)
+    }
+
+    fn describe(&mut self, plan: &Plan, depth: usize) -> Result<()> {
         match plan {
             Plan::OneRow => self.line(depth, "One row"),
             Plan::Rows { name, rows, .. } => {
@@ -750,6 +807,14 @@ impl Tree<'_> {
         }
         Ok(())
     }
+}
+
+/// As MySQL shows them; `bytes` is ours.
+fn figures_text(figures: &Figures) -> String {
+    let millis = |time: Duration| format!("{:.3}", time.as_secs_f64() * 1e3);
+    let Figures { loops, rows, bytes, first, last } = *figures;
+    let first = millis(first.unwrap_or(last));
+    format!(" (actual time={first}..{} rows={rows} loops={loops} bytes={bytes})", millis(last))
 }
 
 fn list(exprs: &[Expr], separator: &str) -> String {

@@ -601,9 +601,6 @@ impl Session {
         explain: &ast::Explain,
         params: Vec<Value>,
     ) -> Result<Outcome> {
-        if explain.analyze {
-            return Err(Error::not_supported("EXPLAIN ANALYZE: use EXPLAIN FORMAT=TREE"));
-        }
         let ExplainTarget::Statement(statement) = &explain.target else {
             return Err(Error::not_supported("EXPLAIN of this: explain the statement's text"));
         };
@@ -633,6 +630,9 @@ impl Session {
             bound = self.bind(&query, &env)?;
         }
         self.check_own_locks(&bound.sources)?;
+        if explain.analyze {
+            return self.explain_analyze(explain, &query, &bound, &env).await;
+        }
         let txn = self.own_transaction(Mode::Snapshot);
         let temp_dir = &self.instance.config.temp_dir;
         let environment = exec::Environment::new(txn, env.ctx.clone(), temp_dir).await?;
@@ -646,6 +646,45 @@ impl Session {
         let holds_rows = !matches!(&**statement, Statement::Query(query) if query.locks.is_empty());
         let (columns, rows) =
             planner::explain(&bound, format, &text, holds_rows, &environment).await?;
+        Ok(Outcome::rows(columns, rows))
+    }
+}
+
+impl Session {
+    /// EXPLAIN ANALYZE: the query runs as a SELECT would.
+    async fn explain_analyze(
+        &mut self,
+        explain: &ast::Explain,
+        query: &ast::Query,
+        bound: &BoundQuery,
+        env: &StatementContext,
+    ) -> Result<Outcome> {
+        let ExplainTarget::Statement(statement) = &explain.target else {
+            return Err(Error::not_supported("EXPLAIN ANALYZE of this: name a SELECT"));
+        };
+        if !matches!(&**statement, Statement::Query(query) if query.locks.is_empty() && query.into.is_none())
+        {
+            return Err(Error::not_supported(
+                "EXPLAIN ANALYZE of what changes, locks or stores something: analyse the SELECT that finds its rows",
+            ));
+        }
+        if let Some(format) = explain.format.as_deref().filter(|format| *format != "TREE") {
+            return Err(Error::not_supported(format!(
+                "EXPLAIN ANALYZE with FORMAT={format}: use FORMAT=TREE, or leave FORMAT out"
+            )));
+        }
+        let past = self.past_transaction(&bound.sources, false, &env.ctx).await?;
+        let txn = match past {
+            Some(txn) => txn,
+            None => match self.query_transaction(reads_tables(query)).await? {
+                Some(txn) => txn,
+                None => self.own_transaction(Mode::Snapshot),
+            },
+        };
+        env.ctx.read_near();
+        let temp_dir = &self.instance.config.temp_dir;
+        let environment = exec::Environment::new(txn, env.ctx.clone(), temp_dir).await?;
+        let (columns, rows) = planner::explain_analyze(bound, &environment).await?;
         Ok(Outcome::rows(columns, rows))
     }
 }

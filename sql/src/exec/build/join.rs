@@ -143,6 +143,7 @@ impl Builder<'_> {
             subqueries: self.subqueries,
             environment: self.environment,
             division: Some(&division),
+            meter: self.meter,
         };
         let operator = inside.join(join)?;
         let scans = division.scans.into_inner();
