@@ -6,6 +6,9 @@
 //! Where rows are is told beside what MySQL tells: "one shard" of a table of which one shard has all that is read, "local join on
 //! …" of a table whose rows are joined within their shards, "2 of 8 ranges" of a table that is sharded by ranges of keys.
 
+mod json;
+mod tree;
+
 use super::plan::{Join, JoinKind, Plan, Scan, Subqueries, SubqueryKind, subqueries_of};
 use super::{estimate, locality};
 use crate::access::{self, Access, Choice};
@@ -14,7 +17,6 @@ use crate::catalog::{Sharding, TableDef};
 use crate::collation::CollationId;
 use crate::context::EvalContext;
 use crate::exec::build::is_sorted;
-use crate::exec::measure::{Figures, Meter};
 use crate::exec::{self, Environment, lookup, subquery};
 use crate::expr::Expr;
 use crate::session::ColumnMeta;
@@ -25,14 +27,13 @@ use crate::{Error, Result};
 use base::{Slot, SlotFilter, SlotRange};
 use engine::key::slot_of_key;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
-use std::fmt::Write;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use tree::{Tree, list};
 
 /// What `Extra` says of a table.
 type Extra = Vec<Cow<'static, str>>;
 
-/// EXPLAIN of a query: its columns and rows. `format` is TRADITIONAL (also without a format), TREE, or TDSQL: that is
+/// EXPLAIN of a query: its columns and rows. `format` is TRADITIONAL (also without a format), TREE, JSON, or TDSQL: that is
 /// TRADITIONAL and a column more, with the sets that a table is read from and the statement, `statement`. `holds_rows`: it
 /// changes or locks the rows that it finds, so that no index alone is enough.
 pub async fn explain(
@@ -56,19 +57,13 @@ pub async fn explain(
                 columns.push(ColumnMeta::computed("info", text));
             }
             let pushed = sets.map(|sets| (sets, statement));
-            let mut table = Table {
-                subqueries,
-                environment,
-                pushed,
-                rows: Vec::new(),
-                last_id: 1,
-                limited: false,
-                holds_rows,
-                shared: BTreeSet::new(),
-            };
-            let select_type = if has_subqueries(&plan) { "PRIMARY" } else { "SIMPLE" };
-            table.select(&plan, 1, select_type)?;
-            Ok((columns, table.rows))
+            let table = Table::of(&plan, subqueries, environment, holds_rows)?;
+            let rows = table.entries.iter().map(|entry| entry.row(pushed.as_ref()));
+            Ok((columns, rows.collect()))
+        }
+        "JSON" => {
+            let table = Table::of(&plan, subqueries, environment, holds_rows)?;
+            Ok(one_text(json::document(&table)))
         }
         "TREE" => {
             let text = String::new();
@@ -80,7 +75,7 @@ pub async fn explain(
             Ok(one_text(tree.text))
         }
         other => Err(Error::not_supported(format!(
-            "EXPLAIN FORMAT={other}; use FORMAT=TRADITIONAL, FORMAT=TREE or FORMAT=TDSQL"
+            "EXPLAIN FORMAT={other}; use FORMAT=TRADITIONAL, FORMAT=TREE, FORMAT=JSON or FORMAT=TDSQL"
         ))),
     }
 }
@@ -144,9 +139,9 @@ fn has_subqueries(plan: &Plan) -> bool {
 struct Table<'a> {
     subqueries: Subqueries,
     environment: &'a Environment,
-    /// The cluster's sets and the statement, when they are shown.
-    pushed: Option<(Sets, &'a str)>,
-    rows: Vec<Row>,
+    entries: Vec<Entry>,
+    /// The select that a subquery or a further part of a UNION stands in.
+    parents: BTreeMap<u64, u64>,
     /// Highest select number so far.
     last_id: u64,
     /// Inside of a LIMIT.
@@ -155,6 +150,13 @@ struct Table<'a> {
     holds_rows: bool,
     /// Queries of WITH that have been shown.
     shared: BTreeSet<usize>,
+}
+
+/// A table access and the select that it stands in.
+struct Entry {
+    id: u64,
+    select_type: &'static str,
+    line: Line,
 }
 
 /// What one table access looks like.
@@ -173,9 +175,36 @@ struct Line {
     extra: Extra,
     /// Slots that it is read from, of a stored table.
     slots: Option<Vec<SlotRange>>,
+    /// Columns of `key` that bound the walk.
+    key_parts: Vec<String>,
+    /// Columns that are read.
+    columns: Vec<String>,
+    /// What rows are compared with.
+    condition: Option<String>,
 }
 
-impl Table<'_> {
+impl<'a> Table<'a> {
+    fn of(
+        plan: &Plan,
+        subqueries: Subqueries,
+        environment: &'a Environment,
+        holds_rows: bool,
+    ) -> Result<Table<'a>> {
+        let mut table = Table {
+            subqueries,
+            environment,
+            entries: Vec::new(),
+            parents: BTreeMap::new(),
+            last_id: 1,
+            limited: false,
+            holds_rows,
+            shared: BTreeSet::new(),
+        };
+        let select_type = if has_subqueries(plan) { "PRIMARY" } else { "SIMPLE" };
+        table.select(plan, 1, select_type)?;
+        Ok(table)
+    }
+
     /// One query block: its tables in the order in which they are read, then its subqueries.
     fn select(&mut self, plan: &Plan, id: u64, select_type: &'static str) -> Result<()> {
         let mut numbers = BTreeSet::new();
@@ -186,15 +215,16 @@ impl Table<'_> {
                     self.select(input, id, first)?;
                 } else {
                     self.last_id += 1;
+                    self.parents.insert(self.last_id, id);
                     self.select(input, self.last_id, "UNION")?;
                 }
             }
             return Ok(());
         }
         let mut extra = Vec::new();
-        let first = self.rows.len();
+        let first = self.entries.len();
         self.block(plan, id, select_type, &mut extra, &mut numbers)?;
-        if self.rows.len() == first {
+        if self.entries.len() == first {
             let line = Line { extra: vec!["No tables used".into()], ..Line::default() };
             self.push(id, select_type, line);
         }
@@ -211,6 +241,7 @@ impl Table<'_> {
             };
             for (place, part) in subquery.plans().enumerate() {
                 self.last_id += 1;
+                self.parents.insert(self.last_id, id);
                 let mut plans = self.subqueries.clone();
                 let ctx = &self.environment.ctx;
                 let inner = super::optimise(part.clone(), &mut plans, ctx)?;
@@ -345,6 +376,7 @@ impl Table<'_> {
         if !self.holds_rows && lookup.is_carried() {
             extra.push("Using index".into());
         }
+        let (read, condition) = read_by(scan);
         let line = Line {
             table: Some(scan.alias.clone()),
             partitions: lookup.partitions().map(|names| names.join(",")),
@@ -360,11 +392,22 @@ impl Table<'_> {
             filtered: None,
             extra,
             slots: Some(table_slots(&scan.table)),
+            key_parts: key_parts(&scan.table, index, columns),
+            columns: read,
+            condition,
         };
         Ok(Some((scan, line)))
     }
 
-    fn push(&mut self, id: u64, select_type: &str, line: Line) {
+    fn push(&mut self, id: u64, select_type: &'static str, line: Line) {
+        self.entries.push(Entry { id, select_type, line });
+    }
+}
+
+impl Entry {
+    /// As a row, with the cluster's sets and the statement when they are shown.
+    fn row(&self, pushed: Option<&(Sets, &str)>) -> Row {
+        let line = &self.line;
         let text = |text: Option<String>| text.map_or(Value::Null, Value::text);
         let list = |list: &[String]| (!list.is_empty()).then(|| list.join(","));
         let extra = (!line.extra.is_empty()).then(|| line.extra.join("; "));
@@ -373,8 +416,8 @@ impl Table<'_> {
             None => Value::Null,
         };
         let mut row = vec![
-            Value::UInt(id),
-            Value::text(select_type),
+            Value::UInt(self.id),
+            Value::text(self.select_type),
             text(line.table.clone()),
             text(line.partitions.clone()),
             line.access.map_or(Value::Null, Value::text),
@@ -386,7 +429,7 @@ impl Table<'_> {
             filtered,
             text(extra),
         ];
-        if let Some((sets, statement)) = &self.pushed {
+        if let Some((sets, statement)) = pushed {
             row.push(match &line.slots {
                 Some(slots) => {
                     let names = sets::names(&sets.that_meet(slots));
@@ -395,8 +438,22 @@ impl Table<'_> {
                 None => Value::Null,
             });
         }
-        self.rows.push(row);
+        row
     }
+}
+
+/// The names of the columns that a scan reads, and its condition.
+fn read_by(scan: &Scan) -> (Vec<String>, Option<String>) {
+    let columns = scan.read_columns();
+    let names = columns.iter().map(|&column| scan.table.columns[column].name.clone());
+    let condition = (!scan.conjuncts.is_empty()).then(|| list(&scan.conjuncts, " and "));
+    (names.collect(), condition)
+}
+
+/// The names of the leading columns of an index.
+fn key_parts(table: &TableDef, index: usize, columns: usize) -> Vec<String> {
+    let parts = table.indexes[index].columns.iter().take(columns);
+    parts.map(|part| table.columns[part.column].name.clone()).collect()
 }
 
 /// The slots that a table has rows in.
@@ -483,8 +540,17 @@ fn scan_line(scan: &Scan, mut extra: Extra, (choice, carried): &(Choice, bool)) 
     let slots = Some(access_slots(table, choice));
     let table_name = Some(scan.alias.clone());
     let partitions = partitions_of(table, choice);
-    let mut line =
-        Line { table: table_name, partitions, possible, extra, slots, ..Line::default() };
+    let (columns, condition) = read_by(scan);
+    let mut line = Line {
+        table: table_name,
+        partitions,
+        possible,
+        extra,
+        slots,
+        columns,
+        condition,
+        ..Line::default()
+    };
     // A partitioned table has one point or range for each of its partitions.
     let copies = choice.partitions.as_ref().map_or(1, |partitions| partitions.len().max(1));
     match &choice.access {
@@ -518,6 +584,7 @@ fn scan_line(scan: &Scan, mut extra: Extra, (choice, carried): &(Choice, bool)) 
     if let Some((index, columns)) = used_key(choice) {
         line.key = Some(name(index));
         line.key_bytes = Some(key_bytes(table, index, columns));
+        line.key_parts = key_parts(table, index, columns);
         if matches!(line.access, Some("const" | "ref")) {
             line.reference = Some(vec!["const"; choice.known_columns].join(","));
         }
@@ -584,271 +651,4 @@ fn key_bytes(table: &TableDef, index: usize, columns: usize) -> usize {
             bytes + usize::from(ty.nullable)
         })
         .sum()
-}
-
-/// The plan as an indented text.
-struct Tree<'a> {
-    subqueries: Subqueries,
-    environment: &'a Environment,
-    text: String,
-    /// Right below a LIMIT.
-    limited: bool,
-    /// Rows are read whatever entries carry.
-    holds_rows: bool,
-    /// Queries of WITH that have been shown.
-    shared: BTreeSet<usize>,
-    /// What the operators did, of a plan that has run.
-    meter: Option<Meter>,
-}
-
-impl Tree<'_> {
-    fn line(&mut self, depth: usize, text: &str) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.text, "{:indent$}-> {text}", "", indent = depth * 4);
-    }
-
-    /// Writes what the operator of a node did behind its line, which begins at `start` of the text.
-    fn actual(&mut self, plan: &Plan, start: usize) -> Result<()> {
-        let Some(meter) = &self.meter else { return Ok(()) };
-        let mut actual = match meter.figures(plan) {
-            Some(figures) if figures.loops > 0 => figures_text(&figures),
-            Some(_) => " (never executed)".to_string(),
-            None => return Ok(()),
-        };
-        if let Plan::Scan(scan) = plan {
-            let (choice, _) = chosen(scan, self.holds_rows, &self.environment.ctx)?;
-            let slots = SlotFilter::new(access_slots(&scan.table, &choice));
-            let shards = self.environment.slots_by_shard()?;
-            let read = shards.iter().filter(|shard| slots.meets(**shard)).count();
-            let _ = write!(actual, " (shards={read})");
-        }
-        let end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
-        self.text.insert_str(end, &actual);
-        Ok(())
-    }
-
-    fn node(&mut self, plan: &Plan, depth: usize) -> Result<()> {
-        let start = self.text.len();
-        self.describe(plan, depth)?;
-        self.actual(plan, start)
-    }
-
-    fn describe(&mut self, plan: &Plan, depth: usize) -> Result<()> {
-        match plan {
-            Plan::OneRow => self.line(depth, "One row"),
-            Plan::Rows { name, rows, .. } => {
-                self.line(depth, &format!("Computed table {name} ({} rows)", rows.len()));
-            }
-            Plan::Shared { number, name, .. } => {
-                self.line(depth, &format!("Rows of the query {name}"));
-                return self.shared_query(*number, name, depth + 1);
-            }
-            Plan::Scan(scan) => {
-                let text = scan_text(scan, &chosen(scan, self.holds_rows, &self.environment.ctx)?);
-                self.line(depth, &text);
-            }
-            Plan::Filter { conjuncts, .. } => {
-                self.line(depth, &format!("Filter: {}", list(conjuncts, " and ")));
-            }
-            Plan::Project { exprs, .. } => {
-                self.line(depth, &format!("Compute: {}", list(exprs, ", ")));
-            }
-            Plan::Join(join) => return self.join(join, depth),
-            Plan::Lateral(lateral) => {
-                let mut text = match lateral.kind {
-                    JoinKind::Inner => format!("Inner lateral join with {}", lateral.name),
-                    JoinKind::Left => format!("Left lateral join with {}", lateral.name),
-                    JoinKind::Semi | JoinKind::Anti => {
-                        return Err(Error::internal("a semi join with a lateral query"));
-                    }
-                };
-                if !lateral.on.is_empty() {
-                    let _ = write!(text, ": {}", list(&lateral.on, " and "));
-                }
-                self.line(depth, &text);
-            }
-            Plan::Aggregate { keys, aggregates, .. } => {
-                let functions: Vec<String> = aggregates
-                    .iter()
-                    .map(|aggregate| {
-                        let distinct = if aggregate.distinct { "distinct " } else { "" };
-                        let args = list(&aggregate.args, ", ");
-                        format!("{:?}({distinct}{args})", aggregate.function)
-                    })
-                    .collect();
-                let by = if keys.is_empty() {
-                    String::new()
-                } else {
-                    format!(" by {}", list(keys, ", "))
-                };
-                self.line(depth, &format!("Aggregate{by}: {}", functions.join(", ")));
-            }
-            Plan::Distinct { .. } => self.line(depth, "Distinct"),
-            Plan::Window { window, .. } => {
-                let calls: Vec<String> =
-                    window.calls.iter().map(|call| format!("{:?}", call.function)).collect();
-                self.line(depth, &format!("Window: {}", calls.join(", ")));
-            }
-            Plan::Sort { input, keys } => {
-                let ctx = &self.environment.ctx;
-                let sorted = is_sorted(input, keys, self.limited, &known_conjuncts, ctx)?;
-                let what = if sorted { "Sorted by the walk" } else { "Sort" };
-                let keys: Vec<String> = keys
-                    .iter()
-                    .map(|key| {
-                        let order = if key.descending { " desc" } else { "" };
-                        format!("{}{order}", key.expr)
-                    })
-                    .collect();
-                self.line(depth, &format!("{what}: {}", keys.join(", ")));
-            }
-            Plan::Limit { offset, count, .. } => {
-                let count = count.as_ref().map_or(String::new(), |count| format!(" {count}"));
-                let offset =
-                    offset.as_ref().map_or(String::new(), |offset| format!(" offset {offset}"));
-                self.line(depth, &format!("Limit{count}{offset}"));
-            }
-            Plan::Union { .. } => self.line(depth, "Union all"),
-        }
-        self.subqueries_of(plan, depth + 1)?;
-        self.limited = matches!(plan, Plan::Limit { .. });
-        for input in plan.inputs() {
-            self.node(input, depth + 1)?;
-        }
-        self.limited = false;
-        Ok(())
-    }
-
-    fn join(&mut self, join: &Join, depth: usize) -> Result<()> {
-        let kind = match join.kind {
-            JoinKind::Inner => "Inner",
-            JoinKind::Left => "Left",
-            JoinKind::Semi => "Semi",
-            JoinKind::Anti => "Anti",
-        };
-        let mut on = if join.on.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", list(&join.on, " and "))
-        };
-        if let Some(local) = locality::local_join(join, &self.subqueries, self.environment)? {
-            let _ = write!(on, ", {local}");
-        }
-        if let (Some(lookup), Plan::Scan(scan)) =
-            (lookup::plan(join, &self.subqueries, self.environment)?, &join.right)
-        {
-            let (index, _) = lookup.key();
-            let name = &scan.table.indexes[index].name;
-            self.line(depth, &format!("{kind} lookup join{on}"));
-            self.node(&join.left, depth + 1)?;
-            let conditions = if scan.conjuncts.is_empty() {
-                String::new()
-            } else {
-                format!(", condition: {}", list(&scan.conjuncts, " and "))
-            };
-            let is_alone = !self.holds_rows && lookup.is_carried();
-            let alone = if is_alone { ", index alone" } else { "" };
-            let text = format!("Look up {} by {name}{conditions}{alone}", scan.alias);
-            self.line(depth + 1, &text);
-            return Ok(());
-        }
-        let width = join.left.width();
-        let hashed = join
-            .on
-            .iter()
-            .any(|on| crate::exec::build::equality(on, width, &self.subqueries).is_some());
-        let how = if hashed { "hash join" } else { "nested loop join" };
-        self.line(depth, &format!("{kind} {how}{on}"));
-        self.node(&join.left, depth + 1)?;
-        self.node(&join.right, depth + 1)
-    }
-
-    /// A query of WITH, where it is read first.
-    fn shared_query(&mut self, number: usize, name: &str, depth: usize) -> Result<()> {
-        let subquery = self.subqueries[number].clone();
-        if matches!(subquery.kind, SubqueryKind::Working) || !self.shared.insert(number) {
-            return Ok(());
-        }
-        for (place, part) in subquery.plans().enumerate() {
-            let what = if place == 0 { "run once" } else { "run until it finds no new rows" };
-            self.line(depth, &format!("Query {name} ({what})"));
-            let mut plans = self.subqueries.clone();
-            let inner = super::optimise(part.clone(), &mut plans, &self.environment.ctx)?;
-            let before = std::mem::replace(&mut self.subqueries, plans);
-            self.node(&inner, depth + 1)?;
-            self.subqueries = before;
-        }
-        Ok(())
-    }
-
-    fn subqueries_of(&mut self, plan: &Plan, depth: usize) -> Result<()> {
-        let mut numbers = BTreeSet::new();
-        plan.for_each_expr(&mut |expr| numbers.extend(subqueries_of(expr)));
-        for number in numbers {
-            let subquery = self.subqueries[number].clone();
-            let kind = match &subquery.kind {
-                SubqueryKind::Function(call) => {
-                    self.line(depth, &format!("Function {} (called per row)", call.name()));
-                    continue;
-                }
-                SubqueryKind::Scalar => "value",
-                SubqueryKind::Exists => "exists",
-                SubqueryKind::Quantified { .. } => "in",
-                SubqueryKind::Table(_) | SubqueryKind::Lateral | SubqueryKind::Working => "rows",
-            };
-            let when = if subquery.is_uncorrelated() { "run once" } else { "run per row" };
-            self.line(depth, &format!("Subquery ({kind}, {when})"));
-            let mut plans = self.subqueries.clone();
-            let ctx = &self.environment.ctx;
-            let inner = super::optimise((*subquery.plan).clone(), &mut plans, ctx)?;
-            let before = std::mem::replace(&mut self.subqueries, plans);
-            self.node(&inner, depth + 1)?;
-            self.subqueries = before;
-        }
-        Ok(())
-    }
-}
-
-/// As MySQL shows them; `bytes` is ours.
-fn figures_text(figures: &Figures) -> String {
-    let millis = |time: Duration| format!("{:.3}", time.as_secs_f64() * 1e3);
-    let Figures { loops, rows, bytes, first, last } = *figures;
-    let first = millis(first.unwrap_or(last));
-    format!(" (actual time={first}..{} rows={rows} loops={loops} bytes={bytes})", millis(last))
-}
-
-fn list(exprs: &[Expr], separator: &str) -> String {
-    exprs.iter().map(Expr::to_string).collect::<Vec<_>>().join(separator)
-}
-
-fn scan_text(scan: &Scan, (choice, carried): &(Choice, bool)) -> String {
-    let index = |index: usize| scan.table.indexes[index].name.clone();
-    let how = match &choice.access {
-        Access::Nothing => "No rows of".to_string(),
-        Access::Full | Access::Partitions(_) => "Scan".to_string(),
-        Access::Rows(rows) => format!("{} rows by key of", rows.len()),
-        Access::PrimaryRange(ranges) => format!("{} ranges of the primary key of", ranges.len()),
-        Access::Index { index: number, points } => {
-            format!("{} points of index {} of", points.len(), index(*number))
-        }
-        Access::IndexRange { index: number, .. } => format!("Range of index {} of", index(*number)),
-    };
-    let columns: Vec<&str> =
-        scan.columns.iter().map(|&column| scan.table.columns[column].name.as_str()).collect();
-    let mut text = format!("{how} {} ({})", scan.alias, columns.join(", "));
-    if !scan.conjuncts.is_empty() {
-        let _ = write!(text, ", condition: {}", list(&scan.conjuncts, " and "));
-    }
-    if let Some(partitions) = partitions_of(&scan.table, choice) {
-        let _ = write!(text, ", partitions: {partitions}");
-    }
-    if *carried {
-        text.push_str(", index alone");
-    }
-    if access::is_in_one_shard(&scan.table, choice) {
-        text.push_str(", one shard");
-    } else if let Some(ranges) = ranges_of(&scan.table, choice) {
-        let _ = write!(text, ", {ranges}");
-    }
-    text
 }
