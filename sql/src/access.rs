@@ -25,6 +25,7 @@
 //!
 //! Not here: how rows are counted (`crate::statistics`).
 
+pub mod hint;
 mod prune;
 pub mod read;
 pub mod term;
@@ -239,6 +240,9 @@ fn plan_of(
     let known = ctx.statistics.get(&table.id);
     let mut candidates: Vec<(Score, Option<u64>, Candidate)> = Vec::new();
     for (position, index) in table.indexes.iter().enumerate() {
+        if index.ignored {
+            continue;
+        }
         let Some(candidate) = candidate(table, &ids, position, terms)? else { continue };
         choice.possible.push(position);
         let carries = columns.is_some_and(|columns| carries(table, &candidate.access, columns));

@@ -714,6 +714,8 @@ pub struct IndexDef {
     pub state: IndexState,
     /// Reads at this time and later find all entries; zero for one that is as old as its table.
     pub public_since: Timestamp,
+    /// A hint of the statement keeps its reads from it (`access::hint`); false in the catalog. Writes do not ask.
+    pub ignored: bool,
 }
 
 /// How statements treat an index. Added, it goes from the first to the last; dropped, back again. At any time all

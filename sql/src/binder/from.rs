@@ -2,6 +2,7 @@
 
 use super::subquery::column_expr;
 use super::{BindContext, BoundColumn, Level, Scope, lateral};
+use crate::access::hint;
 use crate::ast::{self, BinaryOp, JoinConstraint, TableRef, TableSource};
 use crate::expr::{Expr, build};
 use crate::planner::plan::{Join, JoinKind, Plan, Scan, move_columns};
@@ -91,8 +92,9 @@ impl BindContext<'_> {
             let table = &table.select_partitions(&source.partitions)?;
             self.sources.tables.push(table.clone());
             self.sources.names.push(self.views.path(alias));
+            let read = hint::hinted(table, alias, &source.hints)?;
             let scan = Scan {
-                table: table.clone(),
+                table: read,
                 alias: alias.to_string(),
                 columns: (0..table.columns.len()).collect(),
                 conjuncts: Vec::new(),

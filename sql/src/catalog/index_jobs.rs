@@ -541,6 +541,7 @@ mod tests {
             comment: "c".into(),
             state: IndexState::WriteOnly,
             public_since: base::Timestamp(8),
+            ignored: false,
         };
         let job = IndexJob {
             id: 3,

@@ -131,6 +131,7 @@ mod tests {
             comment: String::new(),
             state: IndexState::Public,
             public_since: Timestamp::ZERO,
+            ignored: false,
         };
         TableDef {
             id: TableId(1000),

@@ -759,6 +759,7 @@ pub(super) fn decode_index(record: IndexRecord, width: usize) -> Result<IndexDef
             other => return Err(corrupt(format!("index state {other}"))),
         },
         public_since: Timestamp(record.public_since),
+        ignored: false,
     })
 }
 

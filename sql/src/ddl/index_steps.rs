@@ -208,6 +208,7 @@ pub(super) mod tests {
             comment: String::new(),
             state: IndexState::Public,
             public_since: Timestamp::ZERO,
+            ignored: false,
         }
     }
 

@@ -13,7 +13,7 @@ use super::store::{self, Assignment};
 use super::trigger::Triggers;
 use super::view::{self, Checks, Seen};
 use super::{Changes, Check, Info, duplicate, multi_update, temporary};
-use crate::access::{self, Access, ReadOptions};
+use crate::access::{self, Access, ReadOptions, hint};
 use crate::ast::{self, TriggerEvent};
 use crate::catalog::TableDef;
 use crate::context::EvalContext;
@@ -67,6 +67,8 @@ impl Target {
         let seen = view::find(&source.name, alias, partitions, operation, session, &env.catalog)?;
         let table = seen.table.clone();
         session.check_defined(std::slice::from_ref(&table)).await?;
+        let shown = alias.unwrap_or(&source.name.name);
+        let table = hint::hinted(&table, shown, &source.hints)?;
         let scope = seen.scope();
         let (filter, order_by, limit) = clauses;
         let filter: Vec<&ast::Expr> = filter.into_iter().collect();

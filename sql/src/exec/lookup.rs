@@ -140,6 +140,9 @@ pub fn plan(
     let read = scan.read_columns();
     let mut best: Option<(usize, usize, bool, bool)> = None;
     for (position, index) in scan.table.indexes.iter().enumerate() {
+        if index.ignored {
+            continue;
+        }
         let length = index
             .columns
             .iter()

@@ -38,6 +38,7 @@ fn index(id: u32, unique: bool, column: usize, included: &[usize]) -> IndexDef {
         comment: String::new(),
         state: IndexState::Public,
         public_since: Timestamp::ZERO,
+        ignored: false,
     }
 }
 

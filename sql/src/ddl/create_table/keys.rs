@@ -178,6 +178,7 @@ fn declared_index(name: String, key: Key<'_>) -> IndexDef {
         comment: key.comment.to_string(),
         state: IndexState::Public,
         public_since: Timestamp::ZERO,
+        ignored: false,
     }
 }
 
@@ -234,6 +235,7 @@ fn primary_index(name: &str, columns: Vec<IndexColumn>, comment: String) -> Inde
         comment,
         state: IndexState::Public,
         public_since: Timestamp::ZERO,
+        ignored: false,
     }
 }
 

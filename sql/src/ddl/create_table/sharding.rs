@@ -159,6 +159,7 @@ pub(in crate::ddl) fn place_indexes(table: &mut TableDef) {
             comment: String::new(),
             state: IndexState::Public,
             public_since: Timestamp::ZERO,
+            ignored: false,
         });
     }
 }
