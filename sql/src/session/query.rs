@@ -651,6 +651,35 @@ impl Session {
 }
 
 impl Session {
+    /// Rows of a query that stands in for a statement; they are all read before the next statement.
+    pub(crate) async fn rows_of(
+        &mut self,
+        query: &ast::Query,
+        env: &StatementContext,
+    ) -> Result<RowSource> {
+        let bound = self.bind_to_run(query, env).await?;
+        let txn = self.reading(query, &bound, env).await?;
+        exec::run_query(&bound, &txn, &env.ctx, &self.instance.config.temp_dir).await
+    }
+
+    /// The transaction in which a query reads that locks nothing.
+    async fn reading(
+        &mut self,
+        query: &ast::Query,
+        bound: &BoundQuery,
+        env: &StatementContext,
+    ) -> Result<SharedTransaction> {
+        let txn = match self.past_transaction(&bound.sources, false, &env.ctx).await? {
+            Some(txn) => txn,
+            None => match self.query_transaction(reads_tables(query)).await? {
+                Some(txn) => txn,
+                None => self.own_transaction(Mode::Snapshot),
+            },
+        };
+        env.ctx.read_near();
+        Ok(txn)
+    }
+
     /// EXPLAIN ANALYZE: the query runs as a SELECT would.
     async fn explain_analyze(
         &mut self,
@@ -673,15 +702,7 @@ impl Session {
                 "EXPLAIN ANALYZE with FORMAT={format}: use FORMAT=TREE, or leave FORMAT out"
             )));
         }
-        let past = self.past_transaction(&bound.sources, false, &env.ctx).await?;
-        let txn = match past {
-            Some(txn) => txn,
-            None => match self.query_transaction(reads_tables(query)).await? {
-                Some(txn) => txn,
-                None => self.own_transaction(Mode::Snapshot),
-            },
-        };
-        env.ctx.read_near();
+        let txn = self.reading(query, bound, env).await?;
         let temp_dir = &self.instance.config.temp_dir;
         let environment = exec::Environment::new(txn, env.ctx.clone(), temp_dir).await?;
         let (columns, rows) = planner::explain_analyze(bound, &environment).await?;

@@ -113,7 +113,7 @@ pub(super) async fn check_tables(session: &mut Session, names: &[TableName]) -> 
 }
 
 /// Whether only the table of a name is meant: there is none, or it is something else.
-fn is_of_table(error: &Error) -> bool {
+pub(super) fn is_of_table(error: &Error) -> bool {
     let known =
         [Error::no_such_table(""), Error::unknown_database(""), Error::wrong_object("", "")];
     known.iter().any(|known| known.code == error.code)
@@ -129,7 +129,7 @@ async fn find_tables(session: &Session, names: &[TableName]) -> Result<Vec<Arc<T
 }
 
 /// The table of a name, which the session's own LOCK TABLES lets it read.
-async fn find(session: &Session, name: &TableName) -> Result<Arc<TableDef>> {
+pub(super) async fn find(session: &Session, name: &TableName) -> Result<Arc<TableDef>> {
     let catalog = session.instance.catalog.current().await?;
     let table = find_table(name, session.database.as_deref(), &catalog)?;
     session.table_locks.check_table(&table.database, &table.name, false)?;
