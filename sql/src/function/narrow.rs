@@ -5,8 +5,8 @@
 //! until there are columns of latin1.
 
 use super::{Function, bound, pure};
+use crate::Error;
 use crate::value::Value;
-use crate::{Error, Result};
 
 /// The function behind USING ascii, by a name that no statement can write.
 pub(crate) const ASCII_TEXT: &str = "ascii text";

@@ -70,6 +70,9 @@ impl Part {
     }
 }
 
+/// Whether a `select_type` is wanted.
+type IsKind = fn(&str) -> bool;
+
 /// The document of a plan.
 pub(super) fn document(table: &Table<'_>) -> String {
     let mut out = String::new();
@@ -79,7 +82,7 @@ pub(super) fn document(table: &Table<'_>) -> String {
 }
 
 /// Selects of a kind that stand in another one.
-fn inner(table: &Table<'_>, parent: u64, is_wanted: fn(&str) -> bool) -> Vec<(u64, &'static str)> {
+fn inner(table: &Table<'_>, parent: u64, is_wanted: IsKind) -> Vec<(u64, &'static str)> {
     let ids = table.parents.iter().filter(|(_, of)| **of == parent).map(|(id, _)| *id);
     let kinds = ids.filter_map(|id| {
         let first = table.entries.iter().find(|entry| entry.id == id)?;
@@ -142,7 +145,7 @@ fn block(table: &Table<'_>, id: u64) -> Vec<(&'static str, Part)> {
     members.extend(around(says("Using filesort"), "ordering_operation", "using_filesort", read));
     let is_derived = |kind: &str| kind.ends_with("DERIVED");
     let is_subquery = |kind: &str| kind.ends_with("SUBQUERY");
-    let lists: [(&'static str, fn(&str) -> bool); 2] =
+    let lists: [(&'static str, IsKind); 2] =
         [("materialized_from_subquery", is_derived), ("attached_subqueries", is_subquery)];
     for (name, is_wanted) in lists {
         let found = inner(table, id, is_wanted).into_iter();
