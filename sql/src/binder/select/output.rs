@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Project (items, hidden keys) ─ [Distinct] ─ [Sort] ─ [Limit] ─ [Project (items)]
+//! [Sort] ─ [Limit] ─ Project (items that assign to user variables)
 //! ```
 
 use super::Item;
@@ -9,8 +10,8 @@ use crate::ast::{self, ExprKind as Ast, Literal, OrderItem};
 use crate::binder::rewrite::same;
 use crate::binder::subquery::column_expr;
 use crate::binder::{BindContext, Level};
-use crate::expr::Expr;
-use crate::planner::plan::{Plan, SortKey};
+use crate::expr::{Expr, ExprKind};
+use crate::planner::plan::{Plan, SortKey, subqueries_of};
 use crate::{Error, Result};
 
 impl BindContext<'_> {
@@ -50,6 +51,12 @@ impl BindContext<'_> {
     ) -> Result<Plan> {
         let width = items.len();
         let mut exprs: Vec<Expr> = items.iter().map(|item| item.expr.clone()).collect();
+        if !distinct && exprs.iter().any(assigns) && order.iter().all(is_known_before) {
+            // `@v := …` is computed for the rows that are answered, in their order.
+            let keys = order.into_iter().filter(|key| !key.expr.is_constant()).collect();
+            let input = Box::new(self.sort_and_limit(input, keys, limit)?);
+            return Ok(Plan::Project { input, exprs });
+        }
         let mut keys = Vec::new();
         for (i, key) in order.into_iter().enumerate() {
             if key.expr.is_constant() {
@@ -116,6 +123,16 @@ pub(crate) fn ordinal(expr: &ast::Expr, width: usize, clause: &str) -> Result<Op
         Ok(place) if (1..=width).contains(&place) => Ok(Some(place - 1)),
         _ => Err(Error::unknown_column(number, clause)),
     }
+}
+
+/// Whether an expression sets a user variable.
+fn assigns(expr: &Expr) -> bool {
+    expr.any(&|part| matches!(part.kind, ExprKind::AssignUserVariable { .. }))
+}
+
+/// Whether a sort key does not wait for the select list, nor for a subquery.
+fn is_known_before(key: &SortKey) -> bool {
+    !key.expr.is_ordered() && subqueries_of(&key.expr).is_empty()
 }
 
 /// The column that an expression is, for error texts and EXPLAIN.
